@@ -1,0 +1,74 @@
+// One contract for a single process, MPI and NCCL: all ranks call the same operations in the same order; counts come
+// from the spans; every wait has a time-out (CommOptions::hang_timeout_s, Error(kPeer)). `single` is the identity.
+// Only comm/ includes mpi.h or nccl.h.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hebm {
+class Options;
+}
+
+namespace hebm::comm {
+
+enum class Op { kSum, kMin, kMax };
+
+struct CommOptions {
+  std::string kind = "auto";       // auto | single | mpi | nccl
+  double hang_timeout_s = 600;     // a collective that waits longer ends this process with exit code 6
+  std::int64_t threads = 0;        // 0: by placement (see placement.h)
+  void describe(Options& options);
+};
+
+// A sum that was started; wait() makes the buffer valid. The buffer must live until then. Waiting twice is harmless;
+// destroying without waiting is an error that the destructor only reports (no collective runs in a destructor).
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  virtual void wait() = 0;
+};
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  virtual std::string_view kind() const = 0;  // "single", "mpi", "nccl"
+  bool is_root() const { return rank() == 0; }
+
+  // In place, host memory; the control plane (MPI also under NCCL).
+  virtual void all_reduce(std::span<float> values, Op op) = 0;
+  virtual void all_reduce(std::span<double> values, Op op) = 0;
+  virtual void all_reduce(std::span<std::int64_t> values, Op op) = 0;
+
+  // In place sums of gradients, in the memory of the compute device (host for single and mpi, GPU for nccl); they may
+  // overlap with computing and with each other and complete in any order. `name` appears in time-out messages.
+  virtual std::unique_ptr<Pending> start_sum(std::span<float> values, std::string_view name) = 0;
+  virtual std::unique_ptr<Pending> start_sum(std::span<std::int64_t> values, std::string_view name) = 0;
+
+  virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
+  // Every rank gets everybody's text, by rank. Texts may differ in length (<= 2^31 - 1 bytes in all).
+  virtual std::vector<std::string> all_gather(std::string_view mine) = 0;
+  virtual void barrier() = 0;
+  // Ends all ranks of the world with this exit code, now. Never returns.
+  [[noreturn]] virtual void abort(int exit_code) = 0;
+};
+
+// The world of this process. argc/argv may be changed by MPI. Throws Error(kEnvironment) where the launcher and the
+// world disagree (SLURM_NTASKS > 1 or OMPI_COMM_WORLD_SIZE > 1 with an MPI world of 1: names `srun --mpi=pmix`).
+std::unique_ptr<Communicator> make_communicator(const CommOptions& options);
+
+// Runs `local` on this rank; if it threw on any rank, every rank throws the same Error (the lowest failing rank's code
+// and message, prefixed "rank R: ") - so a check that can differ between ranks never leaves the others in a collective.
+void agree(Communicator& comm, const std::function<void()>& local);
+
+// True on all ranks when `flag` is true on any.
+bool any(Communicator& comm, bool flag);
+
+}  // namespace hebm::comm

@@ -1,0 +1,22 @@
+// Threads and devices of this rank. Local ranks by MPI_Comm_split_type. Threads: the size of the own affinity mask where
+// the local ranks' masks are disjoint, else max(1, |union of masks| / local ranks).
+#pragma once
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+
+namespace hebm::comm {
+
+struct Placement {
+  std::string host;
+  int local_rank = 0, local_size = 1;
+  int threads = 1;
+  std::vector<int> cpus;        // own affinity mask
+  bool masks_disjoint = true;
+  std::string describe() const; // one line
+};
+
+Placement place(Communicator& comm, const CommOptions& options);
+
+}  // namespace hebm::comm

@@ -1,0 +1,56 @@
+// Image data sets as HDF5: `images` u8 [N,C,H,W], optional `labels` i64 [N], `splits` u8 [N] (0 train, 1 test);
+// attributes format = "hebm-dataset", version, source, images_hash (xxh3-128 of the pixels alone), label_names (JSON).
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+
+namespace hebm::data {
+
+enum class Split : std::uint8_t { kTrain = 0, kTest = 1 };
+
+class Dataset {
+ public:
+  // Checks format, shapes, splits; not the hash (verify() does).
+  static Dataset open(const std::filesystem::path& path);
+  Dataset(Dataset&&) noexcept;
+  ~Dataset();
+
+  const std::filesystem::path& path() const;
+  std::int64_t size() const;
+  ImageShape shape() const;
+  const std::string& images_hash() const;
+  const std::string& source() const;
+  const std::vector<std::string>& label_names() const;  // empty without labels
+  const std::vector<std::int64_t>& labels() const;      // [N] or empty
+  // Global image numbers of a split, ascending.
+  const std::vector<std::int64_t>& members(Split split) const;
+  // Images by global number, any order; pixels are read from the file (kept in memory when the whole set is <= 1 GiB).
+  ImageBatch read(std::span<const std::int64_t> index) const;
+  void verify() const;  // recomputes images_hash: Error(kCorrupt) with expected and got
+
+ private:
+  struct Impl;
+  explicit Dataset(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct DatasetContent {
+  ImageShape shape;
+  std::vector<std::uint8_t> pixels;  // [N,C,H,W]
+  std::vector<std::int64_t> labels;  // [N] or empty
+  std::vector<std::uint8_t> splits;  // [N]
+  std::vector<std::string> label_names;
+  std::string source;
+};
+// Written under a temporary name, fsynced, renamed; an existing file is an error unless it already holds the same content
+// (same images_hash, labels and splits), which is a no-op. Returns images_hash.
+std::string write_dataset(const std::filesystem::path& path, const DatasetContent& content);
+
+}  // namespace hebm::data
