@@ -1,0 +1,47 @@
+# shellcheck shell=bash disable=SC2154
+# What the scripts of this folder share; sourced, never run; kSource is the source folder, set by the script.
+# All talk goes to stderr, as in hebm_dist itself.
+
+# Exit codes of hebm_dist that the scripts use too (docs/operations.md).
+# shellcheck disable=SC2034
+readonly kExitRuntime=1 kExitUsage=2 kExitEnvironment=5 kExitRequeue=75
+
+say() { printf '==> %s\n' "$*" >&2; }
+fail() { # fail CODE SENTENCE...
+  local code=$1
+  shift
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit "$code"
+}
+
+deps_folder() {
+  if [[ -n ${HEBM_DEPS:-} ]]; then
+    printf '%s\n' "$HEBM_DEPS"
+  elif [[ -n ${HOME:-} ]]; then
+    printf '%s\n' "$HOME/.cache/hebm_dist"
+  else
+    fail "$kExitEnvironment" "neither HEBM_DEPS nor HOME is set: set HEBM_DEPS to a folder with 2 GB of room"
+  fi
+}
+
+# The environment of a lock file: cmake/Torch.cmake finds it by the same rule.
+environment_folder() { # environment_folder FLAVOUR
+  local lock="$kSource/launch/requirements-$1.txt" sum
+  sum=$(sha256sum "$lock") || fail "$kExitEnvironment" "cannot read $lock"
+  printf '%s/%s-%s\n' "$(deps_folder)" "$1" "${sum:0:12}"
+}
+
+# Compilers that fit: one a core, and 2 GiB of memory each (a file that includes libtorch takes up to 1.5).
+build_jobs() {
+  local cores memory_kib jobs
+  cores=$(nproc)
+  memory_kib=$(awk '/^MemAvailable:/ {print $2}' /proc/meminfo)
+  jobs=$((memory_kib / (2 * 1024 * 1024)))
+  if ((jobs > cores)); then jobs=$cores; fi
+  if ((jobs < 1)); then jobs=1; fi
+  printf '%s\n' "$jobs"
+}
+
+duration() { # duration SECONDS: 75 -> 1 min 15 s
+  if (($1 < 60)); then printf '%d s' "$1"; else printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); fi
+}
