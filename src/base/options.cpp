@@ -1,0 +1,412 @@
+#include "base/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/options_text.h"
+
+namespace hebm {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr unsigned kColumns = 100;
+
+struct Field {
+  std::string key;      // "section.name"
+  std::string value_name, accepts, help;
+  Show show = Show::kAll;
+  bool is_bool = false;
+  std::function<bool(const std::string&)> assign;  // false: not accepted, target unchanged
+  std::function<std::string()> text;               // as assign reads it
+  std::string default_text, origin = "default";
+
+  std::string section() const { return key.substr(0, key.rfind('.')); }
+  std::string name() const { return key.substr(key.rfind('.') + 1); }
+};
+
+struct Positional {
+  std::string name, help;
+  bool required = false;
+  std::string* one = nullptr;
+  std::vector<std::string>* many = nullptr;
+};
+
+template <class T>
+std::string number_text(T value) {
+  if constexpr (std::is_same_v<T, double>) {
+    return detail::format_double(value);
+  } else {
+    return fmt::format("{}", value);
+  }
+}
+
+// " >= 1", " in [0, 1]" or nothing
+template <class T>
+std::string range_text(const Bounds<T>& bounds) {
+  const bool low = bounds.min != std::numeric_limits<T>::lowest(), high = bounds.max != std::numeric_limits<T>::max();
+  if (low && high) return fmt::format(" in [{}, {}]", number_text(bounds.min), number_text(bounds.max));
+  if (low) return " >= " + number_text(bounds.min);
+  return high ? " <= " + number_text(bounds.max) : "";
+}
+
+template <class T>
+std::optional<T> parse_bounded(std::string_view text, const Bounds<T>& bounds) {
+  std::optional<T> value;
+  if constexpr (std::is_same_v<T, double>) {
+    value = detail::parse_double(text);
+  } else {
+    value = detail::parse_integer(text);
+  }
+  return value && *value >= bounds.min && *value <= bounds.max ? value : std::nullopt;
+}
+
+template <class T>
+std::optional<std::vector<T>> parse_list(std::string_view text, const Bounds<T>& bounds) {
+  std::vector<T> values;
+  if (detail::trim(text).empty()) return values;
+  for (;;) {
+    const std::size_t comma = text.find(',');
+    const std::optional<T> value = parse_bounded(text.substr(0, comma), bounds);
+    if (!value) return std::nullopt;
+    values.push_back(*value);
+    if (comma == std::string_view::npos) return values;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+template <class T>
+Field number_field(T* target, const Bounds<T>& bounds, const char* value_name, const char* what) {
+  Field field;
+  field.value_name = value_name;
+  field.accepts = what + range_text(bounds);
+  field.assign = [target, bounds](const std::string& text) {
+    const std::optional<T> value = parse_bounded(text, bounds);
+    if (value) *target = *value;
+    return value.has_value();
+  };
+  field.text = [target] { return number_text(*target); };
+  return field;
+}
+
+template <class T>
+Field list_field(std::vector<T>* target, const Bounds<T>& bounds, const char* value_name, const char* what) {
+  Field field;
+  field.value_name = value_name;
+  field.accepts = fmt::format("{} separated by commas, each{}", what, range_text(bounds).empty() ? " finite" : range_text(bounds));
+  field.assign = [target, bounds](const std::string& text) {
+    std::optional<std::vector<T>> values = parse_list(text, bounds);
+    if (values) *target = std::move(*values);
+    return values.has_value();
+  };
+  field.text = [target] {
+    std::vector<std::string> parts;
+    for (const T& value : *target) parts.push_back(number_text(value));
+    return fmt::format("{}", fmt::join(parts, ","));
+  };
+  return field;
+}
+
+void print(const std::string& text) {
+  check(std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0, ExitCode::kRuntime,
+        "cannot write the help to standard output");
+}
+
+}  // namespace
+
+struct Options::Impl {
+  std::string usage, about;
+  std::vector<Field> fields;
+  std::map<std::string, std::size_t> by_key;
+  std::vector<Positional> positionals;
+  std::vector<std::function<void()>> checks;
+  std::set<std::string> foreign;  // keys of other commands
+
+  void add(Field field, const std::string& key, const std::string& help, Show show);
+  Field* find(const std::string& key);
+  std::string suggestion(const std::string& key, const char* prefix) const;
+  void assign(Field& field, const std::string& value, const std::string& origin, const std::string& place);
+  void read_file(const std::string& path);
+  void assign_positionals(const std::vector<std::string>& values);
+  po::options_description describe(bool all) const;
+  std::vector<std::string> normalise(std::span<const std::string> args);
+  std::vector<po::option> parse_command_line(std::span<const std::string> args);
+};
+
+void Options::Impl::add(Field field, const std::string& key, const std::string& help, Show show) {
+  const std::size_t dot = key.rfind('.');
+  check(dot != std::string::npos && dot > 0 && dot + 1 < key.size(), ExitCode::kRuntime,
+        "option '{}' is declared without a section; keys are section.name", key);
+  check(by_key.emplace(key, fields.size()).second, ExitCode::kRuntime, "option '{}' is declared twice", key);
+  field.key = key;
+  field.help = help;
+  field.show = show;
+  field.default_text = field.text();
+  fields.push_back(std::move(field));
+}
+
+Field* Options::Impl::find(const std::string& key) {
+  const auto it = by_key.find(key);
+  return it == by_key.end() ? nullptr : &fields[it->second];
+}
+
+std::string Options::Impl::suggestion(const std::string& key, const char* prefix) const {
+  std::vector<std::string> names{"config", "dry-run", "help", "help-all"};
+  if (*prefix == '\0') names.clear();  // those are no keys of a file
+  for (const Field& field : fields) names.push_back(field.key);
+  const std::optional<std::string> near = detail::nearest(key, names);
+  return near ? fmt::format("; did you mean {}{}?", prefix, *near) : "; --help-all lists what there is";
+}
+
+void Options::Impl::assign(Field& field, const std::string& value, const std::string& origin, const std::string& place) {
+  check(field.assign(value), ExitCode::kUsage, "{} = '{}' ({}): expected {}", field.key, detail::printable(value), place,
+        field.accepts);
+  field.origin = origin;
+}
+
+void Options::Impl::read_file(const std::string& path) {
+  const std::string shown = detail::printable(path);
+  for (const detail::IniEntry& entry : detail::parse_ini(shown, detail::read_config_file(path))) {
+    Field* field = find(entry.key);
+    if (field == nullptr && foreign.contains(entry.key)) continue;
+    check(field != nullptr, ExitCode::kUsage, "{}:{}: unknown key {}{}", shown, entry.line, detail::printable(entry.key),
+          suggestion(entry.key, ""));
+    assign(*field, entry.value, shown, fmt::format("{}:{}", shown, entry.line));
+  }
+}
+
+void Options::Impl::assign_positionals(const std::vector<std::string>& values) {
+  std::size_t next = 0;
+  for (const Positional& positional : positionals) {
+    if (positional.many != nullptr) {
+      if (next < values.size()) positional.many->assign(values.begin() + static_cast<std::ptrdiff_t>(next), values.end());
+      next = std::max(next, values.size());
+    } else if (next < values.size()) {
+      *positional.one = values[next++];
+    } else {
+      check(!positional.required, ExitCode::kUsage, "the argument {} is missing; usage: {}", positional.name, usage);
+    }
+  }
+  check(next == values.size(), ExitCode::kUsage, "unexpected argument '{}'; usage: {}",
+        detail::printable(values[std::min(next, values.size() - 1)]), usage);
+}
+
+// One group a section, in the order of declaration; what Boost parses and what the help prints.
+po::options_description Options::Impl::describe(bool all) const {
+  po::options_description everything("", kColumns, kColumns / 2);
+  po::options_description general("general", kColumns, kColumns / 2);
+  general.add_options()("config", po::value<std::string>()->value_name("FILE"), "INI file; may be given several times, "
+      "later ones win, the command line wins over all")("dry-run", "print the resolved configuration, sizes and costs; "
+      "run nothing")("help", "the common options")("help-all", "all options");
+  std::vector<std::string> sections;
+  for (const Field& field : fields) {
+    if (std::find(sections.begin(), sections.end(), field.section()) == sections.end()) sections.push_back(field.section());
+  }
+  for (const std::string& section : sections) {
+    po::options_description group("[" + section + "]", kColumns, kColumns / 2);
+    for (const Field& field : fields) {
+      if (field.section() != section || (!all && field.show != Show::kCommon)) continue;
+      auto* value = po::value<std::string>()->value_name(field.value_name);
+      if (field.is_bool) value->implicit_value("true", "");
+      const std::string text = fmt::format("{} (default {}; {})", field.help,
+                                           field.default_text.empty() ? "empty" : field.default_text, field.accepts);
+      group.add_options()(field.key.c_str(), value, text.c_str());
+    }
+    if (!group.options().empty()) everything.add(group);
+  }
+  everything.add(general);
+  return everything;
+}
+
+// Boost takes no value after a blank for an option that may stand alone, and none that is empty after "=".
+std::vector<std::string> Options::Impl::normalise(std::span<const std::string> args) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    const std::string& arg = args[i];
+    if (arg == "--") {
+      out.insert(out.end(), args.begin() + static_cast<std::ptrdiff_t>(i), args.end());
+      break;
+    }
+    const bool option = arg.starts_with("--");
+    const Field* field = option ? find(arg.substr(2)) : nullptr;
+    if (field != nullptr && field->is_bool && i + 1 < args.size() && detail::parse_bool(args[i + 1])) {
+      out.push_back(arg + '=' + args[++i]);
+    } else if (option && arg.size() > 3 && arg.find('=') == arg.size() - 1) {
+      out.push_back(arg.substr(0, arg.size() - 1));
+      out.emplace_back();
+    } else {
+      out.push_back(arg);
+    }
+  }
+  return out;
+}
+
+std::vector<po::option> Options::Impl::parse_command_line(std::span<const std::string> args) {
+  using namespace po::command_line_style;
+  const po::options_description description = describe(true);
+  std::vector<po::option> options;
+  try {
+    options = po::command_line_parser(normalise(args)).options(description)
+                  .style(allow_long | long_allow_adjacent | long_allow_next).allow_unregistered().run().options;
+  } catch (const po::error& e) {
+    fail(ExitCode::kUsage, "command line: {}; --help shows the options", detail::printable(e.what()));
+  }
+  for (const po::option& option : options) {
+    if (option.position_key != -1) continue;
+    check(!option.unregistered, ExitCode::kUsage, "unknown option --{}{}{}", detail::printable(option.string_key),
+          foreign.contains(option.string_key) ? ": it belongs to another command" : "",
+          suggestion(option.string_key, "--"));
+    // `--a.b --c`: Boost gives "--c" to a.b where c is unknown.
+    check(option.original_tokens.size() < 2 || !option.original_tokens[1].starts_with("--"), ExitCode::kUsage,
+          "--{} needs a value, got '{}'; write --{}=VALUE if that is meant", option.string_key,
+          detail::printable(option.original_tokens.back()), option.string_key);
+  }
+  return options;
+}
+
+Options::Options(std::string usage, std::string about) : impl_(std::make_unique<Impl>()) {
+  impl_->usage = std::move(usage);
+  impl_->about = std::move(about);
+}
+Options::~Options() = default;
+
+void Options::add(const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds,
+                  Show show) {
+  impl_->add(number_field(target, bounds, "INT", "an integer"), key, help, show);
+}
+
+void Options::add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds, Show show) {
+  impl_->add(number_field(target, bounds, "REAL", "a finite number"), key, help, show);
+}
+
+void Options::add(const std::string& key, bool* target, const std::string& help, Show show) {
+  Field field;
+  field.value_name = "BOOL";
+  field.accepts = "true or false";
+  field.is_bool = true;
+  field.assign = [target](const std::string& text) {
+    const std::optional<bool> value = detail::parse_bool(text);
+    if (value) *target = *value;
+    return value.has_value();
+  };
+  field.text = [target] { return std::string(*target ? "true" : "false"); };
+  impl_->add(std::move(field), key, help, show);
+}
+
+void Options::add(const std::string& key, std::string* target, const std::string& help, Show show) {
+  Field field;
+  field.value_name = "TEXT";
+  field.accepts = "text";
+  field.assign = [target](const std::string& text) {
+    *target = text;
+    return text.find('\0') == std::string::npos;
+  };
+  field.text = [target] { return *target; };
+  impl_->add(std::move(field), key, help, show);
+}
+
+void Options::add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
+                         const std::string& help, Show show) {
+  Field field;
+  field.value_name = "NAME";
+  field.accepts = fmt::format("one of {}", fmt::join(choices, ", "));
+  check(std::find(choices.begin(), choices.end(), *target) != choices.end(), ExitCode::kRuntime,
+        "option '{}': the default '{}' is not {}", key, *target, field.accepts);
+  field.assign = [target, choices = std::move(choices)](const std::string& text) {
+    const auto found = std::find(choices.begin(), choices.end(), detail::trim(text));
+    if (found != choices.end()) *target = *found;
+    return found != choices.end();
+  };
+  field.text = [target] { return *target; };
+  impl_->add(std::move(field), key, help, show);
+}
+
+void Options::add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
+                       Bounds<std::int64_t> bounds, Show show) {
+  impl_->add(list_field(target, bounds, "INT,..", "integers"), key, help, show);
+}
+
+void Options::add_list(const std::string& key, std::vector<double>* target, const std::string& help,
+                       Bounds<double> bounds, Show show) {
+  impl_->add(list_field(target, bounds, "REAL,..", "finite numbers"), key, help, show);
+}
+
+void Options::add_positional(const std::string& name, std::string* target, const std::string& help, bool required) {
+  impl_->positionals.push_back({name, help, required, target, nullptr});
+}
+
+void Options::add_positional_list(const std::string& name, std::vector<std::string>* target, const std::string& help) {
+  impl_->positionals.push_back({name, help, false, nullptr, target});
+}
+
+void Options::add_check(std::function<void()> check) { impl_->checks.push_back(std::move(check)); }
+
+void Options::allow_known(std::vector<std::string> keys) { impl_->foreign.insert(keys.begin(), keys.end()); }
+
+Options::Action Options::parse(std::span<const std::string> args) {
+  for (const std::string& arg : args) {
+    if (arg == "--") break;
+    if (arg != "--help" && arg != "-h" && arg != "--help-all") continue;
+    print(help(arg == "--help-all"));
+    return Action::kHelpShown;
+  }
+  const std::vector<po::option> options = impl_->parse_command_line(args);
+  for (const po::option& option : options) {
+    if (option.string_key == "config") impl_->read_file(option.value.at(0));
+  }
+  bool dry_run = false;
+  std::vector<std::string> positionals;
+  for (const po::option& option : options) {
+    if (option.position_key != -1) {
+      positionals.insert(positionals.end(), option.value.begin(), option.value.end());
+    } else if (option.string_key == "dry-run") {
+      dry_run = true;
+    } else if (Field* field = impl_->find(option.string_key)) {
+      impl_->assign(*field, option.value.empty() ? "true" : option.value.front(), "command line", "command line");
+    }
+  }
+  impl_->assign_positionals(positionals);
+  for (const auto& check : impl_->checks) check();
+  return dry_run ? Action::kDryRun : Action::kRun;
+}
+
+std::string Options::dump() const {
+  std::vector<std::string> sections;
+  std::map<std::string, std::string> body;
+  for (const Field& field : impl_->fields) {
+    std::string& lines = body[field.section()];
+    if (lines.empty()) sections.push_back(field.section());
+    lines += fmt::format("{} = {}  # {}\n", field.name(), detail::quote(field.text()), field.origin);
+  }
+  std::string text;
+  for (const std::string& section : sections) text += fmt::format("{}[{}]\n{}", text.empty() ? "" : "\n", section, body[section]);
+  return text;
+}
+
+std::vector<std::pair<std::string, std::string>> Options::values() const {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const auto& [key, index] : impl_->by_key) all.emplace_back(key, impl_->fields[index].text());
+  return all;
+}
+
+std::string Options::help(bool all) const {
+  std::ostringstream out;
+  out << "usage: " << impl_->usage << "\n\n" << impl_->about << "\n\n";
+  for (const Positional& positional : impl_->positionals) {
+    out << fmt::format("  {:<24} {}{}\n", positional.name, positional.help, positional.required ? "" : " (optional)");
+  }
+  if (!impl_->positionals.empty()) out << '\n';
+  out << impl_->describe(all);
+  if (!all) out << "\n--help-all lists the rest.\n";
+  return out.str();
+}
+
+}  // namespace hebm
