@@ -28,12 +28,13 @@ std::string format_bytes(double bytes);  // "1.5 GiB"
 
 class Logger {
  public:
-  explicit Logger(bool loud = true) : loud_(loud) {}
+  explicit Logger(bool loud = true);
   ~Logger();
   Logger(const Logger&) = delete;
   Logger& operator=(const Logger&) = delete;
 
-  // Appends to this file too from now on (rank 0 of a run).
+  // Appends to this file too from now on (rank 0 of a run). Error(kRuntime) if it cannot be opened; a line that cannot be
+  // written later is worth one warning on stderr, never the run.
   void open_file(const std::string& path);
   void write(std::string_view message);  // one line, with the time of day in the file
   template <class... Args>
@@ -45,12 +46,16 @@ class Logger {
  private:
   friend class StatusLine;
   void clear_status();
-  bool loud_;
+  void show_status(std::string line);  // on a terminal; cut to its width
+  void write_file(std::string_view message);
+  bool loud_, terminal_;
   std::FILE* file_ = nullptr;
+  std::string path_;
   std::string status_;  // what stands on the terminal's last line
 };
 
 // `total` units of work, of which `start` were done before this process began (resume): rate and ETA count only new ones.
+// The destructor without finish() (an error on its way) only clears the line.
 class StatusLine {
  public:
   StatusLine(Logger& logger, std::string what, std::int64_t total, std::int64_t start = 0);
@@ -59,6 +64,8 @@ class StatusLine {
   void finish();
 
  private:
+  std::string text(std::string_view detail) const;
+
   Logger& logger_;
   std::string what_;
   std::int64_t total_, start_, done_ = 0;
