@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
+
 namespace hebm {
 class Options;
 }
@@ -23,6 +25,8 @@ struct CommOptions {
   std::string kind = "auto";       // auto | single | mpi | nccl
   double hang_timeout_s = 600;     // a collective that waits longer ends this process with exit code 6
   std::int64_t threads = 0;        // 0: by placement (see placement.h)
+  // Gets the message of a time-out just before the world is aborted; unset: stderr. Not an option of the command line.
+  std::function<void(const std::string&)> last_words;
   void describe(Options& options);
 };
 
@@ -41,8 +45,11 @@ class Communicator {
   virtual int size() const = 0;
   virtual std::string_view kind() const = 0;  // "single", "mpi", "nccl"
   bool is_root() const { return rank() == 0; }
+  // The lowest rank on this rank's machine (MPI_Comm_split_type): ranks with the same number share memory and cores.
+  virtual int node() const = 0;
 
-  // In place, host memory; the control plane (MPI also under NCCL).
+  // Control plane (MPI also under NCCL), host memory, in place. Every call first compares its number, kind, type and count
+  // over the ranks: ranks that are not in the same call all throw Error(kRuntime) naming who is where.
   virtual void all_reduce(std::span<float> values, Op op) = 0;
   virtual void all_reduce(std::span<double> values, Op op) = 0;
   virtual void all_reduce(std::span<std::int64_t> values, Op op) = 0;
@@ -60,12 +67,20 @@ class Communicator {
   [[noreturn]] virtual void abort(int exit_code) = 0;
 };
 
-// The world of this process. argc/argv may be changed by MPI. Throws Error(kEnvironment) where the launcher and the
-// world disagree (SLURM_NTASKS > 1 or OMPI_COMM_WORLD_SIZE > 1 with an MPI world of 1: names `srun --mpi=pmix`).
+// The world of this process; without a launcher (and with kind auto) that is `single` and MPI is never touched. Throws Error(kEnvironment) where the launcher and the
+// world disagree (SLURM_NTASKS > 1 or OMPI_COMM_WORLD_SIZE > 1 with an MPI world of 1: names `srun --mpi=pmix`). One MPI
+// world a process: make it once, keep it until the end. The destructor finalises MPI, unless an exception is in flight.
 std::unique_ptr<Communicator> make_communicator(const CommOptions& options);
 
-// Runs `local` on this rank; if it threw on any rank, every rank throws the same Error (the lowest failing rank's code
-// and message, prefixed "rank R: ") - so a check that can differ between ranks never leaves the others in a collective.
+// What agree throws: the same on every rank, so one rank may speak for all and every rank can leave in order.
+class AgreedError : public Error {
+ public:
+  using Error::Error;
+};
+
+// Runs `local` on this rank; if it threw on any rank, every rank throws the same AgreedError (the lowest failing rank's
+// code and message, prefixed "rank R: " where there are several) - so a check that can differ between ranks never leaves
+// the others in a collective. `local` must not communicate.
 void agree(Communicator& comm, const std::function<void()>& local);
 
 // True on all ranks when `flag` is true on any.

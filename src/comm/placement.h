@@ -1,5 +1,6 @@
-// Threads and devices of this rank. Local ranks by MPI_Comm_split_type. Threads: the size of the own affinity mask where
-// the local ranks' masks are disjoint, else max(1, |union of masks| / local ranks).
+// Threads and devices of this rank. Local ranks by MPI_Comm_split_type. Threads: the cores of the own affinity mask where
+// the local ranks' masks are disjoint, else max(1, cores of all their masks together / local ranks). Hardware threads of
+// one core count once.
 #pragma once
 #include <string>
 #include <vector>
@@ -17,6 +18,10 @@ struct Placement {
   std::string describe() const; // one line
 };
 
+// The rule above for the masks of all local ranks (cpu numbers), for the one at `own`.
+int share_threads(const std::vector<std::vector<int>>& masks, std::size_t own, bool* disjoint);
+
+// Collective.
 Placement place(Communicator& comm, const CommOptions& options);
 
 }  // namespace hebm::comm

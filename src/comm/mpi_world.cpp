@@ -1,0 +1,216 @@
+// The life of the MPI world: start, polling waits and what happens when they fail, the comparison of calls, the end.
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "comm/backoff.h"
+#include "comm/end_process.h"
+#include "comm/mpi_communicator.h"
+
+namespace hebm::comm {
+namespace {
+
+constexpr double kInitTimeout_s = 120;  // MPI_Init on many nodes; also MPI_Finalize and MPI_Abort have no time-out
+constexpr double kEndTimeout_s = 20;
+constexpr std::size_t kCallFields = 5;
+
+std::string error_text(int result) {
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
+  int length = 0;
+  if (MPI_Error_string(result, text.data(), &length) != MPI_SUCCESS) return fmt::format("MPI error {}", result);
+  return std::string(text.data(), static_cast<std::size_t>(length));
+}
+
+void check_start(int result, const char* function) {
+  if (result == MPI_SUCCESS) return;
+  fail(ExitCode::kEnvironment, "{} failed: {}; `hebm_dist doctor` shows versions and placement", function,
+       error_text(result));
+}
+
+std::array<std::int64_t, kCallFields> fields(const Call& call) {
+  return {call.number, static_cast<std::int64_t>(call.kind), call.type, call.count, call.detail};
+}
+
+int allowed_cpus() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(0, sizeof mask, &mask) == 0) return CPU_COUNT(&mask);
+  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));  // more than 1024 cores
+}
+
+}  // namespace
+
+std::string Call::describe() const {
+  const char* type_name = type == 'f' ? "float" : type == 'd' ? "double" : type == 'i' ? "int64" : "byte";
+  switch (kind) {
+    case Kind::kAllReduce: {
+      constexpr std::array kOps = {"sum", "min", "max"};
+      const char* op = detail >= 0 && detail < 3 ? kOps[static_cast<std::size_t>(detail)] : "?";
+      return fmt::format("collective {}: all_reduce({}) of {} x {}", number, op, count, type_name);
+    }
+    case Kind::kBroadcast: return fmt::format("collective {}: broadcast of {} bytes from rank {}", number, count, detail);
+    case Kind::kAllGather: return fmt::format("collective {}: all_gather", number);
+    case Kind::kBarrier: return fmt::format("collective {}: barrier", number);
+    case Kind::kSum: return fmt::format("gradient sum {} '{}' of {} x {}", number, name, count, type_name);
+  }
+  return fmt::format("collective {}: unknown kind {}", number, static_cast<std::int64_t>(kind));
+}
+
+MpiCommunicator::MpiCommunicator(const CommOptions& options, const LaunchEnvironment& launch,
+                                 std::int64_t piece_elements)
+    : hang_timeout_s_(options.hang_timeout_s), last_words_(options.last_words), piece_elements_(piece_elements) {
+  check(piece_elements_ >= 1 && piece_elements_ <= kPieceElements, ExitCode::kRuntime, "piece of {} elements",
+        piece_elements_);
+  check_can_connect(launch);
+  initialise();
+  check_world(launch, size_);
+}
+
+void MpiCommunicator::initialise() {
+  const Deadline deadline("MPI_Init_thread", kInitTimeout_s, 0, static_cast<int>(ExitCode::kEnvironment));
+  int initialised = 0;
+  check_start(MPI_Initialized(&initialised), "MPI_Initialized");
+  check(initialised == 0, ExitCode::kRuntime, "there is an MPI world already: a process makes its communicator once");
+  int provided = MPI_THREAD_SINGLE;
+  const int started = MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
+  // MPI_Error_string may not be called before MPI is up.
+  check(started == MPI_SUCCESS, ExitCode::kEnvironment, "MPI_Init_thread failed with MPI error {}", started);
+  check_start(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  check(provided >= MPI_THREAD_SERIALIZED, ExitCode::kEnvironment,
+        "this MPI library gives thread level {} where {} (MPI_THREAD_SERIALIZED) is needed", provided,
+        static_cast<int>(MPI_THREAD_SERIALIZED));
+  check_start(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
+  check_start(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
+  // Duplicates inherit the error handler.
+  check_start(MPI_Comm_dup(MPI_COMM_WORLD, &control_), "MPI_Comm_dup");
+  check_start(MPI_Comm_dup(MPI_COMM_WORLD, &sums_), "MPI_Comm_dup");
+  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+  int length = 0;
+  check_start(MPI_Get_processor_name(name.data(), &length), "MPI_Get_processor_name");
+  host_.assign(name.data(), static_cast<std::size_t>(length));
+  find_node();
+}
+
+void MpiCommunicator::find_node() {
+  MPI_Comm local = MPI_COMM_NULL;
+  check_start(MPI_Comm_split_type(control_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local), "MPI_Comm_split_type");
+  check_start(MPI_Comm_size(local, &local_size_), "MPI_Comm_size");
+  std::array<int, 2> least = {rank_, allowed_cpus()};
+  check_start(MPI_Allreduce(MPI_IN_PLACE, least.data(), 2, MPI_INT, MPI_MIN, local), "MPI_Allreduce");
+  node_ = least[0];
+  // Bound ranks have a core each by construction; unbound ones share all the cores of the mask.
+  const long online = std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
+  spin_ = local_size_ <= online;
+  check_start(MPI_Comm_free(&local), "MPI_Comm_free");
+}
+
+MpiCommunicator::~MpiCommunicator() {
+  // An exception or a failed call: peers may never come to MPI_Finalize; whoever catches the exception calls abort.
+  if (broken_ || std::uncaught_exceptions() > exceptions_at_start_ || control_ == MPI_COMM_NULL) return;
+  const Deadline deadline("MPI_Finalize", std::min(hang_timeout_s_, kEndTimeout_s), rank_,
+                          static_cast<int>(ExitCode::kPeer));
+  if (MPI_Finalize() != MPI_SUCCESS) fmt::print(stderr, "rank {}: MPI_Finalize failed\n", rank_);
+}
+
+void MpiCommunicator::check_usable(const Call& call) const {
+  if (broken_) {
+    fail(ExitCode::kPeer, "{}: not started, since an earlier operation failed on this rank", call.describe());
+  }
+  if (std::this_thread::get_id() != main_thread_) {
+    fail(ExitCode::kRuntime, "{}: called from a thread other than the one that made the communicator", call.describe());
+  }
+}
+
+void MpiCommunicator::check_mpi(int result, const char* function, const Call& call) {
+  if (result == MPI_SUCCESS) return;
+  broken_ = true;
+  int error_class = MPI_ERR_UNKNOWN;
+  if (MPI_Error_class(result, &error_class) != MPI_SUCCESS) error_class = MPI_ERR_UNKNOWN;
+  // Lengths that differ are a mistake of the program, all else is taken for a lost peer.
+  const bool mismatch = error_class == MPI_ERR_TRUNCATE || error_class == MPI_ERR_COUNT;
+  fail(mismatch ? ExitCode::kRuntime : ExitCode::kPeer, "{}: {} failed: {}", call.describe(), function,
+       error_text(result));
+}
+
+void MpiCommunicator::wait(std::span<MPI_Request> requests, const Call& call) {
+  Backoff backoff(spin_);
+  for (;;) {
+    int done = 0;
+    check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
+              "MPI_Testall", call);
+    if (done != 0) return;
+    if (backoff.waited_s() > hang_timeout_s_) time_out(call, backoff.waited_s());
+    backoff.pause();
+  }
+}
+
+void MpiCommunicator::time_out(const Call& call, double waited_s) {
+  const std::string message = fmt::format(
+      "rank {} of {} on {}: {} waited {:.1f} s for the other ranks (comm.hang_timeout_s = {:g}): a peer hangs, is stopped "
+      "or is in another call; all ranks end with exit code {}, the newest checkpoint is valid",
+      rank_, size_, host_, call.describe(), waited_s, hang_timeout_s_, static_cast<int>(ExitCode::kPeer));
+  if (last_words_) {
+    last_words_(message);
+  } else {
+    fmt::print(stderr, "{}\n", message);
+  }
+  abort(static_cast<int>(ExitCode::kPeer));
+}
+
+// Minimum of x and of -x: equal up to sign where all ranks have the same x.
+void MpiCommunicator::compare(const Call& call) {
+  check_usable(call);
+  const auto mine = fields(call);
+  std::array<std::int64_t, 2 * kCallFields> bounds{};
+  for (std::size_t f = 0; f < kCallFields; ++f) {
+    bounds[f] = mine[f];
+    bounds[kCallFields + f] = -mine[f];
+  }
+  std::array<MPI_Request, 1> request = {MPI_REQUEST_NULL};
+  check_mpi(MPI_Iallreduce(MPI_IN_PLACE, bounds.data(), static_cast<int>(bounds.size()), MPI_INT64_T, MPI_MIN, control_,
+                           request.data()),
+            "MPI_Iallreduce", call);
+  wait(request, call);
+  for (std::size_t f = 0; f < kCallFields; ++f) {
+    if (bounds[f] != -bounds[kCallFields + f]) report_mismatch(call);
+  }
+}
+
+void MpiCommunicator::report_mismatch(const Call& call) {
+  const auto mine = fields(call);
+  std::vector<std::int64_t> all(kCallFields * static_cast<std::size_t>(size_));
+  std::array<MPI_Request, 1> request = {MPI_REQUEST_NULL};
+  check_mpi(MPI_Iallgather(mine.data(), kCallFields, MPI_INT64_T, all.data(), kCallFields, MPI_INT64_T, control_,
+                           request.data()),
+            "MPI_Iallgather", call);
+  wait(request, call);
+  broken_ = true;  // what the ranks would send next belongs to different calls
+  std::string message = "ranks are in different collectives:";
+  for (std::size_t r = 0; r < static_cast<std::size_t>(size_); ++r) {
+    const std::int64_t* f = &all[r * kCallFields];
+    const Call theirs{.kind = static_cast<Call::Kind>(f[1]),
+                      .type = static_cast<char>(f[2]),
+                      .count = f[3],
+                      .detail = f[4],
+                      .number = f[0]};
+    if (r > 0 && std::equal(f, f + kCallFields, f - kCallFields)) continue;  // as the rank before
+    message += fmt::format("{} rank {} in {}", r == 0 ? "" : ";", r, theirs.describe());
+  }
+  fail(ExitCode::kRuntime, "{} (ranks not named are where the one named before them is)", message);
+}
+
+void MpiCommunicator::abort(int exit_code) {
+  broken_ = true;
+  record_abort(rank_, exit_code);
+  std::fflush(stdout);
+  std::fflush(stderr);
+  const Deadline deadline("MPI_Abort", kEndTimeout_s, rank_, exit_code);
+  int finalized = 0;
+  if (MPI_Finalized(&finalized) == MPI_SUCCESS && finalized == 0) MPI_Abort(MPI_COMM_WORLD, exit_code);
+  leave_now(exit_code);
+}
+
+}  // namespace hebm::comm
