@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,17 +35,19 @@ struct StEntry {
 HashedFileWriter::Result write_safetensors(const fs::path& path, std::span<const StTensor> tensors,
                                            const std::map<std::string, std::string>& metadata);
 
+// Holds the file open: what was checked is what is read, even where the name is replaced meanwhile.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const fs::path& path);
   const std::map<std::string, StEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const StEntry& entry(const std::string& name) const;  // absent: Error(kCorrupt) naming file and the nearest name
+  // out.size() must be entry(name).bytes.
   void read(const std::string& name, std::span<std::byte> out) const;
-  const fs::path& path() const { return path_; }
+  const fs::path& path() const { return file_->path(); }
 
  private:
-  fs::path path_;
+  std::shared_ptr<const ReadOnlyFile> file_;
   std::uint64_t data_start_ = 0;
   std::map<std::string, StEntry> entries_;
   std::map<std::string, std::string> metadata_;

@@ -1,0 +1,264 @@
+#include "storage/files.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+#include "storage/hash.h"
+
+namespace hebm::storage {
+namespace {
+
+constexpr std::size_t kMaxChunk = std::size_t{1} << 30;  // below Linux' own limit for one read or write
+
+std::string_view advice(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "; free some space or choose another folder";
+    case EEXIST:
+      return "; it is never overwritten: remove it or choose another name";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "; check the permissions of the file and its folder";
+    default:
+      return "";
+  }
+}
+
+[[noreturn]] void fail_errno(int error, const fs::path& path, std::string_view operation) {
+  fail(ExitCode::kRuntime, "{}: {} failed: {} (errno {}){}", path.string(), operation,
+       std::generic_category().message(error), error, advice(error));
+}
+
+int open_or_fail(const fs::path& path, int flags, std::string_view operation) {
+  for (;;) {
+    const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+    if (fd >= 0) return fd;
+    if (errno != EINTR) fail_errno(errno, path, operation);
+  }
+}
+
+// Closes on every way out; close_or_fail() where the result counts.
+class Descriptor {
+ public:
+  Descriptor(const fs::path& path, int flags, std::string_view operation) : fd_(open_or_fail(path, flags, operation)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  void close_or_fail(const fs::path& path) {
+    const int fd = std::exchange(fd_, -1);
+    if (::close(fd) != 0 && errno != EINTR) fail_errno(errno, path, "close");  // Linux: EINTR has closed it
+  }
+
+ private:
+  int fd_;
+};
+
+void write_all(int fd, std::span<const std::byte> bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), std::min(bytes.size(), kMaxChunk));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail_errno(n < 0 ? errno : EIO, path, "write");
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void fsync_or_fail(int fd, const fs::path& path) {
+  while (::fsync(fd) != 0) {
+    if (errno != EINTR) fail_errno(errno, path, "fsync");
+  }
+}
+
+fs::path parent_of(const fs::path& path) {
+  const fs::path parent = path.parent_path();
+  return parent.empty() ? fs::path(".") : parent;
+}
+
+void rename_or_fail(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail_errno(errno, from, fmt::format("rename to {}", to.string()));
+}
+
+std::uint64_t regular_size(int fd, const fs::path& path) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) fail_errno(errno, path, "fstat");
+  check(S_ISREG(status.st_mode), ExitCode::kRuntime, "{}: expected a regular file", path.string());
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+}  // namespace
+
+void fsync_path(const fs::path& path) {
+  Descriptor file(path, O_RDONLY, "open for fsync");
+  while (::fsync(file.get()) != 0) {
+    if (errno == EINTR) continue;
+    // Some network file systems have no fsync of folders and say so by EINVAL; there is nothing else to ask of them.
+    if (errno == EINVAL && fs::is_directory(path)) return;
+    fail_errno(errno, path, "fsync");
+  }
+}
+
+void rename_durable(const fs::path& from, const fs::path& to) {
+  rename_or_fail(from, to);
+  fsync_path(parent_of(to));
+  if (parent_of(from) != parent_of(to)) fsync_path(parent_of(from));
+}
+
+void write_file_atomic(const fs::path& path, std::string_view content) {
+  const fs::path temporary = path.string() + ".tmp-" + random_suffix();
+  HashedFileWriter writer(temporary);
+  writer.write(as_bytes(content.data(), content.size()));
+  writer.close_durable();
+  try {
+    rename_or_fail(temporary, path);
+  } catch (const Error&) {
+    ::unlink(temporary.c_str());  // best effort: the rename's error is the one to tell
+    throw;
+  }
+  fsync_path(parent_of(path));
+}
+
+std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
+  const ReadOnlyFile file(path);
+  check(file.size() <= max_bytes, ExitCode::kRuntime, "{}: {} bytes, expected at most {}", path.string(), file.size(),
+        max_bytes);
+  std::string content(file.size(), '\0');
+  file.read_at(0, {reinterpret_cast<std::byte*>(content.data()), content.size()});
+  return content;
+}
+
+std::string random_suffix() {
+  std::uint64_t value = 0;
+  while (::getrandom(&value, sizeof value, 0) != static_cast<ssize_t>(sizeof value)) {
+    check(errno == EINTR, ExitCode::kRuntime, "getrandom failed: {}", std::generic_category().message(errno));
+  }
+  return fmt::format("{:016x}", value);
+}
+
+std::uint64_t free_bytes(const fs::path& path) {
+  fs::path folder = fs::absolute(path);
+  while (!fs::exists(folder) && folder.has_relative_path()) folder = folder.parent_path();
+  struct statvfs status {};
+  if (::statvfs(folder.c_str(), &status) != 0) fail_errno(errno, folder, "statvfs");
+  return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+void create_folders(const fs::path& path) {
+  if (path.empty() || fs::is_directory(path)) return;
+  create_folders(path.parent_path());
+  if (::mkdir(path.c_str(), 0777) != 0 && !(errno == EEXIST && fs::is_directory(path))) {
+    fail_errno(errno, path, "mkdir");
+  }
+  fsync_path(parent_of(path));
+}
+
+void create_new_folder(const fs::path& path) {
+  if (::mkdir(path.c_str(), 0777) != 0) fail_errno(errno, path, "mkdir");
+}
+
+void remove_file(const fs::path& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail_errno(errno, path, "unlink");
+}
+
+void remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) fail_errno(error.value(), path, "remove");
+}
+
+ReadOnlyFile::ReadOnlyFile(const fs::path& path, Links links) : path_(path) {
+  // O_NONBLOCK: opening a pipe that somebody put there must not hang.
+  const int flags = O_RDONLY | O_NONBLOCK | (links == Links::kRefuse ? O_NOFOLLOW : 0);
+  fd_ = open_or_fail(path, flags, "open for reading");
+  try {
+    size_ = regular_size(fd_, path);
+  } catch (const Error&) {
+    ::close(fd_);
+    throw;
+  }
+}
+
+ReadOnlyFile::~ReadOnlyFile() { ::close(fd_); }
+
+void ReadOnlyFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  std::uint64_t position = offset;
+  while (!out.empty()) {
+    const ssize_t n = ::pread(fd_, out.data(), std::min(out.size(), kMaxChunk), static_cast<off_t>(position));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_errno(errno, path_, "read");
+    check(n > 0, ExitCode::kCorrupt, "{}: the file ends at byte {}, expected {} more bytes there", path_.string(),
+          position, out.size());
+    position += static_cast<std::uint64_t>(n);
+    out = out.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void ReadOnlyFile::sync() const { fsync_or_fail(fd_, path_); }
+
+struct HashedFileWriter::Impl {
+  fs::path path;
+  Descriptor file;
+  Hasher hasher;
+  std::uint64_t size = 0;
+  bool done = false;
+  explicit Impl(const fs::path& p) : path(p), file(p, O_WRONLY | O_CREAT | O_EXCL, "create") {}
+  ~Impl() {
+    if (!done) ::unlink(path.c_str());  // made by us (O_EXCL) and not whole
+  }
+};
+
+HashedFileWriter::HashedFileWriter(const fs::path& path) : impl_(std::make_unique<Impl>(path)) {}
+HashedFileWriter::~HashedFileWriter() = default;
+
+void HashedFileWriter::write(std::span<const std::byte> bytes) {
+  impl_->hasher.update(bytes);
+  write_all(impl_->file.get(), bytes, impl_->path);
+  impl_->size += bytes.size();
+}
+
+HashedFileWriter::Result HashedFileWriter::close_durable() {
+  fsync_or_fail(impl_->file.get(), impl_->path);
+  impl_->file.close_or_fail(impl_->path);
+  impl_->done = true;
+  return {impl_->size, impl_->hasher.digest()};
+}
+
+AppendFile::AppendFile(const fs::path& path) : path_(path) {
+  fd_ = open_or_fail(path, O_WRONLY | O_CREAT | O_APPEND, "open for appending");
+  try {
+    size_ = regular_size(fd_, path);
+  } catch (const Error&) {
+    ::close(fd_);
+    throw;
+  }
+}
+
+AppendFile::~AppendFile() { ::close(fd_); }
+
+void AppendFile::append(std::string_view text) {
+  try {
+    write_all(fd_, as_bytes(text.data(), text.size()), path_);
+  } catch (const Error& error) {
+    check(::ftruncate(fd_, static_cast<off_t>(size_)) == 0, ExitCode::kRuntime,
+          "{}; and taking the torn line back failed: {}", error.what(), std::generic_category().message(errno));
+    throw;
+  }
+  size_ += text.size();
+}
+
+void AppendFile::sync() { fsync_or_fail(fd_, path_); }
+
+}  // namespace hebm::storage

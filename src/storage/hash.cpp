@@ -1,0 +1,41 @@
+#include "storage/hash.h"
+
+#include <fmt/core.h>
+#include <xxhash.h>
+
+#include <new>
+
+namespace hebm::storage {
+namespace {
+
+std::string to_hex(const XXH128_hash_t& value) {
+  return fmt::format("{:016x}{:016x}", value.high64, value.low64);  // the canonical (big-endian) form of xxhsum
+}
+
+}  // namespace
+
+std::string hash_bytes(std::span<const std::byte> bytes) { return to_hex(XXH3_128bits(bytes.data(), bytes.size())); }
+
+std::string hash_text(std::string_view text) { return hash_bytes(as_bytes(text.data(), text.size())); }
+
+std::uint64_t hash64(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+struct Hasher::Impl {
+  XXH3_state_t* state = XXH3_createState();  // 64-byte aligned, which new would not promise
+  ~Impl() { XXH3_freeState(state); }
+};
+
+Hasher::Hasher() : impl_(std::make_unique<Impl>()) {
+  if (impl_->state == nullptr || XXH3_128bits_reset(impl_->state) != XXH_OK) throw std::bad_alloc();
+}
+
+Hasher::~Hasher() = default;
+
+void Hasher::update(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;  // xxhash calls a null pointer an error
+  if (XXH3_128bits_update(impl_->state, bytes.data(), bytes.size()) != XXH_OK) throw std::bad_alloc();
+}
+
+std::string Hasher::digest() const { return to_hex(XXH3_128bits_digest(impl_->state)); }
+
+}  // namespace hebm::storage

@@ -1,0 +1,106 @@
+#include "storage/hdf5_detail.h"
+
+namespace hebm::storage {
+
+std::size_t size_of(H5Type type) {
+  switch (type) {
+    case H5Type::kU8:
+      return 1;
+    case H5Type::kF16:
+      return 2;
+    case H5Type::kI32:
+    case H5Type::kF32:
+      return 4;
+    case H5Type::kI64:
+    case H5Type::kU64:
+    case H5Type::kF64:
+      return 8;
+  }
+  fail(ExitCode::kRuntime, "H5Type {} is unknown", static_cast<int>(type));
+}
+
+std::string_view name_of(H5Type type) {
+  switch (type) {
+    case H5Type::kU8:
+      return "u8";
+    case H5Type::kI32:
+      return "i32";
+    case H5Type::kI64:
+      return "i64";
+    case H5Type::kU64:
+      return "u64";
+    case H5Type::kF16:
+      return "f16";
+    case H5Type::kF32:
+      return "f32";
+    case H5Type::kF64:
+      return "f64";
+  }
+  fail(ExitCode::kRuntime, "H5Type {} is unknown", static_cast<int>(type));
+}
+
+namespace detail {
+namespace {
+
+// Called by libhdf5 (C). Upward starts at the innermost entry: keep that one and stop.
+herr_t keep_first(unsigned, const H5E_error2_t* error, void* data) noexcept {
+  *static_cast<const char**>(data) = error->desc;
+  return 1;
+}
+
+hid_t predefined(H5Type type) {
+  switch (type) {
+    case H5Type::kU8:
+      return H5T_STD_U8LE;
+    case H5Type::kI32:
+      return H5T_STD_I32LE;
+    case H5Type::kI64:
+      return H5T_STD_I64LE;
+    case H5Type::kU64:
+      return H5T_STD_U64LE;
+    case H5Type::kF64:
+      return H5T_IEEE_F64LE;
+    case H5Type::kF16:  // made from this one
+    case H5Type::kF32:
+      return H5T_IEEE_F32LE;
+  }
+  fail(ExitCode::kRuntime, "H5Type {} is unknown", static_cast<int>(type));
+}
+
+}  // namespace
+
+void prepare_thread() {
+  static const bool no_plugins = H5PLset_loading_state(0) >= 0;
+  thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  check(no_plugins && quiet, ExitCode::kEnvironment, "libhdf5 could not be set up: {}", library_message());
+}
+
+std::string library_message() {
+  const char* message = nullptr;
+  if (H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &message) < 0 || message == nullptr) return "no reason given";
+  return message;
+}
+
+Handle make_type(H5Type type) {
+  Handle id = own(H5Tcopy(predefined(type)), H5Tclose, ExitCode::kRuntime, "HDF5 type");
+  if (type == H5Type::kF16) {
+    // IEEE half: sign bit 15, exponent bits 10-14 (bias 15), mantissa bits 0-9. Fields first: the size must hold them.
+    const bool ok = H5Tset_fields(id.get(), 15, 10, 5, 0, 10) >= 0 && H5Tset_size(id.get(), 2) >= 0 &&
+                    H5Tset_ebias(id.get(), 15) >= 0;
+    check_h5(ok, ExitCode::kRuntime, "HDF5 type of IEEE half");
+  }
+  return id;
+}
+
+std::optional<H5Type> identify_type(hid_t file_type) {
+  const H5T_class_t kind = H5Tget_class(file_type);
+  if (kind != H5T_INTEGER && kind != H5T_FLOAT) return {};
+  for (const H5Type type :
+       {H5Type::kU8, H5Type::kI32, H5Type::kI64, H5Type::kU64, H5Type::kF16, H5Type::kF32, H5Type::kF64}) {
+    if (H5Tequal(file_type, make_type(type).get()) > 0) return type;
+  }
+  return {};
+}
+
+}  // namespace detail
+}  // namespace hebm::storage

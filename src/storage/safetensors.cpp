@@ -1,0 +1,161 @@
+#include "storage/safetensors.h"
+
+#include <algorithm>
+#include <bit>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "storage/hash.h"
+#include "storage/safetensors_header.h"
+
+namespace hebm::storage {
+
+static_assert(std::endian::native == std::endian::little, "the container is little-endian");
+
+namespace {
+
+constexpr std::uint64_t kMaxHeader = 100'000'000;
+constexpr std::size_t kAlignment = 8;
+
+// Tensors in the order given, padded with spaces so that the data part is aligned to 8 bytes.
+std::string make_header(const fs::path& path, std::span<const StTensor> tensors,
+                        const std::map<std::string, std::string>& metadata) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::set<std::string_view> names;
+  std::uint64_t offset = 0;
+  for (const StTensor& tensor : tensors) {
+    const std::string what = fmt::format("{}: tensor \"{}\"", path.string(), tensor.name);
+    check(!tensor.name.empty() && tensor.name != "__metadata__", ExitCode::kRuntime, "{}: is not a good name", what);
+    check(names.insert(tensor.name).second, ExitCode::kRuntime, "{}: was given twice", what);
+    const std::uint64_t extent = detail::st_extent(tensor.type, tensor.shape, ExitCode::kRuntime, what);
+    check(tensor.data.size() == extent, ExitCode::kRuntime, "{}: {} bytes given, its shape has {}", what,
+          tensor.data.size(), extent);
+    // push_back: an insertion by key would search all keys of the ordered object each time.
+    header.get_ref<nlohmann::ordered_json::object_t&>().push_back(
+        {tensor.name,
+         {{"dtype", name_of(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + extent}}}});
+    offset += extent;
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const nlohmann::json::type_error& error) {
+    fail(ExitCode::kRuntime, "{}: a tensor's name or the metadata is not UTF-8: {}", path.string(), error.what());
+  }
+  text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');
+  check(text.size() <= kMaxHeader, ExitCode::kRuntime, "{}: a header of {} bytes, at most {} are allowed",
+        path.string(), text.size(), kMaxHeader);
+  return text;
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({change, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row[b.size()];
+}
+
+// For a message only: looks at no more names, and no longer ones, than is quick.
+std::string nearest_name(const std::map<std::string, StEntry>& entries, std::string_view name) {
+  constexpr std::size_t kLook = 4096, kLong = 256;
+  std::string best;
+  std::size_t best_distance = std::string::npos, looked = 0;
+  for (const auto& [candidate, entry] : entries) {
+    if (++looked > kLook) break;
+    if (candidate.size() > kLong) continue;
+    const std::size_t distance = edit_distance(candidate, name.substr(0, kLong));
+    if (distance < best_distance) std::tie(best_distance, best) = std::tuple(distance, candidate);
+  }
+  return best;
+}
+
+}  // namespace
+
+std::size_t size_of(StType type) {
+  switch (type) {
+    case StType::kU8:
+      return 1;
+    case StType::kF16:
+    case StType::kBF16:
+      return 2;
+    case StType::kI32:
+    case StType::kF32:
+      return 4;
+    case StType::kI64:
+    case StType::kF64:
+      return 8;
+  }
+  fail(ExitCode::kRuntime, "StType {} is unknown", static_cast<int>(type));
+}
+
+std::string_view name_of(StType type) {
+  switch (type) {
+    case StType::kU8:
+      return "U8";
+    case StType::kI32:
+      return "I32";
+    case StType::kI64:
+      return "I64";
+    case StType::kF16:
+      return "F16";
+    case StType::kBF16:
+      return "BF16";
+    case StType::kF32:
+      return "F32";
+    case StType::kF64:
+      return "F64";
+  }
+  fail(ExitCode::kRuntime, "StType {} is unknown", static_cast<int>(type));
+}
+
+HashedFileWriter::Result write_safetensors(const fs::path& path, std::span<const StTensor> tensors,
+                                           const std::map<std::string, std::string>& metadata) {
+  const std::string header = make_header(path, tensors, metadata);
+  const std::uint64_t length = header.size();
+  HashedFileWriter writer(path);
+  writer.write(as_bytes(&length, 1));
+  writer.write(as_bytes(header.data(), header.size()));
+  for (const StTensor& tensor : tensors) writer.write(tensor.data);
+  return writer.close_durable();
+}
+
+SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(std::make_shared<const ReadOnlyFile>(path)) {
+  std::uint64_t length = 0;
+  check(file_->size() >= sizeof length, ExitCode::kCorrupt, "{}: {} bytes are too few for a safetensors file",
+        path.string(), file_->size());
+  file_->read_at(0, std::as_writable_bytes(std::span(&length, 1)));
+  const std::uint64_t room = std::min(kMaxHeader, file_->size() - sizeof length);
+  check(length <= room, ExitCode::kCorrupt, "{}: a safetensors header of {} bytes, expected at most {}", path.string(),
+        length, room);
+  std::string text(length, '\0');
+  file_->read_at(sizeof length, {reinterpret_cast<std::byte*>(text.data()), text.size()});
+  data_start_ = sizeof length + length;
+  detail::StHeader header = detail::parse_st_header(text, path, file_->size() - data_start_);
+  entries_ = std::move(header.entries);
+  metadata_ = std::move(header.metadata);
+}
+
+const StEntry& SafetensorsFile::entry(const std::string& name) const {
+  const auto found = entries_.find(name);
+  if (found != entries_.end()) return found->second;
+  const std::string nearest = nearest_name(entries_, name);
+  fail(ExitCode::kCorrupt, "{}: has no tensor \"{}\" among {}; {}", path().string(), name, entries_.size(),
+       nearest.empty() ? "there is none to suggest" : fmt::format("the nearest is \"{}\"", nearest));
+}
+
+void SafetensorsFile::read(const std::string& name, std::span<std::byte> out) const {
+  const StEntry& found = entry(name);
+  check(out.size() == found.bytes, ExitCode::kRuntime, "{}: tensor \"{}\" has {} bytes, the buffer has {}",
+        path().string(), name, found.bytes, out.size());
+  file_->read_at(data_start_ + found.offset, out);
+}
+
+}  // namespace hebm::storage

@@ -1,0 +1,43 @@
+// What the tests of storage share: a folder that is removed at the end, and the code of an Error.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "base/error.h"
+#include "storage/files.h"
+
+namespace hebm::storage::test {
+
+class TempFolder {
+ public:
+  TempFolder() : path_(fs::temp_directory_path() / ("hebm-storage-" + random_suffix())) { create_folders(path_); }
+  ~TempFolder() { fs::remove_all(path_); }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  const fs::path& path() const { return path_; }
+  fs::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+};
+
+// The message of the Error that `call` throws with this code; fails the test where it throws none or another code.
+inline std::string error_of(ExitCode code, const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "expected an Error";
+  return "";
+}
+
+inline void expect_contains(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << "\"" << part << "\" is not in: " << text;
+}
+
+}  // namespace hebm::storage::test
