@@ -45,3 +45,14 @@ build_jobs() {
 duration() { # duration SECONDS: 75 -> 1 min 15 s
   if (($1 < 60)); then printf '%d s' "$1"; else printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); fi
 }
+
+# Configures a preset and builds the targets (none: all). The compiler's talk is shown; ninja prints one line a file.
+build_preset() { # build_preset PRESET [TARGET...]
+  local preset=$1 jobs
+  shift
+  jobs=$(build_jobs)
+  say "building preset $preset (${*:-everything}) in $kSource/build/$preset, $jobs jobs"
+  cmake -S "$kSource" --preset "$preset" >&2 || fail "$kExitRuntime" "cmake could not configure preset $preset (its reason is above)"
+  cmake --build "$kSource/build/$preset" --parallel "$jobs" ${1:+--target "$@"} >&2 ||
+    fail "$kExitRuntime" "preset $preset does not build (the compiler's reason is above)"
+}
