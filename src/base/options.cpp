@@ -11,27 +11,16 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/options_field.h"
 #include "base/options_text.h"
 
 namespace hebm {
 namespace {
 
 namespace po = boost::program_options;
+using detail::Field;
 
 constexpr unsigned kColumns = 100;
-
-struct Field {
-  std::string key;      // "section.name"
-  std::string value_name, accepts, help;
-  Show show = Show::kAll;
-  bool is_bool = false;
-  std::function<bool(const std::string&)> assign;  // false: not accepted, target unchanged
-  std::function<std::string()> text;               // as assign reads it
-  std::string default_text, origin = "default";
-
-  std::string section() const { return key.substr(0, key.rfind('.')); }
-  std::string name() const { return key.substr(key.rfind('.') + 1); }
-};
 
 struct Positional {
   std::string name, help;
@@ -40,79 +29,28 @@ struct Positional {
   std::vector<std::string>* many = nullptr;
 };
 
-template <class T>
-std::string number_text(T value) {
-  if constexpr (std::is_same_v<T, double>) {
-    return detail::format_double(value);
-  } else {
-    return fmt::format("{}", value);
+// Boost leaves a blank where it breaks a line.
+std::string without_trailing_blanks(const std::string& text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '\n') out.erase(out.find_last_not_of(' ') + 1);
+    out += c;
   }
+  return out;
 }
 
-// " >= 1", " in [0, 1]" or nothing
-template <class T>
-std::string range_text(const Bounds<T>& bounds) {
-  const bool low = bounds.min != std::numeric_limits<T>::lowest(), high = bounds.max != std::numeric_limits<T>::max();
-  if (low && high) return fmt::format(" in [{}, {}]", number_text(bounds.min), number_text(bounds.max));
-  if (low) return " >= " + number_text(bounds.min);
-  return high ? " <= " + number_text(bounds.max) : "";
-}
-
-template <class T>
-std::optional<T> parse_bounded(std::string_view text, const Bounds<T>& bounds) {
-  std::optional<T> value;
-  if constexpr (std::is_same_v<T, double>) {
-    value = detail::parse_double(text);
-  } else {
-    value = detail::parse_integer(text);
+std::string wrapped(const std::string& text) {
+  std::istringstream words(text);
+  std::string out, word;
+  for (std::size_t column = 0; words >> word; column += word.size()) {
+    if (column > 0) {
+      const bool full = column + 1 + word.size() > kColumns;
+      out += full ? '\n' : ' ';
+      column = full ? 0 : column + 1;
+    }
+    out += word;
   }
-  return value && *value >= bounds.min && *value <= bounds.max ? value : std::nullopt;
-}
-
-template <class T>
-std::optional<std::vector<T>> parse_list(std::string_view text, const Bounds<T>& bounds) {
-  std::vector<T> values;
-  if (detail::trim(text).empty()) return values;
-  for (;;) {
-    const std::size_t comma = text.find(',');
-    const std::optional<T> value = parse_bounded(text.substr(0, comma), bounds);
-    if (!value) return std::nullopt;
-    values.push_back(*value);
-    if (comma == std::string_view::npos) return values;
-    text.remove_prefix(comma + 1);
-  }
-}
-
-template <class T>
-Field number_field(T* target, const Bounds<T>& bounds, const char* value_name, const char* what) {
-  Field field;
-  field.value_name = value_name;
-  field.accepts = what + range_text(bounds);
-  field.assign = [target, bounds](const std::string& text) {
-    const std::optional<T> value = parse_bounded(text, bounds);
-    if (value) *target = *value;
-    return value.has_value();
-  };
-  field.text = [target] { return number_text(*target); };
-  return field;
-}
-
-template <class T>
-Field list_field(std::vector<T>* target, const Bounds<T>& bounds, const char* value_name, const char* what) {
-  Field field;
-  field.value_name = value_name;
-  field.accepts = fmt::format("{} separated by commas, each{}", what, range_text(bounds).empty() ? " finite" : range_text(bounds));
-  field.assign = [target, bounds](const std::string& text) {
-    std::optional<std::vector<T>> values = parse_list(text, bounds);
-    if (values) *target = std::move(*values);
-    return values.has_value();
-  };
-  field.text = [target] {
-    std::vector<std::string> parts;
-    for (const T& value : *target) parts.push_back(number_text(value));
-    return fmt::format("{}", fmt::join(parts, ","));
-  };
-  return field;
+  return out;
 }
 
 void print(const std::string& text) {
@@ -143,13 +81,15 @@ struct Options::Impl {
 
 void Options::Impl::add(Field field, const std::string& key, const std::string& help, Show show) {
   const std::size_t dot = key.rfind('.');
-  check(dot != std::string::npos && dot > 0 && dot + 1 < key.size(), ExitCode::kRuntime,
-        "option '{}' is declared without a section; keys are section.name", key);
+  check(dot == std::string::npos ? !key.empty() : dot > 0 && dot + 1 < key.size(), ExitCode::kRuntime,
+        "option '{}' is declared with an empty section or name; keys are section.name, or name alone", key);
   check(by_key.emplace(key, fields.size()).second, ExitCode::kRuntime, "option '{}' is declared twice", key);
   field.key = key;
   field.help = help;
   field.show = show;
   field.default_text = field.text();
+  check(field.assign(field.default_text), ExitCode::kRuntime, "option '{}': its default '{}' is not {}", key,
+        field.default_text, field.accepts);
   fields.push_back(std::move(field));
 }
 
@@ -195,8 +135,8 @@ void Options::Impl::assign_positionals(const std::vector<std::string>& values) {
       check(!positional.required, ExitCode::kUsage, "the argument {} is missing; usage: {}", positional.name, usage);
     }
   }
-  check(next == values.size(), ExitCode::kUsage, "unexpected argument '{}'; usage: {}",
-        detail::printable(values[std::min(next, values.size() - 1)]), usage);
+  if (next == values.size()) return;
+  fail(ExitCode::kUsage, "unexpected argument '{}'; usage: {}", detail::printable(values[next]), usage);
 }
 
 // One group a section, in the order of declaration; what Boost parses and what the help prints.
@@ -211,7 +151,7 @@ po::options_description Options::Impl::describe(bool all) const {
     if (std::find(sections.begin(), sections.end(), field.section()) == sections.end()) sections.push_back(field.section());
   }
   for (const std::string& section : sections) {
-    po::options_description group("[" + section + "]", kColumns, kColumns / 2);
+    po::options_description group(section.empty() ? "options" : "[" + section + "]", kColumns, kColumns / 2);
     for (const Field& field : fields) {
       if (field.section() != section || (!all && field.show != Show::kCommon)) continue;
       auto* value = po::value<std::string>()->value_name(field.value_name);
@@ -265,9 +205,9 @@ std::vector<po::option> Options::Impl::parse_command_line(std::span<const std::s
           foreign.contains(option.string_key) ? ": it belongs to another command" : "",
           suggestion(option.string_key, "--"));
     // `--a.b --c`: Boost gives "--c" to a.b where c is unknown.
-    check(option.original_tokens.size() < 2 || !option.original_tokens[1].starts_with("--"), ExitCode::kUsage,
-          "--{} needs a value, got '{}'; write --{}=VALUE if that is meant", option.string_key,
-          detail::printable(option.original_tokens.back()), option.string_key);
+    if (option.original_tokens.size() < 2 || !option.original_tokens[1].starts_with("--")) continue;
+    fail(ExitCode::kUsage, "--{} needs a value, got '{}'; write --{}=VALUE if that is meant", option.string_key,
+         detail::printable(option.original_tokens[1]), option.string_key);
   }
   return options;
 }
@@ -280,63 +220,34 @@ Options::~Options() = default;
 
 void Options::add(const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds,
                   Show show) {
-  impl_->add(number_field(target, bounds, "INT", "an integer"), key, help, show);
+  impl_->add(detail::integer_field(target, bounds), key, help, show);
 }
 
 void Options::add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds, Show show) {
-  impl_->add(number_field(target, bounds, "REAL", "a finite number"), key, help, show);
+  impl_->add(detail::double_field(target, bounds), key, help, show);
 }
 
 void Options::add(const std::string& key, bool* target, const std::string& help, Show show) {
-  Field field;
-  field.value_name = "BOOL";
-  field.accepts = "true or false";
-  field.is_bool = true;
-  field.assign = [target](const std::string& text) {
-    const std::optional<bool> value = detail::parse_bool(text);
-    if (value) *target = *value;
-    return value.has_value();
-  };
-  field.text = [target] { return std::string(*target ? "true" : "false"); };
-  impl_->add(std::move(field), key, help, show);
+  impl_->add(detail::bool_field(target), key, help, show);
 }
 
 void Options::add(const std::string& key, std::string* target, const std::string& help, Show show) {
-  Field field;
-  field.value_name = "TEXT";
-  field.accepts = "text";
-  field.assign = [target](const std::string& text) {
-    *target = text;
-    return text.find('\0') == std::string::npos;
-  };
-  field.text = [target] { return *target; };
-  impl_->add(std::move(field), key, help, show);
+  impl_->add(detail::text_field(target), key, help, show);
 }
 
 void Options::add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
                          const std::string& help, Show show) {
-  Field field;
-  field.value_name = "NAME";
-  field.accepts = fmt::format("one of {}", fmt::join(choices, ", "));
-  check(std::find(choices.begin(), choices.end(), *target) != choices.end(), ExitCode::kRuntime,
-        "option '{}': the default '{}' is not {}", key, *target, field.accepts);
-  field.assign = [target, choices = std::move(choices)](const std::string& text) {
-    const auto found = std::find(choices.begin(), choices.end(), detail::trim(text));
-    if (found != choices.end()) *target = *found;
-    return found != choices.end();
-  };
-  field.text = [target] { return *target; };
-  impl_->add(std::move(field), key, help, show);
+  impl_->add(detail::choice_field(target, std::move(choices)), key, help, show);
 }
 
 void Options::add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
                        Bounds<std::int64_t> bounds, Show show) {
-  impl_->add(list_field(target, bounds, "INT,..", "integers"), key, help, show);
+  impl_->add(detail::integer_list_field(target, bounds), key, help, show);
 }
 
 void Options::add_list(const std::string& key, std::vector<double>* target, const std::string& help,
                        Bounds<double> bounds, Show show) {
-  impl_->add(list_field(target, bounds, "REAL,..", "finite numbers"), key, help, show);
+  impl_->add(detail::double_list_field(target, bounds), key, help, show);
 }
 
 void Options::add_positional(const std::string& name, std::string* target, const std::string& help, bool required) {
@@ -382,6 +293,7 @@ std::string Options::dump() const {
   std::vector<std::string> sections;
   std::map<std::string, std::string> body;
   for (const Field& field : impl_->fields) {
+    if (field.section().empty()) continue;  // of the command line only
     std::string& lines = body[field.section()];
     if (lines.empty()) sections.push_back(field.section());
     lines += fmt::format("{} = {}  # {}\n", field.name(), detail::quote(field.text()), field.origin);
@@ -393,20 +305,21 @@ std::string Options::dump() const {
 
 std::vector<std::pair<std::string, std::string>> Options::values() const {
   std::vector<std::pair<std::string, std::string>> all;
-  for (const auto& [key, index] : impl_->by_key) all.emplace_back(key, impl_->fields[index].text());
+  for (const auto& [key, index] : impl_->by_key) {
+    if (!impl_->fields[index].section().empty()) all.emplace_back(key, impl_->fields[index].text());
+  }
   return all;
 }
 
 std::string Options::help(bool all) const {
   std::ostringstream out;
-  out << "usage: " << impl_->usage << "\n\n" << impl_->about << "\n\n";
+  out << "usage: " << impl_->usage << "\n\n" << wrapped(impl_->about) << "\n\n";
   for (const Positional& positional : impl_->positionals) {
     out << fmt::format("  {:<24} {}{}\n", positional.name, positional.help, positional.required ? "" : " (optional)");
   }
-  if (!impl_->positionals.empty()) out << '\n';
   out << impl_->describe(all);
   if (!all) out << "\n--help-all lists the rest.\n";
-  return out.str();
+  return without_trailing_blanks(out.str());
 }
 
 }  // namespace hebm

@@ -1,7 +1,9 @@
 // Declarative options on Boost.Program_options: each field is declared once; that line gives the flag (--langevin.steps),
 // the file key ([langevin] steps), the help, the range check and the line of the resolved configuration.
-// Precedence: command line over --config files (later over earlier) over default. Unknown keys are errors that suggest
-// the nearest key. All errors are Error(kUsage).
+// Precedence: command line (the last of repeated flags) over --config files (later over earlier) over default. A file is
+// regular, at most 1 MiB, and has a key once only. Unknown keys are errors that suggest the nearest key. A wrong value
+// names key, value, where it came from and what is accepted. All errors of the user are Error(kUsage); a declaration
+// that is wrong (twice, no section, default out of range) is Error(kRuntime).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -9,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hebm {
@@ -29,11 +32,13 @@ class Options {
   Options(const Options&) = delete;
   Options& operator=(const Options&) = delete;
 
-  // *target's present content is the default. NaN and infinities are refused for double. Keys are "section.name".
+  // *target's present content is the default. NaN and infinities are refused for double. Keys are "section.name";
+  // a key without a section ("json") is an option of the command line only, absent from files, dump() and values().
   void add(const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds = {},
            Show show = Show::kAll);
   void add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds = {},
            Show show = Show::kAll);
+  // true false 1 0 yes no on off; `--key` alone means true.
   void add(const std::string& key, bool* target, const std::string& help, Show show = Show::kAll);
   void add(const std::string& key, std::string* target, const std::string& help, Show show = Show::kAll);
   void add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
