@@ -10,6 +10,7 @@
 namespace hebm::storage {
 
 inline constexpr const char* kManifestName = "manifest.json";
+inline constexpr std::uint64_t kMaxManifest = 16ull << 20;
 
 // A plain name within one folder: no '/', no control characters, not "." or "..", at most 255 bytes.
 bool is_file_name(const std::string& name);

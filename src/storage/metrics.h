@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,15 +20,24 @@ class MetricsWriter {
   // last_step (they come again) are dropped, as is a torn last line.
   MetricsWriter(const std::filesystem::path& run_directory, std::int64_t last_step);
   ~MetricsWriter();
+  // One line {"step", "time_s" (since the epoch), each scalar by its name, each member of `extra`}; NaN and Inf become null.
+  // Buffered until flush(), or 1 MiB. A name that stands there twice is Error(kRuntime).
   void write(std::int64_t step, const Scalars& scalars, const nlohmann::json& extra = {});
+  // A picture for TensorBoard only; png_bytes as of encode_png.
+  void image(std::int64_t step, const std::string& tag, std::int64_t width, std::int64_t height, int channels,
+             std::span<const std::uint8_t> png_bytes);
+  // Writes and fsyncs; Error(kRuntime) where it fails (the lines are kept and tried again). The destructor flushes too, but can only
+  // report a failure on stderr.
   void flush();
+  std::int64_t num_dropped() const;  // lines that resuming has dropped
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-// Every whole line of RUN/metrics.jsonl as JSON, at most max_lines (evenly thinned); a torn last line is ignored.
+// Every whole line of RUN/metrics.jsonl as JSON, at most max_lines (evenly thinned, first and last kept); a torn last line is
+// ignored, a line in the middle that is not JSON is Error(kCorrupt) with its number. No file: no lines.
 std::vector<nlohmann::json> read_metrics(const std::filesystem::path& run_directory, std::size_t max_lines = 100000);
 
 }  // namespace hebm::storage
