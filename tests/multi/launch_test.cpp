@@ -1,0 +1,280 @@
+// What a user of launch/mpirun gets when ranks hang, die, disagree or are asked to stop: exit code, sentence, time.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Finished {
+  int code = -1;
+  std::string output;  // stdout and stderr
+  double seconds = 0;  // since `act` ran, or since the start
+};
+
+class Launched {
+ public:
+  explicit Launched(const std::vector<std::string>& command) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
+    pid_ = fork();
+    if (pid_ == 0) {
+      std::vector<char*> args;
+      for (const std::string& word : command) args.push_back(const_cast<char*>(word.c_str()));
+      args.push_back(nullptr);
+      dup2(ends[1], 1);
+      dup2(ends[1], 2);
+      execv(args[0], args.data());
+      _exit(127);
+    }
+    close(ends[1]);
+    output_ = ends[0];
+  }
+  ~Launched() {
+    if (pid_ > 0) kill(pid_, SIGKILL), waitpid(pid_, nullptr, 0);
+    close(output_);
+  }
+  Launched(const Launched&) = delete;
+
+  pid_t pid() const { return pid_; }
+
+  bool wait_for(const std::string& text, double limit_s) {
+    const auto start = std::chrono::steady_clock::now();
+    while (text_.find(text) == std::string::npos) {
+      if (seconds_since(start) > limit_s || !read_more()) return false;
+    }
+    return true;
+  }
+
+  Finished finish(double limit_s) {
+    const auto start = std::chrono::steady_clock::now();
+    while (seconds_since(start) < limit_s && read_more()) {
+    }
+    int status = 0;
+    Finished finished;
+    while (waitpid(pid_, &status, WNOHANG) == 0) {
+      if (seconds_since(start) > limit_s) return {.code = -1, .output = text_ + "[still running]", .seconds = limit_s};
+      usleep(10000);
+    }
+    pid_ = -1;
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status), text_, seconds_since(start)};
+  }
+
+ private:
+  static double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  // False at the end of the output.
+  bool read_more() {
+    pollfd poll_output{output_, POLLIN, 0};
+    if (poll(&poll_output, 1, 50) <= 0) return true;
+    char buffer[4096];
+    const ssize_t count = read(output_, buffer, sizeof buffer);
+    if (count > 0) text_.append(buffer, static_cast<std::size_t>(count));
+    return count > 0;
+  }
+  pid_t pid_ = -1;
+  int output_ = -1;
+  std::string text_;
+};
+
+std::vector<std::string> command(int ranks, std::vector<std::string> args) {
+  std::vector<std::string> all = {HEBM_SOURCE_DIR "/launch/mpirun", "-n", std::to_string(ranks), HEBM_RANK_PROGRAM};
+  all.insert(all.end(), args.begin(), args.end());
+  return all;
+}
+
+Finished launch(int ranks, std::vector<std::string> args, double limit_s = 40) {
+  return Launched(command(ranks, std::move(args))).finish(limit_s);
+}
+
+TEST(Launch, FineIsZeroAndQuiet) {
+  const Finished finished = launch(2, {"fine"});
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  EXPECT_EQ(finished.output, "");
+}
+
+TEST(Launch, MoreRanksThanCoresWork) { EXPECT_EQ(launch(5, {"fine"}).code, 0); }
+
+TEST(Hang, StoppedRankEndsAllWithSixNamingTheGradientSum) {
+  const Finished finished = launch(3, {"hang"});  // hang_timeout_s = 3
+  EXPECT_EQ(finished.code, 6) << finished.output;
+  EXPECT_LE(finished.seconds, 13) << finished.output;
+  EXPECT_THAT(finished.output, AllOf(HasSubstr("gradient sum 1 'energy of layer 3' of 1000 x float"),
+                                     HasSubstr("comm.hang_timeout_s = 3"), HasSubstr(" of 3 on ")));
+}
+
+TEST(Hang, StoppedRankEndsAllWithSixNamingTheCollective) {
+  const Finished finished = launch(2, {"hang-in-control"});
+  EXPECT_EQ(finished.code, 6) << finished.output;
+  EXPECT_LE(finished.seconds, 13);
+  EXPECT_THAT(finished.output, HasSubstr("rank 0 of 2"));
+  EXPECT_THAT(finished.output, HasSubstr("collective 2: all_reduce(sum) of 1 x int64"));
+}
+
+TEST(Kill, KilledRankIsSixWithinThirtySeconds) {
+  const Finished finished = launch(3, {"kill"});
+  EXPECT_EQ(finished.code, 6) << finished.output;
+  EXPECT_LE(finished.seconds, 30);
+  EXPECT_THAT(finished.output, HasSubstr("rank 1 was killed by signal KILL"));
+}
+
+TEST(Kill, SegmentationFaultIsSix) {
+  const Finished finished = launch(2, {"segfault"});
+  EXPECT_EQ(finished.code, 6) << finished.output;
+  EXPECT_THAT(finished.output, HasSubstr("rank 1 was killed by signal SEGV"));
+}
+
+TEST(Mismatch, SkippedCollectiveNamesRanksNumbersAndOperations) {
+  const Finished finished = launch(4, {"skip"});
+  EXPECT_EQ(finished.code, 1) << finished.output;
+  EXPECT_LE(finished.seconds, 20);
+  EXPECT_THAT(finished.output, AllOf(HasSubstr("rank 0 in collective 2: all_reduce(max) of 1 x int64"),
+                                     HasSubstr("rank 1 in collective 2: barrier"),
+                                     HasSubstr("rank 2 in collective 2: all_reduce(max)")));
+}
+
+TEST(Mismatch, DifferentCountsAreNamed) {
+  const Finished finished = launch(2, {"count"});
+  EXPECT_EQ(finished.code, 1) << finished.output;
+  EXPECT_THAT(finished.output, AllOf(HasSubstr("rank 0 in collective 1: all_reduce(max) of 4 x double"),
+                                     HasSubstr("rank 1 in collective 1: all_reduce(max) of 5 x double")));
+}
+
+TEST(Failure, AgreedErrorIsSaidOnceAndLeavesInOrder) {
+  const Finished finished = launch(3, {"agree"});
+  EXPECT_EQ(finished.code, 4) << finished.output;
+  EXPECT_EQ(finished.output, "rank 1: shard 7 is torn\n");
+}
+
+TEST(Failure, AbortOfOneRankEndsAllWithItsCode) {
+  const Finished finished = launch(3, {"abort"});
+  EXPECT_EQ(finished.code, 4) << finished.output;
+  EXPECT_LE(finished.seconds, 20);
+}
+
+TEST(Failure, ErrorOfOneRankEndsAllWithItsCode) {
+  const Finished finished = launch(3, {"fail"});
+  EXPECT_EQ(finished.code, 3) << finished.output;
+  EXPECT_THAT(finished.output, HasSubstr("rank 1: energy is NaN"));
+}
+
+TEST(Failure, UnwindingPastTheCommunicatorDoesNotWaitForTheOthers) {
+  const Finished finished = launch(2, {"unwind"});
+  EXPECT_EQ(finished.code, 3) << finished.output;
+  EXPECT_LE(finished.seconds, 15);
+}
+
+TEST(Failure, ForgottenSumIsReported) {
+  const Finished finished = launch(2, {"forget"});
+  EXPECT_NE(finished.code, 0);
+  EXPECT_THAT(finished.output, HasSubstr("gradient sum 1 'forgotten' of 10 x float was started but never waited for"));
+}
+
+struct ExitCase {
+  std::vector<std::string> codes;
+  int expected;
+};
+
+class ExitCodes : public testing::TestWithParam<ExitCase> {};
+
+TEST_P(ExitCodes, AreCombinedBySeverity) {
+  std::vector<std::string> args = {"exit"};
+  args.insert(args.end(), GetParam().codes.begin(), GetParam().codes.end());
+  EXPECT_EQ(launch(static_cast<int>(GetParam().codes.size()), args).code, GetParam().expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ExitCodes,
+                         testing::Values(ExitCase{{"0", "0"}, 0}, ExitCase{{"75", "75", "75"}, 75},
+                                         ExitCase{{"75", "0"}, 75}, ExitCase{{"0", "75"}, 75}, ExitCase{{"0", "3"}, 3},
+                                         ExitCase{{"75", "4"}, 4},
+                                         // Rank 1 fails 0.3 s later, if mpirun lets it live so long.
+                                         ExitCase{{"2", "2"}, 2}, ExitCase{{"5", "1"}, 5}));
+
+class Stop : public testing::TestWithParam<int> {};
+
+TEST_P(Stop, RanksSaveForAsLongAsTheyNeedAndTheCodeIsRequeue) {
+  Launched launched(command(3, {"save"}));
+  ASSERT_TRUE(launched.wait_for("ready", 30));
+  ASSERT_EQ(kill(launched.pid(), GetParam()), 0);
+  const Finished finished = launched.finish(30);
+  EXPECT_EQ(finished.code, 75) << finished.output;
+  // Rank 2 needs 3 s; mpirun itself would have given 1 s after TERM.
+  for (const char* line : {"rank 0 saved", "rank 1 saved", "rank 2 saved"}) EXPECT_THAT(finished.output, HasSubstr(line));
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, Stop, testing::Values(SIGTERM, SIGINT, SIGUSR1, SIGHUP));
+
+TEST(StopTwice, EndsTheRanksAtOnce) {
+  Launched launched(command(3, {"save"}));
+  ASSERT_TRUE(launched.wait_for("ready", 30));
+  ASSERT_EQ(kill(launched.pid(), SIGTERM), 0);
+  usleep(300000);
+  ASSERT_EQ(kill(launched.pid(), SIGTERM), 0);
+  const Finished finished = launched.finish(30);
+  EXPECT_EQ(finished.code, 6) << finished.output;
+  EXPECT_THAT(finished.output, Not(HasSubstr("rank 2 saved")));
+}
+
+TEST(StopBeforeTheProgramIsReady, IsRequeue) {
+  Launched launched(command(2, {"exit"}));  // catches no signal; rank 1 lives 0.3 s
+  usleep(200000);
+  ASSERT_EQ(kill(launched.pid(), SIGUSR1), 0);
+  const Finished finished = launched.finish(30);
+  EXPECT_THAT(finished.code, testing::AnyOf(75, 0)) << finished.output;
+}
+
+TEST(LauncherKilled, RanksDoNotOutliveIt) {
+  Launched launched(command(2, {"save"}));
+  ASSERT_TRUE(launched.wait_for("ready", 30));
+  ASSERT_EQ(kill(launched.pid(), SIGKILL), 0);
+  // The ranks hold the pipe: its end comes with the last of them.
+  const Finished finished = launched.finish(30);
+  EXPECT_EQ(finished.code, 1000 + SIGKILL);
+  EXPECT_LE(finished.seconds, 15);
+}
+
+TEST(Usage, Errors) {
+  const std::string script = HEBM_SOURCE_DIR "/launch/mpirun";
+  const auto run = [&](std::vector<std::string> args) {
+    args.insert(args.begin(), script);
+    return Launched(args).finish(20);
+  };
+  EXPECT_EQ(run({}).code, 2);
+  EXPECT_EQ(run({"-n", "0", "true"}).code, 2);
+  EXPECT_EQ(run({"-n", "two", "true"}).code, 2);
+  EXPECT_EQ(run({"--frob", "true"}).code, 2);
+  EXPECT_EQ(run({"no such program"}).code, 2);
+  EXPECT_THAT(run({"no such program"}).output, HasSubstr("no such program: no such program"));
+  EXPECT_EQ(run({"--help"}).code, 0);
+  EXPECT_THAT(run({"--help"}).output, HasSubstr("Exit code"));
+}
+
+TEST(Paths, MayHaveSpaces) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "a path with spaces";
+  std::filesystem::create_directories(folder);
+  std::filesystem::copy_file(HEBM_SOURCE_DIR "/launch/mpirun", folder / "mpirun",
+                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(HEBM_RANK_PROGRAM, folder / "rank program",
+                             std::filesystem::copy_options::overwrite_existing);
+  const std::string program = (folder / "rank program").string();
+  const Finished finished = Launched({(folder / "mpirun").string(), "-n", "2", program, "fine"}).finish(30);
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
