@@ -29,30 +29,6 @@ struct Positional {
   std::vector<std::string>* many = nullptr;
 };
 
-// Boost leaves a blank where it breaks a line.
-std::string without_trailing_blanks(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '\n') out.erase(out.find_last_not_of(' ') + 1);
-    out += c;
-  }
-  return out;
-}
-
-std::string wrapped(const std::string& text) {
-  std::istringstream words(text);
-  std::string out, word;
-  for (std::size_t column = 0; words >> word; column += word.size()) {
-    if (column > 0) {
-      const bool full = column + 1 + word.size() > kColumns;
-      out += full ? '\n' : ' ';
-      column = full ? 0 : column + 1;
-    }
-    out += word;
-  }
-  return out;
-}
-
 void print(const std::string& text) {
   check(std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0, ExitCode::kRuntime,
         "cannot write the help to standard output");
@@ -190,12 +166,12 @@ std::vector<std::string> Options::Impl::normalise(std::span<const std::string> a
 }
 
 std::vector<po::option> Options::Impl::parse_command_line(std::span<const std::string> args) {
-  using namespace po::command_line_style;
+  namespace style = po::command_line_style;
   const po::options_description description = describe(true);
   std::vector<po::option> options;
   try {
     options = po::command_line_parser(normalise(args)).options(description)
-                  .style(allow_long | long_allow_adjacent | long_allow_next).allow_unregistered().run().options;
+                  .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next).allow_unregistered().run().options;
   } catch (const po::error& e) {
     fail(ExitCode::kUsage, "command line: {}; --help shows the options", detail::printable(e.what()));
   }
@@ -313,13 +289,13 @@ std::vector<std::pair<std::string, std::string>> Options::values() const {
 
 std::string Options::help(bool all) const {
   std::ostringstream out;
-  out << "usage: " << impl_->usage << "\n\n" << wrapped(impl_->about) << "\n\n";
+  out << "usage: " << impl_->usage << "\n\n" << detail::wrapped(impl_->about, kColumns) << "\n\n";
   for (const Positional& positional : impl_->positionals) {
     out << fmt::format("  {:<24} {}{}\n", positional.name, positional.help, positional.required ? "" : " (optional)");
   }
   out << impl_->describe(all);
   if (!all) out << "\n--help-all lists the rest.\n";
-  return without_trailing_blanks(out.str());
+  return detail::without_trailing_blanks(out.str());
 }
 
 }  // namespace hebm

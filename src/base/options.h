@@ -3,7 +3,7 @@
 // Precedence: command line (the last of repeated flags) over --config files (later over earlier) over default. A file is
 // regular, at most 1 MiB, and has a key once only. Unknown keys are errors that suggest the nearest key. A wrong value
 // names key, value, where it came from and what is accepted. All errors of the user are Error(kUsage); a declaration
-// that is wrong (twice, no section, default out of range) is Error(kRuntime).
+// that is wrong (twice, an empty name, default out of range) is Error(kRuntime).
 #pragma once
 #include <cstdint>
 #include <functional>

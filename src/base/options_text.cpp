@@ -12,6 +12,7 @@
 #include <cstring>
 #include <map>
 #include <numeric>
+#include <sstream>
 
 #include "base/error.h"
 
@@ -240,6 +241,29 @@ std::optional<std::string> nearest(std::string_view text, const std::vector<std:
     }
   }
   return best;
+}
+
+std::string without_trailing_blanks(const std::string& text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '\n') out.erase(out.find_last_not_of(' ') + 1);
+    out += c;
+  }
+  return out;
+}
+
+std::string wrapped(const std::string& text, std::size_t columns) {
+  std::istringstream words(text);
+  std::string out, word;
+  for (std::size_t column = 0; words >> word; column += word.size()) {
+    if (column > 0) {
+      const bool full = column + 1 + word.size() > columns;
+      out += full ? '\n' : ' ';
+      column = full ? 0 : column + 1;
+    }
+    out += word;
+  }
+  return out;
 }
 
 }  // namespace hebm::detail

@@ -1,5 +1,6 @@
 // Text under options.h: values as text and back, the INI reader, and the nearest of some names.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -40,5 +41,8 @@ std::string read_config_file(const std::string& path);
 // The name nearest to `text` by edit distance, if one is near enough to be meant. A dotted name also competes with its
 // last part alone ("--steps" finds "langevin.steps").
 std::optional<std::string> nearest(std::string_view text, const std::vector<std::string>& names);
+
+std::string without_trailing_blanks(const std::string& text);  // of each line
+std::string wrapped(const std::string& text, std::size_t columns);  // at blanks
 
 }  // namespace hebm::detail
