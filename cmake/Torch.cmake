@@ -49,7 +49,12 @@ if(NOT TARGET hebm::torch)
   # libtorch itself loads (cudart, cupti) is found at run time by its own rpath. Options keep their order, libraries need not.
   target_link_options(hebm::torch INTERFACE "LINKER:--allow-shlib-undefined" "LINKER:--push-state,--no-as-needed"
     ${_hebm_libraries} "LINKER:--pop-state")
-  target_link_options(hebm::torch INTERFACE "LINKER:-rpath,${_hebm_torch}/lib")
+  # RPATH, not RUNPATH: a cluster's LD_LIBRARY_PATH must not slip another NCCL or cudart between us and the wheel.
+  target_link_options(hebm::torch INTERFACE "LINKER:--disable-new-dtags,-rpath,${_hebm_torch}/lib")
+  if(HEBM_CUDA)
+    get_filename_component(_hebm_cuda_lib "${_hebm_torch}/../nvidia/cu13/lib" ABSOLUTE)
+    target_link_options(hebm::torch INTERFACE "LINKER:-rpath,${_hebm_cuda_lib}")
+  endif()
 endif()
 if(HEBM_CUDA AND NOT TARGET hebm::nccl)
   get_filename_component(_hebm_nccl "${_hebm_torch}/../nvidia/nccl" ABSOLUTE)
