@@ -6,11 +6,12 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <map>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/types.h"
@@ -40,8 +41,9 @@ struct CacheLayout {
 std::string shard_name(std::int64_t shard, std::int64_t num_shards);
 std::pair<std::int64_t, std::int64_t> shard_range(std::int64_t shard, std::int64_t num_shards, std::int64_t num_images);
 // True if the shard is there and whole (key, sizes; and record hashes); a shard of another key is Error(kCorrupt) naming the fields;
-// a damaged one is quarantined to *.bad and counts as missing.
-bool shard_done(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard);
+// a damaged one is quarantined to *.bad, told to `warn`, and counts as missing.
+bool shard_done(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
+                const std::function<void(const std::string&)>& warn = {});
 
 struct ShardReport {
   double max_abs_u = 0, max_rounding_error = 0;  // of float16; 0 for float32
@@ -73,6 +75,10 @@ class LatentCache {
     std::int64_t count = 0;
   };
   std::vector<Moments> moments() const;  // by group, from the shards' attributes
+  double max_abs_u() const;              // over all shards, before rounding
+  double max_rounding_error() const;     // of float16; 0 for float32
+  std::uint64_t stored_bytes() const;    // of u in all shards
+  const std::filesystem::path& directory() const;
   void verify(const std::function<void(std::int64_t done, std::int64_t total)>& progress) const;  // every record's hash
 
  private:

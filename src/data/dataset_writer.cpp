@@ -1,0 +1,131 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "base/error.h"
+#include "data/dataset.h"
+#include "data/scratch_file.h"
+#include "storage/files.h"
+#include "storage/hash.h"
+#include "storage/hdf5.h"
+
+namespace hebm::data {
+namespace {
+
+using storage::H5File;
+using storage::H5Type;
+
+void check_content(const DatasetContent& content, const std::string& path) {
+  const ImageShape& shape = content.shape;
+  const std::size_t count = content.splits.size();
+  check(count >= 1, ExitCode::kCorrupt, "{}: expected at least 1 image, got none", path);
+  check((shape.channels == 1 || shape.channels == 3) && shape.height >= 1 && shape.width >= 1, ExitCode::kCorrupt,
+        "{}: expected images of 1 or 3 channels, got [{}, {}, {}]", path, shape.channels, shape.height, shape.width);
+  check(content.pixels.size() == count * static_cast<std::size_t>(shape.size()), ExitCode::kCorrupt,
+        "{}: expected {} images of {} pixels, got {} pixels", path, count, shape.size(), content.pixels.size());
+  check(content.labels.empty() || content.labels.size() == count, ExitCode::kCorrupt,
+        "{}: expected {} labels, got {}", path, count, content.labels.size());
+  for (const std::uint8_t split : content.splits)
+    check(split <= 1, ExitCode::kCorrupt, "{}: expected splits 0 (train) or 1 (test), got {}", path, split);
+  if (content.label_names.empty()) return;
+  const auto num_names = static_cast<std::int64_t>(content.label_names.size());
+  for (const std::int64_t label : content.labels)
+    check(label >= 0 && label < num_names, ExitCode::kCorrupt, "{}: expected labels 0 to {}, got {}", path,
+          num_names - 1, label);
+}
+
+std::vector<std::uint8_t> splits_of(const Dataset& set) {
+  std::vector<std::uint8_t> splits(static_cast<std::size_t>(set.size()), 0);
+  for (const std::int64_t i : set.members(Split::kTest)) splits[static_cast<std::size_t>(i)] = 1;
+  return splits;
+}
+
+// Fields of an existing data set that differ from the content that was to be written; "" when it is the same.
+std::string difference(const Dataset& set, const DatasetContent& content, const std::string& images_hash) {
+  std::vector<std::string> parts;
+  const auto add = [&parts](const char* name, const auto& there, const auto& wanted) {
+    parts.push_back(fmt::format("{} (there {}, to be written {})", name, there, wanted));
+  };
+  if (set.size() != static_cast<std::int64_t>(content.splits.size()))
+    add("number of images", set.size(), content.splits.size());
+  if (!(set.shape() == content.shape))
+    add("image shape", fmt::format("{}x{}x{}", set.shape().channels, set.shape().height, set.shape().width),
+        fmt::format("{}x{}x{}", content.shape.channels, content.shape.height, content.shape.width));
+  if (set.images_hash() != images_hash) add("images_hash", set.images_hash(), images_hash);
+  if (set.labels() != content.labels) parts.push_back("labels");
+  if (splits_of(set) != content.splits) parts.push_back("splits");
+  if (set.label_names() != content.label_names)
+    add("label names", fmt::format("{}", fmt::join(set.label_names(), ",")),
+        fmt::format("{}", fmt::join(content.label_names, ",")));
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+// An existing file is fine when it is whole and holds the same; everything else names what is wrong and what to do.
+void accept_existing(const std::filesystem::path& path, const DatasetContent& content,
+                     const std::string& images_hash) {
+  constexpr const char* kRemedy = "nothing was written: remove that file or choose another name";
+  std::string found;
+  try {
+    const Dataset set = Dataset::open(path);
+    found = difference(set, content, images_hash);
+    if (found.empty()) set.verify();
+  } catch (const Error& error) {
+    fail(error.code(), "{} exists and cannot be used ({}); {}", path.string(), error.what(), kRemedy);
+  }
+  check(found.empty(), ExitCode::kUsage, "{} exists and holds another data set, it differs in {}; {}", path.string(),
+        found, kRemedy);
+}
+
+std::string label_names_text(const std::vector<std::string>& names, const std::string& path) {
+  try {
+    return nlohmann::json(names).dump();
+  } catch (const nlohmann::json::exception&) {
+    fail(ExitCode::kUsage, "{}: expected label names in UTF-8, got other bytes", path);
+  }
+}
+
+void write_content(const std::filesystem::path& path, const DatasetContent& content, const std::string& images_hash,
+                   const std::string& label_names) {
+  const std::uint64_t count = content.splits.size();
+  H5File file = H5File::create(path);
+  file.set_attribute("format", std::string("hebm-dataset"));
+  file.set_attribute("version", std::int64_t{1});
+  file.set_attribute("source", content.source);
+  file.set_attribute("images_hash", images_hash);
+  file.set_attribute("label_names", label_names);
+  const ImageShape& shape = content.shape;
+  file.write("images", H5Type::kU8,
+             {count, static_cast<std::uint64_t>(shape.channels), static_cast<std::uint64_t>(shape.height),
+              static_cast<std::uint64_t>(shape.width)},
+             storage::as_bytes(content.pixels.data(), content.pixels.size()));
+  if (!content.labels.empty())
+    file.write("labels", H5Type::kI64, {count}, storage::as_bytes(content.labels.data(), content.labels.size()));
+  file.write("splits", H5Type::kU8, {count}, storage::as_bytes(content.splits.data(), content.splits.size()));
+  file.close_durable();
+}
+
+}  // namespace
+
+std::string images_hash(const DatasetContent& content) {
+  return storage::hash_bytes(storage::as_bytes(content.pixels.data(), content.pixels.size()));
+}
+
+std::string write_dataset(const std::filesystem::path& path, const DatasetContent& content) {
+  check_content(content, path.string());
+  const std::string label_names = label_names_text(content.label_names, path.string());
+  const std::string hash = images_hash(content);
+  std::error_code error;
+  const bool exists = std::filesystem::exists(std::filesystem::symlink_status(path, error));
+  if (exists) {
+    accept_existing(path, content, hash);
+    return hash;
+  }
+  ScratchFile scratch(path);
+  require_space(path, content.pixels.size() + 9 * content.splits.size() + (std::uint64_t{1} << 20));
+  write_content(scratch.path(), content, hash, label_names);
+  scratch.publish();
+  return hash;
+}
+
+}  // namespace hebm::data

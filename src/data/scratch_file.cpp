@@ -1,0 +1,33 @@
+#include "data/scratch_file.h"
+
+#include <system_error>
+
+#include "base/error.h"
+#include "base/status.h"
+#include "storage/files.h"
+
+namespace hebm::data {
+
+ScratchFile::ScratchFile(const std::filesystem::path& target) : target_(target), path_(target) {
+  const std::filesystem::path parent = target.parent_path();
+  if (!parent.empty()) storage::create_folders(parent);
+  path_ += ".tmp-" + storage::random_suffix();
+}
+
+ScratchFile::~ScratchFile() {
+  std::error_code ignored;  // a leftover under a temporary name is never read, and the first error is on its way
+  if (!published_) std::filesystem::remove(path_, ignored);
+}
+
+void ScratchFile::publish() {
+  storage::rename_durable(path_, target_);
+  published_ = true;
+}
+
+void require_space(const std::filesystem::path& target, std::uint64_t bytes) {
+  const std::uint64_t free = storage::free_bytes(target);
+  check(free >= bytes, ExitCode::kRuntime, "{}: expected {} of free space, got {}: make room or choose another folder",
+        target.string(), format_bytes(static_cast<double>(bytes)), format_bytes(static_cast<double>(free)));
+}
+
+}  // namespace hebm::data

@@ -1,0 +1,194 @@
+#include "data/shard_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "data/cache_layout.h"
+#include "data/json_fields.h"
+#include "storage/hash.h"
+#include "storage/hdf5.h"
+
+namespace hebm::data {
+namespace {
+
+using storage::H5File;
+using storage::H5Info;
+using storage::H5Type;
+
+constexpr std::size_t kBlockBytes = std::size_t{8} << 20;
+
+ShardMoments parse_moments(const std::string& text, std::size_t num_groups, const std::string& where) {
+  const nlohmann::json json = parse_json(text, where);
+  ShardMoments moments;
+  moments.num_records = json_int(json, "num_records", 1, kMaxCacheImages, where);
+  moments.max_abs_u = json_finite(json, "max_abs_u", where);
+  moments.max_rounding_error = json_finite(json, "max_rounding_error", where);
+  const nlohmann::json& groups = json_array(json, "groups", num_groups, num_groups, where);
+  for (const auto& group : groups) {
+    moments.mean.push_back(json_finite(group, "mean", where));
+    moments.second_moment.push_back(json_finite(group, "second_moment", where));
+  }
+  return moments;
+}
+
+void check_shape(const H5Info& info, H5Type type, const std::vector<std::uint64_t>& shape, const char* name,
+                 const std::string& path) {
+  check(info.type == type && info.shape == shape, ExitCode::kCorrupt, "{}: {}: expected {} [{}], got {} [{}]", path,
+        name, storage::name_of(type), fmt::join(shape, ", "), storage::name_of(info.type),
+        fmt::join(info.shape, ", "));
+}
+
+}  // namespace
+
+std::string ShardTexts::content_hash(std::span<const std::int64_t> index,
+                                     std::span<const std::uint64_t> hashes) const {
+  storage::Hasher hasher;
+  for (const std::string* text : {&key, &groups, &moments})
+    hasher.update(storage::as_bytes(text->c_str(), text->size() + 1));  // with the end, so that texts cannot shift
+  hasher.update(storage::as_bytes(index.data(), index.size()));
+  hasher.update(storage::as_bytes(hashes.data(), hashes.size()));
+  return hasher.digest();
+}
+
+nlohmann::json moments_to_json(const ShardMoments& moments) {
+  nlohmann::json groups = nlohmann::json::array();
+  for (std::size_t g = 0; g < moments.mean.size(); ++g)
+    groups.push_back({{"mean", moments.mean[g]}, {"second_moment", moments.second_moment[g]}});
+  return {{"num_records", moments.num_records},
+          {"max_abs_u", moments.max_abs_u},
+          {"max_rounding_error", moments.max_rounding_error},
+          {"groups", groups}};
+}
+
+ShardHeader read_shard_header(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  const H5File file = H5File::open(path);
+  const std::string format = file.string_attribute("format");
+  check(format == "hebm-latent-shard", ExitCode::kCorrupt, "{}: expected format hebm-latent-shard, got \"{}\"", name,
+        format.substr(0, 64));
+  const std::int64_t version = file.int_attribute("version");
+  check(version == 1, ExitCode::kCorrupt, "{}: expected shard version 1, got {}", name, version);
+  const ShardTexts texts{file.string_attribute("key"), file.string_attribute("groups"),
+                         file.string_attribute("moments")};
+  CacheLayout layout;
+  layout.key = parse_cache_key(parse_json(texts.key, name + ": key"), name + ": key");
+  layout.groups = parse_groups(parse_json(texts.groups, name + ": groups"), name + ": groups");
+  layout.num_shards = file.int_attribute("num_shards");
+  check_layout(layout, ExitCode::kCorrupt, name);
+  ShardHeader header;
+  header.key = layout.key;
+  header.groups = layout.groups;
+  header.num_shards = layout.num_shards;
+  header.shard = file.int_attribute("shard");
+  check(header.shard >= 0 && header.shard < header.num_shards, ExitCode::kCorrupt,
+        "{}: shard: expected 0 to {}, got {}", name, header.num_shards - 1, header.shard);
+  const auto [begin, end] = shard_range(header.shard, header.num_shards, layout.key.num_images);
+  const auto count = static_cast<std::uint64_t>(end - begin);
+  const H5Info u = file.info("u");
+  check_shape(u, element_type(layout.key),
+              {count, static_cast<std::uint64_t>(layout.key.draws), static_cast<std::uint64_t>(layout.dim())}, "u",
+              name);
+  check_shape(file.info("index"), H5Type::kI64, {count}, "index", name);
+  check_shape(file.info("hash"), H5Type::kU64, {count}, "hash", name);
+  header.u_offset = u.file_offset;
+  header.u_bytes = u.bytes;
+  header.index = file.read_all<std::int64_t>("index", H5Type::kI64);
+  header.hashes = file.read_all<std::uint64_t>("hash", H5Type::kU64);
+  const std::string expected = file.string_attribute("content_hash");
+  const std::string got = texts.content_hash(header.index, header.hashes);
+  check(got == expected, ExitCode::kCorrupt, "{}: content_hash: expected {}, got {}: the shard's header is damaged",
+        name, expected.substr(0, 64), got);
+  header.moments = parse_moments(texts.moments, header.groups.size(), name + ": moments");
+  check(header.moments.num_records == end - begin, ExitCode::kCorrupt, "{}: moments: expected {} records, got {}",
+        name, end - begin, header.moments.num_records);
+  for (const std::int64_t image : header.index)
+    check(image >= 0 && image < kMaxCacheImages, ExitCode::kCorrupt, "{}: index: expected 0 to {}, got {}", name,
+          kMaxCacheImages - 1, image);
+  return header;
+}
+
+std::string shard_difference(const ShardHeader& header, const CacheLayout& layout, std::int64_t shard) {
+  std::vector<std::string> parts;
+  const auto add = [&parts](std::string text) {
+    if (!text.empty()) parts.push_back(std::move(text));
+  };
+  add(layout.key.difference(header.key));
+  add(groups_difference(layout.groups, header.groups));
+  if (header.num_shards != layout.num_shards)
+    add(fmt::format("number of shards: expected {}, got {}", layout.num_shards, header.num_shards));
+  if (header.shard != shard) add(fmt::format("shard: expected {}, got {}", shard, header.shard));
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+std::string hash_outside_u(const storage::ReadOnlyFile& file, std::uint64_t u_offset, std::uint64_t u_bytes) {
+  const std::uint64_t size = file.size();
+  check(u_offset <= size && u_bytes <= size - u_offset, ExitCode::kCorrupt,
+        "{}: expected {} bytes of u at offset {}, got a file of {} bytes", file.path().string(), u_bytes, u_offset,
+        size);
+  storage::Hasher hasher;
+  std::vector<std::byte> block(std::min<std::uint64_t>(std::size_t{1} << 20, size - u_bytes));
+  const auto add = [&](std::uint64_t from, std::uint64_t to) {
+    while (from < to) {
+      const std::span<std::byte> part(block.data(), std::min<std::uint64_t>(block.size(), to - from));
+      file.read_at(from, part);
+      hasher.update(part);
+      from += part.size();
+    }
+  };
+  add(0, u_offset);
+  add(u_offset + u_bytes, size);
+  return hasher.digest();
+}
+
+namespace {
+
+template <class Word>
+bool all_finite(std::span<const std::byte> bytes, Word exponent) {
+  bool finite = true;
+  for (std::size_t i = 0; i < bytes.size(); i += sizeof(Word)) {
+    Word word;
+    std::memcpy(&word, bytes.data() + i, sizeof(Word));
+    finite &= (word & exponent) != exponent;
+  }
+  return finite;
+}
+
+}  // namespace
+
+void check_record(std::span<const std::byte> bytes, std::uint64_t hash, bool is_half, const std::string& file,
+                  std::int64_t record, std::int64_t image) {
+  const std::uint64_t got = storage::hash64(bytes);
+  check(got == hash, ExitCode::kCorrupt,
+        "{}: record {} (image {}): expected hash {:016x}, got {:016x}: the shard is damaged; remove it and run encode "
+        "again, which writes only what is missing",
+        file, record, image, hash, got);
+  const bool finite =
+      is_half ? all_finite<std::uint16_t>(bytes, 0x7c00u) : all_finite<std::uint32_t>(bytes, 0x7f800000u);
+  check(finite, ExitCode::kCorrupt, "{}: record {} (image {}): expected finite latents, got NaN or infinity", file,
+        record, image);
+}
+
+void check_all_records(const storage::ReadOnlyFile& file, const ShardHeader& header,
+                       const std::function<void(std::int64_t)>& progress) {
+  const auto count = static_cast<std::int64_t>(header.hashes.size());
+  const std::size_t bytes = header.u_bytes / static_cast<std::size_t>(count);
+  const auto at_once = std::clamp<std::int64_t>(static_cast<std::int64_t>(kBlockBytes / bytes), 1, count);
+  const bool is_half = header.key.dtype == "float16";
+  std::vector<std::byte> block(static_cast<std::size_t>(at_once) * bytes);
+  for (std::int64_t first = 0; first < count; first += at_once) {
+    const std::int64_t here = std::min(at_once, count - first);
+    file.read_at(header.u_offset + static_cast<std::uint64_t>(first) * bytes,
+              {block.data(), static_cast<std::size_t>(here) * bytes});
+    for (std::int64_t i = 0; i < here; ++i) {
+      const auto r = static_cast<std::size_t>(first + i);
+      check_record({block.data() + static_cast<std::size_t>(i) * bytes, bytes}, header.hashes[r], is_half,
+                   file.path().string(), first + i, header.index[r]);
+    }
+    if (progress) progress(here);
+  }
+}
+
+}  // namespace hebm::data
