@@ -1,0 +1,82 @@
+#include "nets/parameters.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace hebm::nets {
+
+Parameters::Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype, at::Device device)
+    : seed_(seed), stream_(stream), dtype_(dtype), device_(device) {}
+
+at::Tensor Parameters::make(const std::vector<std::int64_t>& shape, Init init, double scale) {
+  at::Tensor values = at::zeros(shape, at::kFloat);
+  const std::int64_t count = values.numel();
+  const std::span<float> out(values.data_ptr<float>(), static_cast<std::size_t>(count));
+  const RandomKey key{seed_, 0, Purpose::kInit};
+  const RandomCounter counter{.item = next_item_++, .visit = stream_};
+  switch (init) {
+    case Init::kZero: break;
+    case Init::kOne: values.fill_(1.0); break;
+    case Init::kNormal:
+      fill_normal(out, key, counter);
+      values.mul_(scale);
+      break;
+    case Init::kUniformFanIn: {
+      const double fan_in = static_cast<double>(count) / static_cast<double>(shape.at(0));
+      fill_uniform(out, key, counter);
+      values.mul_(2.0).sub_(1.0).mul_(scale / std::sqrt(fan_in));
+      break;
+    }
+  }
+  return values.to(device_, dtype_);
+}
+
+at::Tensor Parameters::add(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale) {
+  check(!flat_.defined(), ExitCode::kRuntime, "parameter {} added after flatten()", name);
+  parameters_.push_back({name, make(shape, init, scale)});
+  return parameters_.back().tensor;
+}
+
+at::Tensor Parameters::add_state(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale) {
+  states_.push_back({name, make(shape, init, scale)});
+  return states_.back().tensor;
+}
+
+void Parameters::flatten() {
+  const c10::NoGradGuard no_grad;
+  std::int64_t total = 0;
+  for (const auto& p : parameters_) total += p.tensor.numel();
+  flat_ = at::empty({total}, at::TensorOptions(dtype_).device(device_));
+  grad_ = at::zeros({total}, flat_.options());
+  std::int64_t at = 0;
+  for (auto& p : parameters_) {
+    const std::int64_t n = p.tensor.numel();
+    at::Tensor view = flat_.narrow(0, at, n).view(p.tensor.sizes());
+    view.copy_(p.tensor);
+    p.tensor.set_data(view);
+    p.tensor.requires_grad_(true);
+    p.tensor.mutable_grad() = grad_.narrow(0, at, n).view(p.tensor.sizes());
+    at += n;
+  }
+}
+
+std::vector<NamedTensor> Parameters::views_of(const at::Tensor& flat, const std::string& prefix) const {
+  check(flat.numel() == size(), ExitCode::kRuntime, "views_of: {} elements for {} parameters", flat.numel(), size());
+  std::vector<NamedTensor> out;
+  std::int64_t at = 0;
+  for (const auto& p : parameters_) {
+    out.push_back({prefix + p.name, flat.narrow(0, at, p.tensor.numel()).view(p.tensor.sizes())});
+    at += p.tensor.numel();
+  }
+  return out;
+}
+
+void Parameters::zero_grad() { grad_.zero_(); }
+
+}  // namespace hebm::nets

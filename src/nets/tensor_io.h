@@ -1,0 +1,27 @@
+// Tensors to and from safetensors files, with every name and shape checked.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "nets/parameters.h"
+#include "storage/hash.h"
+#include "storage/safetensors.h"
+
+namespace hebm::nets {
+
+// Writes all tensors (any device; float32, float64 or int64) into one new file.
+storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path,
+                                               const std::vector<NamedTensor>& tensors,
+                                               const std::map<std::string, std::string>& metadata);
+
+// Copies the file's values into the tensors (in place). A name that is absent, or has another shape or type, is Error(kCorrupt) naming file,
+// tensor, expected and got. Names in the file that nobody asks for are an error too unless allow_extra.
+void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors, bool allow_extra = false);
+
+// xxh3-128 over names, shapes and values: equal weights have equal hashes.
+std::string hash_tensors(const std::vector<NamedTensor>& tensors);
+
+}  // namespace hebm::nets

@@ -1,0 +1,34 @@
+// Alg. 1, lines 4 and 5: a random diffusion step t for every image and the noisy pair (u_t, u_{t+1}) of Eq. 7.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "base/random.h"
+#include "prior/langevin.h"
+#include "prior/schedule.h"
+
+namespace hebm::prior {
+
+struct NoisyPair {
+  at::Tensor u_t;               // [B, D] alpha_cum[t] u_0 + sigma_cum[t] n ("t = 0" already means one tiny noise step)
+  at::Tensor u_next;            // [B, D] alpha[t+1] u_t + sigma[t+1] n'
+  std::vector<std::int64_t> t;  // [B]
+};
+
+// t ~ U{0..T-1} for each (item, visit).
+std::vector<std::int64_t> draw_levels(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt,
+                                      const ChainIds& ids);
+// Every level equally often in a batch: t = (j + offset) mod T, offset random by step; j: position in the global batch.
+std::vector<std::int64_t> stratified_levels(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt,
+                                            std::int64_t step, std::int64_t first, std::int64_t count);
+
+// u0 [B, D] float32 on the CPU.
+NoisyPair make_pair(const at::Tensor& u0, std::vector<std::int64_t> t, const Schedule& schedule, std::uint64_t seed,
+                    std::uint32_t attempt, const ChainIds& ids);
+
+// out [B, D] <- N(0, I), row b keyed by (ids[b], t[b]); t may be empty (0).
+at::Tensor normal_rows(std::int64_t dim, const RandomKey& key, const ChainIds& ids, const std::vector<std::int64_t>& t);
+
+}  // namespace hebm::prior

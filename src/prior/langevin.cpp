@@ -1,0 +1,99 @@
+#include "prior/langevin.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/options.h"
+
+namespace hebm::prior {
+
+void LangevinOptions::describe(Options& o) {
+  o.add("langevin.steps", &steps, "K, Langevin steps a level (Alg. 1, 2)", {1, 1000000}, Show::kCommon);
+  o.add("langevin.eta", &eta, "eta of the step size s_t^2 (paper: 3e-5 CIFAR-10, 2e-5 CelebA-HQ-256; T = 1: about 100 times)",
+        {1e-12, 1e3}, Show::kCommon);
+  o.add_list("langevin.eta_by_level", &eta_by_level, "factors of eta for t = 0, 1, ... (the last one goes on)", {1e-9, 1e9});
+  o.add_choice("langevin.integrator", &integrator, {"paper", "exact"},
+               "paper: Euler-Maruyama step; exact: Gaussian terms by an Ornstein-Uhlenbeck step");
+  o.add("langevin.noise", &noise, "factor of the chain's noise (paper: 1)", {0.0, 10.0});
+}
+
+double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t) {
+  double factor = 1.0;
+  if (!options.eta_by_level.empty()) {
+    factor = options.eta_by_level[std::min(static_cast<std::size_t>(t), options.eta_by_level.size() - 1)];
+  }
+  return schedule.step_variance(t, options.eta * factor);
+}
+
+std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options) {
+  std::vector<StepCoefficients> out;
+  for (std::int64_t t = 0; t < schedule.num_levels; ++t) {
+    const double s2 = step_variance(schedule, options, t);
+    const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1];
+    const double sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
+    const double pull = schedule.kernel_weight(t) * alpha / (sigma * sigma);  // towards u_{t+1}
+    const double precision = 1.0 + pull * alpha;
+    if (options.integrator == "paper") {
+      out.push_back({1.0 - 0.5 * s2 * precision, 0.5 * s2 * pull, 0.5, options.noise * std::sqrt(s2)});
+    } else {
+      const double lost = -std::expm1(-0.5 * s2 * precision);  // 1 - rho
+      const double rho = 1.0 - lost;
+      out.push_back({rho, lost * pull / precision, lost / (precision * s2),
+                     options.noise * std::sqrt(lost * (1.0 + rho) / precision)});
+    }
+  }
+  return out;
+}
+
+namespace {
+
+// One fused pass over y: the Gaussian terms in closed form, the gradient and fresh noise (Eq. 13 in Eq. 3).
+void update_rows(float* y, const float* u_next, const float* gradient, std::int64_t dim, std::int64_t first,
+                 std::int64_t last, const std::vector<std::int64_t>& t, std::int64_t k,
+                 const std::vector<StepCoefficients>& coefficients, const RandomKey& key, const ChainIds& ids) {
+  std::vector<float> noise(static_cast<std::size_t>(dim));
+  for (std::int64_t b = first; b < last; ++b) {
+    const auto row = static_cast<std::size_t>(b);
+    const StepCoefficients& c = coefficients[static_cast<std::size_t>(t[row])];
+    fill_normal(noise, key,
+                {.item = ids.item[row], .visit = ids.visit[row], .t = static_cast<std::uint32_t>(t[row]),
+                 .k = static_cast<std::uint32_t>(k)});
+    const float cy = static_cast<float>(c.y), cu = static_cast<float>(c.u_next), cg = static_cast<float>(c.gradient),
+                cn = static_cast<float>(c.noise);
+    float* out = y + b * dim;
+    const float* u = u_next + b * dim;
+    const float* g = gradient + b * dim;
+    for (std::int64_t e = 0; e < dim; ++e) out[e] = cy * out[e] + cu * u[e] + cg * g[e] + cn * noise[static_cast<std::size_t>(e)];
+  }
+}
+
+}  // namespace
+
+at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
+                        const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
+                        const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer) {
+  at::Tensor y = start.detach().clone().contiguous();
+  const at::Tensor next = u_next.detach().contiguous();
+  const std::int64_t count = y.size(0), dim = y.size(1);
+  check(static_cast<std::int64_t>(t.size()) == count && ids.item.size() == t.size() && ids.visit.size() == t.size() &&
+            next.sizes() == y.sizes(),
+        ExitCode::kRuntime, "Langevin chain: {} chains, {} levels, {} ids, u_next has {} rows", count, t.size(),
+        ids.item.size(), next.size(0));
+  for (std::int64_t k = 0; k < steps; ++k) {
+    if (observer) observer(k, y);
+    const at::Tensor g = gradient(y);
+    const c10::NoGradGuard no_grad;
+    at::parallel_for(0, count, 1 + 32768 / dim, [&](std::int64_t first, std::int64_t last) {
+      update_rows(y.mutable_data_ptr<float>(), next.const_data_ptr<float>(), g.const_data_ptr<float>(), dim, first, last,
+                  t, k, coefficients, key, ids);
+    });
+  }
+  if (observer) observer(steps, y);
+  return y;
+}
+
+}  // namespace hebm::prior

@@ -1,0 +1,60 @@
+// The K-step Langevin chain of one reverse level (Eq. 3 with the gradient of Eq. 13), on all layers at once in u-space.
+// The nets output f = s_t^2 F (minus the energy, times s_t^2), as in the authors' code, so a step is
+//   y <- c_y y + c_u u_{t+1} + c_g df/du(y) + c_n n,   n ~ N(0, I),
+// with the coefficients of the level. The gradient is a callable, so the step is tested on Gaussians without a network.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "prior/schedule.h"
+
+namespace hebm {
+class Options;
+}
+
+namespace hebm::prior {
+
+struct LangevinOptions {
+  std::int64_t steps = 30;              // K
+  double eta = 3e-5;                    // of s_t^2; 3e-5: the paper on CIFAR-10, 2e-5: on CelebA-HQ-256
+  std::vector<double> eta_by_level;     // factors of eta for t = 0, 1, ...; the last one goes on; empty: 1
+  std::string integrator = "paper";     // paper: Euler-Maruyama; exact: the Gaussian terms by an Ornstein-Uhlenbeck step
+  double noise = 1.0;                   // factor of the noise's standard deviation
+  void describe(Options& options);
+};
+
+struct StepCoefficients {
+  double y, u_next, gradient, noise;
+};
+
+// The level's s_t^2 after eta_by_level.
+double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);
+
+// paper: c_y = 1 - s^2/2 P, c_u = s^2/2 w a / sg^2, c_g = 1/2, c_n = s with P = 1 + w a^2 / sg^2, a = alpha[t+1], sg = sigma[t+1].
+// exact: rho = exp(-s^2 P / 2); c_y = rho, c_u = (1 - rho) w a / (sg^2 P), c_g = (1 - rho) / (P s^2),
+//        c_n = sqrt((1 - rho^2) / P): exact for f = 0 at any s, equal to the paper's to first order in s^2.
+std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options);
+
+// Chains of one micro-batch: who they are (for the noise) and at which level.
+struct ChainIds {
+  std::vector<std::uint32_t> item;   // [B] image or chain number
+  std::vector<std::uint32_t> visit;  // [B]
+};
+
+// df/du summed over layers, [B, D] -> [B, D]; the result must be contiguous float32 on the CPU.
+using Gradient = std::function<at::Tensor(const at::Tensor& y)>;
+// Called before step k = 0 .. K-1 and once after the last with k = K.
+using ChainObserver = std::function<void(std::int64_t k, const at::Tensor& y)>;
+
+// start, u_next [B, D] float32; t [B] levels. Returns y_K [B, D]. No autograd graph is kept.
+
+at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
+                        const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
+                        const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer = {});
+
+}  // namespace hebm::prior

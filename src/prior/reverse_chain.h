@@ -1,0 +1,35 @@
+// Alg. 2: from u_T ~ N(0, I) down to u_0, one Langevin chain a level; or from a given u_t (score by level).
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "prior/langevin.h"
+#include "prior/potential.h"
+
+namespace hebm::prior {
+
+// Called around every Langevin step: level t, step k (see ChainObserver).
+using ReverseObserver = std::function<void(std::int64_t t, std::int64_t k, const at::Tensor& y)>;
+
+class ReverseChain {
+ public:
+  ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const Schedule& schedule,
+               const LangevinOptions& langevin);
+  // u [B, D] is u_{first_level + 1}; runs t = first_level .. 0 and returns u_0. Row b's noise is keyed by (seed; ids[b], t, k).
+  at::Tensor run(at::Tensor u, std::int64_t first_level, std::uint64_t seed, const ChainIds& ids,
+                 const ReverseObserver& observer = {}) const;
+  // All of it from noise: u_T is drawn here too.
+  at::Tensor sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer = {}) const;
+
+ private:
+  const EnergyPrior& prior_;
+  const vae::Backbone& backbone_;
+  const Schedule& schedule_;
+  LangevinOptions langevin_;
+  std::vector<StepCoefficients> coefficients_;
+  std::vector<EnergyNet::Weights> weights_;
+};
+
+}  // namespace hebm::prior

@@ -1,0 +1,244 @@
+#include "train/train_prior.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "prior/forward_pair.h"
+#include "prior/losses.h"
+#include "train/prior_metrics.h"
+
+namespace hebm::train {
+namespace {
+
+prior::ChainIds ids_of(const LatentBatch& latents) {
+  prior::ChainIds ids;
+  for (const auto image : latents.index) ids.item.push_back(static_cast<std::uint32_t>(image));
+  ids.visit = latents.visit;
+  return ids;
+}
+
+std::vector<nets::Parameters*> buckets(prior::EnergyPrior& prior) {
+  std::vector<nets::Parameters*> out;
+  for (std::size_t i = 0; i < prior.num_layers(); ++i) out.push_back(&prior.layer(i).params());
+  return out;
+}
+
+}  // namespace
+
+PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::LangevinOptions& langevin,
+                           prior::EnergyPrior& prior, const prior::EnergyOptions& energy,
+                           const vae::Backbone& backbone, std::uint64_t seed, std::filesystem::path directory,
+                           nlohmann::json identity, comm::Communicator& comm, Logger& logger)
+    : options_(options), langevin_(langevin), prior_(prior), power_iterations_(energy.power_iterations),
+      backbone_(backbone), seed_(seed), directory_(std::move(directory)), comm_(comm), logger_(logger),
+      schedule_(prior::make_schedule(prior.num_levels())),
+      coefficients_(prior::step_coefficients(schedule_, langevin)),
+      level_weights_(prior::level_weights(schedule_, langevin, options.level_weight)),
+      units_(options.batch, options.micro_batch, comm.rank(), comm.size(), "train.batch, train.micro_batch"),
+      sum_(comm, buckets(prior), options.deterministic, units_.count),
+      checkpoints_(directory_, std::move(identity), comm, logger, static_cast<int>(options.keep)),
+      monitor_(prior.num_levels(), options.divergence_factor), stats_(prior.num_layers(), prior.num_levels()) {
+  for (std::int64_t t = 0; t < schedule_.num_levels; ++t) {
+    step_variances_.push_back(prior::step_variance(schedule_, langevin_, t));
+  }
+  for (std::size_t i = 0; i < prior.num_layers(); ++i) {
+    optimisers_.push_back(std::make_unique<nets::Optimiser>(
+        prior.layer(i).params(), nets::OptimiserSettings{.rule = nets::Rule::kAdam, .beta1 = options.beta1,
+                                                         .beta2 = options.beta2, .weight_decay = options.weight_decay}));
+    emas_.push_back(std::make_unique<nets::Ema>(prior.layer(i).params(), options.ema));
+  }
+}
+
+// ---- Algorithm 1 ----------------------------------------------------------------------------------------------------
+
+void PriorTrainer::update(LatentSource& source) {
+  frozen_ = prior_.weights(false);
+  stats_ = UpdateStats(prior_.num_layers(), schedule_.num_levels);
+  sum_.begin();
+  for (std::int64_t unit = units_.first; unit < units_.last; ++unit) {
+    const LatentBatch latents = source.next();                       // line 3: u_0 ~ q(u_0 | x)
+    const prior::ChainIds ids = ids_of(latents);
+    const prior::NoisyPair pair = draw_pair(latents, ids, unit);     // lines 4, 5: t, then u_t and u_{t+1} (Eq. 7)
+    const at::Tensor negatives = draw_negatives(pair, ids);          // line 6: K Langevin steps from u_{t+1} (Eq. 3, 13)
+    learn(pair, negatives, unit + 1 == units_.last);                 // line 7: the gradient of Eq. 12, layer by layer
+  }
+  sum_.finish();                                                     // over micro-batches and ranks
+}
+
+prior::NoisyPair PriorTrainer::draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, std::int64_t unit) {
+  const auto attempt = static_cast<std::uint32_t>(attempt_);
+  auto levels = options_.stratified ? prior::stratified_levels(schedule_, seed_, attempt, update_, unit * units_.size, units_.size)
+                                    : prior::draw_levels(schedule_, seed_, attempt, ids);
+  // The tensor only looks at the batch's memory; make_pair copies.
+  const at::Tensor u0 = at::from_blob(const_cast<float*>(latents.u.data()), {latents.count, latents.dim},
+                                      at::TensorOptions(at::kFloat));
+  return prior::make_pair(u0, std::move(levels), schedule_, seed_, attempt, ids);
+}
+
+at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids) {
+  const Timer timer;
+  const prior::Potential potential(prior_, backbone_, frozen_, at::tensor(pair.t, at::kLong));
+  const RandomKey key{seed_, static_cast<std::uint32_t>(attempt_), Purpose::kLangevin};
+  at::Tensor y = prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, langevin_.steps, key, ids,
+                                     [&](const at::Tensor& u) { return potential.gradient(u); });
+  stats_.chain_s += timer.seconds();
+  const at::Tensor moved = (y - pair.u_next).norm(2, 1);
+  for (std::size_t b = 0; b < pair.t.size(); ++b) {
+    const auto t = static_cast<std::size_t>(pair.t[b]);
+    stats_.at(UpdateStats::kCount, t) += 1;
+    stats_.at(UpdateStats::kDisplacement, t) += moved.const_data_ptr<float>()[b];
+  }
+  return y;
+}
+
+void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negatives, bool last) {
+  const auto count = static_cast<std::int64_t>(pair.t.size());
+  std::vector<at::Tensor> z;  // positives, then negatives: constants for the nets
+  {
+    const c10::NoGradGuard no_grad;
+    z = backbone_.transport(at::cat({pair.u_t, negatives}));
+  }
+  const at::Tensor t = at::tensor(pair.t, at::kLong), t_both = at::cat({t, t});
+  std::vector<float> weight;
+  for (const auto level : pair.t) weight.push_back(static_cast<float>(level_weights_[static_cast<std::size_t>(level)]));
+  const at::Tensor weights = at::tensor(weight);
+  const c10::AutoGradMode grad_on(true);
+  for (std::size_t i = 0; i < z.size(); ++i) {
+    const prior::EnergyNet& net = prior_.layer(i);
+    const auto live = net.weights(true);
+    const at::Tensor f = net.forward(live, prior::EnergyNet::embed(live, t_both), z[i]);  // [2 B]
+    const at::Tensor loss = prior::contrastive_loss(f.narrow(0, 0, count), f.narrow(0, count, count), weights,
+                                                    options_.l2, options_.batch);
+    torch::autograd::backward({loss}, {});
+    sum_.backward_done(i, last);
+    const float* values = f.const_data_ptr<float>();
+    for (std::size_t b = 0; b < pair.t.size(); ++b) {
+      const auto level = static_cast<std::size_t>(pair.t[b]);
+      stats_.at(UpdateStats::kPositive + 2 * i, level) += values[b] / step_variances_[level];
+      stats_.at(UpdateStats::kNegative + 2 * i, level) += values[b + pair.t.size()] / step_variances_[level];
+    }
+  }
+}
+
+void PriorTrainer::apply_gradients() {
+  const double rate = nets::scheduled_rate(options_.learning_rate, options_.schedule, options_.final_fraction,
+                                           options_.warmup, update_, options_.updates);
+  for (std::size_t i = 0; i < optimisers_.size(); ++i) {
+    const double norm = gradient_norms_[i];
+    if (options_.clip_norm > 0.0 && norm > options_.clip_norm) {
+      prior_.layer(i).params().grad().mul_(options_.clip_norm / norm);
+    }
+    optimisers_[i]->step(rate);
+    emas_[i]->update(update_);
+    prior_.layer(i).power_iterate(power_iterations_);
+  }
+}
+
+// ---- the run around it ----------------------------------------------------------------------------------------------
+
+PriorTrainer::Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, const Preview& preview) {
+  const TrainingState live = state();
+  if (const auto found = checkpoints_.restore(live)) adopt(*found);
+  metrics_ = comm_.is_root() ? std::make_unique<PriorMetrics>(directory_, update_) : nullptr;
+  if (update_ == 0) checkpoints_.save(live, info());  // something to roll back to
+  auto source = make_source(units_, update_);
+  StatusLine status(logger_, "train", options_.updates, update_);
+  while (update_ < options_.updates) {
+    const Timer timer;
+    update(*source);
+    stats_.stop = stop.requested() ? 1.0 : 0.0;
+    stats_.reduce(comm_);
+    if (const std::string why = judge(); !why.empty()) {
+      roll_back(live, why);
+      source = make_source(units_, update_);
+      continue;
+    }
+    apply_gradients();
+    ++update_;
+    update_s_ = timer.seconds();
+    status.update(update_, progress_text());
+    if (metrics_ && (update_ % options_.log_every == 0 || update_ == options_.updates)) log_update(*source);
+    const bool stopping = stats_.stop > 0.0;
+    if (stopping || update_ == options_.updates || update_ % options_.checkpoint_every == 0) checkpoints_.save(live, info());
+    if (preview && options_.preview_every > 0 && update_ % options_.preview_every == 0) preview(update_);
+    if (stopping && update_ < options_.updates) return Outcome::kStopped;
+  }
+  status.finish();
+  return Outcome::kDone;
+}
+
+std::string PriorTrainer::judge() {
+  gradient_norms_.clear();
+  for (std::size_t i = 0; i < optimisers_.size(); ++i) {
+    const double norm = prior_.layer(i).params().grad().norm().item<double>();
+    if (!std::isfinite(norm)) return fmt::format("layer {}: the gradient's norm is {}", i, norm);
+    gradient_norms_.push_back(norm);
+  }
+  return monitor_.observe(update_, stats_.gap(), stats_.counts());
+}
+
+void PriorTrainer::roll_back(const TrainingState& live, const std::string& why) {
+  logger_.line("diverged at update {}: {}", update_, why);
+  const std::int64_t attempt = attempt_ + 1;
+  check(attempt <= options_.max_rollbacks, ExitCode::kDiverged,
+        "training diverged at update {} ({}) and {} rollbacks are spent; take a smaller train.learning_rate or langevin.eta", update_,
+        why, options_.max_rollbacks);
+  // The newest checkpoint may already be on its way to diverging: go to the one before, where there is one.
+  const auto found = checkpoints_.roll_back(live, std::max<std::int64_t>(1, checkpoints_.last_step()));
+  check(found.has_value(), ExitCode::kDiverged, "training diverged at update {} ({}) and no earlier checkpoint is left", update_, why);
+  adopt(*found);
+  attempt_ = attempt;
+  if (metrics_) metrics_ = std::make_unique<PriorMetrics>(directory_, update_);
+  logger_.line("rolled back to update {}, attempt {}", update_, attempt_);
+}
+
+void PriorTrainer::adopt(const CheckpointInfo& found) {
+  update_ = found.step;
+  attempt_ = found.attempt;
+  monitor_.restore(found.extra.value("gaps", nlohmann::json::array()));
+}
+
+TrainingState PriorTrainer::state() const {
+  TrainingState out;
+  out.model = prior_.named_tensors();
+  for (std::size_t i = 0; i < optimisers_.size(); ++i) {
+    const std::string prefix = "layer" + std::to_string(i) + ".";
+    for (const auto& tensor : optimisers_[i]->state(prefix)) out.optimizer.push_back(tensor);
+    out.optimizer.push_back({prefix + "ema", emas_[i]->flat()});
+  }
+  return out;
+}
+
+CheckpointInfo PriorTrainer::info() const { return {update_, attempt_, {{"gaps", monitor_.state()}}}; }
+
+std::string PriorTrainer::progress_text() const {
+  const auto gap = stats_.gap();
+  std::string out = fmt::format("{:.2f} s/update, gap by t:", update_s_);
+  for (const double g : gap) out += fmt::format(" {:.3g}", g);
+  return out;
+}
+
+void PriorTrainer::log_update(const LatentSource& source) {
+  const double rate = nets::scheduled_rate(options_.learning_rate, options_.schedule, options_.final_fraction,
+                                           options_.warmup, update_ - 1, options_.updates);
+  metrics_->write(update_, stats_, gradient_norms_, level_weights_, step_variances_,
+                  {{"learning_rate", rate},
+                   {"seconds/update", update_s_},
+                   {"seconds/chain", stats_.chain_s / comm_.size()},
+                   {"seconds/sum_total", sum_.waited_s()},
+                   {"seconds/data_wait_total", source.waited_s()},
+                   {"sum/bytes", sum_.bytes_per_update()},
+                   {"attempt", static_cast<double>(attempt_)}});
+}
+
+}  // namespace hebm::train

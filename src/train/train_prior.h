@@ -1,0 +1,107 @@
+// Algorithm 1: learning the energy nets of all layers by maximum likelihood with short Langevin chains, data parallel over ranks.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/signals.h"
+#include "base/status.h"
+#include "comm/communicator.h"
+#include "nets/optimiser.h"
+#include "prior/forward_pair.h"
+#include "prior/langevin.h"
+#include "prior/potential.h"
+#include "prior/schedule.h"
+#include "train/checkpoints.h"
+#include "train/divergence.h"
+#include "train/gradient_sum.h"
+#include "train/latent_source.h"
+#include "train/micro_batches.h"
+#include "train/prior_metrics.h"
+
+namespace hebm::train {
+
+struct PriorTrainOptions {
+  std::int64_t updates = 600;
+  std::int64_t batch = 128, micro_batch = 32;  // batch is global
+  double learning_rate = 3e-4;
+  std::string schedule = "linear";
+  double final_fraction = 0.1;
+  std::int64_t warmup = 50;
+  double beta1 = 0.9, beta2 = 0.999, weight_decay = 0.0;
+  double ema = 0.98;
+  std::string level_weight = "sqrt";
+  double l2 = 0.0;
+  double clip_norm = 0.0;
+  bool stratified = true;
+  bool deterministic = false;
+  std::string source = "cache";
+  std::int64_t checkpoint_every = 100, keep = 2;
+  std::int64_t log_every = 10;
+  std::int64_t preview_every = 100;  // updates; 0: none
+  std::int64_t max_rollbacks = 3;
+  double divergence_factor = 50.0;
+  void describe(Options& options);
+};
+
+class PriorTrainer {
+ public:
+  enum class Outcome { kDone, kStopped };
+
+  PriorTrainer(const PriorTrainOptions& options, const prior::LangevinOptions& langevin, prior::EnergyPrior& prior,
+               const prior::EnergyOptions& energy, const vae::Backbone& backbone, std::uint64_t seed,
+               std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger);
+
+  using MakeSource = std::function<std::unique_ptr<LatentSource>(const MicroBatches&, std::int64_t first_update)>;
+  using Preview = std::function<void(std::int64_t update)>;
+  // Runs from the newest checkpoint to the last update. Error(kDiverged) when the rollbacks are spent.
+  Outcome run(const MakeSource& make_source, const StopFlag& stop, const Preview& preview = {});
+
+  // The averaged weights, for samples and the product.
+  const nets::Ema& ema(std::size_t layer) const { return *emas_.at(layer); }
+  bool save_failed() const { return checkpoints_.save_failed(); }
+  std::int64_t update_count() const { return update_; }
+
+ private:
+  void update(LatentSource& source);
+  prior::NoisyPair draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, std::int64_t unit);
+  at::Tensor draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids);
+  void learn(const prior::NoisyPair& pair, const at::Tensor& negatives, bool last);
+  void apply_gradients();
+  std::string judge();
+  void roll_back(const TrainingState& live, const std::string& why);
+  void adopt(const CheckpointInfo& found);
+  std::string progress_text() const;
+  void log_update(const LatentSource& source);
+  TrainingState state() const;
+  CheckpointInfo info() const;
+
+  PriorTrainOptions options_;
+  prior::LangevinOptions langevin_;
+  prior::EnergyPrior& prior_;
+  std::int64_t power_iterations_;
+  const vae::Backbone& backbone_;
+  std::uint64_t seed_;
+  std::filesystem::path directory_;
+  comm::Communicator& comm_;
+  Logger& logger_;
+  prior::Schedule schedule_;
+  std::vector<prior::StepCoefficients> coefficients_;
+  std::vector<double> level_weights_, step_variances_;
+  MicroBatches units_;
+  std::vector<std::unique_ptr<nets::Optimiser>> optimisers_;
+  std::vector<std::unique_ptr<nets::Ema>> emas_;
+  GradientSum sum_;
+  Checkpoints checkpoints_;
+  DivergenceMonitor monitor_;
+  std::vector<prior::EnergyNet::Weights> frozen_;  // effective weights for the chains of this update
+  UpdateStats stats_;
+  std::vector<double> gradient_norms_;
+  std::int64_t update_ = 0, attempt_ = 0;
+  double update_s_ = 0;
+  std::unique_ptr<PriorMetrics> metrics_;
+};
+
+}  // namespace hebm::train
