@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <cstdio>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,6 +20,7 @@ namespace po = boost::program_options;
 using detail::Field;
 
 constexpr unsigned kColumns = 100;
+constexpr const char* kBuiltIn[] = {"config", "dry-run", "help", "help-all"};
 
 struct Positional {
   std::string name, help;
@@ -28,11 +28,6 @@ struct Positional {
   std::string* one = nullptr;
   std::vector<std::string>* many = nullptr;
 };
-
-void print(const std::string& text) {
-  check(std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0, ExitCode::kRuntime,
-        "cannot write the help to standard output");
-}
 
 }  // namespace
 
@@ -59,7 +54,8 @@ void Options::Impl::add(Field field, const std::string& key, const std::string& 
   const std::size_t dot = key.rfind('.');
   check(dot == std::string::npos ? !key.empty() : dot > 0 && dot + 1 < key.size(), ExitCode::kRuntime,
         "option '{}' is declared with an empty section or name; keys are section.name, or name alone", key);
-  check(by_key.emplace(key, fields.size()).second, ExitCode::kRuntime, "option '{}' is declared twice", key);
+  const bool built_in = std::find(std::begin(kBuiltIn), std::end(kBuiltIn), key) != std::end(kBuiltIn);
+  check(!built_in && by_key.emplace(key, fields.size()).second, ExitCode::kRuntime, "option '{}' is declared twice", key);
   field.key = key;
   field.help = help;
   field.show = show;
@@ -75,9 +71,12 @@ Field* Options::Impl::find(const std::string& key) {
 }
 
 std::string Options::Impl::suggestion(const std::string& key, const char* prefix) const {
-  std::vector<std::string> names{"config", "dry-run", "help", "help-all"};
-  if (*prefix == '\0') names.clear();  // those are no keys of a file
-  for (const Field& field : fields) names.push_back(field.key);
+  const bool in_file = *prefix == '\0';
+  std::vector<std::string> names;
+  if (!in_file) names.assign(std::begin(kBuiltIn), std::end(kBuiltIn));
+  for (const Field& field : fields) {
+    if (!in_file || !field.section().empty()) names.push_back(field.key);
+  }
   const std::optional<std::string> near = detail::nearest(key, names);
   return near ? fmt::format("; did you mean {}{}?", prefix, *near) : "; --help-all lists what there is";
 }
@@ -242,7 +241,7 @@ Options::Action Options::parse(std::span<const std::string> args) {
   for (const std::string& arg : args) {
     if (arg == "--") break;
     if (arg != "--help" && arg != "-h" && arg != "--help-all") continue;
-    print(help(arg == "--help-all"));
+    detail::print_to_stdout(help(arg == "--help-all"));
     return Action::kHelpShown;
   }
   const std::vector<po::option> options = impl_->parse_command_line(args);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -241,6 +242,11 @@ std::optional<std::string> nearest(std::string_view text, const std::vector<std:
     }
   }
   return best;
+}
+
+void print_to_stdout(const std::string& text) {
+  check(std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0, ExitCode::kRuntime,
+        "cannot write to standard output: {}", std::strerror(errno));
 }
 
 std::string without_trailing_blanks(const std::string& text) {

@@ -42,6 +42,7 @@ std::string read_config_file(const std::string& path);
 // last part alone ("--steps" finds "langevin.steps").
 std::optional<std::string> nearest(std::string_view text, const std::vector<std::string>& names);
 
+void print_to_stdout(const std::string& text);  // Error(kRuntime) if it does not get there
 std::string without_trailing_blanks(const std::string& text);  // of each line
 std::string wrapped(const std::string& text, std::size_t columns);  // at blanks
 

@@ -298,6 +298,20 @@ TEST_F(OptionsTest, Positionals) {
   EXPECT_THAT(error_of({"-x"}), HasSubstr("unexpected argument '-x'"));
 }
 
+TEST_F(OptionsTest, AKeyWithoutSectionIsOfTheCommandLineAlone) {
+  const std::string file = write("j.ini", "[x]\njson = true\n");
+  Settings s;
+  Options options("hebm_data inspect", "Tells about a data set.");
+  options.add("json", &s.online, "print JSON", Show::kCommon);
+  options.add("x.steps", &s.steps, "steps");
+  options.parse(std::vector<std::string>{"--json", "--x.steps=2"});
+  EXPECT_TRUE(s.online);
+  EXPECT_EQ(options.dump(), "[x]\nsteps = 2  # command line\n");
+  EXPECT_EQ(options.values().size(), 1u);
+  EXPECT_THAT(options.help(false), HasSubstr("--json BOOL"));
+  EXPECT_THROW(options.parse(std::vector<std::string>{"--config", file}), Error);
+}
+
 TEST_F(OptionsTest, WrongDeclarationsAreCaught) {
   std::int64_t n = 5;
   std::string kind = "c";
@@ -305,7 +319,9 @@ TEST_F(OptionsTest, WrongDeclarationsAreCaught) {
   Options options("u", "a");
   options.add("a.b", &n, "h");
   EXPECT_THROW(options.add("a.b", &n, "h"), Error);
-  EXPECT_THROW(options.add("nosection", &n, "h"), Error);
+  for (const char* key : {"", ".b", "a.", "config", "dry-run", "help", "help-all"}) {
+    EXPECT_THROW(options.add(key, &n, "h"), Error) << key;
+  }
   EXPECT_THROW(options.add("a.c", &n, "h", {6, 7}), Error);
   EXPECT_THROW(options.add("a.d", &nan, "h"), Error);
   EXPECT_THROW(options.add_choice("a.e", &kind, {"a", "b"}, "h"), Error);
