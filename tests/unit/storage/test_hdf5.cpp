@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <numeric>
 #include <thread>
 
 #include "storage/hash.h"
@@ -11,6 +10,9 @@
 namespace hebm::storage::test {
 namespace {
 
+constexpr H5Type kAllTypes[] = {H5Type::kU8,  H5Type::kI32, H5Type::kI64, H5Type::kU64,
+                                H5Type::kF16, H5Type::kF32, H5Type::kF64};
+
 // Values that differ in every byte, so that a wrong type, order or offset cannot go unseen.
 std::vector<std::byte> pattern(std::size_t bytes) {
   std::vector<std::byte> out(bytes);
@@ -18,23 +20,21 @@ std::vector<std::byte> pattern(std::size_t bytes) {
   return out;
 }
 
+std::string dataset_name(H5Type type) { return "group/" + std::string(name_of(type)); }
+
 TEST(Hdf5, EveryTypeComesBackAndLiesAtItsOffset) {
   const TempFolder folder;
-  const std::vector<H5Type> types = {H5Type::kU8,  H5Type::kI32, H5Type::kI64, H5Type::kU64,
-                                     H5Type::kF16, H5Type::kF32, H5Type::kF64};
   const std::vector<std::uint64_t> shape = {5, 3, 2};
   {
     H5File file = H5File::create(folder / "a.h5");
-    for (const H5Type type : types) {
-      file.write(std::string("group/") + std::string(name_of(type)), type, shape, pattern(30 * size_of(type)));
-    }
+    for (const H5Type type : kAllTypes) file.write(dataset_name(type), type, shape, pattern(30 * size_of(type)));
     file.close_durable();
   }
   const H5File file = H5File::open(folder / "a.h5");
-  EXPECT_EQ(file.names().size(), types.size());
+  EXPECT_EQ(file.names().size(), std::size(kAllTypes));
   const std::string raw = read_file(folder / "a.h5");
-  for (const H5Type type : types) {
-    const std::string name = "group/" + std::string(name_of(type));
+  for (const H5Type type : kAllTypes) {
+    const std::string name = dataset_name(type);
     const std::vector<std::byte> expected = pattern(30 * size_of(type));
     const H5Info info = file.info(name);
     EXPECT_EQ(info.type, type);
@@ -46,6 +46,104 @@ TEST(Hdf5, EveryTypeComesBackAndLiesAtItsOffset) {
     ASSERT_LE(info.file_offset + info.bytes, raw.size());
     EXPECT_EQ(0, std::memcmp(raw.data() + info.file_offset, expected.data(), expected.size())) << name;
   }
+}
+
+TEST(Hdf5, RowsWrittenOutOfOrderAndTheOffsetIsKnownFromTheStart) {
+  const TempFolder folder;
+  H5File file = H5File::create(folder / "a.h5");
+  file.create_dataset("u", H5Type::kI64, {4, 2});
+  const H5Info before = file.info("u");
+  EXPECT_GT(before.file_offset, 0u);
+  const std::vector<std::int64_t> late = {4, 5, 6, 7}, early = {0, 1, 2, 3};
+  file.write_rows("u", H5Type::kI64, 2, 2, as_bytes(late.data(), 4));
+  file.write_rows("u", H5Type::kI64, 0, 2, as_bytes(early.data(), 4));
+  file.close_durable();
+  const H5File again = H5File::open(folder / "a.h5");
+  EXPECT_EQ(again.info("u").file_offset, before.file_offset);
+  EXPECT_EQ(again.read_all<std::int64_t>("u", H5Type::kI64), (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6, 7}));
+}
+
+TEST(Hdf5, ScalarAndEmptyDatasets) {
+  const TempFolder folder;
+  const double value = 2.5;
+  {
+    H5File file = H5File::create(folder / "a.h5");
+    file.write("scalar", H5Type::kF64, {}, as_bytes(&value, 1));
+    file.write("empty", H5Type::kF32, {0, 7}, {});
+    file.close_durable();
+  }
+  const H5File file = H5File::open(folder / "a.h5");
+  EXPECT_EQ(file.read_all<double>("scalar", H5Type::kF64), std::vector<double>{2.5});
+  EXPECT_TRUE(file.info("scalar").shape.empty());
+  EXPECT_TRUE(file.read_all<float>("empty", H5Type::kF32).empty());
+  EXPECT_EQ(file.info("empty").shape, (std::vector<std::uint64_t>{0, 7}));
+}
+
+TEST(Hdf5, AttributesUpToOneMebibyte) {
+  const TempFolder folder;
+  const std::string large(std::size_t{1} << 20, 'x');
+  {
+    H5File file = H5File::create(folder / "a.h5");
+    file.set_attribute("source", "Fashion-MNIST, größer");
+    file.set_attribute("source", "second");  // replaces
+    file.set_attribute("none", "");
+    file.set_attribute("large", large);
+    file.set_attribute("version", std::int64_t{-7000000000});
+    error_of(ExitCode::kRuntime, [&] { file.set_attribute("larger", large + "x"); });
+    error_of(ExitCode::kRuntime, [&] { file.set_attribute("zero", std::string("a\0b", 3)); });
+    file.close_durable();
+  }
+  const H5File file = H5File::open(folder / "a.h5");
+  EXPECT_EQ(file.string_attribute("source"), "second");
+  EXPECT_EQ(file.string_attribute("none"), "");
+  EXPECT_EQ(file.string_attribute("large"), large);
+  EXPECT_EQ(file.int_attribute("version"), -7000000000);
+  EXPECT_FALSE(file.has_attribute("larger"));
+  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.string_attribute("absent"); }), "\"absent\": is missing");
+  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.int_attribute("source"); }), "64-bit integer");
+  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.string_attribute("version"); }), "fixed length");
+}
+
+TEST(Hdf5, WrongQuestionsAreErrors) {
+  const TempFolder folder;
+  const std::vector<float> values(6, 1.f);
+  H5File file = H5File::create(folder / "a.h5");
+  file.write("u", H5Type::kF32, {3, 2}, as_bytes(values.data(), 6));
+  expect_contains(error_of(ExitCode::kRuntime, [&] { file.create_dataset("u", H5Type::kU8, {1}); }), "exists already");
+  for (const char* name : {"", "/u", "a//b", "a/", "..", "a/../b", "tab\t"}) {
+    error_of(ExitCode::kRuntime, [&] { file.create_dataset(name, H5Type::kU8, {1}); });
+  }
+  error_of(ExitCode::kRuntime, [&] { file.create_dataset("big", H5Type::kF64, {1ull << 40, 1ull << 40}); });
+  error_of(ExitCode::kRuntime, [&] { file.create_dataset("rank", H5Type::kU8, std::vector<std::uint64_t>(9, 1)); });
+  error_of(ExitCode::kRuntime, [&] { file.write_rows("u", H5Type::kF32, 2, 2, as_bytes(values.data(), 4)); });
+  file.close_durable();
+  error_of(ExitCode::kRuntime, [&] { file.close_durable(); });
+  error_of(ExitCode::kRuntime, [&] { H5File::create(folder / "a.h5"); });  // O_EXCL
+
+  H5File read = H5File::open(folder / "a.h5");
+  std::vector<std::byte> out(8);
+  expect_contains(error_of(ExitCode::kCorrupt, [&] { read.info("v"); }), "has no dataset \"v\"; it has: u");
+  expect_contains(error_of(ExitCode::kCorrupt, [&] { read.read_rows("u", H5Type::kI32, 0, 1, out); }),
+                  "holds f32, expected i32");
+  error_of(ExitCode::kCorrupt, [&] { read.read_rows("u", H5Type::kF32, 3, 1, out); });
+  error_of(ExitCode::kCorrupt, [&] { read.read_rows("u", H5Type::kF32, ~0ull, 2, out); });
+  error_of(ExitCode::kRuntime, [&] { read.read_rows("u", H5Type::kF32, 0, 2, out); });  // buffer of one row
+  error_of(ExitCode::kRuntime, [&] { read.write("w", H5Type::kU8, {1}, {}); });
+}
+
+TEST(Hdf5, MissingFilesAndFoldersAreErrors) {
+  const TempFolder folder;
+  error_of(ExitCode::kRuntime, [&] { H5File::open(folder / "absent.h5"); });
+  create_folders(folder / "folder.h5");
+  error_of(ExitCode::kRuntime, [&] { H5File::open(folder / "folder.h5"); });
+}
+
+TEST(Hdf5, QuietAndUsableFromOtherThreads) {
+  const TempFolder folder;
+  write_file_atomic(folder / "not.h5", "hello");
+  testing::internal::CaptureStderr();
+  std::thread([&] { error_of(ExitCode::kCorrupt, [&] { H5File::open(folder / "not.h5"); }); }).join();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 
 #include "storage/hash.h"
@@ -46,6 +47,150 @@ TEST(Safetensors, RoundTripAndLayout) {
             "\"flags\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[24,27]},"
             "\"step\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[27,35]}}" +
                 std::string(length - raw.substr(8, length).find_last_of('}') - 1, ' '));
+}
+
+void write_raw(const fs::path& path, const std::string& header, const std::string& data, std::uint64_t length) {
+  write_file_atomic(path, std::string(reinterpret_cast<const char*>(&length), 8) + header + data);
+}
+
+std::string refusal(const std::string& header, std::size_t data_bytes) {
+  const TempFolder folder;
+  write_raw(folder / "a", header, std::string(data_bytes, 'd'), header.size());
+  return error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "a"); });
+}
+
+TEST(Safetensors, AcceptsWhatOtherWritersWrite) {
+  const TempFolder folder;
+  const std::string header =
+      R"({ "b" : {"shape":[1],"data_offsets":[4,8],"dtype":"F32"},"a":{"dtype":"BF16","data_offsets":[0,4],"shape":[2]}}  )";
+  write_raw(folder / "a", header, "abcdefgh", header.size());
+  const SafetensorsFile file(folder / "a");
+  std::array<char, 4> out{};
+  file.read("b", std::as_writable_bytes(std::span(out)));
+  EXPECT_EQ(std::string(out.data(), 4), "efgh");
+  EXPECT_EQ(file.entry("a").type, StType::kBF16);
+  EXPECT_EQ(file.entry("a").offset, 0u);
+  write_raw(folder / "none", "{}", "", 2);
+  EXPECT_TRUE(SafetensorsFile(folder / "none").entries().empty());
+}
+
+TEST(Safetensors, HostileLengths) {
+  const TempFolder folder;
+  write_file_atomic(folder / "a", "1234567");
+  expect_contains(error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "a"); }), "too few");
+  for (const std::uint64_t length :
+       {std::uint64_t{3}, std::uint64_t{100'000'001}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
+    write_raw(folder / "a", "{}", "", length);
+    expect_contains(error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "a"); }), "expected at most 2");
+  }
+  // 100 MB is the limit even where the file is longer.
+  write_raw(folder / "a", "{}", "", 100'000'001);
+  fs::resize_file(folder / "a", 200'000'000);
+  expect_contains(error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "a"); }), "expected at most 100000000");
+}
+
+TEST(Safetensors, HostileLayouts) {
+  const auto one = [](const std::string& shape, const std::string& offsets) {
+    return R"({"x":{"dtype":"F32","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
+  };
+  const auto two = [](const std::string& a, const std::string& b) {
+    return R"({"x":{"dtype":"U8","shape":[4],"data_offsets":)" + a +
+           R"(},"y":{"dtype":"U8","shape":[4],"data_offsets":)" + b + "}}";
+  };
+  expect_contains(refusal(two("[0,4]", "[2,6]"), 6), "\"y\" starts at byte 2 of the data, expected 4");
+  expect_contains(refusal(two("[0,4]", "[0,4]"), 4), "starts at byte 0 of the data, expected 4");
+  expect_contains(refusal(two("[0,4]", "[6,10]"), 10), "starts at byte 6 of the data, expected 4");
+  expect_contains(refusal(two("[0,4]", "[4,8]"), 9), "cover 8 bytes of data, the file has 9");
+  expect_contains(refusal(two("[0,4]", "[4,8]"), 7), "ends at byte 8 of the data, which has 7");
+  expect_contains(refusal(one("[2]", "[0,4]"), 4), "do not hold the 8 bytes");
+  expect_contains(refusal(one("[1]", "[4,0]"), 4), "do not hold the 4 bytes");
+  expect_contains(refusal(one("[1]", "[0,4,8]"), 8), "two data_offsets");
+  expect_contains(refusal(one("[-1]", "[0,4]"), 4), "-1 is negative");
+  expect_contains(refusal(one("[1.0]", "[0,4]"), 4), "1.0 is not expected here");
+  expect_contains(refusal(one("[4611686018427387904,4]", "[0,0]"), 0), "out of range");
+  expect_contains(refusal(one("[4294967296,4294967296]", "[0,0]"), 0), "out of range");
+  expect_contains(refusal(one("[18446744073709551615]", "[0,4]"), 4), "over 2^63");
+  expect_contains(refusal(one("[99999999999999999999999]", "[0,4]"), 4), "not expected");
+  std::string ones = "[1";
+  for (int i = 0; i < 32; ++i) ones += ",1";
+  expect_contains(refusal(one(ones + "]", "[0,4]"), 4), "more than 32");
+}
+
+TEST(Safetensors, HostileHeaders) {
+  const std::string good = R"("x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})";
+  expect_contains(refusal("", 0), "does not start with '{'");
+  expect_contains(refusal(" {}", 0), "does not start with '{'");
+  expect_contains(refusal("{" + good, 1), "not JSON");
+  expect_contains(refusal("{" + good + "}}", 1), "not JSON");
+  expect_contains(refusal("{" + good + "," + good + "}", 1), "\"x\": stands there twice");
+  expect_contains(refusal(R"({"__metadata__":{},"__metadata__":{}})", 0), "stands there twice");
+  expect_contains(refusal(R"({"__metadata__":{"a":"1","a":"2"}})", 0), "stands there twice");
+  expect_contains(refusal(R"({"__metadata__":{"a":1}})", 0), "\"__metadata__\", a: a number is not expected");
+  expect_contains(refusal(R"({"__metadata__":{"a":{"b":"c"}}})", 0), "an object is not expected");
+  expect_contains(refusal(R"({"__metadata__":null})", 0), "null is not expected");
+  expect_contains(refusal(R"({"x":[1]})", 0), "a list is not expected");
+  expect_contains(refusal(R"({"x":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", 1), "dtype BOOL");
+  expect_contains(refusal(R"({"x":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1), "not expected");
+  expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1), "not expected");
+  expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[1]}})", 1), "needs dtype, shape");
+  expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"code":"rm"}})", 1), "not expected");
+  expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1), "a list is not expected");
+  expect_contains(refusal("{\"\xff\":1}", 1), "not JSON");
+  std::string deep = "{\"x\":";
+  deep.append(1'000'000, '[');
+  expect_contains(refusal(deep, 0), "a list is not expected");
+}
+
+TEST(Safetensors, FlippedAndTruncatedNeverCrash) {
+  const TempFolder folder;
+  const std::vector<float> values(16, 1.f);
+  const std::vector<StTensor> tensors = {{"x", StType::kF32, {4, 4}, as_bytes(values.data(), 16)}};
+  write_safetensors(folder / "a", tensors, {{"k", "v"}});
+  const std::string raw = read_file(folder / "a");
+  for (std::size_t size = 0; size < raw.size(); ++size) {
+    write_file_atomic(folder / "b", raw.substr(0, size));
+    error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "b"); });
+  }
+  for (std::size_t bit = 0; bit < 8 * (raw.size() - 64); ++bit) {  // the header; data is the manifest's to check
+    std::string text = raw;
+    text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << bit % 8));
+    write_file_atomic(folder / "b", text);
+    try {
+      EXPECT_LE(SafetensorsFile(folder / "b").entries().size(), 1u);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kCorrupt) << error.what();
+    }
+  }
+}
+
+TEST(Safetensors, WrongQuestionsNameTheNearest) {
+  const TempFolder folder;
+  const std::vector<float> values(2, 1.f);
+  const std::vector<StTensor> tensors = {{"net.0.weight", StType::kF32, {2}, as_bytes(values.data(), 2)},
+                                         {"step", StType::kF32, {0}, {}}};
+  write_safetensors(folder / "a", tensors, {});
+  const SafetensorsFile file(folder / "a");
+  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.entry("net.0.wieght"); }), "nearest is \"net.0.weight\"");
+  std::array<std::byte, 4> out{};
+  error_of(ExitCode::kRuntime, [&] { file.read("net.0.weight", out); });
+}
+
+TEST(Safetensors, WriterRefusesWhatCouldNotBeRead) {
+  const TempFolder folder;
+  const std::vector<float> values(2, 1.f);
+  const StTensor good{"x", StType::kF32, {2}, as_bytes(values.data(), 2)};
+  const auto refuse = [&](std::vector<StTensor> tensors, const std::map<std::string, std::string>& metadata = {}) {
+    const std::string message =
+        error_of(ExitCode::kRuntime, [&] { write_safetensors(folder / "a", tensors, metadata); });
+    EXPECT_FALSE(fs::exists(folder / "a"));
+    return message;
+  };
+  expect_contains(refuse({good, good}), "given twice");
+  expect_contains(refuse({{"x", StType::kF32, {3}, good.data}}), "8 bytes given, its shape has 12");
+  expect_contains(refuse({{"x", StType::kF32, {-2, -1}, good.data}}), "out of range");
+  expect_contains(refuse({{"__metadata__", StType::kF32, {2}, good.data}}), "not a good name");
+  expect_contains(refuse({{"\xff", StType::kF32, {2}, good.data}}), "not UTF-8");
+  expect_contains(refuse({good}, {{"k", "\xff"}}), "not UTF-8");
 }
 
 }  // namespace
