@@ -1,0 +1,28 @@
+# cmake -DBUILD=... -DSOURCE=... -DSCRATCH=... -P check.cmake: installs the build into a scratch folder, then configures,
+# builds and runs a project that knows nothing but that folder.
+file(REMOVE_RECURSE "${SCRATCH}")
+function(run)
+  execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+run(${CMAKE_COMMAND} --install "${BUILD}" --prefix "${SCRATCH}/prefix")
+run(${CMAKE_COMMAND} -G Ninja -S "${SOURCE}" -B "${SCRATCH}/build" "-DCMAKE_PREFIX_PATH=${SCRATCH}/prefix" -DCMAKE_BUILD_TYPE=Release
+  "-DCMAKE_CXX_FLAGS=${FLAGS}")
+run(${CMAKE_COMMAND} --build "${SCRATCH}/build" --parallel 2)
+run("${SCRATCH}/build/consumer")
+foreach(program hebm_dist hebm_data)
+  run("${SCRATCH}/prefix/bin/${program}" --help)
+endforeach()
+# What was installed must not look into the source or build folder.
+file(GLOB package "${SCRATCH}/prefix/lib*/cmake/hebm_dist/*.cmake" "${SCRATCH}/prefix/lib*/*/cmake/hebm_dist/*.cmake")
+if(NOT package)
+  message(FATAL_ERROR "no CMake package under ${SCRATCH}/prefix")
+endif()
+foreach(file ${package})
+  file(READ "${file}" text)
+  foreach(folder "${ROOT}/src" "${BUILD}/CMakeFiles")
+    string(FIND "${text}" "${folder}" place)
+    if(NOT place EQUAL -1)
+      message(FATAL_ERROR "${file} names ${folder}")
+    endif()
+  endforeach()
+endforeach()
