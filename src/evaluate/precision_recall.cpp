@@ -1,0 +1,76 @@
+#include "evaluate/precision_recall.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cdist.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "base/error.h"
+#include "evaluate/statistics.h"
+
+namespace hebm::evaluate {
+namespace {
+
+constexpr std::int64_t kChunkElements = 1 << 23;  // distances at once: 64 MiB
+
+std::int64_t chunk_rows(std::int64_t columns) { return std::max<std::int64_t>(1, kChunkElements / columns); }
+
+// [n, F], [m, F] -> [n, m]. From differences, not from |x|^2 + |y|^2 - 2 x.y: a point's distance to its own copy is then exactly 0
+// and a pair has the same bits in either order and in any chunk, so ties at a ball's surface count as inside.
+at::Tensor distances(const at::Tensor& x, const at::Tensor& y) {
+  constexpr std::int64_t kNoMatrixProduct = 2;
+  return at::cdist(x, y, 2.0, kNoMatrixProduct);
+}
+
+at::Tensor host_double(const at::Tensor& features) { return features.detach().cpu().to(at::kDouble).contiguous(); }
+
+}  // namespace
+
+at::Tensor neighbour_radii(const at::Tensor& features, std::int64_t k, std::int64_t first, std::int64_t count) {
+  check_features(features, 2, "precision and recall");
+  check(k >= 1 && k < features.size(0), ExitCode::kRuntime,
+        "precision and recall: expected k from 1 to {} for {} points, got {}", features.size(0) - 1, features.size(0), k);
+  check(first >= 0 && count >= 0 && first <= features.size(0) - count, ExitCode::kRuntime,
+        "precision and recall: rows {} to {} of {} points", first, first + count, features.size(0));
+  const at::Tensor x = host_double(features);
+  at::Tensor radii = at::empty({count}, at::TensorOptions().dtype(at::kDouble));
+  const std::int64_t step = chunk_rows(x.size(0));
+  for (std::int64_t row = 0; row < count; row += step) {
+    const std::int64_t rows = std::min(step, count - row);
+    const at::Tensor d = distances(x.narrow(0, first + row, rows), x);
+    // The point itself is one of the zeros in its row: k + 1 with it is k without it.
+    radii.narrow(0, row, rows).copy_(std::get<0>(d.kthvalue(k + 1, 1)));
+  }
+  return radii;
+}
+
+std::int64_t count_inside(const at::Tensor& points, const at::Tensor& centres, const at::Tensor& radii) {
+  check_features(points, 0, "precision and recall, points");
+  check_features(centres, 1, "precision and recall, centres");
+  check(points.size(1) == centres.size(1) && radii.dim() == 1 && radii.size(0) == centres.size(0) &&
+            radii.scalar_type() == at::kDouble,
+        ExitCode::kRuntime, "precision and recall: {} and {} features, {} centres, radii of {} elements",
+        points.size(1), centres.size(1), centres.size(0), radii.numel());
+  const at::Tensor x = host_double(points), y = host_double(centres);
+  std::int64_t inside = 0;
+  const std::int64_t step = chunk_rows(y.size(0));
+  for (std::int64_t row = 0; row < x.size(0); row += step) {
+    const std::int64_t rows = std::min(step, x.size(0) - row);
+    inside += distances(x.narrow(0, row, rows), y).le(radii).any(1).sum().item<std::int64_t>();
+  }
+  return inside;
+}
+
+PrecisionRecall precision_recall(const at::Tensor& real, const at::Tensor& generated, std::int64_t k) {
+  const at::Tensor real_radii = neighbour_radii(real, k, 0, real.size(0));
+  const at::Tensor generated_radii = neighbour_radii(generated, k, 0, generated.size(0));
+  const auto share = [](std::int64_t inside, const at::Tensor& of) {
+    return static_cast<double>(inside) / static_cast<double>(of.size(0));
+  };
+  return {share(count_inside(generated, real, real_radii), generated),
+          share(count_inside(real, generated, generated_radii), real)};
+}
+
+}  // namespace hebm::evaluate
