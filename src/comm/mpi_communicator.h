@@ -41,7 +41,7 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return size_; }
   std::string_view kind() const override { return "mpi"; }
   int node() const override { return node_; }
-  int local_size() const { return local_size_; }
+  int local_rank() const { return local_rank_; }
   const std::string& host() const { return host_; }
   void all_reduce(std::span<float> values, Op op) override;
   void all_reduce(std::span<double> values, Op op) override;
@@ -79,9 +79,9 @@ class MpiCommunicator final : public Communicator {
   std::thread::id main_thread_ = std::this_thread::get_id();
   int exceptions_at_start_ = std::uncaught_exceptions();
   MPI_Comm control_ = MPI_COMM_NULL, sums_ = MPI_COMM_NULL;
-  int rank_ = 0, size_ = 1, node_ = 0, local_size_ = 1;
+  int rank_ = 0, size_ = 1, node_ = 0, local_rank_ = 0;
   std::string host_;
-  bool spin_ = false;    // a core of its own for each rank: polling costs nobody anything
+  bool spin_ = false;    // no more ranks than cores on this machine: polling costs nobody anything
   bool broken_ = false;  // an operation failed: what peers do is unknown, so nothing more is sent
   std::int64_t control_calls_ = 0, sum_calls_ = 0;
 };

@@ -1,5 +1,4 @@
 // The life of the MPI world: start, polling waits and what happens when they fail, the comparison of calls, the end.
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,13 +31,6 @@ void check_start(int result, const char* function) {
 
 std::array<std::int64_t, kCallFields> fields(const Call& call) {
   return {call.number, static_cast<std::int64_t>(call.kind), call.type, call.count, call.detail};
-}
-
-int allowed_cpus() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  if (sched_getaffinity(0, sizeof mask, &mask) == 0) return CPU_COUNT(&mask);
-  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));  // more than 1024 cores
 }
 
 }  // namespace
@@ -97,13 +89,12 @@ void MpiCommunicator::initialise() {
 void MpiCommunicator::find_node() {
   MPI_Comm local = MPI_COMM_NULL;
   check_start(MPI_Comm_split_type(control_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local), "MPI_Comm_split_type");
-  check_start(MPI_Comm_size(local, &local_size_), "MPI_Comm_size");
-  std::array<int, 2> least = {rank_, allowed_cpus()};
-  check_start(MPI_Allreduce(MPI_IN_PLACE, least.data(), 2, MPI_INT, MPI_MIN, local), "MPI_Allreduce");
-  node_ = least[0];
-  // Bound ranks have a core each by construction; unbound ones share all the cores of the mask.
-  const long online = std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
-  spin_ = local_size_ <= online;
+  int local_size = 1;
+  check_start(MPI_Comm_size(local, &local_size), "MPI_Comm_size");
+  check_start(MPI_Comm_rank(local, &local_rank_), "MPI_Comm_rank");
+  node_ = rank_;
+  check_start(MPI_Allreduce(MPI_IN_PLACE, &node_, 1, MPI_INT, MPI_MIN, local), "MPI_Allreduce");
+  spin_ = local_size <= std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
   check_start(MPI_Comm_free(&local), "MPI_Comm_free");
 }
 

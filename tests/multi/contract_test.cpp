@@ -10,6 +10,7 @@
 
 #include "comm/mpi_communicator.h"
 #include "comm/placement.h"
+#include "comm/report.h"
 #include "multi/world.h"
 
 namespace hebm::comm {
@@ -211,6 +212,14 @@ TEST(Place, RanksOfOneMachineGetDistinctPlacesAndShareItsCores) {
   CommOptions given;
   given.threads = 3;
   EXPECT_EQ(comm::place(world(), given).threads, 3);
+}
+
+TEST(Report, SumsAreRightAndRatesArePositive) {
+  for (const AllReduceRate& rate : all_reduce_check(world(), {4, 1 << 16})) {
+    EXPECT_GT(rate.algbw_gb_s, 0);
+    const double n = static_cast<double>(ranks());
+    EXPECT_DOUBLE_EQ(rate.busbw_gb_s, rate.algbw_gb_s * 2 * (n - 1) / n);
+  }
 }
 
 }  // namespace
