@@ -17,9 +17,9 @@ namespace fs = std::filesystem;
 void write_file_atomic(const fs::path& path, std::string_view content);
 // Refuses more than max_bytes (sizes before allocation).
 std::string read_file(const fs::path& path, std::uint64_t max_bytes = 64ull << 20);
-void fsync_path(const fs::path& path);       // file or folder
+void fsync_path(const fs::path& path);                          // file or folder
 void rename_durable(const fs::path& from, const fs::path& to);  // rename + fsync of the parents
-std::string random_suffix();                 // 16 hex digits from the system, for temporary names only
+std::string random_suffix();                     // 16 hex digits from the system, for temporary names only
 std::uint64_t free_bytes(const fs::path& path);  // of the nearest existing folder
 void create_folders(const fs::path& path);       // and its parents; existing ones are fine; durable
 void create_new_folder(const fs::path& path);    // an existing one is an error

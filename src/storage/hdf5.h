@@ -1,7 +1,8 @@
 // HDF5 files, RAII, for exactly what this project writes and trusts: hard-linked, contiguous, unfiltered datasets of
 // native integers and floats plus scalar attributes. Anything else in a file that is read (external storage or links,
-// soft links, virtual or chunked datasets, filters, compound types) is refused by name: Error(kCorrupt). Sizes are checked against the file's size before
-// anything is allocated. File locking is off (immutable files, network file systems). Only storage/ includes hdf5.h.
+// soft links, virtual or chunked datasets, filters, compound types) is refused by name: Error(kCorrupt). Sizes are
+// checked against the file's size before anything is allocated. File locking is off (immutable files, network file
+// systems). Only storage/ includes hdf5.h.
 #pragma once
 #include <cstddef>
 #include <cstdint>

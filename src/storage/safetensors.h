@@ -1,5 +1,6 @@
 // The safetensors container: u64 header length, JSON header, raw little-endian data. Header <= 100 MB, offsets without
-// overlap or holes, shape * size == extent, all checked before a byte of data is touched: Error(kCorrupt) names the tensor.
+// overlap or holes, shape * size == extent, all checked before a byte of data is touched: Error(kCorrupt) names the
+// tensor.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +19,7 @@ enum class StType { kU8, kI32, kI64, kF16, kBF16, kF32, kF64 };
 std::size_t size_of(StType type);
 std::string_view name_of(StType type);  // "F32", ...
 
-struct StTensor {             // to be written; memory is the caller's, contiguous
+struct StTensor {  // to be written; memory is the caller's, contiguous
   std::string name;
   StType type = StType::kF32;
   std::vector<std::int64_t> shape;

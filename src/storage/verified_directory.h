@@ -1,6 +1,7 @@
-// Folders that are whole or absent: checkpoints `step-0000400/`. Parts are written under `NAME.tmp-<uuid>/` with O_EXCL,
-// hashed from memory, fsynced; the manifest is last; then the folder is fsynced, renamed and its parent fsynced. "Latest" is the
-// highest name whose manifest and every part verify; what does not verify is quarantined (renamed `.bad`), never used.
+// Folders that are whole or absent: checkpoints `step-0000400/`. Parts are written under `NAME.tmp-<uuid>/` with
+// O_EXCL, hashed from memory, fsynced; the manifest is last; then the folder is fsynced, renamed and its parent
+// fsynced. "Latest" is the highest name whose manifest and every part verify; what does not verify is quarantined
+// (renamed `.bad`), never used.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -27,9 +28,10 @@ struct PartResult {
   std::string hash;
 };
 
-// Each rank writes its own parts through `write_parts(folder)` (it may write none). Any failure on any rank drops the attempt on
-// all ranks: the temporary folder is removed, every rank throws the same Error(kRuntime) and earlier folders are
-// untouched. `manifest` is rank 0's; "format", "parts" are added. A name that exists already (verified) is an error.
+// Each rank writes its own parts through `write_parts(folder)` (it may write none). Any failure on any rank drops the
+// attempt on all ranks: the temporary folder is removed, every rank throws the same Error(kRuntime) and earlier folders
+// are untouched. `manifest` is rank 0's; "format", "parts" are added. A name that exists already (verified) is an
+// error.
 void publish_directory(const fs::path& parent, const std::string& name, const nlohmann::json& manifest,
                        const std::function<std::vector<PartResult>(const fs::path&)>& write_parts, const Peers& peers);
 
@@ -49,8 +51,8 @@ std::optional<Verified> latest_verified(const fs::path& parent, const std::strin
                                         const std::function<void(const std::string&)>& warn);
 // Renames directory to NAME.bad (or .bad-2, ...); returns the new path.
 fs::path quarantine(const fs::path& directory);
-// Keeps the newest that verifies (it is read back whole), the keep - 1 (keep >= 2) before it and whatever is newer; removes what
-// is older, and stale temporary folders (> 1 h old).
+// Keeps the newest that verifies (it is read back whole), the keep - 1 (keep >= 2) before it and whatever is newer;
+// removes what is older, and stale temporary folders (> 1 h old).
 void retain(const fs::path& parent, const std::string& prefix, int keep);
 
 }  // namespace hebm::storage

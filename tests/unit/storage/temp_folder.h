@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 
@@ -34,6 +35,15 @@ inline std::string error_of(ExitCode code, const std::function<void()>& call) {
   }
   ADD_FAILURE() << "expected an Error";
   return "";
+}
+
+// Without fsync, and as a new file (ext4 flushes one that was truncated): thousands of damaged files in a test would
+// spend their time there.
+inline void put_file(const fs::path& path, const std::string& content) {
+  remove_file(path);
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(content.data(), static_cast<std::streamsize>(content.size()));
+  ASSERT_TRUE(out.flush().good()) << path;
 }
 
 inline void expect_contains(const std::string& text, const std::string& part) {

@@ -242,7 +242,7 @@ TEST(Hdf5Hostile, ShapeBomb) {
     std::string text = raw;
     const std::string from(reinterpret_cast<const char*>(&old_size), 8), to(reinterpret_cast<const char*>(&claim), 8);
     for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; ++patched) text.replace(at, 8, to);
-    write_file_atomic(folder / "b.h5", text);
+    put_file(folder / "b.h5", text);
     const std::uint64_t before = peak_rss_bytes();
     expect_contains(error_of(ExitCode::kCorrupt, [&] { H5File::open(folder / "b.h5"); }), (folder / "b.h5").string());
     EXPECT_LT(peak_rss_bytes() - before, 64u << 20);
@@ -267,9 +267,9 @@ TEST(Hdf5Hostile, SparseClaimAllocatesNothing) {
 
 TEST(Hdf5Hostile, NotHdf5AndTruncated) {
   const TempFolder folder;
-  write_file_atomic(folder / "text.h5", "this is not HDF5");
+  put_file(folder / "text.h5", "this is not HDF5");
   expect_refused(folder / "text.h5", "file signature not found");
-  write_file_atomic(folder / "empty.h5", "");
+  put_file(folder / "empty.h5", "");
   expect_refused(folder / "empty.h5", "is not a whole HDF5 file");
   {
     H5File file = H5File::create(folder / "whole.h5");
@@ -280,7 +280,7 @@ TEST(Hdf5Hostile, NotHdf5AndTruncated) {
   }
   const std::string raw = read_file(folder / "whole.h5");
   for (std::size_t i = 0; i < 50; ++i) {
-    write_file_atomic(folder / "cut.h5", raw.substr(0, raw.size() * i / 50));
+    put_file(folder / "cut.h5", raw.substr(0, raw.size() * i / 50));
     expect_refused(folder / "cut.h5", "is not a whole HDF5 file");
   }
 }
@@ -305,7 +305,7 @@ TEST(Hdf5Hostile, FlippedBitsInMetadata) {
     ++tried;
     std::string text = raw;
     text[at] = static_cast<char>(text[at] ^ (1 << random() % 8));
-    write_file_atomic(folder / "flipped.h5", text);
+    put_file(folder / "flipped.h5", text);
     try {
       const H5File file = H5File::open(folder / "flipped.h5");
       EXPECT_EQ(file.read_all<float>("g/x", H5Type::kF32), values);

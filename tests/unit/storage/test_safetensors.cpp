@@ -50,7 +50,7 @@ TEST(Safetensors, RoundTripAndLayout) {
 }
 
 void write_raw(const fs::path& path, const std::string& header, const std::string& data, std::uint64_t length) {
-  write_file_atomic(path, std::string(reinterpret_cast<const char*>(&length), 8) + header + data);
+  put_file(path, std::string(reinterpret_cast<const char*>(&length), 8) + header + data);
 }
 
 std::string refusal(const std::string& header, std::size_t data_bytes) {
@@ -76,7 +76,7 @@ TEST(Safetensors, AcceptsWhatOtherWritersWrite) {
 
 TEST(Safetensors, HostileLengths) {
   const TempFolder folder;
-  write_file_atomic(folder / "a", "1234567");
+  put_file(folder / "a", "1234567");
   expect_contains(error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "a"); }), "too few");
   for (const std::uint64_t length :
        {std::uint64_t{3}, std::uint64_t{100'000'001}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
@@ -148,13 +148,13 @@ TEST(Safetensors, FlippedAndTruncatedNeverCrash) {
   write_safetensors(folder / "a", tensors, {{"k", "v"}});
   const std::string raw = read_file(folder / "a");
   for (std::size_t size = 0; size < raw.size(); ++size) {
-    write_file_atomic(folder / "b", raw.substr(0, size));
+    put_file(folder / "b", raw.substr(0, size));
     error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "b"); });
   }
   for (std::size_t bit = 0; bit < 8 * (raw.size() - 64); ++bit) {  // the header; data is the manifest's to check
     std::string text = raw;
     text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << bit % 8));
-    write_file_atomic(folder / "b", text);
+    put_file(folder / "b", text);
     try {
       EXPECT_LE(SafetensorsFile(folder / "b").entries().size(), 1u);
     } catch (const Error& error) {
