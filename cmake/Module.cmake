@@ -61,8 +61,7 @@ function(hebm_program name folder)
   install(TARGETS ${name} RUNTIME)
 endfunction()
 
-# hebm_unit_test(NAME [MODULES modules...]): one GoogleTest binary of tests/unit/NAME/*.cpp, label "unit". Its tests are
-# listed when ctest starts and not while building, so that a build for another machine (a GPU's) needs not run them.
+# hebm_unit_test(NAME [MODULES modules...]): one GoogleTest binary of tests/unit/NAME/*.cpp, label "unit".
 function(hebm_unit_test name)
   cmake_parse_arguments(T "" "" "MODULES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/unit/${name}/*.cpp")
@@ -76,6 +75,6 @@ function(hebm_unit_test name)
   endforeach()
   target_link_libraries(test_${name} PRIVATE GTest::gtest_main GTest::gmock)
   target_compile_definitions(test_${name} PRIVATE HEBM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()
