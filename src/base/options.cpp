@@ -129,11 +129,9 @@ po::options_description Options::Impl::describe(bool all) const {
     po::options_description group(section.empty() ? "options" : "[" + section + "]", kColumns, kColumns / 2);
     for (const Field& field : fields) {
       if (field.section() != section || (!all && field.show != Show::kCommon)) continue;
-      auto* value = po::value<std::string>()->value_name(field.value_name);
-      if (field.is_bool) value->implicit_value("true", "");
       const std::string text = fmt::format("{} (default {}; {})", field.help,
                                            field.default_text.empty() ? "empty" : field.default_text, field.accepts);
-      group.add_options()(field.key.c_str(), value, text.c_str());
+      group.add_options()(field.key.c_str(), po::value<std::string>()->value_name(field.value_name), text.c_str());
     }
     if (!group.options().empty()) everything.add(group);
   }
@@ -141,7 +139,7 @@ po::options_description Options::Impl::describe(bool all) const {
   return everything;
 }
 
-// Boost takes no value after a blank for an option that may stand alone, and none that is empty after "=".
+// Boost takes no empty value after "=", and would take any next argument for the value of a bool: only a bool's word is one.
 std::vector<std::string> Options::Impl::normalise(std::span<const std::string> args) {
   std::vector<std::string> out;
   for (std::size_t i = 0; i < args.size(); ++i) {
@@ -152,8 +150,9 @@ std::vector<std::string> Options::Impl::normalise(std::span<const std::string> a
     }
     const bool option = arg.starts_with("--");
     const Field* field = option ? find(arg.substr(2)) : nullptr;
-    if (field != nullptr && field->is_bool && i + 1 < args.size() && detail::parse_bool(args[i + 1])) {
-      out.push_back(arg + '=' + args[++i]);
+    if (field != nullptr && field->is_bool) {
+      const bool follows = i + 1 < args.size() && detail::parse_bool(args[i + 1]);
+      out.push_back(arg + '=' + (follows ? args[++i] : "true"));
     } else if (option && arg.size() > 3 && arg.find('=') == arg.size() - 1) {
       out.push_back(arg.substr(0, arg.size() - 1));
       out.emplace_back();
@@ -256,7 +255,7 @@ Options::Action Options::parse(std::span<const std::string> args) {
     } else if (option.string_key == "dry-run") {
       dry_run = true;
     } else if (Field* field = impl_->find(option.string_key)) {
-      impl_->assign(*field, option.value.empty() ? "true" : option.value.front(), "command line", "command line");
+      impl_->assign(*field, option.value.at(0), "command line", "command line");
     }
   }
   impl_->assign_positionals(positionals);

@@ -38,7 +38,7 @@ class Options {
            Show show = Show::kAll);
   void add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds = {},
            Show show = Show::kAll);
-  // true false 1 0 yes no on off; `--key` alone means true.
+  // true false 1 0 yes no on off; `--key` before anything else means true.
   void add(const std::string& key, bool* target, const std::string& help, Show show = Show::kAll);
   void add(const std::string& key, std::string* target, const std::string& help, Show show = Show::kAll);
   void add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,

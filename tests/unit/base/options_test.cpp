@@ -112,6 +112,7 @@ TEST_F(OptionsTest, BoolForms) {
     EXPECT_FALSE(parse({std::string("--prior.spectral=") + no}).spectral) << no;
   }
   EXPECT_TRUE(parse({"--train.online"}).online);
+  EXPECT_THAT(error_of({"--train.online", "stray"}), HasSubstr("unexpected argument 'stray'"));
   const Settings s = parse({"--train.online", "--langevin.steps", "3"});
   EXPECT_TRUE(s.online);
   EXPECT_EQ(s.steps, 3);
@@ -127,6 +128,12 @@ TEST_F(OptionsTest, CommandLineOverLaterFileOverEarlierFileOverDefault) {
   EXPECT_EQ(s.eta, 0.5);
   EXPECT_TRUE(s.spectral);
   EXPECT_EQ(parse({"--langevin.steps=1", "--langevin.steps=2"}).steps, 2);
+}
+
+TEST_F(OptionsTest, ACommentNeedsABlankBeforeIt) {
+  EXPECT_EQ(parse({"--config", write("a.ini", "[prior]\nname = a#b  # c\n")}).name, "a#b");
+  EXPECT_EQ(parse({"--config", write("a.ini", "[prior]\nname = # c\n")}).name, "");
+  EXPECT_EQ(parse({"--config", write("a.ini", "[prior]\nname = \"a # b\"# c\n")}).name, "a # b");
 }
 
 TEST_F(OptionsTest, UnknownKeysSuggestTheNearest) {
