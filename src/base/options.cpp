@@ -18,16 +18,10 @@ namespace {
 
 namespace po = boost::program_options;
 using detail::Field;
+using detail::Positional;
 
 constexpr unsigned kColumns = 100;
 constexpr const char* kBuiltIn[] = {"config", "dry-run", "help", "help-all"};
-
-struct Positional {
-  std::string name, help;
-  bool required = false;
-  std::string* one = nullptr;
-  std::vector<std::string>* many = nullptr;
-};
 
 }  // namespace
 
@@ -54,8 +48,9 @@ void Options::Impl::add(Field field, const std::string& key, const std::string& 
   const std::size_t dot = key.rfind('.');
   check(dot == std::string::npos ? !key.empty() : dot > 0 && dot + 1 < key.size(), ExitCode::kRuntime,
         "option '{}' is declared with an empty section or name; keys are section.name, or name alone", key);
-  const bool built_in = std::find(std::begin(kBuiltIn), std::end(kBuiltIn), key) != std::end(kBuiltIn);
-  check(!built_in && by_key.emplace(key, fields.size()).second, ExitCode::kRuntime, "option '{}' is declared twice", key);
+  const bool fresh = std::find(std::begin(kBuiltIn), std::end(kBuiltIn), key) == std::end(kBuiltIn) &&
+                     by_key.emplace(key, fields.size()).second;
+  check(fresh, ExitCode::kRuntime, "option '{}' is declared twice", key);
   field.key = key;
   field.help = help;
   field.show = show;
@@ -92,8 +87,10 @@ void Options::Impl::read_file(const std::string& path) {
   for (const detail::IniEntry& entry : detail::parse_ini(shown, detail::read_config_file(path))) {
     Field* field = find(entry.key);
     if (field == nullptr && foreign.contains(entry.key)) continue;
-    check(field != nullptr, ExitCode::kUsage, "{}:{}: unknown key {}{}", shown, entry.line, detail::printable(entry.key),
-          suggestion(entry.key, ""));
+    if (field == nullptr) {
+      fail(ExitCode::kUsage, "{}:{}: unknown key {}{}", shown, entry.line, detail::printable(entry.key),
+           suggestion(entry.key, ""));
+    }
     assign(*field, entry.value, shown, fmt::format("{}:{}", shown, entry.line));
   }
 }
@@ -122,8 +119,8 @@ po::options_description Options::Impl::describe(bool all) const {
       "later ones win, the command line wins over all")("dry-run", "print the resolved configuration, sizes and costs; "
       "run nothing")("help", "the common options")("help-all", "all options");
   std::vector<std::string> sections;
-  for (const Field& field : fields) {
-    if (std::find(sections.begin(), sections.end(), field.section()) == sections.end()) sections.push_back(field.section());
+  for (const Field& f : fields) {
+    if (std::find(sections.begin(), sections.end(), f.section()) == sections.end()) sections.push_back(f.section());
   }
   for (const std::string& section : sections) {
     po::options_description group(section.empty() ? "options" : "[" + section + "]", kColumns, kColumns / 2);
@@ -139,7 +136,7 @@ po::options_description Options::Impl::describe(bool all) const {
   return everything;
 }
 
-// Boost takes no empty value after "=", and would take any next argument for the value of a bool: only a bool's word is one.
+// Boost takes no empty value after "=", and takes any next argument for the value of a bool: only a bool's word is one.
 std::vector<std::string> Options::Impl::normalise(std::span<const std::string> args) {
   std::vector<std::string> out;
   for (std::size_t i = 0; i < args.size(); ++i) {
@@ -169,15 +166,18 @@ std::vector<po::option> Options::Impl::parse_command_line(std::span<const std::s
   std::vector<po::option> options;
   try {
     options = po::command_line_parser(normalise(args)).options(description)
-                  .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next).allow_unregistered().run().options;
+                  .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
+                  .allow_unregistered().run().options;
   } catch (const po::error& e) {
     fail(ExitCode::kUsage, "command line: {}; --help shows the options", detail::printable(e.what()));
   }
   for (const po::option& option : options) {
     if (option.position_key != -1) continue;
-    check(!option.unregistered, ExitCode::kUsage, "unknown option --{}{}{}", detail::printable(option.string_key),
-          foreign.contains(option.string_key) ? ": it belongs to another command" : "",
-          suggestion(option.string_key, "--"));
+    if (option.unregistered) {
+      fail(ExitCode::kUsage, "unknown option --{}{}{}", detail::printable(option.string_key),
+           foreign.contains(option.string_key) ? ": it belongs to another command" : "",
+           suggestion(option.string_key, "--"));
+    }
     // `--a.b --c`: Boost gives "--c" to a.b where c is unknown.
     if (option.original_tokens.size() < 2 || !option.original_tokens[1].starts_with("--")) continue;
     fail(ExitCode::kUsage, "--{} needs a value, got '{}'; write --{}=VALUE if that is meant", option.string_key,
@@ -273,7 +273,9 @@ std::string Options::dump() const {
     lines += fmt::format("{} = {}  # {}\n", field.name(), detail::quote(field.text()), field.origin);
   }
   std::string text;
-  for (const std::string& section : sections) text += fmt::format("{}[{}]\n{}", text.empty() ? "" : "\n", section, body[section]);
+  for (const std::string& section : sections) {
+    text += fmt::format("{}[{}]\n{}", text.empty() ? "" : "\n", section, body[section]);
+  }
   return text;
 }
 

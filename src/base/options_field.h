@@ -23,6 +23,13 @@ struct Field {
   std::string name() const { return key.substr(key.rfind('.') + 1); }
 };
 
+struct Positional {
+  std::string name, help;
+  bool required = false;
+  std::string* one = nullptr;
+  std::vector<std::string>* many = nullptr;
+};
+
 // Key, help, show, default_text and origin are the caller's to fill.
 Field integer_field(std::int64_t* target, Bounds<std::int64_t> bounds);
 Field double_field(double* target, Bounds<double> bounds);

@@ -229,7 +229,8 @@ std::optional<std::string> nearest(std::string_view text, const std::vector<std:
   constexpr std::size_t kMaxMeant = 100;
   if (text.size() > kMaxMeant) return std::nullopt;
   std::optional<std::string> best;
-  std::size_t best_distance = std::max<std::size_t>(2, text.size() / 3) + 1;
+  // At most 2 edits, a third of a long name, and never every letter of it.
+  std::size_t best_distance = std::min(text.size(), std::max<std::size_t>(2, text.size() / 3) + 1);
   for (const std::string& name : names) {
     std::size_t distance = edit_distance(text, name);
     const std::size_t dot = name.rfind('.');

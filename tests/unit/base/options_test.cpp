@@ -141,6 +141,7 @@ TEST_F(OptionsTest, UnknownKeysSuggestTheNearest) {
   EXPECT_THAT(error_of({"--steps", "3"}), HasSubstr("did you mean --langevin.steps?"));
   EXPECT_THAT(error_of({"--dryrun"}), HasSubstr("did you mean --dry-run?"));
   EXPECT_THAT(error_of({"--zzzzzzzzzzzz.q", "3"}), HasSubstr("--help-all"));
+  EXPECT_THAT(error_of({"--x", "3"}), HasSubstr("--help-all"));
   EXPECT_THAT(error_of({"--langevin.ste", "3"}), HasSubstr("unknown"));  // no guessing by prefix
   EXPECT_THAT(error_of_file("[langevin]\n\nstep = 3\n"), AllOf(HasSubstr("bad.ini:3"), HasSubstr("did you mean langevin.steps?")));
   EXPECT_THAT(error_of_file("[langvin]\nsteps = 3\n"), HasSubstr("did you mean langevin.steps?"));
