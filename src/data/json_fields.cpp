@@ -56,8 +56,8 @@ std::int64_t json_int(const nlohmann::json& object, const char* name, std::int64
 
 std::uint64_t json_u64(const nlohmann::json& object, const char* name, const std::string& where) {
   const nlohmann::json& value = json_field(object, name, where);
-  check(value.is_number_unsigned(), ExitCode::kCorrupt, "{}: {}: expected an integer >= 0, got {}", where, name,
-        shown(value));
+  const bool fits = value.is_number_unsigned() || (value.is_number_integer() && value.get<std::int64_t>() >= 0);
+  check(fits, ExitCode::kCorrupt, "{}: {}: expected an integer >= 0, got {}", where, name, shown(value));
   return value.get<std::uint64_t>();
 }
 

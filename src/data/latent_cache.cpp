@@ -72,7 +72,7 @@ void LatentCache::Impl::convert(const std::byte* stored, std::span<float> out) c
   if (is_half)
     from_half({reinterpret_cast<const std::uint16_t*>(stored), out.size()}, out);
   else
-    std::memcpy(out.data(), stored, out.size());
+    std::memcpy(out.data(), stored, out.size_bytes());
 }
 
 void LatentCache::Impl::read_one(std::int64_t position, std::int64_t draw, std::span<float> out,
