@@ -12,7 +12,7 @@ namespace hebm::evaluate {
 
 struct KidOptions {
   std::int64_t subset_size = 1000;  // 2 .. the smaller set; a larger value is lowered to that
-  std::int64_t num_subsets = 50;
+  std::int64_t num_subsets = 25;
   RandomKey key{0, 0, Purpose::kSubset};
 };
 

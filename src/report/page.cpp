@@ -1,0 +1,43 @@
+#include <fmt/core.h>
+
+#include "report/html.h"
+#include "report/report.h"
+#include "report/sections.h"
+#include "report/style.h"
+#include "storage/files.h"
+
+namespace hebm::report {
+namespace {
+
+std::string problems(const RunFolder& run) {
+  if (run.problems.empty()) return {};
+  std::string out = "<div class=\"problems\"><p>These files could not be used:</p><ul>";
+  for (const std::string& problem : run.problems) out += fmt::format("<li>{}</li>", escape(problem));
+  return out + "</ul></div>\n";
+}
+
+}  // namespace
+
+std::string render_report(const std::filesystem::path& run_directory) {
+  const RunFolder run = read_run_folder(run_directory);
+  const std::string title = escape(run.name.empty() ? "run" : run.name);
+  std::string out = fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<title>{} - hebm_dist report</title>\n<style>{}</style></head>\n<body>\n<h1>{}</h1>\n"
+      "<p class=\"soft\">Diffusion of energy-based priors in the latent space of a hierarchical VAE: report of a run.</p>\n",
+      title, style_sheet(), title);
+  const std::string results = results_section(run);
+  out += "<nav><a href=\"#scores\">Scores</a><a href=\"#pictures\">Pictures</a><a href=\"#curves\">Curves</a>"
+         "<a href=\"#levels\">By level</a><a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"
+         "<a href=\"#environment\">Environment</a></nav>\n";
+  out += problems(run) + scores_section(run) + pictures_section(run) + curves_section(run) + levels_section(run) + results +
+         commands_section(run) + configuration_section(run) + environment_section(run);
+  return out + "</body></html>\n";
+}
+
+void write_report(const std::filesystem::path& run_directory, const std::filesystem::path& out) {
+  storage::write_file_atomic(out, render_report(run_directory));
+}
+
+}  // namespace hebm::report

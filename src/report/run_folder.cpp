@@ -1,0 +1,130 @@
+#include "report/run_folder.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <system_error>
+
+#include "base/error.h"
+#include "storage/files.h"
+#include "storage/metrics.h"
+
+namespace hebm::report {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMaxConfig = 1 << 20, kMaxJson = 4 << 20, kMaxPicture = 8 << 20;
+constexpr std::size_t kMaxMetricLines = 20000, kMaxPictures = 200, kMaxResults = 100;
+constexpr std::array<const char*, 5> kPartOrder = {"", "vae", "features", "encode", "prior"};
+
+// Names of the entries of a folder that `wanted` accepts, sorted; empty where there is no folder.
+std::vector<std::string> names_in(const fs::path& folder, RunFolder& run,
+                                  const std::function<bool(const fs::directory_entry&)>& wanted) {
+  std::vector<std::string> names;
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) return names;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (wanted(*it)) names.push_back(it->path().filename().string());
+  }
+  if (error) run.problems.push_back(fmt::format("{}: {}", folder.filename().string(), error.message()));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool is_file(const fs::directory_entry& entry, const char* extension) {
+  std::error_code error;
+  return entry.path().extension() == extension && entry.is_regular_file(error);
+}
+
+// Runs `read`; what is wrong with the file becomes a problem that names it.
+void attempt(RunFolder& run, const std::string& file, const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const Error& e) {
+    run.problems.push_back(fmt::format("{}: {}", file, e.what()));
+  }
+}
+
+nlohmann::json read_json(const fs::path& path) {
+  nlohmann::json json = nlohmann::json::parse(storage::read_file(path, kMaxJson), nullptr, false);
+  check(!json.is_discarded(), ExitCode::kCorrupt, "not valid JSON");
+  return json;
+}
+
+std::uint32_t big_endian(const std::string& bytes, std::size_t at) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+  return value;
+}
+
+Picture read_picture(const fs::path& path) {
+  using namespace std::string_literals;
+  Picture picture{path.stem().string(), 0, 0, storage::read_file(path, kMaxPicture)};
+  const bool png = picture.bytes.size() > 33 && picture.bytes.starts_with("\x89PNG\r\n\x1a\n\0\0\0\rIHDR"s);
+  check(png, ExitCode::kCorrupt, "not a PNG file");
+  picture.width = big_endian(picture.bytes, 16);
+  picture.height = big_endian(picture.bytes, 20);
+  check(picture.width >= 1 && picture.height >= 1 && picture.width <= 20000 && picture.height <= 20000,
+        ExitCode::kCorrupt, "a PNG of {} x {} pixels", picture.width, picture.height);
+  return picture;
+}
+
+void read_part(RunFolder& run, const fs::path& folder, const std::string& name) {
+  RunPart part;
+  part.name = name;
+  const auto label = [&](const char* file) { return name.empty() ? file : name + "/" + file; };
+  std::error_code error;
+  if (fs::exists(folder / "config.ini", error)) {
+    attempt(run, label("config.ini"), [&] { part.config = storage::read_file(folder / "config.ini", kMaxConfig); });
+  }
+  if (fs::exists(folder / "env.json", error)) {
+    attempt(run, label("env.json"), [&] { part.env = read_json(folder / "env.json"); });
+  }
+  attempt(run, label("metrics.jsonl"), [&] { part.metrics = storage::read_metrics(folder, kMaxMetricLines); });
+  if (!part.config.empty() || !part.env.is_null() || !part.metrics.empty()) run.parts.push_back(std::move(part));
+}
+
+std::size_t place(const std::string& name) {
+  return static_cast<std::size_t>(std::find(kPartOrder.begin(), kPartOrder.end(), name) - kPartOrder.begin());
+}
+
+void read_parts(RunFolder& run, const fs::path& directory) {
+  std::vector<std::string> names = names_in(directory, run, [](const fs::directory_entry& entry) {
+    std::error_code error;
+    return entry.is_directory(error) && !entry.is_symlink(error);
+  });
+  names.insert(names.begin(), "");
+  std::stable_sort(names.begin(), names.end(),
+                   [](const std::string& a, const std::string& b) { return place(a) < place(b); });
+  for (const std::string& name : names) read_part(run, name.empty() ? directory : directory / name, name);
+}
+
+}  // namespace
+
+RunFolder read_run_folder(const fs::path& directory) {
+  std::error_code error;
+  check(fs::is_directory(directory, error), ExitCode::kUsage, "{}: not a folder; give the folder of a run, for example "
+        "runs/quickstart", directory.string());
+  RunFolder run;
+  const fs::path full = fs::weakly_canonical(directory, error);
+  run.name = (error ? directory : full).filename().string();
+  read_parts(run, directory);
+  for (const std::string& file : names_in(directory / "results", run, [](const auto& e) { return is_file(e, ".json"); })) {
+    if (run.results.size() == kMaxResults) break;
+    attempt(run, "results/" + file,
+            [&] { run.results[fs::path(file).stem().string()] = read_json(directory / "results" / file); });
+  }
+  const auto pictures = names_in(directory / "samples", run, [](const auto& e) { return is_file(e, ".png"); });
+  // Of very many (one grid every so many images), evenly chosen ones with the first and the last.
+  const std::size_t count = std::min(pictures.size(), kMaxPictures);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string& file = pictures[count == 1 ? 0 : i * (pictures.size() - 1) / (count - 1)];
+    attempt(run, "samples/" + file, [&] { run.pictures.push_back(read_picture(directory / "samples" / file)); });
+  }
+  return run;
+}
+
+}  // namespace hebm::report

@@ -1,0 +1,36 @@
+// What a run folder holds for the report. Nothing here is trusted: sizes are bounded and broken files become problems, not errors.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace hebm::report {
+
+struct Picture {
+  std::string name;  // file name without .png
+  std::int64_t width = 0, height = 0;
+  std::string bytes;  // the file
+};
+
+// The run folder itself (name "") or a subfolder of it with files of its own.
+struct RunPart {
+  std::string name;
+  std::string config;                  // config.ini, "" if missing
+  nlohmann::json env;                  // null if missing
+  std::vector<nlohmann::json> metrics;
+};
+
+struct RunFolder {
+  std::string name;
+  std::vector<RunPart> parts;                     // "" first, then vae, features, encode, prior, others by name
+  std::map<std::string, nlohmann::json> results;  // "summary" -> results/summary.json
+  std::vector<Picture> pictures;                  // by name
+  std::vector<std::string> problems;              // files that are there but could not be used, and why
+};
+
+RunFolder read_run_folder(const std::filesystem::path& directory);
+
+}  // namespace hebm::report

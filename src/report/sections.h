@@ -1,0 +1,22 @@
+// The sections of the page, each HTML from what was read; page.cpp puts them together.
+#pragma once
+#include <string>
+
+#include "report/run_folder.h"
+
+namespace hebm::report {
+
+std::string scores_section(const RunFolder& run);
+std::string pictures_section(const RunFolder& run);
+std::string curves_section(const RunFolder& run);
+std::string levels_section(const RunFolder& run);
+std::string configuration_section(const RunFolder& run);
+std::string environment_section(const RunFolder& run);
+std::string commands_section(const RunFolder& run);
+std::string results_section(const RunFolder& run);  // everything else of results/
+
+// Any JSON as HTML: an array of objects is a table, an object key and value; depth and length are bounded. Escaped.
+std::string json_html(const nlohmann::json& json);
+std::string missing(const std::string& html);  // a sentence that says what is not there and what makes it
+
+}  // namespace hebm::report

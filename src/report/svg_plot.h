@@ -1,0 +1,40 @@
+// Line plots as inline SVG, no scripts: faint raw line under its exponential moving average, ticks at round numbers, a legend
+// with the last value. Colours are the page's CSS variables --c0 .. --c7 (style.h), so they follow light, dark and print.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hebm::report {
+
+struct Series {
+  std::string name;
+  std::vector<double> x, y;  // equal lengths, x ascending; NaN and Inf in y are gaps
+};
+
+enum class Scale { kLinear, kLog, kAuto };  // kAuto: log where all values are positive and span a factor of 50
+
+struct LinePlot {
+  std::string title;  // with the unit
+  std::string x_label = "update";
+  Scale scale = Scale::kAuto;
+  bool smooth = true;
+  std::vector<Series> series;
+};
+
+// Empty string where no series has a finite point.
+std::string line_plot_svg(const LinePlot& plot);
+
+// Bias-corrected exponential moving average with weight 2 / (window + 1) for the newest value; gaps stay gaps.
+std::vector<double> smoothed(const std::vector<double>& y, double window);
+
+// At most max_points indices of y, ascending: the lowest and highest of each bucket, so that spikes stay, and each bucket's
+// first gap. All indices where there are few.
+std::vector<std::size_t> thinned(const std::vector<double>& y, std::size_t max_points);
+
+// The part of the y axis that is worth showing: all of it, unless a few values (first updates, spikes) would flatten the
+// rest. Both ends finite, low < high; positive on a log scale.
+std::pair<double, double> shown_range(const std::vector<Series>& series, bool log_scale);
+
+}  // namespace hebm::report
