@@ -51,8 +51,8 @@ std::optional<Verified> latest_verified(const fs::path& parent, const std::strin
                                         const std::function<void(const std::string&)>& warn);
 // Renames directory to NAME.bad (or .bad-2, ...); returns the new path.
 fs::path quarantine(const fs::path& directory);
-// Keeps the newest that verifies (it is read back whole), the keep - 1 (keep >= 2) before it and whatever is newer;
-// removes what is older, and stale temporary folders (> 1 h old).
+// Rank 0 only. Keeps the newest that verifies (it is read back whole), the keep - 1 (keep >= 2) before it and whatever
+// is newer; removes what is older, and stale temporary folders (> 1 h old).
 void retain(const fs::path& parent, const std::string& prefix, int keep);
 
 }  // namespace hebm::storage

@@ -1,9 +1,7 @@
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <array>
-#include <csignal>
 
 #include "storage/files.h"
 #include "storage/hash.h"
@@ -15,21 +13,6 @@ namespace {
 std::size_t num_entries(const fs::path& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
-
-// The system's own answer to a full disk, for this process: writes beyond `bytes` of a file fail with EFBIG.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    EXPECT_NE(std::signal(SIGXFSZ, SIG_IGN), SIG_ERR);
-    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &old_), 0);
-    const rlimit limit{bytes, old_.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  }
-  ~FileSizeLimit() { EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &old_), 0); }
-
- private:
-  rlimit old_{};
-};
 
 // Vectors of the xxHash specification's reference implementation (xxhsum -H2 of these texts).
 TEST(Hash, KnownAnswers) {

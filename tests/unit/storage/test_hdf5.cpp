@@ -1,4 +1,7 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <thread>
@@ -136,6 +139,41 @@ TEST(Hdf5, MissingFilesAndFoldersAreErrors) {
   error_of(ExitCode::kRuntime, [&] { H5File::open(folder / "absent.h5"); });
   create_folders(folder / "folder.h5");
   error_of(ExitCode::kRuntime, [&] { H5File::open(folder / "folder.h5"); });
+}
+
+// R23: an exclusive lock of somebody else does not keep us from reading, for we ask for none.
+TEST(Hdf5, NoFileLocks) {
+  const TempFolder folder;
+  const std::uint8_t value = 7;
+  {
+    H5File file = H5File::create(folder / "a.h5");
+    file.write("x", H5Type::kU8, {1}, as_bytes(&value, 1));
+    file.close_durable();
+  }
+  const int fd = ::open((folder / "a.h5").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(::flock(fd, LOCK_EX | LOCK_NB), 0);
+  EXPECT_EQ(H5File::open(folder / "a.h5").read_all<std::uint8_t>("x", H5Type::kU8), std::vector<std::uint8_t>{7});
+  EXPECT_EQ(::close(fd), 0);
+}
+
+// R5: the write that does not fit is an Error, and the library can still be used.
+TEST(Hdf5, FullDisk) {
+  const TempFolder folder;
+  const std::vector<std::byte> content = pattern(1 << 20);
+  {
+    const FileSizeLimit limit(100000);
+    H5File file = H5File::create(folder / "a.h5");
+    const std::string message = error_of(ExitCode::kRuntime, [&] {
+      file.write("x", H5Type::kU8, {content.size()}, content);
+      file.close_durable();
+    });
+    expect_contains(message, "a.h5");
+  }
+  H5File file = H5File::create(folder / "b.h5");
+  file.write("x", H5Type::kU8, {content.size()}, content);
+  file.close_durable();
+  EXPECT_EQ(H5File::open(folder / "b.h5").info("x").bytes, content.size());
 }
 
 TEST(Hdf5, QuietAndUsableFromOtherThreads) {
