@@ -132,8 +132,7 @@ po::options_description Options::Impl::describe(bool all) const {
     }
     if (!group.options().empty()) everything.add(group);
   }
-  everything.add(general);
-  return everything;
+  return everything.add(general);
 }
 
 // Boost takes no empty value after "=", and takes any next argument for the value of a bool: only a bool's word is one.
