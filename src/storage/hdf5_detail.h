@@ -60,7 +60,7 @@ std::optional<H5Type> identify_type(hid_t file_type);  // none: not a type of ou
 
 // Bytes of `shape`; none where a product of its non-zero dimensions passes 2^63.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::uint64_t>& shape, H5Type type);
-// A name that can stand in a path of ours: parts between '/' are not empty, "." or ".."; printable; not too long.
+// A name that can stand in a path of ours: parts between '/' are not empty, "." or ".."; printable ASCII; not too long.
 bool is_good_name(const std::string& name);
 
 // Walks all links of an open file without following any but hard ones; every dataset is checked (hdf5.h says for what)

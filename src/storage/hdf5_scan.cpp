@@ -7,6 +7,7 @@
 #include <set>
 
 #include "storage/hdf5_detail.h"
+#include "storage/printable.h"
 
 namespace hebm::storage::detail {
 
@@ -79,18 +80,18 @@ class Scanner {
   template <class... Args>
   [[noreturn]] void refuse(const std::string& name, fmt::format_string<Args...> format, Args&&... args) const {
     fail(ExitCode::kCorrupt, "{}: \"{}\" {}; refused: only hard-linked, contiguous, unfiltered datasets are read",
-         path_.string(), name, fmt::format(format, std::forward<Args>(args)...));
+         path_.string(), printable(name), fmt::format(format, std::forward<Args>(args)...));
   }
 
   void scan_group(const std::string& group) {
     const Handle id = own(H5Gopen2(file_, group.empty() ? "/" : group.c_str(), H5P_DEFAULT), H5Gclose,
-                          ExitCode::kCorrupt, fmt::format("{}: group \"{}\"", path_.string(), group));
+                          ExitCode::kCorrupt, fmt::format("{}: group \"{}\"", path_.string(), printable(group)));
     Links links;
     links.room = kMaxObjects - addresses_.size();
     const herr_t status = H5Literate(id.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_link, &links);
     if (links.too_many) refuse(group, "brings the file to more than {} objects", kMaxObjects);
     if (links.bad_name) refuse(group, "holds a name of more than {} bytes", kMaxName);
-    check_h5(status >= 0, ExitCode::kCorrupt, "{}: links of group \"{}\"", path_.string(), group);
+    check_h5(status >= 0, ExitCode::kCorrupt, "{}: links of group \"{}\"", path_.string(), printable(group));
     for (const Link& link : links.found) scan_link(id.get(), group, link);
   }
 
@@ -100,7 +101,7 @@ class Scanner {
     if (link.type != H5L_TYPE_HARD) refuse(name, "is {}", name_of_link(link.type));
     H5O_info_t info{};
     check_h5(H5Oget_info_by_name2(group_id, link.name.c_str(), &info, H5O_INFO_BASIC, H5P_DEFAULT) >= 0,
-             ExitCode::kCorrupt, "{}: object \"{}\"", path_.string(), name);
+             ExitCode::kCorrupt, "{}: object \"{}\"", path_.string(), printable(name));
     // Also ends cycles of groups.
     if (!addresses_.insert(info.addr).second) refuse(name, "is a second name of another object");
     if (addresses_.size() > kMaxObjects) refuse(name, "brings the file to more than {} objects", kMaxObjects);
@@ -114,7 +115,7 @@ class Scanner {
   }
 
   H5Info check_dataset(const std::string& name) {
-    const std::string what = fmt::format("{}: dataset \"{}\"", path_.string(), name);
+    const std::string what = fmt::format("{}: dataset \"{}\"", path_.string(), printable(name));
     const Handle dataset = own(H5Dopen2(file_, name.c_str(), H5P_DEFAULT), H5Dclose, ExitCode::kCorrupt, what);
     check_storage(name, what, dataset.get());
     const Handle type = own(H5Dget_type(dataset.get()), H5Tclose, ExitCode::kCorrupt, what);
@@ -182,7 +183,7 @@ std::optional<std::uint64_t> bytes_of(const std::vector<std::uint64_t>& shape, H
 
 bool is_good_name(const std::string& name) {
   if (name.empty() || name.size() > kMaxName) return false;
-  if (std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) return false;
+  if (std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c > 0x7e; })) return false;
   for (std::size_t start = 0; start <= name.size();) {
     const std::size_t end = std::min(name.find('/', start), name.size());
     const std::string part = name.substr(start, end - start);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "storage/hash.h"
+#include "storage/printable.h"
 
 namespace hebm::storage {
 namespace {
@@ -29,7 +30,7 @@ Json parse_bounded(std::string_view text, const std::string& what) {
   try {
     return Json::parse(text, bound);
   } catch (const Json::exception& error) {
-    fail(ExitCode::kCorrupt, "{}: is not JSON: {}", what, error.what());
+    fail(ExitCode::kCorrupt, "{}: is not JSON: {}", what, printable(error.what(), 300));
   }
 }
 
@@ -40,7 +41,7 @@ PartResult part_from_json(const Json& json, const std::string& what) {
   check(shaped, ExitCode::kCorrupt, "{}: a part needs name, size and hash", what);
   PartResult part{json["name"], json["size"], json["hash"]};
   check(is_file_name(part.name) && part.name != kManifestName, ExitCode::kCorrupt, "{}: \"{}\" is no name of a part",
-        what, part.name.substr(0, 300));
+        what, printable(part.name));
   check(is_hash(part.hash), ExitCode::kCorrupt, "{}: part {}: the hash is not {} hex digits", what, part.name,
         kHashDigits);
   return part;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "storage/hash.h"
+#include "storage/printable.h"
 #include "storage/safetensors_header.h"
 
 namespace hebm::storage {
@@ -148,7 +149,7 @@ const StEntry& SafetensorsFile::entry(const std::string& name) const {
   if (found != entries_.end()) return found->second;
   const std::string nearest = nearest_name(entries_, name);
   fail(ExitCode::kCorrupt, "{}: has no tensor \"{}\" among {}; {}", path().string(), name, entries_.size(),
-       nearest.empty() ? "there is none to suggest" : fmt::format("the nearest is \"{}\"", nearest));
+       nearest.empty() ? "there is none to suggest" : fmt::format("the nearest is \"{}\"", printable(nearest)));
 }
 
 void SafetensorsFile::read(const std::string& name, std::span<std::byte> out) const {

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "storage/printable.h"
+
 namespace hebm::storage::detail {
 namespace {
 
@@ -27,7 +29,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) refuse("a number is over 2^63");
     return number(static_cast<std::int64_t>(value));
   }
-  bool number_float(number_float_t, const string_t& text) override { return unexpected(text.substr(0, 40)); }
+  bool number_float(number_float_t, const string_t& text) override { return unexpected(printable(text, 40)); }
   bool binary(binary_t&) override { return unexpected("binary data"); }
 
   bool string(string_t& value) override {
@@ -90,15 +92,15 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
     fail(ExitCode::kCorrupt, "{}: the safetensors header is not JSON at byte {}: {}", file_.string(), position,
-         error.what());
+         printable(error.what(), 300));
   }
 
  private:
   enum class Place { kStart, kRoot, kMetadata, kTensor, kList, kEnd };
 
   [[noreturn]] void refuse(std::string_view reason) const {
-    fail(ExitCode::kCorrupt, "{}: safetensors header: \"{}\"{}{}: {}", file_.string(), name_.substr(0, 200),
-         field_.empty() ? "" : ", ", field_.substr(0, 200), reason);
+    fail(ExitCode::kCorrupt, "{}: safetensors header: \"{}\"{}{}: {}", file_.string(), printable(name_),
+         field_.empty() ? "" : ", ", printable(field_), reason);
   }
   bool unexpected(std::string_view what) const { refuse(fmt::format("{} is not expected here", what)); }
 
@@ -115,15 +117,15 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     for (const StType type : kTypes) {
       if (name_of(type) == name) return type;
     }
-    refuse(fmt::format("dtype {} is not one of U8, I32, I64, F16, BF16, F32, F64", name.substr(0, 40)));
+    refuse(fmt::format("dtype {} is not one of U8, I32, I64, F16, BF16, F32, F64", printable(name, 40)));
   }
 
   void finish_tensor() {
     field_.clear();
     if (!type_ || !shape_ || !offsets_ || offsets_->size() != 2) refuse("needs dtype, shape and two data_offsets");
     const std::int64_t begin = offsets_->at(0), end = offsets_->at(1);
-    const std::uint64_t extent =
-        st_extent(*type_, *shape_, ExitCode::kCorrupt, fmt::format("{}: tensor \"{}\"", file_.string(), name_));
+    const std::uint64_t extent = st_extent(*type_, *shape_, ExitCode::kCorrupt,
+                                           fmt::format("{}: tensor \"{}\"", file_.string(), printable(name_)));
     if (end < begin || static_cast<std::uint64_t>(end - begin) != extent) {
       refuse(fmt::format("data_offsets [{}, {}] do not hold the {} bytes of its shape", begin, end, extent));
     }
@@ -149,10 +151,10 @@ void check_cover(const StHeader& header, const fs::path& file, std::uint64_t dat
   std::uint64_t covered = 0;
   for (const auto& [name, entry] : order) {
     check(entry->offset == covered, ExitCode::kCorrupt,
-          "{}: tensor \"{}\" starts at byte {} of the data, expected {} (no overlap, no holes)", file.string(), *name,
-          entry->offset, covered);
+          "{}: tensor \"{}\" starts at byte {} of the data, expected {} (no overlap, no holes)", file.string(),
+          printable(*name), entry->offset, covered);
     check(entry->bytes <= data_bytes - covered, ExitCode::kCorrupt,
-          "{}: tensor \"{}\" ends at byte {} of the data, which has {}", file.string(), *name,
+          "{}: tensor \"{}\" ends at byte {} of the data, which has {}", file.string(), printable(*name),
           entry->offset + entry->bytes, data_bytes);
     covered += entry->bytes;
   }

@@ -170,8 +170,12 @@ TEST(Hdf5Hostile, NamesThatAreTooLongOrOdd) {
   };
   with_name(std::string(1025, 'n'));
   expect_refused(folder / "a.h5", "a name of more than 1024 bytes");
-  with_name("a\nb");
-  expect_refused(folder / "a.h5", "is not a name of ours");
+  for (const char* name : {"a\nb", "\xff"}) {
+    with_name(name);
+    expect_refused(folder / "a.h5", "is not a name of ours");
+  }
+  with_name("\x1b[2J");  // would clear the reader's terminal
+  expect_refused(folder / "a.h5", "\"\\x1b[2J\" is not a name of ours");
 }
 
 TEST(Hdf5Hostile, TooManyObjects) {

@@ -136,6 +136,9 @@ TEST(Safetensors, HostileHeaders) {
   expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"code":"rm"}})", 1), "not expected");
   expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1), "a list is not expected");
   expect_contains(refusal("{\"\xff\":1}", 1), "not JSON");
+  expect_contains(refusal(R"({"\u001b[2J":1})", 0), "\"\\x1b[2J\": a number is not expected");
+  EXPECT_LT(refusal("{\"" + std::string(1'000'000, 'n') + "\":1}", 0).size(), 1000u);
+  EXPECT_LT(refusal("{\"" + std::string(1'000'000, 'n') + "\"", 0).size(), 1000u);
   std::string deep = "{\"x\":";
   deep.append(1'000'000, '[');
   expect_contains(refusal(deep, 0), "a list is not expected");
