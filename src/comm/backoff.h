@@ -11,7 +11,7 @@ namespace hebm::comm {
 
 class Backoff {
  public:
-  explicit Backoff(bool spin) : spin_s_(spin ? 200e-6 : 0.0), yield_s_(spin ? 1e-3 : 100e-6) {}
+  explicit Backoff(bool spin) : spin_s_(spin ? 200e-6 : 0.0), yield_s_(spin ? 50e-3 : 200e-6) {}
 
   // Seconds waited so far. A pause counts for at most 1 s: while this process or the whole job was stopped (SIGSTOP, a suspended
   // job), the time that passed says nothing about the peers.

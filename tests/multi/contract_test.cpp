@@ -1,4 +1,4 @@
-// The contract of communicator.h on real ranks (2 and 4, by launch/mpirun). Values depend on the rank, so that a world of one
+// The contract of communicator.h on real ranks (2 and 4, by launch/mpirun), with MPI, and NCCL where there is a GPU a rank. Values depend on the rank, so that a world of one
 // rank, or a sum that forgets a rank, cannot pass.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,8 +9,10 @@
 #include <thread>
 
 #include "comm/mpi_communicator.h"
+#include "comm/nccl_communicator.h"
 #include "comm/placement.h"
 #include "comm/report.h"
+#include "multi/gradient_buffer.h"
 #include "multi/world.h"
 
 namespace hebm::comm {
@@ -19,8 +21,13 @@ namespace hebm::comm {
 constexpr std::int64_t kPiece = 1000;
 
 std::unique_ptr<Communicator> make_world(const CommOptions& options) {
-  return std::make_unique<MpiCommunicator>(
+  auto mpi = std::make_unique<MpiCommunicator>(
       options, LaunchEnvironment::read([](const char* name) { return std::getenv(name); }), kPiece);
+  if (options.kind != "nccl") return mpi;
+#ifdef HEBM_CUDA
+  if (!any(*mpi, NcclCommunicator::num_devices() == 0)) return std::make_unique<NcclCommunicator>(std::move(mpi));
+#endif
+  return nullptr;
 }
 
 namespace {
@@ -71,11 +78,12 @@ TEST(AllReduceInt64, KeepsAllBits) {
 
 TEST(StartSum, SeveralInFlightMayBeWaitedForInAnyOrder) {
   constexpr std::size_t kSums = 6;
-  std::vector<std::vector<float>> buffers(kSums);
+  std::vector<std::unique_ptr<GradientBuffer<float>>> buffers;
   std::vector<std::unique_ptr<Pending>> pending;
   for (std::size_t s = 0; s < kSums; ++s) {
-    buffers[s].assign(s == 0 ? 3 * kPiece + 1 : 100 * s, static_cast<float>((world().rank() + 1) * (s + 1)));
-    pending.push_back(world().start_sum(std::span(buffers[s]), "layer " + std::to_string(s)));
+    buffers.push_back(std::make_unique<GradientBuffer<float>>(world().kind(), s == 0 ? 3 * kPiece + 1 : 100 * s,
+                                                              static_cast<float>((world().rank() + 1) * (s + 1))));
+    pending.push_back(world().start_sum(buffers[s]->span(), "layer " + std::to_string(s)));
   }
   // Each rank in an order of its own: no rank may need another to wait for the same sum.
   std::vector<std::size_t> order(kSums);
@@ -85,18 +93,18 @@ TEST(StartSum, SeveralInFlightMayBeWaitedForInAnyOrder) {
   for (const std::size_t s : order) {
     pending[s]->wait();
     const auto expected = static_cast<float>(triangle() * static_cast<std::int64_t>(s + 1));
-    EXPECT_THAT(buffers[s], testing::Each(expected)) << "sum " << s;
+    EXPECT_THAT(buffers[s]->values(), testing::Each(expected)) << "sum " << s;
     pending[s]->wait();  // harmless
-    EXPECT_THAT(buffers[s], testing::Each(expected)) << "waited twice for sum " << s;
+    EXPECT_THAT(buffers[s]->values(), testing::Each(expected)) << "waited twice for sum " << s;
   }
 }
 
 TEST(StartSum, MayBeInFlightDuringControlCollectives) {
-  std::vector<std::int64_t> values(10, world().rank() + 1);
-  const auto pending = world().start_sum(std::span(values), "under way");
+  GradientBuffer<std::int64_t> buffer(world().kind(), 10, world().rank() + 1);
+  const auto pending = world().start_sum(buffer.span(), "under way");
   EXPECT_TRUE(any(world(), world().rank() == world().size() - 1));
   pending->wait();
-  EXPECT_THAT(values, testing::Each(triangle()));
+  EXPECT_THAT(buffer.values(), testing::Each(triangle()));
 }
 
 TEST(StartSum, OfNothingIsDone) {
@@ -182,6 +190,7 @@ TEST(Any, TrueOnAllWhenTrueOnOne) {
 }
 
 TEST(Thread, ACollectiveFromAnotherThreadIsRefused) {
+  if (world().kind() != "mpi") GTEST_SKIP() << "NCCL does not mind";
   std::string message;
   std::thread([&] {
     try {

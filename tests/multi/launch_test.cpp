@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,6 +168,11 @@ TEST(Failure, AbortOfOneRankEndsAllWithItsCode) {
   EXPECT_LE(finished.seconds, 20);
 }
 
+TEST(Failure, NoteOfAnAbortCountsMoreThanTheSignalThatFollows) {
+  const Finished finished = launch(2, {"note"});
+  EXPECT_EQ(finished.code, 4) << finished.output;
+}
+
 TEST(Failure, ErrorOfOneRankEndsAllWithItsCode) {
   const Finished finished = launch(3, {"fail"});
   EXPECT_EQ(finished.code, 3) << finished.output;
@@ -189,6 +195,10 @@ struct ExitCase {
   std::vector<std::string> codes;
   int expected;
 };
+
+void PrintTo(const ExitCase& exit_case, std::ostream* out) {
+  *out << testing::PrintToString(exit_case.codes) << " -> " << exit_case.expected;
+}
 
 class ExitCodes : public testing::TestWithParam<ExitCase> {};
 
@@ -264,17 +274,51 @@ TEST(Usage, Errors) {
   EXPECT_THAT(run({"--help"}).output, HasSubstr("Exit code"));
 }
 
-TEST(Paths, MayHaveSpaces) {
-  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "a path with spaces";
-  std::filesystem::create_directories(folder);
-  std::filesystem::copy_file(HEBM_SOURCE_DIR "/launch/mpirun", folder / "mpirun",
-                             std::filesystem::copy_options::overwrite_existing);
-  std::filesystem::copy_file(HEBM_RANK_PROGRAM, folder / "rank program",
-                             std::filesystem::copy_options::overwrite_existing);
-  const std::string program = (folder / "rank program").string();
-  const Finished finished = Launched({(folder / "mpirun").string(), "-n", "2", program, "fine"}).finish(30);
+// Copies of launcher and program that everybody may run.
+class Copied : public testing::Test {
+ protected:
+  void SetUp() override {
+    namespace fs = std::filesystem;
+    fs::create_directories(folder_);
+    fs::copy_file(HEBM_SOURCE_DIR "/launch/mpirun", folder_ / "mpirun", fs::copy_options::overwrite_existing);
+    fs::copy_file(HEBM_RANK_PROGRAM, folder_ / "rank program", fs::copy_options::overwrite_existing);
+    for (const fs::path& path : {folder_, folder_ / "mpirun", folder_ / "rank program"}) {
+      ASSERT_EQ(chmod(path.c_str(), 0755), 0);
+    }
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  const std::filesystem::path folder_ =
+      std::filesystem::path(testing::TempDir()) / ("a path with spaces " + std::to_string(getpid()));
+  const std::string launcher_ = folder_ / "mpirun", program_ = folder_ / "rank program";
+};
+
+TEST_F(Copied, PathsMayHaveSpaces) {
+  const Finished finished = Launched({launcher_, "-n", "2", program_, "fine"}).finish(30);
   EXPECT_EQ(finished.code, 0) << finished.output;
-  std::filesystem::remove_all(folder);
+}
+
+// All other tests show this where the tests themselves run as a normal user.
+class NormalUser : public Copied {
+ protected:
+  std::vector<std::string> as_nobody(std::vector<std::string> rest) {
+    std::vector<std::string> all = {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                                    "/usr/bin/env",     "-C",            "/",             "HOME=/nonexistent"};
+    all.insert(all.end(), rest.begin(), rest.end());
+    return all;
+  }
+};
+
+TEST_F(NormalUser, MayLaunch) {
+  if (geteuid() != 0) GTEST_SKIP() << "this is a normal user";
+  const Finished finished = Launched(as_nobody({launcher_, "-n", "2", program_, "fine"})).finish(30);
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  EXPECT_EQ(Launched(as_nobody({launcher_, "-n", "2", program_, "kill"})).finish(30).code, 6);
+}
+
+TEST_F(NormalUser, MayUseBareMpirun) {
+  const std::vector<std::string> bare = {"/usr/bin/env", "mpirun", "--oversubscribe", "-n", "2", program_, "fine"};
+  const Finished finished = Launched(geteuid() == 0 ? as_nobody(bare) : bare).finish(30);
+  EXPECT_EQ(finished.code, 0) << finished.output;
 }
 
 }  // namespace

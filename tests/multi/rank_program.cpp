@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "comm/communicator.h"
+#include "comm/end_process.h"
 
 namespace hebm::comm {
 namespace {
@@ -90,6 +91,17 @@ int abort_alone(Communicator& comm, int code) {
   return 0;
 }
 
+// Rank 1 notes why it ends the world and is killed before it can return that code itself.
+int abort_and_die(Communicator& comm) {
+  sum_of_ranks(comm);
+  if (comm.rank() == 1) {
+    record_abort(comm.rank(), 4);
+    std::raise(SIGKILL);
+  }
+  comm.barrier();
+  return 0;
+}
+
 int fail_alone(Communicator& comm) {
   sum_of_ranks(comm);
   if (comm.rank() == 1) fail(ExitCode::kDiverged, "energy is NaN");
@@ -115,6 +127,7 @@ int run(Communicator& comm, std::string_view mode) {
   if (mode == "save") return save_when_asked(comm);
   if (mode == "agree") return agree_on_failure(comm);
   if (mode == "abort") return abort_alone(comm, 4);
+  if (mode == "note") return abort_and_die(comm);
   if (mode == "fail") return fail_alone(comm);
   if (mode == "forget") return forget_a_sum(comm);
   fail(ExitCode::kUsage, "unknown mode {}", mode);

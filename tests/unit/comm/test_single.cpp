@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "comm/communicator.h"
 #include "comm/end_process.h"
@@ -47,6 +50,25 @@ TEST(Single, EveryOperationIsTheIdentity) {
 
 TEST(SingleDeathTest, AbortLeavesWithTheCode) {
   EXPECT_EXIT(SingleCommunicator().abort(4), testing::ExitedWithCode(4), "");
+}
+
+TEST(SingleDeathTest, AbortLeavesANoteForTheLauncher) {
+  const std::filesystem::path folder =
+      std::filesystem::path(testing::TempDir()) / ("hebm-abort-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  EXPECT_EXIT(
+      {
+        setenv("HEBM_EXIT_DIR", folder.c_str(), 1);
+        record_abort(0, 3);  // the first reason stays
+        SingleCommunicator().abort(4);
+      },
+      testing::ExitedWithCode(4), "");
+  int code = 0;
+  double when_s = 0;
+  std::ifstream(folder / "abort.0") >> code >> when_s;
+  EXPECT_EQ(code, 3);
+  EXPECT_GT(when_s, 1.7e9);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Agree, OfOneThrowsItsErrorWithoutARank) {
