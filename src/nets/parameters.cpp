@@ -11,10 +11,16 @@
 
 namespace hebm::nets {
 
-Parameters::Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype, at::Device device)
-    : seed_(seed), stream_(stream), dtype_(dtype), device_(device) {}
+Parameters::Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype, at::Device device, std::int64_t max_values)
+    : seed_(seed), stream_(stream), dtype_(dtype), device_(device), max_values_(max_values) {}
 
 at::Tensor Parameters::make(const std::vector<std::int64_t>& shape, Init init, double scale) {
+  std::int64_t wanted = 1;
+  for (const auto side : shape) {
+    check(side >= 1 && !__builtin_mul_overflow(wanted, side, &wanted) && wanted <= max_values_ - num_values_, ExitCode::kCorrupt,
+          "a net of more than {} values was asked for", max_values_);
+  }
+  num_values_ += wanted;
   at::Tensor values = at::zeros(shape, at::kFloat);
   const std::int64_t count = values.numel();
   const std::span<float> out(values.data_ptr<float>(), static_cast<std::size_t>(count));

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,9 @@ enum class Init {
 class Parameters {
  public:
   // `stream` tells nets of one seed apart; values depend on (seed, stream, running number) only. dtype float32 or float64.
-  Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU);
+  // More than max_values in all is Error(kCorrupt) before anything of that size is allocated: for shapes that a file asks for.
+  Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU,
+             std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
 
   at::Tensor add(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale = 1.0);
   // State that no gradient touches (power-iteration vectors): saved, not optimised.
@@ -51,6 +54,7 @@ class Parameters {
   std::uint32_t stream_, next_item_ = 0;
   at::ScalarType dtype_;
   at::Device device_;
+  std::int64_t max_values_, num_values_ = 0;
   std::vector<NamedTensor> parameters_, states_;
   at::Tensor flat_, grad_;
 };

@@ -12,6 +12,8 @@
 namespace hebm::nets {
 namespace {
 
+constexpr std::size_t kMaxMetadata = 1 << 20, kShown = 200;  // bytes
+
 storage::StType st_type(const NamedTensor& t) {
   switch (t.tensor.scalar_type()) {
     case at::kFloat: return storage::StType::kF32;
@@ -39,6 +41,55 @@ storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path
     out.push_back({t.name, st_type(t), t.tensor.sizes().vec(), bytes_of(kept.back())});
   }
   return storage::write_safetensors(path, out, metadata);
+}
+
+void publish_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+                     const std::map<std::string, std::string>& metadata) {
+  storage::create_folders(path.parent_path());
+  const std::filesystem::path temporary = path.string() + ".tmp-" + storage::random_suffix();
+  save_tensors(temporary, tensors, metadata);
+  storage::rename_durable(temporary, path);
+}
+
+void check_format(const storage::SafetensorsFile& file, const std::string& format, const std::string& version) {
+  const auto text = [&](const char* key) {
+    const auto found = file.metadata().find(key);
+    return found == file.metadata().end() ? std::string("nothing") : found->second.substr(0, kShown);
+  };
+  check(text("format") == format && text("version") == version, ExitCode::kCorrupt,
+        "{}: expected format {} version {}, got {} version {}", file.path().string(), format, version, text("format"),
+        text("version"));
+}
+
+const std::string& metadata_text(const storage::SafetensorsFile& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  check(found != file.metadata().end(), ExitCode::kCorrupt, "{}: the metadata has no '{}'", file.path().string(), key);
+  check(found->second.size() <= kMaxMetadata, ExitCode::kCorrupt, "{}: metadata '{}' has {} bytes, expected at most {}",
+        file.path().string(), key, found->second.size(), kMaxMetadata);
+  return found->second;
+}
+
+nlohmann::json metadata_json(const storage::SafetensorsFile& file, const std::string& key) {
+  const std::string& text = metadata_text(file, key);
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  check(json.is_object(), ExitCode::kCorrupt, "{}: metadata '{}' is not a JSON object: '{}'", file.path().string(), key,
+        text.substr(0, kShown));
+  return json;
+}
+
+std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int64_t max) {
+  check(json.contains(key), ExitCode::kCorrupt, "no '{}' in '{}'", key, json.dump().substr(0, kShown));
+  const auto& value = json[key];
+  const bool small = value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
+                     value.get<std::uint64_t>() <= static_cast<std::uint64_t>(max);
+  check(small, ExitCode::kCorrupt, "'{}' must be an integer from 1 to {}, got {}", key, max, value.dump().substr(0, kShown));
+  return value.get<std::int64_t>();
+}
+
+std::int64_t num_values(const storage::SafetensorsFile& file) {
+  std::int64_t total = 0;  // bounded by the file's size: the container was checked
+  for (const auto& [name, entry] : file.entries()) total += static_cast<std::int64_t>(entry.bytes / storage::size_of(entry.type));
+  return total;
 }
 
 void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors, bool allow_extra) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,18 @@ namespace hebm::nets {
 storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path,
                                                const std::vector<NamedTensor>& tensors,
                                                const std::map<std::string, std::string>& metadata);
+// The same as one durable product: written under a temporary name, fsynced, renamed over `path`. Folders are made.
+void publish_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+                     const std::map<std::string, std::string>& metadata);
+
+// Metadata of a file that came from outside: Error(kCorrupt) naming file and key.
+void check_format(const storage::SafetensorsFile& file, const std::string& format, const std::string& version);
+const std::string& metadata_text(const storage::SafetensorsFile& file, const std::string& key);
+nlohmann::json metadata_json(const storage::SafetensorsFile& file, const std::string& key);
+// json[key] as an integer from 1 to max: Error(kCorrupt) naming the key.
+std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int64_t max);
+// Elements of all tensors: no model that is larger can be in the file.
+std::int64_t num_values(const storage::SafetensorsFile& file);
 
 // Copies the file's values into the tensors (in place). A name that is absent, or has another shape or type, is Error(kCorrupt) naming file,
 // tensor, expected and got. Names in the file that nobody asks for are an error too unless allow_extra.

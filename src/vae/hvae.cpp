@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/conv_transpose2d.h>
 #include <ATen/ops/pixel_shuffle.h>
 #include <ATen/ops/pixel_unshuffle.h>
 #include <ATen/ops/silu.h>
@@ -14,7 +15,8 @@
 namespace hebm::vae {
 namespace {
 
-constexpr double kLogSigmaBound = 3.0;  // soft clamp of log sigma and of posterior residuals' log scale
+constexpr double kLogSigmaBound = 2.0;  // soft clamp of the prior's log sigma
+constexpr double kLogScaleBound = 4.0;  // and of the posterior's log scale in standard coordinates
 
 at::Tensor soft_clamp(const at::Tensor& x, double bound) { return at::tanh(x / bound) * bound; }
 
@@ -33,9 +35,14 @@ at::Tensor Hvae::start(std::int64_t count) const {
 }
 
 at::Tensor Hvae::before_layer(std::size_t i, const at::Tensor& s) const {
-  const Layer& layer = layers_[i];
   if (i == 0) return s;
-  return layer.block(layer.doubles ? layer.up(double_side(s)) : s);
+  return layers_[i].block(layers_[i].doubles ? double_side(s) : s);
+}
+
+at::Tensor Hvae::after_layer(std::size_t i, const at::Tensor& s, const at::Tensor& z) const {
+  const bool bottom_alone = i + 1 == layers_.size() && options_.image_from == "bottom";
+  const at::Tensor injected = layers_[i].from_z(z);
+  return bottom_alone ? injected : s + injected;
 }
 
 Hvae::Prior Hvae::prior_of(std::size_t i, const at::Tensor& s) const {
@@ -54,7 +61,7 @@ Transported Hvae::transport_with_scale(const at::Tensor& u) const {
     if (i == 0) {
       out.z.push_back(parts[0]);
     } else {
-      s = before_layer(i, s + layers_[i - 1].from_z(out.z.back()));
+      s = before_layer(i, after_layer(i - 1, s, out.z.back()));
       const Prior p = prior_of(i, s);
       out.z.push_back(p.mu + p.sigma * parts[i]);
       const at::Tensor sum = p.log_sigma.flatten(1).sum(1);
@@ -69,7 +76,7 @@ at::Tensor Hvae::inverse(const std::vector<at::Tensor>& z) const {
   std::vector<at::Tensor> u = {z[0]};
   at::Tensor s = start(z[0].size(0));
   for (std::size_t i = 1; i < layers_.size(); ++i) {
-    s = before_layer(i, s + layers_[i - 1].from_z(z[i - 1]));
+    s = before_layer(i, after_layer(i - 1, s, z[i - 1]));
     const Prior p = prior_of(i, s);
     u.push_back((z[i] - p.mu) / p.sigma);
   }
@@ -80,8 +87,7 @@ std::vector<at::Tensor> Hvae::encode(const at::Tensor& x) const {
   std::vector<at::Tensor> features;  // fine to coarse
   at::Tensor h = stem_(at::pixel_unshuffle(2.0 * x - 1.0, 2));
   for (std::size_t r = 0; r < encoder_blocks_.size(); ++r) {
-    if (r > 0) h = encoder_downs_[r - 1](at::silu(h));
-    h = encoder_blocks_[r](h);
+    h = encoder_blocks_[r](encoder_downs_[r](at::silu(h)));
     features.push_back(h);
   }
   return features;
@@ -100,7 +106,7 @@ Posterior Hvae::posterior(const at::Tensor& x, const at::Tensor& noise) const {
       if (f.size(2) == groups_[i].height) feature = f;
     }
     const auto q = layers_[i].posterior_head(at::silu(at::cat({feature, s}, 1))).chunk(2, 1);
-    const at::Tensor log_scale = soft_clamp(q[1], kLogSigmaBound);
+    const at::Tensor log_scale = soft_clamp(q[1], kLogScaleBound);
     u.push_back(q[0] + log_scale.exp() * eps[i]);
     out.kl.push_back((0.5 * (q[0].square() + (2.0 * log_scale).exp() - 1.0) - log_scale).flatten(1).sum(1));
     if (i == 0) {
@@ -109,7 +115,7 @@ Posterior Hvae::posterior(const at::Tensor& x, const at::Tensor& noise) const {
       const Prior p = prior_of(i, s);
       out.z.push_back(p.mu + p.sigma * u[i]);
     }
-    s = s + layers_[i].from_z(out.z[i]);
+    s = after_layer(i, s, out.z[i]);
   }
   out.u = join_layers(u);
   out.state = s;
@@ -117,8 +123,11 @@ Posterior Hvae::posterior(const at::Tensor& x, const at::Tensor& noise) const {
 }
 
 at::Tensor Hvae::tail(const at::Tensor& s) const {
-  at::Tensor h = tail_blocks_[0](s);
-  for (std::size_t r = 0; r < tail_ups_.size(); ++r) h = tail_blocks_[r + 1](tail_ups_[r](double_side(h)));
+  at::Tensor h = tail_blocks_[0](to_image_(at::silu(s)));
+  for (std::size_t r = 0; r < tail_ups_.size(); ++r) {
+    const nets::Conv& up = tail_ups_[r];
+    h = tail_blocks_[r + 1](at::conv_transpose2d(at::silu(h), up.weight, up.bias, {2, 2}, {1, 1}));
+  }
   return at::pixel_shuffle(out_(at::silu(h)), 2);
 }
 
@@ -132,7 +141,7 @@ at::Tensor Hvae::decode(const at::Tensor& u, double temperature) const {
       const Prior p = prior_of(i, s);
       z = p.mu + p.sigma * z;
     }
-    s = s + layers_[i].from_z(z);
+    s = after_layer(i, s, z);
   }
   return tail(s);
 }

@@ -2,6 +2,7 @@
 // residual posteriors: in standard coordinates q(u_i | x, z_<i) = N(d_mu_i, exp(d_log_sigma_i)^2), so z_i = mu_i + sigma_i u_i and
 // KL_i has the closed form of two Gaussians, independent of mu_i and sigma_i. The top layer is z_0 = u_0 (Eq. 15).
 #pragma once
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,11 @@ class Options;
 namespace hebm::vae {
 
 struct HvaeOptions {
-  std::string latents = "16x2,8x4,8x8";  // channels x side, top first; sides are equal or double
-  std::int64_t width = 32;               // channels at latent resolutions
-  std::int64_t pixel_width = 32;         // channels at resolutions above the last latent's
+  std::string latents = "8x2,8x4,16x4";  // channels x side, top first; sides are equal or double
+  std::int64_t width = 32;               // channels of the path from layer to layer: what a Langevin step runs
+  std::int64_t image_width = 64;         // channels of encoder and image decoder up to a quarter of the image's side
+  std::int64_t pixel_width = 32;         // channels at half the image's side
+  std::string image_from = "bottom";     // the image decoder sees the bottom z alone, or (all) what all layers left in s
   std::string likelihood = "bernoulli";
   void describe(Options& options);
 };
@@ -31,7 +34,9 @@ struct ResBlock {
 
 class Hvae final : public Backbone {
  public:
-  Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype = at::kFloat);
+  // max_values: see nets::Parameters.
+  Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype = at::kFloat,
+       std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
 
   const std::vector<LatentShape>& groups() const override { return groups_; }
   ImageShape image_shape() const override { return image_; }
@@ -47,25 +52,27 @@ class Hvae final : public Backbone {
   nets::Parameters& params() override { return params_; }
   const nets::Parameters& params() const override { return params_; }
   std::string architecture() const override;
-  // From the metadata of a weights file: hostile until checked, Error(kCorrupt).
-  static std::unique_ptr<Hvae> from_architecture(const std::string& json);
+  // From the metadata of a weights file of max_values numbers: hostile until checked, Error(kCorrupt).
+  static std::unique_ptr<Hvae> from_architecture(const std::string& json,
+                                                 std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
   // Multiply-adds times two of transport() for one image.
   double transport_flop() const { return transport_flop_; }
 
  private:
   struct Layer {              // of latent i
-    nets::Conv up;            // after nearest x2, when the side doubles
-    bool doubles = false;
-    ResBlock block;           // top-down
-    nets::Conv prior_head;    // -> mu, raw log sigma (not for i = 0)
+    bool doubles = false;       // nearest x2 first
+    ResBlock block;             // top-down
+    nets::Conv prior_head;      // -> mu, raw log sigma (not for i = 0)
     nets::Conv posterior_head;  // [encoder features, s] -> d_mu, d_log_sigma
-    nets::Conv from_z;        // z -> s
+    nets::Conv from_z;          // z -> s
   };
   struct Prior {
     at::Tensor mu, sigma, log_sigma;
   };
   at::Tensor start(std::int64_t count) const;
   at::Tensor before_layer(std::size_t i, const at::Tensor& s) const;
+  // s behind layer i, z_i included.
+  at::Tensor after_layer(std::size_t i, const at::Tensor& s, const at::Tensor& z) const;
   Prior prior_of(std::size_t i, const at::Tensor& s) const;
   std::vector<at::Tensor> encode(const at::Tensor& x) const;
   at::Tensor tail(const at::Tensor& s) const;
@@ -80,10 +87,11 @@ class Hvae final : public Backbone {
   nets::Parameters params_;
   at::Tensor start_;  // [1, width, h0, w0]
   nets::Conv stem_;
-  std::vector<ResBlock> encoder_blocks_;   // one a resolution, fine to coarse
-  std::vector<nets::Conv> encoder_downs_;  // between them
+  std::vector<nets::Conv> encoder_downs_;  // one a resolution below half the image's side, fine to coarse
+  std::vector<ResBlock> encoder_blocks_;   // after each
   std::vector<Layer> layers_;
-  std::vector<nets::Conv> tail_ups_;
+  nets::Conv to_image_;
+  std::vector<nets::Conv> tail_ups_;  // transposed 4x4 of stride 2
   std::vector<ResBlock> tail_blocks_;
   nets::Conv out_;
   double transport_flop_ = 0;

@@ -7,12 +7,14 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "nets/tensor_io.h"
 #include "vae/hvae.h"
 
 namespace hebm::vae {
 namespace {
 
-constexpr std::int64_t kMaxChannels = 4096, kMaxSide = 256, kMaxLayers = 64;
+constexpr std::int64_t kMaxChannels = 4096, kMaxSide = 256, kMaxLayers = 64, kMaxImageSide = 1024, kMaxImageChannels = 3;
+constexpr std::size_t kMaxArchitecture = 64 << 10;  // bytes of JSON
 
 double conv_flop(const nets::Conv& conv, std::int64_t side) {
   return conv.weight.defined() ? 2.0 * static_cast<double>(conv.weight.numel() * side * side) : 0.0;
@@ -27,8 +29,11 @@ ResBlock make_block(nets::Parameters& params, const std::string& name, std::int6
 
 void HvaeOptions::describe(Options& o) {
   o.add("vae.latents", &latents, "latent layers as channels x side, top first: 16x2,8x4,8x8", Show::kCommon);
-  o.add("vae.width", &width, "channels at the latents' resolutions", {4, kMaxChannels}, Show::kCommon);
-  o.add("vae.pixel_width", &pixel_width, "channels at resolutions above the last latent's", {4, kMaxChannels});
+  o.add("vae.width", &width, "channels of the path from layer to layer (what a Langevin step runs)", {4, kMaxChannels}, Show::kCommon);
+  o.add("vae.image_width", &image_width, "channels of encoder and image decoder up to a quarter of the image's side", {4, kMaxChannels});
+  o.add("vae.pixel_width", &pixel_width, "their channels at half the image's side", {4, kMaxChannels});
+  o.add_choice("vae.image_from", &image_from, {"bottom", "all"},
+               "the image is decoded from the bottom z alone, or from what all layers left");
   o.add_choice("vae.likelihood", &likelihood, {"bernoulli", "logistic"}, "p(x|z) of a pixel");
 }
 
@@ -48,15 +53,16 @@ std::vector<LatentShape> parse_latents(const std::string& text) {
           "vae.latents = '{}': side {} after {}; from top to bottom sides stay or double", text, g.height,
           out.empty() ? 0 : out.back().height);
     out.push_back(g);
+    if (static_cast<std::int64_t>(out.size()) > kMaxLayers) break;
   }
   check(!out.empty() && static_cast<std::int64_t>(out.size()) <= kMaxLayers, ExitCode::kUsage,
         "vae.latents = '{}': expected 1 to {} layers", text, kMaxLayers);
   return out;
 }
 
-Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype)
+Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype, std::int64_t max_values)
     : options_(options), image_(image), likelihood_(parse_likelihood(options.likelihood)),
-      groups_(parse_latents(options.latents)), params_(seed, 1, dtype) {
+      groups_(parse_latents(options.latents)), params_(seed, 1, dtype, at::kCPU, max_values) {
   check(image.height == image.width, ExitCode::kUsage, "the HVAE takes square images, got {} x {}", image.height,
         image.width);
   std::int64_t side = groups_.back().height;
@@ -71,15 +77,15 @@ Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t se
 }
 
 void Hvae::build_encoder() {
-  const std::int64_t smallest = groups_.front().height, finest_latent = groups_.back().height;
-  const auto width_at = [&](std::int64_t side) { return side > finest_latent ? options_.pixel_width : options_.width; };
-  std::int64_t side = image_.height / 2;
-  stem_ = nets::make_conv(params_, "stem", 4 * image_.channels, width_at(side), 3);
-  for (;; side /= 2) {
+  const std::int64_t smallest = groups_.front().height;
+  std::int64_t side = image_.height / 2, channels = options_.pixel_width;
+  stem_ = nets::make_conv(params_, "stem", 4 * image_.channels, channels, 3);
+  while (side > smallest || encoder_blocks_.empty()) {
+    side /= 2;
     const std::string name = "encoder" + std::to_string(side);
-    encoder_blocks_.push_back(make_block(params_, name, width_at(side)));
-    if (side == smallest) break;
-    encoder_downs_.push_back(nets::make_conv(params_, name + ".down", width_at(side), width_at(side / 2), 4, 2, 1.4));
+    encoder_downs_.push_back(nets::make_conv(params_, name + ".down", channels, options_.image_width, 4, 2, 1.4));
+    encoder_blocks_.push_back(make_block(params_, name, options_.image_width));
+    channels = options_.image_width;
   }
 }
 
@@ -91,64 +97,72 @@ void Hvae::build_decoder() {
     const std::int64_t c = groups_[i].channels, side = groups_[i].height;
     Layer layer;
     layer.doubles = i > 0 && side != groups_[i - 1].height;
-    if (layer.doubles) layer.up = nets::make_conv(params_, name + ".up", w, w, 3);
     if (i > 0) {
       layer.block = make_block(params_, name + ".block", w);
       layer.prior_head = nets::make_conv(params_, name + ".prior", w, 2 * c, 1, 1, 0.5);
     }
-    layer.posterior_head = nets::make_conv(params_, name + ".posterior", 2 * w, 2 * c, 3, 1, 0.5);
-    layer.from_z = nets::make_conv(params_, name + ".from_z", c, w, 3);
-    transport_flop_ += conv_flop(layer.up, side) + conv_flop(layer.block.first, side) +
-                       conv_flop(layer.block.second, side) + conv_flop(layer.prior_head, side);
+    layer.posterior_head = nets::make_conv(params_, name + ".posterior", options_.image_width + w, 2 * c, 3, 1, 0.5);
+    layer.from_z = nets::make_conv(params_, name + ".from_z", c, w, 1);
+    transport_flop_ += conv_flop(layer.block.first, side) + conv_flop(layer.block.second, side) + conv_flop(layer.prior_head, side);
     if (i + 1 < groups_.size()) transport_flop_ += conv_flop(layer.from_z, side);
     layers_.push_back(layer);
   }
 }
 
 void Hvae::build_tail() {
-  std::int64_t width = options_.width;
-  tail_blocks_.push_back(make_block(params_, "tail0", width));
+  std::int64_t channels = options_.image_width;
+  to_image_ = nets::make_conv(params_, "to_image", options_.width, channels, 3, 1, 1.4);
+  tail_blocks_.push_back(make_block(params_, "tail" + std::to_string(groups_.back().height), channels));
   for (std::int64_t side = 2 * groups_.back().height; side <= image_.height / 2; side *= 2) {
     const std::string name = "tail" + std::to_string(side);
-    tail_ups_.push_back(nets::make_conv(params_, name + ".up", width, options_.pixel_width, 3));
-    width = options_.pixel_width;
-    tail_blocks_.push_back(make_block(params_, name, width));
+    const std::int64_t out = side == image_.height / 2 ? options_.pixel_width : options_.image_width;
+    nets::Conv up;  // a transposed convolution: weight [in, out, 4, 4]
+    up.weight = params_.add(name + ".up.weight", {channels, out, 4, 4}, nets::Init::kUniformFanIn, 2.0);
+    up.bias = params_.add(name + ".up.bias", {out}, nets::Init::kZero);
+    tail_ups_.push_back(up);
+    tail_blocks_.push_back(make_block(params_, name, out));
+    channels = out;
   }
-  out_ = nets::make_conv(params_, "out", width, 4 * likelihood_channels(likelihood_, image_.channels), 3, 1, 0.5);
+  out_ = nets::make_conv(params_, "out", channels, 4 * likelihood_channels(likelihood_, image_.channels), 3, 1, 0.5);
 }
 
 std::string Hvae::architecture() const {
   return nlohmann::json{{"backbone", "hvae"},
                         {"latents", options_.latents},
                         {"width", options_.width},
+                        {"image_width", options_.image_width},
                         {"pixel_width", options_.pixel_width},
+                        {"image_from", options_.image_from},
                         {"likelihood", options_.likelihood},
                         {"channels", image_.channels},
                         {"side", image_.height}}
       .dump();
 }
 
-std::unique_ptr<Hvae> Hvae::from_architecture(const std::string& text) {
+std::unique_ptr<Hvae> Hvae::from_architecture(const std::string& text, std::int64_t max_values) {
+  const std::string shown = text.substr(0, 200);
+  check(text.size() <= kMaxArchitecture, ExitCode::kCorrupt, "architecture of the VAE: {} bytes, expected at most {}", text.size(),
+        kMaxArchitecture);
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  check(json.is_object() && json.value("backbone", "") == "hvae", ExitCode::kCorrupt,
-        "architecture of the VAE: expected a JSON object with backbone = hvae, got '{}'", text.substr(0, 200));
+  check(json.is_object(), ExitCode::kCorrupt, "architecture of the VAE: expected a JSON object, got '{}'", shown);
   try {
+    const auto backbone = json.at("backbone").get<std::string>();
+    check(backbone == "hvae", ExitCode::kCorrupt, "expected backbone hvae, got '{}'", backbone);
     HvaeOptions options;
     options.latents = json.at("latents").get<std::string>();
-    options.width = json.at("width").get<std::int64_t>();
-    options.pixel_width = json.at("pixel_width").get<std::int64_t>();
+    options.width = nets::integer_field(json, "width", kMaxChannels);
+    options.image_width = nets::integer_field(json, "image_width", kMaxChannels);
+    options.pixel_width = nets::integer_field(json, "pixel_width", kMaxChannels);
+    options.image_from = json.at("image_from").get<std::string>();
+    check(options.image_from == "bottom" || options.image_from == "all", ExitCode::kCorrupt, "image_from is '{}'", options.image_from);
     options.likelihood = json.at("likelihood").get<std::string>();
-    const ImageShape image{json.at("channels").get<std::int64_t>(), json.at("side").get<std::int64_t>(),
-                           json.at("side").get<std::int64_t>()};
-    const auto in_range = [](std::int64_t v, std::int64_t max) { return v >= 1 && v <= max; };
-    check(in_range(options.width, kMaxChannels) && in_range(options.pixel_width, kMaxChannels) &&
-              (image.channels == 1 || image.channels == 3) && in_range(image.height, 4 * kMaxSide),
-          ExitCode::kCorrupt, "architecture of the VAE is out of range: {}", text.substr(0, 200));
-    return std::make_unique<Hvae>(options, image, 0);
+    const std::int64_t side = nets::integer_field(json, "side", kMaxImageSide);
+    return std::make_unique<Hvae>(options, ImageShape{nets::integer_field(json, "channels", kMaxImageChannels), side, side}, 0, at::kFloat,
+                                  max_values);
   } catch (const nlohmann::json::exception& e) {
-    fail(ExitCode::kCorrupt, "architecture of the VAE: {} in '{}'", e.what(), text.substr(0, 200));
+    fail(ExitCode::kCorrupt, "architecture of the VAE: {} in '{}'", e.what(), shown);
   } catch (const Error& e) {
-    fail(ExitCode::kCorrupt, "architecture of the VAE: {}", e.what());
+    fail(ExitCode::kCorrupt, "architecture of the VAE: {} in '{}'", e.what(), shown);
   }
 }
 

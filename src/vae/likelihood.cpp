@@ -2,12 +2,11 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/binary_cross_entropy_with_logits.h>
+#include <ATen/ops/expm1.h>
+#include <ATen/ops/log_sigmoid.h>
 #include <ATen/ops/lt.h>
 #include <ATen/ops/sigmoid.h>
-#include <ATen/ops/softplus.h>
 #include <ATen/ops/where.h>
-
-#include <cmath>
 
 #include "base/error.h"
 
@@ -38,13 +37,10 @@ at::Tensor log_likelihood(Likelihood kind, const at::Tensor& parameters, const a
   const at::Tensor centred = 2.0 * x - 1.0 - parts[0];
   const at::Tensor inverse = (-log_scale).exp();
   const at::Tensor upper = inverse * (centred + kHalfBin), lower = inverse * (centred - kHalfBin);
-  // log(sigmoid(upper) - sigmoid(lower)), stable: the difference of sigmoids is never below e^-14 of the density here.
-  const at::Tensor inside = (at::sigmoid(upper) - at::sigmoid(lower)).clamp_min(1e-12).log();
-  const at::Tensor log_cdf = upper - at::softplus(upper);    // x = 0: everything below
-  const at::Tensor log_tail = -at::softplus(lower);          // x = 1: everything above
-  const at::Tensor middle = inverse * centred;
-  const at::Tensor density = middle - log_scale - 2.0 * at::softplus(middle) + std::log(2.0 * kHalfBin);
-  const at::Tensor bulk = at::where((upper - lower).sigmoid() > 0.5 + 1e-5, inside, density);
+  // log(sigmoid(upper) - sigmoid(lower)) without a difference of nearly equal numbers, so that value and gradient hold in both tails.
+  const at::Tensor log_cdf = at::log_sigmoid(upper);    // x = 0: everything below
+  const at::Tensor log_tail = at::log_sigmoid(-lower);  // x = 1: everything above
+  const at::Tensor bulk = (-at::expm1(lower - upper)).log() + log_cdf + log_tail;
   const at::Tensor per_pixel = at::where(x < 0.5 / 255.0, log_cdf, at::where(x > 1.0 - 0.5 / 255.0, log_tail, bulk));
   return per_pixel.flatten(1).sum(1);
 }

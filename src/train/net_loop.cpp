@@ -1,0 +1,150 @@
+#include "train/net_loop.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "storage/files.h"
+
+namespace hebm::train {
+
+double gradient_norm(const nets::Parameters& params) {
+  const at::Tensor host = params.grad().to(at::kCPU, at::kDouble);
+  const std::span<const double> values(host.const_data_ptr<double>(), static_cast<std::size_t>(host.numel()));
+  double sum = 0;
+  for (const double g : values) sum += g * g;
+  return std::sqrt(sum);
+}
+
+NetLoop::NetLoop(NetLoopOptions options, nets::Parameters& params, const MicroBatches& units,
+                 std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger)
+    : options_(std::move(options)),
+      params_(params),
+      units_(units),
+      directory_(std::move(directory)),
+      comm_(comm),
+      logger_(logger),
+      optimiser_(params, options_.optimiser),
+      ema_(params, options_.ema),
+      sum_(comm, {&params}, options_.deterministic, units.count),
+      checkpoints_(directory_, std::move(identity), comm, logger, static_cast<int>(options_.keep)) {}
+
+Outcome NetLoop::run(std::size_t num_sums, const Learn& learn, const Describe& describe, const StopFlag* stop) {
+  const TrainingState live = state();
+  sums_.assign(num_sums + 1, 0.0);
+  if (const auto found = checkpoints_.restore(live)) adopt(*found);
+  comm::agree(comm_, [&] {
+    if (!comm_.is_root()) return;
+    storage::create_folders(directory_);
+    metrics_ = std::make_unique<storage::MetricsWriter>(directory_, update_);
+  });
+  if (update_ == 0) checkpoints_.save(live, {update_, attempt_, {}});  // something to roll back to
+  StatusLine status(logger_, options_.name, options_.updates, update_);
+  since_log_.restart();
+  logged_update_ = update_;
+  while (update_ < options_.updates) {
+    sum_gradients(learn, stop);
+    if (const std::string why = judge(); !why.empty()) {
+      roll_back(why);
+      continue;
+    }
+    apply();
+    const auto scalars = describe(place(), std::span<const double>(sums_).first(num_sums));
+    ++update_;
+    status.update(update_, fmt::format("loss {:.5g}", sums_[0]));
+    const bool last = update_ == options_.updates, stopping = sums_.back() > 0.0;
+    if (last || update_ % options_.log_every == 0) log_update(scalars);
+    if (last || stopping || update_ % options_.checkpoint_every == 0) checkpoints_.save(live, {update_, attempt_, {}});
+    if (stopping && !last) return Outcome::kStopped;
+  }
+  status.finish();
+  if (metrics_) metrics_->flush();
+  return Outcome::kDone;
+}
+
+void NetLoop::sum_gradients(const Learn& learn, const StopFlag* stop) {
+  std::fill(sums_.begin(), sums_.end(), 0.0);
+  sum_.begin({units_.last - units_.first});
+  for (std::int64_t unit = units_.first; unit < units_.last; ++unit) {
+    learn(place(), unit, std::span<double>(sums_).first(sums_.size() - 1));
+    sum_.backward_done(0);
+  }
+  sum_.finish();
+  sums_.back() = stop != nullptr && stop->requested() ? 1.0 : 0.0;
+  comm_.all_reduce(std::span<double>(sums_), comm::Op::kSum);
+}
+
+// All ranks have the same sums and gradient, so all decide the same.
+std::string NetLoop::judge() {
+  gradient_norm_ = gradient_norm(params_);
+  if (!std::isfinite(sums_[0])) return fmt::format("the loss is {}", sums_[0]);
+  if (!std::isfinite(gradient_norm_)) return fmt::format("the gradient's norm is {}", gradient_norm_);
+  return "";
+}
+
+void NetLoop::apply() {
+  if (options_.clip_norm > 0.0 && gradient_norm_ > options_.clip_norm)
+    params_.grad().mul_(options_.clip_norm / gradient_norm_);
+  optimiser_.step(rate(update_));
+  ema_.update(update_);
+}
+
+double NetLoop::rate(std::int64_t update) const {
+  return nets::scheduled_rate(options_.learning_rate, options_.schedule, options_.final_fraction, options_.warmup,
+                              update, options_.updates);
+}
+
+void NetLoop::roll_back(const std::string& why) {
+  logger_.line("{} diverged at update {}: {}", options_.name, update_, why);
+  const std::int64_t attempt = attempt_ + 1;
+  check(attempt <= options_.max_rollbacks, ExitCode::kDiverged,
+        "{} diverged at update {} ({}) and {} rollbacks are spent; {}", options_.name, update_, why,
+        options_.max_rollbacks, options_.advice);
+  // The newest checkpoint may already be on its way to diverging: go to the one before, where there is one.
+  const auto found = checkpoints_.roll_back(state(), std::max<std::int64_t>(1, checkpoints_.last_step()));
+  check(found.has_value(), ExitCode::kDiverged, "{} diverged at update {} ({}) and no earlier checkpoint is left",
+        options_.name, update_, why);
+  adopt(*found);
+  attempt_ = attempt;
+  comm::agree(comm_, [&] {
+    if (!comm_.is_root()) return;
+    metrics_.reset();  // flushes before the file is opened again
+    metrics_ = std::make_unique<storage::MetricsWriter>(directory_, update_);
+  });
+  logged_update_ = update_;
+  logger_.line("rolled back to update {}, attempt {}", update_, attempt_);
+}
+
+void NetLoop::adopt(const CheckpointInfo& found) {
+  update_ = found.step;
+  attempt_ = found.attempt;
+}
+
+TrainingState NetLoop::state() const {
+  TrainingState out;
+  out.model = params_.parameters();
+  out.model.insert(out.model.end(), params_.states().begin(), params_.states().end());
+  out.optimizer = optimiser_.state("");
+  out.optimizer.push_back({"ema", ema_.flat()});
+  return out;
+}
+
+void NetLoop::log_update(const storage::Scalars& described) {
+  if (!metrics_) return;
+  const double seconds = since_log_.seconds();
+  storage::Scalars scalars = {{"loss", sums_[0]}};
+  scalars.insert(scalars.end(), described.begin(), described.end());
+  scalars.emplace_back("learning_rate", rate(update_ - 1));
+  scalars.emplace_back("gradient_norm", gradient_norm_);
+  scalars.emplace_back("images_per_s",
+                       static_cast<double>((update_ - logged_update_) * units_.batch) / std::max(seconds, 1e-9));
+  scalars.emplace_back("attempt", static_cast<double>(attempt_));
+  metrics_->write(update_, scalars);
+  metrics_->flush();
+  logged_update_ = update_;
+  since_log_.restart();
+}
+
+}  // namespace hebm::train

@@ -1,0 +1,96 @@
+// The loop around one net's training (the VAE, the feature classifier), data parallel: micro-batches -> gradient sum ->
+// update -> EMA -> checkpoint, with resume, stop requests, rollback after NaN and metrics. What is learnt is the
+// caller's function.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/signals.h"
+#include "base/status.h"
+#include "comm/communicator.h"
+#include "nets/optimiser.h"
+#include "storage/metrics.h"
+#include "train/checkpoints.h"
+#include "train/gradient_sum.h"
+#include "train/micro_batches.h"
+
+namespace hebm::train {
+
+enum class Outcome { kDone, kStopped };  // kStopped: state saved, leave with ExitCode::kRequeue
+
+struct NetLoopOptions {
+  std::string name;    // "train-vae", for the status line and errors
+  std::string advice;  // what to change after divergence
+  std::int64_t updates = 0;
+  nets::OptimiserSettings optimiser;
+  double learning_rate = 1e-3;
+  std::string schedule = "cosine";
+  double final_fraction = 0.0;
+  std::int64_t warmup = 0;
+  double ema = 0.0;
+  double clip_norm = 0.0;  // of the whole gradient; 0: none
+  std::int64_t checkpoint_every = 100, keep = 2, log_every = 10;
+  std::int64_t max_rollbacks = 3;
+  bool deterministic = false;
+};
+
+struct UpdatePlace {
+  std::int64_t update = 0, total = 0;
+  std::uint32_t attempt = 0;  // part of every random key
+};
+
+// sqrt of the sum of squares, in float64 and in order: the same bits on every rank with the same gradient.
+double gradient_norm(const nets::Parameters& params);
+
+class NetLoop {
+ public:
+  // Checkpoints, metrics.jsonl and TensorBoard events live in `directory`, which is made.
+  NetLoop(NetLoopOptions options, nets::Parameters& params, const MicroBatches& units, std::filesystem::path directory,
+          nlohmann::json identity, comm::Communicator& comm, Logger& logger);
+
+  // Backward of one micro-batch's share of the loss into params.grad(), and its share of the sums: sums[0] is the loss.
+  using Learn = std::function<void(const UpdatePlace& place, std::int64_t unit, std::span<double> sums)>;
+  // Scalars for the log, of the sums over the global batch.
+  using Describe = std::function<storage::Scalars(const UpdatePlace& place, std::span<const double> sums)>;
+  // From the newest checkpoint to the last update. Error(kDiverged) when the rollbacks are spent.
+  Outcome run(std::size_t num_sums, const Learn& learn, const Describe& describe, const StopFlag* stop);
+
+  const nets::Ema& ema() const { return ema_; }
+  std::int64_t update_count() const { return update_; }
+  bool save_failed() const { return checkpoints_.save_failed(); }
+
+ private:
+  UpdatePlace place() const { return {update_, options_.updates, static_cast<std::uint32_t>(attempt_)}; }
+  void sum_gradients(const Learn& learn, const StopFlag* stop);
+  std::string judge();
+  void apply();
+  void roll_back(const std::string& why);
+  void adopt(const CheckpointInfo& found);
+  void log_update(const storage::Scalars& described);
+  double rate(std::int64_t update) const;
+  TrainingState state() const;
+
+  NetLoopOptions options_;
+  nets::Parameters& params_;
+  MicroBatches units_;
+  std::filesystem::path directory_;
+  comm::Communicator& comm_;
+  Logger& logger_;
+  nets::Optimiser optimiser_;
+  nets::Ema ema_;
+  GradientSum sum_;
+  Checkpoints checkpoints_;
+  std::unique_ptr<storage::MetricsWriter> metrics_;
+  std::vector<double> sums_;  // the caller's, then: ranks that were asked to stop
+  double gradient_norm_ = 0;
+  std::int64_t update_ = 0, attempt_ = 0, logged_update_ = 0;
+  Timer since_log_;
+};
+
+}  // namespace hebm::train

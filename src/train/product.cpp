@@ -1,0 +1,38 @@
+#include "train/product.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "nets/tensor_io.h"
+
+namespace hebm::train {
+
+std::string identity_difference(const nlohmann::json& wanted, const nlohmann::json& stored) {
+  std::string out;
+  for (const auto& [key, value] : wanted.items()) {
+    const std::string there = stored.contains(key) ? stored[key].dump() : "nothing";
+    if (there != value.dump()) out += fmt::format("\n  {}: the file has {}, you ask for {}", key, there, value.dump());
+  }
+  return out;
+}
+
+bool product_done(const std::filesystem::path& file, const std::string& format, const std::string& version,
+                  const nlohmann::json& identity, comm::Communicator& comm, Logger& logger) {
+  bool there = false;
+  comm::agree(comm, [&] {
+    if (!comm.is_root() || !std::filesystem::exists(file)) return;
+    const storage::SafetensorsFile stored(file);
+    nets::check_format(stored, format, version);
+    const std::string difference = identity_difference(identity, nets::metadata_json(stored, "identity"));
+    check(difference.empty(), ExitCode::kUsage,
+          "{} was made with other settings:{}\nGive those settings again, remove the file, or choose another "
+          "run.directory.",
+          file.string(), difference);
+    there = true;
+  });
+  const bool done = comm::any(comm, there);
+  if (done) logger.line("{} is there already, made with these settings: nothing to do", file.string());
+  return done;
+}
+
+}  // namespace hebm::train

@@ -1,0 +1,220 @@
+#include "train/train_features.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "data/batch_order.h"
+#include "train/product.h"
+#include "vae/inputs.h"
+
+namespace hebm::train {
+namespace {
+
+// How many threads share a convolution changes its last bits, so the weights are made with one.
+class OneThread {
+ public:
+  OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
+  ~OneThread() { at::set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+nlohmann::json identity_of(const FeatureTrainOptions& o, const data::Dataset& dataset) {
+  return {{"images_hash", dataset.images_hash()},
+          {"features.epochs", o.epochs},
+          {"features.seed", o.seed},
+          {"features.batch", o.batch},
+          {"features.micro_batch", o.micro_batch},
+          {"features.learning_rate", o.learning_rate},
+          {"features.ema", o.ema},
+          {"features.max_shift", o.max_shift}};
+}
+
+NetLoopOptions loop_options(const FeatureTrainOptions& o, std::size_t num_images) {
+  NetLoopOptions out;
+  out.name = "train-features";
+  out.advice = "take a smaller features.learning_rate";
+  out.updates = std::max<std::int64_t>(
+      1, std::llround(o.epochs * static_cast<double>(num_images) / static_cast<double>(o.batch)));
+  out.learning_rate = o.learning_rate;
+  out.schedule = "linear";
+  out.final_fraction = 0.01;
+  out.ema = o.ema;
+  out.checkpoint_every = o.checkpoint_every;
+  out.log_every = o.log_every;
+  out.deterministic = true;
+  return out;
+}
+
+std::int64_t count_classes(const data::Dataset& dataset) {
+  check(!dataset.labels().empty(), ExitCode::kUsage,
+        "{}: the feature classifier needs labels, the data set has none; import it with labels",
+        dataset.path().string());
+  const auto [low, high] = std::minmax_element(dataset.labels().begin(), dataset.labels().end());
+  check(*low >= 0 && *high < 1000, ExitCode::kCorrupt, "{}: expected labels 0 to 999, got {} to {}",
+        dataset.path().string(), *low, *high);
+  return std::max<std::int64_t>(2, *high + 1);
+}
+
+// One visit of one image moves it by up to max_shift pixels each way.
+Shift draw_shift(const RandomKey& key, std::int64_t image, std::uint32_t visit, std::int64_t max_shift) {
+  const auto sides = static_cast<std::uint32_t>(2 * max_shift + 1);
+  const auto draw = [&](std::uint32_t k) {
+    return static_cast<std::int64_t>(
+               draw_below(sides, key, {.item = static_cast<std::uint32_t>(image), .visit = visit, .k = k})) -
+           max_shift;
+  };
+  return {draw(0), draw(1)};
+}
+
+class FeatureLearner {
+ public:
+  FeatureLearner(const FeatureTrainOptions& options, nets::FeatureNet& net, const data::Dataset& dataset,
+                 const MicroBatches& units)
+      : options_(options),
+        net_(net),
+        dataset_(dataset),
+        images_(dataset.members(data::Split::kTrain)),
+        units_(units),
+        order_(static_cast<std::int64_t>(images_.size()), options.batch, static_cast<std::uint64_t>(options.seed)) {}
+
+  // Cross-entropy of one micro-batch of shifted images; sums: loss, number right.
+  void learn(const UpdatePlace& place, std::int64_t unit, std::span<double> sums) const {
+    std::vector<std::int64_t> images, labels;
+    std::vector<Shift> shifts;
+    const RandomKey key{static_cast<std::uint64_t>(options_.seed), place.attempt, Purpose::kAugment};
+    for (const auto& member : order_.members(place.update, unit * units_.size, units_.size)) {
+      images.push_back(images_[static_cast<std::size_t>(member.position)]);
+      labels.push_back(dataset_.labels()[static_cast<std::size_t>(images.back())]);
+      shifts.push_back(draw_shift(key, images.back(), member.visit, options_.max_shift));
+    }
+    ImageBatch batch = dataset_.read(images);
+    shift_images(batch, shifts);
+    const at::Tensor target = at::tensor(labels, at::kLong);
+    const c10::AutoGradMode grad_on(true);
+    const at::Tensor logits = net_.logits(vae::image_tensor(batch));
+    const at::Tensor loss =
+        at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum).div(static_cast<double>(units_.batch));
+    torch::autograd::backward({loss}, {});
+    sums[0] += loss.item<double>();
+    sums[1] += logits.argmax(1).eq(target).sum().item<double>();
+  }
+
+ private:
+  const FeatureTrainOptions& options_;
+  nets::FeatureNet& net_;
+  const data::Dataset& dataset_;
+  const std::vector<std::int64_t>& images_;
+  const MicroBatches& units_;
+  data::BatchOrder order_;
+};
+
+}  // namespace
+
+void FeatureTrainOptions::describe(Options& o) {
+  o.add("features.epochs", &epochs, "passes over the training images", {1e-6, 1e6}, Show::kCommon);
+  o.add("features.seed", &seed, "seed of the classifier alone, so that scores of all runs compare", {0, 1000000000});
+  o.add("features.batch", &batch, "images an update, over all ranks", {1, 1000000});
+  o.add("features.micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks", {1, 1000000});
+  o.add("features.learning_rate", &learning_rate, "Adam's step size, falling linearly to a hundredth", {1e-12, 10.0});
+  o.add("features.ema", &ema, "decay of the averaged weights", {0.0, 0.999999});
+  o.add("features.max_shift", &max_shift, "training images move by up to so many pixels each way", {0, 64});
+  o.add("features.min_accuracy", &min_accuracy, "least accuracy on the test images", {0.0, 1.0}, Show::kCommon);
+  o.add("features.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000});
+  o.add("features.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
+}
+
+std::filesystem::path features_file(const std::filesystem::path& run_directory) {
+  return run_directory / "features" / "features.safetensors";
+}
+
+FeatureResult train_features(const FeatureTrainOptions& options, const data::Dataset& dataset,
+                             const std::filesystem::path& run_directory, const StopFlag* stop, comm::Communicator& comm,
+                             Logger& logger) {
+  const auto product = features_file(run_directory);
+  const auto identity = identity_of(options, dataset);
+  if (product_done(product, nets::kFeaturesFormat, nets::kFeaturesVersion, identity, comm, logger)) return {};
+  const OneThread one_thread;
+  nets::FeatureNet net(dataset.shape(), count_classes(dataset), static_cast<std::uint64_t>(options.seed));
+  const MicroBatches units(options.batch, options.micro_batch, comm.rank(), comm.size(),
+                           "features.batch, features.micro_batch");
+  const FeatureLearner learner(options, net, dataset, units);
+  NetLoop loop(loop_options(options, dataset.members(data::Split::kTrain).size()), net.params(), units,
+               product.parent_path(), identity, comm, logger);
+  const auto outcome = loop.run(
+      2, [&](const UpdatePlace& place, std::int64_t unit, std::span<double> sums) { learner.learn(place, unit, sums); },
+      [&](const UpdatePlace&, std::span<const double> sums) {
+        return storage::Scalars{{"train_accuracy", sums[1] / static_cast<double>(units.batch)}};
+      },
+      stop);
+  if (outcome == Outcome::kStopped) return {outcome, loop.save_failed()};
+
+  {
+    const c10::NoGradGuard no_grad;
+    net.params().flat().copy_(loop.ema().flat());
+  }
+  const auto split = dataset.members(data::Split::kTest).empty() ? data::Split::kTrain : data::Split::kTest;
+  const double accuracy = measure_accuracy(net, dataset, split, comm);
+  logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,
+              split == data::Split::kTest ? "test" : "training", net.hash());
+  check(accuracy >= options.min_accuracy, ExitCode::kRuntime,
+        "the feature classifier reached an accuracy of {:.4f}, expected at least features.min_accuracy = {}; train "
+        "longer (features.epochs), "
+        "or lower the demand if this data set is harder",
+        accuracy, options.min_accuracy);
+  comm::agree(comm, [&] {
+    if (comm.is_root()) nets::save_feature_net(product, net, accuracy, identity);
+  });
+  return {outcome, loop.save_failed()};
+}
+
+double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split,
+                        comm::Communicator& comm) {
+  constexpr std::int64_t kChunk = 100;
+  const c10::NoGradGuard no_grad;
+  const auto& members = dataset.members(split);
+  const auto total = static_cast<std::int64_t>(members.size());
+  std::int64_t right = 0;
+  for (std::int64_t first = comm.rank() * kChunk; first < total; first += comm.size() * kChunk) {
+    const std::int64_t real = std::min(kChunk, total - first);
+    std::vector<std::int64_t> images, labels;
+    for (std::int64_t b = 0; b < kChunk; ++b)
+      images.push_back(members[static_cast<std::size_t>(first + std::min(b, real - 1))]);
+    for (const auto image : images) labels.push_back(dataset.labels()[static_cast<std::size_t>(image)]);
+    const at::Tensor guess = net.logits(vae::image_tensor(dataset.read(images))).argmax(1);
+    right += guess.eq(at::tensor(labels, at::kLong)).narrow(0, 0, real).sum().item<std::int64_t>();
+  }
+  comm.all_reduce(std::span<std::int64_t>(&right, 1), comm::Op::kSum);
+  return static_cast<double>(right) / static_cast<double>(std::max<std::int64_t>(1, total));
+}
+
+void shift_images(ImageBatch& images, const std::vector<Shift>& shifts) {
+  const auto [channels, height, width] = images.shape;
+  std::vector<std::uint8_t> moved(images.pixels.size(), 0);
+  for (std::int64_t plane = 0; plane < images.count * channels; ++plane) {
+    const auto [dy, dx] = shifts[static_cast<std::size_t>(plane / channels)];
+    const std::int64_t kept = width - std::abs(dx);
+    for (std::int64_t y = std::max<std::int64_t>(0, dy); kept > 0 && y < std::min(height, height + dy); ++y) {
+      const std::int64_t to = (plane * height + y) * width + std::max<std::int64_t>(0, dx);
+      const std::int64_t from = (plane * height + y - dy) * width + std::max<std::int64_t>(0, -dx);
+      std::memcpy(&moved[static_cast<std::size_t>(to)], &images.pixels[static_cast<std::size_t>(from)],
+                  static_cast<std::size_t>(kept));
+    }
+  }
+  images.pixels = std::move(moved);
+}
+
+}  // namespace hebm::train

@@ -1,0 +1,19 @@
+// Images and noise as the backbone takes them. One image's noise depends on (key, image, visit) alone.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+
+#include "base/random.h"
+#include "base/types.h"
+
+namespace hebm::vae {
+
+// u8 pixels -> [count, C, H, W] in [0, 1], float32 on the host.
+at::Tensor image_tensor(const ImageBatch& images);
+// eps ~ N(0, I), [images, dim] float32 on the host: row b is keyed by (images[b], visits[b]).
+at::Tensor posterior_noise(const RandomKey& key, std::span<const std::int64_t> images,
+                           std::span<const std::uint32_t> visits, std::int64_t dim);
+
+}  // namespace hebm::vae
