@@ -15,13 +15,13 @@ namespace {
 
 constexpr std::size_t kMaxString = std::size_t{1} << 20;
 
-Handle access_list() {
+Handle access_list(H5F_libver_t newest) {
   Handle list = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, ExitCode::kRuntime, "HDF5 access list");
-  // Files are immutable once published, and locks fail on some network file systems. The 1.8 format has checksums on
-  // its metadata and attributes of more than 64 KiB, and every reader of today knows it.
+  // Files are immutable once published, and locks fail on some network file systems. We write the 1.8 format: it has
+  // checksums on its metadata and attributes of more than 64 KiB, and every reader of today knows it.
   const bool ok = H5Pset_file_locking(list.get(), false, true) >= 0 &&
                   H5Pset_fclose_degree(list.get(), H5F_CLOSE_STRONG) >= 0 &&
-                  H5Pset_libver_bounds(list.get(), H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0;
+                  H5Pset_libver_bounds(list.get(), H5F_LIBVER_V18, newest) >= 0;
   check_h5(ok, ExitCode::kRuntime, "HDF5 access list");
   return list;
 }
@@ -105,8 +105,8 @@ H5File H5File::open(const fs::path& path) {
   auto impl = std::make_unique<Impl>();
   impl->path = path;
   impl->own_view = std::make_unique<ReadOnlyFile>(path);
-  impl->file = own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access_list().get()), H5Fclose, ExitCode::kCorrupt,
-                   fmt::format("{}: is not a whole HDF5 file", path.string()));
+  impl->file = own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access_list(H5F_LIBVER_LATEST).get()), H5Fclose,
+                   ExitCode::kCorrupt, fmt::format("{}: is not a whole HDF5 file", path.string()));
   impl->datasets = detail::scan_file(impl->file.get(), path, impl->own_view->size());
   return H5File(std::move(impl));
 }
@@ -116,7 +116,7 @@ H5File H5File::create(const fs::path& path) {
   auto impl = std::make_unique<Impl>();
   impl->path = path;
   impl->writable = true;
-  impl->file = own(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access_list().get()), H5Fclose,
+  impl->file = own(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access_list(H5F_LIBVER_V18).get()), H5Fclose,
                    ExitCode::kRuntime, fmt::format("{}: create failed", path.string()));
   impl->own_view = std::make_unique<ReadOnlyFile>(path);
   return H5File(std::move(impl));

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 
 #include "base/error.h"
@@ -107,9 +106,7 @@ void MetricsWriter::write(std::int64_t step, const Scalars& scalars, const Json&
     check(!line.contains(name), ExitCode::kRuntime, "metric \"{}\" was given twice at step {}", name, step);
     line[name] = value;
   };
-  for (const auto& [name, value] : scalars) {
-    add(name, std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr));
-  }
+  for (const auto& [name, value] : scalars) add(name, value);  // dump() makes null of NaN and Inf
   check(extra.is_null() || extra.is_object(), ExitCode::kRuntime, "metrics of step {}: extra is not an object", step);
   for (const auto& [name, value] : extra.items()) add(name, value);
   impl_->line_buffer += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

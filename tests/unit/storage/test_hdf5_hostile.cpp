@@ -53,6 +53,17 @@ TEST(Hdf5Hostile, TheCraftedFileItselfIsFine) {
   EXPECT_EQ(H5File::open(folder / "a.h5").read_all<float>("x", H5Type::kF32), std::vector<float>(64, 1.f));
 }
 
+TEST(Hdf5Hostile, NewerFormatsAreRead) {
+  const TempFolder folder;
+  const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  ASSERT_GE(H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST), 0);
+  ASSERT_GE(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), 0);
+  const hid_t file = H5Fcreate((folder / "a.h5").c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access);
+  make_dataset(file, creation_list());
+  ASSERT_GE(H5Fclose(file), 0);
+  EXPECT_EQ(H5File::open(folder / "a.h5").read_all<float>("x", H5Type::kF32), std::vector<float>(64, 1.f));
+}
+
 TEST(Hdf5Hostile, ExternalStorage) {
   const TempFolder folder;
   craft(folder / "a.h5", [&](hid_t file) {
