@@ -1,97 +1,22 @@
 // What a user of launch/mpirun gets when ranks hang, die, disagree or are asked to stop: exit code, sentence, time.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <cstdlib>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "multi/launched.h"
+
+namespace hebm::comm {
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-struct Finished {
-  int code = -1;
-  std::string output;  // stdout and stderr
-  double seconds = 0;  // since `act` ran, or since the start
-};
-
-class Launched {
- public:
-  explicit Launched(const std::vector<std::string>& command) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-    pid_ = fork();
-    if (pid_ == 0) {
-      std::vector<char*> args;
-      for (const std::string& word : command) args.push_back(const_cast<char*>(word.c_str()));
-      args.push_back(nullptr);
-      dup2(ends[1], 1);
-      dup2(ends[1], 2);
-      execv(args[0], args.data());
-      _exit(127);
-    }
-    close(ends[1]);
-    output_ = ends[0];
-  }
-  ~Launched() {
-    if (pid_ > 0) kill(pid_, SIGKILL), waitpid(pid_, nullptr, 0);
-    close(output_);
-  }
-  Launched(const Launched&) = delete;
-
-  pid_t pid() const { return pid_; }
-
-  bool wait_for(const std::string& text, double limit_s) {
-    const auto start = std::chrono::steady_clock::now();
-    while (text_.find(text) == std::string::npos) {
-      if (seconds_since(start) > limit_s || !read_more()) return false;
-    }
-    return true;
-  }
-
-  Finished finish(double limit_s) {
-    const auto start = std::chrono::steady_clock::now();
-    while (seconds_since(start) < limit_s && read_more()) {
-    }
-    int status = 0;
-    Finished finished;
-    while (waitpid(pid_, &status, WNOHANG) == 0) {
-      if (seconds_since(start) > limit_s) return {.code = -1, .output = text_ + "[still running]", .seconds = limit_s};
-      usleep(10000);
-    }
-    pid_ = -1;
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status), text_, seconds_since(start)};
-  }
-
- private:
-  static double seconds_since(std::chrono::steady_clock::time_point start) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-  // False at the end of the output.
-  bool read_more() {
-    pollfd poll_output{output_, POLLIN, 0};
-    if (poll(&poll_output, 1, 50) <= 0) return true;
-    char buffer[4096];
-    const ssize_t count = read(output_, buffer, sizeof buffer);
-    if (count > 0) text_.append(buffer, static_cast<std::size_t>(count));
-    return count > 0;
-  }
-  pid_t pid_ = -1;
-  int output_ = -1;
-  std::string text_;
-};
 
 std::vector<std::string> command(int ranks, std::vector<std::string> args) {
   std::vector<std::string> all = {HEBM_SOURCE_DIR "/launch/mpirun", "-n", std::to_string(ranks), HEBM_RANK_PROGRAM};
@@ -322,3 +247,4 @@ TEST_F(NormalUser, MayUseBareMpirun) {
 }
 
 }  // namespace
+}  // namespace hebm::comm
