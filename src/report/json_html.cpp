@@ -40,8 +40,11 @@ std::string table(const Json& rows, int depth) {
       if (columns.size() < 30 && seen.insert(key).second) columns.push_back(key);
     }
   }
+  // Names before numbers; JSON objects come in alphabetical order.
+  const auto numeric = [&](const std::string& column) { return rows[0].value(column, Json()).is_number(); };
+  std::stable_partition(columns.begin(), columns.end(), [&](const std::string& column) { return !numeric(column); });
   std::string out = "<div class=\"wide\"><table><tr>";
-  for (const std::string& column : columns) out += fmt::format("<th>{}</th>", escape(column));
+  for (const std::string& column : columns) out += fmt::format("<th{}>{}</th>", numeric(column) ? " class=\"n\"" : "", escape(column));
   for (std::size_t i = 0; i < std::min(rows.size(), kMaxRows); ++i) {
     out += "</tr>\n<tr>";
     for (const std::string& column : columns) {

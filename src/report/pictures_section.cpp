@@ -19,7 +19,7 @@ struct Kind {
 };
 constexpr std::array<Kind, 3> kKinds = {{
     {{"gaussian", "gaussian", "gaussian"}, "Gaussian prior"},
-    {{"reconstruct", "recon", "original"}, "Reconstructions beside their originals"},
+    {{"reconstruct", "recon", "original"}, "Test images (odd rows), reconstructions below them"},
     {{"diffusion", "ours", "samples"}, "Ours: the diffusion EBM prior"},
 }};
 
@@ -65,7 +65,7 @@ const Picture* find_kind(const RunFolder& run, const Kind& kind) {
 
 std::string group(const std::string& heading, const std::string& note, const std::string& figures) {
   if (figures.empty()) return {};
-  return fmt::format("<h3>{}</h3>\n{}<div class=\"pictures\">{}</div>\n", heading, note, figures);
+  return fmt::format("<h3>{}</h3>\n{}<div class=\"pictures small\">{}</div>\n", heading, note, figures);
 }
 
 }  // namespace

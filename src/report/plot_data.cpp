@@ -10,8 +10,6 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-bool usable(double y, bool log_scale) { return std::isfinite(y) && (!log_scale || y > 0); }
-
 // Widens [low, high] by 4 %, also when it is a single value.
 std::pair<double, double> padded(double low, double high, bool log_scale) {
   if (log_scale) {
@@ -30,7 +28,7 @@ std::vector<double> smoothed(const std::vector<double>& y, double window) {
   std::vector<double> out(y.size(), kNan);
   double sum = 0, weight = 0;
   for (std::size_t i = 0; i < y.size(); ++i) {
-    if (!std::isfinite(y[i])) continue;
+    if (!drawable(y[i])) continue;
     sum = keep * sum + (1 - keep) * y[i];
     weight = keep * weight + (1 - keep);
     out[i] = sum / weight;
@@ -49,7 +47,7 @@ std::vector<std::size_t> thinned(const std::vector<double>& y, std::size_t max_p
     const std::size_t begin = b * y.size() / buckets, end = (b + 1) * y.size() / buckets;
     std::size_t low = end, high = end, gap = end;
     for (std::size_t i = begin; i < end; ++i) {
-      if (!std::isfinite(y[i])) {
+      if (!drawable(y[i])) {
         gap = std::min(gap, i);
         continue;
       }
@@ -70,7 +68,7 @@ std::pair<double, double> shown_range(const std::vector<Series>& series, bool lo
   std::vector<double> all, late;  // late: without the first twentieth, where a run starts up
   for (const Series& s : series) {
     for (std::size_t i = 0; i < s.y.size(); ++i) {
-      if (!usable(s.y[i], log_scale)) continue;
+      if (!drawable(s.y[i], log_scale)) continue;
       all.push_back(s.y[i]);
       if (i * 20 >= s.y.size()) late.push_back(s.y[i]);
     }

@@ -68,6 +68,14 @@ std::string config_html(const std::string& text) {
   return out + (open ? "</table></section>" : "") + "</div>\n";
 }
 
+// "0" for a single line that never changes, "" for all others.
+std::string constant_value(const LinePlot& plot) {
+  if (plot.series.size() != 1 || plot.series[0].y.size() < 3) return {};
+  const std::vector<double>& y = plot.series[0].y;
+  const bool constant = std::all_of(y.begin(), y.end(), [&](double v) { return v == y.front(); });
+  return constant ? format_number(y.front()) : "";
+}
+
 // An argument as a shell would need it.
 std::string quoted(const std::string& argument) {
   const bool plain = !argument.empty() && std::all_of(argument.begin(), argument.end(), [](unsigned char c) {
@@ -97,21 +105,26 @@ std::string curves_section(const RunFolder& run) {
   std::string out = "<h2 id=\"curves\">Curves</h2>\n";
   bool any = false;
   for (const RunPart& part : run.parts) {
-    std::string plots;
+    std::string plots, constants;
     std::size_t drawn = 0, left_out = 0;
     for (const LinePlot& plot : plots_of(part.metrics)) {
+      if (const std::string constant = constant_value(plot); !constant.empty()) {
+        constants += fmt::format("{}{}: {}", constants.empty() ? "" : "; ", escape(plot.title), constant);
+        continue;
+      }
       const std::string svg = drawn < kMaxPlots ? line_plot_svg(plot) : "";
       drawn += svg.empty() ? 0 : 1;
       left_out += svg.empty() ? 1 : 0;
       plots += svg;
     }
-    if (plots.empty()) continue;
+    if (plots.empty() && constants.empty()) continue;
     any = true;
     out += fmt::format("<h3>{}</h3>\n<div class=\"plots\">{}</div>\n", escape(part_title(part.name)), plots);
+    if (!constants.empty()) out += fmt::format("<p class=\"soft\">Constant: {}.</p>\n", constants);
     if (left_out > 0) out += fmt::format("<p class=\"soft\">{} more in metrics.jsonl.</p>\n", left_out);
   }
   if (!any) return out + missing("No curves yet: training writes <code>metrics.jsonl</code>.");
-  return out + "<p class=\"soft\">Faint: recorded values. Strong: exponential moving average over a thirtieth of the record.</p>\n";
+  return out + "<p class=\"soft\">Faint: recorded values. Strong: their exponential moving average over a sixtieth of the record.</p>\n";
 }
 
 std::string configuration_section(const RunFolder& run) {

@@ -36,13 +36,13 @@ std::string table(const Summary& summary) {
   for (const ScoreRow& row : summary.rows) largest = std::max(largest, std::isfinite(row.fd) ? row.fd : 0.0);
   const ScoreRow* gaussian = summary.row("gaussian");
   const double unit = gaussian ? gaussian->fd : std::nan("");
-  std::string out = "<div class=\"wide\"><table><tr><th></th><th class=\"n\">fd_fmnist</th><th></th><th class=\"n\">of Gaussian</th>";
+  std::string out = "<div class=\"wide\"><table><tr><th></th><th class=\"n\">fd_fmnist</th><th class=\"bars\"></th><th class=\"n\">of Gaussian</th>";
   if (kid) out += "<th class=\"n\">KID</th>";
   out += "<th class=\"n\">precision</th><th class=\"n\">recall</th><th class=\"n\">images</th><th class=\"n\">time</th></tr>\n";
   for (std::size_t i = 0; i < summary.rows.size(); ++i) {
     const ScoreRow& r = summary.rows[i];
     const double share = largest > 0 && std::isfinite(r.fd) ? std::clamp(r.fd / largest, 0.0, 1.0) : 0.0;
-    out += fmt::format("<tr{}><td>{}</td><td class=\"n\">{}</td><td style=\"min-width:90px\"><span class=\"bar\" "
+    out += fmt::format("<tr{}><td>{}</td><td class=\"n\">{}</td><td class=\"bars\" style=\"min-width:90px\"><span class=\"bar\" "
                        "style=\"width:{:.0f}px;background:var(--c{})\"></span></td><td class=\"n\">{}</td>",
                        r.key == "diffusion" ? " class=\"ours\"" : "", escape(r.title), cell(r.fd, "{:.2f}"), 90 * share,
                        r.key == "diffusion" ? 1 : 0, cell(r.fd / unit, "{:.3f}"));
@@ -77,23 +77,30 @@ std::string scores_section(const RunFolder& run) {
   return out;
 }
 
+// summary.json's by_level: [{"t": 1, "decode_true": 21.5, "from_true": 19.4, "num_images": 2000}, ...].
 std::string levels_section(const RunFolder& run) {
-  for (const char* name : {"by-level", "by_level", "levels"}) {
-    const auto it = run.results.find(name);
-    if (it == run.results.end()) continue;
-    const nlohmann::json& json = it->second;
-    const bool wrapped = json.is_object() && json.contains("levels");
-    return "<h2 id=\"levels\">Score by level</h2>\n<p>The reverse chain started at the true noisy latents of a level: where the score "
-           "jumps from one row to the next, that level loses the quality.</p>\n" +
-           json_html(wrapped ? json["levels"] : json);
+  const std::string heading = "<h2 id=\"levels\">Score by level</h2>\n";
+  const auto it = run.results.find("summary");
+  const bool measured = it != run.results.end() && it->second.is_object() && it->second.contains("by_level") &&
+                        it->second["by_level"].is_array() && !it->second["by_level"].empty();
+  if (!measured) return heading + missing("Not measured: <code>hebm_dist evaluate --evaluate.by_level</code> does it.");
+  std::string out = heading +
+                    "<p>fd_fmnist with the reverse chain started at the true noisy latents u_t: where the last column jumps from one row to "
+                    "the next, that level loses the quality; where it is no better than the column before, the chain does not help.</p>\n"
+                    "<div class=\"wide\"><table><tr><th class=\"n\">t</th><th class=\"n\">true u_t, decoded</th>"
+                    "<th class=\"n\">true u_t, then the chain</th><th class=\"n\">images</th></tr>\n";
+  for (const nlohmann::json& row : it->second["by_level"]) {
+    out += fmt::format("<tr><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
+                       cell(number(row, "t"), "{:.0f}"), cell(number(row, "decode_true"), "{:.2f}"),
+                       cell(number(row, "from_true"), "{:.2f}"), cell(number(row, "num_images"), "{:.0f}"));
   }
-  return "<h2 id=\"levels\">Score by level</h2>\n" + missing("Not measured: <code>hebm_dist evaluate --by-level</code> writes it.");
+  return out + "</table></div>\n";
 }
 
 std::string results_section(const RunFolder& run) {
   std::string out;
   for (const auto& [name, json] : run.results) {
-    if (name == "summary" || name == "by-level" || name == "by_level" || name == "levels") continue;
+    if (name == "summary") continue;
     out += fmt::format("<h3>{}</h3>\n{}\n", escape(name), json_html(json));
   }
   return out.empty() ? "" : "<h2 id=\"results\">Other results</h2>\n" + out;

@@ -16,7 +16,7 @@ h1{font-size:1.7em;line-height:1.2;margin:.3em 0 .1em}h2{font-size:1.25em;margin
 h3{font-size:1em;margin:1.4em 0 .4em}p{margin:.5em 0;max-width:75ch}
 .soft,.missing{color:var(--soft)}.missing{border-left:3px solid var(--rule);padding-left:.7em}
 .problems{border-left:3px solid var(--c1);padding-left:.7em}.problems ul{margin:.2em 0;padding-left:1.2em}
-nav{font-size:.92em;margin:.6em 0}nav a{color:var(--accent);margin-right:1.1em;white-space:nowrap;text-decoration:none}
+nav{font-size:.92em;margin:.6em 0;display:flex;flex-wrap:wrap;gap:.2em 1.1em}nav a{color:var(--accent);text-decoration:none}
 .figures{display:flex;flex-wrap:wrap;gap:10px;margin:1em 0}.figures div{background:var(--panel);border-radius:6px;padding:.5em .9em;flex:1 1 120px}
 .figures b{display:block;font-size:1.45em;line-height:1.25;font-variant-numeric:tabular-nums}.figures span{font-size:.85em;color:var(--soft)}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.93em;font-variant-numeric:tabular-nums}
@@ -27,6 +27,7 @@ th{font-weight:600}td.n,th.n{text-align:right;white-space:nowrap}tr.ours td{font
 .columns table{font-size:.82em;width:100%;table-layout:fixed}.columns td{overflow-wrap:anywhere;padding-right:.5em}
 .columns td:first-child{width:40%}.changed td{font-weight:600}
 .pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,250px),1fr));gap:18px;align-items:start}
+.pictures.small{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}
 figure{margin:0;break-inside:avoid}figcaption{font-size:.9em;margin-bottom:.3em}
 figure img{width:100%;height:auto;display:block;image-rendering:pixelated;border-radius:3px}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:16px 24px}
@@ -36,7 +37,7 @@ svg.plot .note{font-size:10.5px}svg.plot path{fill:none}svg.plot .grid{stroke:va
 svg.plot .axis,svg.plot .tick{stroke:var(--soft);stroke-width:1}
 svg.plot .line{stroke-width:1.9;stroke-linecap:round;stroke-linejoin:round}svg.plot .raw{stroke-width:.9;opacity:.3}
 pre{background:var(--panel);padding:.7em .9em;border-radius:6px;font-size:.85em;white-space:pre-wrap;overflow-wrap:anywhere;margin:.4em 0 1em}
-@media (max-width:520px){body{padding:12px 12px 40px;font-size:15px}h1{font-size:1.4em}table{font-size:.85em}th,td{padding-right:.6em}.figures div{flex-basis:40%}}
+@media (max-width:520px){body{padding:12px 12px 40px;font-size:15px}h1{font-size:1.4em}table{font-size:.85em}th,td{padding-right:.6em}.figures div{flex-basis:40%}.bars{display:none}}
 @media print{:root{color-scheme:light;--bg:#fff;--fg:#000;--soft:#444;--rule:#bbb;--panel:#f2f2f2;--accent:#000;
 --c0:#0072b2;--c1:#d55e00;--c2:#00805e;--c3:#b8578c;--c4:#b87a00;--c5:#3a9bd6;--c6:#6b6b00;--c7:#555b62}
 @page{margin:14mm}body{max-width:none;padding:0;font-size:10.5pt}nav{display:none}.wide{overflow:visible}

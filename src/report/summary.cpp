@@ -26,7 +26,7 @@ ScoreRow read_row(const std::string& key, const std::string& title, const nlohma
           title,
           number(object, "fd_fmnist"),
           number(object, "kid"),
-          number(object, "kid_standard_error"),
+          number(object, "kid_error"),
           number(object, "precision"),
           number(object, "recall"),
           number(object, "num_images"),

@@ -13,10 +13,10 @@
 namespace hebm::report {
 namespace {
 
-constexpr double kWidth = 400, kLeft = 46, kRight = 10, kPlotHeight = 168, kBottom = 36, kTitle = 22, kLegendRow = 16;
+constexpr double kWidth = 400, kLeft = 52, kRight = 10, kPlotHeight = 168, kBottom = 36, kTitle = 22, kLegendRow = 16;
 constexpr double kPlotWidth = kWidth - kLeft - kRight;
-constexpr double kCharWidth = 6.3;  // of 12-pixel text, on the safe side
-constexpr std::size_t kMaxPoints = 600, kMaxLegend = 8, kPalette = 8;
+constexpr double kCharWidth = 7.0;  // of 12-pixel text, on the safe side
+constexpr std::size_t kMaxPoints = 600, kMaxLegend = 12, kPalette = 8, kSmoothFrom = 60;
 
 // Series beyond the palette (30 layers) are a ramp from blue over green to orange, all readable on light and dark.
 std::string colour(std::size_t i, std::size_t count) {
@@ -34,7 +34,6 @@ struct Axes {
     // Far outside is clipped anyway; keep coordinates short and finite.
     return std::clamp((1 - share) * kPlotHeight, -kPlotHeight, 2 * kPlotHeight);
   }
-  bool drawable(double v) const { return std::isfinite(v) && (!log || v > 0); }
 };
 
 bool wants_log(const LinePlot& plot) {
@@ -42,12 +41,12 @@ bool wants_log(const LinePlot& plot) {
   std::vector<double> values;
   for (const Series& s : plot.series) {
     for (const double y : s.y) {
-      if (std::isfinite(y)) values.push_back(y);
+      if (drawable(y)) values.push_back(y);
     }
   }
   if (values.empty()) return false;
   std::sort(values.begin(), values.end());
-  return values.front() > 0 && values[values.size() * 95 / 100] > 50 * values[values.size() / 20];
+  return drawable(values.front(), true) && values[values.size() * 95 / 100] > 50 * values[values.size() / 20];
 }
 
 Axes make_axes(const LinePlot& plot) {
@@ -57,13 +56,16 @@ Axes make_axes(const LinePlot& plot) {
   bool first = true;
   for (const Series& s : plot.series) {
     for (const double x : s.x) {
-      if (!std::isfinite(x)) continue;
+      if (!drawable(x)) continue;
       axes.x_low = first ? x : std::min(axes.x_low, x);
       axes.x_high = first ? x : std::max(axes.x_high, x);
       first = false;
     }
   }
-  if (!(axes.x_high > axes.x_low)) axes.x_low -= 0.5, axes.x_high = axes.x_low + 1;
+  if (!(axes.x_high > axes.x_low)) {
+    axes.x_low -= 0.5;
+    axes.x_high = axes.x_low + 1;
+  }
   return axes;
 }
 
@@ -73,7 +75,7 @@ std::string path(const Series& s, const std::vector<double>& y, const std::vecto
   bool open = false;
   std::size_t in_segment = 0;
   for (const std::size_t i : index) {
-    if (!axes.drawable(y[i]) || !std::isfinite(s.x[i])) {
+    if (!drawable(y[i], axes.log) || !drawable(s.x[i])) {
       if (open && in_segment == 1) out += "h0";
       open = false;
       continue;
@@ -86,17 +88,19 @@ std::string path(const Series& s, const std::vector<double>& y, const std::vecto
   return out;
 }
 
+double smoothing_window(const Series& s) { return static_cast<double>(s.y.size()) / 60.0; }
+
 std::string draw_series(const LinePlot& plot, const Axes& axes) {
   std::string out;
   for (std::size_t i = 0; i < plot.series.size(); ++i) {
     const Series& s = plot.series[i];
-    const bool smooth = plot.smooth && s.y.size() >= 30;
+    const bool smooth = plot.smooth && s.y.size() >= kSmoothFrom;
     const std::string stroke = colour(i, plot.series.size());
     if (smooth) {
       out += fmt::format("<path class=\"raw\" style=\"stroke:{}\" d=\"{}\"/>", stroke,
                          path(s, s.y, thinned(s.y, kMaxPoints), axes));
     }
-    const std::vector<double> y = smooth ? smoothed(s.y, static_cast<double>(s.y.size()) / 30.0) : s.y;
+    const std::vector<double> y = smooth ? smoothed(s.y, smoothing_window(s)) : s.y;
     const char* dashes = plot.series.size() <= kPalette && i >= 4 ? " stroke-dasharray=\"5 3\"" : "";
     out += fmt::format("<path class=\"line\" style=\"stroke:{}\"{} d=\"{}\"><title>{}</title></path>", stroke, dashes,
                        path(s, y, thinned(y, kMaxPoints / 2), axes), escape(s.name));
@@ -114,7 +118,7 @@ std::string draw_grid(const Axes& axes, const std::string& x_label) {
   }
   for (const Tick& tick : linear_ticks(axes.x_low, axes.x_high, 5)) {
     const double x = axes.x(tick.value);
-    const char* anchor = x > kPlotWidth - 12 ? "end" : x < 12 ? "start" : "middle";
+    const char* anchor = x > kPlotWidth - 8 ? "end" : "middle";
     out += fmt::format("<path class=\"tick\" d=\"M{:.1f} {}v4\"/><text x=\"{:.1f}\" y=\"{}\" text-anchor=\"{}\">{}</text>", x,
                        kPlotHeight, x, kPlotHeight + 17, anchor, escape(tick.label));
   }
@@ -125,9 +129,9 @@ std::string draw_grid(const Axes& axes, const std::string& x_label) {
 }
 
 std::string last_value(const Series& s, bool smooth) {
-  const std::vector<double> y = smooth && s.y.size() >= 30 ? smoothed(s.y, static_cast<double>(s.y.size()) / 30.0) : s.y;
+  const std::vector<double> y = smooth && s.y.size() >= kSmoothFrom ? smoothed(s.y, smoothing_window(s)) : s.y;
   for (std::size_t i = y.size(); i-- > 0;) {
-    if (std::isfinite(y[i])) return fmt::format("{:.3g}", y[i]);
+    if (drawable(y[i])) return fmt::format("{:.3g}", y[i]);
   }
   return "-";
 }
@@ -141,7 +145,10 @@ int draw_legend(const LinePlot& plot, std::string& out) {
     const std::size_t i = count <= kMaxLegend ? k : k * (count - 1) / (kMaxLegend - 1);
     const std::string name = count == 1 ? "last" : plot.series[i].name, value = last_value(plot.series[i], plot.smooth);
     const double width = 30 + kCharWidth * static_cast<double>(name.size() + 1 + value.size());
-    if (x > 0 && x + width > kWidth - 4) x = 0, ++row;
+    if (x > 0 && x + width > kWidth - 4) {
+      x = 0;
+      ++row;
+    }
     const double y = kTitle + kLegendRow * row;
     out += fmt::format("<path class=\"line\" style=\"stroke:{}\" {} d=\"M{:.0f} {:.0f}h14\"/><text x=\"{:.0f}\" y=\"{:.0f}\">{} "
                        "<tspan class=\"value\">{}</tspan></text>",
@@ -156,7 +163,7 @@ std::string note(const LinePlot& plot, const Axes& axes) {
   std::size_t outside = 0, missing = 0;
   for (const Series& s : plot.series) {
     for (const double y : s.y) {
-      if (!std::isfinite(y)) {
+      if (!drawable(y)) {
         ++missing;
       } else if (y < axes.y_low || y > axes.y_high) {
         ++outside;
@@ -167,14 +174,14 @@ std::string note(const LinePlot& plot, const Axes& axes) {
   if (outside > 0) text += fmt::format("{} outside the frame", outside);
   if (missing > 0) text += fmt::format("{}{} not finite", text.empty() ? "" : ", ", missing);
   if (text.empty()) return {};
-  return fmt::format("<text x=\"{}\" y=\"11\" text-anchor=\"end\" class=\"note\">{}</text>", kPlotWidth - 3, text);
+  return fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\" class=\"note\">{}</text>", kPlotWidth, kPlotHeight + 32, text);
 }
 
 }  // namespace
 
 std::string line_plot_svg(const LinePlot& plot) {
   const bool any = std::any_of(plot.series.begin(), plot.series.end(), [](const Series& s) {
-    return std::any_of(s.y.begin(), s.y.end(), [](double y) { return std::isfinite(y); });
+    return std::any_of(s.y.begin(), s.y.end(), [](double y) { return drawable(y); });
   });
   if (!any) return {};
   const Axes axes = make_axes(plot);

@@ -1,6 +1,7 @@
 // Line plots as inline SVG, no scripts: faint raw line under its exponential moving average, ticks at round numbers, a legend
 // with the last value. Colours are the page's CSS variables --c0 .. --c7 (style.h), so they follow light, dark and print.
 #pragma once
+#include <cmath>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -10,8 +11,11 @@ namespace hebm::report {
 
 struct Series {
   std::string name;
-  std::vector<double> x, y;  // equal lengths, x ascending; NaN and Inf in y are gaps
+  std::vector<double> x, y;  // equal lengths, x ascending; what is not drawable() is a gap
 };
+
+// Finite, with room for differences: a diverged run records anything.
+inline bool drawable(double value, bool log_scale = false) { return std::abs(value) < 1e150 && (!log_scale || value > 1e-150); }
 
 enum class Scale { kLinear, kLog, kAuto };  // kAuto: log where all values are positive and span a factor of 50
 

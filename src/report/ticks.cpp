@@ -49,7 +49,7 @@ std::vector<Tick> log_ticks(double low, double high) {
   const int first = static_cast<int>(std::floor(std::log10(low) + 1e-9));
   const int last = static_cast<int>(std::ceil(std::log10(high) - 1e-9));
   const int decades = last - first;
-  const int stride = std::max(1, (decades + 5) / 6);
+  const int stride = std::max(1, (decades + 7) / 8);
   const std::vector<double> factors = decades <= 2 ? std::vector<double>{1, 2, 5} : std::vector<double>{1};
   std::vector<Tick> ticks;
   for (int e = first; e <= last; ++e) {

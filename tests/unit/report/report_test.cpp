@@ -1,0 +1,253 @@
+#include "report/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+#include <sstream>
+
+#include "base/error.h"
+#include "storage/files.h"
+#include "storage/png.h"
+
+namespace hebm::report {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class ReportTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    run_ = fs::temp_directory_path() / ("hebm-report-" + std::to_string(::getpid())) /
+           ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(run_);
+    fs::create_directories(run_);
+  }
+  void TearDown() override { fs::remove_all(run_.parent_path()); }
+  void put(const fs::path& name, const std::string& content) const {
+    fs::create_directories((run_ / name).parent_path());
+    std::ofstream out(run_ / name, std::ios::binary);
+    out << content;
+    ASSERT_TRUE(out.good());
+  }
+  void put_png(const std::string& name, std::int64_t side) const {
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(side * side));
+    std::uint32_t state = 1;
+    for (auto& p : pixels) p = static_cast<std::uint8_t>((state = state * 1664525u + 1013904223u) >> 24);
+    fs::create_directories(run_ / "samples");
+    storage::write_png(run_ / "samples" / name, side, side, 1, pixels);
+  }
+  fs::path run_;
+};
+
+// Every element is closed, in order.
+::testing::AssertionResult balanced(const std::string& html) {
+  std::vector<std::string> open;
+  for (auto at = html.find('<'); at != std::string::npos; at = html.find('<', at + 1)) {
+    const auto end = html.find('>', at);
+    if (end == std::string::npos) return ::testing::AssertionFailure() << "no '>' after " << html.substr(at, 60);
+    std::istringstream words(html.substr(at + 1, end - at - 1));
+    std::string name;
+    words >> name;
+    if (name == "!DOCTYPE" || name == "meta" || name == "img" || html[end - 1] == '/') continue;
+    if (name[0] != '/') {
+      open.push_back(name);
+    } else if (open.empty() || "/" + open.back() != name) {
+      return ::testing::AssertionFailure() << "<" << name << "> closes <" << (open.empty() ? "nothing" : open.back())
+                                           << "> at " << html.substr(at > 80 ? at - 80 : 0, 120);
+    } else {
+      open.pop_back();
+    }
+  }
+  return open.empty() ? ::testing::AssertionSuccess() : ::testing::AssertionFailure() << "<" << open.back() << "> is open";
+}
+
+// Nothing that a browser would load or run.
+::testing::AssertionResult self_contained(const std::string& html) {
+  for (const char* word : {"http:", "https:", "ftp:", "file:", "src=\"/", "<script", "<link", "<iframe", "<object", "@import", "url(",
+                           "xlink:", "javascript:", " onload", " onerror"}) {
+    if (const auto at = html.find(word); at != std::string::npos) {
+      return ::testing::AssertionFailure() << word << " in " << html.substr(at > 60 ? at - 60 : 0, 140);
+    }
+  }
+  return ::testing::AssertionSuccess();
+}
+
+const char* const kSummary = R"({
+  "gaussian": {"fd_fmnist": 37.41, "num_images": 5000, "seconds": 4.2, "kid": 0.0234, "precision": 0.412, "recall": 0.611},
+  "reconstruction": {"fd_fmnist": 7.21, "num_images": 5000, "seconds": 6.1, "kid": 0.0031, "precision": 0.842, "recall": 0.802},
+  "diffusion": {"fd_fmnist": 20.63, "num_images": 5000, "seconds": 241.8, "kid": 0.0112, "precision": 0.655, "recall": 0.688},
+  "by_level": [{"t": 1, "decode_true": 21.5, "from_true": 19.4, "num_images": 2000}, {"t": 2, "decode_true": 36.5, "from_true": 29.2}],
+  "gap_closed": 0.5556, "sanity_test_vs_train": {"fd_fmnist": 0.15, "num_images": 10000},
+  "features": {"accuracy": 0.9112, "hash": "0123abcd"}})";
+
+TEST_F(ReportTest, EmptyFolderSaysWhatIsMissing) {
+  const std::string html = render_report(run_);
+  EXPECT_TRUE(balanced(html));
+  EXPECT_TRUE(self_contained(html));
+  for (const char* part : {"No scores yet", "No pictures yet", "No curves yet", "Not measured", "No commands recorded",
+                           "No <code>config.ini</code>", "No <code>env.json</code>"}) {
+    EXPECT_THAT(html, HasSubstr(part));
+  }
+  EXPECT_THAT(html, Not(HasSubstr("could not be used")));
+  EXPECT_LT(html.size(), 20000u);
+}
+
+TEST_F(ReportTest, NotAFolderIsAUsageError) {
+  put("file", "");
+  for (const fs::path& path : {run_ / "file", run_ / "absent"}) {
+    try {
+      render_report(path);
+      FAIL() << path;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kUsage);
+      EXPECT_THAT(e.what(), HasSubstr(path.string()));
+    }
+  }
+}
+
+TEST_F(ReportTest, FullFolder) {
+  put("results/summary.json", kSummary);
+  put("results/ood.json", R"({"auroc": {"mnist": 0.98}})");
+  put("config.ini", "[langevin]\nsteps = 30  # default\neta = 3e-5  # command line\n");
+  put("prior/env.json", R"({"command": ["hebm_dist", "train", "--run.name", "it's"], "version": "0.1.0"})");
+  std::string lines;
+  for (int i = 0; i < 3000; ++i) {
+    lines += fmt::format("{{\"step\":{0},\"time_s\":1.0,\"loss\":{1},\"gap/t0\":{1},\"attempt\":0}}\n", i, std::sin(i * 0.01));
+  }
+  put("prior/metrics.jsonl", lines + "{\"step\": 3000, \"lo");  // torn by a kill
+  for (const char* name : {"gaussian.png", "reconstruction.png", "diffusion.png", "step-0000100.png", "step-0000200.png"}) put_png(name, 32);
+  write_report(run_, run_ / "report.html");
+  const std::string html = storage::read_file(run_ / "report.html");
+  EXPECT_EQ(html, render_report(run_));
+  EXPECT_TRUE(balanced(html));
+  EXPECT_TRUE(self_contained(html));
+  EXPECT_THAT(html, Not(HasSubstr("class=\"missing\"")));
+  for (const char* part : {"37.41", "20.63", "7.21", "56 %", "0.551", "241.8 s|4 min", "accuracy 0.9112", "0123abcd", "<td class=\"n\">19.40</td>", "mnist",
+                           "Loss", "Energy gap by t", "Constant: Attempt", "hebm_dist train --run.name &#39;it&#39;\\&#39;&#39;s&#39;",
+                           "<td>eta</td><td>3e-5 <span class=\"soft\">command line</span>", "<td>steps</td><td>30</td>",
+                           "Gaussian prior</figcaption>", "While training", "data:image/png;base64,iVBORw0KGgo"}) {
+    const std::string text = part;
+    const auto bar = text.find('|');
+    EXPECT_TRUE(html.find(text.substr(0, bar)) != std::string::npos ||
+                (bar != std::string::npos && html.find(text.substr(bar + 1)) != std::string::npos))
+        << part;
+  }
+  EXPECT_LT(html.find("Gaussian prior</figcaption>"), html.find("Test images (odd rows)"));
+}
+
+TEST_F(ReportTest, NullsAndWrongShapesAreNotErrors) {
+  put("results/summary.json", R"({"gaussian": {"fd_fmnist": null, "num_images": "many"}, "reconstruction": 3, "diffusion": {"fd_fmnist": 1e400},
+      "gap_closed": null, "features": [], "by_level": [1, {"t": null}]})");
+  put("results/list.json", "[]");
+  put("results/deep.json", "[[[[[[[[[[[[1]]]]]]]]]]]]");
+  put("prior/metrics.jsonl", "{\"step\":1,\"loss\":null}\n{\"step\":2,\"loss\":1.5,\"text\":\"x\"}\n{\"step\":3,\"loss\":[1]}\n");
+  put("env.json", "[1, 2]");
+  const std::string html = render_report(run_);
+  EXPECT_TRUE(balanced(html));
+  EXPECT_TRUE(self_contained(html));
+  EXPECT_THAT(html, Not(HasSubstr(">nan")));
+}
+
+TEST_F(ReportTest, BrokenFilesAreNamedAndTheRestIsShown) {
+  put("results/summary.json", kSummary);
+  put("results/broken.json", "{\"a\": ");
+  put("samples/fake.png", "not a picture at all, but long enough to have a header");
+  put("samples/huge.png", std::string(9 << 20, 'x'));
+  put("prior/metrics.jsonl", "{\"step\":1}\nnot json\n{\"step\":2}\n");
+  const std::string html = render_report(run_);
+  EXPECT_TRUE(balanced(html));
+  for (const char* file : {"results/broken.json: not valid JSON", "samples/fake.png: not a PNG", "samples/huge.png: ", "prior/metrics.jsonl: "}) {
+    EXPECT_THAT(html, HasSubstr(file));
+  }
+  EXPECT_THAT(html, HasSubstr("20.63"));
+}
+
+TEST_F(ReportTest, TextFromFilesIsEscapedEverywhere) {
+  const std::string evil = "<script>alert(1)</script>";
+  const std::string in_json = "<script>alert(1)<\\/script>";
+  put("results/summary.json", "{\"" + in_json + "\": {\"fd_fmnist\": 1}, \"gaussian\": {\"fd_fmnist\": 2}, \"features\": {\"hash\": \"" + in_json + "\"}}");
+  put("results/<script>.json", "{\"" + in_json + "\": [{\"" + in_json + "\": \"" + in_json + "\"}]}");
+  put("results/list.json", "[{\"" + in_json + "\": \"" + in_json + "\"}]");
+  put("config.ini", "[" + evil + "]\n" + evil + " = " + evil + "  # " + evil + "\n" + evil + "\n");
+  put("env.json", "{\"command\": \"" + in_json + "\", \"" + in_json + "\": \"" + in_json + "\"}");
+  put("<script>/metrics.jsonl", "{\"step\":1,\"" + in_json + "\":1,\"a\":1}\n{\"step\":2,\"" + in_json + "\":2}\n");
+  put_png("<script>.png", 8);
+  put_png("\"onerror=x.png", 8);
+  const std::string html = render_report(run_);
+  EXPECT_TRUE(balanced(html));
+  EXPECT_TRUE(self_contained(html));
+  EXPECT_THAT(html, HasSubstr("&lt;script&gt;"));
+  EXPECT_THAT(html, HasSubstr("&quot;onerror=x"));
+}
+
+// Noise does not compress: 40 grids of 360 KB would make a page of 19 MB.
+TEST_F(ReportTest, PageStaysBelowTwoMegabytes) {
+  for (int i = 0; i < 12; ++i) put_png(fmt::format("step-{:07}.png", i), 600);
+  put_png("diffusion.png", 600);
+  put_png("gaussian.png", 1200);
+  std::string lines;
+  for (int i = 0; i < 2000; ++i) {
+    lines += fmt::format("{{\"step\":{}", i);
+    for (int k = 0; k < 40; ++k) lines += fmt::format(",\"value{0}/t0\":{1},\"value{0}/t1\":{2}", k, (i * 7919 + k) % 101, (i * 104729) % 97);
+    lines += "}\n";
+  }
+  put("prior/metrics.jsonl", lines);
+  const std::string html = render_report(run_);
+  EXPECT_LT(html.size(), 2300000u);
+  EXPECT_THAT(html, HasSubstr("Too large for this page"));
+  EXPECT_THAT(html, HasSubstr("samples/gaussian.png"));
+  EXPECT_THAT(html, HasSubstr("more in metrics.jsonl"));
+}
+
+TEST_F(ReportTest, LinksOutOfTheRunAreNotFollowedAsParts) {
+  put("outside/config.ini", "[secret]\nkey = value\n");
+  fs::create_directories(run_ / "run");
+  fs::create_directory_symlink(run_ / "outside", run_ / "run" / "linked");
+  EXPECT_THAT(render_report(run_ / "run"), Not(HasSubstr("secret")));
+}
+
+TEST_F(ReportTest, WriteFailureIsAnError) {
+  EXPECT_THROW(write_report(run_, run_ / "absent" / "report.html"), Error);
+}
+
+TEST(SummaryTable, AllColumns) {
+  const std::string table = summary_table(nlohmann::json::parse(kSummary));
+  std::istringstream lines(table);
+  std::string head, gaussian, reconstruction, ours, sanity, gap;
+  std::getline(lines, head);
+  std::getline(lines, gaussian);
+  std::getline(lines, reconstruction);
+  std::getline(lines, ours);
+  std::getline(lines, sanity);
+  std::getline(lines, gap);
+  EXPECT_THAT(head, AllOf(HasSubstr("fd_fmnist"), HasSubstr("KID"), HasSubstr("recall"), HasSubstr("images")));
+  EXPECT_THAT(gaussian, AllOf(::testing::StartsWith("Gaussian prior"), HasSubstr("37.41"), HasSubstr("1.000"), HasSubstr("5000")));
+  EXPECT_THAT(reconstruction, AllOf(::testing::StartsWith("Reconstruction"), HasSubstr("7.21"), HasSubstr("0.193")));
+  EXPECT_THAT(ours, AllOf(::testing::StartsWith("Ours"), HasSubstr("20.63"), HasSubstr("0.551")));
+  EXPECT_THAT(sanity, HasSubstr("0.15"));
+  EXPECT_THAT(gap, HasSubstr("0.556"));
+  EXPECT_EQ(head.size(), gaussian.size());
+  EXPECT_EQ(head.size(), sanity.size());
+}
+
+TEST(SummaryTable, ColumnsWithoutNumbersAreLeftOut) {
+  const std::string table = summary_table({{"gaussian", {{"fd_fmnist", 4.0}}}, {"reconstruction", {{"fd_fmnist", 1.0}}}, {"diffusion", {{"fd_fmnist", 2.5}}}});
+  EXPECT_THAT(table, Not(HasSubstr("KID")));
+  EXPECT_THAT(table, Not(HasSubstr("images")));
+  EXPECT_THAT(table, HasSubstr("gap closed: 0.500"));  // computed where it is not given
+}
+
+TEST(SummaryTable, OtherShapes) {
+  for (const char* text : {"null", "[]", "3", "{}", "{\"gaussian\": 1}", "\"x\""}) {
+    EXPECT_EQ(summary_table(nlohmann::json::parse(text)), "no scores yet\n") << text;
+  }
+}
+
+}  // namespace
+}  // namespace hebm::report
