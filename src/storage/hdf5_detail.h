@@ -39,7 +39,8 @@ class Handle {
   Closer closer_ = nullptr;
 };
 
-// Before the first call on a thread: libhdf5 prints nothing (its error stack is a thread's own) and loads no plug-ins.
+// Before the first call on a thread: libhdf5 prints nothing (its error stack is a thread's own), loads no plug-ins
+// and does nothing at exit.
 void prepare_thread();
 // The innermost message of this thread's last failed call, e.g. "file signature not found".
 std::string library_message();
