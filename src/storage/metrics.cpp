@@ -53,11 +53,11 @@ std::int64_t cut_after(const fs::path& path, std::int64_t last_step) {
   return dropped;
 }
 
+// TensorBoard reads the files of a folder in the order of their names, so the time comes first, to the microsecond.
 fs::path event_path(const fs::path& folder) {
   char host[256] = {};
   check(::gethostname(host, sizeof host - 1) == 0, ExitCode::kRuntime, "gethostname failed");
-  return folder / fmt::format("events.out.tfevents.{:010}.{}.{}.{}", static_cast<std::int64_t>(now_s()), host,
-                              ::getpid(), random_suffix());
+  return folder / fmt::format("events.out.tfevents.{:017.6f}.{}.{}", now_s(), host, ::getpid());
 }
 
 }  // namespace

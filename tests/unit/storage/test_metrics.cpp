@@ -67,6 +67,27 @@ TEST(Metrics, ResumeDropsLaterStepsAndTornLines) {
   EXPECT_EQ(MetricsWriter(run, 7).num_dropped(), 0);
 }
 
+// TensorBoard reads a folder's files by name: those of a resumed run must come in the order of time, within a second
+// too.
+TEST(Metrics, EventFilesSortByTime) {
+  const TempFolder folder;
+  std::string last;
+  for (int i = 0; i < 20; ++i) {
+    const MetricsWriter writer(folder.path(), -1);
+    std::string newest;
+    std::size_t count = 0;
+    for (const auto& entry : fs::directory_iterator(folder.path())) {
+      const std::string name = entry.path().filename();
+      if (!name.starts_with("events.out.tfevents.")) continue;
+      newest = std::max(newest, name);
+      ++count;
+    }
+    EXPECT_EQ(count, static_cast<std::size_t>(i + 1));
+    EXPECT_GT(newest, last);
+    last = newest;
+  }
+}
+
 TEST(Metrics, ReadingThinsEvenlyAndNamesABrokenLine) {
   const TempFolder folder;
   const fs::path run = folder.path();
