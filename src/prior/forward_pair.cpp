@@ -19,14 +19,12 @@ std::vector<std::int64_t> draw_levels(const Schedule& schedule, std::uint64_t se
   return t;
 }
 
-std::vector<std::int64_t> stratified_levels(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt,
-                                            std::int64_t step, std::int64_t first, std::int64_t count) {
+std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update,
+                           std::int64_t unit) {
   const RandomKey key{seed, attempt, Purpose::kDiffusionStep};
   const std::int64_t offset = draw_below(static_cast<std::uint32_t>(schedule.num_levels), key,
-                                         {.item = static_cast<std::uint32_t>(step), .visit = 0, .layer = 1});
-  std::vector<std::int64_t> t;
-  for (std::int64_t j = first; j < first + count; ++j) t.push_back((j + offset) % schedule.num_levels);
-  return t;
+                                         {.item = static_cast<std::uint32_t>(update), .visit = 0, .layer = 1});
+  return (unit + offset) % schedule.num_levels;
 }
 
 at::Tensor normal_rows(std::int64_t dim, const RandomKey& key, const ChainIds& ids,

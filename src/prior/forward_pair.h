@@ -20,9 +20,10 @@ struct NoisyPair {
 // t ~ U{0..T-1} for each (item, visit).
 std::vector<std::int64_t> draw_levels(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt,
                                       const ChainIds& ids);
-// Every level equally often in a batch: t = (j + offset) mod T, offset random by step; j: position in the global batch.
-std::vector<std::int64_t> stratified_levels(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt,
-                                            std::int64_t step, std::int64_t first, std::int64_t count);
+// One t for all images of a unit of work: t = (unit + offset) mod T, offset random by update, so every t comes equally often in a
+// batch whose number of units is a multiple of T.
+std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update,
+                           std::int64_t unit);
 
 // u0 [B, D] float32 on the CPU.
 NoisyPair make_pair(const at::Tensor& u0, std::vector<std::int64_t> t, const Schedule& schedule, std::uint64_t seed,

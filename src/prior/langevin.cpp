@@ -13,20 +13,27 @@ namespace hebm::prior {
 
 void LangevinOptions::describe(Options& o) {
   o.add("langevin.steps", &steps, "K, Langevin steps a level (Alg. 1, 2)", {1, 1000000}, Show::kCommon);
-  o.add("langevin.eta", &eta, "eta of the step size s_t^2 (paper: 3e-5 CIFAR-10, 2e-5 CelebA-HQ-256; T = 1: about 100 times)",
-        {1e-12, 1e3}, Show::kCommon);
-  o.add_list("langevin.eta_by_level", &eta_by_level, "factors of eta for t = 0, 1, ... (the last one goes on)", {1e-9, 1e9});
+  o.add_choice("langevin.step_rule", &step_rule, {"natural", "paper"},
+               "s_t^2: natural = 2 langevin.step / P_t, paper = langevin.eta * sigma_cum[t]/sigma_cum[0] * sigma[t+1]^2", Show::kCommon);
+  o.add("langevin.step", &step, "natural step size, in units of the Gaussian terms' variance", {1e-9, 2.0}, Show::kCommon);
+  o.add("langevin.eta", &eta, "eta of the paper's rule (3e-5 CIFAR-10, 2e-5 CelebA-HQ-256; with T = 1 about 100 times that)",
+        {1e-12, 1e3});
+  o.add_list("langevin.by_level", &by_level, "factors of s_t^2 for t = 0, 1, ... (the last one goes on)", {1e-9, 1e9});
   o.add_choice("langevin.integrator", &integrator, {"paper", "exact"},
                "paper: Euler-Maruyama step; exact: Gaussian terms by an Ornstein-Uhlenbeck step");
   o.add("langevin.noise", &noise, "factor of the chain's noise (paper: 1)", {0.0, 10.0});
 }
 
+double gaussian_precision(const Schedule& schedule, std::int64_t t) {
+  const double ratio = schedule.alpha[static_cast<std::size_t>(t) + 1] / schedule.sigma[static_cast<std::size_t>(t) + 1];
+  return 1.0 + schedule.kernel_weight(t) * ratio * ratio;
+}
+
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t) {
   double factor = 1.0;
-  if (!options.eta_by_level.empty()) {
-    factor = options.eta_by_level[std::min(static_cast<std::size_t>(t), options.eta_by_level.size() - 1)];
-  }
-  return schedule.step_variance(t, options.eta * factor);
+  if (!options.by_level.empty()) factor = options.by_level[std::min(static_cast<std::size_t>(t), options.by_level.size() - 1)];
+  if (options.step_rule == "paper") return factor * schedule.step_variance(t, options.eta);
+  return factor * 2.0 * options.step / gaussian_precision(schedule, t);
 }
 
 std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options) {
@@ -36,7 +43,7 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
     const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1];
     const double sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
     const double pull = schedule.kernel_weight(t) * alpha / (sigma * sigma);  // towards u_{t+1}
-    const double precision = 1.0 + pull * alpha;
+    const double precision = gaussian_precision(schedule, t);
     if (options.integrator == "paper") {
       out.push_back({1.0 - 0.5 * s2 * precision, 0.5 * s2 * pull, 0.5, options.noise * std::sqrt(s2)});
     } else {

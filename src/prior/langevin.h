@@ -21,9 +21,11 @@ namespace hebm::prior {
 
 struct LangevinOptions {
   std::int64_t steps = 30;              // K
-  double eta = 3e-5;                    // of s_t^2; 3e-5: the paper on CIFAR-10, 2e-5: on CelebA-HQ-256
-  std::vector<double> eta_by_level;     // factors of eta for t = 0, 1, ...; the last one goes on; empty: 1
-  std::string integrator = "paper";     // paper: Euler-Maruyama; exact: the Gaussian terms by an Ornstein-Uhlenbeck step
+  double eta = 3e-5;                    // of `paper`; 3e-5: the paper on CIFAR-10, 2e-5: on CelebA-HQ-256
+  std::string step_rule = "natural";    // natural: s_t^2 = 2 step / P_t; paper: s_t^2 = eta sigma_cum[t]/sigma_cum[0] sigma[t+1]^2
+  double step = 0.01;                   // of `natural`, in units of the Gaussian terms' own variance 1 / P_t
+  std::vector<double> by_level;         // factors of s_t^2 for t = 0, 1, ...; the last one goes on; empty: 1
+  std::string integrator = "exact";     // paper: Euler-Maruyama; exact: the Gaussian terms by an Ornstein-Uhlenbeck step
   double noise = 1.0;                   // factor of the noise's standard deviation
   void describe(Options& options);
 };
@@ -32,7 +34,9 @@ struct StepCoefficients {
   double y, u_next, gradient, noise;
 };
 
-// The level's s_t^2 after eta_by_level.
+// P_t = 1 + w alpha[t+1]^2 / sigma[t+1]^2: the precision of the Gaussian terms of Eq. 13.
+double gaussian_precision(const Schedule& schedule, std::int64_t t);
+// The level's s_t^2, by_level included.
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);
 
 // paper: c_y = 1 - s^2/2 P, c_u = s^2/2 w a / sg^2, c_g = 1/2, c_n = s with P = 1 + w a^2 / sg^2, a = alpha[t+1], sg = sigma[t+1].

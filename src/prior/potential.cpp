@@ -1,19 +1,40 @@
 #include "prior/potential.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 
 namespace hebm::prior {
 
+constexpr std::uint32_t kFirstStream = 1000;
+
 EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, std::int64_t num_levels,
                          std::uint64_t seed, at::ScalarType dtype)
-    : num_levels_(num_levels) {
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    nets_.push_back(std::make_unique<EnergyNet>(options, groups[i], num_levels, static_cast<int>(i), seed, dtype));
+    : num_levels_(num_levels), num_layers_(groups.size()), per_level_(options.per_level) {
+  const std::int64_t sets = per_level_ ? num_levels : 1;
+  for (std::int64_t set = 0; set < sets; ++set) {
+    for (const auto& group : groups) {
+      const auto stream = kFirstStream + static_cast<std::uint32_t>(nets_.size());
+      nets_.push_back(std::make_unique<EnergyNet>(options, group, per_level_ ? 1 : num_levels, stream, seed, dtype));
+    }
   }
+}
+
+std::size_t EnergyPrior::set_of(const std::vector<std::int64_t>& levels) const {
+  if (!per_level_) return 0;
+  check(!levels.empty() && std::all_of(levels.begin(), levels.end(), [&](auto t) { return t == levels[0]; }),
+        ExitCode::kRuntime, "energy.per_level: chains of one unit of work must share one level");
+  return static_cast<std::size_t>(levels[0]);
+}
+
+std::string EnergyPrior::bucket_name(std::size_t b) const {
+  const std::string layer = "layer" + std::to_string(b % num_layers_) + ".";
+  return per_level_ ? "level" + std::to_string(b / num_layers_) + "." + layer : layer;
 }
 
 std::int64_t EnergyPrior::num_parameters() const {
@@ -24,30 +45,35 @@ std::int64_t EnergyPrior::num_parameters() const {
 
 std::vector<nets::NamedTensor> EnergyPrior::named_tensors() const {
   std::vector<nets::NamedTensor> out;
-  for (std::size_t i = 0; i < nets_.size(); ++i) {
-    const std::string prefix = "layer" + std::to_string(i) + ".";
-    for (const auto& p : nets_[i]->params().parameters()) out.push_back({prefix + p.name, p.tensor});
-    for (const auto& s : nets_[i]->params().states()) out.push_back({prefix + s.name, s.tensor});
+  for (std::size_t b = 0; b < nets_.size(); ++b) {
+    const std::string prefix = bucket_name(b);
+    for (const auto& p : nets_[b]->params().parameters()) out.push_back({prefix + p.name, p.tensor});
+    for (const auto& s : nets_[b]->params().states()) out.push_back({prefix + s.name, s.tensor});
   }
   return out;
 }
 
-std::vector<EnergyNet::Weights> EnergyPrior::weights(bool with_grad) const {
+std::vector<EnergyNet::Weights> EnergyPrior::frozen_weights() const {
   std::vector<EnergyNet::Weights> out;
-  for (const auto& net : nets_) out.push_back(net->weights(with_grad));
+  for (const auto& net : nets_) out.push_back(net->weights(false));
   return out;
 }
 
 Potential::Potential(const EnergyPrior& prior, const vae::Backbone& backbone,
-                     const std::vector<EnergyNet::Weights>& weights, const at::Tensor& t)
-    : prior_(prior), backbone_(backbone), weights_(weights) {
-  for (const auto& w : weights) embedded_.push_back(EnergyNet::embed(w, t));
+                     const std::vector<EnergyNet::Weights>& weights, const std::vector<std::int64_t>& levels)
+    : prior_(prior), backbone_(backbone), weights_(weights), set_(prior.set_of(levels)) {
+  const at::Tensor t = at::tensor(levels, at::kLong);
+  for (std::size_t i = 0; i < prior.num_layers(); ++i) {
+    biases_.push_back(prior.net(set_, i).select(weights[set_ * prior.num_layers() + i], t));
+  }
 }
 
 std::vector<at::Tensor> Potential::by_layer(const at::Tensor& u) const {
   const std::vector<at::Tensor> z = backbone_.transport(u);
   std::vector<at::Tensor> f;
-  for (std::size_t i = 0; i < z.size(); ++i) f.push_back(prior_.layer(i).forward(weights_[i], embedded_[i], z[i]));
+  for (std::size_t i = 0; i < z.size(); ++i) {
+    f.push_back(prior_.net(set_, i).forward(weights_[set_ * z.size() + i], biases_[i], z[i]));
+  }
   return f;
 }
 

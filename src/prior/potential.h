@@ -11,31 +11,42 @@
 
 namespace hebm::prior {
 
-// The energy nets of all layers, top first. Owns them.
+// The energy nets of all layers, top first, in sets: one set that is told t, or (energy.per_level) one set for every t. Owns them.
 class EnergyPrior {
  public:
   EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, std::int64_t num_levels,
               std::uint64_t seed, at::ScalarType dtype = at::kFloat);
-  std::size_t num_layers() const { return nets_.size(); }
-  EnergyNet& layer(std::size_t i) { return *nets_.at(i); }
-  const EnergyNet& layer(std::size_t i) const { return *nets_.at(i); }
+  std::size_t num_layers() const { return num_layers_; }
+  std::size_t num_sets() const { return nets_.size() / num_layers_; }
   std::int64_t num_levels() const { return num_levels_; }
+  bool per_level() const { return per_level_; }
+  // The set for these levels; with per_level all must be equal.
+  std::size_t set_of(const std::vector<std::int64_t>& levels) const;
+  // All nets as buckets: bucket = set * num_layers + layer.
+  std::size_t num_buckets() const { return nets_.size(); }
+  EnergyNet& bucket(std::size_t b) { return *nets_.at(b); }
+  const EnergyNet& bucket(std::size_t b) const { return *nets_.at(b); }
+  const EnergyNet& net(std::size_t set, std::size_t layer) const { return *nets_.at(set * num_layers_ + layer); }
+  // "level2.layer0." (or "layer0." with one set).
+  std::string bucket_name(std::size_t b) const;
   std::int64_t num_parameters() const;
-  // "layer0.conv0.weight_orig", ...: parameters and power-iteration vectors of all layers.
+  // Parameters and power-iteration vectors of all nets under their buckets' names.
   std::vector<nets::NamedTensor> named_tensors() const;
-  std::vector<EnergyNet::Weights> weights(bool with_grad) const;
+  std::vector<EnergyNet::Weights> frozen_weights() const;  // by bucket
 
  private:
   std::int64_t num_levels_;
+  std::size_t num_layers_;
+  bool per_level_;
   std::vector<std::unique_ptr<EnergyNet>> nets_;
 };
 
-// The potential at frozen weights for the chains of one micro-batch (fixed t): prepares embeddings once.
+// The potential at frozen weights for chains at these levels: prepares biases once.
 class Potential {
  public:
-  // References must outlive this object. t [B] int64.
+  // References must outlive this object; weights by bucket.
   Potential(const EnergyPrior& prior, const vae::Backbone& backbone, const std::vector<EnergyNet::Weights>& weights,
-            const at::Tensor& t);
+            const std::vector<std::int64_t>& levels);
   // u [B, D] -> f_i [L][B] (differentiable in u).
   std::vector<at::Tensor> by_layer(const at::Tensor& u) const;
   // sum_i f_i -> [B].
@@ -47,7 +58,8 @@ class Potential {
   const EnergyPrior& prior_;
   const vae::Backbone& backbone_;
   const std::vector<EnergyNet::Weights>& weights_;
-  std::vector<std::vector<at::Tensor>> embedded_;
+  std::size_t set_;
+  std::vector<std::vector<at::Tensor>> biases_;  // [L][stage]
 };
 
 }  // namespace hebm::prior

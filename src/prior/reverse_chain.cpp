@@ -1,7 +1,5 @@
 #include "prior/reverse_chain.h"
 
-#include <ATen/ops/full.h>
-
 #include "prior/forward_pair.h"
 
 namespace hebm::prior {
@@ -9,14 +7,14 @@ namespace hebm::prior {
 ReverseChain::ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const Schedule& schedule,
                            const LangevinOptions& langevin)
     : prior_(prior), backbone_(backbone), schedule_(schedule), langevin_(langevin),
-      coefficients_(step_coefficients(schedule, langevin)), weights_(prior.weights(false)) {}
+      coefficients_(step_coefficients(schedule, langevin)), weights_(prior.frozen_weights()) {}
 
 at::Tensor ReverseChain::run(at::Tensor u, std::int64_t first_level, std::uint64_t seed, const ChainIds& ids,
                              const ReverseObserver& observer) const {
   const RandomKey key{seed, 0, Purpose::kLangevin};
   for (std::int64_t t = first_level; t >= 0; --t) {
     const std::vector<std::int64_t> levels(ids.item.size(), t);
-    const Potential potential(prior_, backbone_, weights_, at::full({u.size(0)}, t, at::kLong));
+    const Potential potential(prior_, backbone_, weights_, levels);
     ChainObserver watch;
     if (observer) watch = [&](std::int64_t k, const at::Tensor& y) { observer(t, k, y); };
     u = run_langevin(u, u, levels, coefficients_, langevin_.steps, key, ids,

@@ -94,7 +94,9 @@ std::string command_of(const nlohmann::json& env) {
   std::string out;
   if (!command.is_array()) return out;
   for (const nlohmann::json& argument : command) {
-    if (argument.is_string()) out += (out.empty() ? "" : " ") + quoted(argument.get<std::string>());
+    if (!argument.is_string()) continue;
+    if (!out.empty()) out += ' ';
+    out += quoted(argument.get<std::string>());
   }
   return out;
 }

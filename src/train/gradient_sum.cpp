@@ -23,28 +23,38 @@ int shift_for(double largest, std::int64_t terms) {
 
 }  // namespace
 
-GradientSum::GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*> layers, bool deterministic,
+GradientSum::GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*> buckets, bool deterministic,
                          std::int64_t num_micro_batches)
-    : comm_(comm), layers_(std::move(layers)), deterministic_(deterministic), num_micro_batches_(num_micro_batches),
-      kept_(layers_.size()), pending_(layers_.size()) {}
+    : comm_(comm), buckets_(std::move(buckets)), deterministic_(deterministic), num_micro_batches_(num_micro_batches),
+      kept_(buckets_.size()), pending_(buckets_.size()) {}
 
 double GradientSum::bytes_per_update() const {
   double total = 0;
-  for (const auto* layer : layers_) total += static_cast<double>(layer->size()) * (deterministic_ ? 8 : 4);
+  for (const auto* bucket : buckets_) total += static_cast<double>(bucket->size()) * (deterministic_ ? 8 : 4);
   return total;
 }
 
-void GradientSum::begin() {
-  for (auto* layer : layers_) layer->zero_grad();
+void GradientSum::begin(std::vector<std::int64_t> expected) {
+  check(expected.size() == buckets_.size(), ExitCode::kRuntime, "gradient sum: {} counts for {} buckets", expected.size(),
+        buckets_.size());
+  expected_ = std::move(expected);
+  started_ = 0;
+  for (auto* bucket : buckets_) bucket->zero_grad();
 }
 
-void GradientSum::backward_done(std::size_t layer, bool last) {
-  nets::Parameters& params = *layers_[layer];
+void GradientSum::backward_done(std::size_t bucket) {
+  --expected_.at(bucket);
   if (deterministic_) {
-    kept_[layer].push_back(params.grad().clone());
-    params.zero_grad();
-  } else if (last) {
-    pending_[layer] = comm_.start_sum(values(params.grad()), fmt::format("gradient of layer {}", layer));
+    kept_[bucket].push_back(buckets_[bucket]->grad().clone());
+    buckets_[bucket]->zero_grad();
+  } else {
+    start_ready();
+  }
+}
+
+void GradientSum::start_ready() {
+  for (; started_ < buckets_.size() && expected_[started_] == 0; ++started_) {
+    pending_[started_] = comm_.start_sum(values(buckets_[started_]->grad()), fmt::format("gradient of bucket {}", started_));
   }
 }
 
@@ -53,9 +63,9 @@ void GradientSum::finish() {
   if (deterministic_) {
     finish_deterministic();
   } else {
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      if (!pending_[i]) pending_[i] = comm_.start_sum(values(layers_[i]->grad()), fmt::format("gradient of layer {}", i));
-    }
+    start_ready();
+    check(started_ == buckets_.size(), ExitCode::kRuntime, "gradient sum: bucket {} still waits for {} backward passes", started_,
+          started_ < expected_.size() ? expected_[started_] : 0);
     for (auto& p : pending_) {
       p->wait();
       p.reset();
@@ -65,8 +75,8 @@ void GradientSum::finish() {
 }
 
 void GradientSum::finish_deterministic() {
-  std::vector<double> largest(layers_.size() + 1, 0.0);  // last: 1 where a gradient is not finite
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
+  std::vector<double> largest(buckets_.size() + 1, 0.0);  // last: 1 where a gradient is not finite
+  for (std::size_t i = 0; i < buckets_.size(); ++i) {
     for (const auto& gradient : kept_[i]) {
       for (const float g : values(gradient)) {
         if (!std::isfinite(g)) largest.back() = 1.0;
@@ -76,16 +86,16 @@ void GradientSum::finish_deterministic() {
   }
   comm_.all_reduce(std::span<double>(largest), comm::Op::kMax);
   const bool finite = largest.back() == 0.0;
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
+  for (std::size_t i = 0; i < buckets_.size(); ++i) {
     const int shift = finite ? shift_for(largest[i], num_micro_batches_) : 0;
-    std::vector<std::int64_t> sum(static_cast<std::size_t>(layers_[i]->size()), 0);
+    std::vector<std::int64_t> sum(static_cast<std::size_t>(buckets_[i]->size()), 0);
     for (const auto& gradient : kept_[i]) {
       const auto in = values(gradient);
       for (std::size_t e = 0; finite && e < sum.size(); ++e) sum[e] += std::llrint(std::ldexp(static_cast<double>(in[e]), shift));
     }
     kept_[i].clear();
-    comm_.start_sum(std::span<std::int64_t>(sum), fmt::format("gradient of layer {}", i))->wait();
-    const auto out = values(layers_[i]->grad());
+    comm_.start_sum(std::span<std::int64_t>(sum), fmt::format("gradient of bucket {}", i))->wait();
+    const auto out = values(buckets_[i]->grad());
     for (std::size_t e = 0; e < sum.size(); ++e) {
       out[e] = finite ? static_cast<float>(std::ldexp(static_cast<double>(sum[e]), -shift)) : std::nanf("");
     }

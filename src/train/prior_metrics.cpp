@@ -34,7 +34,7 @@ std::vector<double> UpdateStats::gap() const {
   return out;
 }
 
-void PriorMetrics::write(std::int64_t step, const UpdateStats& stats, const std::vector<double>& gradient_norms,
+void PriorMetrics::write(std::int64_t step, const UpdateStats& stats, const storage::Scalars& gradient_norms,
                          const std::vector<double>& level_weights, const std::vector<double>& step_variances,
                          storage::Scalars more) {
   storage::Scalars scalars = std::move(more);
@@ -53,9 +53,7 @@ void PriorMetrics::write(std::int64_t step, const UpdateStats& stats, const std:
     }
   }
   scalars.emplace_back("loss", images > 0 ? loss / images : 0.0);
-  for (std::size_t i = 0; i < gradient_norms.size(); ++i) {
-    scalars.emplace_back(fmt::format("gradient_norm/layer{}", i), gradient_norms[i]);
-  }
+  scalars.insert(scalars.end(), gradient_norms.begin(), gradient_norms.end());
   writer_.write(step, scalars);
 }
 

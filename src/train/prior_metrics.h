@@ -32,7 +32,7 @@ struct UpdateStats {
 class PriorMetrics {
  public:
   PriorMetrics(const std::filesystem::path& directory, std::int64_t last_step) : writer_(directory, last_step) {}
-  void write(std::int64_t step, const UpdateStats& stats, const std::vector<double>& gradient_norms,
+  void write(std::int64_t step, const UpdateStats& stats, const storage::Scalars& gradient_norms,
              const std::vector<double>& level_weights, const std::vector<double>& step_variances, storage::Scalars more);
 
  private:

@@ -29,7 +29,7 @@ prior::ChainIds ids_of(const LatentBatch& latents) {
 
 std::vector<nets::Parameters*> buckets(prior::EnergyPrior& prior) {
   std::vector<nets::Parameters*> out;
-  for (std::size_t i = 0; i < prior.num_layers(); ++i) out.push_back(&prior.layer(i).params());
+  for (std::size_t b = 0; b < prior.num_buckets(); ++b) out.push_back(&prior.bucket(b).params());
   return out;
 }
 
@@ -51,34 +51,52 @@ PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::Langev
   for (std::int64_t t = 0; t < schedule_.num_levels; ++t) {
     step_variances_.push_back(prior::step_variance(schedule_, langevin_, t));
   }
-  for (std::size_t i = 0; i < prior.num_layers(); ++i) {
+  check(one_level_a_unit() || !prior.per_level(), ExitCode::kUsage,
+        "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
+  for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
     optimisers_.push_back(std::make_unique<nets::Optimiser>(
-        prior.layer(i).params(), nets::OptimiserSettings{.rule = nets::Rule::kAdam, .beta1 = options.beta1,
+        prior.bucket(b).params(), nets::OptimiserSettings{.rule = nets::Rule::kAdam, .beta1 = options.beta1,
                                                          .beta2 = options.beta2, .weight_decay = options.weight_decay}));
-    emas_.push_back(std::make_unique<nets::Ema>(prior.layer(i).params(), options.ema));
+    emas_.push_back(std::make_unique<nets::Ema>(prior.bucket(b).params(), options.ema));
   }
 }
 
 // ---- Algorithm 1 ----------------------------------------------------------------------------------------------------
 
 void PriorTrainer::update(LatentSource& source) {
-  frozen_ = prior_.weights(false);
+  frozen_ = prior_.frozen_weights();
   stats_ = UpdateStats(prior_.num_layers(), schedule_.num_levels);
-  sum_.begin();
+  sum_.begin(plan_update());
   for (std::int64_t unit = units_.first; unit < units_.last; ++unit) {
     const LatentBatch latents = source.next();                       // line 3: u_0 ~ q(u_0 | x)
     const prior::ChainIds ids = ids_of(latents);
     const prior::NoisyPair pair = draw_pair(latents, ids, unit);     // lines 4, 5: t, then u_t and u_{t+1} (Eq. 7)
     const at::Tensor negatives = draw_negatives(pair, ids);          // line 6: K Langevin steps from u_{t+1} (Eq. 3, 13)
-    learn(pair, negatives, unit + 1 == units_.last);                 // line 7: the gradient of Eq. 12, layer by layer
+    learn(pair, negatives);                                          // line 7: the gradient of Eq. 12, layer by layer
   }
   sum_.finish();                                                     // over micro-batches and ranks
 }
 
+std::vector<std::int64_t> PriorTrainer::plan_update() {
+  std::vector<std::int64_t> local(prior_.num_buckets(), 0);
+  active_.assign(prior_.num_buckets(), !prior_.per_level());
+  for (std::int64_t unit = 0; unit < units_.count; ++unit) {
+    const std::int64_t t = prior::level_of_unit(schedule_, seed_, static_cast<std::uint32_t>(attempt_), update_, unit);
+    const std::size_t set = prior_.per_level() ? static_cast<std::size_t>(t) : 0;
+    for (std::size_t i = 0; i < prior_.num_layers(); ++i) {
+      const std::size_t bucket = set * prior_.num_layers() + i;
+      active_[bucket] = true;
+      if (unit >= units_.first && unit < units_.last) ++local[bucket];
+    }
+  }
+  return local;
+}
+
 prior::NoisyPair PriorTrainer::draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, std::int64_t unit) {
   const auto attempt = static_cast<std::uint32_t>(attempt_);
-  auto levels = options_.stratified ? prior::stratified_levels(schedule_, seed_, attempt, update_, unit * units_.size, units_.size)
-                                    : prior::draw_levels(schedule_, seed_, attempt, ids);
+  auto levels = one_level_a_unit()
+                    ? std::vector<std::int64_t>(ids.item.size(), prior::level_of_unit(schedule_, seed_, attempt, update_, unit))
+                    : prior::draw_levels(schedule_, seed_, attempt, ids);
   // The tensor only looks at the batch's memory; make_pair copies.
   const at::Tensor u0 = at::from_blob(const_cast<float*>(latents.u.data()), {latents.count, latents.dim},
                                       at::TensorOptions(at::kFloat));
@@ -87,7 +105,7 @@ prior::NoisyPair PriorTrainer::draw_pair(const LatentBatch& latents, const prior
 
 at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids) {
   const Timer timer;
-  const prior::Potential potential(prior_, backbone_, frozen_, at::tensor(pair.t, at::kLong));
+  const prior::Potential potential(prior_, backbone_, frozen_, pair.t);
   const RandomKey key{seed_, static_cast<std::uint32_t>(attempt_), Purpose::kLangevin};
   at::Tensor y = prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, langevin_.steps, key, ids,
                                      [&](const at::Tensor& u) { return potential.gradient(u); });
@@ -101,7 +119,7 @@ at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prio
   return y;
 }
 
-void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negatives, bool last) {
+void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negatives) {
   const auto count = static_cast<std::int64_t>(pair.t.size());
   std::vector<at::Tensor> z;  // positives, then negatives: constants for the nets
   {
@@ -114,13 +132,14 @@ void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negativ
   const at::Tensor weights = at::tensor(weight);
   const c10::AutoGradMode grad_on(true);
   for (std::size_t i = 0; i < z.size(); ++i) {
-    const prior::EnergyNet& net = prior_.layer(i);
+    const std::size_t bucket = prior_.set_of(pair.t) * prior_.num_layers() + i;
+    const prior::EnergyNet& net = prior_.bucket(bucket);
     const auto live = net.weights(true);
-    const at::Tensor f = net.forward(live, prior::EnergyNet::embed(live, t_both), z[i]);  // [2 B]
+    const at::Tensor f = net.forward(live, net.select(live, t_both), z[i]);  // [2 B]
     const at::Tensor loss = prior::contrastive_loss(f.narrow(0, 0, count), f.narrow(0, count, count), weights,
                                                     options_.l2, options_.batch);
     torch::autograd::backward({loss}, {});
-    sum_.backward_done(i, last);
+    sum_.backward_done(bucket);
     const float* values = f.const_data_ptr<float>();
     for (std::size_t b = 0; b < pair.t.size(); ++b) {
       const auto level = static_cast<std::size_t>(pair.t[b]);
@@ -133,20 +152,21 @@ void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negativ
 void PriorTrainer::apply_gradients() {
   const double rate = nets::scheduled_rate(options_.learning_rate, options_.schedule, options_.final_fraction,
                                            options_.warmup, update_, options_.updates);
-  for (std::size_t i = 0; i < optimisers_.size(); ++i) {
-    const double norm = gradient_norms_[i];
+  for (std::size_t b = 0; b < optimisers_.size(); ++b) {
+    if (!active_[b]) continue;
+    const double norm = gradient_norms_[b];
     if (options_.clip_norm > 0.0 && norm > options_.clip_norm) {
-      prior_.layer(i).params().grad().mul_(options_.clip_norm / norm);
+      prior_.bucket(b).params().grad().mul_(options_.clip_norm / norm);
     }
-    optimisers_[i]->step(rate);
-    emas_[i]->update(update_);
-    prior_.layer(i).power_iterate(power_iterations_);
+    optimisers_[b]->step(rate);
+    emas_[b]->update(update_);
+    prior_.bucket(b).power_iterate(power_iterations_);
   }
 }
 
 // ---- the run around it ----------------------------------------------------------------------------------------------
 
-PriorTrainer::Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, const Preview& preview) {
+Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, const Preview& preview) {
   const TrainingState live = state();
   if (const auto found = checkpoints_.restore(live)) adopt(*found);
   metrics_ = comm_.is_root() ? std::make_unique<PriorMetrics>(directory_, update_) : nullptr;
@@ -179,9 +199,9 @@ PriorTrainer::Outcome PriorTrainer::run(const MakeSource& make_source, const Sto
 
 std::string PriorTrainer::judge() {
   gradient_norms_.clear();
-  for (std::size_t i = 0; i < optimisers_.size(); ++i) {
-    const double norm = prior_.layer(i).params().grad().norm().item<double>();
-    if (!std::isfinite(norm)) return fmt::format("layer {}: the gradient's norm is {}", i, norm);
+  for (std::size_t b = 0; b < optimisers_.size(); ++b) {
+    const double norm = prior_.bucket(b).params().grad().norm().item<double>();
+    if (!std::isfinite(norm)) return fmt::format("{} the gradient's norm is {}", prior_.bucket_name(b), norm);
     gradient_norms_.push_back(norm);
   }
   return monitor_.observe(update_, stats_.gap(), stats_.counts());
@@ -211,15 +231,23 @@ void PriorTrainer::adopt(const CheckpointInfo& found) {
 TrainingState PriorTrainer::state() const {
   TrainingState out;
   out.model = prior_.named_tensors();
-  for (std::size_t i = 0; i < optimisers_.size(); ++i) {
-    const std::string prefix = "layer" + std::to_string(i) + ".";
-    for (const auto& tensor : optimisers_[i]->state(prefix)) out.optimizer.push_back(tensor);
-    out.optimizer.push_back({prefix + "ema", emas_[i]->flat()});
+  for (std::size_t b = 0; b < optimisers_.size(); ++b) {
+    const std::string prefix = prior_.bucket_name(b);
+    for (const auto& tensor : optimisers_[b]->state(prefix)) out.optimizer.push_back(tensor);
+    out.optimizer.push_back({prefix + "ema", emas_[b]->flat()});
   }
   return out;
 }
 
 CheckpointInfo PriorTrainer::info() const { return {update_, attempt_, {{"gaps", monitor_.state()}}}; }
+
+storage::Scalars PriorTrainer::named_norms() const {
+  storage::Scalars out;
+  for (std::size_t b = 0; b < gradient_norms_.size(); ++b) {
+    if (active_[b]) out.emplace_back("gradient_norm/" + prior_.bucket_name(b), gradient_norms_[b]);
+  }
+  return out;
+}
 
 std::string PriorTrainer::progress_text() const {
   const auto gap = stats_.gap();
@@ -231,7 +259,7 @@ std::string PriorTrainer::progress_text() const {
 void PriorTrainer::log_update(const LatentSource& source) {
   const double rate = nets::scheduled_rate(options_.learning_rate, options_.schedule, options_.final_fraction,
                                            options_.warmup, update_ - 1, options_.updates);
-  metrics_->write(update_, stats_, gradient_norms_, level_weights_, step_variances_,
+  metrics_->write(update_, stats_, named_norms(), level_weights_, step_variances_,
                   {{"learning_rate", rate},
                    {"seconds/update", update_s_},
                    {"seconds/chain", stats_.chain_s / comm_.size()},

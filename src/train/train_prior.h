@@ -19,6 +19,7 @@
 #include "train/gradient_sum.h"
 #include "train/latent_source.h"
 #include "train/micro_batches.h"
+#include "train/net_loop.h"
 #include "train/prior_metrics.h"
 
 namespace hebm::train {
@@ -32,10 +33,10 @@ struct PriorTrainOptions {
   std::int64_t warmup = 50;
   double beta1 = 0.9, beta2 = 0.999, weight_decay = 0.0;
   double ema = 0.98;
-  std::string level_weight = "sqrt";
+  std::string level_weight = "flat";
   double l2 = 0.0;
   double clip_norm = 0.0;
-  bool stratified = true;
+  std::string levels = "unit";
   bool deterministic = false;
   std::string source = "cache";
   std::int64_t checkpoint_every = 100, keep = 2;
@@ -48,8 +49,6 @@ struct PriorTrainOptions {
 
 class PriorTrainer {
  public:
-  enum class Outcome { kDone, kStopped };
-
   PriorTrainer(const PriorTrainOptions& options, const prior::LangevinOptions& langevin, prior::EnergyPrior& prior,
                const prior::EnergyOptions& energy, const vae::Backbone& backbone, std::uint64_t seed,
                std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger);
@@ -60,20 +59,24 @@ class PriorTrainer {
   Outcome run(const MakeSource& make_source, const StopFlag& stop, const Preview& preview = {});
 
   // The averaged weights, for samples and the product.
-  const nets::Ema& ema(std::size_t layer) const { return *emas_.at(layer); }
+  const nets::Ema& ema(std::size_t bucket) const { return *emas_.at(bucket); }
   bool save_failed() const { return checkpoints_.save_failed(); }
   std::int64_t update_count() const { return update_; }
 
  private:
   void update(LatentSource& source);
+  bool one_level_a_unit() const { return options_.levels == "unit"; }
+  // Local backward passes by bucket, and which buckets any rank works on, in this update.
+  std::vector<std::int64_t> plan_update();
   prior::NoisyPair draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, std::int64_t unit);
   at::Tensor draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids);
-  void learn(const prior::NoisyPair& pair, const at::Tensor& negatives, bool last);
+  void learn(const prior::NoisyPair& pair, const at::Tensor& negatives);
   void apply_gradients();
   std::string judge();
   void roll_back(const TrainingState& live, const std::string& why);
   void adopt(const CheckpointInfo& found);
   std::string progress_text() const;
+  storage::Scalars named_norms() const;
   void log_update(const LatentSource& source);
   TrainingState state() const;
   CheckpointInfo info() const;
@@ -96,7 +99,8 @@ class PriorTrainer {
   GradientSum sum_;
   Checkpoints checkpoints_;
   DivergenceMonitor monitor_;
-  std::vector<prior::EnergyNet::Weights> frozen_;  // effective weights for the chains of this update
+  std::vector<prior::EnergyNet::Weights> frozen_;  // by bucket: effective weights for the chains of this update
+  std::vector<bool> active_;                       // by bucket: gets a gradient in this update
   UpdateStats stats_;
   std::vector<double> gradient_norms_;
   std::int64_t update_ = 0, attempt_ = 0;

@@ -19,7 +19,8 @@ void PriorTrainOptions::describe(Options& o) {
                "weight of t in the loss: 1/s_t^2, times s_t/s_{T-1}, or the same for all", Show::kCommon);
   o.add("train.l2", &l2, "weight of f+^2 + f-^2 in the loss (paper: 0)", {0.0, 1e6});
   o.add("train.clip_norm", &clip_norm, "largest gradient norm of a layer; 0: no clipping (paper)", {0.0, 1e12});
-  o.add("train.stratified", &stratified, "every t equally often in a batch; false: t ~ U{0..T-1} (paper)");
+  o.add_choice("train.levels", &levels, {"unit", "image"},
+               "unit: the images of a micro-batch share one t, all t equally often; image: t ~ U{0..T-1} for each (paper)");
   o.add("train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
   o.add_choice("train.source", &source, {"cache", "online"}, "u_0 from the latent cache, or encoded on the fly (paper)");
   o.add("train.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000}, Show::kCommon);

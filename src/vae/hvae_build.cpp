@@ -38,6 +38,7 @@ void HvaeOptions::describe(Options& o) {
 }
 
 std::vector<LatentShape> parse_latents(const std::string& text) {
+  check(!text.ends_with(','), ExitCode::kUsage, "vae.latents = '{}': nothing after the last comma", text);
   std::vector<LatentShape> out;
   std::stringstream stream(text);
   for (std::string item; std::getline(stream, item, ',');) {
@@ -66,9 +67,9 @@ Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t se
   check(image.height == image.width, ExitCode::kUsage, "the HVAE takes square images, got {} x {}", image.height,
         image.width);
   std::int64_t side = groups_.back().height;
-  while (side < image.height / 2) side *= 2;
-  check(image.height % 2 == 0 && side == image.height / 2, ExitCode::kUsage,
-        "vae.latents = '{}': the last side must be the image side {} divided by 2, 4, 8, ...", options.latents,
+  while (side < image.height / 4) side *= 2;
+  check(image.height % 4 == 0 && side == image.height / 4, ExitCode::kUsage,
+        "vae.latents = '{}': the last side must be the image side {} divided by 4, 8, 16, ...", options.latents,
         image.height);
   build_encoder();
   build_decoder();

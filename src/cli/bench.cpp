@@ -1,0 +1,155 @@
+// Figures against limits that are measured in the same run: docs/performance.md.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
+#include <c10/core/GradMode.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "comm/report.h"
+#include "data/latent_cache.h"
+#include "prior/forward_pair.h"
+#include "prior/langevin.h"
+#include "prior/potential.h"
+#include "vae/hvae.h"
+
+namespace hebm::cli {
+namespace {
+
+constexpr int kRepetitions = 5;
+
+double median_seconds(const std::function<void()>& work) {
+  work();
+  std::vector<double> times;
+  for (int i = 0; i < kRepetitions; ++i) {
+    const Timer timer;
+    work();
+    times.push_back(timer.seconds());
+  }
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+// GFLOP/s of a square float32 matrix product with this process's threads.
+double gemm_rate() {
+  constexpr std::int64_t kSide = 1024;
+  const at::Tensor a = at::empty({kSide, kSide}, at::kFloat).fill_(0.5), b = a.clone();
+  const double seconds = median_seconds([&] { at::matmul(a, b); });
+  return 2.0 * kSide * kSide * kSide / seconds / 1e9;
+}
+
+struct LangevinBench {
+  vae::HvaeOptions vae;
+  prior::EnergyOptions energy;
+  prior::LangevinOptions langevin;
+  std::int64_t batch = 128, num_levels = 3;
+};
+
+nlohmann::json bench_langevin(const LangevinBench& c) {
+  const vae::Hvae backbone(c.vae, ImageShape{}, 0);
+  const prior::EnergyPrior prior(c.energy, backbone.groups(), c.num_levels, 0);
+  const auto schedule = prior::make_schedule(c.num_levels);
+  const auto coefficients = prior::step_coefficients(schedule, c.langevin);
+  const auto weights = prior.frozen_weights();
+  prior::ChainIds ids;
+  for (std::int64_t b = 0; b < c.batch; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
+  ids.visit.assign(ids.item.size(), 0);
+  const std::vector<std::int64_t> levels(ids.item.size(), 0);
+  const at::Tensor u = prior::normal_rows(backbone.dim(), {0, 0, Purpose::kPriorNoise}, ids, {});
+  const prior::Potential potential(prior, backbone, weights, levels);
+  constexpr std::int64_t kSteps = 10;
+  const double seconds = median_seconds([&] {
+    prior::run_langevin(u, u, levels, coefficients, kSteps, {}, ids, [&](const at::Tensor& y) { return potential.gradient(y); });
+  });
+  double flop = backbone.transport_flop();
+  for (std::size_t i = 0; i < backbone.groups().size(); ++i) flop += prior.net(0, i).forward_flop();
+  flop *= 2.0;  // forward, and backward to u alone
+  const double per_step_image = seconds / static_cast<double>(kSteps * c.batch), rate = flop / per_step_image / 1e9, gemm = gemm_rate();
+  return {{"ms_per_step_image", per_step_image * 1e3}, {"mflop_per_step_image", flop / 1e6}, {"gflop_s", rate}, {"gemm_gflop_s", gemm},
+          {"ratio", rate / gemm}, {"threads", at::get_num_threads()}, {"batch", c.batch}, {"energy_parameters", prior.num_parameters()},
+          {"latents", backbone.dim()}};
+}
+
+// Random records through LatentCache::read against pread of the same byte ranges.
+nlohmann::json bench_cache(const std::string& directory) {
+  const auto cache = data::LatentCache::open(directory);
+  const auto count = std::min<std::int64_t>(cache.num_images(), 4096);
+  const std::int64_t dim = cache.layout().dim(), draws = cache.layout().key.draws;
+  std::vector<std::int64_t> position, draw(static_cast<std::size_t>(count), 0);
+  for (std::int64_t i = 0; i < count; ++i) {
+    position.push_back(static_cast<std::int64_t>(permute(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(cache.num_images()), {}, 0)));
+  }
+  std::vector<float> out(static_cast<std::size_t>(count * dim));
+  const double bytes = static_cast<double>(count * dim) * (cache.layout().key.dtype == "float16" ? 2 : 4);
+  const double ours = median_seconds([&] { cache.read(position, draw, out); });
+  const std::string shard = (std::filesystem::path(directory) / data::shard_name(0, cache.layout().num_shards)).string();
+  const int fd = ::open(shard.c_str(), O_RDONLY | O_CLOEXEC);
+  check(fd >= 0, ExitCode::kRuntime, "{}: cannot open", shard);
+  const auto [first, last] = data::shard_range(0, cache.layout().num_shards, cache.num_images());
+  const auto record = static_cast<std::size_t>(bytes / static_cast<double>(count));
+  std::vector<char> raw(record);
+  const double plain = median_seconds([&] {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto row = static_cast<off_t>(position[static_cast<std::size_t>(i)] % (last - first));
+      check(::pread(fd, raw.data(), record, row * draws * static_cast<off_t>(record)) == static_cast<ssize_t>(record), ExitCode::kRuntime,
+            "{}: short read", shard);
+    }
+  });
+  ::close(fd);
+  return {{"gb_s", bytes / ours / 1e9}, {"pread_gb_s", bytes / plain / 1e9}, {"ratio", plain / ours}, {"records", count}};
+}
+
+nlohmann::json bench_allreduce(comm::Communicator& comm) {
+  auto rows = nlohmann::json::array();
+  for (const auto& rate : comm::all_reduce_check(comm)) {
+    rows.push_back({{"bytes", rate.bytes}, {"us", rate.seconds * 1e6}, {"algbw_gb_s", rate.algbw_gb_s}, {"busbw_gb_s", rate.busbw_gb_s}});
+  }
+  return {{"ranks", comm.size()}, {"rows", rows}};
+}
+
+}  // namespace
+
+int bench_command(Arguments args) {
+  Options options("hebm_dist bench langevin|allreduce|cache [DIRECTORY] [--json]",
+                  "langevin: one Langevin step against the matrix-product rate; allreduce: sums over ranks; cache: reads of a latent "
+                  "cache against pread.");
+  std::string what, directory;
+  bool json = false;
+  LangevinBench c;
+  comm::CommOptions comm_options;
+  options.add_positional("WHAT", &what, "langevin, allreduce or cache", true);
+  options.add_positional("DIRECTORY", &directory, "for cache: the latent cache", false);
+  options.add("json", &json, "for machines", Show::kCommon);
+  options.add("bench.batch", &c.batch, "images of a Langevin step", {1, 100000}, Show::kCommon);
+  options.add("prior.T", &c.num_levels, "T", {1, 501});
+  c.vae.describe(options);
+  c.energy.describe(options);
+  c.langevin.describe(options);
+  comm_options.describe(options);
+  allow_pipeline_keys(options);
+  if (options.parse(args) == Options::Action::kHelpShown) return 0;
+  const auto comm = comm::make_communicator(comm_options);
+  at::set_num_threads(comm::place(*comm, comm_options).threads);
+  at::set_num_interop_threads(1);
+  nlohmann::json out;
+  if (what == "langevin") {
+    out = bench_langevin(c);
+  } else if (what == "cache") {
+    check(!directory.empty(), ExitCode::kUsage, "bench cache: name the cache's folder");
+    out = bench_cache(directory);
+  } else {
+    check(what == "allreduce", ExitCode::kUsage, "bench {}: expected langevin, allreduce or cache", what);
+    out = bench_allreduce(*comm);
+  }
+  if (comm->is_root()) std::cout << out.dump(json ? -1 : 2) << "\n";
+  return 0;
+}
+
+}  // namespace hebm::cli

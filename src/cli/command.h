@@ -1,0 +1,86 @@
+// One file a command. A command declares its options once, parses, and runs with what every ranked command has: communicator, run
+// directory, log. main() catches, prefixes rank and host once, and ends the world with the error's exit code.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/options.h"
+#include "base/signals.h"
+#include "base/status.h"
+#include "comm/communicator.h"
+#include "comm/placement.h"
+
+namespace hebm::cli {
+
+using Arguments = std::span<const std::string>;
+
+// Options that all ranked commands have.
+struct RunOptions {
+  std::string directory;  // RUN; default HEBM_RUNS (or runs) / default
+  std::string data_path;
+  std::int64_t seed = 0;
+  comm::CommOptions comm;
+  void describe(Options& options);
+};
+
+// The ranked commands' common part, from parsed options on. Opens RUN/log.txt, writes RUN/config.ini and RUN/env.json (rank 0).
+class Context {
+ public:
+  Context(const RunOptions& run, const Options& options, const std::string& command);
+  comm::Communicator& comm() { return *comm_; }
+  Logger& logger() { return logger_; }
+  const StopFlag& stop() const { return stop_; }
+  const std::filesystem::path& run() const { return directory_; }
+  const comm::Placement& placement() const { return placement_; }
+
+ private:
+  void open_run(const Options& options, const std::string& command);
+
+  std::unique_ptr<comm::Communicator> comm_;
+  Logger logger_;
+  StopFlag stop_;
+  std::filesystem::path directory_;
+  comm::Placement placement_;
+};
+
+// --dry-run: prints the resolved configuration and these lines.
+void print_dry_run(const Options& options, const std::vector<std::string>& lines);
+
+// key -> value text of the options whose key starts with one of the prefixes: what a product depends on.
+nlohmann::json identity_of(const Options& options, const std::vector<std::string>& prefixes);
+
+// Tells `options` all keys that other commands know, so that one INI serves the whole pipeline.
+void allow_pipeline_keys(Options& options);
+
+// All paths of a run.
+struct RunPaths {
+  std::filesystem::path run;
+  std::filesystem::path vae() const { return run / "vae" / "vae.safetensors"; }
+  std::filesystem::path features() const { return run / "features" / "features.safetensors"; }
+  std::filesystem::path cache() const { return run / "cache"; }
+  std::filesystem::path prior_directory() const { return run / "prior"; }
+  std::filesystem::path prior() const { return run / "prior" / "prior.safetensors"; }
+  std::filesystem::path samples() const { return run / "samples"; }
+  std::filesystem::path summary() const { return run / "results" / "summary.json"; }
+};
+// Error(kUsage) naming the command that makes it when the file is not there.
+void require(const std::filesystem::path& file, const std::string& made_by);
+
+int train_vae_command(Arguments args);
+int train_features_command(Arguments args);
+int encode_command(Arguments args);
+int train_command(Arguments args);
+int sample_command(Arguments args);
+int evaluate_command(Arguments args);
+int report_command(Arguments args);
+int status_command(Arguments args);
+int cache_command(Arguments args);
+int doctor_command(Arguments args);
+int bench_command(Arguments args);
+
+}  // namespace hebm::cli

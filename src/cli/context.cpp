@@ -1,0 +1,107 @@
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/version.h"
+#include "cli/command.h"
+#include "comm/report.h"
+#include "encode/encode.h"
+#include "evaluate/evaluate.h"
+#include "prior/energy_net.h"
+#include "prior/langevin.h"
+#include "sample/sample.h"
+#include "storage/files.h"
+#include "train/train_features.h"
+#include "train/train_prior.h"
+#include "train/train_vae.h"
+#include "vae/hvae.h"
+
+namespace hebm::cli {
+namespace fs = std::filesystem;
+
+void RunOptions::describe(Options& o) {
+  const char* root = std::getenv("HEBM_RUNS");
+  directory = (fs::path(root != nullptr && *root != '\0' ? root : "runs") / "default").string();
+  o.add("run.directory", &directory, "folder of this run; default: HEBM_RUNS (or runs) / default", Show::kCommon);
+  o.add("run.seed", &seed, "seed of weights, batches and noise", {0}, Show::kCommon);
+  o.add("data.path", &data_path, "data set (hebm_data makes it); default: dataset.h5 in run.directory", Show::kCommon);
+  comm.describe(o);
+}
+
+Context::Context(const RunOptions& run, const Options& options, const std::string& command)
+    : comm_(comm::make_communicator(run.comm)), logger_(comm_->is_root()), directory_(run.directory),
+      placement_(comm::place(*comm_, run.comm)) {
+  at::set_num_threads(placement_.threads);
+  at::set_num_interop_threads(1);
+  at::globalContext().setFlushDenormal(true);
+  comm::agree(*comm_, [&] {
+    if (comm_->is_root()) open_run(options, command);
+  });
+  logger_.line("hebm_dist {} {}: {} rank{} ({}), {}", kVersion, command, comm_->size(), comm_->size() == 1 ? "" : "s", comm_->kind(),
+               placement_.describe());
+}
+
+void Context::open_run(const Options& options, const std::string& command) {
+  fs::create_directories(directory_ / "config");
+  logger_.open_file((directory_ / "log.txt").string());
+  // Every command of a pipeline has options of its own: one resolved configuration each, the last train-like one is not lost.
+  storage::write_file_atomic(directory_ / "config" / (command + ".ini"), options.dump());
+  nlohmann::json env = {{"version", kVersion}, {"command", command}, {"ranks", comm_->size()}, {"host", placement_.host},
+                        {"threads", placement_.threads}, {"time", std::time(nullptr)}};
+  for (const auto& [name, value] : comm::versions()) env["versions"][name] = value;
+  storage::write_file_atomic(directory_ / "env.json", env.dump(2) + "\n");
+}
+
+void print_dry_run(const Options& options, const std::vector<std::string>& lines) {
+  std::cout << options.dump() << "\n";
+  for (const auto& line : lines) std::cout << line << "\n";
+}
+
+nlohmann::json identity_of(const Options& options, const std::vector<std::string>& prefixes) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const auto& [key, value] : options.values()) {
+    for (const auto& prefix : prefixes) {
+      if (key.starts_with(prefix)) out[key] = value;
+    }
+  }
+  return out;
+}
+
+void allow_pipeline_keys(Options& options) {
+  Options all("", "");
+  RunOptions run;
+  vae::HvaeOptions vae;
+  train::VaeTrainOptions vae_train;
+  train::FeatureTrainOptions features;
+  encode::EncodeOptions encode;
+  prior::EnergyOptions energy;
+  prior::LangevinOptions langevin;
+  train::PriorTrainOptions train;
+  sample::SampleOptions sample;
+  evaluate::EvaluateOptions evaluate;
+  run.describe(all);
+  vae.describe(all);
+  vae_train.describe(all);
+  features.describe(all);
+  encode.describe(all);
+  energy.describe(all);
+  langevin.describe(all);
+  train.describe(all);
+  sample.describe(all);
+  evaluate.describe(all);
+  std::vector<std::string> keys = {"prior.T", "prior.kind"};
+  for (const auto& [key, value] : all.values()) keys.push_back(key);
+  options.allow_known(std::move(keys));
+}
+
+void require(const fs::path& file, const std::string& made_by) {
+  check(fs::exists(file), ExitCode::kUsage, "{} is not there: run `{}` with the same run.directory first", file.string(), made_by);
+}
+
+}  // namespace hebm::cli

@@ -1,0 +1,63 @@
+#include <ATen/Context.h>
+#include <ATen/Version.h>
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iostream>
+#include <set>
+
+#include "base/error.h"
+#include "base/version.h"
+#include "cli/command.h"
+#include "comm/report.h"
+
+namespace hebm::cli {
+namespace {
+
+// OpenMP runtimes that are mapped into this process: two of them fight for the cores.
+std::set<std::string> openmp_runtimes() {
+  std::set<std::string> out;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const auto slash = line.rfind('/');
+    if (slash == std::string::npos) continue;
+    const std::string name = line.substr(slash + 1);
+    if (name.starts_with("libgomp") || name.starts_with("libomp") || name.starts_with("libiomp")) out.insert(line.substr(line.find('/')));
+  }
+  return out;
+}
+
+}  // namespace
+
+int doctor_command(Arguments args) {
+  Options options("hebm_dist doctor [--comm.kind single|mpi|nccl]",
+                  "Checks this machine and launcher: versions, ranks and placement, one OpenMP runtime, a sum over ranks against its "
+                  "closed form. Exit code 5 says what is wrong.");
+  comm::CommOptions comm_options;
+  comm_options.describe(options);
+  if (options.parse(args) == Options::Action::kHelpShown) return 0;
+  const auto comm = comm::make_communicator(comm_options);
+  const auto placement = comm::place(*comm, comm_options);
+  const auto placements = comm->all_gather(placement.describe());
+  const auto runtimes = openmp_runtimes();
+  const auto rates = comm::all_reduce_check(*comm);
+  comm::agree(*comm, [&] {
+    check(runtimes.size() <= 1, ExitCode::kEnvironment, "{} OpenMP runtimes are loaded ({} and others): one must be enough", runtimes.size(),
+          runtimes.empty() ? "" : *runtimes.begin());
+  });
+  if (!comm->is_root()) return 0;
+  std::cout << fmt::format("hebm_dist {}\n", kVersion);
+  for (const auto& [name, version] : comm::versions()) std::cout << fmt::format("{}: {}\n", name, version);
+  std::cout << fmt::format("communicator: {}, {} rank(s)\n", comm->kind(), comm->size());
+  for (std::size_t r = 0; r < placements.size(); ++r) std::cout << fmt::format("rank {}: {}\n", r, placements[r]);
+  std::cout << "OpenMP runtime: " << (runtimes.empty() ? "none" : *runtimes.begin()) << "\n";
+  std::cout << "sum over ranks: as expected\n";
+  for (const auto& rate : rates) {
+    std::cout << fmt::format("  {:>9}: {:9.1f} us, algbw {:7.3f} GB/s, busbw {:7.3f} GB/s\n", format_bytes(static_cast<double>(rate.bytes)),
+                             rate.seconds * 1e6, rate.algbw_gb_s, rate.busbw_gb_s);
+  }
+  std::cout << "all is well\n";
+  return 0;
+}
+
+}  // namespace hebm::cli

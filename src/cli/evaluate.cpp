@@ -1,0 +1,72 @@
+#include "evaluate/evaluate.h"
+
+#include <iostream>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "prior/prior_file.h"
+#include "report/report.h"
+#include "storage/files.h"
+#include "vae/weights_file.h"
+
+namespace hebm::cli {
+
+int evaluate_command(Arguments args) {
+  Options options("hebm_dist evaluate [--config FILE.ini] [--section.key VALUE ...]",
+                  "Scores the Gaussian prior, reconstructions and the samples of `sample` on all ranks. Result: "
+                  "RUN/results/summary.json; prints a table.");
+  RunOptions run;
+  evaluate::EvaluateOptions evaluation;
+  prior::LangevinOptions langevin;
+  bool json = false;
+  run.describe(options);
+  evaluation.describe(options);
+  langevin.describe(options);
+  options.add("json", &json, "print summary.json instead of the table");
+  allow_pipeline_keys(options);
+  const auto action = options.parse(args);
+  if (action == Options::Action::kHelpShown) return 0;
+  const data::Dataset dataset = open_dataset(run);
+  const RunPaths paths{run.directory};
+  require(paths.vae(), "hebm_dist train-vae");
+  require(paths.features(), "hebm_dist train-features");
+  if (action == Options::Action::kDryRun) {
+    print_dry_run(options, {});
+    return 0;
+  }
+  const auto backbone = vae::load_backbone(paths.vae());
+  const std::string vae_hash = vae::read_vae_info(paths.vae()).vae_hash;
+  const auto features = nets::load_feature_net(paths.features());
+  prior::LoadedPrior loaded;
+  if (std::filesystem::exists(paths.prior())) loaded = prior::load_prior(paths.prior(), backbone->groups(), vae_hash);
+  Context context(run, options, "evaluate");
+
+  auto identity = product_identity(options, {"evaluate.", "langevin."}, run.seed, dataset);
+  identity["vae_hash"] = vae_hash;
+  identity["features_hash"] = features.hash;
+  identity["prior_hash"] = loaded.prior_hash;
+  nlohmann::json summary;
+  std::string stored;
+  comm::agree(context.comm(), [&] {
+    if (context.comm().is_root() && std::filesystem::exists(paths.summary())) stored = storage::read_file(paths.summary());
+  });
+  stored = context.comm().all_gather(stored)[0];
+  if (!stored.empty()) summary = nlohmann::json::parse(stored, nullptr, false);
+  if (summary.is_object() && summary.value("identity", nlohmann::json()) == identity) {
+    context.logger().line("{} is there already, made with these settings: nothing to do", paths.summary().string());
+  } else {
+    const evaluate::EvaluateInputs inputs{dataset, *backbone, features, paths.samples() / "diffusion.h5", loaded.prior.get(), langevin};
+    summary = evaluate::evaluate(evaluation, inputs, context.comm(), context.logger(), paths.samples());
+    summary["identity"] = identity;
+    comm::agree(context.comm(), [&] {
+      if (!context.comm().is_root()) return;
+      std::filesystem::create_directories(paths.summary().parent_path());
+      storage::write_file_atomic(paths.summary(), summary.dump(2) + "\n");
+    });
+  }
+  if (context.comm().is_root()) std::cout << (json ? summary.dump(2) + "\n" : report::summary_table(summary)) << std::flush;
+  return 0;
+}
+
+}  // namespace hebm::cli

@@ -1,0 +1,47 @@
+#include "sample/sample.h"
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "prior/prior_file.h"
+#include "vae/weights_file.h"
+
+namespace hebm::cli {
+
+int sample_command(Arguments args) {
+  Options options("hebm_dist sample [--config FILE.ini] [--section.key VALUE ...]",
+                  "Draws images from the diffusion prior (Alg. 2) on all ranks. Result: RUN/samples/diffusion.h5 and .png.");
+  RunOptions run;
+  sample::SampleOptions sampling;
+  prior::LangevinOptions langevin;
+  run.describe(options);
+  sampling.describe(options);
+  langevin.describe(options);
+  allow_pipeline_keys(options);
+  const auto action = options.parse(args);
+  if (action == Options::Action::kHelpShown) return 0;
+  const RunPaths paths{run.directory};
+  require(paths.vae(), "hebm_dist train-vae");
+  require(paths.prior(), "hebm_dist train");
+  const auto backbone = vae::load_backbone(paths.vae());
+  const std::string vae_hash = vae::read_vae_info(paths.vae()).vae_hash;
+  const auto loaded = prior::load_prior(paths.prior(), backbone->groups(), vae_hash);
+  if (action == Options::Action::kDryRun) {
+    print_dry_run(options, {});
+    return 0;
+  }
+  Context context(run, options, "sample");
+  const auto settings = identity_of(options, {"langevin."});
+  for (const auto& [key, value] : settings.items()) {
+    const std::string trained = loaded.identity.value(key, std::string("?"));
+    if (trained != value.get<std::string>()) {
+      context.logger().line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);
+    }
+  }
+  const auto identity = sample::sample_identity(sampling, langevin, vae_hash, loaded.prior_hash);
+  const auto result = sample::write_samples(paths.samples(), "diffusion", sampling, langevin, *backbone, loaded.prior.get(), identity,
+                                            &context.stop(), context.comm(), context.logger());
+  return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);
+}
+
+}  // namespace hebm::cli

@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "storage/files.h"
+#include "storage/verified_directory.h"
+
+namespace hebm::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// State of one trained part, from its files alone.
+nlohmann::json part_state(const fs::path& directory, const fs::path& product) {
+  nlohmann::json out = {{"state", "not started"}};
+  const auto names = storage::list_directories(directory / "checkpoints", "step");
+  for (const auto& name : names) {
+    try {
+      const auto manifest = storage::verify_directory(directory / "checkpoints" / name);
+      out = {{"state", "resumable"}, {"step", manifest.at("step")}, {"attempt", manifest.value("attempt", 0)}};
+      break;
+    } catch (const Error& e) {
+      out["state"] = "failed";
+      out["reason"] = e.what();
+    }
+  }
+  if (fs::exists(product)) out["state"] = "done";
+  return out;
+}
+
+}  // namespace
+
+int status_command(Arguments args) {
+  Options options("hebm_dist status RUN [--json]", "Says from the files alone which parts of a run are done, resumable or failed.");
+  std::string directory;
+  bool json = false;
+  options.add_positional("RUN", &directory, "run directory", true);
+  options.add("json", &json, "for machines", Show::kCommon);
+  if (options.parse(args) == Options::Action::kHelpShown) return 0;
+  const RunPaths paths{directory};
+  check(fs::is_directory(paths.run), ExitCode::kUsage, "{} is not a folder", directory);
+  nlohmann::json out;
+  out["train-vae"] = part_state(paths.vae().parent_path(), paths.vae());
+  out["train-features"] = part_state(paths.features().parent_path(), paths.features());
+  const bool cached = fs::exists(paths.cache() / "index.json");
+  out["encode"] = {{"state", cached ? "done" : fs::exists(paths.cache()) ? "resumable" : "not started"}};
+  out["train"] = part_state(paths.prior_directory(), paths.prior());
+  out["sample"] = {{"state", fs::exists(paths.samples() / "diffusion.h5") ? "done" : "not started"}};
+  out["evaluate"] = {{"state", fs::exists(paths.summary()) ? "done" : "not started"}};
+  if (json) {
+    std::cout << out.dump(2) << "\n";
+    return 0;
+  }
+  for (const char* part : {"train-vae", "train-features", "encode", "train", "sample", "evaluate"}) {
+    std::string line = fmt::format("{:<15} {}", part, out[part]["state"].get<std::string>());
+    if (out[part].contains("step")) line += fmt::format(", newest verified update {}", out[part]["step"].get<std::int64_t>());
+    if (out[part].contains("reason")) line += ": " + out[part]["reason"].get<std::string>();
+    std::cout << line << "\n";
+  }
+  return 0;
+}
+
+}  // namespace hebm::cli

@@ -1,0 +1,133 @@
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "encode/encode.h"
+#include "prior/prior_file.h"
+#include "sample/sample.h"
+#include "prior/reverse_chain.h"
+#include "storage/png.h"
+#include "train/product.h"
+#include "train/train_prior.h"
+#include "vae/weights_file.h"
+
+namespace hebm::cli {
+namespace {
+
+struct TrainCommand {
+  RunOptions run;
+  std::string kind = "diffusion";
+  std::int64_t num_levels = 3;
+  encode::EncodeOptions encoding;
+  prior::EnergyOptions energy;
+  prior::LangevinOptions langevin;
+  train::PriorTrainOptions training;
+
+  void describe(Options& o) {
+    run.describe(o);
+    o.add_choice("prior.kind", &kind, {"diffusion"}, "the prior to train");
+    o.add("prior.T", &num_levels, "T, diffusion steps; 1: the marginal EBM of Eq. 8", {1, 501}, Show::kCommon);
+    energy.describe(o);
+    langevin.describe(o);
+    training.describe(o);
+    encoding.describe(o);
+    allow_pipeline_keys(o);
+  }
+  std::vector<std::string> size_lines(const prior::EnergyPrior& prior, const vae::Backbone& backbone) const;
+};
+
+std::vector<std::string> TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backbone& backbone) const {
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < backbone.groups().size(); ++i) {
+    const auto& g = backbone.groups()[i];
+    lines.push_back(fmt::format("layer {}: z [{}, {}, {}], energy net {:.2f} MFLOP a forward", i, g.channels, g.height, g.width,
+                                prior.net(0, i).forward_flop() / 1e6));
+  }
+  const auto parameters = static_cast<double>(prior.num_parameters());
+  lines.push_back(fmt::format("energy parameters: {} in {} nets", prior.num_parameters(), prior.num_buckets()));
+  lines.push_back(fmt::format("checkpoint: {}; {} kept", format_bytes(parameters * 16), training.keep));
+  lines.push_back(fmt::format("updates: {}, each {} images x {} Langevin steps", training.updates, training.batch, langevin.steps));
+  return lines;
+}
+
+// A grid from fixed noise with the averaged weights, so that grids of different updates can be compared.
+void write_preview(const std::filesystem::path& file, prior::EnergyPrior& prior, const train::PriorTrainer& trainer,
+                   const vae::Backbone& backbone, const prior::LangevinOptions& langevin) {
+  std::vector<std::unique_ptr<nets::WithEma>> averaged;
+  for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
+    averaged.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), trainer.ema(b)));
+  }
+  const prior::Schedule schedule = prior::make_schedule(prior.num_levels());
+  const prior::ReverseChain chain(prior, backbone, schedule, langevin);
+  constexpr std::uint32_t kImages = 36;
+  prior::ChainIds ids;
+  for (std::uint32_t b = 0; b < kImages; ++b) ids.item.push_back(b);
+  ids.visit.assign(kImages, 0);
+  sample::SampleOptions options;
+  storage::write_png_grid(file, sample::decode_images(backbone, chain.sample(0, ids), options, ids), 6);
+}
+
+}  // namespace
+
+int train_command(Arguments args) {
+  Options options("hebm_dist train [--config FILE.ini] [--section.key VALUE ...]",
+                  "Trains the diffusion EBM prior (Alg. 1) on all ranks, from the newest checkpoint if there is one. Result: "
+                  "RUN/prior/prior.safetensors (averaged weights).");
+  TrainCommand c;
+  c.describe(options);
+  const auto action = options.parse(args);
+  if (action == Options::Action::kHelpShown) return 0;
+  const auto seed = static_cast<std::uint64_t>(c.run.seed);
+  const data::Dataset dataset = open_dataset(c.run);
+  const RunPaths paths{c.run.directory};
+  require(paths.vae(), "hebm_dist train-vae");
+  const auto backbone = vae::load_backbone(paths.vae());
+  const std::string vae_hash = vae::read_vae_info(paths.vae()).vae_hash;
+  prior::EnergyPrior prior(c.energy, backbone->groups(), c.num_levels, seed);
+  if (action == Options::Action::kDryRun) {
+    print_dry_run(options, c.size_lines(prior, *backbone));
+    return 0;
+  }
+  Context context(c.run, options, "train");
+  auto identity = product_identity(options, {"prior.", "energy.", "langevin.", "train."}, c.run.seed, dataset);
+  identity["vae_hash"] = vae_hash;
+  if (train::product_done(paths.prior(), prior::kPriorFormat, prior::kPriorVersion, identity, context.comm(), context.logger())) return 0;
+
+  std::optional<data::LatentCache> cache;
+  if (c.training.source == "cache") {
+    comm::agree(context.comm(), [&] {
+      require(paths.cache() / "index.json", "hebm_dist encode");
+      cache.emplace(data::LatentCache::open(paths.cache()));
+      cache->expect(encode::cache_layout(c.encoding, dataset, *backbone, vae_hash, seed).key);
+    });
+  }
+  train::PriorTrainer trainer(c.training, c.langevin, prior, c.energy, *backbone, seed, paths.prior_directory(), identity, context.comm(),
+                              context.logger());
+  const auto make_source = [&](const train::MicroBatches& units, std::int64_t first) {
+    return cache ? train::cache_source(*cache, units, seed, first, c.training.updates)
+                 : train::online_source(dataset, data::Split::kTrain, *backbone, units, seed, first);
+  };
+  const auto preview = [&](std::int64_t update) {
+    if (!context.comm().is_root()) return;
+    std::filesystem::create_directories(paths.samples());
+    write_preview(paths.samples() / fmt::format("train-{:07}.png", update), prior, trainer, *backbone, c.langevin);
+  };
+  const auto outcome = trainer.run(make_source, context.stop(), preview);
+  if (outcome == train::Outcome::kDone) {
+    comm::agree(context.comm(), [&] {
+      if (!context.comm().is_root()) return;
+      std::vector<std::unique_ptr<nets::WithEma>> averaged;
+      for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
+        averaged.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), trainer.ema(b)));
+      }
+      prior::save_prior(paths.prior(), prior, c.energy, backbone->groups(), vae_hash, identity);
+    });
+    context.logger().line("{}: done after {} updates", paths.prior().string(), trainer.update_count());
+  }
+  return exit_code(outcome, trainer.save_failed());
+}
+
+}  // namespace hebm::cli

@@ -1,0 +1,235 @@
+#include "evaluate/evaluate.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "evaluate/feature_rows.h"
+#include "evaluate/frechet.h"
+#include "evaluate/kid.h"
+#include "evaluate/precision_recall.h"
+#include "prior/forward_pair.h"
+#include "prior/reverse_chain.h"
+#include "storage/hdf5.h"
+#include "storage/png.h"
+#include "vae/inputs.h"
+
+namespace hebm::evaluate {
+namespace fs = std::filesystem;
+
+void EvaluateOptions::describe(Options& o) {
+  o.add("evaluate.num_images", &num_images, "images of every row", {100, 10000000}, Show::kCommon);
+  o.add("evaluate.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("evaluate.by_level", &by_level, "also the score of the chain started at the true u_t, for each t", Show::kCommon);
+  o.add("evaluate.level_images", &level_images, "images of evaluate.by_level", {100, 10000000});
+  o.add("evaluate.neighbours", &neighbours, "k of precision and recall", {1, 100});
+  o.add("evaluate.seed", &seed, "seed of Gaussian samples, reconstruction noise and subsets", {0});
+}
+
+namespace {
+
+// Image numbers that repeat beyond the end (the padding of a last chunk).
+std::vector<std::int64_t> wrap(const std::vector<std::int64_t>& members, std::int64_t first, std::int64_t count) {
+  std::vector<std::int64_t> out;
+  const auto size = static_cast<std::int64_t>(members.size());
+  for (std::int64_t b = first; b < first + count; ++b) out.push_back(members[static_cast<std::size_t>(b % size)]);
+  return out;
+}
+
+prior::ChainIds chain_ids(std::int64_t first, std::int64_t count) {
+  prior::ChainIds ids;
+  for (std::int64_t b = first; b < first + count; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
+  ids.visit.assign(ids.item.size(), 0);
+  return ids;
+}
+
+class Evaluation {
+ public:
+  Evaluation(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm, Logger& logger)
+      : options_(options), in_(inputs), comm_(comm), logger_(logger), seed_(static_cast<std::uint64_t>(options.seed)) {}
+
+  nlohmann::json run(const fs::path& pictures);
+
+ private:
+  FeatureRows collect(std::int64_t n, bool keep, const MakeImages& images, const std::string& what) {
+    return collect_features(*in_.features.net, origin_, n, options_.chunk, keep, images, comm_, logger_, what);
+  }
+  at::Tensor dataset_images(data::Split split, std::int64_t first, std::int64_t count) const {
+    return vae::image_tensor(in_.dataset.read(wrap(in_.dataset.members(split), first, count)));
+  }
+  // One posterior draw u_0 of images of a split.
+  vae::Posterior posterior(data::Split split, std::int64_t first, std::int64_t count) const {
+    const auto index = wrap(in_.dataset.members(split), first, count);
+    const std::vector<std::uint32_t> visits(index.size(), kVisit);
+    return in_.backbone.posterior(vae::image_tensor(in_.dataset.read(index)),
+                                  vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, in_.backbone.dim()));
+  }
+  nlohmann::json score(const FeatureRows& rows, double seconds) const;
+  double distance(const FeatureRows& rows) const { return frechet_distance(real_, rows.sums.moments()).total(); }
+  at::Tensor sample_images(std::int64_t first, std::int64_t count) const;
+  nlohmann::json levels();
+  void write_pictures(const fs::path& directory) const;
+
+  static constexpr std::uint32_t kVisit = 2000000;
+  const EvaluateOptions& options_;
+  const EvaluateInputs& in_;
+  comm::Communicator& comm_;
+  Logger& logger_;
+  std::uint64_t seed_;
+  std::vector<double> origin_ = std::vector<double>(static_cast<std::size_t>(nets::FeatureNet::kFeatures), 0.0);
+  Moments real_;
+  at::Tensor real_features_;
+};
+
+nlohmann::json Evaluation::score(const FeatureRows& rows, double seconds) const {
+  const Kid kid = kernel_distance(real_features_, rows.features, {.key = {seed_, 0, Purpose::kSubset}});
+  const PrecisionRecall pr = precision_recall(real_features_, rows.features, options_.neighbours);
+  return {{"fd_fmnist", distance(rows)},    {"num_images", rows.sums.count()}, {"seconds", seconds},
+          {"kid", kid.mean},                {"kid_error", kid.standard_error}, {"precision", pr.precision},
+          {"recall", pr.recall}};
+}
+
+at::Tensor Evaluation::sample_images(std::int64_t first, std::int64_t count) const {
+  const auto file = storage::H5File::open(in_.samples);
+  const auto info = file.info("images");
+  const ImageShape shape = in_.backbone.image_shape();
+  const std::vector<std::uint64_t> image = {static_cast<std::uint64_t>(shape.channels), static_cast<std::uint64_t>(shape.height),
+                                            static_cast<std::uint64_t>(shape.width)};
+  check(info.shape.size() == 4 && std::equal(image.begin(), image.end(), info.shape.begin() + 1), ExitCode::kCorrupt,
+        "{}: images of another shape than the VAE's {} x {} x {}", in_.samples.string(), image[0], image[1], image[2]);
+  const auto available = static_cast<std::int64_t>(info.shape[0]);
+  check(available >= options_.num_images, ExitCode::kUsage,
+        "{} holds {} images, evaluate.num_images is {}; sample more (sample.count) or score fewer", in_.samples.string(), available,
+        options_.num_images);
+  ImageBatch batch;
+  batch.shape = shape;
+  batch.count = count;
+  batch.pixels.resize(static_cast<std::size_t>(count * shape.size()));
+  const std::int64_t start = std::min(first, available - count);  // a padded last chunk reads earlier rows
+  check(start >= 0, ExitCode::kUsage, "evaluate.chunk = {} is more than the {} images of {}", count, available, in_.samples.string());
+  file.read_rows("images", storage::H5Type::kU8, static_cast<std::uint64_t>(start), static_cast<std::uint64_t>(count),
+                 {reinterpret_cast<std::byte*>(batch.pixels.data()), batch.pixels.size()});
+  if (start != first) {  // bring row `first` to the front
+    std::rotate(batch.pixels.begin(), batch.pixels.begin() + (first - start) * shape.size(), batch.pixels.end());
+  }
+  return vae::image_tensor(batch);
+}
+
+nlohmann::json Evaluation::run(const fs::path& pictures) {
+  const c10::NoGradGuard no_grad;
+  const auto num_train = static_cast<std::int64_t>(in_.dataset.members(data::Split::kTrain).size());
+  const auto num_test = static_cast<std::int64_t>(in_.dataset.members(data::Split::kTest).size());
+  const std::int64_t n = options_.num_images;
+  check(n <= num_test && n <= num_train, ExitCode::kUsage,
+        "evaluate.num_images = {}: the data set has {} training and {} test images; every row uses the same number", n, num_train,
+        num_test);
+  const auto train = [&](std::int64_t first, std::int64_t count) { return dataset_images(data::Split::kTrain, first, count); };
+  real_ = collect(num_train, false, train, "features of the training images").sums.moments();
+  real_features_ = collect(n, true, train, "features of the reference subset").features;
+
+  nlohmann::json out;
+  const auto test = collect(num_test, false, [&](std::int64_t first, std::int64_t count) {
+    return dataset_images(data::Split::kTest, first, count);
+  }, "features of the test images");
+  const auto gaussian = collect(n, true, [&](std::int64_t first, std::int64_t count) {
+    const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(first, count), {});
+    return in_.backbone.mean_image(in_.backbone.decode(u));
+  }, "Gaussian prior");
+  const auto reconstruction = collect(n, true, [&](std::int64_t first, std::int64_t count) {
+    return in_.backbone.mean_image(in_.backbone.decode_posterior(posterior(data::Split::kTest, first, count)));
+  }, "reconstructions");
+  out["gaussian"] = score(gaussian, gaussian.seconds);
+  out["reconstruction"] = score(reconstruction, reconstruction.seconds);
+  out["sanity_test_vs_train"] = {{"fd_fmnist", distance(test)},
+                                 {"num_images", num_test},
+                                 {"of_gaussian", distance(test) / out["gaussian"]["fd_fmnist"].get<double>()}};
+  if (fs::exists(in_.samples)) {
+    const auto ours = collect(n, true, [&](std::int64_t first, std::int64_t count) { return sample_images(first, count); }, "samples");
+    const auto stored = storage::H5File::open(in_.samples);
+    double seconds = std::stod(stored.string_attribute("seconds"));
+    seconds *= static_cast<double>(n) / static_cast<double>(stored.info("images").shape[0]);
+    out["diffusion"] = score(ours, seconds);
+    const double g = out["gaussian"]["fd_fmnist"], r = out["reconstruction"]["fd_fmnist"], d = out["diffusion"]["fd_fmnist"];
+    out["gap_closed"] = (g - d) / (g - r);
+    out["samples"] = nlohmann::json::parse(stored.string_attribute("identity"));
+  } else {
+    logger_.line("{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", in_.samples.string());
+  }
+  out["features"] = {{"accuracy", in_.features.accuracy}, {"hash", in_.features.hash}};
+  out["reference_images"] = num_train;
+  if (options_.by_level) out["by_level"] = levels();
+  comm::agree(comm_, [&] {
+    if (comm_.is_root()) write_pictures(pictures);
+  });
+  return out;
+}
+
+// For each t: decode the true u_t, and run the reverse chain from it. Says which level holds the quality back.
+nlohmann::json Evaluation::levels() {
+  check(in_.prior != nullptr, ExitCode::kUsage, "evaluate.by_level needs a trained prior");
+  const prior::Schedule schedule = prior::make_schedule(in_.prior->num_levels());
+  const prior::ReverseChain chain(*in_.prior, in_.backbone, schedule, in_.langevin);
+  const std::int64_t n = options_.level_images;
+  auto out = nlohmann::json::array();
+  for (std::int64_t t = 0; t <= schedule.num_levels; ++t) {
+    const auto noisy = [&](std::int64_t first, std::int64_t count) {
+      const auto ids = chain_ids(first, count);
+      at::Tensor u = posterior(data::Split::kTrain, first, count).u;
+      const at::Tensor noise = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kForwardNoise}, ids,
+                                                  std::vector<std::int64_t>(ids.item.size(), t));
+      const auto level = static_cast<std::size_t>(t);
+      return u.mul_(schedule.alpha_cum[level]).add_(noise, schedule.sigma_cum[level]);
+    };
+    nlohmann::json row = {{"t", t}, {"num_images", n}};
+    row["decode_true"] = distance(collect(n, false, [&](std::int64_t first, std::int64_t count) {
+      return in_.backbone.mean_image(in_.backbone.decode(noisy(first, count)));
+    }, fmt::format("true u_{} decoded", t)));
+    if (t > 0) {
+      row["from_true"] = distance(collect(n, false, [&](std::int64_t first, std::int64_t count) {
+        const at::Tensor u0 = chain.run(noisy(first, count), t - 1, seed_, chain_ids(first, count));
+        return in_.backbone.mean_image(in_.backbone.decode(u0));
+      }, fmt::format("chain from the true u_{}", t)));
+    }
+    out.push_back(row);
+  }
+  return out;
+}
+
+void Evaluation::write_pictures(const fs::path& directory) const {
+  fs::create_directories(directory);
+  constexpr std::int64_t kColumns = 10, kImages = 100;
+  const auto to_bytes = [](const at::Tensor& x) {
+    const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).contiguous();
+    return std::vector<std::uint8_t>(bytes.const_data_ptr<std::uint8_t>(), bytes.const_data_ptr<std::uint8_t>() + bytes.numel());
+  };
+  ImageBatch grid;
+  grid.shape = in_.backbone.image_shape();
+  grid.count = kImages;
+  const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(0, kImages), {});
+  grid.pixels = to_bytes(in_.backbone.mean_image(in_.backbone.decode(u)));
+  storage::write_png_grid(directory / "gaussian.png", grid, kColumns);
+  // Originals in odd rows, their reconstructions below.
+  const auto originals = to_bytes(dataset_images(data::Split::kTest, 0, kImages / 2));
+  const auto drawn = to_bytes(in_.backbone.mean_image(in_.backbone.decode_posterior(posterior(data::Split::kTest, 0, kImages / 2))));
+  grid.pixels.clear();
+  const auto row = static_cast<std::ptrdiff_t>(kColumns * grid.shape.size());
+  for (std::ptrdiff_t r = 0; r < kImages / 2 / kColumns; ++r) {
+    grid.pixels.insert(grid.pixels.end(), originals.begin() + r * row, originals.begin() + (r + 1) * row);
+    grid.pixels.insert(grid.pixels.end(), drawn.begin() + r * row, drawn.begin() + (r + 1) * row);
+  }
+  storage::write_png_grid(directory / "reconstruction.png", grid, kColumns);
+}
+
+}  // namespace
+
+nlohmann::json evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm, Logger& logger,
+                        const fs::path& picture_directory) {
+  return Evaluation(options, inputs, comm, logger).run(picture_directory);
+}
+
+}  // namespace hebm::evaluate

@@ -1,0 +1,46 @@
+// Scores of priors and reconstructions on one data set: fd_fmnist (Frechet distance of the classifier's features, float64), KID,
+// precision and recall, gap closed; and the score by level. Work is shared by chunks over ranks; sums stream.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/status.h"
+#include "comm/communicator.h"
+#include "data/dataset.h"
+#include "nets/feature_net.h"
+#include "prior/langevin.h"
+#include "prior/potential.h"
+#include "vae/backbone.h"
+
+namespace hebm {
+class Options;
+}
+
+namespace hebm::evaluate {
+
+struct EvaluateOptions {
+  std::int64_t num_images = 5000, chunk = 100;
+  bool by_level = false;
+  std::int64_t level_images = 2000;  // of by_level
+  std::int64_t neighbours = 3;       // of precision and recall
+  std::int64_t seed = 2;             // of Gaussian samples, reconstruction noise and KID's subsets
+  void describe(Options& options);
+};
+
+struct EvaluateInputs {
+  const data::Dataset& dataset;
+  const vae::Backbone& backbone;
+  const nets::LoadedFeatureNet& features;
+  std::filesystem::path samples;             // samples.h5 of `sample`
+  const prior::EnergyPrior* prior = nullptr;  // for by_level
+  prior::LangevinOptions langevin;
+};
+
+// Collective. The object of results/summary.json: gaussian, reconstruction, diffusion, sanity_test_vs_train, gap_closed, features; with
+// by_level also by_level: [{t, decode_true, from_true}].
+nlohmann::json evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm, Logger& logger,
+                        const std::filesystem::path& picture_directory);
+
+}  // namespace hebm::evaluate

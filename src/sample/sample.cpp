@@ -1,0 +1,199 @@
+#include "sample/sample.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "prior/forward_pair.h"
+#include "prior/reverse_chain.h"
+#include "storage/files.h"
+#include "storage/hdf5.h"
+#include "storage/png.h"
+
+namespace hebm::sample {
+namespace fs = std::filesystem;
+
+void SampleOptions::describe(Options& o) {
+  o.add("sample.count", &count, "images", {1, 100000000}, Show::kCommon);
+  o.add("sample.first", &first, "number of the first image", {0, 2000000000});
+  o.add("sample.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("sample.seed", &seed, "seed of chains and pixels", {0}, Show::kCommon);
+  o.add("sample.temperature", &temperature, "factor of every sigma in the final decode", {0.0, 10.0}, Show::kCommon);
+  o.add_choice("sample.pixels", &pixels, {"mean", "sample"}, "mean of p(x|z), or a sample of it (the authors)");
+  o.add("sample.grid", &grid, "images of the PNG grid", {1, 10000});
+}
+
+nlohmann::json sample_identity(const SampleOptions& options, const prior::LangevinOptions& langevin,
+                               const std::string& vae_hash, const std::string& prior_hash) {
+  return {{"sample.count", options.count},       {"sample.first", options.first},
+          {"sample.chunk", options.chunk},       {"sample.seed", options.seed},
+          {"sample.temperature", options.temperature}, {"sample.pixels", options.pixels},
+          {"langevin.steps", langevin.steps},    {"langevin.step_rule", langevin.step_rule},
+          {"langevin.step", langevin.step},      {"langevin.eta", langevin.eta},
+          {"langevin.by_level", langevin.by_level}, {"langevin.integrator", langevin.integrator},
+          {"langevin.noise", langevin.noise},    {"vae_hash", vae_hash},
+          {"prior_hash", prior_hash}};
+}
+
+ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options,
+                         const prior::ChainIds& ids) {
+  const c10::NoGradGuard no_grad;
+  const at::Tensor parameters = backbone.decode(u, options.temperature);
+  ImageBatch out;
+  out.shape = backbone.image_shape();
+  out.count = u.size(0);
+  at::Tensor x;
+  if (options.pixels == "mean") {
+    x = backbone.mean_image(parameters);
+  } else {
+    at::Tensor noise = at::empty({out.count, out.shape.channels, out.shape.height, out.shape.width}, at::kFloat);
+    for (std::int64_t b = 0; b < out.count; ++b) {
+      fill_uniform({noise.mutable_data_ptr<float>() + b * out.shape.size(), static_cast<std::size_t>(out.shape.size())},
+                   {static_cast<std::uint64_t>(options.seed), 0, Purpose::kPixels}, {.item = ids.item[static_cast<std::size_t>(b)]});
+    }
+    x = backbone.sample_image(parameters, noise);
+  }
+  const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).contiguous();
+  out.pixels.assign(bytes.const_data_ptr<std::uint8_t>(), bytes.const_data_ptr<std::uint8_t>() + bytes.numel());
+  return out;
+}
+
+namespace {
+
+// True when the file is there and whole (it is only ever renamed into place) with this identity.
+bool samples_done(const fs::path& file, const nlohmann::json& identity) {
+  if (!fs::exists(file)) return false;
+  const auto stored = nlohmann::json::parse(storage::H5File::open(file).string_attribute("identity"), nullptr, false);
+  std::string difference;
+  for (const auto& [key, value] : identity.items()) {
+    const std::string there = stored.is_object() && stored.contains(key) ? stored[key].dump() : "nothing";
+    if (there != value.dump()) difference += fmt::format("\n  {}: the file has {}, you ask for {}", key, there, value.dump());
+  }
+  check(difference.empty(), ExitCode::kUsage, "{} holds other samples:{}\nRemove it, or choose another run.directory.", file.string(),
+        difference);
+  return true;
+}
+
+// Rank 0's file under a temporary name; rows come chunk by chunk.
+class SampleWriter {
+ public:
+  SampleWriter(fs::path target, const ImageShape& shape, std::int64_t count)
+      : target_(std::move(target)), temporary_(target_.string() + ".tmp-" + storage::random_suffix()),
+        file_(storage::H5File::create(temporary_)), shape_(shape) {
+    file_.create_dataset("images", storage::H5Type::kU8,
+                         {static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(shape.channels),
+                          static_cast<std::uint64_t>(shape.height), static_cast<std::uint64_t>(shape.width)});
+  }
+  ~SampleWriter() {
+    if (!published_) {
+      std::error_code ignored;  // best effort: a leftover temporary file is harmless and named as such
+      fs::remove(temporary_, ignored);
+    }
+  }
+  SampleWriter(const SampleWriter&) = delete;
+  SampleWriter& operator=(const SampleWriter&) = delete;
+  void rows(std::int64_t first, std::int64_t count, std::string_view pixels) {
+    file_.write_rows("images", storage::H5Type::kU8, static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(count),
+                     {reinterpret_cast<const std::byte*>(pixels.data()), static_cast<std::size_t>(count * shape_.size())});
+  }
+  void publish(const nlohmann::json& identity, double seconds) {
+    file_.set_attribute("format", std::string("hebm-samples"));
+    file_.set_attribute("version", std::int64_t{1});
+    file_.set_attribute("identity", identity.dump());
+    file_.set_attribute("seconds", fmt::format("{:.3f}", seconds));
+    file_.close_durable();
+    storage::rename_durable(temporary_, target_);
+    published_ = true;
+  }
+
+ private:
+  fs::path target_, temporary_;
+  storage::H5File file_;
+  ImageShape shape_;
+  bool published_ = false;
+};
+
+}  // namespace
+
+SampleResult write_samples(const fs::path& directory, const std::string& name, const SampleOptions& options,
+                           const prior::LangevinOptions& langevin, const vae::Backbone& backbone,
+                           const prior::EnergyPrior* prior, const nlohmann::json& identity, const StopFlag* stop,
+                           comm::Communicator& comm, Logger& logger) {
+  SampleResult result;
+  const fs::path file = directory / (name + ".h5");
+  bool done = false;
+  std::optional<SampleWriter> writer;
+  comm::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    fs::create_directories(directory);
+    done = samples_done(file, identity);
+    if (!done) writer.emplace(file, backbone.image_shape(), options.count);
+  });
+  if (comm::any(comm, done)) {
+    logger.line("{} is there already: nothing to do", file.string());
+    return result;
+  }
+  std::optional<prior::Schedule> schedule;
+  std::optional<prior::ReverseChain> chain;
+  if (prior != nullptr) {
+    schedule = prior::make_schedule(prior->num_levels());
+    chain.emplace(*prior, backbone, *schedule, langevin);
+  }
+  const auto seed = static_cast<std::uint64_t>(options.seed);
+  const std::int64_t num_chunks = (options.count + options.chunk - 1) / options.chunk;
+  const std::int64_t rounds = (num_chunks + comm.size() - 1) / comm.size();
+  ImageBatch grid;
+  grid.shape = backbone.image_shape();
+  StatusLine status(logger, name, options.count);
+  const Timer timer;
+  for (std::int64_t round = 0; round < rounds; ++round) {
+    std::string mine;
+    comm::agree(comm, [&] {
+      const std::int64_t c = round * comm.size() + comm.rank();
+      if (c >= num_chunks) return;
+      prior::ChainIds ids;  // the last chunk runs at full size too, its surplus is dropped
+      for (std::int64_t b = 0; b < options.chunk; ++b) {
+        ids.item.push_back(static_cast<std::uint32_t>(options.first + c * options.chunk + b));
+        ids.visit.push_back(0);
+      }
+      const at::Tensor u = chain ? chain->sample(seed, ids)
+                                 : prior::normal_rows(backbone.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {});
+      const ImageBatch images = decode_images(backbone, u, options, ids);
+      const std::int64_t keep = std::min(options.chunk, options.count - c * options.chunk);
+      mine.assign(reinterpret_cast<const char*>(images.pixels.data()), static_cast<std::size_t>(keep * images.shape.size()));
+    });
+    const auto all = comm.all_gather(mine);
+    comm::agree(comm, [&] {
+      for (std::size_t r = 0; writer && r < all.size(); ++r) {
+        const std::int64_t rows = static_cast<std::int64_t>(all[r].size()) / grid.shape.size();
+        if (rows > 0) writer->rows((round * comm.size() + static_cast<std::int64_t>(r)) * options.chunk, rows, all[r]);
+        const std::int64_t wanted = std::min(rows, options.grid - grid.count);
+        if (wanted <= 0) continue;
+        grid.pixels.insert(grid.pixels.end(), all[r].begin(), all[r].begin() + wanted * grid.shape.size());
+        grid.count += wanted;
+      }
+    });
+    status.update(std::min(options.count, (round + 1) * comm.size() * options.chunk));
+    if (comm::any(comm, stop != nullptr && stop->requested())) {
+      result.stopped = true;
+      return result;
+    }
+  }
+  status.finish();
+  result.seconds = timer.seconds();
+  comm::agree(comm, [&] {
+    if (!writer) return;
+    storage::write_png_grid(directory / (name + ".png"), grid, 10);
+    writer->publish(identity, result.seconds);
+  });
+  logger.line("{}: {} images in {}", file.string(), options.count, format_duration(result.seconds));
+  return result;
+}
+
+}  // namespace hebm::sample

@@ -1,0 +1,52 @@
+// Algorithm 2 over ranks: N images from the diffusion prior (or from the Gaussian one) in fixed chunks, so that image i depends on the
+// seed, i and the chunk size only, never on the number of ranks. Product: samples.h5 and a PNG grid.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/signals.h"
+#include "base/status.h"
+#include "base/types.h"
+#include "comm/communicator.h"
+#include "prior/langevin.h"
+#include "prior/potential.h"
+#include "prior/schedule.h"
+#include "vae/backbone.h"
+
+namespace hebm {
+class Options;
+}
+
+namespace hebm::sample {
+
+struct SampleOptions {
+  std::int64_t count = 5000, chunk = 100;
+  std::int64_t first = 0;             // number of the first image: images first .. first + count - 1
+  double temperature = 1.0;           // of the final decode
+  std::string pixels = "mean";        // mean | sample of the likelihood
+  std::int64_t grid = 100;            // images of the PNG
+  std::int64_t seed = 1;
+  void describe(Options& options);
+};
+
+// What the images depend on; stored in samples.h5.
+nlohmann::json sample_identity(const SampleOptions& options, const prior::LangevinOptions& langevin,
+                               const std::string& vae_hash, const std::string& prior_hash);
+
+// u_0 of chains first .. first + count - 1 -> images in [0, 255]. Shared with previews and evaluation-free callers.
+ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options,
+                         const prior::ChainIds& ids);
+
+struct SampleResult {
+  bool stopped = false;     // asked to stop: leave with ExitCode::kRequeue; the next run starts this file again
+  double seconds = 0;       // of chains and decoding, the slowest rank
+};
+// Collective. prior == nullptr: the Gaussian prior. A whole file of the same identity is left as it is; another one is Error(kUsage).
+SampleResult write_samples(const std::filesystem::path& directory, const std::string& name, const SampleOptions& options,
+                           const prior::LangevinOptions& langevin, const vae::Backbone& backbone,
+                           const prior::EnergyPrior* prior, const nlohmann::json& identity, const StopFlag* stop,
+                           comm::Communicator& comm, Logger& logger);
+
+}  // namespace hebm::sample
