@@ -27,6 +27,8 @@ std::uint32_t big_endian(std::span<const std::uint8_t> bytes) {
 std::pair<bool, std::uint64_t> look_at(const std::filesystem::path& path) {
   std::error_code error;
   check(std::filesystem::exists(path, error), ExitCode::kUsage, "{}: no such file", path.string());
+  check(std::filesystem::is_regular_file(path, error), ExitCode::kUsage,
+        "{}: expected a file, got a folder or a device", path.string());
   const storage::ReadOnlyFile file(path);
   std::array<std::byte, 2> first{};
   if (file.size() >= first.size()) file.read_at(0, first);
@@ -87,9 +89,10 @@ void IdxFile::check_magic(std::span<const std::uint8_t> magic, IdxKind kind) con
   const char* hint = "this is not an IDX file of unsigned bytes";
   if (got == 0x00000801u) hint = "these are labels";
   if (got == 0x00000803u) hint = "these are images";
-  if (magic[0] == 0 && magic[1] == 0 && magic[2] >= 0x09 && magic[2] <= 0x0e) hint = "its elements are not unsigned bytes";
-  fail(ExitCode::kCorrupt, "{}: wrong magic number: expected 0x{:08x} (IDX {}, unsigned bytes), got 0x{:08x}: {}", name_,
-       expected, kind == IdxKind::kImages ? "images" : "labels", got, hint);
+  if (magic[0] == 0 && magic[1] == 0 && magic[2] >= 0x09 && magic[2] <= 0x0e)
+    hint = "its elements are not unsigned bytes";
+  fail(ExitCode::kCorrupt, "{}: wrong magic number: expected 0x{:08x} (IDX {}, unsigned bytes), got 0x{:08x}: {}",
+       name_, expected, kind == IdxKind::kImages ? "images" : "labels", got, hint);
 }
 
 void IdxFile::check_dims() const {

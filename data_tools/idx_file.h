@@ -1,5 +1,6 @@
-// IDX files (MNIST, Fashion-MNIST), plain or gzip, told apart by their first bytes: big-endian magic 00 00 type dims, one
-// u32 for each dimension, then the elements. Only unsigned bytes are taken. The header is checked before memory is asked for.
+// IDX files (MNIST, Fashion-MNIST), plain or gzip, told apart by their first bytes: big-endian magic 00 00 type dims,
+// one u32 for each dimension, then the elements. Only unsigned bytes are taken. The header is checked before memory is
+// asked for.
 #pragma once
 #include <zlib.h>
 
@@ -15,7 +16,8 @@ enum class IdxKind { kLabels, kImages };  // [N] and [N, rows, columns]
 
 class IdxFile {
  public:
-  // Reads and checks the header. Error(kCorrupt) naming file, expected and got; Error(kUsage) where there is no such file.
+  // Reads and checks the header. Error(kCorrupt) naming file, expected and got; Error(kUsage) where there is no such
+  // file.
   IdxFile(const std::filesystem::path& path, IdxKind kind);
   ~IdxFile();
   IdxFile(const IdxFile&) = delete;

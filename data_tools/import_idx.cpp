@@ -84,7 +84,8 @@ std::vector<std::string> split_names(const std::string& text) {
   return names;
 }
 
-// Copies image `from` [rows, columns] into the middle of `to` [side, side], which is zero; an odd rest goes right and below.
+// Copies image `from` [rows, columns] into the middle of `to` [side, side], which is zero; an odd rest goes right and
+// below.
 void place_centred(const std::uint8_t* from, std::size_t rows, std::size_t columns, std::uint8_t* to,
                    std::size_t height, std::size_t width) {
   const std::size_t top = (height - rows) / 2, left = (width - columns) / 2;
@@ -154,9 +155,9 @@ void print_result(const Settings& settings, const data::DatasetContent& content,
     fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return;
   }
-  fmt::print("{}: {} {} images of {} x {} x {} ({} train, {} test), images_hash {}\n", settings.out,
-             done, content.splits.size(), content.shape.channels,
-             content.shape.height, content.shape.width, num_train, num_test, hash);
+  fmt::print("{}: {} {} images of {} x {} x {} ({} train, {} test), images_hash {}\n", settings.out, done,
+             content.splits.size(), content.shape.channels, content.shape.height, content.shape.width, num_train,
+             num_test, hash);
 }
 
 void declare(Options& options, Settings& settings) {
@@ -183,9 +184,10 @@ void declare(Options& options, Settings& settings) {
 
 void run_import_idx(std::span<const std::string> args) {
   Settings settings;
-  Options options("hebm_data import-idx --images F --labels F [--test-images F --test-labels F] --out FILE.h5\n"
-                  "       hebm_data import-idx --fashion-mnist FOLDER --out FILE.h5",
-                  "Imports IDX files (gzip or plain) as a data set. A file that already holds the same is left alone.");
+  Options options(
+      "hebm_data import-idx --images F --labels F [--test-images F --test-labels F] --out FILE.h5\n"
+      "       hebm_data import-idx --fashion-mnist FOLDER --out FILE.h5",
+      "Imports IDX files (gzip or plain) as a data set. A file that already holds the same is left alone.");
   declare(options, settings);
   options.add_check([&settings] { check_settings(settings); });
   const Options::Action action = options.parse(args);

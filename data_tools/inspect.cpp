@@ -34,7 +34,8 @@ struct Statistics {
 // Exact: counts of the 256 values, then two sums.
 Statistics pixel_statistics(const Dataset& set) {
   std::array<std::uint64_t, 256> counts{};
-  const std::int64_t at_once = std::clamp<std::int64_t>((std::int64_t{16} << 20) / set.shape().size(), 1, kImagesAtOnce);
+  const std::int64_t at_once =
+      std::clamp<std::int64_t>((std::int64_t{16} << 20) / set.shape().size(), 1, kImagesAtOnce);
   for (std::int64_t first = 0; first < set.size(); first += at_once) {
     std::vector<std::int64_t> index(static_cast<std::size_t>(std::min(at_once, set.size() - first)));
     std::iota(index.begin(), index.end(), first);

@@ -85,8 +85,8 @@ CacheIndex read_index(const std::filesystem::path& directory) {
   const nlohmann::json& shards = json_array(json, "shards", count, count, where);
   index.shards.reserve(count);
   for (std::size_t s = 0; s < count; ++s)
-    index.shards.push_back(parse_entry(shards[s], index.layout, static_cast<std::int64_t>(s),
-                                       fmt::format("{}: shards[{}]", where, s)));
+    index.shards.push_back(
+        parse_entry(shards[s], index.layout, static_cast<std::int64_t>(s), fmt::format("{}: shards[{}]", where, s)));
   return index;
 }
 

@@ -9,10 +9,10 @@
 
 namespace hebm::data {
 
-struct IndexEntry {                  // of one shard; its name is always shard_name(s, S), never a path from the file
-  std::uint64_t size_bytes = 0;      // of the file
-  std::uint64_t u_offset = 0;        // of u within the file
-  std::string hash;                  // xxh3-128 of all bytes of the file but u's
+struct IndexEntry {              // of one shard; its name is always shard_name(s, S), never a path from the file
+  std::uint64_t size_bytes = 0;  // of the file
+  std::uint64_t u_offset = 0;    // of u within the file
+  std::string hash;              // xxh3-128 of all bytes of the file but u's
   bool operator==(const IndexEntry&) const = default;
 };
 

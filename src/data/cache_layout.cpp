@@ -17,8 +17,14 @@ std::string shape_text(const LatentShape& shape) {
 }  // namespace
 
 nlohmann::json CacheKey::to_json() const {
-  return {{"images_hash", images_hash}, {"split", split},   {"preprocessing", preprocessing}, {"vae_hash", vae_hash},
-          {"posterior_rule", posterior_rule}, {"dtype", dtype}, {"draws", draws}, {"seed", seed},
+  return {{"images_hash", images_hash},
+          {"split", split},
+          {"preprocessing", preprocessing},
+          {"vae_hash", vae_hash},
+          {"posterior_rule", posterior_rule},
+          {"dtype", dtype},
+          {"draws", draws},
+          {"seed", seed},
           {"num_images", num_images}};
 }
 
@@ -86,8 +92,7 @@ void check_layout(const CacheLayout& layout, ExitCode code, const std::string& w
   }
   check(dim <= kMaxDim, code, "{}: groups: expected at most {} latents an image, got {}", where, kMaxDim, dim);
   std::int64_t total = 0;
-  const bool overflow =
-      __builtin_mul_overflow(key.num_images, static_cast<std::int64_t>(record_bytes(layout)), &total);
+  const bool overflow = __builtin_mul_overflow(key.num_images, static_cast<std::int64_t>(record_bytes(layout)), &total);
   check(!overflow, code, "{}: {} images of {} bytes each do not fit 2^63 bytes", where, key.num_images,
         record_bytes(layout));
 }

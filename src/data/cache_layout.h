@@ -10,9 +10,9 @@
 namespace hebm::data {
 
 inline constexpr std::int64_t kMaxCacheImages = std::int64_t{1} << 31;
-inline constexpr std::int64_t kMaxShards = 99999;      // five digits in the name
+inline constexpr std::int64_t kMaxShards = 99999;  // five digits in the name
 inline constexpr std::int64_t kMaxDraws = 4096;
-inline constexpr std::int64_t kMaxGroups = 256;        // limits of base/random.h
+inline constexpr std::int64_t kMaxGroups = 256;  // limits of base/random.h
 inline constexpr std::int64_t kMaxDim = std::int64_t{1} << 26;
 
 // Error(code) unless all fields are within bounds, so that no later product of them overflows 64 bits.

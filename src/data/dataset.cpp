@@ -93,8 +93,8 @@ void Dataset::Impl::load_labels(const H5File& file) {
   if (!file.has("labels")) return;
   check_vector(file.info("labels"), H5Type::kI64, static_cast<std::uint64_t>(count), "labels", path);
   labels = file.read_all<std::int64_t>("labels", H5Type::kI64);
-  const std::int64_t bound = label_names.empty() ? static_cast<std::int64_t>(kMaxLabelNames)
-                                                 : static_cast<std::int64_t>(label_names.size());
+  const std::int64_t bound =
+      label_names.empty() ? static_cast<std::int64_t>(kMaxLabelNames) : static_cast<std::int64_t>(label_names.size());
   for (std::size_t i = 0; i < labels.size(); ++i)
     check(labels[i] >= 0 && labels[i] < bound, ExitCode::kCorrupt, "{}: labels: expected 0 to {}, got {} for image {}",
           path, bound - 1, labels[i], i);
@@ -133,8 +133,8 @@ Dataset Dataset::open(const std::filesystem::path& path) {
   impl->pixels_offset = info.file_offset;
   impl->pixels_bytes = info.bytes;
   impl->images_hash = file.string_attribute("images_hash");
-  const bool is_hash = impl->images_hash.size() == 32 &&
-                       impl->images_hash.find_first_not_of("0123456789abcdef") == std::string::npos;
+  const bool is_hash =
+      impl->images_hash.size() == 32 && impl->images_hash.find_first_not_of("0123456789abcdef") == std::string::npos;
   check(is_hash, ExitCode::kCorrupt, "{}: images_hash: expected 32 hex digits, got \"{}\"", name,
         impl->images_hash.substr(0, 64));
   if (file.has_attribute("source")) impl->source = file.string_attribute("source");
@@ -157,8 +157,8 @@ const std::vector<std::int64_t>& Dataset::members(Split split) const {
 ImageBatch Dataset::read(std::span<const std::int64_t> index) const {
   const auto size = static_cast<std::size_t>(impl_->shape.size());
   for (const std::int64_t i : index)
-    check(i >= 0 && i < impl_->count, ExitCode::kRuntime, "{}: expected image numbers 0 to {}, got {}",
-          path().string(), impl_->count - 1, i);
+    check(i >= 0 && i < impl_->count, ExitCode::kRuntime, "{}: expected image numbers 0 to {}, got {}", path().string(),
+          impl_->count - 1, i);
   const bool keep = impl_->pixels_bytes <= kKeepBytes;
   if (keep)
     std::call_once(impl_->kept_once, [this] {

@@ -50,9 +50,9 @@ struct DatasetContent {
   std::string source;
 };
 std::string images_hash(const DatasetContent& content);
-// Written under a temporary name, fsynced, renamed; an existing file is an error unless it already holds the same content
-// (same images_hash, shape, labels, splits and label names), which is verified and left alone: Error(kUsage) names what
-// differs. Returns images_hash.
+// Written under a temporary name, fsynced, renamed; an existing file is an error unless it already holds the same
+// content (same images_hash, shape, labels, splits and label names), which is verified and left alone: Error(kUsage)
+// names what differs. Returns images_hash.
 std::string write_dataset(const std::filesystem::path& path, const DatasetContent& content);
 
 }  // namespace hebm::data

@@ -24,8 +24,8 @@ void check_content(const DatasetContent& content, const std::string& path) {
         "{}: expected images of 1 or 3 channels, got [{}, {}, {}]", path, shape.channels, shape.height, shape.width);
   check(content.pixels.size() == count * static_cast<std::size_t>(shape.size()), ExitCode::kCorrupt,
         "{}: expected {} images of {} pixels, got {} pixels", path, count, shape.size(), content.pixels.size());
-  check(content.labels.empty() || content.labels.size() == count, ExitCode::kCorrupt,
-        "{}: expected {} labels, got {}", path, count, content.labels.size());
+  check(content.labels.empty() || content.labels.size() == count, ExitCode::kCorrupt, "{}: expected {} labels, got {}",
+        path, count, content.labels.size());
   for (const std::uint8_t split : content.splits)
     check(split <= 1, ExitCode::kCorrupt, "{}: expected splits 0 (train) or 1 (test), got {}", path, split);
   if (content.label_names.empty()) return;
@@ -62,8 +62,7 @@ std::string difference(const Dataset& set, const DatasetContent& content, const 
 }
 
 // An existing file is fine when it is whole and holds the same; everything else names what is wrong and what to do.
-void accept_existing(const std::filesystem::path& path, const DatasetContent& content,
-                     const std::string& images_hash) {
+void accept_existing(const std::filesystem::path& path, const DatasetContent& content, const std::string& images_hash) {
   constexpr const char* kRemedy = "nothing was written: remove that file or choose another name";
   std::string found;
   try {

@@ -16,10 +16,10 @@ float widen(std::uint16_t half) {
   const std::uint32_t body = static_cast<std::uint32_t>(half & 0x7fffu) << 13;
   std::uint32_t bits;
   if (body >= 0x0f800000u) {
-    bits = body + 0x70000000u;                           // infinity and NaN: exponent 31 -> 255
-    if (body > 0x0f800000u) bits |= 0x00400000u;         // a NaN becomes quiet, as the processor makes it
+    bits = body + 0x70000000u;                    // infinity and NaN: exponent 31 -> 255
+    if (body > 0x0f800000u) bits |= 0x00400000u;  // a NaN becomes quiet, as the processor makes it
   } else if (body >= 0x00800000u) {
-    bits = body + 0x38000000u;                           // normal: exponent bias 15 -> 127
+    bits = body + 0x38000000u;  // normal: exponent bias 15 -> 127
   } else {
     // Subnormal: m * 2^-24 as (2^-14 + m * 2^-24) - 2^-14, so that no operand is a float32 subnormal.
     const float shifted = std::bit_cast<float>(body + 0x38800000u) - std::bit_cast<float>(0x38800000u);
@@ -34,11 +34,12 @@ std::uint16_t narrow(float value) {
   const std::uint32_t magnitude = bits & 0x7fffffffu;
   std::uint32_t half;
   if (magnitude > 0x7f800000u) {
-    half = 0x7e00u | ((magnitude >> 13) & 0x3ffu);       // NaN stays NaN
+    half = 0x7e00u | ((magnitude >> 13) & 0x3ffu);  // NaN stays NaN
   } else if (magnitude >= 0x47800000u) {
-    half = 0x7c00u;                                      // 2^16 and above
+    half = 0x7c00u;  // 2^16 and above
   } else if (magnitude >= 0x38800000u) {
-    // Rebias, then round to nearest even; a carry out of the mantissa goes rightly into the exponent, 65520 to infinity.
+    // Rebias, then round to nearest even; a carry out of the mantissa goes rightly into the exponent, 65520 to
+    // infinity.
     half = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
   } else {
     // Below 2^-14: adding 0.5 leaves m in the low bits of the mantissa, rounded to nearest even by the addition.

@@ -183,9 +183,7 @@ double LatentCache::max_rounding_error() const {
   return largest;
 }
 
-std::uint64_t LatentCache::stored_bytes() const {
-  return static_cast<std::uint64_t>(num_images()) * impl_->record;
-}
+std::uint64_t LatentCache::stored_bytes() const { return static_cast<std::uint64_t>(num_images()) * impl_->record; }
 
 void LatentCache::verify(const std::function<void(std::int64_t done, std::int64_t total)>& progress) const {
   std::int64_t done = 0;

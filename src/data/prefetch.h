@@ -18,7 +18,7 @@ namespace hebm::data {
 
 class Prefetcher {
  public:
-  struct Request {  // members of this rank's part of one step, in the batch's order
+  struct Request {                        // members of this rank's part of one step, in the batch's order
     std::vector<std::int64_t> positions;  // in the cache's list
     std::vector<std::int64_t> draws;      // 0..R-1
     std::vector<std::int64_t> index;      // global image numbers; empty: the cache's own
@@ -35,7 +35,7 @@ class Prefetcher {
 
   // The batch of the next step; an exception of the thread is thrown here when its step is reached, and from then on.
   LatentBatch next();
-  double waited_s() const { return waited_s_; }       // in next(), so far
+  double waited_s() const { return waited_s_; }  // in next(), so far
   std::int64_t next_step() const { return next_step_; }
 
  private:

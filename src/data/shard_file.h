@@ -1,5 +1,6 @@
-// Internal to the latent cache: one shard as a file. Its bytes are guarded twice over: each record of `u` by its own hash, and all
-// other bytes (HDF5 structure, index, hashes, attributes) by one hash in index.json. So any flipped bit is found.
+// Internal to the latent cache: one shard as a file. Its bytes are guarded twice over: each record of `u` by its own
+// hash, and all other bytes (HDF5 structure, index, hashes, attributes) by one hash in index.json. So any flipped bit
+// is found.
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -14,8 +14,7 @@ namespace hebm::data {
 
 class ShardHandles {
  public:
-  explicit ShardHandles(std::size_t num_shards, std::size_t max_open = 256)
-      : max_open_(max_open), open_(num_shards) {}
+  explicit ShardHandles(std::size_t num_shards, std::size_t max_open = 256) : max_open_(max_open), open_(num_shards) {}
 
   // The file stays open as long as the caller holds the pointer.
   std::shared_ptr<const storage::ReadOnlyFile> get(std::size_t shard, const std::filesystem::path& path) {

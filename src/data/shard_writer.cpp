@@ -150,8 +150,8 @@ ShardReport write_shard(const std::filesystem::path& directory, const CacheLayou
         ExitCode::kRuntime, "shard {} of {}: expected {} images of {} latents, got {} images and {} latents", shard,
         layout.num_shards, end - begin, per_image, index.size(), u.size());
   for (const std::int64_t image : index)
-    check(image >= 0 && image < kMaxCacheImages, ExitCode::kRuntime, "shard {}: expected images 0 to {}, got {}",
-          shard, kMaxCacheImages - 1, image);
+    check(image >= 0 && image < kMaxCacheImages, ExitCode::kRuntime, "shard {}: expected images 0 to {}, got {}", shard,
+          kMaxCacheImages - 1, image);
   ShardReport report = measure(layout, index, u);
   const std::filesystem::path path = directory / shard_name(shard, layout.num_shards);
   check(!is_there(path), ExitCode::kRuntime, "{}: expected no such file, but it exists: another writer owns this shard",

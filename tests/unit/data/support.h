@@ -20,8 +20,7 @@ namespace hebm::data::test {
 
 class TempFolder {
  public:
-  TempFolder()
-      : path_(std::filesystem::temp_directory_path() / ("hebm-data-test-" + storage::random_suffix())) {
+  TempFolder() : path_(std::filesystem::temp_directory_path() / ("hebm-data-test-" + storage::random_suffix())) {
     std::filesystem::create_directory(path_);
   }
   ~TempFolder() { std::filesystem::remove_all(path_); }
@@ -63,7 +62,8 @@ inline void expect_error(ExitCode code, const std::vector<std::string>& parts, c
   } catch (const Error& error) {
     EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(code)) << error.what();
     for (const std::string& part : parts)
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << '"' << part << "\" is not in: " << error.what();
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos)
+          << '"' << part << "\" is not in: " << error.what();
   }
 }
 

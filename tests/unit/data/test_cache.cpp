@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "data/half.h"
+#include "data/json_fields.h"
 #include "data/latent_cache.h"
 #include "data/shard_handles.h"
 #include "support.h"
@@ -13,8 +14,8 @@ namespace {
 
 TEST(CacheShards, NamesAndRanges) {
   EXPECT_EQ(shard_name(42, 128), "shard-00042-of-00128.h5");
-  for (const auto& [images, shards] : {std::pair<std::int64_t, std::int64_t>{13, 3}, {60000, 128}, {5, 5},
-                                       {std::int64_t{1} << 31, 99999}}) {
+  for (const auto& [images, shards] :
+       {std::pair<std::int64_t, std::int64_t>{13, 3}, {60000, 128}, {5, 5}, {std::int64_t{1} << 31, 99999}}) {
     std::int64_t next = 0;
     for (std::int64_t s = 0; s < shards; ++s) {
       const auto [begin, end] = shard_range(s, shards, images);
@@ -75,6 +76,15 @@ TEST(CacheKey, HostileJsonIsRefused) {
   expect_error(ExitCode::kCorrupt, {"object"}, [&] { CacheKey::from_json(nlohmann::json::array()); });
 }
 
+TEST(JsonFields, UnsignedNumbersDoNotWrap) {
+  const nlohmann::json json = nlohmann::json::parse("{\"a\": 18446744073709551615, \"b\": -5}");
+  expect_error(ExitCode::kCorrupt, {"here: a", "got 18446744073709551615"},
+               [&] { json_int(json, "a", -10, 10, "here"); });
+  EXPECT_EQ(json_u64(json, "a", "here"), 18446744073709551615ull);
+  EXPECT_EQ(json_int(json, "b", -10, 10, "here"), -5);
+  expect_error(ExitCode::kCorrupt, {"here: b", "got -5"}, [&] { json_u64(json, "b", "here"); });
+}
+
 class CacheFiles : public ::testing::TestWithParam<const char*> {
  protected:
   TempFolder folder_;
@@ -84,9 +94,8 @@ INSTANTIATE_TEST_SUITE_P(Types, CacheFiles, ::testing::Values("float32", "float1
 TEST_P(CacheFiles, EveryDrawComesBack) {
   const CacheLayout layout = small_layout(GetParam());
   write_cache(folder_.path(), layout);
-  EXPECT_EQ(names_in(folder_.path()),
-            (std::vector<std::string>{"index.json", "shard-00000-of-00003.h5", "shard-00001-of-00003.h5",
-                                      "shard-00002-of-00003.h5"}));
+  EXPECT_EQ(names_in(folder_.path()), (std::vector<std::string>{"index.json", "shard-00000-of-00003.h5",
+                                                                "shard-00001-of-00003.h5", "shard-00002-of-00003.h5"}));
   const LatentCache cache = LatentCache::open(folder_.path());
   EXPECT_EQ(cache.num_images(), 13);
   EXPECT_EQ(cache.layout().groups, layout.groups);
@@ -210,8 +219,8 @@ class CacheValues : public ::testing::Test {
 TEST_F(CacheValues, NanAndInfinityAreRefusedByImageAndGroup) {
   // Element 1 * 12 + 6 + 2: second image of the shard (list position 5), draw 1, third latent: group 1.
   for (const char* dtype : {"float32", "float16"})
-    for (const float value : {std::nanf(""), std::numeric_limits<float>::infinity(),
-                              -std::numeric_limits<float>::infinity()})
+    for (const float value :
+         {std::nanf(""), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})
       expect_error(ExitCode::kCorrupt, {"image 1015", "draw 1", "group 1"}, [&] { write_with(dtype, 20, value); });
   EXPECT_TRUE(names_in(folder_.path()).empty());
 }
@@ -255,7 +264,7 @@ TEST_F(CacheValues, SizesAndLayoutsThatDoNotFitAreRefused) {
   const CacheLayout layout = small_layout();
   const auto [index, u] = shard_content(layout, 1);
   const auto refused = [&, &index = index, &u = u](const std::string& what, ExitCode code,
-                                                  const std::function<void(CacheLayout&)>& change) {
+                                                   const std::function<void(CacheLayout&)>& change) {
     CacheLayout bad = layout;
     change(bad);
     expect_error(code, {what}, [&] { write_shard(folder_.path(), bad, 1, index, u); });

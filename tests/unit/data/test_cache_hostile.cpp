@@ -4,6 +4,7 @@
 #include <set>
 
 #include "data/latent_cache.h"
+#include "data/shard_file.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
 #include "support.h"
@@ -62,7 +63,8 @@ TEST_F(HostileCache, AFlippedBitInARecordIsFoundOnFirstTouchAndTheRecordNamed) {
     const std::size_t record = byte / 48;
     for (std::size_t r = 0; r < 4; ++r) {
       // Either draw tells: the hash is of the whole record.
-      const std::vector<std::int64_t> position = {static_cast<std::int64_t>(4 + r)}, draw = {static_cast<std::int64_t>(byte % 2)};
+      const std::vector<std::int64_t> position = {static_cast<std::int64_t>(4 + r)},
+                                      draw = {static_cast<std::int64_t>(byte % 2)};
       if (r != record)
         cache.read(position, draw, out);
       else
@@ -148,7 +150,8 @@ TEST_F(HostileCache, DamagedShardsAreSetAsideWhenResuming) {
   const auto warn = [&](const std::string& text) { warnings.push_back(text); };
   const auto [index, u] = shard_content(layout_, 1);
   const std::size_t u_offset = good.find(std::string(reinterpret_cast<const char*>(u.data()), u.size() * 4));
-  const std::size_t index_offset = good.find(std::string(reinterpret_cast<const char*>(index.data()), index.size() * 8));
+  const std::size_t index_offset =
+      good.find(std::string(reinterpret_cast<const char*>(index.data()), index.size() * 8));
   for (const std::size_t byte : {std::size_t{0}, good.find("posterior_rule"), index_offset, u_offset + 50}) {
     ASSERT_LT(byte, good.size());
     spill(path, flipped(good, byte));
@@ -216,6 +219,24 @@ TEST_F(HostileCache, HostileIndexesAreRefusedBeforeAnythingIsAllocated) {
   expect_refused({path.string()});
   spill(path, good.dump());
   open_and_verify();
+}
+
+TEST(ShardFile, TheHashOutsideULeavesOutUAlone) {
+  const TempFolder folder;
+  std::string text((std::size_t{2} << 20) + 7, '.');  // more than one block on either side
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 37 + i / 251);
+  spill(folder / "a", text);
+  const storage::ReadOnlyFile file(folder / "a");
+  for (const std::uint64_t offset :
+       {std::uint64_t{0}, std::uint64_t{5}, std::uint64_t{3} << 19, std::uint64_t{text.size()}})
+    for (const std::uint64_t bytes : {std::uint64_t{0}, std::uint64_t{1}, text.size() - offset}) {
+      if (bytes > text.size() - offset) continue;
+      std::string rest = text;
+      rest.erase(offset, bytes);
+      EXPECT_EQ(hash_outside_u(file, offset, bytes), storage::hash_text(rest)) << offset << ' ' << bytes;
+    }
+  expect_error(ExitCode::kCorrupt, {"a: expected 8 bytes"}, [&] { hash_outside_u(file, text.size() - 7, 8); });
+  expect_error(ExitCode::kCorrupt, {"a: expected"}, [&] { hash_outside_u(file, 7, UINT64_MAX - 3); });
 }
 
 // A cache that is right in all its hashes, but whose maker stored a NaN.

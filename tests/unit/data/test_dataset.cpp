@@ -124,8 +124,7 @@ TEST(Dataset, AnotherContentIsRefusedAndNamed) {
   EXPECT_EQ(slurp(path), "something else");
   spill(path, before);
   DatasetContent damaged = small_content();
-  replace_in_file(path, std::string(reinterpret_cast<const char*>(damaged.pixels.data()), 60),
-                  std::string(60, '\0'));
+  replace_in_file(path, std::string(reinterpret_cast<const char*>(damaged.pixels.data()), 60), std::string(60, '\0'));
   expect_error(ExitCode::kCorrupt, {path.string(), "exists and cannot be used", "images_hash"},
                [&] { write_dataset(path, small_content()); });
   EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"set.h5"});  // no temporary file is left
@@ -185,8 +184,9 @@ void craft(const std::filesystem::path& path, const Crafted& c) {
   for (const std::uint64_t d : c.shape) count *= d;
   const std::vector<std::byte> zeros(count * storage::size_of(c.image_type));
   file.write("images", c.image_type, c.shape, zeros);
-  file.write("labels", c.label_type, {c.labels.size()},
-             storage::as_bytes(c.labels.data(), c.labels.size()).first(c.labels.size() * storage::size_of(c.label_type)));
+  file.write(
+      "labels", c.label_type, {c.labels.size()},
+      storage::as_bytes(c.labels.data(), c.labels.size()).first(c.labels.size() * storage::size_of(c.label_type)));
   file.write("splits", H5Type::kU8, {c.splits.size()}, storage::as_bytes(c.splits.data(), c.splits.size()));
   file.close_durable();
 }

@@ -45,7 +45,12 @@ TEST_F(PrefetcherTest, ReadsAheadNoFurtherThanItsDepth) {
   const LatentCache cache = LatentCache::open(folder_.path());
   std::atomic<std::int64_t> planned{0};
   Prefetcher prefetcher(
-      cache, [&](std::int64_t step) { ++planned; return plan_of(step); }, 0, 100, 2);
+      cache,
+      [&](std::int64_t step) {
+        ++planned;
+        return plan_of(step);
+      },
+      0, 100, 2);
   while (planned < 3) std::this_thread::yield();  // two ready and one in hand
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_EQ(planned, 3);
@@ -58,26 +63,38 @@ TEST_F(PrefetcherTest, MeasuresTheWaiting) {
   const LatentCache cache = LatentCache::open(folder_.path());
   Prefetcher prefetcher(
       cache,
-      [&](std::int64_t step) { std::this_thread::sleep_for(std::chrono::milliseconds(30)); return plan_of(step); }, 0,
-      3, 1);
+      [&](std::int64_t step) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
+        return plan_of(step);
+      },
+      0, 3, 1);
   for (int i = 0; i < 3; ++i) prefetcher.next();
   EXPECT_GE(prefetcher.waited_s(), 0.06);  // 90 ms of sleep, less what passed before the first call
 }
 
 TEST_F(PrefetcherTest, AnErrorComesInItsTurnAndStays) {
   const LatentCache cache = LatentCache::open(folder_.path());
+  std::atomic<bool> reached{false};
   Prefetcher prefetcher(
       cache,
-      [](std::int64_t step) {
+      [&](std::int64_t step) {
+        reached = step == 2;
         Prefetcher::Request request = plan_of(step);
         if (step == 2) request.positions[1] = 13;
         return request;
       },
       0, 10, 4);
+  while (!reached) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the thread has failed by now
   prefetcher.next();
   EXPECT_EQ(prefetcher.next().count, 2);
   for (int i = 0; i < 2; ++i) expect_error(ExitCode::kRuntime, {"position 13"}, [&] { prefetcher.next(); });
-  Prefetcher uneven(cache, [](std::int64_t) { return Prefetcher::Request{{0}, {0}, {}, {}}; }, 0, 1);
+  Prefetcher uneven(
+      cache,
+      [](std::int64_t) {
+        return Prefetcher::Request{{0}, {0}, {}, {}};
+      },
+      0, 1);
   expect_error(ExitCode::kRuntime, {"step 0"}, [&] { uneven.next(); });
 }
 
