@@ -49,14 +49,14 @@ struct LangevinBench {
   vae::HvaeOptions vae;
   prior::EnergyOptions energy;
   prior::LangevinOptions langevin;
-  std::int64_t batch = 128, num_levels = 3;
+  prior::ScheduleOptions schedule;
+  std::int64_t batch = 128;
 };
 
 nlohmann::json bench_langevin(const LangevinBench& c) {
   const vae::Hvae backbone(c.vae, ImageShape{}, 0);
-  const prior::EnergyPrior prior(c.energy, backbone.groups(), c.num_levels, 0);
-  const auto schedule = prior::make_schedule(c.num_levels);
-  const auto coefficients = prior::step_coefficients(schedule, c.langevin);
+  const prior::EnergyPrior prior(c.energy, backbone.groups(), c.schedule.make(), 0);
+  const auto coefficients = prior::step_coefficients(prior.schedule(), c.langevin);
   const auto weights = prior.frozen_weights();
   prior::ChainIds ids;
   for (std::int64_t b = 0; b < c.batch; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
@@ -128,7 +128,7 @@ int bench_command(Arguments args) {
   options.add_positional("DIRECTORY", &directory, "for cache: the latent cache", false);
   options.add("json", &json, "for machines", Show::kCommon);
   options.add("bench.batch", &c.batch, "images of a Langevin step", {1, 100000}, Show::kCommon);
-  options.add("prior.T", &c.num_levels, "T", {1, 501});
+  c.schedule.describe(options);
   c.vae.describe(options);
   c.energy.describe(options);
   c.langevin.describe(options);

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <iostream>
 
 #include "base/error.h"
@@ -24,6 +25,25 @@
 
 namespace hebm::cli {
 namespace fs = std::filesystem;
+
+namespace {
+
+std::string product_folder(const std::string& command) {
+  if (command == "train-vae") return "vae";
+  if (command == "train-features") return "features";
+  if (command == "train") return "prior";
+  if (command == "sample") return "samples";
+  return command == "evaluate" ? "results" : command;
+}
+
+std::vector<std::string> own_command_line() {
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  std::vector<std::string> out;
+  for (std::string argument; std::getline(in, argument, '\0');) out.push_back(argument);
+  return out;
+}
+
+}  // namespace
 
 void RunOptions::describe(Options& o) {
   const char* root = std::getenv("HEBM_RUNS");
@@ -48,14 +68,16 @@ Context::Context(const RunOptions& run, const Options& options, const std::strin
 }
 
 void Context::open_run(const Options& options, const std::string& command) {
-  fs::create_directories(directory_ / "config");
   logger_.open_file((directory_ / "log.txt").string());
-  // Every command of a pipeline has options of its own: one resolved configuration each, the last train-like one is not lost.
-  storage::write_file_atomic(directory_ / "config" / (command + ".ini"), options.dump());
-  nlohmann::json env = {{"version", kVersion}, {"command", command}, {"ranks", comm_->size()}, {"host", placement_.host},
+  // Commands of one pipeline share RUN: each leaves its resolved configuration and surroundings in the folder of its product.
+  const fs::path folder = directory_ / product_folder(command);
+  fs::create_directories(folder);
+  storage::write_file_atomic(folder / "config.ini", options.dump());
+  if (command == "train") storage::write_file_atomic(directory_ / "config.ini", options.dump());
+  nlohmann::json env = {{"version", kVersion}, {"command", own_command_line()}, {"ranks", comm_->size()}, {"host", placement_.host},
                         {"threads", placement_.threads}, {"time", std::time(nullptr)}};
   for (const auto& [name, value] : comm::versions()) env["versions"][name] = value;
-  storage::write_file_atomic(directory_ / "env.json", env.dump(2) + "\n");
+  storage::write_file_atomic(folder / "env.json", env.dump(2) + "\n");
 }
 
 void print_dry_run(const Options& options, const std::vector<std::string>& lines) {
@@ -82,6 +104,7 @@ void allow_pipeline_keys(Options& options) {
   encode::EncodeOptions encode;
   prior::EnergyOptions energy;
   prior::LangevinOptions langevin;
+  prior::ScheduleOptions schedule;
   train::PriorTrainOptions train;
   sample::SampleOptions sample;
   evaluate::EvaluateOptions evaluate;
@@ -95,7 +118,8 @@ void allow_pipeline_keys(Options& options) {
   train.describe(all);
   sample.describe(all);
   evaluate.describe(all);
-  std::vector<std::string> keys = {"prior.T", "prior.kind"};
+  schedule.describe(all);
+  std::vector<std::string> keys = {"prior.kind"};
   for (const auto& [key, value] : all.values()) keys.push_back(key);
   options.allow_known(std::move(keys));
 }

@@ -20,7 +20,7 @@ namespace {
 struct TrainCommand {
   RunOptions run;
   std::string kind = "diffusion";
-  std::int64_t num_levels = 3;
+  prior::ScheduleOptions schedule;
   encode::EncodeOptions encoding;
   prior::EnergyOptions energy;
   prior::LangevinOptions langevin;
@@ -29,7 +29,7 @@ struct TrainCommand {
   void describe(Options& o) {
     run.describe(o);
     o.add_choice("prior.kind", &kind, {"diffusion"}, "the prior to train");
-    o.add("prior.T", &num_levels, "T, diffusion steps; 1: the marginal EBM of Eq. 8", {1, 501}, Show::kCommon);
+    schedule.describe(o);
     energy.describe(o);
     langevin.describe(o);
     training.describe(o);
@@ -60,8 +60,7 @@ void write_preview(const std::filesystem::path& file, prior::EnergyPrior& prior,
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
     averaged.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), trainer.ema(b)));
   }
-  const prior::Schedule schedule = prior::make_schedule(prior.num_levels());
-  const prior::ReverseChain chain(prior, backbone, schedule, langevin);
+  const prior::ReverseChain chain(prior, backbone, langevin);
   constexpr std::uint32_t kImages = 36;
   prior::ChainIds ids;
   for (std::uint32_t b = 0; b < kImages; ++b) ids.item.push_back(b);
@@ -86,7 +85,7 @@ int train_command(Arguments args) {
   require(paths.vae(), "hebm_dist train-vae");
   const auto backbone = vae::load_backbone(paths.vae());
   const std::string vae_hash = vae::read_vae_info(paths.vae()).vae_hash;
-  prior::EnergyPrior prior(c.energy, backbone->groups(), c.num_levels, seed);
+  prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), seed);
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, c.size_lines(prior, *backbone));
     return 0;

@@ -172,8 +172,8 @@ nlohmann::json Evaluation::run(const fs::path& pictures) {
 // For each t: decode the true u_t, and run the reverse chain from it. Says which level holds the quality back.
 nlohmann::json Evaluation::levels() {
   check(in_.prior != nullptr, ExitCode::kUsage, "evaluate.by_level needs a trained prior");
-  const prior::Schedule schedule = prior::make_schedule(in_.prior->num_levels());
-  const prior::ReverseChain chain(*in_.prior, in_.backbone, schedule, in_.langevin);
+  const prior::Schedule& schedule = in_.prior->schedule();
+  const prior::ReverseChain chain(*in_.prior, in_.backbone, in_.langevin);
   const std::int64_t n = options_.level_images;
   auto out = nlohmann::json::array();
   for (std::int64_t t = 0; t <= schedule.num_levels; ++t) {

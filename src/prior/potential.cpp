@@ -13,14 +13,14 @@ namespace hebm::prior {
 
 constexpr std::uint32_t kFirstStream = 1000;
 
-EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, std::int64_t num_levels,
+EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
                          std::uint64_t seed, at::ScalarType dtype)
-    : num_levels_(num_levels), num_layers_(groups.size()), per_level_(options.per_level) {
-  const std::int64_t sets = per_level_ ? num_levels : 1;
+    : schedule_(schedule), num_layers_(groups.size()), per_level_(options.per_level) {
+  const std::int64_t sets = per_level_ ? num_levels() : 1;
   for (std::int64_t set = 0; set < sets; ++set) {
     for (const auto& group : groups) {
       const auto stream = kFirstStream + static_cast<std::uint32_t>(nets_.size());
-      nets_.push_back(std::make_unique<EnergyNet>(options, group, per_level_ ? 1 : num_levels, stream, seed, dtype));
+      nets_.push_back(std::make_unique<EnergyNet>(options, group, per_level_ ? 1 : num_levels(), stream, seed, dtype));
     }
   }
 }

@@ -14,11 +14,12 @@ namespace hebm::prior {
 // The energy nets of all layers, top first, in sets: one set that is told t, or (energy.per_level) one set for every t. Owns them.
 class EnergyPrior {
  public:
-  EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, std::int64_t num_levels,
+  EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
               std::uint64_t seed, at::ScalarType dtype = at::kFloat);
   std::size_t num_layers() const { return num_layers_; }
   std::size_t num_sets() const { return nets_.size() / num_layers_; }
-  std::int64_t num_levels() const { return num_levels_; }
+  const Schedule& schedule() const { return schedule_; }
+  std::int64_t num_levels() const { return schedule_.num_levels; }
   bool per_level() const { return per_level_; }
   // The set for these levels; with per_level all must be equal.
   std::size_t set_of(const std::vector<std::int64_t>& levels) const;
@@ -35,7 +36,7 @@ class EnergyPrior {
   std::vector<EnergyNet::Weights> frozen_weights() const;  // by bucket
 
  private:
-  std::int64_t num_levels_;
+  Schedule schedule_;
   std::size_t num_layers_;
   bool per_level_;
   std::vector<std::unique_ptr<EnergyNet>> nets_;

@@ -28,7 +28,7 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
                                                   {"per_level", energy.per_level},
                                                   {"gain", energy.gain},
                                                   {"spectral_norm", energy.spectral_norm},
-                                                  {"num_levels", prior.num_levels()},
+                                                  {"alpha_cum", prior.schedule().alpha_cum},
                                                   {"groups", groups_json(groups)}}
                                        .dump();
   const std::string hash = prior_hash(architecture, prior);
@@ -64,10 +64,11 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
     energy.gain = json.at("gain").get<double>();
     energy.spectral_norm = json.at("spectral_norm").get<bool>();
     energy.warm_iterations = 0;
-    const std::int64_t num_levels = nets::integer_field(json, "num_levels", kMaxLevels);
+    const auto alpha_cum = json.at("alpha_cum").get<std::vector<double>>();
+    check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{}: {} levels", path.string(), alpha_cum.size());
     check(energy.width * energy.width <= nets::num_values(file), ExitCode::kCorrupt, "{}: width {} does not fit the file's size",
           path.string(), energy.width);
-    out.prior = std::make_unique<EnergyPrior>(energy, groups, num_levels, 0);
+    out.prior = std::make_unique<EnergyPrior>(energy, groups, make_schedule(alpha_cum), 0);
   } catch (const nlohmann::json::exception& e) {
     fail(ExitCode::kCorrupt, "{}: architecture: {}", path.string(), e.what());
   }

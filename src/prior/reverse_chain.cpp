@@ -4,10 +4,9 @@
 
 namespace hebm::prior {
 
-ReverseChain::ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const Schedule& schedule,
-                           const LangevinOptions& langevin)
-    : prior_(prior), backbone_(backbone), schedule_(schedule), langevin_(langevin),
-      coefficients_(step_coefficients(schedule, langevin)), weights_(prior.frozen_weights()) {}
+ReverseChain::ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin)
+    : prior_(prior), backbone_(backbone), langevin_(langevin),
+      coefficients_(step_coefficients(prior.schedule(), langevin)), weights_(prior.frozen_weights()) {}
 
 at::Tensor ReverseChain::run(at::Tensor u, std::int64_t first_level, std::uint64_t seed, const ChainIds& ids,
                              const ReverseObserver& observer) const {
@@ -25,7 +24,7 @@ at::Tensor ReverseChain::run(at::Tensor u, std::int64_t first_level, std::uint64
 
 at::Tensor ReverseChain::sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer) const {
   const at::Tensor noise = normal_rows(backbone_.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {});
-  return run(noise, schedule_.num_levels - 1, seed, ids, observer);
+  return run(noise, prior_.num_levels() - 1, seed, ids, observer);
 }
 
 }  // namespace hebm::prior

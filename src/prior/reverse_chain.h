@@ -15,8 +15,7 @@ using ReverseObserver = std::function<void(std::int64_t t, std::int64_t k, const
 
 class ReverseChain {
  public:
-  ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const Schedule& schedule,
-               const LangevinOptions& langevin);
+  ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin);
   // u [B, D] is u_{first_level + 1}; runs t = first_level .. 0 and returns u_0. Row b's noise is keyed by (seed; ids[b], t, k).
   at::Tensor run(at::Tensor u, std::int64_t first_level, std::uint64_t seed, const ChainIds& ids,
                  const ReverseObserver& observer = {}) const;
@@ -26,7 +25,6 @@ class ReverseChain {
  private:
   const EnergyPrior& prior_;
   const vae::Backbone& backbone_;
-  const Schedule& schedule_;
   LangevinOptions langevin_;
   std::vector<StepCoefficients> coefficients_;
   std::vector<EnergyNet::Weights> weights_;

@@ -4,6 +4,10 @@
 #include <cstdint>
 #include <vector>
 
+namespace hebm {
+class Options;
+}
+
 namespace hebm::prior {
 
 struct Schedule {
@@ -19,7 +23,16 @@ struct Schedule {
   double step_variance(std::int64_t t, double eta) const;
 };
 
-// T in 1..501. T = 1 is the marginal EBM (Eq. 8): one level without kernel; it needs an eta of its own (about 100 times).
+// The paper's: T in 1..501. T = 1 is the marginal EBM (Eq. 8): one level without kernel; it needs an eta of its own (about 100 times).
 Schedule make_schedule(std::int64_t num_levels);
+// From chosen alpha_cum[0] > alpha_cum[1] > ... > alpha_cum[T], all within (0, 1).
+Schedule make_schedule(const std::vector<double>& alpha_cum);
+
+struct ScheduleOptions {
+  std::int64_t num_levels = 3;    // T
+  std::vector<double> alpha_cum;  // empty: the paper's
+  void describe(Options& options);
+  Schedule make() const;          // Error(kUsage) where the list does not fit T
+};
 
 }  // namespace hebm::prior

@@ -13,6 +13,7 @@
 #include "prior/forward_pair.h"
 #include "prior/reverse_chain.h"
 #include "storage/files.h"
+#include "storage/hash.h"
 #include "storage/hdf5.h"
 #include "storage/png.h"
 
@@ -98,11 +99,16 @@ class SampleWriter {
   }
   SampleWriter(const SampleWriter&) = delete;
   SampleWriter& operator=(const SampleWriter&) = delete;
+  // In order, without gaps.
   void rows(std::int64_t first, std::int64_t count, std::string_view pixels) {
+    hasher_.update(storage::as_bytes(pixels.data(), pixels.size()));
     file_.write_rows("images", storage::H5Type::kU8, static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(count),
                      {reinterpret_cast<const std::byte*>(pixels.data()), static_cast<std::size_t>(count * shape_.size())});
   }
-  void publish(const nlohmann::json& identity, double seconds) {
+  // Returns images_hash: equal images have equal hashes, whoever drew them.
+  std::string publish(const nlohmann::json& identity, double seconds) {
+    const std::string hash = hasher_.digest();
+    file_.set_attribute("images_hash", hash);
     file_.set_attribute("format", std::string("hebm-samples"));
     file_.set_attribute("version", std::int64_t{1});
     file_.set_attribute("identity", identity.dump());
@@ -110,11 +116,13 @@ class SampleWriter {
     file_.close_durable();
     storage::rename_durable(temporary_, target_);
     published_ = true;
+    return hash;
   }
 
  private:
   fs::path target_, temporary_;
   storage::H5File file_;
+  storage::Hasher hasher_;
   ImageShape shape_;
   bool published_ = false;
 };
@@ -139,12 +147,8 @@ SampleResult write_samples(const fs::path& directory, const std::string& name, c
     logger.line("{} is there already: nothing to do", file.string());
     return result;
   }
-  std::optional<prior::Schedule> schedule;
   std::optional<prior::ReverseChain> chain;
-  if (prior != nullptr) {
-    schedule = prior::make_schedule(prior->num_levels());
-    chain.emplace(*prior, backbone, *schedule, langevin);
-  }
+  if (prior != nullptr) chain.emplace(*prior, backbone, langevin);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const std::int64_t num_chunks = (options.count + options.chunk - 1) / options.chunk;
   const std::int64_t rounds = (num_chunks + comm.size() - 1) / comm.size();
@@ -190,9 +194,9 @@ SampleResult write_samples(const fs::path& directory, const std::string& name, c
   comm::agree(comm, [&] {
     if (!writer) return;
     storage::write_png_grid(directory / (name + ".png"), grid, 10);
-    writer->publish(identity, result.seconds);
+    const std::string hash = writer->publish(identity, result.seconds);
+    logger.line("{}: {} images in {}, images_hash {}", file.string(), options.count, format_duration(result.seconds), hash);
   });
-  logger.line("{}: {} images in {}", file.string(), options.count, format_duration(result.seconds));
   return result;
 }
 

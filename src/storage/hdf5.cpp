@@ -33,6 +33,8 @@ Handle contiguous_list() {
                   H5Pset_alloc_time(list.get(), H5D_ALLOC_TIME_EARLY) >= 0 &&
                   H5Pset_fill_time(list.get(), H5D_FILL_TIME_NEVER) >= 0;
   check_h5(ok, ExitCode::kRuntime, "HDF5 creation list");
+  // Files of equal content have equal bytes: no times in the headers.
+  check_h5(H5Pset_obj_track_times(list.get(), false) >= 0, ExitCode::kRuntime, "HDF5 creation list");
   return list;
 }
 
@@ -116,7 +118,9 @@ H5File H5File::create(const fs::path& path) {
   auto impl = std::make_unique<Impl>();
   impl->path = path;
   impl->writable = true;
-  impl->file = own(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access_list(H5F_LIBVER_V18).get()), H5Fclose,
+  const Handle creation = own(H5Pcreate(H5P_FILE_CREATE), H5Pclose, ExitCode::kRuntime, "HDF5 file creation list");
+  check_h5(H5Pset_obj_track_times(creation.get(), false) >= 0, ExitCode::kRuntime, "HDF5 file creation list");
+  impl->file = own(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access_list(H5F_LIBVER_V18).get()), H5Fclose,
                    ExitCode::kRuntime, fmt::format("{}: create failed", path.string()));
   impl->own_view = std::make_unique<ReadOnlyFile>(path);
   return H5File(std::move(impl));

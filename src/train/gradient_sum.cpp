@@ -89,15 +89,16 @@ void GradientSum::finish_deterministic() {
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     const int shift = finite ? shift_for(largest[i], num_micro_batches_) : 0;
     std::vector<std::int64_t> sum(static_cast<std::size_t>(buckets_[i]->size()), 0);
+    const double scale = std::ldexp(1.0, shift), back = std::ldexp(1.0, -shift);  // powers of two: exact
     for (const auto& gradient : kept_[i]) {
       const auto in = values(gradient);
-      for (std::size_t e = 0; finite && e < sum.size(); ++e) sum[e] += std::llrint(std::ldexp(static_cast<double>(in[e]), shift));
+      for (std::size_t e = 0; finite && e < sum.size(); ++e) sum[e] += std::llrint(static_cast<double>(in[e]) * scale);
     }
     kept_[i].clear();
     comm_.start_sum(std::span<std::int64_t>(sum), fmt::format("gradient of bucket {}", i))->wait();
     const auto out = values(buckets_[i]->grad());
     for (std::size_t e = 0; e < sum.size(); ++e) {
-      out[e] = finite ? static_cast<float>(std::ldexp(static_cast<double>(sum[e]), -shift)) : std::nanf("");
+      out[e] = finite ? static_cast<float>(static_cast<double>(sum[e]) * back) : std::nanf("");
     }
   }
 }

@@ -41,7 +41,7 @@ PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::Langev
                            nlohmann::json identity, comm::Communicator& comm, Logger& logger)
     : options_(options), langevin_(langevin), prior_(prior), power_iterations_(energy.power_iterations),
       backbone_(backbone), seed_(seed), directory_(std::move(directory)), comm_(comm), logger_(logger),
-      schedule_(prior::make_schedule(prior.num_levels())),
+      schedule_(prior.schedule()),
       coefficients_(prior::step_coefficients(schedule_, langevin)),
       level_weights_(prior::level_weights(schedule_, langevin, options.level_weight)),
       units_(options.batch, options.micro_batch, comm.rank(), comm.size(), "train.batch, train.micro_batch"),

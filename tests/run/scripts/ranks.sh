@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# ranks.sh FOLDER_OF_PROGRAMS SCRATCH: what does not depend on the number of ranks, resume, and a lost rank, with the programs as users run them.
+set -euo pipefail
+source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
+bin=$1 scratch=$2
+config=$source_folder/configs/smoke.ini
+rm -rf -- "$scratch"
+mkdir -p -- "$scratch/base"
+exec 3>&1
+fail() {
+  echo "FAILED: $*" >&3
+  exit 1
+}
+start() { # start RANKS RUN COMMAND [OPTIONS]: in the background, its id in $child; threads are fixed: bits may depend on them
+  local ranks=$1 run=$2 command=$3
+  shift 3
+  "$source_folder/launch/mpirun" -n "$ranks" "$bin/hebm_dist" "$command" --config "$config" --run.directory "$scratch/$run" \
+    --data.path "$scratch/base/data.h5" --comm.threads 1 "$@" >>"$scratch/$run.log" 2>&1 &
+  child=$!
+}
+hebm() { # the same, waited for
+  start "$@"
+  wait "$child"
+}
+same() { cmp -- "$scratch/$1" "$scratch/$2" || fail "$1 and $2 differ"; }
+images_hash() { grep -o 'images_hash [0-9a-f]*' "$scratch/$1.log" | tail -n 1; }
+branch() { # a run that shares VAE and cache
+  mkdir -p -- "$scratch/$1"
+  cp -r -- "$scratch/base/vae" "$scratch/base/cache" "$scratch/$1/"
+}
+
+"$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$scratch/base/data.h5" >/dev/null
+hebm 2 base train-vae || fail "train-vae"
+
+echo "the cache has the same bytes from 1 and from 3 ranks"
+hebm 3 base encode || fail "encode on 3 ranks"
+mkdir -p "$scratch/one"
+cp -r "$scratch/base/vae" "$scratch/one/"
+hebm 1 one encode || fail "encode on 1 rank"
+for shard in "$scratch"/base/cache/*; do same "base/cache/${shard##*/}" "one/cache/${shard##*/}"; done
+
+echo "deterministic training has the same bits on 1, 2 and 4 ranks after 5 updates, and so do samples"
+deterministic=(--train.deterministic true --train.updates 5 --train.preview_every 0)
+for n in 1 2 4; do
+  branch "det$n"
+  hebm "$n" "det$n" train "${deterministic[@]}" || fail "train on $n ranks"
+  hebm "$n" "det$n" sample || fail "sample on $n ranks"
+done
+for n in 2 4; do
+  same det1/prior/prior.safetensors "det$n/prior/prior.safetensors"
+  [[ $(images_hash det1) == "$(images_hash "det$n")" ]] || fail "samples on $n ranks: $(images_hash "det$n"), on 1: $(images_hash det1)"
+done
+[[ $(images_hash det1) == images_hash\ ????* ]] || fail "no images_hash in the log"
+
+echo "stopped by TERM and run again on other ranks = uninterrupted"
+long=(--train.deterministic true --train.updates 30 --train.preview_every 0 --train.checkpoint_every 5 --langevin.steps 40)
+branch whole
+hebm 2 whole train "${long[@]}" || fail "train without interruption"
+branch stopped
+start 2 stopped train "${long[@]}"
+for ((i = 0; i < 300; ++i)); do
+  [[ ! -d $scratch/stopped/prior/checkpoints/step-0000005 ]] || break
+  sleep 0.1
+done
+kill -TERM "$child" || fail "the run ended before it could be stopped"
+code=0
+wait "$child" || code=$?
+((code == 75)) || fail "TERM: exit code $code, expected 75"
+"$bin/hebm_dist" status "$scratch/stopped" | grep -q '^train .*resumable' || fail "status does not say resumable: $("$bin/hebm_dist" status "$scratch/stopped")"
+hebm 1 stopped train "${long[@]}" || fail "resume"
+same whole/prior/prior.safetensors stopped/prior/prior.safetensors
+
+echo "a rank that is killed: the others leave with 6 within 30 s, the same command resumes"
+branch killed
+start 2 killed train "${long[@]}"
+for ((i = 0; i < 300; ++i)); do
+  [[ ! -d $scratch/killed/prior/checkpoints/step-0000005 ]] || break
+  sleep 0.1
+done
+victim=$(pgrep -f -- "hebm_dist train .*$scratch/killed " | while read -r pid; do
+  [[ $(readlink "/proc/$pid/exe") != */hebm_dist ]] || echo "$pid"
+done | tail -n 1)
+[[ -n $victim ]] || fail "no rank to kill"
+kill -KILL "$victim"
+start=$SECONDS code=0
+wait "$child" || code=$?
+((code == 6)) || fail "a killed rank: exit code $code, expected 6"
+((SECONDS - start <= 30)) || fail "a killed rank: $((SECONDS - start)) s until the others left"
+hebm 2 killed train "${long[@]}" || fail "resume after a killed rank"
+same whole/prior/prior.safetensors killed/prior/prior.safetensors
+
+echo "without int64 sums, one update on 1 and 2 ranks agrees to rounding"
+for n in 1 2; do
+  branch "fast$n"
+  hebm "$n" "fast$n" train --train.updates 1 --train.warmup 0 --train.preview_every 0 --train.log_every 1 || fail "fast train on $n ranks"
+done
+/usr/bin/python3 - "$scratch" <<'EOF'
+import json, sys
+rows = []
+for n in (1, 2):
+    with open(f"{sys.argv[1]}/fast{n}/prior/metrics.jsonl") as file:
+        rows.append(json.loads(file.readlines()[0]))
+norms = [key for key in rows[0] if key.startswith("gradient_norm/")]
+assert len(norms) == 9, norms
+for key in norms:
+    a, b = rows[0][key], rows[1][key]
+    assert a > 0 and abs(a - b) <= 1e-5 * a, (key, a, b)
+EOF
+
+echo "other settings for a run that exists are refused by name"
+code=0
+hebm 1 whole train "${long[@]}" --train.learning_rate 0.5 || code=$?
+((code == 2)) || fail "another learning rate: exit code $code, expected 2"
+grep -q 'train.learning_rate' "$scratch/whole.log" || fail "the differing key is not named"
+echo "all held"

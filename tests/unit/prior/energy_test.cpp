@@ -1,0 +1,191 @@
+// Energy nets, the potential's gradient through the transport, losses and the prior's file.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linalg_svdvals.h>
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.h"
+#include "prior/forward_pair.h"
+#include "prior/losses.h"
+#include "prior/potential.h"
+#include "prior/prior_file.h"
+#include "prior/reverse_chain.h"
+#include "vae/hvae.h"
+
+namespace hebm::prior {
+namespace {
+
+vae::HvaeOptions tiny_vae() {
+  vae::HvaeOptions o;
+  o.latents = "2x2,3x4,2x8";
+  o.width = o.image_width = o.pixel_width = 4;
+  return o;
+}
+
+EnergyOptions tiny_energy(bool per_level) {
+  EnergyOptions o;
+  o.width = 6;
+  o.embedding = 8;
+  o.per_level = per_level;
+  return o;
+}
+
+at::Tensor some_u(std::int64_t count, std::int64_t dim) {
+  ChainIds ids;
+  for (std::uint32_t b = 0; b < count; ++b) ids.item.push_back(b);
+  ids.visit.assign(ids.item.size(), 0);
+  return normal_rows(dim, {3, 0, Purpose::kTest}, ids, {});
+}
+
+// Central differences in float64: truncation h^2 |f'''| / 6 and rounding eps |f| / h with h = 1e-5 are both below 1e-9 for f of order 1.
+TEST(Potential, GradientThroughTheTransportMatchesCentralDifferences) {
+  const vae::Hvae backbone(tiny_vae(), ImageShape{}, 1, at::kDouble);
+  for (const bool per_level : {true, false}) {
+    const EnergyPrior prior(tiny_energy(per_level), backbone.groups(), make_schedule(2), 5, at::kDouble);
+    const auto weights = prior.frozen_weights();
+    const std::vector<std::int64_t> levels = per_level ? std::vector<std::int64_t>{1, 1} : std::vector<std::int64_t>{1, 0};
+    const Potential potential(prior, backbone, weights, levels);
+    const at::Tensor u = some_u(2, backbone.dim()).to(at::kDouble);
+    const at::Tensor gradient = potential.gradient(u);
+    ASSERT_GT(gradient.abs().max().item<double>(), 1e-3);
+    constexpr double kStep = 1e-5;
+    for (std::int64_t e = 0; e < backbone.dim(); e += 7) {
+      at::Tensor up = u.clone(), down = u.clone();
+      up.select(1, e).add_(kStep);
+      down.select(1, e).sub_(kStep);
+      const at::Tensor numeric = (potential.value(up) - potential.value(down)) / (2 * kStep);
+      EXPECT_LT((numeric - gradient.select(1, e)).abs().max().item<double>(), 1e-8) << e;
+    }
+  }
+}
+
+TEST(EnergyNet, TakesEveryLatentSize) {
+  for (const std::int64_t side : {1, 2, 4, 8, 16, 32, 64, 128}) {
+    const EnergyNet net(tiny_energy(false), {3, side, side}, 4, 0, 1);
+    const auto weights = net.weights(false);
+    const at::Tensor t = at::tensor(std::vector<std::int64_t>{0, 3}, at::kLong);
+    const at::Tensor z = at::full({2, 3, side, side}, 0.3, at::kFloat);
+    const at::Tensor f = net.forward(weights, net.select(weights, t), z);
+    EXPECT_EQ(f.sizes().vec(), (std::vector<std::int64_t>{2}));
+    EXPECT_NE(f[0].item<float>(), f[1].item<float>()) << "t matters, side " << side;
+  }
+}
+
+TEST(EnergyNet, NormalisedWeightsHaveSpectralNormOneOnceConverged) {
+  EnergyOptions options = tiny_energy(true);
+  options.warm_iterations = 500;
+  const EnergyNet net(options, {3, 4, 4}, 1, 0, 1, at::kDouble);
+  for (const auto& w : net.weights(false).stages) {
+    EXPECT_NEAR(at::linalg_svdvals(w.flatten(1))[0].item<double>(), 1.0, 1e-6);
+  }
+}
+
+TEST(EnergyPrior, SetsAreByLevelAndMixedLevelsAreRefused) {
+  const std::vector<LatentShape> groups = {{2, 2, 2}, {3, 4, 4}};
+  const EnergyPrior by_level(tiny_energy(true), groups, make_schedule(3), 1);
+  EXPECT_EQ(by_level.num_buckets(), 6u);
+  EXPECT_EQ(by_level.bucket_name(5), "level2.layer1.");
+  EXPECT_EQ(by_level.set_of({2, 2}), 2u);
+  EXPECT_THROW(by_level.set_of({0, 2}), Error);
+  const EnergyPrior shared(tiny_energy(false), groups, make_schedule(3), 1);
+  EXPECT_EQ(shared.num_buckets(), 2u);
+  EXPECT_EQ(shared.set_of({0, 2}), 0u);
+}
+
+TEST(Losses, LevelWeightsFollowTheirFormulas) {
+  const Schedule schedule = make_schedule(3);
+  LangevinOptions langevin;
+  langevin.step_rule = "paper";
+  langevin.eta = 3e-5;
+  const double s2[] = {.4785 * 3e-5, 58.8577 * 3e-5, 95.9816 * 3e-5};
+  const auto paper = level_weights(schedule, langevin, "paper"), root = level_weights(schedule, langevin, "sqrt"),
+             flat = level_weights(schedule, langevin, "flat");
+  for (std::size_t t = 0; t < 3; ++t) {
+    EXPECT_NEAR(paper[t] * s2[t], 1.0, 1e-4);
+    EXPECT_NEAR(root[t], std::sqrt(s2[t] / s2[2]) / s2[t], 1e-3 * root[t]);
+    EXPECT_NEAR(flat[t] * s2[2], 1.0, 1e-4);
+  }
+  EXPECT_THROW(level_weights(schedule, langevin, "other"), Error);
+}
+
+TEST(Losses, ContrastiveLossIsTheWeightedDifference) {
+  const at::Tensor positive = at::tensor(std::vector<double>{1.0, 3.0}), negative = at::tensor(std::vector<double>{2.0, -1.0}),
+                   weight = at::tensor(std::vector<double>{10.0, 1.0});
+  // (10 (2 - 1) + 1 (-1 - 3)) / 4 = 1.5; with l2 = 0.1: + 0.1 (10 (1 + 4) + (9 + 1)) / 4 = 1.5
+  EXPECT_NEAR(contrastive_loss(positive, negative, weight, 0.0, 4).item<double>(), 1.5, 1e-12);
+  EXPECT_NEAR(contrastive_loss(positive, negative, weight, 0.1, 4).item<double>(), 3.0, 1e-12);
+}
+
+TEST(ReverseChain, ChainsDoNotDependOnTheirBatch) {
+  const vae::Hvae backbone(tiny_vae(), ImageShape{}, 1);
+  const EnergyPrior prior(tiny_energy(true), backbone.groups(), make_schedule(2), 5);
+  LangevinOptions langevin;
+  langevin.steps = 3;
+  const ReverseChain chain(prior, backbone, langevin);
+  std::vector<std::int64_t> levels;
+  const at::Tensor a = chain.sample(9, {{0, 1, 2, 3}, {0, 0, 0, 0}}, [&](std::int64_t t, std::int64_t k, const at::Tensor&) {
+    if (k == 0) levels.push_back(t);
+  });
+  const at::Tensor b = chain.sample(9, {{2, 3, 4, 5}, {0, 0, 0, 0}});
+  EXPECT_EQ(levels, (std::vector<std::int64_t>{1, 0}));
+  EXPECT_TRUE(a.narrow(0, 2, 2).equal(b.narrow(0, 0, 2)));
+}
+
+class PriorFile : public ::testing::Test {
+ protected:
+  PriorFile() { std::filesystem::remove_all(folder_); }
+  ~PriorFile() override { std::filesystem::remove_all(folder_); }
+  std::filesystem::path folder_ = std::filesystem::temp_directory_path() / "hebm_prior_file_test";
+  std::vector<LatentShape> groups_ = {{2, 2, 2}, {3, 4, 4}};
+};
+
+TEST_F(PriorFile, KeepsEveryBitAndItsSchedule) {
+  const auto file = folder_ / "prior.safetensors";
+  const EnergyPrior prior(tiny_energy(true), groups_, make_schedule(std::vector<double>{0.99, 0.5, 0.02}), 5);
+  const std::string hash = save_prior(file, prior, tiny_energy(true), groups_, "the-vae", {{"a", "1"}});
+  const LoadedPrior loaded = load_prior(file, groups_, "the-vae");
+  EXPECT_EQ(loaded.prior_hash, hash);
+  EXPECT_EQ(loaded.identity.at("a"), "1");
+  EXPECT_EQ(loaded.prior->schedule().alpha_cum, prior.schedule().alpha_cum);
+  const auto want = prior.named_tensors(), got = loaded.prior->named_tensors();
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].name, want[i].name);
+    EXPECT_TRUE(got[i].tensor.equal(want[i].tensor)) << got[i].name;
+  }
+}
+
+TEST_F(PriorFile, RefusesAnotherVaeOtherGroupsAndDamage) {
+  const auto file = folder_ / "prior.safetensors";
+  const EnergyPrior prior(tiny_energy(false), groups_, make_schedule(2), 5);
+  save_prior(file, prior, tiny_energy(false), groups_, "the-vae", nlohmann::json::object());
+  try {
+    load_prior(file, groups_, "another-vae");
+    FAIL() << "another VAE was taken";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kUsage);
+  }
+  EXPECT_THROW(load_prior(file, {{2, 2, 2}, {4, 4, 4}}, "the-vae"), Error);
+  {
+    std::fstream damage(file, std::ios::in | std::ios::out | std::ios::binary);
+    damage.seekg(-10, std::ios::end);
+    const int byte = damage.get();
+    damage.seekp(-10, std::ios::end);
+    damage.put(static_cast<char>(byte ^ 4));
+  }
+  try {
+    load_prior(file, groups_, "the-vae");
+    FAIL() << "a flipped bit was not noticed";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kCorrupt);
+  }
+}
+
+}  // namespace
+}  // namespace hebm::prior
