@@ -68,6 +68,7 @@ Context::Context(const RunOptions& run, const Options& options, const std::strin
 }
 
 void Context::open_run(const Options& options, const std::string& command) {
+  fs::create_directories(directory_);
   logger_.open_file((directory_ / "log.txt").string());
   // Commands of one pipeline share RUN: each leaves its resolved configuration and surroundings in the folder of its product.
   const fs::path folder = directory_ / product_folder(command);

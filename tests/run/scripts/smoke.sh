@@ -35,7 +35,7 @@ assert not loads, f"the report loads from elsewhere: {loads[:3]}"
 checkpoints = [name for name in os.listdir(os.path.join(run, "prior", "checkpoints")) if name.startswith("step-")]
 assert checkpoints, "no checkpoints"
 E2
-grep -q 'reconstruction' "$HEBM_RUNS/first.out" || fail "the table is not on stdout: $(cat "$HEBM_RUNS/first.out")"
+grep -qi "reconstruction" "$HEBM_RUNS/first.out" || fail "the table is not on stdout: $(cat "$HEBM_RUNS/first.out")"
 
 # What the steps made must not be made again: same inodes, same times.
 made() { find "$run" \( -name '*.safetensors' -o -name '*.h5' \) -printf '%P %i %T@ %s\n' | sort; }
