@@ -19,7 +19,7 @@ struct Kind {
 };
 constexpr std::array<Kind, 3> kKinds = {{
     {{"gaussian", "gaussian", "gaussian"}, "Gaussian prior"},
-    {{"reconstruct", "recon", "original"}, "Test images (odd rows), reconstructions below them"},
+    {{"reconstruct", "recon", "original"}, "Test images, reconstructions below"},
     {{"diffusion", "ours", "samples"}, "Ours: the diffusion EBM prior"},
 }};
 

@@ -65,12 +65,12 @@ std::vector<std::size_t> thinned(const std::vector<double>& y, std::size_t max_p
 }
 
 std::pair<double, double> shown_range(const std::vector<Series>& series, bool log_scale) {
-  std::vector<double> all, late;  // late: without the first twentieth, where a run starts up
+  std::vector<double> all, late;  // late: without the first tenth, where a run starts up
   for (const Series& s : series) {
     for (std::size_t i = 0; i < s.y.size(); ++i) {
       if (!drawable(s.y[i], log_scale)) continue;
       all.push_back(s.y[i]);
-      if (i * 20 >= s.y.size()) late.push_back(s.y[i]);
+      if (i * 10 >= s.y.size()) late.push_back(s.y[i]);
     }
   }
   if (all.empty()) return {log_scale ? 1.0 : 0.0, log_scale ? 10.0 : 1.0};

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
+#include <ctime>
 #include <map>
 #include <sstream>
 #include <string_view>
@@ -10,6 +12,7 @@
 #include "report/curves.h"
 #include "report/html.h"
 #include "report/sections.h"
+#include "report/summary.h"
 
 namespace hebm::report {
 namespace {
@@ -87,6 +90,15 @@ std::string quoted(const std::string& argument) {
   return out + "'";
 }
 
+// "2026-01-31 12:00:00 UTC"; the number itself where it is no date of this era.
+std::string utc(double seconds) {
+  const auto time = static_cast<std::time_t>(std::clamp(seconds, 0.0, 1e11));
+  std::tm parts{};
+  char text[64];
+  if (seconds < 0 || seconds > 1e11 || gmtime_r(&time, &parts) == nullptr) return format_number(seconds);
+  return std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts) > 0 ? text : format_number(seconds);
+}
+
 std::string command_of(const nlohmann::json& env) {
   if (!env.is_object() || !env.contains("command")) return {};
   const nlohmann::json& command = env["command"];
@@ -126,7 +138,7 @@ std::string curves_section(const RunFolder& run) {
     if (left_out > 0) out += fmt::format("<p class=\"soft\">{} more in metrics.jsonl.</p>\n", left_out);
   }
   if (!any) return out + missing("No curves yet: training writes <code>metrics.jsonl</code>.");
-  return out + "<p class=\"soft\">Faint: recorded values. Strong: their exponential moving average over a sixtieth of the record.</p>\n";
+  return out + "<p class=\"soft\">Faint: recorded values. Strong: their exponential moving average over a sixtieth of the record, at least 8 values.</p>\n";
 }
 
 std::string configuration_section(const RunFolder& run) {
@@ -146,6 +158,7 @@ std::string environment_section(const RunFolder& run) {
     if (!part.env.is_object()) continue;
     nlohmann::json env = part.env;
     env.erase("command");
+    if (const double seconds = number(env, "time"); std::isfinite(seconds)) env["time"] = utc(seconds);
     const std::string html = json_html(env);
     const std::string title = escape(part_title(part.name));
     // Steps of one run mostly share machine and versions: said once.

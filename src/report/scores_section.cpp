@@ -46,8 +46,8 @@ std::string table(const Summary& summary) {
                        "style=\"width:{:.0f}px;background:var(--c{})\"></span></td><td class=\"n\">{}</td>",
                        r.key == "diffusion" ? " class=\"ours\"" : "", escape(r.title), cell(r.fd, "{:.2f}"), 90 * share,
                        r.key == "diffusion" ? 1 : 0, cell(r.fd / unit, "{:.3f}"));
-    const std::string error = std::isfinite(r.kid_error) ? fmt::format(" &#177; {:.4f}", r.kid_error) : "";
-    if (kid) out += fmt::format("<td class=\"n\">{}{}</td>", cell(r.kid, "{:.4f}"), error);
+    const std::string error = std::isfinite(r.kid_error) ? fmt::format(" &#177; {:.2g}", r.kid_error) : "";
+    if (kid) out += fmt::format("<td class=\"n\">{}{}</td>", cell(r.kid, "{:.4g}"), error);
     out += fmt::format("<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
                        cell(r.precision, "{:.3f}"), cell(r.recall, "{:.3f}"), cell(r.num_images, "{:.0f}"),
                        std::isfinite(r.seconds) ? escape(format_duration(r.seconds)) : "-");

@@ -52,7 +52,7 @@ std::vector<Column> columns(const Summary& summary) {
   };
   return {{"fd_fmnist", [=](const ScoreRow& r) { return or_empty(r.fd, "{:.2f}"); }},
           {"of Gaussian", [=](const ScoreRow& r) { return or_empty(r.fd / unit, "{:.3f}"); }},
-          {"KID", [=](const ScoreRow& r) { return or_empty(r.kid, "{:.4f}"); }},
+          {"KID", [=](const ScoreRow& r) { return or_empty(r.kid, "{:.4g}"); }},
           {"precision", [=](const ScoreRow& r) { return or_empty(r.precision, "{:.3f}"); }},
           {"recall", [=](const ScoreRow& r) { return or_empty(r.recall, "{:.3f}"); }},
           {"images", [=](const ScoreRow& r) { return or_empty(r.num_images, "{:.0f}"); }},

@@ -16,7 +16,7 @@ namespace {
 constexpr double kWidth = 400, kLeft = 52, kRight = 10, kPlotHeight = 168, kBottom = 36, kTitle = 22, kLegendRow = 16;
 constexpr double kPlotWidth = kWidth - kLeft - kRight;
 constexpr double kCharWidth = 7.0;  // of 12-pixel text, on the safe side
-constexpr std::size_t kMaxPoints = 600, kMaxLegend = 12, kPalette = 8, kSmoothFrom = 60;
+constexpr std::size_t kMaxPoints = 600, kMaxLegend = 12, kPalette = 8, kSmoothFrom = 30;
 
 // Series beyond the palette (30 layers) are a ramp from blue over green to orange, all readable on light and dark.
 std::string colour(std::size_t i, std::size_t count) {
@@ -88,7 +88,7 @@ std::string path(const Series& s, const std::vector<double>& y, const std::vecto
   return out;
 }
 
-double smoothing_window(const Series& s) { return static_cast<double>(s.y.size()) / 60.0; }
+double smoothing_window(const Series& s) { return std::max(8.0, static_cast<double>(s.y.size()) / 60.0); }
 
 std::string draw_series(const LinePlot& plot, const Axes& axes) {
   std::string out;
@@ -131,7 +131,7 @@ std::string draw_grid(const Axes& axes, const std::string& x_label) {
 std::string last_value(const Series& s, bool smooth) {
   const std::vector<double> y = smooth && s.y.size() >= kSmoothFrom ? smoothed(s.y, smoothing_window(s)) : s.y;
   for (std::size_t i = y.size(); i-- > 0;) {
-    if (drawable(y[i])) return fmt::format("{:.3g}", y[i]);
+    if (drawable(y[i])) return format_number(y[i]);
   }
   return "-";
 }

@@ -115,7 +115,7 @@ TEST_F(ReportTest, FullFolder) {
   put("results/summary.json", kSummary);
   put("results/ood.json", R"({"auroc": {"mnist": 0.98}})");
   put("config.ini", "[langevin]\nsteps = 30  # default\neta = 3e-5  # command line\n");
-  put("prior/env.json", R"({"command": ["hebm_dist", "train", "--run.name", "it's"], "version": "0.1.0"})");
+  put("prior/env.json", R"({"command": ["hebm_dist", "train", "--run.name", "it's"], "version": "0.1.0", "time": 1767225600})");
   std::string lines;
   for (int i = 0; i < 3000; ++i) {
     lines += fmt::format("{{\"step\":{0},\"time_s\":1.0,\"loss\":{1},\"gap/t0\":{1},\"attempt\":0}}\n", i, std::sin(i * 0.01));
@@ -131,14 +131,14 @@ TEST_F(ReportTest, FullFolder) {
   for (const char* part : {"37.41", "20.63", "7.21", "56 %", "0.551", "241.8 s|4 min", "accuracy 0.9112", "0123abcd", "<td class=\"n\">19.40</td>", "mnist",
                            "Loss", "Energy gap by t", "Constant: Attempt", "hebm_dist train --run.name &#39;it&#39;\\&#39;&#39;s&#39;",
                            "<td>eta</td><td>3e-5 <span class=\"soft\">command line</span>", "<td>steps</td><td>30</td>",
-                           "Gaussian prior</figcaption>", "While training", "data:image/png;base64,iVBORw0KGgo"}) {
+                           "2026-01-01 00:00:00 UTC", "Gaussian prior</figcaption>", "While training", "data:image/png;base64,iVBORw0KGgo"}) {
     const std::string text = part;
     const auto bar = text.find('|');
     EXPECT_TRUE(html.find(text.substr(0, bar)) != std::string::npos ||
                 (bar != std::string::npos && html.find(text.substr(bar + 1)) != std::string::npos))
         << part;
   }
-  EXPECT_LT(html.find("Gaussian prior</figcaption>"), html.find("Test images (odd rows)"));
+  EXPECT_LT(html.find("Gaussian prior</figcaption>"), html.find("Test images, reconstructions"));
 }
 
 TEST_F(ReportTest, NullsAndWrongShapesAreNotErrors) {
@@ -148,6 +148,7 @@ TEST_F(ReportTest, NullsAndWrongShapesAreNotErrors) {
   put("results/deep.json", "[[[[[[[[[[[[1]]]]]]]]]]]]");
   put("prior/metrics.jsonl", "{\"step\":1,\"loss\":null}\n{\"step\":2,\"loss\":1.5,\"text\":\"x\"}\n{\"step\":3,\"loss\":[1]}\n");
   put("env.json", "[1, 2]");
+  put("vae/env.json", "{\"time\": 1e300}");
   const std::string html = render_report(run_);
   EXPECT_TRUE(balanced(html));
   EXPECT_TRUE(self_contained(html));
