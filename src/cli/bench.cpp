@@ -3,9 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <c10/core/GradMode.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <iostream>
@@ -18,6 +16,7 @@
 #include "prior/forward_pair.h"
 #include "prior/langevin.h"
 #include "prior/potential.h"
+#include "storage/files.h"
 #include "vae/hvae.h"
 
 namespace hebm::cli {
@@ -77,11 +76,29 @@ nlohmann::json bench_langevin(const LangevinBench& c) {
           {"latents", backbone.dim()}};
 }
 
+// Seconds to pread one record of the same size in the same shard and row, for each position; offsets within a file are off by its header.
+double pread_seconds(const std::string& directory, const data::CacheLayout& layout, const std::vector<std::int64_t>& position, std::size_t record) {
+  const std::int64_t shards = layout.num_shards, images = layout.key.num_images;
+  std::vector<std::unique_ptr<storage::ReadOnlyFile>> files;
+  std::vector<std::int64_t> starts;
+  for (std::int64_t s = 0; s < shards; ++s) {
+    files.push_back(std::make_unique<storage::ReadOnlyFile>(std::filesystem::path(directory) / data::shard_name(s, shards)));
+    starts.push_back(data::shard_range(s, shards, images).first);
+  }
+  std::vector<std::byte> raw(record);
+  return median_seconds([&] {
+    for (const std::int64_t p : position) {
+      const auto s = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), p) - starts.begin() - 1);
+      files[s]->read_at(static_cast<std::uint64_t>(p - starts[s]) * static_cast<std::uint64_t>(layout.key.draws) * record, raw);
+    }
+  });
+}
+
 // Random records through LatentCache::read against pread of the same byte ranges.
 nlohmann::json bench_cache(const std::string& directory) {
   const auto cache = data::LatentCache::open(directory);
   const auto count = std::min<std::int64_t>(cache.num_images(), 4096);
-  const std::int64_t dim = cache.layout().dim(), draws = cache.layout().key.draws;
+  const std::int64_t dim = cache.layout().dim();
   std::vector<std::int64_t> position, draw(static_cast<std::size_t>(count), 0);
   for (std::int64_t i = 0; i < count; ++i) {
     position.push_back(static_cast<std::int64_t>(permute(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(cache.num_images()), {}, 0)));
@@ -89,20 +106,8 @@ nlohmann::json bench_cache(const std::string& directory) {
   std::vector<float> out(static_cast<std::size_t>(count * dim));
   const double bytes = static_cast<double>(count * dim) * (cache.layout().key.dtype == "float16" ? 2 : 4);
   const double ours = median_seconds([&] { cache.read(position, draw, out); });
-  const std::string shard = (std::filesystem::path(directory) / data::shard_name(0, cache.layout().num_shards)).string();
-  const int fd = ::open(shard.c_str(), O_RDONLY | O_CLOEXEC);
-  check(fd >= 0, ExitCode::kRuntime, "{}: cannot open", shard);
-  const auto [first, last] = data::shard_range(0, cache.layout().num_shards, cache.num_images());
   const auto record = static_cast<std::size_t>(bytes / static_cast<double>(count));
-  std::vector<char> raw(record);
-  const double plain = median_seconds([&] {
-    for (std::int64_t i = 0; i < count; ++i) {
-      const auto row = static_cast<off_t>(position[static_cast<std::size_t>(i)] % (last - first));
-      check(::pread(fd, raw.data(), record, row * draws * static_cast<off_t>(record)) == static_cast<ssize_t>(record), ExitCode::kRuntime,
-            "{}: short read", shard);
-    }
-  });
-  ::close(fd);
+  const double plain = pread_seconds(directory, cache.layout(), position, record);
   return {{"gb_s", bytes / ours / 1e9}, {"pread_gb_s", bytes / plain / 1e9}, {"ratio", plain / ours}, {"records", count}};
 }
 

@@ -89,7 +89,10 @@ int main(int argc, char** argv) {
     if (rank.empty() || rank == "0") std::cerr << "hebm_dist: error: " << e.what() << std::endl;
     return static_cast<int>(e.code());
   } catch (const hebm::Error& e) {
-    std::cerr << "hebm_dist:" << who() << " error: " << e.what() << std::endl;
+    // Wrong use is the same on all ranks: rank 0 says it. Everything else is said with its rank.
+    const std::string rank = launch_rank();
+    const bool usage = e.code() == hebm::ExitCode::kUsage;
+    if (!usage || rank.empty() || rank == "0") std::cerr << "hebm_dist:" << (usage ? "" : who()) << " error: " << e.what() << std::endl;
     return static_cast<int>(e.code());
   } catch (const std::exception& e) {
     std::cerr << "hebm_dist:" << who() << " internal error: " << e.what() << std::endl;

@@ -210,12 +210,18 @@ std::string PriorTrainer::judge() {
 void PriorTrainer::roll_back(const TrainingState& live, const std::string& why) {
   logger_.line("diverged at update {}: {}", update_, why);
   const std::int64_t attempt = attempt_ + 1;
-  check(attempt <= options_.max_rollbacks, ExitCode::kDiverged,
-        "training diverged at update {} ({}) and {} rollbacks are spent; take a smaller train.learning_rate or langevin.eta", update_,
-        why, options_.max_rollbacks);
+  // All ranks judged the same sums: they give up together.
+  if (attempt > options_.max_rollbacks) {
+    throw comm::AgreedError(ExitCode::kDiverged,
+                            fmt::format("training diverged at update {} ({}) and {} rollbacks are spent; take a smaller train.learning_rate "
+                                        "or langevin.step (metrics.jsonl shows which t went first)",
+                                        update_, why, options_.max_rollbacks));
+  }
   // The newest checkpoint may already be on its way to diverging: go to the one before, where there is one.
   const auto found = checkpoints_.roll_back(live, std::max<std::int64_t>(1, checkpoints_.last_step()));
-  check(found.has_value(), ExitCode::kDiverged, "training diverged at update {} ({}) and no earlier checkpoint is left", update_, why);
+  if (!found) {
+    throw comm::AgreedError(ExitCode::kDiverged, fmt::format("training diverged at update {} ({}) and no earlier checkpoint is left", update_, why));
+  }
   adopt(*found);
   attempt_ = attempt;
   if (metrics_) metrics_ = std::make_unique<PriorMetrics>(directory_, update_);

@@ -89,6 +89,16 @@ wait "$child" || code=$?
 hebm 2 killed train "${long[@]}" || fail "resume after a killed rank"
 same whole/prior/prior.safetensors killed/prior/prior.safetensors
 
+echo "divergence: noticed, rolled back with another attempt, given up with 3 and the reason"
+branch diverged
+code=0
+hebm 2 diverged train --energy.spectral_norm false --train.learning_rate 10 --train.updates 40 --langevin.steps 5 --train.max_rollbacks 2 \
+  --train.preview_every 0 || code=$?
+((code == 3)) || fail "divergence: exit code $code, expected 3"
+grep -q 'rolled back to update 0, attempt 2' "$scratch/diverged.log" || fail "no second rollback in the log"
+grep -q 'error: training diverged at update .*level[0-9]*.layer' "$scratch/diverged.log" || fail "the message names no layer and t"
+[[ -d $scratch/diverged/prior/checkpoints/step-0000003.bad ]] || fail "the checkpoint before the divergence was not set aside"
+
 echo "without int64 sums, one update on 1 and 2 ranks agrees to rounding"
 for n in 1 2; do
   branch "fast$n"

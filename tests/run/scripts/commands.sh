@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# commands.sh FOLDER_OF_PROGRAMS SCRATCH: help, wrong keys, wrong values and missing files of every command, as a user meets them.
+set -euo pipefail
+bin=$1/hebm_dist scratch=$2
+rm -rf -- "$scratch"
+mkdir -p -- "$scratch"
+fail() {
+  echo "FAILED: $*"
+  exit 1
+}
+expect() { # expect CODE TEXT ARGUMENTS...: exit code and a text on stdout or stderr
+  local want=$1 text=$2 code=0
+  shift 2
+  "$bin" "$@" >"$scratch/out" 2>&1 </dev/null || code=$?
+  ((code == want)) || fail "hebm_dist $*: exit code $code, expected $want: $(cat "$scratch/out")"
+  grep -qF -- "$text" "$scratch/out" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/out")"
+}
+
+ranked=(train-vae train-features encode train sample evaluate)
+for command in "${ranked[@]}" report; do
+  expect 0 "--run.directory" "$command" --help
+  expect 0 "--comm.hang_timeout_s" "$command" --help-all
+  expect 2 "did you mean" "$command" --run.sed 3
+  expect 2 "run.seed" "$command" --run.seed -1
+  expect 2 "run.seed" "$command" --run.seed many
+done
+for command in status cache doctor bench; do expect 0 "hebm_dist $command" "$command" --help; done
+expect 0 "train-vae" --help
+expect 2 "train-vae"
+expect 2 "unknown command 'trian'" trian
+expect 0 "hebm_dist" --version
+
+# What is missing is named, with the command that makes it.
+for command in train-vae train-features encode train evaluate; do
+  expect 2 "dataset.h5 is not there: run \`hebm_data import-idx" "$command" --run.directory "$scratch/none"
+done
+expect 2 "vae.safetensors is not there: run \`hebm_dist train-vae\`" sample --run.directory "$scratch/none"
+expect 2 "is not a folder" status "$scratch/none"
+expect 2 "info or verify" cache look "$scratch"
+expect 2 "langevin, allreduce or cache" bench everything
+
+# Values that cannot work are refused before anything is made.
+expect 2 "langevin.steps" train --langevin.steps 0
+expect 2 "langevin.steps" train --langevin.steps 1000001
+expect 2 "prior.T" train --prior.T 0
+expect 2 "prior.T" train --prior.T 502
+expect 2 "train.level_weight" train --train.level_weight none
+printf '[langevin]\nstepps = 3\n' >"$scratch/typo.ini"
+expect 2 "langevin.stepps" train --config "$scratch/typo.ini"
+expect 2 "typo.ini" train --config "$scratch/typo.ini"
+[[ ! -e $scratch/none ]] || fail "a refused command made $scratch/none"
+
+# Damaged input.
+mkdir -p "$scratch/run/vae"
+head -c 4096 /dev/zero >"$scratch/run/dataset.h5"
+expect 4 "dataset.h5" train-vae --run.directory "$scratch/run"
+expect 4 "dataset.h5" encode --run.directory "$scratch/run"
+
+expect 0 "all is well" doctor
+HEBM_TEST=1 OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=0 expect 5 "srun --mpi=pmix" doctor
+echo "all held"
