@@ -1,0 +1,85 @@
+#include "nets/parameters.h"
+
+#include <ATen/TensorOperators.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+
+#include "../nets/support.h"
+
+namespace hebm::nets {
+namespace {
+
+using test::expect_error;
+using test::values_of;
+
+TEST(Parameters, ViewsShareTheFlatBufferAndGradientsGatherInTheOther) {
+  Parameters params(1, 0, at::kDouble);
+  const at::Tensor a = params.add("a", {2}, Init::kOne);
+  const at::Tensor b = params.add("b", {1, 2}, Init::kZero);
+  params.flatten();
+  ASSERT_EQ(params.size(), 4);
+  params.flat().mul_(3.0);
+  EXPECT_EQ(values_of(a), (std::vector<double>{3, 3}));
+  torch::autograd::backward({(a * a).sum() + 5.0 * b.sum()}, {});
+  torch::autograd::backward({b.sum()}, {});  // adds to what is there
+  EXPECT_EQ(values_of(params.grad()), (std::vector<double>{6, 6, 6, 6}));
+  params.zero_grad();
+  EXPECT_EQ(values_of(a.grad()), (std::vector<double>{0, 0}));
+}
+
+TEST(Parameters, UniformInitHasTheBoundsAndTheVarianceOfTheDefaultOfTorch) {
+  Parameters params(5, 3);
+  const at::Tensor w = params.add("w", {100, 20, 3, 3}, Init::kUniformFanIn);
+  const double bound = 1.0 / std::sqrt(180.0);
+  const auto values = values_of(w);
+  double sum = 0, squares = 0, largest = 0;
+  for (const double v : values) {
+    sum += v;
+    squares += v * v;
+    largest = std::max(largest, std::fabs(v));
+  }
+  const auto n = static_cast<double>(values.size());
+  EXPECT_LE(largest, bound);
+  EXPECT_GT(largest, 0.999 * bound);
+  const double variance = bound * bound / 3.0;
+  EXPECT_LT(std::fabs(sum / n), 5.0 * std::sqrt(variance / n));
+  EXPECT_NEAR(squares / n, variance, 5.0 * variance * std::sqrt(0.8 / n));  // Var(x^2) = 4/45 b^4 = 0.8 variance^2
+}
+
+TEST(Parameters, ValuesDependOnSeedStreamAndNumberOnly) {
+  const auto draw = [](std::uint64_t seed, std::uint32_t stream, bool with_state) {
+    Parameters params(seed, stream);
+    if (with_state) params.add("first", {7}, Init::kNormal);
+    return values_of(params.add("w", {4}, Init::kNormal));
+  };
+  EXPECT_EQ(draw(1, 2, false), draw(1, 2, false));
+  EXPECT_NE(draw(1, 2, false), draw(2, 2, false));
+  EXPECT_NE(draw(1, 2, false), draw(1, 3, false));
+  EXPECT_NE(draw(1, 2, false), draw(1, 2, true));
+}
+
+TEST(Parameters, TooManyValuesAreRefusedBeforeTheyAreAllocated) {
+  Parameters params(1, 0, at::kFloat, at::kCPU, 10);
+  params.add("a", {2, 3}, Init::kZero);
+  expect_error(ExitCode::kCorrupt, {"more than 10 values"}, [&] { params.add("b", {5}, Init::kZero); });
+  expect_error(ExitCode::kCorrupt, {"values"}, [&] { params.add("c", {1ll << 40, 1ll << 40}, Init::kZero); });
+  expect_error(ExitCode::kCorrupt, {"values"}, [&] { params.add("d", {-1}, Init::kZero); });
+  params.add("e", {4}, Init::kZero);
+}
+
+TEST(Parameters, ViewsOfAnotherVectorHaveTheNamesAndShapes) {
+  Parameters params(1, 0);
+  params.add("a", {2}, Init::kZero);
+  params.add("b", {2, 2}, Init::kZero);
+  params.flatten();
+  const auto views = params.views_of(test::random_tensor({6}, 1, at::kFloat), "ema.");
+  ASSERT_EQ(views.size(), 2u);
+  EXPECT_EQ(views[1].name, "ema.b");
+  EXPECT_EQ(values_of(views[1].tensor)[0], values_of(test::random_tensor({6}, 1, at::kFloat))[2]);
+  expect_error(ExitCode::kRuntime, {"5 elements for 6"}, [&] { params.views_of(test::random_tensor({5}, 1), ""); });
+  expect_error(ExitCode::kRuntime, {"after flatten"}, [&] { params.add("c", {1}, Init::kZero); });
+}
+
+}  // namespace
+}  // namespace hebm::nets

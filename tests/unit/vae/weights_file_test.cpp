@@ -1,0 +1,112 @@
+#include "vae/weights_file.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+
+#include "../nets/support.h"
+#include "nets/tensor_io.h"
+#include "vae/hvae.h"
+#include "vae/inputs.h"
+
+namespace hebm::vae {
+namespace {
+
+using test::expect_error;
+using test::TempFolder;
+
+Hvae small_net(std::uint64_t seed = 3) {
+  HvaeOptions options;
+  options.latents = "2x2,3x4";
+  options.width = options.image_width = options.pixel_width = 4;
+  return Hvae(options, {1, 16, 16}, seed);
+}
+
+TEST(WeightsFile, RoundTripIsBitEqual) {
+  const TempFolder folder;
+  const auto path = folder / "vae/vae.safetensors";
+  const Hvae net = small_net();
+  const std::string hash = save_vae(path, net, {{"run.seed", 3}}, {{"elbo", -1.5}});
+  const auto loaded = load_backbone(path);
+  EXPECT_TRUE(loaded->params().flat().equal(net.params().flat()));
+  EXPECT_EQ(backbone_hash(*loaded), hash);
+  EXPECT_EQ(backbone_hash(net), hash);
+  EXPECT_NE(backbone_hash(small_net(4)), hash);
+  const VaeInfo info = read_vae_info(path);
+  EXPECT_EQ(info.vae_hash, hash);
+  EXPECT_EQ(info.identity["run.seed"], 3);
+  EXPECT_EQ(info.results["elbo"], -1.5);
+  const c10::NoGradGuard no_grad;
+  const at::Tensor u = test::random_tensor({2, net.dim()}, 1, at::kFloat);
+  EXPECT_TRUE(loaded->decode(u).equal(net.decode(u, 1.0)));
+}
+
+TEST(WeightsFile, EveryFlippedByteOfTheDataIsFound) {
+  const TempFolder folder;
+  const auto path = folder / "vae.safetensors";
+  save_vae(path, small_net(), {}, {});
+  const std::string good = test::slurp(path);
+  for (std::size_t at = good.size() - 1; at > good.size() - 2000; at -= 97) {
+    std::string bytes = good;
+    bytes[at] = static_cast<char>(bytes[at] ^ 4);
+    test::spill(path, bytes);
+    expect_error(ExitCode::kCorrupt, {path.string(), "hash"}, [&] { load_backbone(path); });
+  }
+  test::spill(path, good);
+  load_backbone(path);
+}
+
+TEST(WeightsFile, MetadataIsHostile) {
+  const TempFolder folder;
+  const auto path = folder / "vae.safetensors";
+  const Hvae net = small_net();
+  const auto with = [&](const std::string& key, const std::string& value) {
+    std::map<std::string, std::string> metadata = {
+        {"format", kVaeFormat}, {"version", kVaeVersion}, {"architecture", net.architecture()},
+        {"identity", "{}"},     {"results", "{}"},        {"vae_hash", backbone_hash(net)}};
+    metadata[key] = value;
+    nets::publish_tensors(path, net.params().parameters(), metadata);
+    return [&path] { load_backbone(path); };
+  };
+  with("vae_hash", backbone_hash(net))();
+  expect_error(ExitCode::kCorrupt, {path.string(), "hash"}, with("vae_hash", std::string(32, '0')));
+  expect_error(ExitCode::kCorrupt, {path.string(), "hebm-features"}, with("format", "hebm-features"));
+  expect_error(ExitCode::kCorrupt, {path.string(), "version"}, with("version", "2"));
+  expect_error(ExitCode::kCorrupt, {path.string(), "architecture"}, with("architecture", "{"));
+  auto other = nlohmann::json::parse(net.architecture());
+  other["width"] = 4096;  // more weights than the file has numbers
+  expect_error(ExitCode::kCorrupt, {path.string(), "values"}, with("architecture", other.dump()));
+  other["width"] = 5;  // as many or more, of other shapes
+  expect_error(ExitCode::kCorrupt, {path.string()}, with("architecture", other.dump()));
+  with("identity", "[]");
+  expect_error(ExitCode::kCorrupt, {path.string(), "identity"}, [&] { read_vae_info(path); });
+}
+
+TEST(Inputs, PixelsAreBytesOver255) {
+  ImageBatch images;
+  images.shape = {1, 1, 3};
+  images.count = 2;
+  images.pixels = {0, 255, 51, 1, 2, 3};
+  const at::Tensor x = image_tensor(images);
+  EXPECT_EQ(x.sizes().vec(), (std::vector<std::int64_t>{2, 1, 1, 3}));
+  const auto values = test::values_of(x);
+  EXPECT_EQ(values[0], 0.0);
+  EXPECT_EQ(values[1], 1.0);
+  EXPECT_EQ(static_cast<float>(values[2]), 0.2f);
+  images.pixels.pop_back();
+  expect_error(ExitCode::kRuntime, {"5 bytes"}, [&] { image_tensor(images); });
+}
+
+TEST(Inputs, NoiseOfAnImageDoesNotDependOnTheBatch) {
+  const RandomKey key{1, 0, Purpose::kPosterior};
+  const std::vector<std::int64_t> images = {5, 9, 5}, alone = {9};
+  const std::vector<std::uint32_t> visits = {0, 1, 2}, one = {1};
+  const at::Tensor noise = posterior_noise(key, images, visits, 33);
+  EXPECT_TRUE(noise.select(0, 1).equal(posterior_noise(key, alone, one, 33).select(0, 0)));
+  EXPECT_FALSE(noise.select(0, 0).equal(noise.select(0, 2)));
+  std::vector<float> direct(33);
+  fill_normal(direct, key, {.item = 9, .visit = 1});
+  EXPECT_EQ(test::values_of(noise.select(0, 1)), std::vector<double>(direct.begin(), direct.end()));
+}
+
+}  // namespace
+}  // namespace hebm::vae
