@@ -23,6 +23,7 @@ using Arguments = std::span<const std::string>;
 struct RunOptions {
   std::string directory;  // RUN; default HEBM_RUNS (or runs) / default
   std::string data_path;
+  std::string vae, features, cache, prior;  // empty: this run's own
   std::int64_t seed = 0;
   comm::CommOptions comm;
   void describe(Options& options);
@@ -57,14 +58,14 @@ nlohmann::json identity_of(const Options& options, const std::vector<std::string
 // Tells `options` all keys that other commands know, so that one INI serves the whole pipeline.
 void allow_pipeline_keys(Options& options);
 
-// All paths of a run.
+// All paths of a run: what it makes, and what it reads (its own unless told otherwise).
 struct RunPaths {
-  std::filesystem::path run;
-  std::filesystem::path vae() const { return run / "vae" / "vae.safetensors"; }
-  std::filesystem::path features() const { return run / "features" / "features.safetensors"; }
-  std::filesystem::path cache() const { return run / "cache"; }
+  explicit RunPaths(const RunOptions& options);
+  explicit RunPaths(const std::filesystem::path& directory);
+
+  std::filesystem::path run, vae, features, cache, prior;
   std::filesystem::path prior_directory() const { return run / "prior"; }
-  std::filesystem::path prior() const { return run / "prior" / "prior.safetensors"; }
+  std::filesystem::path own_prior() const { return prior_directory() / "prior.safetensors"; }
   std::filesystem::path samples() const { return run / "samples"; }
   std::filesystem::path summary() const { return run / "results" / "summary.json"; }
 };

@@ -49,9 +49,24 @@ void RunOptions::describe(Options& o) {
   const char* root = std::getenv("HEBM_RUNS");
   directory = (fs::path(root != nullptr && *root != '\0' ? root : "runs") / "default").string();
   o.add("run.directory", &directory, "folder of this run; default: HEBM_RUNS (or runs) / default", Show::kCommon);
+  o.add("run.vae", &vae, "VAE to use; default: vae/vae.safetensors of the run");
+  o.add("run.features", &features, "classifier to use; default: features/features.safetensors of the run");
+  o.add("run.cache", &cache, "latent cache to use; default: cache of the run");
+  o.add("run.prior", &prior, "prior to sample and score; default: prior/prior.safetensors of the run");
   o.add("run.seed", &seed, "seed of weights, batches and noise", {0}, Show::kCommon);
   o.add("data.path", &data_path, "data set (hebm_data makes it); default: dataset.h5 in run.directory", Show::kCommon);
   comm.describe(o);
+}
+
+RunPaths::RunPaths(const fs::path& directory)
+    : run(directory), vae(run / "vae" / "vae.safetensors"), features(run / "features" / "features.safetensors"), cache(run / "cache"),
+      prior(own_prior()) {}
+
+RunPaths::RunPaths(const RunOptions& options) : RunPaths(fs::path(options.directory)) {
+  if (!options.vae.empty()) vae = options.vae;
+  if (!options.features.empty()) features = options.features;
+  if (!options.cache.empty()) cache = options.cache;
+  if (!options.prior.empty()) prior = options.prior;
 }
 
 Context::Context(const RunOptions& run, const Options& options, const std::string& command)

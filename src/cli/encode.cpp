@@ -21,10 +21,10 @@ int encode_command(Arguments args) {
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   const data::Dataset dataset = open_dataset(run);
-  const RunPaths paths{run.directory};
-  require(paths.vae(), "hebm_dist train-vae");
-  const auto backbone = vae::load_backbone(paths.vae());
-  const std::string hash = vae::read_vae_info(paths.vae()).vae_hash;
+  const RunPaths paths(run);
+  require(paths.vae, "hebm_dist train-vae");
+  const auto backbone = vae::load_backbone(paths.vae);
+  const std::string hash = vae::read_vae_info(paths.vae).vae_hash;
   if (action == Options::Action::kDryRun) {
     const auto layout = encode::cache_layout(encoding, dataset, *backbone, hash, static_cast<std::uint64_t>(run.seed));
     const double bytes = static_cast<double>(layout.key.num_images * layout.key.draws * layout.dim()) * (encoding.dtype == "float16" ? 2 : 4);
@@ -34,7 +34,7 @@ int encode_command(Arguments args) {
     return 0;
   }
   Context context(run, options, "encode");
-  const auto result = encode::encode_cache(encoding, paths.cache(), dataset, *backbone, hash, static_cast<std::uint64_t>(run.seed),
+  const auto result = encode::encode_cache(encoding, paths.cache, dataset, *backbone, hash, static_cast<std::uint64_t>(run.seed),
                                            &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.outcome == encode::EncodeResult::Outcome::kDone ? ExitCode::kDone : ExitCode::kRequeue);
 }

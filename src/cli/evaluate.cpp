@@ -28,18 +28,18 @@ int evaluate_command(Arguments args) {
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   const data::Dataset dataset = open_dataset(run);
-  const RunPaths paths{run.directory};
-  require(paths.vae(), "hebm_dist train-vae");
-  require(paths.features(), "hebm_dist train-features");
+  const RunPaths paths(run);
+  require(paths.vae, "hebm_dist train-vae");
+  require(paths.features, "hebm_dist train-features");
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, {});
     return 0;
   }
-  const auto backbone = vae::load_backbone(paths.vae());
-  const std::string vae_hash = vae::read_vae_info(paths.vae()).vae_hash;
-  const auto features = nets::load_feature_net(paths.features());
+  const auto backbone = vae::load_backbone(paths.vae);
+  const std::string vae_hash = vae::read_vae_info(paths.vae).vae_hash;
+  const auto features = nets::load_feature_net(paths.features);
   prior::LoadedPrior loaded;
-  if (std::filesystem::exists(paths.prior())) loaded = prior::load_prior(paths.prior(), backbone->groups(), vae_hash);
+  if (std::filesystem::exists(paths.prior)) loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
   Context context(run, options, "evaluate");
 
   auto identity = product_identity(options, {"evaluate.", "langevin."}, run.seed, dataset);

@@ -18,7 +18,7 @@ nlohmann::json product_identity(const Options& options, const std::vector<std::s
                                 const data::Dataset& dataset) {
   nlohmann::json out = identity_of(options, prefixes);
   for (const auto& [key, value] : options.values()) {
-    for (const char* volatile_end : {".checkpoint_every", ".log_every", ".keep", ".preview_every", ".max_rollbacks"}) {
+    for (const char* volatile_end : {".checkpoint_every", ".log_every", ".keep", ".preview_every", ".export_every", ".max_rollbacks"}) {
       if (key.ends_with(volatile_end)) out.erase(key);
     }
   }

@@ -14,7 +14,7 @@ int report_command(Arguments args) {
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
-  const RunPaths paths{run.directory};
+  const RunPaths paths(run);
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, {});
     return 0;

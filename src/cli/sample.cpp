@@ -20,12 +20,12 @@ int sample_command(Arguments args) {
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
-  const RunPaths paths{run.directory};
-  require(paths.vae(), "hebm_dist train-vae");
-  require(paths.prior(), "hebm_dist train");
-  const auto backbone = vae::load_backbone(paths.vae());
-  const std::string vae_hash = vae::read_vae_info(paths.vae()).vae_hash;
-  const auto loaded = prior::load_prior(paths.prior(), backbone->groups(), vae_hash);
+  const RunPaths paths(run);
+  require(paths.vae, "hebm_dist train-vae");
+  require(paths.prior, "hebm_dist train");
+  const auto backbone = vae::load_backbone(paths.vae);
+  const std::string vae_hash = vae::read_vae_info(paths.vae).vae_hash;
+  const auto loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, {});
     return 0;

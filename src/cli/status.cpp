@@ -39,14 +39,14 @@ int status_command(Arguments args) {
   options.add_positional("RUN", &directory, "run directory", true);
   options.add("json", &json, "for machines", Show::kCommon);
   if (options.parse(args) == Options::Action::kHelpShown) return 0;
-  const RunPaths paths{directory};
+  const RunPaths paths{std::filesystem::path(directory)};
   check(fs::is_directory(paths.run), ExitCode::kUsage, "{} is not a folder", directory);
   nlohmann::json out;
-  out["train-vae"] = part_state(paths.vae().parent_path(), paths.vae());
-  out["train-features"] = part_state(paths.features().parent_path(), paths.features());
-  const bool cached = fs::exists(paths.cache() / "index.json");
-  out["encode"] = {{"state", cached ? "done" : fs::exists(paths.cache()) ? "resumable" : "not started"}};
-  out["train"] = part_state(paths.prior_directory(), paths.prior());
+  out["train-vae"] = part_state(paths.vae.parent_path(), paths.vae);
+  out["train-features"] = part_state(paths.features.parent_path(), paths.features);
+  const bool cached = fs::exists(paths.cache / "index.json");
+  out["encode"] = {{"state", cached ? "done" : fs::exists(paths.cache) ? "resumable" : "not started"}};
+  out["train"] = part_state(paths.prior_directory(), paths.own_prior());
   out["sample"] = {{"state", fs::exists(paths.samples() / "diffusion.h5") ? "done" : "not started"}};
   out["evaluate"] = {{"state", fs::exists(paths.summary()) ? "done" : "not started"}};
   if (json) {

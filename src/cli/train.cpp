@@ -53,13 +53,18 @@ std::vector<std::string> TrainCommand::size_lines(const prior::EnergyPrior& prio
   return lines;
 }
 
-// A grid from fixed noise with the averaged weights, so that grids of different updates can be compared.
-void write_preview(const std::filesystem::path& file, prior::EnergyPrior& prior, const train::PriorTrainer& trainer,
-                   const vae::Backbone& backbone, const prior::LangevinOptions& langevin) {
-  std::vector<std::unique_ptr<nets::WithEma>> averaged;
+// The averaged weights are in all nets while it lives.
+std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior& prior, const train::PriorTrainer& trainer) {
+  std::vector<std::unique_ptr<nets::WithEma>> out;
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
-    averaged.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), trainer.ema(b)));
+    out.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), trainer.ema(b)));
   }
+  return out;
+}
+
+// A grid from fixed noise, so that grids of different updates can be compared.
+void write_preview(const std::filesystem::path& file, const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                   const prior::LangevinOptions& langevin) {
   const prior::ReverseChain chain(prior, backbone, langevin);
   constexpr std::uint32_t kImages = 36;
   prior::ChainIds ids;
@@ -79,12 +84,13 @@ int train_command(Arguments args) {
   c.describe(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
-  const auto seed = static_cast<std::uint64_t>(c.run.seed);
+  const auto cache_seed = static_cast<std::uint64_t>(c.run.seed);
+  const auto seed = c.training.seed >= 0 ? static_cast<std::uint64_t>(c.training.seed) : cache_seed;
   const data::Dataset dataset = open_dataset(c.run);
-  const RunPaths paths{c.run.directory};
-  require(paths.vae(), "hebm_dist train-vae");
-  const auto backbone = vae::load_backbone(paths.vae());
-  const std::string vae_hash = vae::read_vae_info(paths.vae()).vae_hash;
+  const RunPaths paths(c.run);
+  require(paths.vae, "hebm_dist train-vae");
+  const auto backbone = vae::load_backbone(paths.vae);
+  const std::string vae_hash = vae::read_vae_info(paths.vae).vae_hash;
   prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), seed);
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, c.size_lines(prior, *backbone));
@@ -93,14 +99,14 @@ int train_command(Arguments args) {
   Context context(c.run, options, "train");
   auto identity = product_identity(options, {"prior.", "energy.", "langevin.", "train."}, c.run.seed, dataset);
   identity["vae_hash"] = vae_hash;
-  if (train::product_done(paths.prior(), prior::kPriorFormat, prior::kPriorVersion, identity, context.comm(), context.logger())) return 0;
+  if (train::product_done(paths.own_prior(), prior::kPriorFormat, prior::kPriorVersion, identity, context.comm(), context.logger())) return 0;
 
   std::optional<data::LatentCache> cache;
   if (c.training.source == "cache") {
     comm::agree(context.comm(), [&] {
-      require(paths.cache() / "index.json", "hebm_dist encode");
-      cache.emplace(data::LatentCache::open(paths.cache()));
-      cache->expect(encode::cache_layout(c.encoding, dataset, *backbone, vae_hash, seed).key);
+      require(paths.cache / "index.json", "hebm_dist encode");
+      cache.emplace(data::LatentCache::open(paths.cache));
+      cache->expect(encode::cache_layout(c.encoding, dataset, *backbone, vae_hash, cache_seed).key);
     });
   }
   train::PriorTrainer trainer(c.training, c.langevin, prior, c.energy, *backbone, seed, paths.prior_directory(), identity, context.comm(),
@@ -109,22 +115,29 @@ int train_command(Arguments args) {
     return cache ? train::cache_source(*cache, units, seed, first, c.training.updates)
                  : train::online_source(dataset, data::Split::kTrain, *backbone, units, seed, first);
   };
-  const auto preview = [&](std::int64_t update) {
-    if (!context.comm().is_root()) return;
-    std::filesystem::create_directories(paths.samples());
-    write_preview(paths.samples() / fmt::format("train-{:07}.png", update), prior, trainer, *backbone, c.langevin);
+  const auto due = [](std::int64_t update, std::int64_t every) { return every > 0 && update % every == 0; };
+  const auto observer = [&](std::int64_t update) {
+    const bool preview = due(update, c.training.preview_every), exported = due(update, c.training.export_every);
+    if (!preview && !exported) return;
+    comm::agree(context.comm(), [&] {
+      if (!context.comm().is_root()) return;
+      const auto averaged = averaged_weights(prior, trainer);
+      std::filesystem::create_directories(paths.samples());
+      if (preview) write_preview(paths.samples() / fmt::format("train-{:07}.png", update), prior, *backbone, c.langevin);
+      if (exported) {
+        prior::save_prior(paths.prior_directory() / fmt::format("ema-{:07}.safetensors", update), prior, c.energy, backbone->groups(), vae_hash,
+                          identity);
+      }
+    });
   };
-  const auto outcome = trainer.run(make_source, context.stop(), preview);
+  const auto outcome = trainer.run(make_source, context.stop(), observer);
   if (outcome == train::Outcome::kDone) {
     comm::agree(context.comm(), [&] {
       if (!context.comm().is_root()) return;
-      std::vector<std::unique_ptr<nets::WithEma>> averaged;
-      for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
-        averaged.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), trainer.ema(b)));
-      }
-      prior::save_prior(paths.prior(), prior, c.energy, backbone->groups(), vae_hash, identity);
+      const auto averaged = averaged_weights(prior, trainer);
+      prior::save_prior(paths.own_prior(), prior, c.energy, backbone->groups(), vae_hash, identity);
     });
-    context.logger().line("{}: done after {} updates", paths.prior().string(), trainer.update_count());
+    context.logger().line("{}: done after {} updates", paths.own_prior().string(), trainer.update_count());
   }
   return exit_code(outcome, trainer.save_failed());
 }

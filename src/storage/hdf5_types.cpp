@@ -72,11 +72,11 @@ hid_t predefined(H5Type type) {
 void prepare_thread() {
   // No clean-up at exit: our files are closed by their owners, and after a failed close (full disk) libhdf5 1.10.8
   // keeps a dangling file that it would touch then: a segmentation fault after the error was handled. It must be the
-  // first call.
-  static const bool no_exit_handler = H5dont_atexit() >= 0;
+  // first call; where a program that we are linked into used the library before us, it keeps its clean-up, and that is its choice.
+  [[maybe_unused]] static const bool no_exit_handler = H5dont_atexit() >= 0;
   static const bool no_plugins = H5PLset_loading_state(0) >= 0;
   thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
-  check(no_exit_handler && no_plugins && quiet, ExitCode::kEnvironment, "libhdf5 could not be set up: {}",
+  check(no_plugins && quiet, ExitCode::kEnvironment, "libhdf5 could not be set up: {}",
         library_message());
 }
 

@@ -166,10 +166,13 @@ void PriorTrainer::apply_gradients() {
 
 // ---- the run around it ----------------------------------------------------------------------------------------------
 
-Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, const Preview& preview) {
+Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, const Observer& observer) {
   const TrainingState live = state();
   if (const auto found = checkpoints_.restore(live)) adopt(*found);
   metrics_ = comm_.is_root() ? std::make_unique<PriorMetrics>(directory_, update_) : nullptr;
+  if (one_level_a_unit() && units_.count % schedule_.num_levels != 0) {
+    logger_.line("note: {} units of work a batch for T = {}: levels come equally often only over many updates", units_.count, schedule_.num_levels);
+  }
   if (update_ == 0) checkpoints_.save(live, info());  // something to roll back to
   auto source = make_source(units_, update_);
   StatusLine status(logger_, "train", options_.updates, update_);
@@ -190,7 +193,7 @@ Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, c
     if (metrics_ && (update_ % options_.log_every == 0 || update_ == options_.updates)) log_update(*source);
     const bool stopping = stats_.stop > 0.0;
     if (stopping || update_ == options_.updates || update_ % options_.checkpoint_every == 0) checkpoints_.save(live, info());
-    if (preview && options_.preview_every > 0 && update_ % options_.preview_every == 0) preview(update_);
+    if (observer) observer(update_);
     if (stopping && update_ < options_.updates) return Outcome::kStopped;
   }
   status.finish();

@@ -42,6 +42,8 @@ struct PriorTrainOptions {
   std::int64_t checkpoint_every = 100, keep = 2;
   std::int64_t log_every = 10;
   std::int64_t preview_every = 100;  // updates; 0: none
+  std::int64_t export_every = 0;
+  std::int64_t seed = -1;            // of nets, batches, noise; -1: run.seed
   std::int64_t max_rollbacks = 3;
   double divergence_factor = 50.0;
   void describe(Options& options);
@@ -54,9 +56,10 @@ class PriorTrainer {
                std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger);
 
   using MakeSource = std::function<std::unique_ptr<LatentSource>(const MicroBatches&, std::int64_t first_update)>;
-  using Preview = std::function<void(std::int64_t update)>;
+  // Called on every rank after each update, checkpoint included.
+  using Observer = std::function<void(std::int64_t update)>;
   // Runs from the newest checkpoint to the last update. Error(kDiverged) when the rollbacks are spent.
-  Outcome run(const MakeSource& make_source, const StopFlag& stop, const Preview& preview = {});
+  Outcome run(const MakeSource& make_source, const StopFlag& stop, const Observer& observer = {});
 
   // The averaged weights, for samples and the product.
   const nets::Ema& ema(std::size_t bucket) const { return *emas_.at(bucket); }
