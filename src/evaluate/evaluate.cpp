@@ -69,7 +69,10 @@ class Evaluation {
     return in_.backbone.posterior(vae::image_tensor(in_.dataset.read(index)),
                                   vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, in_.backbone.dim()));
   }
-  nlohmann::json score(const FeatureRows& rows, double seconds) const;
+  nlohmann::json score(const FeatureRows& rows, double seconds);
+  // Precision and recall against the reference subset, rows shared by the ranks. Collective.
+  PrecisionRecall manifold_scores(const at::Tensor& generated);
+  at::Tensor shared_radii(const at::Tensor& features);
   double distance(const FeatureRows& rows) const { return frechet_distance(real_, rows.sums.moments()).total(); }
   at::Tensor sample_images(std::int64_t first, std::int64_t count) const;
   nlohmann::json levels();
@@ -83,12 +86,49 @@ class Evaluation {
   std::uint64_t seed_;
   std::vector<double> origin_ = std::vector<double>(static_cast<std::size_t>(nets::FeatureNet::kFeatures), 0.0);
   Moments real_;
-  at::Tensor real_features_;
+  at::Tensor real_features_, real_radii_;
 };
 
-nlohmann::json Evaluation::score(const FeatureRows& rows, double seconds) const {
+struct Rows {
+  std::int64_t first, count;
+};
+
+Rows rows_of(const comm::Communicator& comm, std::int64_t n) {
+  const std::int64_t first = n * comm.rank() / comm.size();
+  return {first, n * (comm.rank() + 1) / comm.size() - first};
+}
+
+at::Tensor Evaluation::shared_radii(const at::Tensor& features) {
+  const std::int64_t n = features.size(0);
+  std::vector<double> all(static_cast<std::size_t>(n), 0.0);
+  comm::agree(comm_, [&] {
+    const Rows mine = rows_of(comm_, n);
+    if (mine.count == 0) return;
+    const at::Tensor radii = neighbour_radii(features, options_.neighbours, mine.first, mine.count).contiguous();
+    std::copy_n(radii.const_data_ptr<double>(), mine.count, all.begin() + mine.first);
+  });
+  comm_.all_reduce(std::span<double>(all), comm::Op::kSum);  // every entry comes from one rank: exact
+  at::Tensor out = at::empty({n}, at::kDouble);
+  std::copy(all.begin(), all.end(), out.mutable_data_ptr<double>());
+  return out;
+}
+
+PrecisionRecall Evaluation::manifold_scores(const at::Tensor& generated) {
+  if (!real_radii_.defined()) real_radii_ = shared_radii(real_features_);
+  const at::Tensor radii = shared_radii(generated);
+  std::vector<double> inside(2, 0.0);
+  comm::agree(comm_, [&] {
+    const Rows g = rows_of(comm_, generated.size(0)), r = rows_of(comm_, real_features_.size(0));
+    if (g.count > 0) inside[0] = static_cast<double>(count_inside(generated.narrow(0, g.first, g.count), real_features_, real_radii_));
+    if (r.count > 0) inside[1] = static_cast<double>(count_inside(real_features_.narrow(0, r.first, r.count), generated, radii));
+  });
+  comm_.all_reduce(std::span<double>(inside), comm::Op::kSum);
+  return {inside[0] / static_cast<double>(generated.size(0)), inside[1] / static_cast<double>(real_features_.size(0))};
+}
+
+nlohmann::json Evaluation::score(const FeatureRows& rows, double seconds) {
   const Kid kid = kernel_distance(real_features_, rows.features, {.key = {seed_, 0, Purpose::kSubset}});
-  const PrecisionRecall pr = precision_recall(real_features_, rows.features, options_.neighbours);
+  const PrecisionRecall pr = manifold_scores(rows.features);
   return {{"fd_fmnist", distance(rows)},    {"num_images", rows.sums.count()}, {"seconds", seconds},
           {"kid", kid.mean},                {"kid_error", kid.standard_error}, {"precision", pr.precision},
           {"recall", pr.recall}};
