@@ -9,6 +9,11 @@
 #include "storage/files.h"
 
 namespace hebm::train {
+namespace {
+
+constexpr double kFlushEvery_s = 5.0;  // metrics reach the disk at least so often while they are written
+
+}  // namespace
 
 double gradient_norm(const nets::Parameters& params) {
   const at::Tensor host = params.grad().to(at::kCPU, at::kDouble);
@@ -56,11 +61,13 @@ Outcome NetLoop::run(std::size_t num_sums, const Learn& learn, const Describe& d
     status.update(update_, fmt::format("loss {:.5g}", sums_[0]));
     const bool last = update_ == options_.updates, stopping = sums_.back() > 0.0;
     if (last || update_ % options_.log_every == 0) log_update(scalars);
-    if (last || stopping || update_ % options_.checkpoint_every == 0) checkpoints_.save(live, {update_, attempt_, {}});
+    if (last || stopping || update_ % options_.checkpoint_every == 0) {
+      checkpoints_.save(live, {update_, attempt_, {}});
+      flush_metrics();
+    }
     if (stopping && !last) return Outcome::kStopped;
   }
   status.finish();
-  if (metrics_) metrics_->flush();
   return Outcome::kDone;
 }
 
@@ -131,6 +138,16 @@ TrainingState NetLoop::state() const {
   return out;
 }
 
+// A full disk may cost lines of the log, never the run.
+void NetLoop::flush_metrics() {
+  try {
+    if (metrics_) metrics_->flush();
+  } catch (const Error& e) {
+    logger_.line("WARNING: {}; the lines are kept and tried again", e.what());
+  }
+  since_flush_.restart();
+}
+
 void NetLoop::log_update(const storage::Scalars& described) {
   if (!metrics_) return;
   const double seconds = since_log_.seconds();
@@ -142,7 +159,7 @@ void NetLoop::log_update(const storage::Scalars& described) {
                        static_cast<double>((update_ - logged_update_) * units_.batch) / std::max(seconds, 1e-9));
   scalars.emplace_back("attempt", static_cast<double>(attempt_));
   metrics_->write(update_, scalars);
-  metrics_->flush();
+  if (since_flush_.seconds() > kFlushEvery_s) flush_metrics();
   logged_update_ = update_;
   since_log_.restart();
 }

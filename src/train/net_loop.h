@@ -73,6 +73,7 @@ class NetLoop {
   void roll_back(const std::string& why);
   void adopt(const CheckpointInfo& found);
   void log_update(const storage::Scalars& described);
+  void flush_metrics();
   double rate(std::int64_t update) const;
   TrainingState state() const;
 
@@ -90,7 +91,7 @@ class NetLoop {
   std::vector<double> sums_;  // the caller's, then: ranks that were asked to stop
   double gradient_norm_ = 0;
   std::int64_t update_ = 0, attempt_ = 0, logged_update_ = 0;
-  Timer since_log_;
+  Timer since_log_, since_flush_;
 };
 
 }  // namespace hebm::train

@@ -35,6 +35,8 @@ class PriorMetrics {
   void write(std::int64_t step, const UpdateStats& stats, const storage::Scalars& gradient_norms,
              const std::vector<double>& level_weights, const std::vector<double>& step_variances, storage::Scalars more);
 
+  void flush() { writer_.flush(); }
+
  private:
   storage::MetricsWriter writer_;
 };

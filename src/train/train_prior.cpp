@@ -192,7 +192,10 @@ Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, c
     status.update(update_, progress_text());
     if (metrics_ && (update_ % options_.log_every == 0 || update_ == options_.updates)) log_update(*source);
     const bool stopping = stats_.stop > 0.0;
-    if (stopping || update_ == options_.updates || update_ % options_.checkpoint_every == 0) checkpoints_.save(live, info());
+    if (stopping || update_ == options_.updates || update_ % options_.checkpoint_every == 0) {
+      checkpoints_.save(live, info());
+      flush_metrics();
+    }
     if (observer) observer(update_);
     if (stopping && update_ < options_.updates) return Outcome::kStopped;
   }
@@ -253,7 +256,10 @@ CheckpointInfo PriorTrainer::info() const { return {update_, attempt_, {{"gaps",
 storage::Scalars PriorTrainer::named_norms() const {
   storage::Scalars out;
   for (std::size_t b = 0; b < gradient_norms_.size(); ++b) {
-    if (active_[b]) out.emplace_back("gradient_norm/" + prior_.bucket_name(b), gradient_norms_[b]);
+    if (!active_[b]) continue;
+    std::string name = prior_.bucket_name(b);
+    name.pop_back();  // the dot before a tensor's name
+    out.emplace_back("gradient_norm/" + name, gradient_norms_[b]);
   }
   return out;
 }
@@ -263,6 +269,15 @@ std::string PriorTrainer::progress_text() const {
   std::string out = fmt::format("{:.2f} s/update, gap by t:", update_s_);
   for (const double g : gap) out += fmt::format(" {:.3g}", g);
   return out;
+}
+
+// A full disk may cost lines of the log, never the run.
+void PriorTrainer::flush_metrics() {
+  try {
+    if (metrics_) metrics_->flush();
+  } catch (const Error& e) {
+    logger_.line("WARNING: {}; the lines are kept and tried again", e.what());
+  }
 }
 
 void PriorTrainer::log_update(const LatentSource& source) {

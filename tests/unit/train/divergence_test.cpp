@@ -14,12 +14,14 @@ TEST(Divergence, NoticesWhatIsNotFiniteFromTheFirstUpdate) {
   DivergenceMonitor monitor(2);
   EXPECT_EQ(monitor.observe(0, {0.1, -0.2}, kCounts), "");
   EXPECT_NE(monitor.observe(1, {0.1, std::nan("")}, kCounts).find("t = 1"), std::string::npos);
-  EXPECT_NE(monitor.observe(1, {std::numeric_limits<double>::infinity(), 0.0}, kCounts).find("t = 0"), std::string::npos);
+  EXPECT_NE(monitor.observe(1, {std::numeric_limits<double>::infinity(), 0.0}, kCounts).find("t = 0"),
+            std::string::npos);
 }
 
 TEST(Divergence, JudgesEachLevelByItsOwnMedianAfterTheStart) {
   DivergenceMonitor monitor(2, 50.0, 200);
-  for (int update = 0; update < 200; ++update) EXPECT_EQ(monitor.observe(update, {update % 2 == 0 ? 1.0 : -1.0, 100.0}, kCounts), "");
+  for (int update = 0; update < 200; ++update)
+    EXPECT_EQ(monitor.observe(update, {update % 2 == 0 ? 1.0 : -1.0, 100.0}, kCounts), "");
   EXPECT_EQ(monitor.observe(200, {49.0, 100.0}, kCounts), "");
   EXPECT_NE(monitor.observe(201, {-51.0, 100.0}, kCounts).find("t = 0"), std::string::npos);
   EXPECT_EQ(monitor.observe(202, {1.0, 4999.0}, kCounts), "");

@@ -1,0 +1,114 @@
+#include "train/train_features.h"
+
+#include <csignal>
+
+#include "comm/single_communicator.h"
+#include "support.h"
+
+namespace hebm::train {
+namespace {
+
+using test::expect_error;
+using test::slurp;
+using test::TempFolder;
+
+FeatureTrainOptions small_options() {
+  FeatureTrainOptions options;
+  options.epochs = 6.0;
+  options.batch = 32;
+  options.micro_batch = 8;
+  options.ema = 0.5;
+  options.checkpoint_every = 10;
+  return options;
+}
+
+struct World {
+  test::OneThread one_thread;
+  TempFolder folder;
+  data::Dataset dataset = test::make_dataset(folder / "data.h5", 128, 60, 16);
+  comm::SingleCommunicator comm;
+  Logger logger{false};
+  FeatureResult train(const std::string& run, const FeatureTrainOptions& options = small_options(),
+                      const StopFlag* stop = nullptr) {
+    return train_features(options, dataset, folder / run, stop, comm, logger);
+  }
+};
+
+TEST(TrainFeatures, LearnsASeparableProblem) {
+  World world;
+  EXPECT_EQ(world.train("run").outcome, Outcome::kDone);
+  const auto loaded = nets::load_feature_net(features_file(world.folder / "run"));
+  EXPECT_GE(loaded.accuracy, 0.95);
+  EXPECT_EQ(loaded.net->num_classes(), 4);
+  EXPECT_EQ(measure_accuracy(*loaded.net, world.dataset, data::Split::kTest, world.comm), loaded.accuracy);
+  const auto time = std::filesystem::last_write_time(features_file(world.folder / "run"));
+  EXPECT_EQ(world.train("run").outcome, Outcome::kDone);  // nothing to do
+  EXPECT_EQ(std::filesystem::last_write_time(features_file(world.folder / "run")), time);
+  FeatureTrainOptions other = small_options();
+  other.epochs = 7.0;
+  expect_error(ExitCode::kUsage, {"features.epochs", "6.0", "7.0"}, [&] { world.train("run", other); });
+}
+
+TEST(TrainFeatures, ResumeEqualsUninterruptedBitByBit) {
+  World world;
+  world.train("whole");
+  {
+    const StopFlag stop;
+    ASSERT_EQ(std::raise(SIGUSR1), 0);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(world.train("parts", small_options(), &stop).outcome, Outcome::kStopped);
+  }
+  EXPECT_EQ(world.train("parts").outcome, Outcome::kDone);
+  EXPECT_EQ(slurp(features_file(world.folder / "whole")), slurp(features_file(world.folder / "parts")));
+}
+
+TEST(TrainFeatures, TooLowAnAccuracyIsAnError) {
+  World world;
+  FeatureTrainOptions options = small_options();
+  options.epochs = 0.25;
+  options.learning_rate = 1e-9;
+  expect_error(ExitCode::kRuntime, {"accuracy", "features.min_accuracy = 0.9"}, [&] { world.train("run", options); });
+  EXPECT_FALSE(std::filesystem::exists(features_file(world.folder / "run")));
+  options.min_accuracy = 0.0;
+  world.train("run", options);
+  EXPECT_TRUE(std::filesystem::exists(features_file(world.folder / "run")));
+}
+
+TEST(TrainFeatures, ADataSetWithoutLabelsIsRefused) {
+  World world;
+  data::DatasetContent content;
+  content.shape = {1, 8, 8};
+  content.source = "test";
+  content.pixels.assign(2 * 64, 7);
+  content.splits = {0, 1};
+  data::write_dataset(world.folder / "bare.h5", content);
+  const auto bare = data::Dataset::open(world.folder / "bare.h5");
+  expect_error(ExitCode::kUsage, {"bare.h5", "labels"},
+               [&] { train_features(small_options(), bare, world.folder / "run", nullptr, world.comm, world.logger); });
+}
+
+TEST(ShiftImages, MovesEachImageByItsShiftAndFillsWithZero) {
+  ImageBatch batch;
+  batch.shape = {2, 3, 4};
+  batch.count = 3;
+  for (int i = 0; i < 3 * 24; ++i) batch.pixels.push_back(static_cast<std::uint8_t>(i + 1));
+  const auto before = batch.pixels;
+  const std::vector<Shift> shifts = {{0, 0}, {1, -2}, {-3, 0}};
+  shift_images(batch, shifts);
+  for (std::int64_t n = 0; n < 3; ++n) {
+    const auto [dy, dx] = shifts[static_cast<std::size_t>(n)];
+    for (std::int64_t c = 0; c < 2; ++c) {
+      for (std::int64_t y = 0; y < 3; ++y) {
+        for (std::int64_t x = 0; x < 4; ++x) {
+          const auto at = [&](std::int64_t row, std::int64_t column) {
+            return static_cast<std::size_t>(((n * 2 + c) * 3 + row) * 4 + column);
+          };
+          const bool inside = y - dy >= 0 && y - dy < 3 && x - dx >= 0 && x - dx < 4;
+          EXPECT_EQ(batch.pixels[at(y, x)], inside ? before[at(y - dy, x - dx)] : 0) << n << ' ' << y << ' ' << x;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hebm::train
