@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "comm/single_communicator.h"
+#include "nets/tensor_io.h"
 #include "storage/metrics.h"
 #include "support.h"
 #include "vae/hvae.h"
@@ -84,6 +85,11 @@ TEST(VaeTrainer, LearnsAndPublishesTheAveragedWeights) {
   EXPECT_EQ(info.results["num_images"], 30);
   EXPECT_EQ(info.results["split"], "test");
   const auto net = vae::load_backbone(world.product("run"));
+  const storage::SafetensorsFile last(world.run_directory("run") /
+                                      "vae/checkpoints/step-0000080/optimizer-00001-of-00001.safetensors");
+  at::Tensor averaged = net->params().flat().clone().zero_();
+  nets::load_tensors(last, {{"ema", averaged}}, true);
+  EXPECT_TRUE(net->params().flat().equal(averaged));
   const Elbo elbo = measure_elbo(*net, world.dataset, data::Split::kTest, 2000, 9, world.comm);
   EXPECT_EQ(elbo.to_json()["elbo"], info.results["elbo"]);
   EXPECT_NEAR(elbo.value(), elbo.log_likelihood - elbo.kl[0] - elbo.kl[1], 1e-9);
