@@ -7,11 +7,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from refusal import EXIT_USAGE, refuse
+from refusal import EXIT_USAGE, refuse, shown
 
 Shapes = dict[str, tuple[int, ...]]
 EMBEDDING = 128
-MAX_LEVELS = 501
+MAX_LEVELS, MAX_CHANNELS, MAX_BLOCKS = 501, 16384, 8
+_BOTTOMS = {"cifar10": 2, "celebahq256": 4}  # side at which the convolutions end; each block halves
 
 
 def alpha_cum(levels: int) -> list[float]:
@@ -43,18 +44,18 @@ def describe_net(where: str, shapes: Shapes) -> dict[str, Any]:
         refuse(f"{where}: neither conv_start nor downsample is there: this is not one of the paper's energy nets (cifar10, celebahq256)")
     if kind == "cifar10":
         blocks = 1 + len({name.split(".")[1] for name in shapes if name.startswith("res_blocks.")})
-        first, bottom = shapes[f"conv_start.{suffix}"], 2
+        first = shapes[f"conv_start.{suffix}"]
     else:
         convs = len([name for name in shapes if name.startswith("conv2d.") and name.endswith(suffix)])
         blocks = 1 + convs
-        first, bottom = shapes[f"conv2d.conv1.{suffix}"] if convs else shapes[f"downsample.{suffix}"], 4
-    if len(first) != 4 or not (1 <= first[0] <= 16384 and 1 <= first[1] <= 16384) or blocks > 8:
+        first = shapes.get(f"conv2d.conv1.{suffix}", shapes[f"downsample.{suffix}"])
+    if len(first) != 4 or not (_in_range(first[0]) and _in_range(first[1])) or blocks > MAX_BLOCKS:
         refuse(f"{where}: its first convolution has shape {list(first)} and there are {blocks} blocks; the file is damaged")
-    return {"kind": kind, "spectral_norm": spectral, "channels": first[1], "width": first[0], "side": bottom << blocks}
+    return {"kind": kind, "spectral_norm": spectral, "channels": first[1], "width": first[0], "side": _BOTTOMS[kind] << blocks}
 
 
 def expected_shapes(net: dict[str, Any]) -> Shapes:
-    c, ch, blocks = net["channels"], net["width"], net["side"].bit_length() - (2 if net["kind"] == "cifar10" else 3)
+    c, ch, blocks = net["channels"], net["width"], (net["side"] // _BOTTOMS[net["kind"]]).bit_length() - 1
     weights: Shapes = {}
     if net["kind"] == "cifar10":
         embeddings = {"t_ebm_model1": c, "t_ebm_model2": EMBEDDING}
@@ -91,3 +92,25 @@ def architecture_of_nets(where: str, nets: list[dict[str, Any]], levels: int) ->
         "nets": nets[0]["kind"], "width": nets[0]["width"], "spectral_norm": nets[0]["spectral_norm"], "per_level": False, "gain": 1.0,
         "embedding": EMBEDDING, "alpha_cum": alpha_cum(levels), "groups": [[n["channels"], n["side"], n["side"]] for n in nets],
     }
+
+
+def nets_of_architecture(where: str, a: Any) -> list[dict[str, Any]]:
+    """The nets that the architecture in a weights file of ours describes."""
+    kind = a.get("nets") if type(a) is dict else None
+    if kind not in _BOTTOMS:
+        refuse(f"{where}: energy nets of kind '{shown(kind if type(kind) is str else '')}'; only cifar10 and celebahq256 have a PyTorch form",
+               EXIT_USAGE)
+    groups, width, spectral = a.get("groups"), a.get("width"), a.get("spectral_norm")
+    sides = [_BOTTOMS[kind] << blocks for blocks in range(1, MAX_BLOCKS + 1)]
+    if type(groups) is not list or not 1 <= len(groups) <= 255 or not _in_range(width) or type(spectral) is not bool:
+        refuse(f"{where}: the architecture's groups, width or spectral_norm are missing or out of range; the file is damaged")
+    for group in groups:
+        if type(group) is not list or len(group) != 3 or not all(_in_range(n) for n in group) or group[1] != group[2] or group[1] not in sides:
+            refuse(f"{where}: a latent group is not [channels, side, side] with a side of {sides}; this net has no PyTorch form")
+    if a.get("embedding") != EMBEDDING or a.get("per_level") or a.get("gain") != 1.0:
+        refuse(f"{where}: has embedding {shown(str(a.get('embedding')))}, per_level or a gain; the PyTorch form has {EMBEDDING} and neither")
+    return [{"kind": kind, "spectral_norm": spectral, "channels": c, "width": width, "side": h} for c, h, _ in groups]
+
+
+def _in_range(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MAX_CHANNELS

@@ -14,7 +14,7 @@ from typing import Any, Iterator
 import energy_checkpoint
 import nvae_checkpoint
 from pytorch_files import PyTorchFile, open_pytorch_file
-from refusal import EXIT_RUNTIME, EXIT_USAGE, refuse, run_tool, shown
+from refusal import EXIT_USAGE, refuse, run_tool, shown
 from restricted_pickle import OrderedEntries, Record
 from safetensors_file import compact_json, write_safetensors
 from tensors import Tensor

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from refusal import refuse, shown
+from refusal import EXIT_USAGE, refuse, shown
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -23,7 +23,7 @@ _NUMBERS = [
 ]
 _FLAGS = ["ada_groups", "use_se", "res_dist"]  # the same name in both
 _OLD_DEFAULTS: dict[str, Any] = {"ada_groups": False, "min_groups_per_scale": 1, "num_mixture_dec": 10}
-_CELLS = {
+CELLS = {  # res_mbconv
     **dict.fromkeys(["normal_enc", "down_enc", "normal_pre", "down_pre"], ["res_bnswish", "res_bnswish"]),
     **dict.fromkeys(["normal_dec", "up_dec"], ["mconv_e6k5g0"]), **dict.fromkeys(["normal_post", "up_post"], ["mconv_e3k5g0"]),
 }
@@ -44,7 +44,7 @@ def check_cells(where: str, arch_instance: Any) -> None:
         return
     if type(arch_instance) is not dict:
         refuse(f"{where}: arch_instance is neither a name nor lists of operations; expected res_mbconv")
-    for cell, expected in _CELLS.items():
+    for cell, expected in CELLS.items():
         if (got := arch_instance.get(cell)) != expected:
             refuse(f"{where}: cells '{cell}' are {shown(_words(got))}; expected {_words(expected)} (the set res_mbconv)")
 
@@ -61,28 +61,42 @@ def architecture_of_args(where: str, args: dict[str, Any]) -> dict[str, Any]:
     args = {**_OLD_DEFAULTS, **args}
     out: dict[str, Any] = {"backbone": "nvae"}
     for name, theirs, least, largest in _NUMBERS:
-        value = args.get(theirs)
-        if type(value) is not int or not least <= value <= largest:
-            refuse(f"{where}: args.{theirs} is {_shown_value(value)}; expected {least} to {largest}. Give it by --arg {theirs}=NUMBER")
+        if not _is_number(value := args.get(theirs), least, largest):
+            refuse(f"{where}: args.{theirs} is {_value(value)}; expected {least} to {largest}. Give it by --arg {theirs}=NUMBER")
         out[name] = value
     for name in _FLAGS:
         if type(args.get(name)) is not bool:
-            refuse(f"{where}: args.{name} is {_shown_value(args.get(name))}; expected true or false. Give it by --arg {name}=true")
+            refuse(f"{where}: args.{name} is {_value(args.get(name))}; expected true or false. Give it by --arg {name}=true")
         out[name] = args[name]
     dataset = args.get("dataset")
     sized = re.fullmatch(r"(celeba|imagenet|lsun\w*)_(\d{2,3})", dataset) if type(dataset) is str else None
-    out["side"] = int(sized[2]) if sized else _SIDES.get(dataset) if type(dataset) is str else None
-    if out["side"] is None:
-        refuse(f"{where}: args.dataset is {_shown_value(dataset)}; expected mnist, omniglot, cifar10, celeba_64, celeba_256, imagenet_32, "
-               "imagenet_64, ffhq or lsun_NAME_SIDE, which give the images' size. Give it by --arg dataset=NAME")
+    side = int(sized[2]) if sized else _SIDES.get(dataset) if type(dataset) is str else None
+    if side is None:
+        refuse(f"{where}: args.dataset is {_value(dataset)}; expected mnist, omniglot, cifar10, celeba_64, celeba_256, imagenet_32, "
+               "imagenet_64, ffhq or lsun_NAME_SIDE, which say how large the images are. Give it by --arg dataset=NAME")
     grey = dataset in ("mnist", "omniglot")
-    out["image_channels"] = 1 if grey else 3
-    out["crop"] = 2 if grey else 0
+    out |= {"side": side, "image_channels": 1 if grey else 3, "crop": 2 if grey else 0}
     out["likelihood"] = "bernoulli" if grey else "normal" if out["mixtures"] == 1 else "mixture"
-    return check_architecture(where, out)
+    return _check_whole(where, out)
 
 
-def check_architecture(where: str, a: dict[str, Any]) -> dict[str, Any]:
+def check_architecture(where: str, a: Any) -> dict[str, Any]:
+    """The architecture in a weights file of ours."""
+    if type(a) is not dict or a.get("backbone") != "nvae":
+        refuse(f"{where}: the architecture's backbone is {_value(a.get('backbone') if type(a) is dict else a)}; only nvae has a PyTorch form",
+               EXIT_USAGE)
+    for name, _, least, largest in [*_NUMBERS, ("side", "", 4, 1024), ("image_channels", "", 1, 3), ("crop", "", 0, 511)]:
+        if not _is_number(a.get(name), least, largest):
+            refuse(f"{where}: architecture: {name} is {_value(a.get(name))}; expected {least} to {largest}")
+    for name in _FLAGS:
+        if type(a.get(name)) is not bool:
+            refuse(f"{where}: architecture: {name} is {_value(a.get(name))}; expected true or false")
+    if a.get("likelihood") not in ("bernoulli", "mixture", "normal"):
+        refuse(f"{where}: architecture: likelihood is {_value(a.get('likelihood'))}; expected bernoulli, mixture or normal")
+    return _check_whole(where, a)
+
+
+def _check_whole(where: str, a: dict[str, Any]) -> dict[str, Any]:
     halvings = a["preprocess_blocks"] + a["scales"] - 1
     if a["preprocess_blocks"] != a["postprocess_blocks"]:
         refuse(f"{where}: {a['preprocess_blocks']} preprocess and {a['postprocess_blocks']} postprocess blocks; expected as many of both")
@@ -93,18 +107,23 @@ def check_architecture(where: str, a: dict[str, Any]) -> dict[str, Any]:
     return a
 
 
-def _shown_value(value: Any) -> str:
-    return "missing" if value is None else f"'{shown(value)}'" if type(value) is str else shown(str(value)) if type(value) in (
-        int, float, bool) else f"a {type(value).__name__}"
+def _is_number(value: Any, least: int, largest: int) -> bool:
+    return type(value) is int and least <= value <= largest
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "missing"
+    if type(value) is str:
+        return f"'{shown(value)}'"
+    return shown(str(value)) if type(value) in (int, float, bool) else f"a {type(value).__name__}"
 
 
 def args_of_architecture(a: dict[str, Any], trained: dict[str, Any]) -> dict[str, Any]:
-    """NVAE's args again, as far as the file knows them."""
-    side = a["side"]
-    names = {("bernoulli", 32): "mnist", ("mixture", 32): "cifar10", ("normal", 32): "cifar10"}
-    dataset = trained.get("dataset") or names.get((a["likelihood"], side), f"celeba_{side}")
-    out = {theirs: a[name] for name, theirs, _, _ in _NUMBERS}
-    return {**out, **{name: a[name] for name in _FLAGS}, "arch_instance": "res_mbconv", **trained, "dataset": dataset}
+    """NVAE's args again. `trained`: those of training_args that are known; without a dataset among them, one of the same form is named."""
+    dataset = "mnist" if a["likelihood"] == "bernoulli" else "cifar10" if a["side"] == 32 else f"celeba_{a['side']}"
+    return {"dataset": dataset, **trained, "arch_instance": "res_mbconv", **{theirs: a[name] for name, theirs, _, _ in _NUMBERS},
+            **{name: a[name] for name in _FLAGS}}
 
 
 def groups_by_scale(a: dict[str, Any]) -> list[int]:
