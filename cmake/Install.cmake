@@ -8,6 +8,8 @@ get_property(_modules GLOBAL PROPERTY HEBM_MODULES)
 foreach(_module ${_modules})
   install(DIRECTORY "${CMAKE_SOURCE_DIR}/src/${_module}" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/hebm" FILES_MATCHING PATTERN "*.h")
 endforeach()
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/data_tools/" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/data_tools" USE_SOURCE_PERMISSIONS
+  FILES_MATCHING PATTERN "*.py" PATTERN "__pycache__" EXCLUDE)
 install(EXPORT hebm_dist NAMESPACE hebm:: FILE hebm_distTargets.cmake DESTINATION "${_package}")
 
 # The package finds its dependencies with the files that this build used, and libtorch by the same lock file.

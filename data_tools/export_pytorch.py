@@ -2,8 +2,9 @@
 """Turns weights of hebm_dist (safetensors) back into a PyTorch checkpoint: NVAE's own keys, or the authors' netE{i}.
 
 vae.safetensors becomes {epoch, state_dict, args, arch_instance} and prior.safetensors {netE0, netE1, ...}, with the keys and shapes that
-load_state_dict(strict=True) asks for. `args` is a dict, so that torch.load(weights_only=True) takes the file; --namespace makes it
-the argparse.Namespace that NVAE's own scripts read, which needs weights_only=False. Needs the Python standard library alone.
+load_state_dict(strict=True) asks for. `args` is a dict of what shapes the model, so that torch.load(weights_only=True) takes the file;
+--namespace makes it the argparse.Namespace that NVAE's own scripts read, which needs weights_only=False. Needs the Python standard
+library alone.
 """
 from __future__ import annotations
 
@@ -61,6 +62,8 @@ def nvae_root(file: SafetensorsFile, namespace: bool) -> dict[str, Any]:
     state = state_dict(file, "", expected)
     add_derived(state)
     epoch = identity.get("epoch") if type(identity) is dict else None
+    if not namespace:  # weights_only of PyTorch 1.13 reads no floating-point numbers; none of them shapes the model
+        args = {key: value for key, value in args.items() if type(value) is not float}
     print(f"NVAE: {len(state)} entries, args.dataset = {args['dataset']}")
     return {"epoch": epoch if type(epoch) is int and 0 <= epoch < 1 << 31 else 0, "state_dict": state,
             "args": Record(args) if namespace else args, "arch_instance": {**nvae_checkpoint.CELLS, "ar_nn": [""]}}

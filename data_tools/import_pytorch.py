@@ -53,7 +53,7 @@ def tensors_of(where: str, state: Any) -> dict[str, Tensor]:
         if name.endswith((".weight_normalized", ".num_batches_tracked")):
             continue
         if type(value) is not Tensor:
-            refuse(f"{where}: '{shown(key)}' is a {type(value).__name__}; expected a tensor")
+            refuse(f"{where}: '{shown(key)}' is of type {type(value).__name__}; expected a tensor")
         if name in out:
             refuse(f"{where}: '{shown(name)}' stands there with and without the prefix 'module.'")
         out[name] = value
@@ -103,7 +103,7 @@ def import_nvae(options: argparse.Namespace) -> int:
             refuse(f"{file.path}: has no 'state_dict'; expected NVAE's checkpoint: state_dict, args, arch_instance, epoch")
         args = root.get("args", {})
         if type(args) not in (dict, Record):
-            refuse(f"{file.path}: 'args' is a {type(args).__name__}; expected argparse.Namespace or a dict")
+            refuse(f"{file.path}: 'args' is of type {type(args).__name__}; expected argparse.Namespace or a dict")
         args = {**args, **parse_args(options.arg)}
         for holder, name in ((root, "arch_instance"), (args, "args.arch_instance")):
             if (cells := holder.get("arch_instance")) is not None:
@@ -111,7 +111,7 @@ def import_nvae(options: argparse.Namespace) -> int:
         architecture = nvae_checkpoint.architecture_of_args(file.path, args)
         tensors = tensors_of(f"{file.path}: state_dict", root["state_dict"])
         check_shapes(f"{file.path}: state_dict", tensors, nvae_checkpoint.expected_shapes(architecture))
-        identity: dict[str, Any] = {"imported_from": os.path.basename(file.path), "args": nvae_checkpoint.training_args(args)}
+        identity: dict[str, Any] = {"imported_from": shown(os.path.basename(file.path)), "args": nvae_checkpoint.training_args(args)}
         if type(root.get("epoch")) is int:
             identity["epoch"] = root["epoch"]
         write(file, options.out, tensors, {
@@ -141,7 +141,7 @@ def import_ebm(options: argparse.Namespace) -> int:
         architecture = energy_checkpoint.architecture_of_nets(file.path, nets, options.T)
         write(file, options.out, tensors, {
             "format": "hebm-prior", "version": "1", "architecture": compact_json(architecture),
-            "identity": compact_json({"imported_from": os.path.basename(file.path)})}, options.force)
+            "identity": compact_json({"imported_from": shown(os.path.basename(file.path))})}, options.force)
     sides = " ".join(str(n["side"]) for n in nets)
     print(f"{count} energy nets of kind {nets[0]['kind']}, width {nets[0]['width']}, for latents of sides {sides}; T = {len(levels) - 1}")
     return 0

@@ -4,6 +4,7 @@ A tensor's name is the checkpoint's own key. docs/method.md, "NVAE", says what e
 """
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -54,7 +55,13 @@ def _words(cells: Any) -> str:
 
 
 def training_args(args: dict[str, Any]) -> dict[str, Any]:
-    return {name: args[name] for name in _TRAINING_ARGS if type(args.get(name)) in (int, float, str, bool)}
+    """Those that JSON holds; `dataset` has been checked by architecture_of_args."""
+    def kept(name: str, value: Any) -> bool:
+        if type(value) is str:
+            return name == "dataset"
+        return type(value) is bool or _is_number(value, -(1 << 62), 1 << 62) or (type(value) is float and math.isfinite(value))
+
+    return {name: args[name] for name in _TRAINING_ARGS if kept(name, args.get(name))}
 
 
 def architecture_of_args(where: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +76,7 @@ def architecture_of_args(where: str, args: dict[str, Any]) -> dict[str, Any]:
             refuse(f"{where}: args.{name} is {_value(args.get(name))}; expected true or false. Give it by --arg {name}=true")
         out[name] = args[name]
     dataset = args.get("dataset")
-    sized = re.fullmatch(r"(celeba|imagenet|lsun\w*)_(\d{2,3})", dataset) if type(dataset) is str else None
+    sized = re.fullmatch("(celeba|imagenet|lsun[a-z_]{0,40})_([0-9]{2,3})", dataset) if type(dataset) is str else None
     side = int(sized[2]) if sized else _SIDES.get(dataset) if type(dataset) is str else None
     if side is None:
         refuse(f"{where}: args.dataset is {_value(dataset)}; expected mnist, omniglot, cifar10, celeba_64, celeba_256, imagenet_32, "

@@ -27,10 +27,9 @@ class PyTorchFile:
 
     root: Any
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._file: BinaryIO = open(path, "rb")
-        self._size = os.fstat(self._file.fileno()).st_size
+    def __init__(self, path: str, file: BinaryIO) -> None:
+        self.path, self._file = path, file
+        self._size = os.fstat(file.fileno()).st_size
         self._recent: tuple[str, bytes] = ("", b"")
 
     def __enter__(self) -> "PyTorchFile":
@@ -83,8 +82,8 @@ def gather(data: bytes, tensor: Tensor) -> bytes:
 class LegacyFile(PyTorchFile):
     """Four pickles (magic, version, machine, root), one of the storages' keys in order, then each storage: its count and data."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, file: BinaryIO) -> None:
+        super().__init__(path, file)
         if self._unpickle(self._file, "magic number", None) != _LEGACY_MAGIC:
             refuse(f"{path}: a pickle, but not one that torch.save wrote; expected a PyTorch checkpoint")
         version = self._unpickle(self._file, "version", None)
@@ -129,8 +128,8 @@ class LegacyFile(PyTorchFile):
 class ZipFile(PyTorchFile):
     """NAME/data.pkl and NAME/data/KEY, uncompressed; NAME/byteorder says 'little' where it stands."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, file: BinaryIO) -> None:
+        super().__init__(path, file)
         check_zip_directory(path, self._file, self._size)
         try:
             self._zip = zipfile.ZipFile(self._file)
@@ -219,12 +218,17 @@ def check_zip_directory(path: str, file: BinaryIO, size: int) -> None:
 def open_pytorch_file(path: str) -> PyTorchFile:
     if not os.path.isfile(path):
         refuse(f"{path}: is not a file; give a checkpoint that torch.save wrote", 1)
-    with open(path, "rb") as file:
+    file = open(path, "rb")
+    try:
         head = file.read(512)
-    if head[:4] == b"PK\3\4":
-        return ZipFile(path)
-    if head[257:262] == b"ustar":
-        refuse(f"{path}: a tar file of PyTorch before 0.1.10; load and save it in a newer PyTorch")
-    if head[:1] == b"\x80":
-        return LegacyFile(path)
-    return refuse(f"{path}: neither of PyTorch's formats (a zip archive or a pickle); expected a checkpoint that torch.save wrote")
+        file.seek(0)
+        if head[:4] == b"PK\3\4":
+            return ZipFile(path, file)
+        if head[:1] == b"\x80":
+            return LegacyFile(path, file)
+        if head[257:262] == b"ustar":
+            refuse(f"{path}: a tar file of PyTorch before 0.1.10; load and save it in a newer PyTorch")
+        refuse(f"{path}: neither of PyTorch's formats (a zip archive or a pickle); expected a checkpoint that torch.save wrote")
+    except BaseException:
+        file.close()
+        raise

@@ -29,6 +29,8 @@ def shown(text: object, limit: int = 120) -> str:
 
 def run_tool(name: str, main: Callable[[], int]) -> NoReturn:
     """Runs main and ends the process: what failed goes to stderr in one line, and no trace of it to stdout."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # file names may be any bytes
     try:
         sys.exit(main())
     except Refusal as refusal:

@@ -114,13 +114,19 @@ class SafetensorsFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._file = open(path, "rb")
-        size = os.fstat(self._file.fileno()).st_size
+        try:
+            self.metadata, self.tensors = self._read_header(os.fstat(self._file.fileno()).st_size)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read_header(self, size: int) -> tuple[dict[str, str], dict[str, tuple[str, tuple[int, ...], int]]]:
         head = self._file.read(8)
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
         if not 2 <= length <= min(MAX_HEADER_BYTES, max(0, size - 8)):
-            refuse(f"{path}: a safetensors header of {length} bytes in a file of {size}; it is truncated or of another format")
+            refuse(f"{self.path}: a safetensors header of {length} bytes in a file of {size}; it is truncated or of another format")
         self._start = 8 + length
-        self.metadata, self.tensors = self._parse(self._file.read(length), size - self._start)
+        return self._parse(self._file.read(length), size - self._start)
 
     def __enter__(self) -> "SafetensorsFile":
         return self
