@@ -10,6 +10,7 @@ foreach(_module ${_modules})
 endforeach()
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/data_tools/" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/data_tools" USE_SOURCE_PERMISSIONS
   FILES_MATCHING PATTERN "*.py" PATTERN "__pycache__" EXCLUDE)
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/configs" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist")
 install(EXPORT hebm_dist NAMESPACE hebm:: FILE hebm_distTargets.cmake DESTINATION "${_package}")
 
 # The package finds its dependencies with the files that this build used, and libtorch by the same lock file.

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/options_field.h"
 #include "base/options_text.h"
+#include "base/presets.h"
 
 namespace hebm {
 namespace {
@@ -21,7 +22,7 @@ using detail::Field;
 using detail::Positional;
 
 constexpr unsigned kColumns = 100;
-constexpr const char* kBuiltIn[] = {"config", "dry-run", "help", "help-all"};
+constexpr const char* kBuiltIn[] = {"config", "preset", "dry-run", "help", "help-all"};
 
 }  // namespace
 
@@ -116,7 +117,8 @@ po::options_description Options::Impl::describe(bool all) const {
   po::options_description everything("", kColumns, kColumns / 2);
   po::options_description general("general", kColumns, kColumns / 2);
   general.add_options()("config", po::value<std::string>()->value_name("FILE"), "INI file; may be given several times, "
-      "later ones win, the command line wins over all")("dry-run", "print the resolved configuration, sizes and costs; "
+      "later ones win, the command line wins over all")("preset", po::value<std::string>()->value_name("NAME"),
+      "the INI file configs/NAME.ini that comes with the program, as by --config")("dry-run", "print the resolved configuration, sizes and costs; "
       "run nothing")("help", "the common options")("help-all", "all options");
   std::vector<std::string> sections;
   for (const Field& f : fields) {
@@ -245,6 +247,7 @@ Options::Action Options::parse(std::span<const std::string> args) {
   const std::vector<po::option> options = impl_->parse_command_line(args);
   for (const po::option& option : options) {
     if (option.string_key == "config") impl_->read_file(option.value.at(0));
+    if (option.string_key == "preset") impl_->read_file(detail::preset_file(option.value.at(0)));
   }
   bool dry_run = false;
   std::vector<std::string> positionals;

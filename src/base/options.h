@@ -1,6 +1,6 @@
 // Declarative options on Boost.Program_options: each field is declared once; that line gives the flag (--langevin.steps),
 // the file key ([langevin] steps), the help, the range check and the line of the resolved configuration.
-// Precedence: command line (the last of repeated flags) over --config files (later over earlier) over default. A file is
+// Precedence: command line (the last of repeated flags) over --config and --preset files (later over earlier) over default. A file is
 // regular, at most 1 MiB, and has a key once only. Unknown keys are errors that suggest the nearest key. A wrong value
 // names key, value, where it came from and what is accepted. All errors of the user are Error(kUsage); a declaration
 // that is wrong (twice, an empty name, default out of range) is Error(kRuntime).

@@ -21,7 +21,7 @@
 #include "train/train_features.h"
 #include "train/train_prior.h"
 #include "train/train_vae.h"
-#include "vae/hvae.h"
+#include "vae/make_backbone.h"
 
 namespace hebm::cli {
 namespace fs = std::filesystem;
@@ -114,7 +114,7 @@ nlohmann::json identity_of(const Options& options, const std::vector<std::string
 void allow_pipeline_keys(Options& options) {
   Options all("", "");
   RunOptions run;
-  vae::HvaeOptions vae;
+  vae::BackboneOptions vae;
   train::VaeTrainOptions vae_train;
   train::FeatureTrainOptions features;
   encode::EncodeOptions encode;

@@ -9,30 +9,51 @@
 #include "vae/weights_file.h"
 
 namespace hebm::cli {
+namespace {
+
+// What the cache takes. The VAE's file need not be there yet: then vae.* and nvae.* say what it will be.
+std::vector<std::string> plan(const RunOptions& run, const encode::EncodeOptions& encoding, const vae::BackboneOptions& planned) {
+  const auto vae_file = RunPaths(run).vae;
+  const bool trained = std::filesystem::exists(vae_file);
+  const auto backbone = trained ? vae::load_backbone(vae_file) : planned_backbone(run, planned);
+  auto lines = describe_backbone(*backbone);
+  if (!trained) lines.insert(lines.begin(), fmt::format("{} is not there: sizes are those of vae.* and nvae.*", vae_file.string()));
+  const std::int64_t bytes = backbone->dim() * (encoding.dtype == "float16" ? 2 : 4) * encoding.draws;
+  lines.push_back(fmt::format("cache: an image takes {} bytes ({}): {} latents, {}, {} draws", bytes,
+                              format_bytes(static_cast<double>(bytes)), backbone->dim(), encoding.dtype, encoding.draws));
+  if (!std::filesystem::exists(dataset_path(run))) return lines;
+  const data::Dataset dataset = open_dataset(run);
+  const std::string hash = trained ? vae::backbone_hash(*backbone) : std::string();
+  const auto layout = encode::cache_layout(encoding, dataset, *backbone, hash, static_cast<std::uint64_t>(run.seed));
+  lines.push_back(fmt::format("cache: {} images x {} draws x {} latents = {} in {} shards; free: {}", layout.key.num_images, layout.key.draws,
+                              layout.dim(), format_bytes(static_cast<double>(layout.key.num_images) * static_cast<double>(bytes)),
+                              layout.num_shards, format_bytes(static_cast<double>(storage::free_bytes(run.directory)))));
+  return lines;
+}
+
+}  // namespace
 
 int encode_command(Arguments args) {
   Options options("hebm_dist encode [--config FILE.ini] [--section.key VALUE ...]",
                   "Draws u_0 ~ q(u_0|x) for all images of a split into the sharded latent cache RUN/cache, on all ranks.");
   RunOptions run;
   encode::EncodeOptions encoding;
+  vae::BackboneOptions planned;
   run.describe(options);
   encoding.describe(options);
+  planned.describe(options);
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
+  if (action == Options::Action::kDryRun) {
+    print_dry_run(options, plan(run, encoding, planned));
+    return 0;
+  }
   const data::Dataset dataset = open_dataset(run);
   const RunPaths paths(run);
   require(paths.vae, "hebm_dist train-vae");
   const auto backbone = vae::load_backbone(paths.vae);
-  const std::string hash = vae::read_vae_info(paths.vae).vae_hash;
-  if (action == Options::Action::kDryRun) {
-    const auto layout = encode::cache_layout(encoding, dataset, *backbone, hash, static_cast<std::uint64_t>(run.seed));
-    const double bytes = static_cast<double>(layout.key.num_images * layout.key.draws * layout.dim()) * (encoding.dtype == "float16" ? 2 : 4);
-    print_dry_run(options, {fmt::format("cache: {} images x {} draws x {} latents = {} in {} shards; free: {}", layout.key.num_images,
-                                        layout.key.draws, layout.dim(), format_bytes(bytes), layout.num_shards,
-                                        format_bytes(static_cast<double>(storage::free_bytes(run.directory))))});
-    return 0;
-  }
+  const std::string hash = vae::backbone_hash(*backbone);
   Context context(run, options, "encode");
   const auto result = encode::encode_cache(encoding, paths.cache, dataset, *backbone, hash, static_cast<std::uint64_t>(run.seed),
                                            &context.stop(), context.comm(), context.logger());

@@ -36,7 +36,7 @@ int evaluate_command(Arguments args) {
     return 0;
   }
   const auto backbone = vae::load_backbone(paths.vae);
-  const std::string vae_hash = vae::read_vae_info(paths.vae).vae_hash;
+  const std::string vae_hash = vae::backbone_hash(*backbone);
   const auto features = nets::load_feature_net(paths.features);
   prior::LoadedPrior loaded;
   if (std::filesystem::exists(paths.prior)) loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);

@@ -1,5 +1,7 @@
 #include "cli/inputs.h"
 
+#include <fmt/format.h>
+
 #include "base/error.h"
 
 namespace hebm::cli {
@@ -25,6 +27,25 @@ nlohmann::json product_identity(const Options& options, const std::vector<std::s
   out["run.seed"] = seed;
   out["images_hash"] = dataset.images_hash();
   return out;
+}
+
+std::unique_ptr<vae::Backbone> planned_backbone(const RunOptions& run, const vae::BackboneOptions& options) {
+  const bool planned = options.kind == "nvae" && !std::filesystem::exists(dataset_path(run));
+  const ImageShape shape = planned ? options.nvae.image_shape() : open_dataset(run).shape();
+  return vae::make_backbone(options, shape, 0, at::kMeta);
+}
+
+std::vector<std::string> describe_backbone(const vae::Backbone& backbone) {
+  const auto& groups = backbone.groups();
+  std::string layers;
+  for (std::size_t i = 0; i < groups.size();) {
+    std::size_t end = i;
+    while (end < groups.size() && groups[end] == groups[i]) ++end;
+    layers += fmt::format("{}{} of {}x{}x{}", i == 0 ? "" : ", ", end - i, groups[i].channels, groups[i].height, groups[i].width);
+    i = end;
+  }
+  return {fmt::format("parameters: {}", backbone.params().size()), fmt::format("latents: {} in {} layers", backbone.dim(), groups.size()),
+          fmt::format("layers, top first: {}", layers)};
 }
 
 int exit_code(train::Outcome outcome, bool save_failed) {

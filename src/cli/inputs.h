@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "data/dataset.h"
 #include "train/net_loop.h"
+#include "vae/make_backbone.h"
 
 namespace hebm::cli {
 
@@ -16,6 +17,12 @@ data::Dataset open_dataset(const RunOptions& run);
 // The settings a product depends on: options under the prefixes (but for intervals of checkpoints and logs), seed, images.
 nlohmann::json product_identity(const Options& options, const std::vector<std::string>& prefixes, std::int64_t seed,
                                 const data::Dataset& dataset);
+
+// --dry-run, where the data set need not be there yet: the backbone that the options give, of NVAE without weights. The image's shape is
+// the data set's, else nvae.side and nvae.image_channels.
+std::unique_ptr<vae::Backbone> planned_backbone(const RunOptions& run, const vae::BackboneOptions& options);
+// "parameters: ...", "latents: ...", "layers, top first: 5 of 20x4x4, 10 of 20x8x8".
+std::vector<std::string> describe_backbone(const vae::Backbone& backbone);
 
 int exit_code(train::Outcome outcome, bool save_failed);
 

@@ -24,7 +24,7 @@ int sample_command(Arguments args) {
   require(paths.vae, "hebm_dist train-vae");
   require(paths.prior, "hebm_dist train");
   const auto backbone = vae::load_backbone(paths.vae);
-  const std::string vae_hash = vae::read_vae_info(paths.vae).vae_hash;
+  const std::string vae_hash = vae::backbone_hash(*backbone);
   const auto loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, {});

@@ -90,7 +90,7 @@ int train_command(Arguments args) {
   const RunPaths paths(c.run);
   require(paths.vae, "hebm_dist train-vae");
   const auto backbone = vae::load_backbone(paths.vae);
-  const std::string vae_hash = vae::read_vae_info(paths.vae).vae_hash;
+  const std::string vae_hash = vae::backbone_hash(*backbone);
   prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), seed);
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, c.size_lines(prior, *backbone));

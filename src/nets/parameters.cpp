@@ -21,6 +21,7 @@ at::Tensor Parameters::make(const std::vector<std::int64_t>& shape, Init init, d
           "a net of more than {} values was asked for", max_values_);
   }
   num_values_ += wanted;
+  if (device_.is_meta()) return at::empty(shape, at::TensorOptions(dtype_).device(device_));
   at::Tensor values = at::zeros(shape, at::kFloat);
   const std::int64_t count = values.numel();
   const std::span<float> out(values.data_ptr<float>(), static_cast<std::size_t>(count));

@@ -27,6 +27,7 @@ enum class Init {
 class Parameters {
  public:
   // `stream` tells nets of one seed apart; values depend on (seed, stream, running number) only. dtype float32 or float64.
+  // Device kMeta: shapes and counts without memory or values.
   // More than max_values in all is Error(kCorrupt) before anything of that size is allocated: for shapes that a file asks for.
   Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU,
              std::int64_t max_values = std::numeric_limits<std::int64_t>::max());

@@ -53,9 +53,10 @@ ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, con
   if (options.pixels == "mean") {
     x = backbone.mean_image(parameters);
   } else {
-    at::Tensor noise = at::empty({out.count, out.shape.channels, out.shape.height, out.shape.width}, at::kFloat);
+    at::Tensor noise = at::empty({out.count, backbone.sample_channels(), out.shape.height, out.shape.width}, at::kFloat);
+    const std::int64_t size = backbone.sample_channels() * out.shape.height * out.shape.width;
     for (std::int64_t b = 0; b < out.count; ++b) {
-      fill_uniform({noise.mutable_data_ptr<float>() + b * out.shape.size(), static_cast<std::size_t>(out.shape.size())},
+      fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
                    {static_cast<std::uint64_t>(options.seed), 0, Purpose::kPixels}, {.item = ids.item[static_cast<std::size_t>(b)]});
     }
     x = backbone.sample_image(parameters, noise);

@@ -1,5 +1,7 @@
 #include "storage/safetensors.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <bit>
 #include <nlohmann/json.hpp>
@@ -157,6 +159,18 @@ void SafetensorsFile::read(const std::string& name, std::span<std::byte> out) co
   check(out.size() == found.bytes, ExitCode::kRuntime, "{}: tensor \"{}\" has {} bytes, the buffer has {}",
         path().string(), name, found.bytes, out.size());
   file_->read_at(data_start_ + found.offset, out);
+}
+
+std::string SafetensorsFile::data_crc32() const {
+  constexpr std::uint64_t kBlock = 1 << 20;
+  std::vector<std::byte> block(kBlock);
+  uLong crc = crc32(0L, Z_NULL, 0);
+  for (std::uint64_t at = data_start_; at < file_->size(); at += kBlock) {
+    const std::span<std::byte> part(block.data(), std::min(kBlock, file_->size() - at));
+    file_->read_at(at, part);
+    crc = crc32(crc, reinterpret_cast<const Bytef*>(part.data()), static_cast<uInt>(part.size()));
+  }
+  return fmt::format("{:08x}", crc);
 }
 
 }  // namespace hebm::storage

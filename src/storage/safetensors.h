@@ -45,6 +45,8 @@ class SafetensorsFile {
   const StEntry& entry(const std::string& name) const;  // absent: Error(kCorrupt) naming file and the nearest name
   // out.size() must be entry(name).bytes.
   void read(const std::string& name, std::span<std::byte> out) const;
+  // CRC-32 (zlib's) of the whole data part as 8 hex digits: what files written without xxh3 carry in their metadata.
+  std::string data_crc32() const;
   const fs::path& path() const { return file_->path(); }
 
  private:

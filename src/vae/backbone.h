@@ -48,13 +48,16 @@ class Backbone {
   virtual at::Tensor log_likelihood(const at::Tensor& parameters, const at::Tensor& x) const = 0;
   // Mean image in [0, 1], [B, C, H, W].
   virtual at::Tensor mean_image(const at::Tensor& parameters) const = 0;
-  // A sample of the likelihood in [0, 1]; noise [B, C, H, W] ~ U[0, 1).
+  // A sample of the likelihood in [0, 1]; noise [B, sample_channels(), H, W] ~ U[0, 1).
   virtual at::Tensor sample_image(const at::Tensor& parameters, const at::Tensor& noise) const = 0;
+  virtual std::int64_t sample_channels() const = 0;
 
   virtual nets::Parameters& params() = 0;
   virtual const nets::Parameters& params() const = 0;
   // Architecture as JSON text: written into the weights file's metadata, checked when it is read.
   virtual std::string architecture() const = 0;
+  // Multiply-adds times two of transport() for one image.
+  virtual double transport_flop() const = 0;
 };
 
 // u [B, D] -> [L] of [B, c, h, w] views, and back.

@@ -155,5 +155,6 @@ at::Tensor Hvae::mean_image(const at::Tensor& parameters) const { return vae::me
 at::Tensor Hvae::sample_image(const at::Tensor& parameters, const at::Tensor& noise) const {
   return vae::sample_image(likelihood_, parameters, noise);
 }
+std::int64_t Hvae::sample_channels() const { return likelihood_.sample_channels(); }
 
 }  // namespace hebm::vae

@@ -49,14 +49,15 @@ class Hvae final : public Backbone {
   at::Tensor log_likelihood(const at::Tensor& parameters, const at::Tensor& x) const override;
   at::Tensor mean_image(const at::Tensor& parameters) const override;
   at::Tensor sample_image(const at::Tensor& parameters, const at::Tensor& noise) const override;
+  std::int64_t sample_channels() const override;
   nets::Parameters& params() override { return params_; }
   const nets::Parameters& params() const override { return params_; }
   std::string architecture() const override;
   // From the metadata of a weights file of max_values numbers: hostile until checked, Error(kCorrupt).
   static std::unique_ptr<Hvae> from_architecture(const std::string& json,
-                                                 std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
-  // Multiply-adds times two of transport() for one image.
-  double transport_flop() const { return transport_flop_; }
+                                                 std::int64_t max_values = std::numeric_limits<std::int64_t>::max(),
+                                                 at::ScalarType dtype = at::kFloat);
+  double transport_flop() const override { return transport_flop_; }
 
  private:
   struct Layer {              // of latent i

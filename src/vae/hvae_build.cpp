@@ -62,7 +62,7 @@ std::vector<LatentShape> parse_latents(const std::string& text) {
 }
 
 Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype, std::int64_t max_values)
-    : options_(options), image_(image), likelihood_(parse_likelihood(options.likelihood)),
+    : options_(options), image_(image), likelihood_{parse_likelihood(options.likelihood), image.channels},
       groups_(parse_latents(options.latents)), params_(seed, 1, dtype, at::kCPU, max_values) {
   check(image.height == image.width, ExitCode::kUsage, "the HVAE takes square images, got {} x {}", image.height,
         image.width);
@@ -124,7 +124,7 @@ void Hvae::build_tail() {
     tail_blocks_.push_back(make_block(params_, name, out));
     channels = out;
   }
-  out_ = nets::make_conv(params_, "out", channels, 4 * likelihood_channels(likelihood_, image_.channels), 3, 1, 0.5);
+  out_ = nets::make_conv(params_, "out", channels, 4 * likelihood_.channels(), 3, 1, 0.5);
 }
 
 std::string Hvae::architecture() const {
@@ -140,7 +140,7 @@ std::string Hvae::architecture() const {
       .dump();
 }
 
-std::unique_ptr<Hvae> Hvae::from_architecture(const std::string& text, std::int64_t max_values) {
+std::unique_ptr<Hvae> Hvae::from_architecture(const std::string& text, std::int64_t max_values, at::ScalarType dtype) {
   const std::string shown = text.substr(0, 200);
   check(text.size() <= kMaxArchitecture, ExitCode::kCorrupt, "architecture of the VAE: {} bytes, expected at most {}", text.size(),
         kMaxArchitecture);
@@ -158,7 +158,7 @@ std::unique_ptr<Hvae> Hvae::from_architecture(const std::string& text, std::int6
     check(options.image_from == "bottom" || options.image_from == "all", ExitCode::kCorrupt, "image_from is '{}'", options.image_from);
     options.likelihood = json.at("likelihood").get<std::string>();
     const std::int64_t side = nets::integer_field(json, "side", kMaxImageSide);
-    return std::make_unique<Hvae>(options, ImageShape{nets::integer_field(json, "channels", kMaxImageChannels), side, side}, 0, at::kFloat,
+    return std::make_unique<Hvae>(options, ImageShape{nets::integer_field(json, "channels", kMaxImageChannels), side, side}, 0, dtype,
                                   max_values);
   } catch (const nlohmann::json::exception& e) {
     fail(ExitCode::kCorrupt, "architecture of the VAE: {} in '{}'", e.what(), shown);

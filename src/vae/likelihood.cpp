@@ -6,56 +6,99 @@
 #include <ATen/ops/log_sigmoid.h>
 #include <ATen/ops/lt.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/special_ndtri.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/where.h>
 
 #include "base/error.h"
+#include "vae/mixture_logistic.h"
 
 namespace hebm::vae {
 namespace {
 
 constexpr double kMinLogScale = -7.0;
 constexpr double kHalfBin = 1.0 / 255.0;  // on [-1, 1], 256 values
+constexpr double kHalfLog2Pi = 0.91893853320467274178;
+constexpr double kSmallestUniform = 1e-5;
+
+// The soft clamps of NVAE's Normal, in the latents too: mean in (-5, 5), sigma = exp(5 tanh(raw / 5)) + 0.01.
+at::Tensor normal_mean(const at::Tensor& raw) { return at::tanh(raw / 5.0) * 5.0; }
+at::Tensor normal_sigma(const at::Tensor& raw) { return (at::tanh(raw / 5.0) * 5.0).exp() + 0.01; }
+
+at::Tensor to_unit(const at::Tensor& value) { return ((value + 1.0) * 0.5).clamp(0.0, 1.0); }  // from [-1, 1]
+
+// [B, C or nothing, H, W] of nats -> [B].
+at::Tensor sum_pixels(const Likelihood& likelihood, const at::Tensor& nats) {
+  const std::int64_t c = likelihood.crop, d = nats.dim();
+  return nats.narrow(d - 2, c, nats.size(d - 2) - 2 * c).narrow(d - 1, c, nats.size(d - 1) - 2 * c).flatten(1).sum(1);
+}
 
 }  // namespace
 
-Likelihood parse_likelihood(const std::string& name) {
-  if (name == "bernoulli") return Likelihood::kBernoulli;
+LikelihoodKind parse_likelihood(const std::string& name) {
+  if (name == "bernoulli") return LikelihoodKind::kBernoulli;
   check(name == "logistic", ExitCode::kUsage, "vae.likelihood = '{}': expected bernoulli or logistic", name);
-  return Likelihood::kLogistic;
+  return LikelihoodKind::kLogistic;
 }
 
-std::int64_t likelihood_channels(Likelihood kind, std::int64_t image_channels) {
-  return kind == Likelihood::kBernoulli ? image_channels : 2 * image_channels;
+std::int64_t Likelihood::channels() const {
+  if (kind == LikelihoodKind::kMixture) return 10 * mixtures;
+  return kind == LikelihoodKind::kBernoulli ? image_channels : 2 * image_channels;
 }
 
-at::Tensor log_likelihood(Likelihood kind, const at::Tensor& parameters, const at::Tensor& x) {
-  if (kind == Likelihood::kBernoulli) {
-    return -at::binary_cross_entropy_with_logits(parameters, x, {}, {}, at::Reduction::None).flatten(1).sum(1);
+std::int64_t Likelihood::sample_channels() const { return image_channels + (kind == LikelihoodKind::kMixture ? 1 : 0); }
+
+at::Tensor logistic_bin(const at::Tensor& x, const at::Tensor& mean, const at::Tensor& log_scale, double half_bin) {
+  const at::Tensor inverse = (-log_scale).exp(), centred = x - mean;
+  const at::Tensor upper = inverse * (centred + half_bin), lower = inverse * (centred - half_bin);
+  // log(sigmoid(upper) - sigmoid(lower)) without a difference of nearly equal numbers, so that value and gradient hold in both tails.
+  const at::Tensor log_cdf = at::log_sigmoid(upper);    // first bin: everything below
+  const at::Tensor log_tail = at::log_sigmoid(-lower);  // last bin: everything above
+  const at::Tensor bulk = (-at::expm1(lower - upper)).log() + log_cdf + log_tail;
+  return at::where(x < half_bin - 1.0, log_cdf, at::where(x > 1.0 - half_bin, log_tail, bulk));
+}
+
+at::Tensor logistic_quantile(const at::Tensor& mean, const at::Tensor& log_scale, const at::Tensor& uniform) {
+  const at::Tensor safe = uniform.clamp(kSmallestUniform, 1.0 - kSmallestUniform);
+  return mean + log_scale.exp() * (safe.log() - (1.0 - safe).log());
+}
+
+at::Tensor log_likelihood(const Likelihood& likelihood, const at::Tensor& parameters, const at::Tensor& x) {
+  if (likelihood.kind == LikelihoodKind::kBernoulli) {
+    return sum_pixels(likelihood, -at::binary_cross_entropy_with_logits(parameters, x, {}, {}, at::Reduction::None));
+  }
+  const at::Tensor scaled = 2.0 * x - 1.0;
+  if (likelihood.kind == LikelihoodKind::kMixture) {
+    return sum_pixels(likelihood, mixture_log_likelihood(parameters, scaled, likelihood.mixtures, likelihood.bits));
   }
   const auto parts = parameters.chunk(2, 1);
-  const at::Tensor log_scale = parts[1].clamp_min(kMinLogScale);
-  const at::Tensor centred = 2.0 * x - 1.0 - parts[0];
-  const at::Tensor inverse = (-log_scale).exp();
-  const at::Tensor upper = inverse * (centred + kHalfBin), lower = inverse * (centred - kHalfBin);
-  // log(sigmoid(upper) - sigmoid(lower)) without a difference of nearly equal numbers, so that value and gradient hold in both tails.
-  const at::Tensor log_cdf = at::log_sigmoid(upper);    // x = 0: everything below
-  const at::Tensor log_tail = at::log_sigmoid(-lower);  // x = 1: everything above
-  const at::Tensor bulk = (-at::expm1(lower - upper)).log() + log_cdf + log_tail;
-  const at::Tensor per_pixel = at::where(x < 0.5 / 255.0, log_cdf, at::where(x > 1.0 - 0.5 / 255.0, log_tail, bulk));
-  return per_pixel.flatten(1).sum(1);
+  if (likelihood.kind == LikelihoodKind::kLogistic) {
+    return sum_pixels(likelihood, logistic_bin(scaled, parts[0], parts[1].clamp_min(kMinLogScale), kHalfBin));
+  }
+  const at::Tensor sigma = normal_sigma(parts[1]);
+  return sum_pixels(likelihood, -0.5 * ((scaled - normal_mean(parts[0])) / sigma).square() - sigma.log() - kHalfLog2Pi);
 }
 
-at::Tensor mean_image(Likelihood kind, const at::Tensor& parameters) {
-  if (kind == Likelihood::kBernoulli) return at::sigmoid(parameters);
-  return ((parameters.chunk(2, 1)[0] + 1.0) * 0.5).clamp(0.0, 1.0);
+at::Tensor mean_image(const Likelihood& likelihood, const at::Tensor& parameters) {
+  switch (likelihood.kind) {
+    case LikelihoodKind::kBernoulli: return at::sigmoid(parameters);
+    case LikelihoodKind::kMixture: return to_unit(mixture_mean(parameters, likelihood.mixtures));
+    case LikelihoodKind::kLogistic: return to_unit(parameters.chunk(2, 1)[0]);
+    case LikelihoodKind::kNormal: return to_unit(normal_mean(parameters.chunk(2, 1)[0]));
+  }
+  fail(ExitCode::kRuntime, "likelihood {} is unknown", static_cast<int>(likelihood.kind));
 }
 
-at::Tensor sample_image(Likelihood kind, const at::Tensor& parameters, const at::Tensor& uniform) {
-  if (kind == Likelihood::kBernoulli) return at::lt(uniform, at::sigmoid(parameters)).to(parameters.scalar_type());
+at::Tensor sample_image(const Likelihood& likelihood, const at::Tensor& parameters, const at::Tensor& uniform) {
+  switch (likelihood.kind) {
+    case LikelihoodKind::kBernoulli: return at::lt(uniform, at::sigmoid(parameters)).to(parameters.scalar_type());
+    case LikelihoodKind::kMixture: return to_unit(mixture_sample(parameters, uniform, likelihood.mixtures));
+    default: break;
+  }
   const auto parts = parameters.chunk(2, 1);
-  const at::Tensor safe = uniform.clamp(1e-5, 1.0 - 1e-5);
-  const at::Tensor value = parts[0] + parts[1].clamp_min(kMinLogScale).exp() * (safe.log() - (1.0 - safe).log());
-  return ((value + 1.0) * 0.5).clamp(0.0, 1.0);
+  if (likelihood.kind == LikelihoodKind::kLogistic) return to_unit(logistic_quantile(parts[0], parts[1].clamp_min(kMinLogScale), uniform));
+  const at::Tensor safe = uniform.clamp(kSmallestUniform, 1.0 - kSmallestUniform);
+  return to_unit(normal_mean(parts[0]) + normal_sigma(parts[1]) * at::special_ndtri(safe));
 }
 
 }  // namespace hebm::vae

@@ -1,8 +1,12 @@
 #include "vae/weights_file.h"
 
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "vae/hvae.h"
+#include "vae/nvae.h"
 
 namespace hebm::vae {
 namespace {
@@ -13,10 +17,50 @@ std::vector<nets::NamedTensor> all_tensors(const nets::Parameters& params) {
   return out;
 }
 
+std::string hash_of(const std::string& architecture, const std::vector<nets::NamedTensor>& tensors) {
+  return storage::hash_text(architecture + "\n" + nets::hash_tensors(tensors));
+}
+
+std::string metadata_or_empty(const storage::SafetensorsFile& file, const std::string& key) {
+  return file.metadata().contains(key) ? nets::metadata_text(file, key) : std::string();
+}
+
+std::unique_ptr<Backbone> from_architecture(const storage::SafetensorsFile& file, at::ScalarType dtype) {
+  const std::string& text = nets::metadata_text(file, "architecture");
+  const std::int64_t max_values = nets::num_values(file);
+  try {
+    const auto json = nlohmann::json::parse(text, nullptr, false);
+    check(json.is_object() && json.contains("backbone") && json["backbone"].is_string(), ExitCode::kCorrupt,
+          "architecture of the VAE: expected a JSON object with a 'backbone', got '{}'", text.substr(0, 200));
+    const auto kind = json["backbone"].get<std::string>();
+    if (kind == "nvae") return Nvae::from_architecture(text, max_values, dtype);
+    check(kind == "hvae", ExitCode::kCorrupt, "expected backbone hvae or nvae, got '{}'", kind.substr(0, 100));
+    return Hvae::from_architecture(text, max_values, dtype);
+  } catch (const Error& e) {
+    fail(e.code(), "{}: {}", file.path().string(), e.what());
+  }
+}
+
+// The file's numbers are float32, the backbone may be float64.
+void load_into(const storage::SafetensorsFile& file, const nets::Parameters& params) {
+  const auto targets = all_tensors(params);
+  if (params.dtype() == at::kFloat) return nets::load_tensors(file, targets);
+  std::vector<nets::NamedTensor> stored;
+  for (const auto& t : targets) stored.push_back({t.name, at::empty(t.tensor.sizes(), at::kFloat)});
+  nets::load_tensors(file, stored);
+  const c10::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    at::Tensor target = targets[i].tensor;
+    target.copy_(stored[i].tensor);
+  }
+}
+
 }  // namespace
 
 std::string backbone_hash(const Backbone& backbone) {
-  return storage::hash_text(backbone.architecture() + "\n" + nets::hash_tensors(all_tensors(backbone.params())));
+  auto tensors = all_tensors(backbone.params());
+  for (auto& t : tensors) t.tensor = t.tensor.detach().to(at::kFloat);
+  return hash_of(backbone.architecture(), tensors);
 }
 
 std::string save_vae(const std::filesystem::path& path, const Backbone& backbone, const nlohmann::json& identity,
@@ -35,24 +79,21 @@ std::string save_vae(const std::filesystem::path& path, const Backbone& backbone
 VaeInfo read_vae_info(const std::filesystem::path& path) {
   const storage::SafetensorsFile file(path);
   nets::check_format(file, kVaeFormat, kVaeVersion);
-  return {nets::metadata_text(file, "vae_hash"), nets::metadata_json(file, "identity"),
-          nets::metadata_json(file, "results")};
+  return {nets::metadata_json(file, "identity"), nets::metadata_json(file, "results")};
 }
 
-std::unique_ptr<Backbone> load_backbone(const std::filesystem::path& path) {
+std::unique_ptr<Backbone> load_backbone(const std::filesystem::path& path, at::ScalarType dtype) {
   const storage::SafetensorsFile file(path);
   nets::check_format(file, kVaeFormat, kVaeVersion);
-  std::unique_ptr<Backbone> backbone;
-  try {
-    backbone = Hvae::from_architecture(nets::metadata_text(file, "architecture"), nets::num_values(file));
-  } catch (const Error& e) {
-    fail(e.code(), "{}: {}", path.string(), e.what());
-  }
-  nets::load_tensors(file, all_tensors(backbone->params()));
-  const std::string expected = nets::metadata_text(file, "vae_hash"), got = backbone_hash(*backbone);
+  auto backbone = from_architecture(file, dtype);
+  load_into(file, backbone->params());
+  const std::string hash = metadata_or_empty(file, "vae_hash"), crc = metadata_or_empty(file, "crc32");
+  check(!hash.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither 'vae_hash' nor 'crc32'", path.string());
+  const std::string& expected = hash.empty() ? crc : hash;
+  const std::string got = hash.empty() ? file.data_crc32() : backbone_hash(*backbone);
   check(got == expected, ExitCode::kCorrupt,
-        "{}: the weights have hash {}, expected {}: the file is damaged; train the VAE again or copy the file again",
-        path.string(), got, expected);
+        "{}: the weights have {} {}, expected {}: the file is damaged; train or import the VAE again or copy the file again", path.string(),
+        hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
   return backbone;
 }
 
