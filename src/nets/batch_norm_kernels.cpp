@@ -1,0 +1,198 @@
+#include "nets/batch_norm_kernels.h"
+
+#include <algorithm>
+
+// Sums may be reordered to vectorise (into float64 lanes); NaN and infinity keep their meaning.
+#pragma GCC optimize("O3", "associative-math", "no-signed-zeros", "no-trapping-math", "no-math-errno")
+
+namespace hebm::nets::detail {
+namespace {
+
+#define HEBM_INLINE __attribute__((always_inline)) inline
+
+// 1 / (1 + exp(-v)), relative error below 3e-7; NaN stays NaN.
+HEBM_INLINE float sigmoid(float v) {
+  const float low = v < -87.0f ? -87.0f : v;
+  const float x = -(low > 87.0f ? 87.0f : low);
+  const float turns = x * 1.44269504f;
+  const auto k = static_cast<std::int32_t>(turns + (turns < 0.0f ? -0.5f : 0.5f));
+  const auto exponent = static_cast<float>(k);
+  const float r = (x - exponent * 0.693359375f) - exponent * -2.12194440e-4f;  // |r| <= ln 2 / 2
+  const float p =
+      1.0f + r * (1.0f + r * (0.5f + r * (0.16666667f + r * (0.041666638f + r * (0.0083335f + r * 0.0013937f)))));
+  return 1.0f / (1.0f + p * __builtin_bit_cast(float, (k + 127) << 23));
+}
+
+HEBM_INLINE float slope_of(float v, bool silu) {
+  if (!silu) return 1.0f;
+  const float s = sigmoid(v);
+  return s * (1.0f + v * (1.0f - s));
+}
+
+// In blocks of kBlock channels when they lie next to each other: their accumulators stay in registers and cache.
+constexpr std::int64_t kBlock = 64;
+
+HEBM_INLINE void sums(const float* __restrict x, const NormShape& n, std::int64_t first, std::int64_t last,
+                      double* __restrict sum, double* __restrict square) {
+  if (n.inner > 1) {
+    for (std::int64_t c = first; c < last; ++c) {
+      double s = 0, q = 0;
+      for (std::int64_t o = 0; o < n.outer; ++o) {
+        const float* __restrict plane = x + (o * n.channels + c) * n.inner;
+        for (std::int64_t i = 0; i < n.inner; ++i) {
+          const double value = plane[i];
+          s += value;
+          q += value * value;
+        }
+      }
+      sum[c] = s;
+      square[c] = q;
+    }
+    return;
+  }
+  for (std::int64_t c0 = first; c0 < last; c0 += kBlock) {
+    const std::int64_t count = std::min(kBlock, last - c0);
+    double s[kBlock] = {}, q[kBlock] = {};
+    for (std::int64_t o = 0; o < n.outer; ++o) {
+      const float* __restrict row = x + o * n.channels + c0;
+      for (std::int64_t c = 0; c < count; ++c) {
+        const double value = row[c];
+        s[c] += value;
+        q[c] += value * value;
+      }
+    }
+    for (std::int64_t c = 0; c < count; ++c) sum[c0 + c] = s[c], square[c0 + c] = q[c];
+  }
+}
+
+template <bool kSilu>
+HEBM_INLINE void apply(const float* __restrict x, const NormShape& n, std::int64_t first, std::int64_t last,
+                       const float* __restrict scale, const float* __restrict shift, float* __restrict y) {
+  for (std::int64_t o = first; o < last; ++o) {
+    const std::int64_t at = o * n.channels * n.inner;
+    if (n.inner == 1) {
+      for (std::int64_t c = 0; c < n.channels; ++c) {
+        const float v = scale[c] * x[at + c] + shift[c];
+        y[at + c] = kSilu ? v * sigmoid(v) : v;
+      }
+      continue;
+    }
+    for (std::int64_t c = 0; c < n.channels; ++c) {
+      const float a = scale[c], b = shift[c];
+      const std::int64_t plane = at + c * n.inner;
+      for (std::int64_t i = 0; i < n.inner; ++i) {
+        const float v = a * x[plane + i] + b;
+        y[plane + i] = kSilu ? v * sigmoid(v) : v;
+      }
+    }
+  }
+}
+
+template <bool kSilu>
+HEBM_INLINE void backward_sums(const float* __restrict x, const float* __restrict dy, const NormShape& n,
+                               std::int64_t first, std::int64_t last, const float* __restrict scale,
+                               const float* __restrict shift, double* __restrict sum, double* __restrict moment) {
+  if (n.inner > 1) {
+    for (std::int64_t c = first; c < last; ++c) {
+      double s = 0, m = 0;
+      const float a = scale[c], b = shift[c];
+      for (std::int64_t o = 0; o < n.outer; ++o) {
+        const std::int64_t plane = (o * n.channels + c) * n.inner;
+        for (std::int64_t i = 0; i < n.inner; ++i) {
+          const float value = x[plane + i];
+          const double d = dy[plane + i] * slope_of(a * value + b, kSilu);
+          s += d;
+          m += d * value;
+        }
+      }
+      sum[c] = s;
+      moment[c] = m;
+    }
+    return;
+  }
+  for (std::int64_t c0 = first; c0 < last; c0 += kBlock) {
+    const std::int64_t count = std::min(kBlock, last - c0);
+    double s[kBlock] = {}, m[kBlock] = {};
+    for (std::int64_t o = 0; o < n.outer; ++o) {
+      const std::int64_t at = o * n.channels + c0;
+      for (std::int64_t c = 0; c < count; ++c) {
+        const float value = x[at + c];
+        const double d = dy[at + c] * slope_of(scale[c0 + c] * value + shift[c0 + c], kSilu);
+        s[c] += d;
+        m[c] += d * value;
+      }
+    }
+    for (std::int64_t c = 0; c < count; ++c) sum[c0 + c] = s[c], moment[c0 + c] = m[c];
+  }
+}
+
+template <bool kSilu>
+HEBM_INLINE void backward_apply(const float* __restrict x, const float* __restrict dy, const NormShape& n,
+                                std::int64_t first, std::int64_t last, const float* __restrict scale,
+                                const float* __restrict shift, const float* __restrict slope,
+                                const float* __restrict offset, float* __restrict dx) {
+  for (std::int64_t o = first; o < last; ++o) {
+    const std::int64_t at = o * n.channels * n.inner;
+    if (n.inner == 1) {
+      for (std::int64_t c = 0; c < n.channels; ++c) {
+        const float value = x[at + c];
+        const float d = dy[at + c] * slope_of(scale[c] * value + shift[c], kSilu);
+        dx[at + c] = scale[c] * d + slope[c] * value + offset[c];
+      }
+      continue;
+    }
+    for (std::int64_t c = 0; c < n.channels; ++c) {
+      const float a = scale[c], b = shift[c], p = slope[c], q = offset[c];
+      const std::int64_t plane = at + c * n.inner;
+      for (std::int64_t i = 0; i < n.inner; ++i) {
+        const float value = x[plane + i];
+        dx[plane + i] = a * dy[plane + i] * slope_of(a * value + b, kSilu) + p * value + q;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+// The bodies above for three instruction sets; the loader picks one (a build without ifunc has the plain one).
+#if defined(__x86_64__) && defined(__ELF__) && !defined(__SANITIZE_ADDRESS__)
+#define HEBM_CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+#else
+#define HEBM_CLONES
+#endif
+
+HEBM_CLONES void norm_sums(const float* x, const NormShape& shape, std::int64_t first, std::int64_t last, double* sum,
+                           double* square) {
+  sums(x, shape, first, last, sum, square);
+}
+
+HEBM_CLONES void norm_apply(const float* x, const NormShape& shape, std::int64_t first, std::int64_t last,
+                            const float* scale, const float* shift, bool silu, float* y) {
+  if (silu) {
+    apply<true>(x, shape, first, last, scale, shift, y);
+  } else {
+    apply<false>(x, shape, first, last, scale, shift, y);
+  }
+}
+
+HEBM_CLONES void norm_backward_sums(const float* x, const float* dy, const NormShape& shape, std::int64_t first,
+                                    std::int64_t last, const float* scale, const float* shift, bool silu, double* sum,
+                                    double* moment) {
+  if (silu) {
+    backward_sums<true>(x, dy, shape, first, last, scale, shift, sum, moment);
+  } else {
+    backward_sums<false>(x, dy, shape, first, last, scale, shift, sum, moment);
+  }
+}
+
+HEBM_CLONES void norm_backward_apply(const float* x, const float* dy, const NormShape& shape, std::int64_t first,
+                                     std::int64_t last, const float* scale, const float* shift, bool silu,
+                                     const float* slope, const float* offset, float* dx) {
+  if (silu) {
+    backward_apply<true>(x, dy, shape, first, last, scale, shift, slope, offset, dx);
+  } else {
+    backward_apply<false>(x, dy, shape, first, last, scale, shift, slope, offset, dx);
+  }
+}
+
+}  // namespace hebm::nets::detail
