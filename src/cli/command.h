@@ -25,6 +25,7 @@ struct RunOptions {
   std::string data_path;
   std::string vae, features, cache, prior;  // empty: this run's own
   std::int64_t seed = 0;
+  std::int64_t bn_readjust = 0;  // forwards of batch-norm re-estimation; 0: the VAE as it was trained
   comm::CommOptions comm;
   void describe(Options& options);
 };

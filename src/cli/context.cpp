@@ -53,6 +53,9 @@ void RunOptions::describe(Options& o) {
   o.add("run.features", &features, "classifier to use; default: features/features.safetensors of the run");
   o.add("run.cache", &cache, "latent cache to use; default: cache of the run");
   o.add("run.prior", &prior, "prior to sample and score; default: prior/prior.safetensors of the run");
+  o.add("vae.bn_readjust", &bn_readjust,
+        "forwards from prior samples that re-estimate the decoder's batch norm before encoding (paper, CIFAR-10: 500); 0: none",
+        {0, 10000000});
   o.add("run.seed", &seed, "seed of weights, batches and noise", {0}, Show::kCommon);
   o.add("data.path", &data_path, "data set (hebm_data makes it); default: dataset.h5 in run.directory", Show::kCommon);
   comm.describe(o);

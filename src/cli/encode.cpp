@@ -50,12 +50,11 @@ int encode_command(Arguments args) {
     return 0;
   }
   const data::Dataset dataset = open_dataset(run);
-  const RunPaths paths(run);
-  require(paths.vae, "hebm_dist train-vae");
-  const auto backbone = vae::load_backbone(paths.vae);
-  const std::string hash = vae::backbone_hash(*backbone);
+  require(RunPaths(run).vae, "hebm_dist train-vae");
   Context context(run, options, "encode");
-  const auto result = encode::encode_cache(encoding, paths.cache, dataset, *backbone, hash, static_cast<std::uint64_t>(run.seed),
+  readjust_where_asked(run, context);
+  const RunVae vae = open_vae(run);
+  const auto result = encode::encode_cache(encoding, RunPaths(run).cache, dataset, *vae.backbone, vae.hash, static_cast<std::uint64_t>(run.seed),
                                            &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.outcome == encode::EncodeResult::Outcome::kDone ? ExitCode::kDone : ExitCode::kRequeue);
 }

@@ -8,7 +8,6 @@
 #include "prior/prior_file.h"
 #include "report/report.h"
 #include "storage/files.h"
-#include "vae/weights_file.h"
 
 namespace hebm::cli {
 
@@ -35,8 +34,9 @@ int evaluate_command(Arguments args) {
     print_dry_run(options, {});
     return 0;
   }
-  const auto backbone = vae::load_backbone(paths.vae);
-  const std::string vae_hash = vae::backbone_hash(*backbone);
+  const RunVae vae = open_vae(run);
+  const auto& backbone = vae.backbone;
+  const std::string& vae_hash = vae.hash;
   const auto features = nets::load_feature_net(paths.features);
   prior::LoadedPrior loaded;
   if (std::filesystem::exists(paths.prior)) loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "train/product.h"
+#include "train/readjust.h"
+#include "vae/weights_file.h"
 
 namespace hebm::cli {
 
@@ -46,6 +49,41 @@ std::vector<std::string> describe_backbone(const vae::Backbone& backbone) {
   }
   return {fmt::format("parameters: {}", backbone.params().size()), fmt::format("latents: {} in {} layers", backbone.dim(), groups.size()),
           fmt::format("layers, top first: {}", layers)};
+}
+
+namespace {
+
+// Whether RUN needs the re-estimated copy of this file.
+bool wants_copy(const RunOptions& run, const std::filesystem::path& source) {
+  if (run.bn_readjust == 0) return false;
+  const auto identity = vae::read_vae_info(source).identity;
+  return !identity.is_object() || identity.value(train::kReadjustKey, nlohmann::json()) != run.bn_readjust;
+}
+
+}  // namespace
+
+RunVae open_vae(const RunOptions& run) {
+  RunVae out;
+  out.file = RunPaths(run).vae;
+  require(out.file, "hebm_dist train-vae");
+  if (wants_copy(run, out.file)) {
+    const auto identity = train::readjust_identity(out.file, run.bn_readjust);
+    out.file = train::readjusted_file(run.directory);
+    require(out.file, "hebm_dist encode");
+    const auto difference = train::identity_difference(identity, vae::read_vae_info(out.file).identity);
+    check(difference.empty(), ExitCode::kUsage, "{} was made with other settings:{}\nRemove it and run `hebm_dist encode`.",
+          out.file.string(), difference);
+  }
+  out.backbone = vae::load_backbone(out.file);
+  out.hash = vae::backbone_hash(*out.backbone);
+  return out;
+}
+
+void readjust_where_asked(const RunOptions& run, Context& context) {
+  const auto source = RunPaths(run).vae;
+  require(source, "hebm_dist train-vae");
+  if (!wants_copy(run, source)) return;
+  train::make_readjusted(source, train::readjusted_file(run.directory), run.bn_readjust, context.comm(), context.logger());
 }
 
 int exit_code(train::Outcome outcome, bool save_failed) {

@@ -24,6 +24,18 @@ std::unique_ptr<vae::Backbone> planned_backbone(const RunOptions& run, const vae
 // "parameters: ...", "latents: ...", "layers, top first: 5 of 20x4x4, 10 of 20x8x8".
 std::vector<std::string> describe_backbone(const vae::Backbone& backbone);
 
+// The VAE of a run: run.vae, or with vae.bn_readjust its re-estimated copy RUN/vae/vae-readjusted.safetensors (a file that
+// is such a copy already is taken as it is).
+struct RunVae {
+  std::filesystem::path file;
+  std::unique_ptr<vae::Backbone> backbone;
+  std::string hash;
+};
+// Error(kUsage) when a file is not there, naming the command that makes it, or when the copy is of another VAE or number.
+RunVae open_vae(const RunOptions& run);
+// Makes the copy where one is asked for and not there: train-vae, at its end, and encode. Collective.
+void readjust_where_asked(const RunOptions& run, Context& context);
+
 int exit_code(train::Outcome outcome, bool save_failed);
 
 }  // namespace hebm::cli

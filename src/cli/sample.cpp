@@ -4,7 +4,6 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "prior/prior_file.h"
-#include "vae/weights_file.h"
 
 namespace hebm::cli {
 
@@ -21,10 +20,10 @@ int sample_command(Arguments args) {
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   const RunPaths paths(run);
-  require(paths.vae, "hebm_dist train-vae");
   require(paths.prior, "hebm_dist train");
-  const auto backbone = vae::load_backbone(paths.vae);
-  const std::string vae_hash = vae::backbone_hash(*backbone);
+  const RunVae vae = open_vae(run);
+  const auto& backbone = vae.backbone;
+  const std::string& vae_hash = vae.hash;
   const auto loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, {});

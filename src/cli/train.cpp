@@ -12,7 +12,6 @@
 #include "storage/png.h"
 #include "train/product.h"
 #include "train/train_prior.h"
-#include "vae/weights_file.h"
 
 namespace hebm::cli {
 namespace {
@@ -88,9 +87,9 @@ int train_command(Arguments args) {
   const auto seed = c.training.seed >= 0 ? static_cast<std::uint64_t>(c.training.seed) : cache_seed;
   const data::Dataset dataset = open_dataset(c.run);
   const RunPaths paths(c.run);
-  require(paths.vae, "hebm_dist train-vae");
-  const auto backbone = vae::load_backbone(paths.vae);
-  const std::string vae_hash = vae::backbone_hash(*backbone);
+  const RunVae vae = open_vae(c.run);
+  const auto& backbone = vae.backbone;
+  const std::string& vae_hash = vae.hash;
   prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), seed);
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, c.size_lines(prior, *backbone));

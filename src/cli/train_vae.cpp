@@ -30,7 +30,9 @@ int train_vae_command(Arguments args) {
   nlohmann::json identity = product_identity(options, prefixes, run.seed, dataset);
   train::VaeTrainer trainer(training, *backbone, dataset, static_cast<std::uint64_t>(run.seed), context.run(), identity, context.comm(),
                             context.logger());
-  return exit_code(trainer.run(&context.stop()), trainer.save_failed());
+  const auto outcome = trainer.run(&context.stop());
+  if (outcome == train::Outcome::kDone) readjust_where_asked(run, context);
+  return exit_code(outcome, trainer.save_failed());
 }
 
 }  // namespace hebm::cli

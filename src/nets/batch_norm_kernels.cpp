@@ -156,7 +156,7 @@ HEBM_INLINE void backward_apply(const float* __restrict x, const float* __restri
 
 // The bodies above for three instruction sets; the loader picks one (a build without ifunc has the plain one).
 #if defined(__x86_64__) && defined(__ELF__) && !defined(__SANITIZE_ADDRESS__)
-#define HEBM_CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+#define HEBM_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
 #else
 #define HEBM_CLONES
 #endif

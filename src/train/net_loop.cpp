@@ -1,5 +1,6 @@
 #include "train/net_loop.h"
 
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,7 +40,13 @@ NetLoop::NetLoop(NetLoopOptions options, nets::Parameters& params, const MicroBa
 Outcome NetLoop::run(std::size_t num_sums, const Learn& learn, const Describe& describe, const StopFlag* stop) {
   const TrainingState live = state();
   sums_.assign(num_sums + 1, 0.0);
-  if (const auto found = checkpoints_.restore(live)) adopt(*found);
+  if (const auto found = checkpoints_.restore(live)) {
+    adopt(*found);
+  } else if (options_.prepare) {
+    options_.prepare();
+    const c10::NoGradGuard no_grad;
+    ema_.flat().copy_(params_.flat());
+  }
   comm::agree(comm_, [&] {
     if (!comm_.is_root()) return;
     storage::create_folders(directory_);
@@ -73,9 +80,10 @@ Outcome NetLoop::run(std::size_t num_sums, const Learn& learn, const Describe& d
 
 void NetLoop::sum_gradients(const Learn& learn, const StopFlag* stop) {
   std::fill(sums_.begin(), sums_.end(), 0.0);
-  sum_.begin({units_.last - units_.first});
-  for (std::int64_t unit = units_.first; unit < units_.last; ++unit) {
-    learn(place(), unit, std::span<double>(sums_).first(sums_.size() - 1));
+  const std::int64_t step = options_.whole_batch ? units_.last - units_.first : 1;
+  sum_.begin({(units_.last - units_.first) / step});
+  for (std::int64_t unit = units_.first; unit < units_.last; unit += step) {
+    learn(place(), unit, unit + step, std::span<double>(sums_).first(sums_.size() - 1));
     sum_.backward_done(0);
   }
   sum_.finish();
@@ -135,6 +143,7 @@ TrainingState NetLoop::state() const {
   out.model.insert(out.model.end(), params_.states().begin(), params_.states().end());
   out.optimizer = optimiser_.state("");
   out.optimizer.push_back({"ema", ema_.flat()});
+  out.optimizer.insert(out.optimizer.end(), options_.extra_state.begin(), options_.extra_state.end());
   return out;
 }
 

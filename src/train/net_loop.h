@@ -38,6 +38,9 @@ struct NetLoopOptions {
   std::int64_t checkpoint_every = 100, keep = 2, log_every = 10;
   std::int64_t max_rollbacks = 3;
   bool deterministic = false;
+  bool whole_batch = false;                     // learn() gets all local units at once: a net that looks at the whole batch
+  std::vector<nets::NamedTensor> extra_state;  // saved and restored beside the optimiser's; live
+  std::function<void()> prepare;               // on all ranks, when a run starts from nothing, before its first checkpoint
 };
 
 struct UpdatePlace {
@@ -54,8 +57,10 @@ class NetLoop {
   NetLoop(NetLoopOptions options, nets::Parameters& params, const MicroBatches& units, std::filesystem::path directory,
           nlohmann::json identity, comm::Communicator& comm, Logger& logger);
 
-  // Backward of one micro-batch's share of the loss into params.grad(), and its share of the sums: sums[0] is the loss.
-  using Learn = std::function<void(const UpdatePlace& place, std::int64_t unit, std::span<double> sums)>;
+  // Backward of the share of units [first, last) of the loss into params.grad(), and their share of the sums: sums[0] is
+  // the loss. One unit (micro-batch) a call unless whole_batch.
+  using Learn =
+      std::function<void(const UpdatePlace& place, std::int64_t first, std::int64_t last, std::span<double> sums)>;
   // Scalars for the log, of the sums over the global batch.
   using Describe = std::function<storage::Scalars(const UpdatePlace& place, std::span<const double> sums)>;
   // From the newest checkpoint to the last update. Error(kDiverged) when the rollbacks are spent.

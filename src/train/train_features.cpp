@@ -155,7 +155,10 @@ FeatureResult train_features(const FeatureTrainOptions& options, const data::Dat
   NetLoop loop(loop_options(options, dataset.members(data::Split::kTrain).size()), net.params(), units,
                product.parent_path(), identity, comm, logger);
   const auto outcome = loop.run(
-      2, [&](const UpdatePlace& place, std::int64_t unit, std::span<double> sums) { learner.learn(place, unit, sums); },
+      2,
+      [&](const UpdatePlace& place, std::int64_t unit, std::int64_t, std::span<double> sums) {
+        learner.learn(place, unit, sums);
+      },
       [&](const UpdatePlace&, std::span<const double> sums) {
         return storage::Scalars{{"train_accuracy", sums[1] / static_cast<double>(units.batch)}};
       },

@@ -9,11 +9,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
-#include "base/options.h"
 #include "train/product.h"
 #include "vae/inputs.h"
+#include "vae/kl_balance.h"
 #include "vae/weights_file.h"
 
 namespace hebm::train {
@@ -21,6 +22,7 @@ namespace {
 
 constexpr std::int64_t kElboImages = 2000;
 constexpr double kDeadLayer = 1.0;  // nats: a layer below it carries nothing
+constexpr std::int64_t kStatisticsBatches = 100;  // with momentum 0.05 the earlier statistics keep a weight of 0.6 %
 
 std::int64_t count_updates(const VaeTrainOptions& options, std::size_t num_images) {
   const double updates = options.epochs * static_cast<double>(num_images) / static_cast<double>(options.batch);
@@ -28,58 +30,31 @@ std::int64_t count_updates(const VaeTrainOptions& options, std::size_t num_image
   return std::max<std::int64_t>(1, std::llround(updates));
 }
 
-NetLoopOptions loop_options(const VaeTrainOptions& o, std::int64_t updates) {
-  NetLoopOptions out;
-  out.name = "train-vae";
-  out.advice = "take a smaller vae_train.learning_rate or vae_train.clip_norm";
-  out.updates = updates;
-  out.optimiser.rule = nets::Rule::kAdamax;
-  out.learning_rate = o.learning_rate;
-  out.schedule = o.schedule;
-  out.final_fraction = o.final_fraction;
-  out.warmup = o.warmup;
-  out.ema = o.ema;
-  out.clip_norm = o.clip_norm;
-  out.checkpoint_every = o.checkpoint_every;
-  out.keep = o.keep;
-  out.log_every = o.log_every;
-  out.deterministic = o.deterministic;
-  return out;
+// Null for a backbone that has no batch norm.
+std::unique_ptr<vae::NvaeTraining> make_nvae(const vae::Backbone& backbone, std::uint64_t seed,
+                                             comm::Communicator& comm) {
+  const auto* net = dynamic_cast<const vae::Nvae*>(&backbone);
+  if (net == nullptr) return nullptr;
+  nets::SumOverRanks sum;
+  if (comm.size() > 1) sum = [&comm](std::span<double> values) { comm.all_reduce(values, comm::Op::kSum); };
+  return std::make_unique<vae::NvaeTraining>(*net, std::move(sum), seed);
 }
 
 }  // namespace
 
-void VaeTrainOptions::describe(Options& o) {
-  o.add("vae_train.epochs", &epochs, "passes over the training images", {1e-6, 1e6}, Show::kCommon);
-  o.add("vae_train.batch", &batch, "images an update, over all ranks", {1, 1000000}, Show::kCommon);
-  o.add("vae_train.micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks",
-        {1, 1000000});
-  o.add("vae_train.learning_rate", &learning_rate, "Adamax's step size", {1e-12, 10.0}, Show::kCommon);
-  o.add_choice("vae_train.schedule", &schedule, {"constant", "linear", "cosine"}, "learning rate after the warm-up");
-  o.add("vae_train.final_fraction", &final_fraction, "learning rate at the end over the start", {0.0, 1.0});
-  o.add("vae_train.warmup", &warmup, "updates of linear warm-up", {0, 1000000});
-  o.add("vae_train.kl_weight", &kl_weight,
-        "weight of the KL terms at the end; below 1: sharper images, a worse Gaussian prior", {0.0, 1000.0},
-        Show::kCommon);
-  o.add("vae_train.kl_anneal", &kl_anneal, "fraction of all updates in which that weight grows from 0", {0.0, 1.0});
-  o.add("vae_train.free_bits", &free_bits, "nats of KL a layer that cost nothing; 0: off", {0.0, 1e6});
-  o.add("vae_train.ema", &ema, "decay of the averaged weights, warmed up as min(d, (n+1)/(n+10))", {0.0, 0.999999});
-  o.add("vae_train.clip_norm", &clip_norm, "largest gradient norm; 0: no clipping", {0.0, 1e12});
-  o.add("vae_train.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000}, Show::kCommon);
-  o.add("vae_train.keep", &keep, "checkpoints kept", {2, 100000});
-  o.add("vae_train.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
-  o.add("vae_train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
-}
-
 std::filesystem::path vae_file(const std::filesystem::path& run_directory) {
   return run_directory / "vae" / "vae.safetensors";
 }
+
+// ---- set-up ---------------------------------------------------------------------------------------------------------
 
 VaeTrainer::VaeTrainer(const VaeTrainOptions& options, vae::Backbone& backbone, const data::Dataset& dataset,
                        std::uint64_t seed, const std::filesystem::path& run_directory, nlohmann::json identity,
                        comm::Communicator& comm, Logger& logger)
     : options_(options),
       backbone_(backbone),
+      nvae_(make_nvae(backbone, seed, comm)),
+      input_{options.binarise, nvae_ ? nvae_->net().options().bits : 8},
       dataset_(dataset),
       images_(dataset.members(data::Split::kTrain)),
       seed_(seed),
@@ -90,50 +65,129 @@ VaeTrainer::VaeTrainer(const VaeTrainOptions& options, vae::Backbone& backbone, 
       units_(options.batch, options.micro_batch, comm.rank(), comm.size(), "vae_train.batch, vae_train.micro_batch"),
       order_(static_cast<std::int64_t>(images_.size()), options.batch, seed),
       num_updates_(count_updates(options, images_.size())),
-      loop_(loop_options(options, num_updates_), backbone.params(), units_, product_.parent_path(), identity_, comm,
-            logger) {}
+      shares_(vae::kl_shares(backbone.groups())),
+      loop_(loop_options(), backbone.params(), units_, product_.parent_path(), identity_, comm, logger) {}
+
+NetLoopOptions VaeTrainer::loop_options() {
+  const VaeTrainOptions& o = options_;
+  check(nvae_ || (o.spectral == 0.0 && !o.data_init), ExitCode::kUsage,
+        "vae_train.spectral and vae_train.data_init act on NVAE's layers: they need vae.kind = nvae");
+  NetLoopOptions out;
+  out.whole_batch = nvae_ || o.kl_balance;
+  check(!out.whole_batch || !o.deterministic, ExitCode::kUsage,
+        "vae_train.deterministic cannot be had with vae.kind = nvae or vae_train.kl_balance: they look at the whole "
+        "batch, and their sums depend on the number of ranks in the last bits");
+  out.name = "train-vae";
+  out.advice = "take a smaller vae_train.learning_rate or vae_train.clip_norm";
+  out.updates = num_updates_;
+  out.optimiser.rule = nets::Rule::kAdamax;
+  out.optimiser.eps = o.eps;
+  out.optimiser.weight_decay = o.weight_decay;
+  out.learning_rate = o.learning_rate;
+  out.schedule = o.schedule;
+  out.final_fraction = o.final_fraction;
+  out.warmup = o.warmup;
+  out.ema = o.ema;
+  out.clip_norm = o.clip_norm;
+  out.checkpoint_every = o.checkpoint_every;
+  out.keep = o.keep;
+  out.log_every = o.log_every;
+  out.deterministic = o.deterministic;
+  if (nvae_) {
+    out.extra_state = nvae_->state();
+    out.prepare = [this] { prepare(); };
+  }
+  return out;
+}
+
+// The starting weights' part that needs data or many iterations.
+void VaeTrainer::prepare() {
+  if (options_.data_init) {
+    const Batch batch = load(0, 0, units_.first, units_.last);
+    nvae_->initialise(batch.x, batch.eps);
+  }
+  if (options_.spectral > 0.0) nvae_->warm_up();
+}
+
+VaeTrainer::Batch VaeTrainer::load(std::int64_t update, std::uint32_t attempt, std::int64_t first_unit,
+                                   std::int64_t last_unit) const {
+  std::vector<std::int64_t> images;
+  std::vector<std::uint32_t> visits;
+  for (const auto& member : order_.members(update, first_unit * units_.size, (last_unit - first_unit) * units_.size)) {
+    images.push_back(images_[static_cast<std::size_t>(member.position)]);
+    visits.push_back(member.visit);
+  }
+  const auto device = backbone_.params().device();
+  const RandomKey key{seed_, attempt, Purpose::kPosterior};
+  return {input_.load(dataset_, seed_, attempt, images, visits).to(device),
+          vae::posterior_noise(key, images, visits, backbone_.dim()).to(device)};
+}
 
 // ---- Sec. 2.1: the ELBO ---------------------------------------------------------------------------------------------
 
 // log p(x) >= E_q log p(x | z) - sum_i KL(q(z_i | x, z_<i) || p(z_i | z_<i)); the KL terms carry a weight beta that is
 // annealed in.
-void VaeTrainer::learn(const UpdatePlace& place, std::int64_t unit, std::span<double> sums) {
-  std::vector<std::int64_t> images;
-  std::vector<std::uint32_t> visits;
-  for (const auto& member : order_.members(place.update, unit * units_.size, units_.size)) {
-    images.push_back(images_[static_cast<std::size_t>(member.position)]);
-    visits.push_back(member.visit);
-  }
-  const auto device = backbone_.params().device();
-  const RandomKey key{seed_, place.attempt, Purpose::kPosterior};
-  const at::Tensor x = vae::image_tensor(dataset_.read(images)).to(device);                      // [b, C, H, W]
-  const at::Tensor eps = vae::posterior_noise(key, images, visits, backbone_.dim()).to(device);  // [b, D]
-
+void VaeTrainer::learn(const UpdatePlace& place, std::int64_t first, std::int64_t last, std::span<double> sums) {
+  const auto [x, eps] = load(place.update, place.attempt, first, last);
   const c10::AutoGradMode grad_on(true);
-  const vae::Posterior q = backbone_.posterior(x, eps);                                        // z ~ q(z | x)
-  const at::Tensor log_px = backbone_.log_likelihood(backbone_.decode_posterior(q), x).sum();  // log p(x | z)
+  if (nvae_) nvae_->begin_update(options_.spectral > 0.0);
+  const vae::Posterior q = nvae_ ? nvae_->posterior(x, eps) : backbone_.posterior(x, eps);  // z ~ q(z | x)
+  const at::Tensor logits = nvae_ ? nvae_->decode(q) : backbone_.decode_posterior(q);
+  const at::Tensor log_px = backbone_.log_likelihood(logits, x).sum();  // log p(x | z)
   at::Tensor loss = -log_px;
+  const std::vector<double> weights = layer_weights(place, q);
   for (std::size_t i = 0; i < q.kl.size(); ++i) {
     const at::Tensor kl = q.kl[i].sum();  // KL of layer i
-    loss = loss + kl_weight(place) * kl.clamp_min(options_.free_bits * static_cast<double>(units_.size));
+    loss = loss + weights[i] * kl.clamp_min(options_.free_bits * static_cast<double>(x.size(0)));
     sums[2 + i] += kl.item<double>();
   }
   loss = loss / static_cast<double>(units_.batch);  // the mean over the global batch, made once
+  if (options_.spectral > 0.0) {
+    // Every rank has the same penalty: each gives its share, so that the sum over ranks has it once.
+    const at::Tensor penalty = nvae_->penalty() / static_cast<double>(comm_.size());
+    loss = loss + spectral_weight(place) * penalty;
+    sums.back() += penalty.item<double>();
+  }
   torch::autograd::backward({loss}, {});
   sums[0] += loss.item<double>();
   sums[1] += log_px.item<double>();
 }
 
-double VaeTrainer::kl_weight(const UpdatePlace& place) const {
-  const double anneal = options_.kl_anneal * static_cast<double>(place.total);
-  const double grown = anneal > 0.0 ? static_cast<double>(place.update + 1) / anneal : 1.0;
-  return options_.kl_weight * std::min(1.0, grown);
+// What KL_i is multiplied by: beta, and while it grows the balance over layers (NVAE, App. A).
+std::vector<double> VaeTrainer::layer_weights(const UpdatePlace& place, const vae::Posterior& q) const {
+  const double weight = options_.kl_weight * annealed(place);
+  std::vector<double> out(q.kl.size(), weight);
+  if (!options_.kl_balance || annealed(place) >= 1.0) return out;
+  std::vector<double> mean_abs;
+  for (const at::Tensor& kl : q.kl) {
+    mean_abs.push_back(kl.detach().abs().sum().item<double>() / static_cast<double>(units_.batch));
+  }
+  comm_.all_reduce(std::span<double>(mean_abs), comm::Op::kSum);
+  const std::vector<double> balance = vae::kl_balance(mean_abs, shares_);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] *= balance[i];
+  return out;
+}
+
+double VaeTrainer::annealed(const UpdatePlace& place) const {
+  return vae::kl_annealed(static_cast<double>(place.update + 1), static_cast<double>(place.total), options_.kl_delay,
+                          options_.kl_anneal, options_.kl_min);
+}
+
+double VaeTrainer::spectral_weight(const UpdatePlace& place) const {
+  if (options_.spectral_start <= 0.0) return options_.spectral;
+  const double beta = annealed(place);
+  return std::exp((1.0 - beta) * std::log(options_.spectral_start) + beta * std::log(options_.spectral));
 }
 
 storage::Scalars VaeTrainer::describe(const UpdatePlace& place, std::span<const double> sums) const {
   const auto batch = static_cast<double>(units_.batch);
-  storage::Scalars out = {{"log_likelihood", sums[1] / batch}, {"kl_weight", kl_weight(place)}};
-  for (std::size_t i = 2; i < sums.size(); ++i) out.emplace_back(fmt::format("kl/layer{}", i - 2), sums[i] / batch);
+  storage::Scalars out = {{"log_likelihood", sums[1] / batch}, {"kl_weight", options_.kl_weight * annealed(place)}};
+  const std::size_t num_layers = shares_.size();
+  for (std::size_t i = 0; i < num_layers; ++i) out.emplace_back(fmt::format("kl/layer{}", i), sums[2 + i] / batch);
+  if (options_.spectral > 0.0) {
+    out.emplace_back("spectral_penalty", sums.back());
+    out.emplace_back("spectral_weight", spectral_weight(place));
+  }
   return out;
 }
 
@@ -142,20 +196,31 @@ storage::Scalars VaeTrainer::describe(const UpdatePlace& place, std::span<const 
 Outcome VaeTrainer::run(const StopFlag* stop) {
   if (product_done(product_, vae::kVaeFormat, vae::kVaeVersion, identity_, comm_, logger_)) return Outcome::kDone;
   const auto outcome = loop_.run(
-      2 + backbone_.groups().size(),
-      [this](const UpdatePlace& place, std::int64_t unit, std::span<double> sums) { learn(place, unit, sums); },
+      2 + shares_.size() + (options_.spectral > 0.0 ? 1 : 0),
+      [this](const UpdatePlace& place, std::int64_t first, std::int64_t last, std::span<double> sums) {
+        learn(place, first, last, sums);
+      },
       [this](const UpdatePlace& place, std::span<const double> sums) { return describe(place, sums); }, stop);
   if (outcome == Outcome::kDone) publish();
   return outcome;
 }
 
-void VaeTrainer::publish() {
-  {
-    const c10::NoGradGuard no_grad;
-    backbone_.params().flat().copy_(loop_.ema().flat());
+// The averaged weights, and batch-norm statistics that are theirs: those of the last training batches' weights differ.
+void VaeTrainer::adopt_averaged() {
+  const c10::NoGradGuard no_grad;
+  backbone_.params().flat().copy_(loop_.ema().flat());
+  if (!nvae_ || options_.ema <= 0.0) return;
+  for (std::int64_t k = 0; k < kStatisticsBatches; ++k) {
+    const Batch batch = load(num_updates_ + k, 0, units_.first, units_.last);
+    nvae_->begin_update(false);
+    nvae_->decode(nvae_->posterior(batch.x, batch.eps));
   }
+}
+
+void VaeTrainer::publish() {
+  adopt_averaged();
   const auto split = dataset_.members(data::Split::kTest).empty() ? data::Split::kTrain : data::Split::kTest;
-  const Elbo elbo = measure_elbo(backbone_, dataset_, split, kElboImages, seed_, comm_);
+  const Elbo elbo = measure_elbo(backbone_, dataset_, split, kElboImages, seed_, comm_, input_);
   auto results = elbo.to_json();
   results["split"] = split == data::Split::kTest ? "test" : "train";
   results["updates"] = num_updates_;
@@ -174,52 +239,6 @@ void VaeTrainer::publish() {
     const std::string hash = vae::save_vae(product_, backbone_, identity_, results);
     logger_.line("{}: hash {}", product_.string(), hash);
   });
-}
-
-double Elbo::value() const {
-  double out = log_likelihood;
-  for (const double layer : kl) out -= layer;
-  return out;
-}
-
-nlohmann::json Elbo::to_json() const {
-  return {{"elbo", value()}, {"log_likelihood", log_likelihood}, {"kl", kl}, {"num_images", num_images}};
-}
-
-Elbo measure_elbo(const vae::Backbone& backbone, const data::Dataset& dataset, data::Split split, std::int64_t count,
-                  std::uint64_t seed, comm::Communicator& comm) {
-  constexpr std::int64_t kChunk = 100;
-  constexpr std::uint32_t kVisit = 0xffffffffu;  // no epoch's
-  const c10::NoGradGuard no_grad;
-  const auto& members = dataset.members(split);
-  const std::int64_t total = std::min(count, static_cast<std::int64_t>(members.size()));
-  const std::size_t width = 1 + backbone.groups().size();
-  std::vector<double> sums(static_cast<std::size_t>((total + kChunk - 1) / kChunk) * width, 0.0);  // by chunk
-  for (std::int64_t chunk = comm.rank(); chunk * kChunk < total; chunk += comm.size()) {
-    const std::int64_t first = chunk * kChunk, real = std::min(kChunk, total - first);
-    std::vector<std::int64_t> images;
-    for (std::int64_t b = 0; b < kChunk; ++b)
-      images.push_back(members[static_cast<std::size_t>(first + std::min(b, real - 1))]);
-    const at::Tensor x = vae::image_tensor(dataset.read(images)).to(backbone.params().device());
-    const std::vector<std::uint32_t> visits(images.size(), kVisit);
-    const at::Tensor eps =
-        vae::posterior_noise({seed, 0, Purpose::kPosterior}, images, visits, backbone.dim()).to(x.device());
-    const auto q = backbone.posterior(x, eps);
-    const auto sum_of = [&](const at::Tensor& values) {
-      return values.narrow(0, 0, real).to(at::kDouble).sum().item<double>();
-    };
-    double* out = &sums[static_cast<std::size_t>(chunk) * width];
-    out[0] = sum_of(backbone.log_likelihood(backbone.decode_posterior(q), x));
-    for (std::size_t i = 0; i < q.kl.size(); ++i) out[1 + i] = sum_of(q.kl[i]);
-  }
-  comm.all_reduce(std::span<double>(sums), comm::Op::kSum);  // every entry has one rank's value and zeros: exact
-  Elbo elbo;
-  elbo.num_images = total;
-  elbo.kl.assign(width - 1, 0.0);
-  for (std::size_t e = 0; e < sums.size(); ++e) {
-    (e % width == 0 ? elbo.log_likelihood : elbo.kl[e % width - 1]) += sums[e] / static_cast<double>(total);
-  }
-  return elbo;
 }
 
 }  // namespace hebm::train

@@ -1,16 +1,20 @@
 // Training of the hierarchical VAE (Sec. 2.1): maximises the ELBO, data parallel over ranks. Product:
-// RUN/vae/vae.safetensors.
+// RUN/vae/vae.safetensors. NVAE's batch norm and KL balance look at the whole global batch: then a rank takes all its units
+// at once, and results agree for any number of ranks to rounding only.
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "data/batch_order.h"
 #include "data/dataset.h"
+#include "train/elbo.h"
 #include "train/net_loop.h"
 #include "vae/backbone.h"
+#include "vae/nvae_training.h"
 
 namespace hebm {
 class Options;
@@ -28,6 +32,11 @@ struct VaeTrainOptions {
   double kl_weight = 0.15;
   double kl_anneal = 0.3;  // of all updates: the weight grows linearly from 0
   double free_bits = 0.0;  // nats a layer
+  double kl_delay = 0.0, kl_min = 0.0;  // see vae::kl_annealed, but updates count from 1
+  bool kl_balance = false;
+  double spectral = 0.0, spectral_start = 0.0;
+  double eps = 1e-8, weight_decay = 0.0;
+  bool binarise = false, data_init = false;
   double ema = 0.99;
   double clip_norm = 200.0;
   std::int64_t checkpoint_every = 200, keep = 2, log_every = 20;
@@ -52,13 +61,24 @@ class VaeTrainer {
   std::int64_t num_updates() const { return num_updates_; }
 
  private:
-  void learn(const UpdatePlace& place, std::int64_t unit, std::span<double> sums);
+  struct Batch {
+    at::Tensor x, eps;  // [b, C, H, W], [b, D]
+  };
+  Batch load(std::int64_t update, std::uint32_t attempt, std::int64_t first_unit, std::int64_t last_unit) const;
+  NetLoopOptions loop_options();
+  void prepare();
+  void learn(const UpdatePlace& place, std::int64_t first, std::int64_t last, std::span<double> sums);
+  std::vector<double> layer_weights(const UpdatePlace& place, const vae::Posterior& q) const;
+  double annealed(const UpdatePlace& place) const;
+  double spectral_weight(const UpdatePlace& place) const;
   storage::Scalars describe(const UpdatePlace& place, std::span<const double> sums) const;
-  double kl_weight(const UpdatePlace& place) const;
+  void adopt_averaged();
   void publish();
 
   VaeTrainOptions options_;
   vae::Backbone& backbone_;
+  std::unique_ptr<vae::NvaeTraining> nvae_;  // null: a backbone without batch norm
+  ImageInput input_;
   const data::Dataset& dataset_;
   const std::vector<std::int64_t>& images_;  // of the train split
   std::uint64_t seed_;
@@ -69,19 +89,8 @@ class VaeTrainer {
   MicroBatches units_;
   data::BatchOrder order_;
   std::int64_t num_updates_;
+  std::vector<double> shares_;  // of the KL balance, by layer
   NetLoop loop_;
 };
-
-// ELBO of the test images [0, count) by fixed chunks, one draw each: the same numbers for any number of ranks.
-// Collective.
-struct Elbo {
-  double log_likelihood = 0;  // nats an image
-  std::vector<double> kl;     // by layer, nats an image
-  std::int64_t num_images = 0;
-  double value() const;  // log_likelihood - sum of kl
-  nlohmann::json to_json() const;
-};
-Elbo measure_elbo(const vae::Backbone& backbone, const data::Dataset& dataset, data::Split split, std::int64_t count,
-                  std::uint64_t seed, comm::Communicator& comm);
 
 }  // namespace hebm::train

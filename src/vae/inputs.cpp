@@ -1,7 +1,11 @@
 #include "vae/inputs.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/lt.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 
@@ -16,6 +20,27 @@ at::Tensor image_tensor(const ImageBatch& images) {
       at::from_blob(pixels, {images.count, images.shape.channels, images.shape.height, images.shape.width},
                     at::TensorOptions(at::kByte));
   return bytes.to(at::kFloat).div_(255.0);
+}
+
+at::Tensor quantised(const at::Tensor& x, std::int64_t bits) {
+  check(bits >= 1 && bits <= 8, ExitCode::kRuntime, "pixels of {} bits: 1 to 8 are possible", bits);
+  if (bits == 8) return x;
+  // 255 x is the byte but for rounding, which must not move it across a step.
+  const at::Tensor bytes = (x * 255.0).round();
+  return (bytes / static_cast<double>(1 << (8 - bits))).floor() / static_cast<double>((1 << bits) - 1);
+}
+
+at::Tensor binarised(const at::Tensor& x, const RandomKey& key, std::span<const std::int64_t> images,
+                     std::span<const std::uint32_t> visits) {
+  check(static_cast<std::int64_t>(images.size()) == x.size(0) && images.size() == visits.size(), ExitCode::kRuntime,
+        "binarisation: {} pictures, {} images, {} visits", x.size(0), images.size(), visits.size());
+  const at::Tensor uniform = at::empty({x.size(0), x.numel() / std::max<std::int64_t>(1, x.size(0))}, at::kFloat);
+  const auto row_size = static_cast<std::size_t>(uniform.size(1));
+  for (std::size_t b = 0; b < images.size(); ++b) {
+    fill_uniform({uniform.data_ptr<float>() + b * row_size, row_size}, key,
+                 {.item = static_cast<std::uint32_t>(images[b]), .visit = visits[b]});
+  }
+  return uniform.view(x.sizes()).lt(x).to(x.scalar_type());
 }
 
 at::Tensor posterior_noise(const RandomKey& key, std::span<const std::int64_t> images,

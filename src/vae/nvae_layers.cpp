@@ -5,6 +5,7 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -33,6 +34,8 @@ at::Tensor NvaeConv::apply(const at::Tensor& x, const at::Tensor& effective) con
 at::Tensor Pass::norm(const BatchNorm& norm, const at::Tensor& x) const {
   return at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, false, 0.0, kBatchNormEpsilon, false);
 }
+
+at::Tensor Pass::norm_silu(const BatchNorm& norm, const at::Tensor& x) const { return at::silu(this->norm(norm, x)); }
 
 at::Tensor Pass::conv(const NvaeConv& conv, const at::Tensor& x) const { return conv.apply(x, conv.effective_weight()); }
 

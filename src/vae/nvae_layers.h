@@ -39,6 +39,7 @@ class Pass {
  public:
   virtual ~Pass() = default;
   virtual at::Tensor norm(const BatchNorm& norm, const at::Tensor& x) const;   // x [B, C, H, W]
+  virtual at::Tensor norm_silu(const BatchNorm& norm, const at::Tensor& x) const;
   virtual at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const;
 };
 

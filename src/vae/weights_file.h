@@ -27,6 +27,7 @@ std::string save_vae(const std::filesystem::path& path, const Backbone& backbone
 
 struct VaeInfo {
   nlohmann::json identity, results;
+  std::string fingerprint;  // vae_hash, or crc32 of an imported file: changes with the weights
 };
 // Metadata alone. Error(kCorrupt) naming the file.
 VaeInfo read_vae_info(const std::filesystem::path& path);

@@ -1,0 +1,125 @@
+#include "vae/nvae_training.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+
+#include <span>
+#include <utility>
+
+namespace hebm::vae {
+namespace {
+
+std::vector<at::Tensor> effective_weights(const Nvae& net) {
+  std::vector<at::Tensor> out;
+  for (const auto& conv : net.layers().convs()) out.push_back(conv.effective_weight());
+  return out;
+}
+
+at::Tensor train_norm(const BatchNorm& norm, const at::Tensor& x, const nets::NormMode& mode, bool silu) {
+  return nets::batch_norm(x, {norm.weight, norm.bias, norm.running_mean, norm.running_var, kBatchNormEpsilon}, mode,
+                          silu);
+}
+
+// Batch norm in train mode.
+class TrainPass : public Pass {
+ public:
+  explicit TrainPass(nets::NormMode mode) : mode_(std::move(mode)) {}
+  at::Tensor norm(const BatchNorm& norm, const at::Tensor& x) const override {
+    return train_norm(norm, x, mode_, false);
+  }
+  at::Tensor norm_silu(const BatchNorm& norm, const at::Tensor& x) const override {
+    return train_norm(norm, x, mode_, true);
+  }
+
+ protected:
+  nets::NormMode mode_;
+};
+
+// Sets norm and bias of every convolution as it is reached.
+class FirstPass final : public TrainPass {
+ public:
+  explicit FirstPass(nets::SumOverRanks sum) : TrainPass({true, 0.0, std::move(sum)}) {}
+
+  at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const override {
+    if (conv.log_weight_norm.defined() && !conv.mask.defined()) initialise(conv, x);
+    return Pass::conv(conv, x);
+  }
+
+ private:
+  static constexpr double kSpread = 5.0, kEps = 1e-5;
+
+  void initialise(const NvaeConv& conv, const at::Tensor& x) const {
+    const at::Tensor unit = conv.weight / (conv.weight.flatten(1).norm(2, {1}).view({-1, 1, 1, 1}) + kEps);
+    const at::Tensor y =
+        at::conv2d(x, unit, {}, {conv.stride, conv.stride}, {conv.padding, conv.padding}, {1, 1}, conv.groups)
+            .to(at::kCPU, at::kDouble);
+    const std::int64_t channels = y.size(1);
+    const at::Tensor sums = at::empty({2 * channels + 1}, at::kDouble);
+    sums.narrow(0, 0, channels).copy_(y.sum({0, 2, 3}));
+    sums.narrow(0, channels, channels).copy_(y.square().sum({0, 2, 3}));
+    sums[2 * channels].fill_(static_cast<double>(y.numel() / channels));
+    if (mode_.sum) mode_.sum({sums.data_ptr<double>(), static_cast<std::size_t>(sums.numel())});
+    const at::Tensor count = sums[2 * channels], mean = sums.narrow(0, 0, channels) / count;
+    const at::Tensor variance = (sums.narrow(0, channels, channels) / count - mean.square()).clamp_min(0.0);
+    const at::Tensor spread = kSpread * (variance * count / (count - 1.0)).sqrt() + kEps;
+    if (conv.bias.defined()) conv.bias.copy_(-mean / spread);
+    conv.log_weight_norm.copy_(-spread.log().view({-1, 1, 1, 1}));
+  }
+};
+
+}  // namespace
+
+NvaeTraining::NvaeTraining(const Nvae& net, nets::SumOverRanks sum, std::uint64_t seed)
+    : net_(net), mode_{.training = true, .sum = std::move(sum)}, spectral_(effective_weights(net), seed) {}
+
+void NvaeTraining::warm_up() {
+  const c10::NoGradGuard no_grad;
+  spectral_.iterate(effective_weights(net_), nets::kFirstPowerIterations - nets::kPowerIterations);
+}
+
+void NvaeTraining::initialise(const at::Tensor& x, const at::Tensor& noise) {
+  const c10::NoGradGuard no_grad;
+  const FirstPass first(mode_.sum);
+  const Posterior q = net_.posterior(x, noise, first);
+  net_.decode_tail(q.state, first);
+}
+
+void NvaeTraining::begin_update(bool penalised) {
+  effective_ = effective_weights(net_);
+  if (penalised) spectral_.iterate(effective_, nets::kPowerIterations);
+}
+
+at::Tensor NvaeTraining::penalty() const {
+  at::Tensor out = spectral_.value(effective_);
+  for (const auto& norm : net_.layers().norms()) out = out + norm.weight.abs().max();
+  return out;
+}
+
+at::Tensor NvaeTraining::norm(const BatchNorm& norm, const at::Tensor& x) const {
+  return train_norm(norm, x, mode_, false);
+}
+
+at::Tensor NvaeTraining::norm_silu(const BatchNorm& norm, const at::Tensor& x) const {
+  return train_norm(norm, x, mode_, true);
+}
+
+at::Tensor NvaeTraining::conv(const NvaeConv& conv, const at::Tensor& x) const {
+  return conv.apply(x, effective_[conv.index]);
+}
+
+void update_decoder_statistics(const Nvae& net, const at::Tensor& u, double momentum) {
+  const c10::NoGradGuard no_grad;
+  net.decode(u, 1.0, TrainPass({true, momentum, {}}));
+}
+
+std::vector<nets::NamedTensor> decoder_statistics(const Nvae& net) {
+  std::vector<nets::NamedTensor> out;
+  for (const auto& state : net.params().states()) {
+    if (state.name.starts_with("dec_tower.") || state.name.starts_with("post_process.")) out.push_back(state);
+  }
+  return out;
+}
+
+}  // namespace hebm::vae
