@@ -12,7 +12,7 @@ from refusal import EXIT_RUNTIME, EXIT_USAGE, Refusal, refuse, shown
 
 MAX_HEADER_BYTES = 100_000_000
 _ALIGNMENT = 8
-_NO_CRC = "00000000"
+_HEADER_CRC, _NO_CRC = "header_crc32", "00000000"
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1}
 
 
@@ -22,11 +22,10 @@ def compact_json(value: Any) -> str:
 
 
 def write_safetensors(path: str, shapes: dict[str, tuple[int, ...]], data: Iterable[bytes], metadata: dict[str, str], force: bool) -> None:
-    """Writes float32 tensors, by sorted name; `data` yields theirs in that order, one at a time. The metadata gain `crc32`, of all data.
-
-    Published whole or not at all: written under a temporary name, fsynced, renamed.
+    """Writes float32 tensors, by sorted name; `data` yields theirs in that order, one at a time. The metadata gain `crc32`, of all data,
+    and `header_crc32`. Published whole or not at all: written under a temporary name, fsynced, renamed.
     """
-    header: dict[str, Any] = {"__metadata__": dict(sorted({**metadata, "crc32": _NO_CRC}.items()))}
+    header: dict[str, Any] = {"__metadata__": dict(sorted({**metadata, "crc32": _NO_CRC, _HEADER_CRC: _NO_CRC}.items()))}
     offset = 0
     for name in sorted(shapes):
         end = offset + 4 * _count(shapes[name])
@@ -36,7 +35,6 @@ def write_safetensors(path: str, shapes: dict[str, tuple[int, ...]], data: Itera
     text += b" " * (-len(text) % _ALIGNMENT)
     if len(text) > MAX_HEADER_BYTES:
         refuse(f"{path}: a header of {len(text)} bytes, at most {MAX_HEADER_BYTES} are allowed")
-    place = text.index(f'"crc32":"{_NO_CRC}"'.encode()) + len('"crc32":"')
 
     def write(file: BinaryIO) -> None:
         file.write(struct.pack("<Q", len(text)) + text)
@@ -46,10 +44,22 @@ def write_safetensors(path: str, shapes: dict[str, tuple[int, ...]], data: Itera
                 refuse(f"{path}: tensor {shown(name)}: {len(values)} bytes for shape {list(shapes[name])}", EXIT_RUNTIME)
             crc = zlib.crc32(values, crc)
             file.write(values)
-        file.seek(8 + place)
-        file.write(b"%08x" % crc)
+        put(file, "crc32", found := f"{crc:08x}")
+        put(file, _HEADER_CRC, header_crc32({**metadata, "crc32": found}, {name: ("F32", shape) for name, shape in shapes.items()}))
+
+    def put(file: BinaryIO, key: str, value: str) -> None:
+        start = f'"{key}":"'.encode()
+        file.seek(8 + text.index(start + _NO_CRC.encode()) + len(start))
+        file.write(value.encode())
 
     publish(path, write, force)
+
+
+def header_crc32(metadata: dict[str, str], tensors: dict[str, tuple[str, tuple[int, ...]]]) -> str:
+    """Of what a header says, however its JSON is laid out: metadata but this one, then each tensor's name, dtype and shape, all by name."""
+    texts = [(key, value) for key, value in sorted(metadata.items()) if key != _HEADER_CRC]
+    texts += [(name, f"{dtype}[{','.join(map(str, shape))}]") for name, (dtype, shape) in sorted(tensors.items())]
+    return f"{zlib.crc32(b''.join(text.encode() + bytes(1) for pair in texts for text in pair)):08x}"
 
 
 def publish(path: str, write: Any, force: bool) -> None:
@@ -169,15 +179,15 @@ class SafetensorsFile:
         return data
 
     def check_crc(self) -> None:
-        """Compares the data with the metadata's crc32 where there is one (imported files)."""
-        if "crc32" not in self.metadata:
-            return
+        """Compares header and data with the CRCs that the metadata of imported files have."""
         crc = 0
         self._file.seek(self._start)
         for piece in iter(lambda: self._file.read(1 << 20), b""):
             crc = zlib.crc32(piece, crc)
-        if (got := f"{crc:08x}") != self.metadata["crc32"]:
-            refuse(f"{self.path}: the data have crc32 {got}, expected {shown(self.metadata['crc32'])}: the file is damaged; import it again")
+        header = header_crc32(self.metadata, {name: (dtype, shape) for name, (dtype, shape, _) in self.tensors.items()})
+        for key, what, got in (("crc32", "data have", f"{crc:08x}"), (_HEADER_CRC, "header has", header)):
+            if got != (expected := self.metadata.get(key, got)):
+                refuse(f"{self.path}: the {what} {key} {got}, expected '{shown(expected)}': the file is damaged; import it again")
 
 
 def _naturals(value: Any) -> bool:

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <zlib.h>
 
 #include <set>
 
@@ -25,6 +26,34 @@ storage::StType st_type(const NamedTensor& t) {
 
 std::span<const std::byte> bytes_of(const at::Tensor& host) {
   return {static_cast<const std::byte*>(host.const_data_ptr()), static_cast<std::size_t>(host.nbytes())};
+}
+
+// zlib's CRC of what the header says, however its JSON is laid out: the other metadata, then each tensor's name, type and shape, all by
+// name, each text with a 0 behind it so that none can shift into the next.
+std::string header_crc32(const storage::SafetensorsFile& file) {
+  uLong crc = crc32(0L, Z_NULL, 0);
+  const auto add = [&crc](const std::string& text) {
+    crc = crc32(crc, reinterpret_cast<const Bytef*>(text.c_str()), static_cast<uInt>(text.size() + 1));
+  };
+  for (const auto& [key, value] : file.metadata()) {
+    if (key == "header_crc32") continue;
+    add(key);
+    add(value);
+  }
+  for (const auto& [name, entry] : file.entries()) {
+    add(name);
+    add(fmt::format("{}[{}]", storage::name_of(entry.type), fmt::join(entry.shape, ",")));
+  }
+  return fmt::format("{:08x}", crc);
+}
+
+// Imported files have no hash of ours but CRCs: `crc32` of the data, which is compared when they are loaded, and `header_crc32`.
+void check_header_crc(const storage::SafetensorsFile& file) {
+  const auto found = file.metadata().find("header_crc32");
+  if (found == file.metadata().end()) return;
+  const std::string got = header_crc32(file);
+  check(got == found->second, ExitCode::kCorrupt, "{}: the header has CRC-32 {}, expected {}: the file is damaged; import it again or copy it again",
+        file.path().string(), got, found->second.substr(0, kShown));
 }
 
 at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().to(at::kCPU).contiguous(); }
@@ -59,6 +88,7 @@ void check_format(const storage::SafetensorsFile& file, const std::string& forma
   check(text("format") == format && text("version") == version, ExitCode::kCorrupt,
         "{}: expected format {} version {}, got {} version {}", file.path().string(), format, version, text("format"),
         text("version"));
+  check_header_crc(file);
 }
 
 const std::string& metadata_text(const storage::SafetensorsFile& file, const std::string& key) {

@@ -132,6 +132,13 @@ NVAE_CELLS = {  # as NVAE's utils.get_arch_cells('res_mbconv') has them
 }
 
 
+def header_crc(metadata, tensors):
+    """CRC of "key NUL value NUL" of the other metadata and of "name NUL F32[2,3] NUL" of the tensors."""
+    text = "".join(f"{key}\0{metadata[key]}\0" for key in sorted(metadata) if key != "header_crc32")
+    text += "".join(f"{key}\0{tensors[key]['dtype']}{str(tensors[key]['shape']).replace(' ', '')}\0" for key in sorted(tensors))
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
 def read_weights(path):
     """A second reader of the container: metadata and {name: (shape, bytes)}."""
     with open(path, "rb") as file:
@@ -140,7 +147,7 @@ def read_weights(path):
     header = json.loads(data[8 : 8 + length])
     metadata = header.pop("__metadata__")
     assert length % 8 == 0 and list(header) == sorted(header) and metadata["crc32"] == f"{zlib.crc32(data[8 + length:]):08x}"
-    assert all(entry["dtype"] == "F32" for entry in header.values())
+    assert all(entry["dtype"] == "F32" for entry in header.values()) and metadata["header_crc32"] == header_crc(metadata, header)
     body = data[8 + length :]
     return metadata, {key: (entry["shape"], body[slice(*entry["data_offsets"])]) for key, entry in header.items()}
 

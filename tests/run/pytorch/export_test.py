@@ -7,7 +7,7 @@ import os
 import struct
 import unittest
 
-from checkpoint_files import NVAE_CELLS, SMALL_ARGS, Model, ToolTest, mapping, namespace, plain, read_weights, write_zip
+from checkpoint_files import NVAE_CELLS, SMALL_ARGS, Model, ToolTest, header_crc, mapping, namespace, plain, read_weights, write_zip
 
 import energy_checkpoint
 import nvae_checkpoint
@@ -88,6 +88,8 @@ class Export(ToolTest):
         def with_header(change):
             new = json.loads(json.dumps(header))
             change(new)
+            metadata = new.pop("__metadata__")
+            new["__metadata__"] = {**metadata, "header_crc32": header_crc(metadata, new)}
             text = json.dumps(new).encode()
             return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
@@ -97,6 +99,7 @@ class Export(ToolTest):
         for content, words in (
                 (b"", "a safetensors header of 0 bytes in a file of 0"), (b"\xff" * 8 + b"{}", "a safetensors header of 18446744073709551615 bytes"),
                 (data[:-1], "the tensors cover"), (data + b"x", "the tensors cover"), (bytes(flipped), "the data have crc32"),
+                (data.replace(b"cifar10", b"cifar11"), "the header has header_crc32"),
                 (data[:8] + b"[" * length + data[8 + length :], "is not JSON"),
                 (with_header(lambda h: h["stem.bias"].update(data_offsets=[0, 16])), "(no overlap, no holes)"),
                 (with_header(lambda h: h["stem.bias"].update(shape=[5])), "do not hold shape [5]"),

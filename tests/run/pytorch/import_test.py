@@ -51,7 +51,7 @@ class ImportNvae(ToolTest):
             self.assertIn("layers (top first: 2 of 2 x 8 x 8, 2 of 2 x 16 x 16), mixture likelihood", stdout)
         self.assertTrue(all(result == results[0] for result in results))
         metadata = results[0][0]
-        self.assertEqual(sorted(metadata), ["architecture", "crc32", "format", "identity", "results", "version"])
+        self.assertEqual(sorted(metadata), ["architecture", "crc32", "format", "header_crc32", "identity", "results", "version"])
         self.assertEqual((metadata["format"], metadata["version"], metadata["results"]), ("hebm-vae", "1", "{}"))
         self.assertEqual(metadata["architecture"], '{"ada_groups":false,"backbone":"nvae","bits":8,"crop":0,"decoder_cells":1,"decoder_channels":4,'
                          '"encoder_cells":1,"encoder_channels":4,"flows":1,"groups_per_scale":2,"image_channels":3,"latents":2,'
