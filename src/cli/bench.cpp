@@ -1,23 +1,17 @@
 // Figures against limits that are measured in the same run: docs/performance.md.
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/matmul.h>
-#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <iostream>
 
 #include "base/error.h"
+#include "cli/bench_langevin.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "comm/report.h"
 #include "data/latent_cache.h"
-#include "prior/forward_pair.h"
-#include "prior/langevin.h"
-#include "prior/potential.h"
 #include "storage/files.h"
-#include "vae/hvae.h"
 
 namespace hebm::cli {
 namespace {
@@ -34,46 +28,6 @@ double median_seconds(const std::function<void()>& work) {
   }
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
-}
-
-// GFLOP/s of a square float32 matrix product with this process's threads.
-double gemm_rate() {
-  constexpr std::int64_t kSide = 1024;
-  const at::Tensor a = at::empty({kSide, kSide}, at::kFloat).fill_(0.5), b = a.clone();
-  const double seconds = median_seconds([&] { at::matmul(a, b); });
-  return 2.0 * kSide * kSide * kSide / seconds / 1e9;
-}
-
-struct LangevinBench {
-  vae::HvaeOptions vae;
-  prior::EnergyOptions energy;
-  prior::LangevinOptions langevin;
-  prior::ScheduleOptions schedule;
-  std::int64_t batch = 128;
-};
-
-nlohmann::json bench_langevin(const LangevinBench& c) {
-  const vae::Hvae backbone(c.vae, ImageShape{}, 0);
-  const prior::EnergyPrior prior(c.energy, backbone.groups(), c.schedule.make(), 0);
-  const auto coefficients = prior::step_coefficients(prior.schedule(), c.langevin);
-  const auto weights = prior.frozen_weights();
-  prior::ChainIds ids;
-  for (std::int64_t b = 0; b < c.batch; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
-  ids.visit.assign(ids.item.size(), 0);
-  const std::vector<std::int64_t> levels(ids.item.size(), 0);
-  const at::Tensor u = prior::normal_rows(backbone.dim(), {0, 0, Purpose::kPriorNoise}, ids, {});
-  const prior::Potential potential(prior, backbone, weights, levels);
-  constexpr std::int64_t kSteps = 10;
-  const double seconds = median_seconds([&] {
-    prior::run_langevin(u, u, levels, coefficients, kSteps, {}, ids, [&](const at::Tensor& y) { return potential.gradient(y); });
-  });
-  double flop = backbone.transport_flop();
-  for (std::size_t i = 0; i < backbone.groups().size(); ++i) flop += prior.net(0, i).forward_flop();
-  flop *= 2.0;  // forward, and backward to u alone
-  const double per_step_image = seconds / static_cast<double>(kSteps * c.batch), rate = flop / per_step_image / 1e9, gemm = gemm_rate();
-  return {{"ms_per_step_image", per_step_image * 1e3}, {"mflop_per_step_image", flop / 1e6}, {"gflop_s", rate}, {"gemm_gflop_s", gemm},
-          {"ratio", rate / gemm}, {"threads", at::get_num_threads()}, {"batch", c.batch}, {"energy_parameters", prior.num_parameters()},
-          {"latents", backbone.dim()}};
 }
 
 // Seconds to pread one record of the same size in the same shard and row, for each position; offsets within a file are off by its header.
@@ -132,11 +86,7 @@ int bench_command(Arguments args) {
   options.add_positional("WHAT", &what, "langevin, allreduce or cache", true);
   options.add_positional("DIRECTORY", &directory, "for cache: the latent cache", false);
   options.add("json", &json, "for machines", Show::kCommon);
-  options.add("bench.batch", &c.batch, "images of a Langevin step", {1, 100000}, Show::kCommon);
-  c.schedule.describe(options);
-  c.vae.describe(options);
-  c.energy.describe(options);
-  c.langevin.describe(options);
+  c.describe(options);
   comm_options.describe(options);
   allow_pipeline_keys(options);
   if (options.parse(args) == Options::Action::kHelpShown) return 0;

@@ -58,6 +58,8 @@ class Backbone {
   virtual std::string architecture() const = 0;
   // Multiply-adds times two of transport() for one image.
   virtual double transport_flop() const = 0;
+  // The parameters stay as they are from here on: transport() may prepare what it needs of them once. A later change is seen.
+  virtual void freeze() {}
 };
 
 // u [B, D] -> [L] of [B, c, h, w] views, and back.

@@ -8,6 +8,8 @@
 
 #include <cmath>
 
+#include "vae/nvae_frozen.h"
+
 namespace hebm::vae {
 namespace {
 
@@ -41,7 +43,30 @@ Nvae::Raw Nvae::prior_of(std::size_t i, const at::Tensor& s, const Pass& pass) c
   return {parts[0], parts[1]};
 }
 
+// ---- frozen ---------------------------------------------------------------------------------------------------------
+
+Nvae::~Nvae() = default;
+
+// Every change in place of a parameter or state, through whichever view, counts up its storage's version: a changed net is folded again.
+std::shared_ptr<const NvaeFrozen> Nvae::frozen() const {
+  if (!wants_frozen_ || params_.dtype() != at::kFloat || params_.device() != at::kCPU) return nullptr;
+  std::uint64_t version = params_.flat()._version();
+  for (const auto& state : params_.states()) version += state.tensor._version();
+  const std::lock_guard lock(frozen_mutex_);
+  if (!frozen_ || version != frozen_version_) {
+    frozen_.reset();
+    frozen_ = std::make_shared<const NvaeFrozen>(*this);
+    frozen_version_ = version;
+  }
+  return frozen_;
+}
+
 // ---- Eq. 15: u -> z and back ----------------------------------------------------------------------------------------
+
+std::vector<at::Tensor> Nvae::transport(const at::Tensor& u) const {
+  if (const auto net = frozen(); net && u.scalar_type() == at::kFloat && u.is_cpu()) return net->transport(u);
+  return transport(u, Pass{}).z;
+}
 
 Transported Nvae::transport(const at::Tensor& u, const Pass& pass) const {
   const auto parts = split_layers(u, groups_);

@@ -5,6 +5,7 @@
 #pragma once
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,15 +34,18 @@ struct NvaeLayer {
   std::vector<FlowPair> flows;
 };
 
+class NvaeFrozen;
+
 class Nvae final : public Backbone {
  public:
   // max_values: see nets::Parameters. device kMeta: shapes and counts without memory.
   Nvae(const NvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype = at::kFloat,
        std::int64_t max_values = std::numeric_limits<std::int64_t>::max(), at::Device device = at::kCPU);
+  ~Nvae() override;
 
   const std::vector<LatentShape>& groups() const override { return groups_; }
   ImageShape image_shape() const override { return {options_.image_channels, options_.side, options_.side}; }
-  std::vector<at::Tensor> transport(const at::Tensor& u) const override { return transport(u, Pass{}).z; }
+  std::vector<at::Tensor> transport(const at::Tensor& u) const override;
   Transported transport_with_scale(const at::Tensor& u) const override { return transport(u, Pass{}); }
   at::Tensor inverse(const std::vector<at::Tensor>& z) const override;
   Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const override { return posterior(x, noise, Pass{}); }
@@ -58,6 +62,7 @@ class Nvae final : public Backbone {
   static std::unique_ptr<Nvae> from_architecture(const std::string& json, std::int64_t max_values = std::numeric_limits<std::int64_t>::max(),
                                                  at::ScalarType dtype = at::kFloat);
   double transport_flop() const override { return transport_flop_; }
+  void freeze() override { wants_frozen_ = true; }
 
   // The same with another way to run the layers.
   Transported transport(const at::Tensor& u, const Pass& pass) const;
@@ -88,6 +93,7 @@ class Nvae final : public Backbone {
   void build_samplers();
   void build_decoder();
   void count_flop();
+  std::shared_ptr<const NvaeFrozen> frozen() const;  // null where the plain path is to run
 
   NvaeOptions options_;
   Likelihood likelihood_;
@@ -103,6 +109,10 @@ class Nvae final : public Backbone {
   std::vector<MbCell> postprocess_;
   NvaeConv out_;
   double transport_flop_ = 0;
+  bool wants_frozen_ = false;
+  mutable std::mutex frozen_mutex_;
+  mutable std::shared_ptr<const NvaeFrozen> frozen_;  // of the parameters' version below
+  mutable std::uint64_t frozen_version_ = 0;
 };
 
 }  // namespace hebm::vae

@@ -96,6 +96,7 @@ std::unique_ptr<Backbone> load_backbone(const std::filesystem::path& path, at::S
   check(got == expected, ExitCode::kCorrupt,
         "{}: the weights have {} {}, expected {}: the file is damaged; train or import the VAE again or copy the file again", path.string(),
         hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
+  backbone->freeze();
   return backbone;
 }
 

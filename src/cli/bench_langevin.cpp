@@ -1,0 +1,111 @@
+#include "cli/bench_langevin.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "base/error.h"
+#include "base/status.h"
+#include "prior/forward_pair.h"
+#include "prior/potential.h"
+
+namespace hebm::cli {
+namespace {
+
+constexpr int kRepetitions = 5;
+constexpr double kRepetitionSeconds = 1.0;  // aimed at
+constexpr std::int64_t kMaxSteps = 20;
+
+double seconds_of(const std::function<void()>& work) {
+  const Timer timer;
+  work();
+  return timer.seconds();
+}
+
+// Best of kRepetitions of both, in turn: on a machine that others use the least disturbed times say what the program does.
+struct Rates {
+  double step_s = 0, gemm_gflop_s = 0;
+};
+Rates measure(const std::function<void(std::int64_t)>& steps) {
+  constexpr std::int64_t kSide = 1024;
+  const at::Tensor a = at::empty({kSide, kSide}, at::kFloat).fill_(0.5), b = a.clone();
+  const auto product = [&] { at::matmul(a, b); };
+  product();
+  steps(1);
+  const double first = seconds_of([&] { steps(1); });
+  const auto count = std::clamp(static_cast<std::int64_t>(std::ceil(kRepetitionSeconds / first)), std::int64_t{1}, kMaxSteps);
+  Rates out{first, 0};
+  for (int i = 0; i < kRepetitions; ++i) {
+    for (int k = 0; k < 4; ++k) out.gemm_gflop_s = std::max(out.gemm_gflop_s, 2e-9 * kSide * kSide * kSide / seconds_of(product));
+    out.step_s = std::min(out.step_s, seconds_of([&] { steps(count); }) / static_cast<double>(count));
+  }
+  return out;
+}
+
+double peak_memory_bytes() {
+  rusage usage{};
+  check(getrusage(RUSAGE_SELF, &usage) == 0, ExitCode::kRuntime, "getrusage failed");
+  return 1024.0 * static_cast<double>(usage.ru_maxrss);
+}
+
+// Seconds of a step and image by the authors' code, both cores of a machine with this matrix-product rate (docs/performance.md).
+constexpr double kAuthorsGemm = 150.0;
+std::optional<double> authors_seconds(const LangevinBench& c) {
+  const vae::NvaeOptions& o = c.vae.nvae;
+  if (c.vae.kind != "nvae" || o.scales != 1 || o.side != 32) return {};
+  if (o.channels == 128 && o.groups_per_scale == 30 && o.latents == 20 && o.decoder_cells == 2 && c.energy.width == 128) return 0.86;
+  if (o.channels == 32 && o.groups_per_scale == 6 && o.latents == 10 && o.decoder_cells == 1 && c.energy.width == 32) return 16.6e-3;
+  return {};
+}
+
+}  // namespace
+
+void LangevinBench::describe(Options& options) {
+  options.add("bench.batch", &batch, "images of a Langevin step", {1, 100000}, Show::kCommon);
+  options.add("batch", &batch, "the same", {1, 100000}, Show::kCommon);
+  options.add("random-weights", &random_weights, "langevin: weights are random in any case", Show::kCommon);
+  schedule.describe(options);
+  vae.describe(options);
+  energy.describe(options);
+  langevin.describe(options);
+}
+
+nlohmann::json bench_langevin(const LangevinBench& c) {
+  check(c.random_weights, ExitCode::kUsage, "bench langevin: random weights are all it has; leave --random-weights out or set it");
+  const auto backbone = vae::make_backbone(c.vae, c.vae.kind == "nvae" ? c.vae.nvae.image_shape() : ImageShape{}, 0);
+  backbone->freeze();
+  const prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), 0);
+  const auto coefficients = prior::step_coefficients(prior.schedule(), c.langevin);
+  const auto weights = prior.frozen_weights();
+  prior::ChainIds ids;
+  for (std::int64_t b = 0; b < c.batch; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
+  ids.visit.assign(ids.item.size(), 0);
+  const std::vector<std::int64_t> levels(ids.item.size(), 0);
+  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, ids, {});
+  const prior::Potential potential(prior, *backbone, weights, levels);
+  const Rates rates = measure([&](std::int64_t steps) {
+    prior::run_langevin(u, u, levels, coefficients, steps, {}, ids, [&](const at::Tensor& y) { return potential.gradient(y); });
+  });
+  double flop = backbone->transport_flop();
+  for (std::size_t i = 0; i < backbone->groups().size(); ++i) flop += prior.net(0, i).forward_flop();
+  flop *= 2.0;  // forward, and backward to u alone
+  const double per_image = rates.step_s / static_cast<double>(c.batch), rate = flop / per_image / 1e9;
+  nlohmann::json out = {{"s_per_step", rates.step_s}, {"ms_per_step_image", per_image * 1e3}, {"mflop_per_step_image", flop / 1e6},
+                        {"gflop_s", rate}, {"gemm_gflop_s", rates.gemm_gflop_s}, {"ratio", rate / rates.gemm_gflop_s},
+                        {"threads", at::get_num_threads()}, {"batch", c.batch}, {"vae_parameters", backbone->params().size()},
+                        {"energy_parameters", prior.num_parameters()}, {"latents", backbone->dim()},
+                        {"peak_memory_gb", peak_memory_bytes() / 1e9}};
+  if (const auto theirs = authors_seconds(c)) {
+    const double scaled = *theirs * kAuthorsGemm / rates.gemm_gflop_s;
+    out["authors_ms_at_this_gemm_rate"] = scaled * 1e3;
+    out["speed_up"] = scaled / per_image;
+  }
+  return out;
+}
+
+}  // namespace hebm::cli

@@ -1,0 +1,26 @@
+// `bench langevin`: one Langevin step with random weights against the matrix-product rate of the same process.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+
+#include "base/options.h"
+#include "prior/energy_net.h"
+#include "prior/langevin.h"
+#include "prior/schedule.h"
+#include "vae/make_backbone.h"
+
+namespace hebm::cli {
+
+struct LangevinBench {
+  vae::BackboneOptions vae;
+  prior::EnergyOptions energy;
+  prior::LangevinOptions langevin;
+  prior::ScheduleOptions schedule;
+  std::int64_t batch = 128;
+  bool random_weights = true;  // there are no others: the flag says so
+  void describe(Options& options);
+};
+
+nlohmann::json bench_langevin(const LangevinBench& bench);
+
+}  // namespace hebm::cli

@@ -1,0 +1,207 @@
+#include "vae/nvae_frozen_pass.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/elu.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/tanh.h>
+#include <ATen/ops/upsample_bilinear2d.h>
+#include <ATen/ops/upsample_bilinear2d_backward.h>
+
+#include <algorithm>
+
+namespace hebm::vae {
+namespace {
+
+constexpr double kBranchWeight = 0.1;
+constexpr double kClamp = 5.0, kSigmaOffset = 0.01, kTopSigma = 1.0 + kSigmaOffset;  // vae/nvae.cpp
+
+// Rows of [B, n, H, W] as [m H W, n], and back.
+at::Tensor to_pixels(const at::Tensor& t) { return t.flatten(2).transpose(1, 2).flatten(0, 1); }
+at::Tensor from_pixels(const at::Tensor& t, std::int64_t images) {
+  return t.view({images, -1, t.size(1)}).transpose(1, 2);  // [m, n, H W]
+}
+
+// [m H W, C] -> [m, C, H, W], a channels-last view, and back.
+at::Tensor image_view(const at::Tensor& s, std::int64_t images, std::int64_t height, std::int64_t width) {
+  return s.view({images, height, width, s.size(1)}).permute({0, 3, 1, 2});
+}
+at::Tensor pixel_view(const at::Tensor& x) { return x.permute({0, 2, 3, 1}).reshape({-1, x.size(1)}); }
+
+at::Tensor matrix(const at::Tensor& hidden) { return hidden.view({-1, hidden.size(3)}); }
+
+}  // namespace
+
+FrozenPass::FrozenPass(const FoldedDecoder& decoder, std::int64_t images) : decoder_(decoder), images_(images) {
+  std::int64_t largest = 0;
+  layers_.resize(decoder.layers.size());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const FoldedLayer& layer = decoder.layers[i];
+    layers_[i].cells.resize(layer.cells.size());
+    for (std::size_t c = 0; c < layer.cells.size(); ++c) {
+      prepare_cell(layer.cells[c], layer.shape.height, layer.shape.width, layer.channels, layers_[i].cells[c]);
+      for (const auto& slope : layers_[i].cells[c].in_slope) largest = std::max(largest, slope.numel());
+    }
+    if (i > 0) layers_[i].activated = at::empty({images * layer.shape.height * layer.shape.width, layer.channels}, at::kFloat);
+  }
+  active_ = at::empty({largest}, at::kFloat);
+  low_ = at::empty({largest / 4}, at::kFloat);
+}
+
+void FrozenPass::prepare_cell(const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels, CellState& state) {
+  for (const auto& slice : cell.slices) {
+    const std::int64_t h = slice.depthwise.channels;
+    state.in_slope.push_back(at::empty({images_, height, width, h}, at::kFloat));
+    state.out_slope.push_back(at::empty({images_, height, width, h}, at::kFloat));
+  }
+  state.branch = at::empty({images_ * height * width, channels}, at::kFloat);
+}
+
+// Nearest doubling commutes with all that is before the depthwise convolution, so an up cell expands at the coarse scale.
+void FrozenPass::expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s, at::Tensor& out) {
+  if (!cell.up) {
+    at::Tensor target = matrix(out);
+    at::mm_out(target, s, slice.expand);
+    return;
+  }
+  const std::int64_t height = out.size(1) / 2, width = out.size(2) / 2, h = out.size(3);
+  at::Tensor low = low_.narrow(0, 0, s.size(0) * h).view({s.size(0), h});
+  at::mm_out(low, s, slice.expand);
+  out.view({images_, height, 2, width, 2, h}).copy_(low.view({images_, height, 1, width, 1, h}).expand({images_, height, 2, width, 2, h}));
+}
+
+void FrozenPass::cell_forward(const FoldedCell& cell, CellState& state, at::Tensor& s) {
+  for (std::size_t j = 0; j < cell.slices.size(); ++j) {
+    const FoldedCell::Slice& slice = cell.slices[j];
+    expand_to(cell, slice, s, state.in_slope[j]);
+    at::Tensor active = active_.narrow(0, 0, state.in_slope[j].numel()).view(state.in_slope[j].sizes());
+    nets::depthwise_silu(slice.depthwise, state.in_slope[j], active, state.out_slope[j]);
+    if (j > 0) {
+      state.branch.addmm_(matrix(active), slice.project);
+    } else if (cell.bias.defined()) {
+      at::addmm_out(state.branch, cell.bias, matrix(active), slice.project);
+    } else {
+      at::mm_out(state.branch, matrix(active), slice.project);
+    }
+  }
+  if (cell.up) {
+    const std::int64_t height = state.in_slope[0].size(1), width = state.in_slope[0].size(2);
+    const at::Tensor low = image_view(at::mm(s, cell.skip), images_, height / 2, width / 2);
+    s = pixel_view(at::upsample_bilinear2d(low, {height, width}, true));
+  }
+  if (!cell.squeeze.defined()) {
+    s.add_(state.branch);
+    return;
+  }
+  const at::Tensor branch = state.branch.view({images_, -1, state.branch.size(1)});
+  state.squeezed = at::relu(at::addmm(cell.squeeze_bias, branch.mean(1), cell.squeeze));
+  state.factor = at::sigmoid(at::addmm(cell.excite_bias, state.squeezed, cell.excite)).mul_(kBranchWeight).unsqueeze(1);
+  s.view(branch.sizes()).addcmul_(branch, state.factor);
+}
+
+// d/d branch of [m H W, C] for g = d/ds.
+at::Tensor FrozenPass::branch_gradient(const FoldedCell& cell, const CellState& state, const at::Tensor& g) const {
+  if (!cell.squeeze.defined()) return g.clone();  // a copy: the slices add to g while they read this
+  const at::Tensor branch = state.branch.view({images_, -1, state.branch.size(1)}), outer = g.view(branch.sizes());
+  const at::Tensor sigmoid = state.factor.squeeze(1) / kBranchWeight;
+  const at::Tensor excited = (branch * outer).sum(1) * (kBranchWeight * sigmoid * (1.0 - sigmoid));
+  const at::Tensor squeezed = at::mm(excited, cell.excite.t()) * (state.squeezed > 0);
+  const at::Tensor mean = at::mm(squeezed, cell.squeeze.t()).mul_(1.0 / static_cast<double>(branch.size(1)));
+  return (outer * state.factor).add_(mean.unsqueeze(1)).view(g.sizes());
+}
+
+void FrozenPass::cell_reverse(const FoldedCell& cell, CellState& state, at::Tensor& g) {
+  const at::Tensor of_branch = branch_gradient(cell, state, g);
+  if (cell.up) {
+    const std::int64_t height = state.in_slope[0].size(1), width = state.in_slope[0].size(2), channels = g.size(1);
+    const at::Tensor low = at::upsample_bilinear2d_backward(image_view(g, images_, height, width), {height, width},
+                                                            {images_, channels, height / 2, width / 2}, true);
+    g = at::mm(pixel_view(low), cell.skip.t());
+  }
+  for (std::size_t j = 0; j < cell.slices.size(); ++j) {
+    const FoldedCell::Slice& slice = cell.slices[j];
+    at::Tensor& slope = state.in_slope[j];
+    at::Tensor active = active_.narrow(0, 0, slope.numel()).view(slope.sizes()), target = matrix(active);
+    at::mm_out(target, of_branch, slice.project.t());
+    nets::depthwise_silu_gradient(slice.depthwise, active, slope, state.out_slope[j]);
+    if (cell.up) {
+      const std::int64_t height = slope.size(1) / 2, width = slope.size(2) / 2, h = slope.size(3);
+      const at::Tensor low = slope.view({images_, height, 2, width, 2, h}).sum({2, 4});
+      g.addmm_(low.view({-1, h}), slice.expand.t());
+    } else {
+      g.addmm_(matrix(slope), slice.expand.t());
+    }
+  }
+}
+
+// z = mu + sigma u from s (Eq. 15).
+void FrozenPass::sample(const FoldedLayer& layer, LayerState& state, const at::Tensor& s) {
+  const std::int64_t n = layer.shape.channels;
+  at::add_out(state.activated, s, layer.missing);
+  at::elu_(state.activated);
+  state.clamped = at::addmm(layer.sampler_bias, state.activated, layer.sampler).div_(kClamp).tanh_();
+  state.sigma = (state.clamped.narrow(1, n, n) * kClamp).exp_().add_(kSigmaOffset);
+  state.z = (state.sigma * state.u).add_(state.clamped.narrow(1, 0, n), kClamp);
+}
+
+// gz -> what it adds to d/ds.
+at::Tensor FrozenPass::sample_reverse(const FoldedLayer& layer, LayerState& state, const at::Tensor& gz) const {
+  const std::int64_t n = layer.shape.channels;
+  const at::Tensor raw = 1.0 - state.clamped.square();  // d soft clamp / d raw
+  raw.narrow(1, 0, n).mul_(gz);
+  raw.narrow(1, n, n).mul_(gz * state.u * (state.sigma - kSigmaOffset));
+  // ELU' = 1 above 0, ELU + 1 below.
+  return at::mm(raw, layer.sampler.t()).mul_(state.activated.clamp_max_(0.0).add_(1.0));
+}
+
+void FrozenPass::forward(const at::Tensor& u, const std::vector<at::Tensor>& z, std::int64_t row) {
+  at::Tensor s;
+  std::int64_t first = 0;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const FoldedLayer& layer = decoder_.layers[i];
+    LayerState& state = layers_[i];
+    const auto [n, height, width] = layer.shape;
+    state.u = u.narrow(1, first, layer.shape.size()).view({images_, n, height * width}).transpose(1, 2).reshape({-1, n});
+    first += layer.shape.size();
+    for (std::size_t c = 0; c < layer.cells.size(); ++c) cell_forward(layer.cells[c], state.cells[c], s);
+    if (i == 0) {
+      state.z = kTopSigma * state.u;
+    } else {
+      sample(layer, state, s);
+    }
+    z[i].narrow(0, row, images_).flatten(2).copy_(from_pixels(state.z, images_));
+    if (i + 1 == layers_.size()) return;
+    s = i == 0 ? decoder_.start.repeat({images_, 1}) : at::mm(s, layer.combine_s);
+    s.addmm_(state.z, layer.combine_z);
+  }
+}
+
+void FrozenPass::reverse(const std::vector<at::Tensor>& grads, std::int64_t row, const at::Tensor& out) {
+  at::Tensor g;
+  std::int64_t end = out.size(1);
+  for (std::size_t i = layers_.size(); i-- > 0;) {
+    const FoldedLayer& layer = decoder_.layers[i];
+    LayerState& state = layers_[i];
+    at::Tensor gz = grads[i].defined() ? to_pixels(grads[i].narrow(0, row, images_)).contiguous() : at::zeros_like(state.z);
+    if (g.defined()) {
+      gz = at::addmm(gz, g, layer.combine_z.t());
+      if (i > 0) g = at::mm(g, layer.combine_s.t());
+    }
+    end -= layer.shape.size();
+    const at::Tensor gu = i == 0 ? kTopSigma * gz : gz * state.sigma;
+    out.narrow(1, end, layer.shape.size()).view({images_, layer.shape.channels, -1}).copy_(from_pixels(gu, images_));
+    if (i == 0) return;
+    const at::Tensor sampled = sample_reverse(layer, state, gz);
+    g = g.defined() ? g.add_(sampled) : sampled;
+    for (std::size_t c = layer.cells.size(); c-- > 0;) cell_reverse(layer.cells[c], state.cells[c], g);
+  }
+}
+
+}  // namespace hebm::vae
