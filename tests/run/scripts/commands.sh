@@ -30,6 +30,20 @@ expect 2 "train-vae"
 expect 2 "unknown command 'trian'" trian
 expect 0 "hebm_dist" --version
 
+# NVAE's presets without data: the authors' own counts, and what a cache takes.
+for preset in mnist cifar10 celeba64 imagenet32 celebahq256 ffhq256; do
+  expect 0 "parameters: " train-vae --preset "nvae-$preset" --dry-run --run.directory "$scratch/none"
+done
+expect 0 "parameters: 33363134" train-vae --preset nvae-mnist --dry-run --run.directory "$scratch/none"
+expect 0 "layers, top first: 5 of 20x4x4, 10 of 20x8x8" train-vae --preset nvae-mnist --dry-run --run.directory "$scratch/none"
+expect 0 "parameters: 130852480" train-vae --preset nvae-cifar10 --dry-run --run.directory "$scratch/none"
+expect 0 "layers, top first: 30 of 20x16x16" train-vae --preset nvae-cifar10 --dry-run --run.directory "$scratch/none"
+expect 0 "an image takes 614400 bytes" encode --preset nvae-cifar10 --cache.draws 1 --dry-run --run.directory "$scratch/none"
+expect 0 "an image takes 24023040 bytes" encode --preset nvae-celebahq256 --cache.draws 1 --dry-run --run.directory "$scratch/none"
+expect 2 "nvae.side" train-vae --vae.kind nvae --dry-run --run.directory "$scratch/none"
+expect 2 "nvae.cells" train-vae --preset nvae-mnist --nvae.cells res_elu --dry-run --run.directory "$scratch/none"
+expect 2 "there are: " train-vae --preset nvae-mnst --dry-run
+
 # What is missing is named, with the command that makes it.
 for command in train-vae train-features encode train evaluate; do
   expect 2 "dataset.h5 is not there: run \`hebm_data import-idx" "$command" --run.directory "$scratch/none"

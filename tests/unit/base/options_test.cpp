@@ -13,6 +13,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/presets.h"
 
 namespace hebm {
 namespace {
@@ -180,6 +181,14 @@ TEST_F(OptionsTest, MissingValues) {
   EXPECT_EQ(parse({"--prior.name=--nonsense"}).name, "--nonsense");
   EXPECT_EQ(parse({"--prior.name="}).name, "");
   EXPECT_EQ(parse({"--prior.name", ""}).name, "");
+}
+
+TEST_F(OptionsTest, PresetsAreTheFilesOfConfigs) {
+  EXPECT_EQ(detail::preset_file("smoke"), HEBM_SOURCE_DIR "/configs/smoke.ini");
+  EXPECT_THAT(error_of({"--preset", "smok"}), AllOf(HasSubstr("--preset smok"), HasSubstr("quickstart, smoke")));
+  EXPECT_THAT(error_of({"--preset", "../configs/smoke"}), HasSubstr("no such preset"));
+  // Read like a file: its first key is no option of this test.
+  EXPECT_THAT(error_of({"--preset", "nvae-mnist"}), AllOf(HasSubstr("nvae-mnist.ini"), HasSubstr("unknown key vae.kind")));
 }
 
 TEST_F(OptionsTest, FilesThatAreNoConfigurationAreRefused) {

@@ -28,6 +28,15 @@ TEST(Parameters, ViewsShareTheFlatBufferAndGradientsGatherInTheOther) {
   EXPECT_EQ(values_of(a.grad()), (std::vector<double>{0, 0}));
 }
 
+TEST(Parameters, OnTheMetaDeviceShapesTakeNoMemory) {
+  Parameters params(1, 0, at::kFloat, at::kMeta);
+  const at::Tensor a = params.add("a", {1 << 20, 1 << 20}, Init::kUniformFanIn);  // 4 TiB
+  params.add_state("s", {7}, Init::kOne);
+  params.flatten();
+  EXPECT_EQ(params.size(), std::int64_t{1} << 40);
+  EXPECT_EQ(a.sizes().vec(), (std::vector<std::int64_t>{1 << 20, 1 << 20}));
+}
+
 TEST(Parameters, UniformInitHasTheBoundsAndTheVarianceOfTheDefaultOfTorch) {
   Parameters params(5, 3);
   const at::Tensor w = params.add("w", {100, 20, 3, 3}, Init::kUniformFanIn);

@@ -10,6 +10,18 @@
 namespace hebm::storage::test {
 namespace {
 
+// CRC-32 bit by bit, as the standard writes it.
+std::string crc_of(const std::string& bytes) {
+  std::uint32_t crc = 0xffffffff;
+  for (const char c : bytes) {
+    crc ^= static_cast<unsigned char>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
+  }
+  char text[9];
+  std::snprintf(text, sizeof text, "%08x", crc ^ 0xffffffff);
+  return text;
+}
+
 TEST(Safetensors, RoundTripAndLayout) {
   const TempFolder folder;
   const std::vector<float> weight = {1.5f, -2.f, 3.25f, 0.f, 1e-30f, 7.f};
@@ -36,6 +48,8 @@ TEST(Safetensors, RoundTripAndLayout) {
   std::int64_t step = 0;
   file.read("step", std::as_writable_bytes(std::span(&step, 1)));
   EXPECT_EQ(step, -42);
+
+  EXPECT_EQ(file.data_crc32(), crc_of(raw.substr(raw.size() - 35)));
 
   std::uint64_t length = 0;
   std::memcpy(&length, raw.data(), 8);

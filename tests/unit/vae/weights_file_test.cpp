@@ -7,6 +7,7 @@
 #include "nets/tensor_io.h"
 #include "vae/hvae.h"
 #include "vae/inputs.h"
+#include "vae/nvae.h"
 
 namespace hebm::vae {
 namespace {
@@ -78,6 +79,60 @@ TEST(WeightsFile, MetadataIsHostile) {
   expect_error(ExitCode::kCorrupt, {path.string()}, with("architecture", other.dump()));
   with("identity", "[]");
   expect_error(ExitCode::kCorrupt, {path.string(), "identity"}, [&] { read_vae_info(path); });
+}
+
+Nvae small_nvae() {
+  NvaeOptions options;
+  options.channels = 2;
+  options.groups_per_scale = 2;
+  options.latents = 1;
+  options.preprocess_blocks = options.postprocess_blocks = 1;
+  return Nvae(options, {1, 4, 4}, 3);
+}
+
+TEST(WeightsFile, NvaeAndItsRunningStatisticsComeBackInBothPrecisions) {
+  const TempFolder folder;
+  const auto path = folder / "vae.safetensors";
+  Nvae net = small_nvae();
+  {
+    const c10::NoGradGuard no_grad;
+    at::Tensor variance = net.layers().norms()[1].running_var;
+    variance.fill_(0.3);
+  }
+  const std::string hash = save_vae(path, net, {}, {});
+  const c10::NoGradGuard no_grad;
+  const at::Tensor u = test::random_tensor({2, net.dim()}, 1, at::kFloat);
+  const auto loaded = load_backbone(path), exact = load_backbone(path, at::kDouble);
+  EXPECT_TRUE(loaded->decode(u).equal(net.decode(u, 1.0)));
+  EXPECT_EQ(backbone_hash(*exact), hash);
+  EXPECT_EQ(exact->params().dtype(), at::kDouble);
+  EXPECT_LT(test::largest_difference(exact->decode(u.to(at::kDouble)), net.decode(u, 1.0)), 1e-4);
+}
+
+// A file of the importer: no vae_hash but the CRC-32 of the data.
+TEST(WeightsFile, ImportedFilesAreCheckedByTheirCrc) {
+  const TempFolder folder;
+  const auto path = folder / "vae.safetensors";
+  const Nvae net = small_nvae();
+  auto tensors = net.params().parameters();
+  tensors.insert(tensors.end(), net.params().states().begin(), net.params().states().end());
+  const auto write = [&](const char* key, const std::string& value) {
+    nets::publish_tensors(path, tensors,
+                          {{"format", kVaeFormat}, {"version", kVaeVersion}, {"architecture", net.architecture()},
+                           {"identity", "{}"}, {"results", "{}"}, {key, value}});
+  };
+  write("nothing", "");
+  expect_error(ExitCode::kCorrupt, {path.string(), "vae_hash", "crc32"}, [&] { load_backbone(path); });
+  const std::string crc = storage::SafetensorsFile(path).data_crc32();
+  write("crc32", crc);
+  EXPECT_EQ(backbone_hash(*load_backbone(path)), backbone_hash(net));
+  const std::string good = test::slurp(path);
+  for (const std::size_t back : {1, 500, 1500}) {
+    std::string bytes = good;
+    bytes[bytes.size() - back] = static_cast<char>(bytes[bytes.size() - back] ^ 4);
+    test::spill(path, bytes);
+    expect_error(ExitCode::kCorrupt, {path.string(), "CRC-32", crc}, [&] { load_backbone(path); });
+  }
 }
 
 TEST(Inputs, PixelsAreBytesOver255) {
