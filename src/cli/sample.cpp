@@ -20,8 +20,8 @@ int sample_command(Arguments args) {
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   const RunPaths paths(run);
+  const RunVae vae = open_vae(run);  // the VAE comes before the prior: it is the first to be named where both are missing
   require(paths.prior, "hebm_dist train");
-  const RunVae vae = open_vae(run);
   const auto& backbone = vae.backbone;
   const std::string& vae_hash = vae.hash;
   const auto loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
