@@ -25,10 +25,9 @@ void SpectralWeight::iterate(int times) const {
   }
 }
 
-at::Tensor SpectralWeight::effective() const {
-  const at::Tensor sigma = at::dot(u, at::mv(weight.flatten(1), v));
-  return weight / sigma;
-}
+at::Tensor SpectralWeight::sigma() const { return at::dot(u, at::mv(weight.flatten(1), v)); }
+
+at::Tensor SpectralWeight::effective() const { return weight / sigma(); }
 
 SpectralWeight make_spectral(Parameters& params, const std::string& name, std::vector<std::int64_t> shape,
                              double scale) {

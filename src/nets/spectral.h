@@ -18,7 +18,9 @@ struct SpectralWeight {
 
   // v = W^T u / max(|W^T u|, eps), u = W v / max(|W v|, eps), eps = 1e-12; in place, without gradient.
   void iterate(int times) const;
-  // W / (u^T W v), same shape; differentiable in W.
+  // u^T W v, a scalar; differentiable in W.
+  at::Tensor sigma() const;
+  // W / sigma, same shape; differentiable in W.
   at::Tensor effective() const;
 };
 

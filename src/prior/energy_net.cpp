@@ -1,93 +1,73 @@
 #include "prior/energy_net.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/conv2d.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/silu.h>
+#include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 
 #include "base/error.h"
 #include "base/options.h"
-#include "nets/layers.h"
+#include "prior/paper_energy_net.h"
+#include "prior/small_energy_net.h"
 
 namespace hebm::prior {
 
-constexpr std::int64_t kFlattenSide = 2;
-
 void EnergyOptions::describe(Options& o) {
-  o.add("energy.width", &width, "channels of the energy nets", {4, 4096}, Show::kCommon);
-  o.add("energy.embedding", &embedding, "size of the embedding of t", {2, 4096});
+  o.add_choice("energy.net", &net, {"small", "cifar10", "celebahq256"},
+               "energy nets: small (for the HVAE's layers), or the paper's of CIFAR-10 and CelebA-HQ-256 (latents 4 x 4 to 128 x 128)",
+               Show::kCommon);
+  o.add("energy.width", &width, "channels of the energy nets (paper: 128 CIFAR-10, 64 CelebA-HQ-256)", {4, 4096}, Show::kCommon);
+  o.add("energy.embedding", &embedding, "size of the embedding of t, small nets (the paper's have 128)", {2, 4096});
   o.add("energy.per_level", &per_level, "nets of their own for every t; false: one net a layer that is told t (paper)");
   o.add("energy.gain", &gain, "factor of the nets' output", {1e-6, 1e6});
   o.add("energy.spectral_norm", &spectral_norm, "divide every weight by its largest singular value");
   o.add("energy.power_iterations", &power_iterations, "power iterations an optimiser step", {0, 1000});
   o.add("energy.warm_iterations", &warm_iterations, "power iterations before the first step", {0, 10000});
+  o.add("energy.power_iterations_in_chain", &power_iterations_in_chain,
+        "one power iteration at every Langevin step and each half of the loss, K + 2 an update (authors' code), instead of energy.power_iterations");
 }
 
-EnergyNet::EnergyNet(const EnergyOptions& options, const LatentShape& shape, std::int64_t num_levels,
-                     std::uint32_t stream, std::uint64_t seed, at::ScalarType dtype)
-    : options_(options), num_levels_(num_levels), params_(seed, stream, dtype) {
-  const std::int64_t w = options.width, e = options.embedding;
-  if (num_levels > 1) {
-    sinusoid_ = nets::sinusoidal_embedding(num_levels, e).to(dtype);
-    embed1_ = nets::make_spectral(params_, "embed1", {e, e});
-    embed2_ = nets::make_spectral(params_, "embed2", {e, e});
-  }
-  std::int64_t channels = shape.channels, height = shape.height, width = shape.width;
-  const bool convolves = height > kFlattenSide || width > kFlattenSide;
-  if (convolves) {
-    add_stage({w, channels, 3, 3}, height * width);
-    channels = w;
-  }
-  while (height > kFlattenSide || width > kFlattenSide) {
-    height = std::max<std::int64_t>(1, height / 2);
-    width = std::max<std::int64_t>(1, width / 2);
-    add_stage({w, w, 4, 4}, height * width);
-  }
-  add_stage({2 * w, channels * height * width}, 1);
-  if (!convolves) add_stage({2 * w, 2 * w}, 1);
-  add_stage({w, 2 * w}, 1);
-  out_ = nets::make_spectral(params_, "out", {1, w});
-  params_.flatten();
-  power_iterate(options.warm_iterations);
-}
+std::int64_t EnergyOptions::embedding_size() const { return net == "small" ? embedding : kPaperEmbedding; }
 
-void EnergyNet::add_stage(std::vector<std::int64_t> shape, std::int64_t positions) {
-  const std::string name = (shape.size() == 4 ? "conv" : "dense") + std::to_string(stages_.size());
-  const std::int64_t out = shape[0];
-  double weights = 1;
-  for (const auto n : shape) weights *= static_cast<double>(n);
-  forward_flop_ += 2.0 * weights * static_cast<double>(positions);
-  stages_.push_back(nets::make_spectral(params_, name, std::move(shape)));
-  biases_.push_back(params_.add(name + ".bias", {out}, nets::Init::kZero));
-  if (num_levels_ > 1) tables_.push_back(nets::make_spectral(params_, name + ".embed", {out, options_.embedding}));
-}
+EnergyNet::EnergyNet(const EnergyOptions& options, const NetSetting& setting)
+    : options_(options), num_levels_(setting.num_levels),
+      params_(setting.seed, setting.stream, setting.dtype, at::kCPU, setting.max_values) {}
 
-void EnergyNet::power_iterate(std::int64_t times) const {
-  if (!options_.spectral_norm) return;
-  const int n = static_cast<int>(times);
-  for (const auto* group : {&stages_, &tables_}) {
-    for (const auto& weight : *group) weight.iterate(n);
+std::size_t EnergyNet::add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions) {
+  double values = 1;
+  for (const auto n : shape) values *= static_cast<double>(n);
+  forward_flop_ += 2.0 * values * static_cast<double>(positions);
+  if (options_.spectral_norm || options_.net == "small") {  // files of small nets always have the vectors
+    weights_.push_back(nets::make_spectral(params_, name, std::move(shape)));
+  } else {
+    weights_.push_back({params_.add(name + ".weight", std::move(shape), nets::Init::kUniformFanIn), {}, {}});
   }
-  out_.iterate(n);
-  if (num_levels_ > 1) {
-    embed1_.iterate(n);
-    embed2_.iterate(n);
-  }
+  return weights_.size() - 1;
 }
 
 EnergyNet::Weights EnergyNet::weights(bool with_grad) const {
   const c10::AutoGradMode mode(with_grad);
-  const auto use = [&](const nets::SpectralWeight& w) { return options_.spectral_norm ? w.effective() : w.weight; };
-  Weights out;
-  for (const auto& stage : stages_) out.stages.push_back(use(stage));
-  out.stages.push_back(use(out_));
-  at::Tensor active;  // [T, e]
-  if (num_levels_ > 1) active = at::silu(at::linear(at::silu(at::linear(sinusoid_, use(embed1_))), use(embed2_)));
-  for (std::size_t j = 0; j < biases_.size(); ++j) {
-    out.biases.push_back(num_levels_ > 1 ? at::linear(active, use(tables_[j]), biases_[j]) : biases_[j].unsqueeze(0));
+  std::vector<at::Tensor> effective;
+  for (const auto& w : weights_) effective.push_back(options_.spectral_norm ? w.effective() : w.weight);
+  return build(effective);
+}
+
+EnergyNet::Weights EnergyNet::chain_weights(const PowerSequence& sequence, std::int64_t step) const {
+  if (!options_.spectral_norm) return weights(false);
+  const c10::NoGradGuard no_grad;
+  const at::Tensor sigma = sequence.sigma.select(0, step);
+  std::vector<at::Tensor> effective;
+  for (std::size_t i = 0; i < weights_.size(); ++i) effective.push_back(weights_[i].weight / sigma.select(0, static_cast<std::int64_t>(i)));
+  return build(effective);
+}
+
+EnergyNet::Weights EnergyNet::loss_weights(const PowerVectors& vectors) const {
+  if (!options_.spectral_norm) return weights(true);
+  const c10::AutoGradMode grad_on(true);
+  std::vector<at::Tensor> effective;
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    effective.push_back(nets::SpectralWeight{weights_[i].weight, vectors.u[i], vectors.v[i]}.effective());
   }
-  return out;
+  return build(effective);
 }
 
 std::vector<at::Tensor> EnergyNet::select(const Weights& weights, const at::Tensor& t) const {
@@ -96,26 +76,56 @@ std::vector<at::Tensor> EnergyNet::select(const Weights& weights, const at::Tens
   return out;
 }
 
-at::Tensor EnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases,
-                              const at::Tensor& z) const {
-  at::Tensor h = z;
-  for (std::size_t j = 0; j < biases.size(); ++j) {
-    const at::Tensor& weight = weights.stages[j];
-    const at::Tensor fused = num_levels_ > 1 ? at::Tensor() : biases[j];  // one bias for all rows goes into the kernel
-    at::Tensor out;
-    if (weight.dim() == 4) {
-      const std::int64_t stride = weight.size(3) == 4 ? 2 : 1;
-      out = at::conv2d(h, weight, fused, {stride, stride}, {1, 1});
-      if (num_levels_ > 1) out = out + biases[j].unsqueeze(-1).unsqueeze(-1);
-    } else {
-      if (h.dim() == 4) h = h.flatten(1);
-      out = at::linear(h, weight, fused);
-      if (num_levels_ > 1) out = out + biases[j];
+void EnergyNet::power_iterate(std::int64_t times) const {
+  if (!options_.spectral_norm) return;
+  for (const auto& weight : weights_) weight.iterate(static_cast<int>(times));
+}
+
+PowerSequence EnergyNet::power_sequence(std::int64_t chain_steps) const {
+  PowerSequence out;
+  if (!options_.spectral_norm) return out;
+  const c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> columns;  // [number of weights] of [K]
+  for (const auto& stored : weights_) {
+    const nets::SpectralWeight moving{stored.weight, stored.u.clone(), stored.v.clone()};
+    std::vector<at::Tensor> sigmas;
+    for (std::int64_t k = 0; k < chain_steps; ++k) {
+      moving.iterate(1);
+      sigmas.push_back(moving.sigma());
     }
-    out = at::silu(out);
-    h = out.sizes() == h.sizes() && weight.dim() == 2 ? h + out : out;
+    columns.push_back(at::stack(sigmas));
+    moving.iterate(1);
+    out.positive.u.push_back(moving.u.clone());
+    out.positive.v.push_back(moving.v.clone());
+    moving.iterate(1);
+    out.negative.u.push_back(moving.u);
+    out.negative.v.push_back(moving.v);
   }
-  return at::linear(h, weights.stages.back()).squeeze(1) * options_.gain;
+  out.sigma = at::stack(columns, 1);
+  return out;
+}
+
+void EnergyNet::adopt(const PowerSequence& sequence) const {
+  if (!options_.spectral_norm) return;
+  const c10::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    weights_[i].u.copy_(sequence.negative.u[i]);
+    weights_[i].v.copy_(sequence.negative.v[i]);
+  }
+}
+
+std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting) {
+  std::unique_ptr<EnergyNet> net;
+  if (options.net == "cifar10") {
+    net = std::make_unique<Cifar10EnergyNet>(options, shape, setting);
+  } else if (options.net == "celebahq256") {
+    net = std::make_unique<CelebaEnergyNet>(options, shape, setting);
+  } else {
+    check(options.net == "small", ExitCode::kUsage, "energy.net = '{}': expected small, cifar10 or celebahq256", options.net);
+    net = std::make_unique<SmallEnergyNet>(options, shape, setting);
+  }
+  net->power_iterate(options.warm_iterations);
+  return net;
 }
 
 }  // namespace hebm::prior

@@ -1,12 +1,12 @@
-// f_i(z_i, t): the energy net of one latent layer (minus the energy, times s_t^2), the small form for the HVAE, latents from
-// 1 x 1 to 128 x 128. Every convolution and linear is spectrally normalised; biases are not, they depend on t:
-//   h = SiLU(conv3x3(z) + b_0(t));  while h is larger than 2 x 2: h = SiLU(conv4x4/2(h) + b_j(t));  flatten;
-//   dense layers W' -> 2W -> W with SiLU (a residual one 2W -> 2W where there was no convolution);  f = gain * w h.
-// b_j(t) = bias + linear(SiLU(embedding of t)); a net of one level has the bias alone.
+// f_i(z_i, t): the energy net of one latent layer (minus the energy, times s_t^2). What all nets share: weights W are used as
+// W / sigma (spectral norm, Miyato et al. 2018, with stored u and v), t enters through vectors that are made once for all t, and
+// everything that does not depend on z is prepared before a chain. Nets: small_energy_net.h, paper_energy_net.h.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,53 +21,89 @@ class Options;
 namespace hebm::prior {
 
 struct EnergyOptions {
-  std::int64_t width = 64;            // W
-  std::int64_t embedding = 64;        // of t
+  std::string net = "small";          // small (for the HVAE), cifar10 or celebahq256 (the paper's)
+  std::int64_t width = 64;            // W; the paper's ch: 128 (CIFAR-10), 64 (CelebA-HQ-256)
+  std::int64_t embedding = 64;        // of t, small net; the paper's nets have 128
   bool per_level = true;              // nets of its own for every t (false: one net a layer, told t, as in the paper)
   double gain = 1.0;                  // of the output
   bool spectral_norm = true;
   std::int64_t power_iterations = 1;  // an optimiser step
   std::int64_t warm_iterations = 15;  // before the first
+  bool power_iterations_in_chain = false;
   void describe(Options& options);
+  std::int64_t embedding_size() const;
+};
+
+// u and v of every weight of a net, in the order of its weights.
+struct PowerVectors {
+  std::vector<at::Tensor> u, v;
+};
+
+// The authors' nets make a power iteration at every forward in train mode: K + 2 an update (K Langevin steps, positives, negatives), so the
+// effective weights change within a chain. The weights themselves are frozen in an update, so all K + 2 can be had at its start, for
+// any number of micro-batches.
+struct PowerSequence {
+  at::Tensor sigma;                 // [K, number of weights] u^T W v after 1 .. K iterations more than the stored u, v
+  PowerVectors positive, negative;  // after K + 1 and K + 2
+};
+
+struct NetSetting {
+  std::int64_t num_levels = 1;  // values of t that the net is told (1: none)
+  std::uint32_t stream = 0;     // tells the nets' random starts apart
+  std::uint64_t seed = 0;
+  at::ScalarType dtype = at::kFloat;
+  std::int64_t max_values = std::numeric_limits<std::int64_t>::max();  // of parameters and vectors: more is Error(kCorrupt)
 };
 
 class EnergyNet {
  public:
-  // `stream` tells the nets' random starts apart. num_levels: values of t this net is told (1: none).
-  EnergyNet(const EnergyOptions& options, const LatentShape& shape, std::int64_t num_levels, std::uint32_t stream,
-            std::uint64_t seed, at::ScalarType dtype = at::kFloat);
+  virtual ~EnergyNet() = default;
   EnergyNet(const EnergyNet&) = delete;
   EnergyNet& operator=(const EnergyNet&) = delete;
 
-  // What forward() needs, made once an optimiser step: effective weights W / sigma and the biases of every t.
+  // What forward() needs, in the net's own order: effective weights [out, in, k, k] or [out, in], and vectors of t [num_levels, out].
   struct Weights {
-    std::vector<at::Tensor> stages;  // conv [out, in, k, k] or dense [out, in]; last the output [1, W]
-    std::vector<at::Tensor> biases;  // [num_levels, out] of each stage but the output
+    std::vector<at::Tensor> stages, biases;
   };
-  // With grad: differentiable in the parameters (loss). Without: detached (chains).
+  // By the stored u and v. With grad: differentiable in the parameters, sigma included (loss). Without: detached (chains).
   Weights weights(bool with_grad) const;
-  // Bias rows for these levels, [B, out] a stage; with one level [out]. Once a chain. t [B] int64.
+  // The same of one Langevin step (detached), and of the loss's positives or negatives (with grad).
+  Weights chain_weights(const PowerSequence& sequence, std::int64_t step) const;
+  Weights loss_weights(const PowerVectors& vectors) const;
+  // Rows of the vectors of t for these levels, [B, out] each; with one level [out]. Once a chain. t [B] int64.
   std::vector<at::Tensor> select(const Weights& weights, const at::Tensor& t) const;
   // z [B, c, h, w], biases from select() -> f [B].
-  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const;
+  virtual at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;
 
+  // Of the stored u and v; nothing without spectral norm.
   void power_iterate(std::int64_t times) const;
+  // Leaves the stored u and v as they are.
+  PowerSequence power_sequence(std::int64_t chain_steps) const;
+  // u, v <- those of the sequence's last forward.
+  void adopt(const PowerSequence& sequence) const;
+
   nets::Parameters& params() { return params_; }
   const nets::Parameters& params() const { return params_; }
   // Multiply-adds times two of one forward of one image.
   double forward_flop() const { return forward_flop_; }
 
- private:
-  void add_stage(std::vector<std::int64_t> shape, std::int64_t positions);
+ protected:
+  EnergyNet(const EnergyOptions& options, const NetSetting& setting);
+  // Registers a weight and returns its number. `positions`: how often it is applied in a forward of one image.
+  std::size_t add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions);
+  // From the effective weights, by number.
+  virtual Weights build(const std::vector<at::Tensor>& effective) const = 0;
 
   EnergyOptions options_;
   std::int64_t num_levels_;
   nets::Parameters params_;
-  std::vector<nets::SpectralWeight> stages_, tables_;  // tables_: [out, embedding] of each stage
-  std::vector<at::Tensor> biases_;                     // [out] of each stage
-  nets::SpectralWeight embed1_, embed2_, out_;
-  at::Tensor sinusoid_;  // [T, embedding]
+
+ private:
+  std::vector<nets::SpectralWeight> weights_;
   double forward_flop_ = 0;
 };
+
+// The net that options.net names. A latent size that it cannot take is Error(kUsage).
+std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
 
 }  // namespace hebm::prior

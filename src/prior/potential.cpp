@@ -14,13 +14,16 @@ namespace hebm::prior {
 constexpr std::uint32_t kFirstStream = 1000;
 
 EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
-                         std::uint64_t seed, at::ScalarType dtype)
+                         std::uint64_t seed, at::ScalarType dtype, std::int64_t max_values)
     : schedule_(schedule), num_layers_(groups.size()), per_level_(options.per_level) {
+  check(!per_level_ || options.net == "small", ExitCode::kUsage,
+        "energy.net = {}: the paper has one net a layer, which is told t; set energy.per_level = false", options.net);
   const std::int64_t sets = per_level_ ? num_levels() : 1;
   for (std::int64_t set = 0; set < sets; ++set) {
     for (const auto& group : groups) {
       const auto stream = kFirstStream + static_cast<std::uint32_t>(nets_.size());
-      nets_.push_back(std::make_unique<EnergyNet>(options, group, per_level_ ? 1 : num_levels(), stream, seed, dtype));
+      nets_.push_back(make_energy_net(options, group, {per_level_ ? 1 : num_levels(), stream, seed, dtype, max_values}));
+      max_values -= nets_.back()->params().num_values();
     }
   }
 }
@@ -56,6 +59,18 @@ std::vector<nets::NamedTensor> EnergyPrior::named_tensors() const {
 std::vector<EnergyNet::Weights> EnergyPrior::frozen_weights() const {
   std::vector<EnergyNet::Weights> out;
   for (const auto& net : nets_) out.push_back(net->weights(false));
+  return out;
+}
+
+std::vector<PowerSequence> EnergyPrior::power_sequences(std::int64_t chain_steps) const {
+  std::vector<PowerSequence> out;
+  for (const auto& net : nets_) out.push_back(net->power_sequence(chain_steps));
+  return out;
+}
+
+std::vector<EnergyNet::Weights> EnergyPrior::chain_weights(const std::vector<PowerSequence>& sequences, std::int64_t step) const {
+  std::vector<EnergyNet::Weights> out;
+  for (std::size_t b = 0; b < nets_.size(); ++b) out.push_back(nets_[b]->chain_weights(sequences[b], step));
   return out;
 }
 

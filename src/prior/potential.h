@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -14,8 +15,10 @@ namespace hebm::prior {
 // The energy nets of all layers, top first, in sets: one set that is told t, or (energy.per_level) one set for every t. Owns them.
 class EnergyPrior {
  public:
+  // max_values: nets of more parameters and vectors in all are Error(kCorrupt) before they are allocated.
   EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
-              std::uint64_t seed, at::ScalarType dtype = at::kFloat);
+              std::uint64_t seed, at::ScalarType dtype = at::kFloat,
+              std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
   std::size_t num_layers() const { return num_layers_; }
   std::size_t num_sets() const { return nets_.size() / num_layers_; }
   const Schedule& schedule() const { return schedule_; }
@@ -34,6 +37,9 @@ class EnergyPrior {
   // Parameters and power-iteration vectors of all nets under their buckets' names.
   std::vector<nets::NamedTensor> named_tensors() const;
   std::vector<EnergyNet::Weights> frozen_weights() const;  // by bucket
+  // With energy.power_iterations_in_chain: of an update with K Langevin steps, and the weights of step k; by bucket.
+  std::vector<PowerSequence> power_sequences(std::int64_t chain_steps) const;
+  std::vector<EnergyNet::Weights> chain_weights(const std::vector<PowerSequence>& sequences, std::int64_t step) const;
 
  private:
   Schedule schedule_;

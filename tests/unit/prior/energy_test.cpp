@@ -67,7 +67,8 @@ TEST(Potential, GradientThroughTheTransportMatchesCentralDifferences) {
 
 TEST(EnergyNet, TakesEveryLatentSize) {
   for (const std::int64_t side : {1, 2, 4, 8, 16, 32, 64, 128}) {
-    const EnergyNet net(tiny_energy(false), {3, side, side}, 4, 0, 1);
+    const auto made = make_energy_net(tiny_energy(false), {3, side, side}, {.num_levels = 4, .seed = 1});
+    const EnergyNet& net = *made;
     const auto weights = net.weights(false);
     const at::Tensor t = at::tensor(std::vector<std::int64_t>{0, 3}, at::kLong);
     const at::Tensor z = at::full({2, 3, side, side}, 0.3, at::kFloat);
@@ -80,8 +81,8 @@ TEST(EnergyNet, TakesEveryLatentSize) {
 TEST(EnergyNet, NormalisedWeightsHaveSpectralNormOneOnceConverged) {
   EnergyOptions options = tiny_energy(true);
   options.warm_iterations = 500;
-  const EnergyNet net(options, {3, 4, 4}, 1, 0, 1, at::kDouble);
-  for (const auto& w : net.weights(false).stages) {
+  const auto net = make_energy_net(options, {3, 4, 4}, {.seed = 1, .dtype = at::kDouble});
+  for (const auto& w : net->weights(false).stages) {
     EXPECT_NEAR(at::linalg_svdvals(w.flatten(1))[0].item<double>(), 1.0, 1e-6);
   }
 }
