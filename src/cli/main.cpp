@@ -29,6 +29,7 @@ constexpr std::array kCommands = {
     Command{"train", "train the diffusion EBM prior (Alg. 1)", hebm::cli::train_command},
     Command{"sample", "draw images from the prior (Alg. 2)", hebm::cli::sample_command},
     Command{"evaluate", "score Gaussian prior, reconstructions and samples", hebm::cli::evaluate_command},
+    Command{"replay", "a recorded case through every stage, with the largest errors", hebm::cli::replay_command},
     Command{"report", "one self-contained HTML page of a run", hebm::cli::report_command},
     Command{"status", "is a run done, resumable or failed, from its files", hebm::cli::status_command},
     Command{"cache", "info | verify of a latent cache", hebm::cli::cache_command},

@@ -44,7 +44,6 @@ class Parameters {
   const std::vector<NamedTensor>& states() const { return states_; }
   // Views of another flat vector of the same layout (EMA, moments) under the parameters' names.
   std::vector<NamedTensor> views_of(const at::Tensor& flat, const std::string& prefix) const;
-  std::int64_t num_values() const { return num_values_; }  // of parameters and states
   void zero_grad();
   at::ScalarType dtype() const { return dtype_; }
   at::Device device() const { return device_; }

@@ -144,6 +144,23 @@ void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedT
   }
 }
 
+void load_float32(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors) {
+  std::vector<NamedTensor> stored;
+  for (const auto& t : tensors) {
+    stored.push_back(t.tensor.scalar_type() == at::kFloat ? t : NamedTensor{t.name, at::empty(t.tensor.sizes(), at::kFloat)});
+  }
+  load_tensors(file, stored);
+  const c10::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    at::Tensor target = tensors[i].tensor;
+    if (target.scalar_type() != at::kFloat) target.copy_(stored[i].tensor);
+  }
+}
+
+std::string metadata_or_empty(const storage::SafetensorsFile& file, const std::string& key) {
+  return file.metadata().contains(key) ? metadata_text(file, key) : std::string();
+}
+
 std::string hash_tensors(const std::vector<NamedTensor>& tensors) {
   storage::Hasher hasher;
   for (const auto& t : tensors) {

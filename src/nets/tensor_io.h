@@ -33,6 +33,10 @@ std::int64_t num_values(const storage::SafetensorsFile& file);
 // Copies the file's values into the tensors (in place). A name that is absent, or has another shape or type, is Error(kCorrupt) naming file,
 // tensor, expected and got. Names in the file that nobody asks for are an error too unless allow_extra.
 void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors, bool allow_extra = false);
+// The same for float32 files into float32 or float64 tensors.
+void load_float32(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors);
+// Metadata that need not be there: "" without it.
+std::string metadata_or_empty(const storage::SafetensorsFile& file, const std::string& key);
 
 // xxh3-128 over names, shapes and values: equal weights have equal hashes.
 std::string hash_tensors(const std::vector<NamedTensor>& tensors);

@@ -23,7 +23,8 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
     for (const auto& group : groups) {
       const auto stream = kFirstStream + static_cast<std::uint32_t>(nets_.size());
       nets_.push_back(make_energy_net(options, group, {per_level_ ? 1 : num_levels(), stream, seed, dtype, max_values}));
-      max_values -= nets_.back()->params().num_values();
+      max_values -= nets_.back()->params().size();
+      for (const auto& state : nets_.back()->params().states()) max_values -= state.tensor.numel();
     }
   }
 }

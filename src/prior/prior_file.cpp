@@ -14,17 +14,46 @@ nlohmann::json groups_json(const std::vector<LatentShape>& groups) {
   return out;
 }
 
+// Of the float32 values, whatever type the nets compute in.
 std::string prior_hash(const std::string& architecture, const EnergyPrior& prior) {
-  return storage::hash_text(architecture + "\n" + nets::hash_tensors(prior.named_tensors()));
+  auto tensors = prior.named_tensors();
+  for (auto& t : tensors) t.tensor = t.tensor.detach().to(at::kFloat);
+  return storage::hash_text(architecture + "\n" + nets::hash_tensors(tensors));
+}
+
+EnergyOptions energy_of(const nlohmann::json& json) {
+  EnergyOptions energy;
+  energy.net = json.at("nets").get<std::string>();
+  check(energy.net == "small" || energy.net == "cifar10" || energy.net == "celebahq256", ExitCode::kCorrupt,
+        "expected nets small, cifar10 or celebahq256, got '{}'", energy.net.substr(0, 100));
+  energy.width = nets::integer_field(json, "width", kMaxWidth);
+  energy.embedding = nets::integer_field(json, "embedding", kMaxWidth);
+  check(energy.embedding == energy.embedding_size(), ExitCode::kCorrupt, "nets {} have an embedding of {}, the file says {}", energy.net,
+        energy.embedding_size(), energy.embedding);
+  energy.per_level = json.at("per_level").get<bool>();
+  energy.gain = json.at("gain").get<double>();
+  energy.spectral_norm = json.at("spectral_norm").get<bool>();
+  energy.warm_iterations = 0;
+  return energy;
+}
+
+// Files of ours carry prior_hash, imported ones the CRC-32 of their data.
+void check_whole(const storage::SafetensorsFile& file, const std::string& got_hash) {
+  const std::string hash = nets::metadata_or_empty(file, "prior_hash"), crc = nets::metadata_or_empty(file, "crc32");
+  check(!hash.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither 'prior_hash' nor 'crc32'", file.path().string());
+  const std::string& expected = hash.empty() ? crc : hash;
+  const std::string got = hash.empty() ? file.data_crc32() : got_hash;
+  check(got == expected, ExitCode::kCorrupt, "{}: the weights have {} {}, expected {}: the file is damaged", file.path().string(),
+        hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
 }
 
 }  // namespace
 
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
                        const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity) {
-  const std::string architecture = nlohmann::json{{"nets", "small"},
+  const std::string architecture = nlohmann::json{{"nets", energy.net},
                                                   {"width", energy.width},
-                                                  {"embedding", energy.embedding},
+                                                  {"embedding", energy.embedding_size()},
                                                   {"per_level", energy.per_level},
                                                   {"gain", energy.gain},
                                                   {"spectral_norm", energy.spectral_norm},
@@ -43,40 +72,33 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
 }
 
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
-                       const std::string& expected_vae_hash) {
+                       const std::string& expected_vae_hash, at::ScalarType dtype) {
   const storage::SafetensorsFile file(path);
   nets::check_format(file, kPriorFormat, kPriorVersion);
   LoadedPrior out;
-  out.vae_hash = nets::metadata_text(file, "vae_hash");
+  out.vae_hash = nets::metadata_or_empty(file, "vae_hash");
   out.identity = nets::metadata_json(file, "identity");
-  check(out.vae_hash == expected_vae_hash, ExitCode::kUsage,
+  check(!out.vae_hash.empty() || !nets::metadata_or_empty(file, "crc32").empty(), ExitCode::kCorrupt,
+        "{}: the metadata has no 'vae_hash' and no 'crc32' of an imported file", path.string());
+  check(out.vae_hash.empty() || out.vae_hash == expected_vae_hash, ExitCode::kUsage,
         "{}: this prior was trained on the VAE {}, here is the VAE {}; give the VAE it belongs to, or train it again", path.string(),
-        out.vae_hash, expected_vae_hash);
+        out.vae_hash.substr(0, 64), expected_vae_hash);
   const std::string& architecture = nets::metadata_text(file, "architecture");
+  const auto json = nets::metadata_json(file, "architecture");
   try {
-    const auto json = nets::metadata_json(file, "architecture");
-    check(json.at("groups") == groups_json(groups), ExitCode::kCorrupt, "{}: made for latent groups {}, the VAE has {}", path.string(),
-          json.at("groups").dump(), groups_json(groups).dump());
-    EnergyOptions energy;
-    energy.width = nets::integer_field(json, "width", kMaxWidth);
-    energy.embedding = nets::integer_field(json, "embedding", kMaxWidth);
-    energy.per_level = json.at("per_level").get<bool>();
-    energy.gain = json.at("gain").get<double>();
-    energy.spectral_norm = json.at("spectral_norm").get<bool>();
-    energy.warm_iterations = 0;
+    check(json.at("groups") == groups_json(groups), ExitCode::kCorrupt, "made for latent groups {}, the VAE has {}", json.at("groups").dump(),
+          groups_json(groups).dump());
     const auto alpha_cum = json.at("alpha_cum").get<std::vector<double>>();
-    check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{}: {} levels", path.string(), alpha_cum.size());
-    check(energy.width * energy.width <= nets::num_values(file), ExitCode::kCorrupt, "{}: width {} does not fit the file's size",
-          path.string(), energy.width);
-    out.prior = std::make_unique<EnergyPrior>(energy, groups, make_schedule(alpha_cum), 0);
+    check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{} levels", alpha_cum.size());
+    out.prior = std::make_unique<EnergyPrior>(energy_of(json), groups, make_schedule(alpha_cum), 0, dtype, nets::num_values(file));
   } catch (const nlohmann::json::exception& e) {
     fail(ExitCode::kCorrupt, "{}: architecture: {}", path.string(), e.what());
+  } catch (const Error& e) {
+    fail(ExitCode::kCorrupt, "{}: architecture: {}", path.string(), e.what());
   }
-  nets::load_tensors(file, out.prior->named_tensors());
-  out.prior_hash = nets::metadata_text(file, "prior_hash");
-  const std::string got = prior_hash(architecture, *out.prior);
-  check(got == out.prior_hash, ExitCode::kCorrupt, "{}: the weights have hash {}, expected {}: the file is damaged", path.string(), got,
-        out.prior_hash);
+  nets::load_float32(file, out.prior->named_tensors());
+  out.prior_hash = prior_hash(architecture, *out.prior);
+  check_whole(file, out.prior_hash);
   return out;
 }
 

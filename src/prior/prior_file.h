@@ -1,5 +1,6 @@
 // A trained prior in one safetensors file: averaged weights and power-iteration vectors; metadata format = "hebm-prior", version,
-// architecture (JSON: energy.*, prior.T, latent groups), identity (JSON: all settings of its training), vae_hash and prior_hash.
+// architecture (JSON: nets, energy.*, alpha_cum, latent groups), identity (JSON: all settings of its training), vae_hash and prior_hash. A file
+// made by the importer has neither hash but crc32 of its data; it fits any VAE with the same latent groups.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -20,12 +21,12 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
 
 struct LoadedPrior {
   std::unique_ptr<EnergyPrior> prior;
-  std::string prior_hash, vae_hash;
+  std::string prior_hash, vae_hash;  // vae_hash: empty when imported
   nlohmann::json identity;
 };
 // Everything is checked before use: Error(kCorrupt) naming the file. expected_vae_hash: another one is Error(kUsage): the energy nets only mean
-// something on the VAE that they were trained on.
+// something on the VAE that they were trained on. dtype float32 or float64 (the file has float32).
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
-                       const std::string& expected_vae_hash);
+                       const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat);
 
 }  // namespace hebm::prior

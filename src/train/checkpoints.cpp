@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "storage/verified_directory.h"
+#include "train/product.h"
 
 namespace hebm::train {
 namespace fs = std::filesystem;
@@ -60,7 +61,7 @@ void Checkpoints::check_identity(const nlohmann::json& manifest) const {
   const auto stored = manifest.value("identity", nlohmann::json::object());
   std::string differences;
   for (const auto& [key, value] : identity_.items()) {
-    const std::string there = stored.contains(key) ? stored[key].dump() : "nothing";
+    const std::string there = stored_setting(stored, key);
     if (there != value.dump()) differences += fmt::format("\n  {}: the run has {}, you ask for {}", key, there, value.dump());
   }
   check(differences.empty(), ExitCode::kUsage,

@@ -2,15 +2,24 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "base/error.h"
 #include "nets/tensor_io.h"
 
 namespace hebm::train {
 
+std::string stored_setting(const nlohmann::json& stored, const std::string& key) {
+  static const std::map<std::string, std::string> kLaterOptions = {{"energy.net", "small"}, {"energy.power_iterations_in_chain", "false"}};
+  if (stored.contains(key)) return stored[key].dump();
+  const auto found = kLaterOptions.find(key);
+  return found == kLaterOptions.end() ? "nothing" : nlohmann::json(found->second).dump();
+}
+
 std::string identity_difference(const nlohmann::json& wanted, const nlohmann::json& stored) {
   std::string out;
   for (const auto& [key, value] : wanted.items()) {
-    const std::string there = stored.contains(key) ? stored[key].dump() : "nothing";
+    const std::string there = stored_setting(stored, key);
     if (there != value.dump()) out += fmt::format("\n  {}: the file has {}, you ask for {}", key, there, value.dump());
   }
   return out;

@@ -9,6 +9,9 @@
 
 namespace hebm::train {
 
+// Value of a setting in a stored identity, as JSON text; of options that came after the first files, what runs did before them; else "nothing".
+std::string stored_setting(const nlohmann::json& stored, const std::string& key);
+
 // "\n  key: `file` has A, you ask for B" for every key of `wanted` that differs; "" when none does.
 std::string identity_difference(const nlohmann::json& wanted, const nlohmann::json& stored);
 

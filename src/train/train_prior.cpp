@@ -40,6 +40,7 @@ PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::Langev
                            const vae::Backbone& backbone, std::uint64_t seed, std::filesystem::path directory,
                            nlohmann::json identity, comm::Communicator& comm, Logger& logger)
     : options_(options), langevin_(langevin), prior_(prior), power_iterations_(energy.power_iterations),
+      power_in_chain_(energy.power_iterations_in_chain),
       backbone_(backbone), seed_(seed), directory_(std::move(directory)), comm_(comm), logger_(logger),
       schedule_(prior.schedule()),
       coefficients_(prior::step_coefficients(schedule_, langevin)),
@@ -64,7 +65,11 @@ PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::Langev
 // ---- Algorithm 1 ----------------------------------------------------------------------------------------------------
 
 void PriorTrainer::update(LatentSource& source) {
-  frozen_ = prior_.frozen_weights();
+  if (power_in_chain_) {
+    sequences_ = prior_.power_sequences(langevin_.steps);
+  } else {
+    frozen_ = prior_.frozen_weights();
+  }
   stats_ = UpdateStats(prior_.num_layers(), schedule_.num_levels);
   sum_.begin(plan_update());
   for (std::int64_t unit = units_.first; unit < units_.last; ++unit) {
@@ -103,12 +108,22 @@ prior::NoisyPair PriorTrainer::draw_pair(const LatentBatch& latents, const prior
   return prior::make_pair(u0, std::move(levels), schedule_, seed_, attempt, ids);
 }
 
+prior::Gradient PriorTrainer::chain_gradient(const std::vector<std::int64_t>& levels) const {
+  if (!power_in_chain_) {
+    const auto potential = std::make_shared<prior::Potential>(prior_, backbone_, frozen_, levels);
+    return [potential](const at::Tensor& u) { return potential->gradient(u); };
+  }
+  return [this, levels, step = std::int64_t{0}](const at::Tensor& u) mutable {
+    const auto weights = prior_.chain_weights(sequences_, step++);
+    return prior::Potential(prior_, backbone_, weights, levels).gradient(u);
+  };
+}
+
 at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids) {
   const Timer timer;
-  const prior::Potential potential(prior_, backbone_, frozen_, pair.t);
   const RandomKey key{seed_, static_cast<std::uint32_t>(attempt_), Purpose::kLangevin};
   at::Tensor y = prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, langevin_.steps, key, ids,
-                                     [&](const at::Tensor& u) { return potential.gradient(u); });
+                                     chain_gradient(pair.t));
   stats_.chain_s += timer.seconds();
   const at::Tensor moved = (y - pair.u_next).norm(2, 1);
   for (std::size_t b = 0; b < pair.t.size(); ++b) {
@@ -117,6 +132,17 @@ at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prio
     stats_.at(UpdateStats::kDisplacement, t) += moved.const_data_ptr<float>()[b];
   }
   return y;
+}
+
+at::Tensor PriorTrainer::energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const {
+  const prior::EnergyNet& net = prior_.bucket(bucket);
+  const auto f_of = [&](const prior::EnergyNet::Weights& weights, const at::Tensor& rows, const at::Tensor& levels) {
+    return net.forward(weights, net.select(weights, levels), rows);
+  };
+  if (!power_in_chain_) return f_of(net.weights(true), z, t);
+  const auto zs = z.chunk(2), ts = t.chunk(2);
+  const prior::PowerSequence& sequence = sequences_[bucket];
+  return at::cat({f_of(net.loss_weights(sequence.positive), zs[0], ts[0]), f_of(net.loss_weights(sequence.negative), zs[1], ts[1])});
 }
 
 void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negatives) {
@@ -133,9 +159,7 @@ void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negativ
   const c10::AutoGradMode grad_on(true);
   for (std::size_t i = 0; i < z.size(); ++i) {
     const std::size_t bucket = prior_.set_of(pair.t) * prior_.num_layers() + i;
-    const prior::EnergyNet& net = prior_.bucket(bucket);
-    const auto live = net.weights(true);
-    const at::Tensor f = net.forward(live, net.select(live, t_both), z[i]);  // [2 B]
+    const at::Tensor f = energies(bucket, z[i], t_both);  // [2 B]
     const at::Tensor loss = prior::contrastive_loss(f.narrow(0, 0, count), f.narrow(0, count, count), weights,
                                                     options_.l2, options_.batch);
     torch::autograd::backward({loss}, {});
@@ -160,7 +184,11 @@ void PriorTrainer::apply_gradients() {
     }
     optimisers_[b]->step(rate);
     emas_[b]->update(update_);
-    prior_.bucket(b).power_iterate(power_iterations_);
+    if (power_in_chain_) {
+      prior_.bucket(b).adopt(sequences_[b]);
+    } else {
+      prior_.bucket(b).power_iterate(power_iterations_);
+    }
   }
 }
 

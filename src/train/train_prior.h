@@ -72,7 +72,11 @@ class PriorTrainer {
   // Local backward passes by bucket, and which buckets any rank works on, in this update.
   std::vector<std::int64_t> plan_update();
   prior::NoisyPair draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, std::int64_t unit);
+  // dF/du of a chain from its first step on, call by call.
+  prior::Gradient chain_gradient(const std::vector<std::int64_t>& levels) const;
   at::Tensor draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids);
+  // f of z's positives and negatives, [2 B], differentiable in the net's parameters. z, t: of both.
+  at::Tensor energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
   void learn(const prior::NoisyPair& pair, const at::Tensor& negatives);
   void apply_gradients();
   std::string judge();
@@ -89,6 +93,7 @@ class PriorTrainer {
   prior::LangevinOptions langevin_;
   prior::EnergyPrior& prior_;
   std::int64_t power_iterations_;
+  bool power_in_chain_;
   const vae::Backbone& backbone_;
   std::uint64_t seed_;
   std::filesystem::path directory_;
@@ -104,6 +109,7 @@ class PriorTrainer {
   Checkpoints checkpoints_;
   DivergenceMonitor monitor_;
   std::vector<prior::EnergyNet::Weights> frozen_;  // by bucket: effective weights for the chains of this update
+  std::vector<prior::PowerSequence> sequences_;    // by bucket: with energy.power_iterations_in_chain, in place of frozen_
   std::vector<bool> active_;                       // by bucket: gets a gradient in this update
   UpdateStats stats_;
   std::vector<double> gradient_norms_;

@@ -1,8 +1,5 @@
 #include "vae/weights_file.h"
 
-#include <ATen/ops/empty.h>
-#include <c10/core/GradMode.h>
-
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "vae/hvae.h"
@@ -21,10 +18,6 @@ std::string hash_of(const std::string& architecture, const std::vector<nets::Nam
   return storage::hash_text(architecture + "\n" + nets::hash_tensors(tensors));
 }
 
-std::string metadata_or_empty(const storage::SafetensorsFile& file, const std::string& key) {
-  return file.metadata().contains(key) ? nets::metadata_text(file, key) : std::string();
-}
-
 std::unique_ptr<Backbone> from_architecture(const storage::SafetensorsFile& file, at::ScalarType dtype) {
   const std::string& text = nets::metadata_text(file, "architecture");
   const std::int64_t max_values = nets::num_values(file);
@@ -38,20 +31,6 @@ std::unique_ptr<Backbone> from_architecture(const storage::SafetensorsFile& file
     return Hvae::from_architecture(text, max_values, dtype);
   } catch (const Error& e) {
     fail(e.code(), "{}: {}", file.path().string(), e.what());
-  }
-}
-
-// The file's numbers are float32, the backbone may be float64.
-void load_into(const storage::SafetensorsFile& file, const nets::Parameters& params) {
-  const auto targets = all_tensors(params);
-  if (params.dtype() == at::kFloat) return nets::load_tensors(file, targets);
-  std::vector<nets::NamedTensor> stored;
-  for (const auto& t : targets) stored.push_back({t.name, at::empty(t.tensor.sizes(), at::kFloat)});
-  nets::load_tensors(file, stored);
-  const c10::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    at::Tensor target = targets[i].tensor;
-    target.copy_(stored[i].tensor);
   }
 }
 
@@ -88,8 +67,8 @@ std::unique_ptr<Backbone> load_backbone(const std::filesystem::path& path, at::S
   const storage::SafetensorsFile file(path);
   nets::check_format(file, kVaeFormat, kVaeVersion);
   auto backbone = from_architecture(file, dtype);
-  load_into(file, backbone->params());
-  const std::string hash = metadata_or_empty(file, "vae_hash"), crc = metadata_or_empty(file, "crc32");
+  nets::load_float32(file, all_tensors(backbone->params()));
+  const std::string hash = nets::metadata_or_empty(file, "vae_hash"), crc = nets::metadata_or_empty(file, "crc32");
   check(!hash.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither 'vae_hash' nor 'crc32'", path.string());
   const std::string& expected = hash.empty() ? crc : hash;
   const std::string got = hash.empty() ? file.data_crc32() : backbone_hash(*backbone);
