@@ -58,9 +58,9 @@ std::string save_vae(const std::filesystem::path& path, const Backbone& backbone
 VaeInfo read_vae_info(const std::filesystem::path& path) {
   const storage::SafetensorsFile file(path);
   nets::check_format(file, kVaeFormat, kVaeVersion);
-  const std::string hash = metadata_or_empty(file, "vae_hash");
+  const std::string hash = nets::metadata_or_empty(file, "vae_hash");
   return {nets::metadata_json(file, "identity"), nets::metadata_json(file, "results"),
-          hash.empty() ? "crc32 " + metadata_or_empty(file, "crc32") : hash};
+          hash.empty() ? "crc32 " + nets::metadata_or_empty(file, "crc32") : hash};
 }
 
 std::unique_ptr<Backbone> load_backbone(const std::filesystem::path& path, at::ScalarType dtype) {

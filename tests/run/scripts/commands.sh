@@ -24,7 +24,7 @@ for command in "${ranked[@]}" report; do
   expect 2 "run.seed" "$command" --run.seed -1
   expect 2 "run.seed" "$command" --run.seed many
 done
-for command in status cache doctor bench; do expect 0 "hebm_dist $command" "$command" --help; done
+for command in status cache doctor bench replay; do expect 0 "hebm_dist $command" "$command" --help; done
 expect 0 "train-vae" --help
 expect 2 "train-vae"
 expect 2 "unknown command 'trian'" trian
@@ -52,6 +52,7 @@ expect 2 "vae.safetensors is not there: run \`hebm_dist train-vae\`" sample --ru
 expect 2 "is not a folder" status "$scratch/none"
 expect 2 "info or verify" cache look "$scratch"
 expect 2 "langevin, allreduce or cache" bench everything
+expect 2 "--case is missing" replay --vae a --prior b --out c
 
 # Values that cannot work are refused before anything is made.
 expect 2 "langevin.steps" train --langevin.steps 0
