@@ -3,7 +3,6 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 get_property(_multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
 if(NOT _multi_config AND NOT CMAKE_BUILD_TYPE)
@@ -16,6 +15,8 @@ set(HEBM_WARNINGS -Wall -Wextra -Werror)  # of our own code only: all else is a 
 # contraction into FMA the clones give the same bits. The two others change no value: they let sqrt and selects vectorise.
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off;-fno-math-errno;-fno-trapping-math>")
 add_link_options("LINKER:--as-needed")
+# Programs too: a precompiled header serves only files with the same choice of -fPIC and -fPIE.
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fPIC>" "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-fPIC>")
 
 if(HEBM_SANITIZE)
   # vptr would want libtorch's RTTI to match ours; everything else of undefined ends the program at once.
@@ -25,6 +26,7 @@ endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>")  # ccache wants it with precompiled headers
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
       CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
 endif()

@@ -4,6 +4,7 @@ find_package(Threads REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)  # C alone: MPI's C++ bindings are gone from the standard
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
+find_package(fmt 9 REQUIRED)
 find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)

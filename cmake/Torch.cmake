@@ -41,8 +41,14 @@ set(HEBM_TORCH_DIR "${_hebm_torch}" CACHE INTERNAL "")
 
 if(NOT TARGET hebm::torch)
   add_library(hebm::torch INTERFACE IMPORTED GLOBAL)
-  target_include_directories(hebm::torch SYSTEM INTERFACE "${_hebm_torch}/include" "${_hebm_torch}/include/torch/csrc/api/include")
-  target_compile_definitions(hebm::torch INTERFACE FMT_HEADER_ONLY)  # its fmt 12 headers shadow Debian's fmt 9
+  # The wheel ships headers of another fmt: a folder in front of its own, with the headers of the fmt that we link alone.
+  get_target_property(_hebm_fmt fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+  set(_hebm_fmt_front "${CMAKE_BINARY_DIR}/fmt-before-torch")
+  file(MAKE_DIRECTORY "${_hebm_fmt_front}")
+  file(CREATE_LINK "${_hebm_fmt}/fmt" "${_hebm_fmt_front}/fmt" SYMBOLIC)
+  target_include_directories(hebm::torch SYSTEM INTERFACE "${_hebm_fmt_front}" "${_hebm_torch}/include"
+    "${_hebm_torch}/include/torch/csrc/api/include")
+  target_compile_definitions(hebm::torch INTERFACE AT_PER_OPERATOR_HEADERS)  # a source includes the operators that it uses
   list(TRANSFORM _hebm_libraries PREPEND "${_hebm_torch}/lib/lib")
   list(TRANSFORM _hebm_libraries APPEND ".so")
   # --no-as-needed: the kernels register themselves when loaded, no symbol asks for torch_cuda. --allow-shlib-undefined: what

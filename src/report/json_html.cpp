@@ -19,8 +19,9 @@ std::string render(const Json& json, int depth);
 std::string scalar(const Json& json) {
   if (json.is_null()) return "-";
   if (json.is_string()) {
-    const std::string& text = json.get_ref<const std::string&>();
-    return escape(text.size() > kMaxText ? text.substr(0, kMaxText) + "..." : text);
+    std::string text = json.get<std::string>();
+    if (text.size() > kMaxText) text.replace(kMaxText, std::string::npos, "...");
+    return escape(text);
   }
   if (json.is_number_float()) return format_number(json.get<double>());
   return escape(json.dump());

@@ -14,6 +14,7 @@
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/upsample_bilinear2d.h>
 #include <ATen/ops/upsample_bilinear2d_backward.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
