@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "../nets/support.h"
 #include "base/error.h"
 #include "evaluate/replay.h"
 #include "prior/forward_pair.h"
@@ -19,8 +20,6 @@ class Replay : public ::testing::Test {
  protected:
   static constexpr double kEta = 3e-5;
   Replay() : backbone_(vae_options(), ImageShape{}, 1), prior_(energy_options(), backbone_.groups(), prior::make_schedule(3), 5) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
     inputs_.t = {0, 1, 2};
     inputs_.posterior_noise = noise(backbone_.dim(), 1);
     inputs_.u = noise(backbone_.dim(), 2);
@@ -33,7 +32,6 @@ class Replay : public ::testing::Test {
     add_layers("langevin_noise/0", inputs_.langevin_noise[0]);
     add_layers("langevin_noise/1", inputs_.langevin_noise[1]);
   }
-  ~Replay() override { fs::remove_all(folder_); }
 
   static vae::HvaeOptions vae_options() {
     vae::HvaeOptions o;
@@ -94,7 +92,7 @@ class Replay : public ::testing::Test {
     }
   }
 
-  fs::path folder_ = fs::temp_directory_path() / "hebm_replay_test";
+  test::TempFolder folder_;
   vae::Hvae backbone_;
   prior::EnergyPrior prior_;
   ReplayInputs inputs_;
@@ -184,7 +182,7 @@ TEST_F(Replay, ResultsArePublishedOnce) {
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ExitCode::kUsage);
   }
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator{}), 1);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator{}), 1);
 }
 
 }  // namespace

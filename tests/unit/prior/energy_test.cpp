@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../nets/support.h"
 #include "base/error.h"
 #include "prior/forward_pair.h"
 #include "prior/losses.h"
@@ -140,9 +141,7 @@ TEST(ReverseChain, ChainsDoNotDependOnTheirBatch) {
 
 class PriorFile : public ::testing::Test {
  protected:
-  PriorFile() { std::filesystem::remove_all(folder_); }
-  ~PriorFile() override { std::filesystem::remove_all(folder_); }
-  std::filesystem::path folder_ = std::filesystem::temp_directory_path() / "hebm_prior_file_test";
+  test::TempFolder folder_;
   std::vector<LatentShape> groups_ = {{2, 2, 2}, {3, 4, 4}};
 };
 

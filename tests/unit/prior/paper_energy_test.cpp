@@ -7,27 +7,12 @@
 #include <map>
 
 #include "base/error.h"
-#include "prior/forward_pair.h"
+#include "paper_nets.h"
 #include "prior/potential.h"
 #include "vae/hvae.h"
 
 namespace hebm::prior {
 namespace {
-
-EnergyOptions paper_options(const std::string& net, std::int64_t width = 4) {
-  EnergyOptions o;
-  o.net = net;
-  o.width = width;
-  o.per_level = false;
-  o.warm_iterations = 2;
-  return o;
-}
-
-at::Tensor normal(std::vector<std::int64_t> shape, std::uint32_t item) {
-  std::int64_t count = 1;
-  for (const auto n : shape) count *= n;
-  return normal_rows(count, {3, 0, Purpose::kTest}, {{item}, {0}}, {}).reshape(shape).to(at::kDouble);
-}
 
 // ---- a reference of loops over vectors -----------------------------------------------------------------------------------
 

@@ -9,30 +9,16 @@
 #include <filesystem>
 #include <map>
 
+#include "../nets/support.h"
 #include "base/error.h"
 #include "nets/tensor_io.h"
-#include "prior/forward_pair.h"
+#include "paper_nets.h"
 #include "prior/langevin_step.h"
 #include "prior/potential.h"
 #include "prior/prior_file.h"
 
 namespace hebm::prior {
 namespace {
-
-EnergyOptions paper_options(const std::string& net, std::int64_t width = 4) {
-  EnergyOptions o;
-  o.net = net;
-  o.width = width;
-  o.per_level = false;
-  o.warm_iterations = 2;
-  return o;
-}
-
-at::Tensor normal(std::vector<std::int64_t> shape, std::uint32_t item) {
-  std::int64_t count = 1;
-  for (const auto n : shape) count *= n;
-  return normal_rows(count, {3, 0, Purpose::kTest}, {{item}, {0}}, {}).reshape(shape).to(at::kDouble);
-}
 
 // ---- power iterations within the chain -------------------------------------------------------------------------------------
 
@@ -96,9 +82,7 @@ TEST(LangevinStep, IsTheAuthorsUpdate) {
 
 class PaperPriorFile : public ::testing::Test {
  protected:
-  PaperPriorFile() { std::filesystem::remove_all(folder_); }
-  ~PaperPriorFile() override { std::filesystem::remove_all(folder_); }
-  std::filesystem::path folder_ = std::filesystem::temp_directory_path() / "hebm_paper_prior_file_test";
+  test::TempFolder folder_;
   std::filesystem::path file_ = folder_ / "prior.safetensors";
   std::vector<LatentShape> groups_ = {{2, 4, 4}, {3, 8, 8}};
 };
