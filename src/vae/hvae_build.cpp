@@ -8,13 +8,13 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "nets/tensor_io.h"
+#include "vae/architecture.h"
 #include "vae/hvae.h"
 
 namespace hebm::vae {
 namespace {
 
 constexpr std::int64_t kMaxChannels = 4096, kMaxSide = 256, kMaxLayers = 64, kMaxImageSide = 1024, kMaxImageChannels = 3;
-constexpr std::size_t kMaxArchitecture = 64 << 10;  // bytes of JSON
 
 double conv_flop(const nets::Conv& conv, std::int64_t side) {
   return conv.weight.defined() ? 2.0 * static_cast<double>(conv.weight.numel() * side * side) : 0.0;
@@ -141,14 +141,8 @@ std::string Hvae::architecture() const {
 }
 
 std::unique_ptr<Hvae> Hvae::from_architecture(const std::string& text, std::int64_t max_values, at::ScalarType dtype) {
-  const std::string shown = text.substr(0, 200);
-  check(text.size() <= kMaxArchitecture, ExitCode::kCorrupt, "architecture of the VAE: {} bytes, expected at most {}", text.size(),
-        kMaxArchitecture);
-  const auto json = nlohmann::json::parse(text, nullptr, false);
-  check(json.is_object(), ExitCode::kCorrupt, "architecture of the VAE: expected a JSON object, got '{}'", shown);
-  try {
-    const auto backbone = json.at("backbone").get<std::string>();
-    check(backbone == "hvae", ExitCode::kCorrupt, "expected backbone hvae, got '{}'", backbone);
+  std::unique_ptr<Hvae> out;
+  read_architecture(text, "hvae", [&](const nlohmann::json& json) {
     HvaeOptions options;
     options.latents = json.at("latents").get<std::string>();
     options.width = nets::integer_field(json, "width", kMaxChannels);
@@ -158,13 +152,10 @@ std::unique_ptr<Hvae> Hvae::from_architecture(const std::string& text, std::int6
     check(options.image_from == "bottom" || options.image_from == "all", ExitCode::kCorrupt, "image_from is '{}'", options.image_from);
     options.likelihood = json.at("likelihood").get<std::string>();
     const std::int64_t side = nets::integer_field(json, "side", kMaxImageSide);
-    return std::make_unique<Hvae>(options, ImageShape{nets::integer_field(json, "channels", kMaxImageChannels), side, side}, 0, dtype,
-                                  max_values);
-  } catch (const nlohmann::json::exception& e) {
-    fail(ExitCode::kCorrupt, "architecture of the VAE: {} in '{}'", e.what(), shown);
-  } catch (const Error& e) {
-    fail(ExitCode::kCorrupt, "architecture of the VAE: {} in '{}'", e.what(), shown);
-  }
+    out = std::make_unique<Hvae>(options, ImageShape{nets::integer_field(json, "channels", kMaxImageChannels), side, side}, 0, dtype,
+                                 max_values);
+  });
+  return out;
 }
 
 }  // namespace hebm::vae

@@ -7,13 +7,13 @@
 
 #include "base/error.h"
 #include "nets/tensor_io.h"
+#include "vae/architecture.h"
 #include "vae/nvae.h"
 
 namespace hebm::vae {
 namespace {
 
-constexpr std::size_t kMaxArchitecture = 64 << 10;  // bytes of JSON
-constexpr std::int64_t kMaxField = 1 << 16;          // resolved() has the bounds
+constexpr std::int64_t kMaxField = 1 << 16;  // resolved() has the bounds
 constexpr std::int64_t kDecoderExpansion = 6, kPostExpansion = 3;
 
 double conv_flop(const NvaeConv& conv, std::int64_t side) {
@@ -152,14 +152,8 @@ std::string Nvae::architecture() const {
 }
 
 std::unique_ptr<Nvae> Nvae::from_architecture(const std::string& text, std::int64_t max_values, at::ScalarType dtype) {
-  const std::string shown = text.substr(0, 200);
-  check(text.size() <= kMaxArchitecture, ExitCode::kCorrupt, "architecture of the VAE: {} bytes, expected at most {}", text.size(),
-        kMaxArchitecture);
-  const auto json = nlohmann::json::parse(text, nullptr, false);
-  check(json.is_object(), ExitCode::kCorrupt, "architecture of the VAE: expected a JSON object, got '{}'", shown);
-  try {
-    const auto backbone = json.at("backbone").get<std::string>();
-    check(backbone == "nvae", ExitCode::kCorrupt, "expected backbone nvae, got '{}'", backbone.substr(0, 100));
+  std::unique_ptr<Nvae> out;
+  read_architecture(text, "nvae", [&](const nlohmann::json& json) {
     // 0 is a value of some fields: integer_field takes positive ones only.
     const auto or_zero = [&](const char* key) {
       return json.contains(key) && json[key].is_number_unsigned() && json[key].get<std::uint64_t>() == 0 ? 0
@@ -181,12 +175,9 @@ std::unique_ptr<Nvae> Nvae::from_architecture(const std::string& text, std::int6
     o.use_se = json.at("use_se").get<bool>();
     o.res_dist = json.at("res_dist").get<bool>();
     o.likelihood = json.at("likelihood").get<std::string>();
-    return std::make_unique<Nvae>(o, ImageShape{o.image_channels, o.side, o.side}, 0, dtype, max_values);
-  } catch (const nlohmann::json::exception& e) {
-    fail(ExitCode::kCorrupt, "architecture of the VAE: {} in '{}'", e.what(), shown);
-  } catch (const Error& e) {
-    fail(ExitCode::kCorrupt, "architecture of the VAE: {} in '{}'", e.what(), shown);
-  }
+    out = std::make_unique<Nvae>(o, ImageShape{o.image_channels, o.side, o.side}, 0, dtype, max_values);
+  });
+  return out;
 }
 
 }  // namespace hebm::vae
