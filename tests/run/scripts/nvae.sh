@@ -4,14 +4,10 @@
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2
+config=$scratch/nvae.ini data=$scratch/data.h5
 rm -rf -- "$scratch"
 mkdir -p -- "$scratch"
-exec 3>&1
-fail() {
-  echo "FAILED: $*" >&3
-  exit 1
-}
-cat >"$scratch/nvae.ini" <<'INI'
+cat >"$config" <<'INI'
 [vae]
 kind = nvae
 [nvae]
@@ -52,20 +48,10 @@ preview_every = 0
 count = 32
 chunk = 16
 INI
-start() { # start RANKS RUN COMMAND [OPTIONS]: in the background, its id in $child
-  local ranks=$1 run=$2 command=$3
-  shift 3
-  "$source_folder/launch/mpirun" -n "$ranks" "$bin/hebm_dist" "$command" --config "$scratch/nvae.ini" --run.directory "$scratch/$run" \
-    --data.path "$scratch/data.h5" --comm.threads 1 "$@" >>"$scratch/$run.log" 2>&1 &
-  child=$!
-}
-hebm() { # the same, waited for
-  start "$@"
-  wait "$child"
-}
-same() { cmp -- "$scratch/$1" "$scratch/$2" || fail "$1 and $2 differ"; }
+# shellcheck source=tests/run/scripts/runs.sh
+. "$source_folder/tests/run/scripts/runs.sh"
 
-"$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$scratch/data.h5" >/dev/null
+"$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$data" >/dev/null
 
 echo "batch statistics are those of the whole batch: 1, 2 and 4 ranks agree to rounding"
 for n in 1 2 4; do hebm "$n" "np$n" train-vae || fail "train-vae on $n ranks"; done

@@ -3,33 +3,18 @@
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2
-config=$source_folder/configs/smoke.ini
+config=$source_folder/configs/smoke.ini data=$scratch/base/data.h5
 rm -rf -- "$scratch"
 mkdir -p -- "$scratch/base"
-exec 3>&1
-fail() {
-  echo "FAILED: $*" >&3
-  exit 1
-}
-start() { # start RANKS RUN COMMAND [OPTIONS]: in the background, its id in $child; threads are fixed: bits may depend on them
-  local ranks=$1 run=$2 command=$3
-  shift 3
-  "$source_folder/launch/mpirun" -n "$ranks" "$bin/hebm_dist" "$command" --config "$config" --run.directory "$scratch/$run" \
-    --data.path "$scratch/base/data.h5" --comm.threads 1 "$@" >>"$scratch/$run.log" 2>&1 &
-  child=$!
-}
-hebm() { # the same, waited for
-  start "$@"
-  wait "$child"
-}
-same() { cmp -- "$scratch/$1" "$scratch/$2" || fail "$1 and $2 differ"; }
+# shellcheck source=tests/run/scripts/runs.sh
+. "$source_folder/tests/run/scripts/runs.sh"
 images_hash() { grep -o 'images_hash [0-9a-f]*' "$scratch/$1.log" | tail -n 1; }
 branch() { # a run that shares VAE and cache
   mkdir -p -- "$scratch/$1"
   cp -r -- "$scratch/base/vae" "$scratch/base/cache" "$scratch/$1/"
 }
 
-"$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$scratch/base/data.h5" >/dev/null
+"$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$data" >/dev/null
 hebm 2 base train-vae || fail "train-vae"
 
 echo "the cache has the same bytes from 1 and from 3 ranks"

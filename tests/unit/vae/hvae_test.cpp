@@ -12,11 +12,13 @@
 
 #include "../nets/support.h"
 #include "base/random.h"
+#include "jacobian.h"
 
 namespace hebm::vae {
 namespace {
 
 using test::largest_difference;
+using test::log_abs_determinant;
 using test::random_tensor;
 using test::values_of;
 
@@ -136,21 +138,6 @@ TEST(Hvae, LogDensityOfALatentOfTwoNumbersInClosedForm) {
     EXPECT_NEAR(by_transport, normal_log_density(u0, 0.0, 1.0) + normal_log_density(z1_at(u0, u1), mu, sigma), 1e-12);
     EXPECT_GT(std::fabs(std::log(sigma)), 1e-3);  // or the test says nothing
   }
-}
-
-double log_abs_determinant(std::vector<std::vector<double>> a) {
-  double out = 0;
-  for (std::size_t k = 0; k < a.size(); ++k) {
-    std::size_t pivot = k;
-    for (std::size_t r = k; r < a.size(); ++r) pivot = std::fabs(a[r][k]) > std::fabs(a[pivot][k]) ? r : pivot;
-    std::swap(a[k], a[pivot]);
-    out += std::log(std::fabs(a[k][k]));
-    for (std::size_t r = k + 1; r < a.size(); ++r) {
-      const double factor = a[r][k] / a[k][k];
-      for (std::size_t c = k; c < a.size(); ++c) a[r][c] -= factor * a[k][c];
-    }
-  }
-  return out;
 }
 
 // Eq. 16 for three layers: the sum of log sigma is log |det dz/du|.

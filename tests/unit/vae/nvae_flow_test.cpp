@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "../nets/support.h"
+#include "jacobian.h"
 
 namespace hebm::vae {
 namespace {
@@ -18,12 +19,7 @@ constexpr std::int64_t kChannels = 3, kHeight = 4, kWidth = 5, kPixels = kHeight
 // jacobian[e][f] = d cell(z)_e / d z_f, elements as they lie in memory: channel, row, column.
 std::vector<std::vector<double>> jacobian(const std::function<at::Tensor(const at::Tensor&)>& cell) {
   const at::Tensor z = random_tensor({1, kChannels, kHeight, kWidth}, 1).requires_grad_(true);
-  const at::Tensor out = cell(z).flatten();
-  std::vector<std::vector<double>> rows;
-  for (std::int64_t e = 0; e < kSize; ++e) {
-    rows.push_back(test::values_of(torch::autograd::grad({out[e]}, {z}, {}, true)[0]));
-  }
-  return rows;
+  return test::jacobian(cell(z), z);
 }
 
 // Place of an element in the flow's order: raster (or reversed raster) of the pixel, then channel.
@@ -78,25 +74,10 @@ TEST(FlowCell, SeesAllNeighboursBeforeIt) {
   }
 }
 
-double log_abs_determinant(std::vector<std::vector<double>> a) {
-  double out = 0;
-  for (std::size_t k = 0; k < a.size(); ++k) {
-    std::size_t pivot = k;
-    for (std::size_t r = k; r < a.size(); ++r) pivot = std::fabs(a[r][k]) > std::fabs(a[pivot][k]) ? r : pivot;
-    std::swap(a[k], a[pivot]);
-    out += std::log(std::fabs(a[k][k]));
-    for (std::size_t r = k + 1; r < a.size(); ++r) {
-      const double factor = a[r][k] / a[k][k];
-      for (std::size_t c = k; c < a.size(); ++c) a[r][c] -= factor * a[k][c];
-    }
-  }
-  return out;
-}
-
 TEST(FlowPair, KeepsVolume) {
   const Flow flow;
   const Pass pass;
-  EXPECT_NEAR(log_abs_determinant(jacobian([&](const at::Tensor& z) { return flow.pair(z, pass); })), 0.0, 1e-11);
+  EXPECT_NEAR(test::log_abs_determinant(jacobian([&](const at::Tensor& z) { return flow.pair(z, pass); })), 0.0, 1e-11);
 }
 
 TEST(FlowMask, ChannelsOfTheCentre) {

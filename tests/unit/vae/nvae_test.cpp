@@ -10,11 +10,14 @@
 
 #include "../nets/support.h"
 #include "base/random.h"
+#include "jacobian.h"
 
 namespace hebm::vae {
 namespace {
 
+using test::jacobian;
 using test::largest_difference;
+using test::log_abs_determinant;
 using test::random_tensor;
 using test::values_of;
 
@@ -114,30 +117,6 @@ TEST_P(NvaeCase, GradientOfTransportAgainstCentralDifferences) {
   const c10::NoGradGuard no_grad;
   const double h = 1e-5, expected = ((scalar(u + h * direction) - scalar(u - h * direction)) / (2.0 * h)).item<double>();
   EXPECT_NEAR((gradient * direction).sum().item<double>(), expected, 1e-6 * std::max(1.0, std::fabs(expected)));
-}
-
-double log_abs_determinant(std::vector<std::vector<double>> a) {
-  double out = 0;
-  for (std::size_t k = 0; k < a.size(); ++k) {
-    std::size_t pivot = k;
-    for (std::size_t r = k; r < a.size(); ++r) pivot = std::fabs(a[r][k]) > std::fabs(a[pivot][k]) ? r : pivot;
-    std::swap(a[k], a[pivot]);
-    out += std::log(std::fabs(a[k][k]));
-    for (std::size_t r = k + 1; r < a.size(); ++r) {
-      const double factor = a[r][k] / a[k][k];
-      for (std::size_t c = k; c < a.size(); ++c) a[r][c] -= factor * a[k][c];
-    }
-  }
-  return out;
-}
-
-// d out / d in of one image by autograd.
-std::vector<std::vector<double>> jacobian(const at::Tensor& out, const at::Tensor& in) {
-  std::vector<std::vector<double>> rows;
-  for (std::int64_t e = 0; e < out.numel(); ++e) {
-    rows.push_back(values_of(torch::autograd::grad({out.flatten().select(0, e)}, {in}, {}, true)[0]));
-  }
-  return rows;
 }
 
 // Eq. 16, the top layer's sigma included.
