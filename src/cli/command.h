@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "comm/placement.h"
+#include "storage/lease.h"
 
 namespace hebm::cli {
 
@@ -33,7 +35,8 @@ struct RunOptions {
 // The ranked commands' common part, from parsed options on. Opens RUN/log.txt, writes RUN/config.ini and RUN/env.json (rank 0).
 class Context {
  public:
-  Context(const RunOptions& run, const Options& options, const std::string& command);
+  // owned: the folder that this command alone writes; rank 0 holds its lease (storage/lease.h), another job's is an Error.
+  Context(const RunOptions& run, const Options& options, const std::string& command, const std::filesystem::path& owned = {});
   comm::Communicator& comm() { return *comm_; }
   Logger& logger() { return logger_; }
   const StopFlag& stop() const { return stop_; }
@@ -41,6 +44,7 @@ class Context {
   const comm::Placement& placement() const { return placement_; }
 
  private:
+  void take_lease(const std::filesystem::path& owned, const std::string& command);
   void open_run(const Options& options, const std::string& command);
 
   std::unique_ptr<comm::Communicator> comm_;
@@ -48,6 +52,7 @@ class Context {
   StopFlag stop_;
   std::filesystem::path directory_;
   comm::Placement placement_;
+  std::optional<storage::Lease> lease_;
 };
 
 // --dry-run: prints the resolved configuration and these lines.

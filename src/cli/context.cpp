@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/version.h"
 #include "cli/command.h"
+#include "comm/end_process.h"
 #include "comm/report.h"
 #include "encode/encode.h"
 #include "evaluate/evaluate.h"
@@ -72,17 +73,32 @@ RunPaths::RunPaths(const RunOptions& options) : RunPaths(fs::path(options.direct
   if (!options.prior.empty()) prior = options.prior;
 }
 
-Context::Context(const RunOptions& run, const Options& options, const std::string& command)
+Context::Context(const RunOptions& run, const Options& options, const std::string& command, const fs::path& owned)
     : comm_(comm::make_communicator(run.comm)), logger_(comm_->is_root()), directory_(run.directory),
       placement_(comm::place(*comm_, run.comm)) {
   at::set_num_threads(placement_.threads);
   at::set_num_interop_threads(1);
   at::globalContext().setFlushDenormal(true);
   comm::agree(*comm_, [&] {
-    if (comm_->is_root()) open_run(options, command);
+    if (!comm_->is_root()) return;
+    if (!owned.empty()) take_lease(owned, command);
+    open_run(options, command);
   });
   logger_.line("hebm_dist {} {}: {} rank{} ({}), {}", kVersion, command, comm_->size(), comm_->size() == 1 ? "" : "s", comm_->kind(),
                placement_.describe());
+}
+
+void Context::take_lease(const fs::path& owned, const std::string& command) {
+  lease_.emplace(owned, command, [rank = comm_->rank()](const std::string& why) {
+    fmt::print(stderr, "hebm_dist: error: {}; this job ends, what it saved is whole\n", why);
+    comm::record_abort(rank, static_cast<int>(ExitCode::kRuntime));
+    comm::leave_now(static_cast<int>(ExitCode::kRuntime));
+  });
+  // What a killed job of this command left under temporary names: nobody else writes these.
+  for (const fs::path& folder : {owned, owned / "checkpoints", directory_ / product_folder(command)}) storage::sweep_temporaries(folder);
+  if (command != "train") return;
+  storage::sweep_temporaries(directory_, "config.ini");
+  storage::sweep_temporaries(directory_ / "samples", "train-");
 }
 
 void Context::open_run(const Options& options, const std::string& command) {

@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "storage/files.h"
 #include "vae/weights_file.h"
 
 namespace hebm::cli {
@@ -25,9 +25,15 @@ std::vector<std::string> plan(const RunOptions& run, const encode::EncodeOptions
   const data::Dataset dataset = open_dataset(run);
   const std::string hash = trained ? vae::backbone_hash(*backbone) : std::string();
   const auto layout = encode::cache_layout(encoding, dataset, *backbone, hash, static_cast<std::uint64_t>(run.seed));
-  lines.push_back(fmt::format("cache: {} images x {} draws x {} latents = {} in {} shards; free: {}", layout.key.num_images, layout.key.draws,
-                              layout.dim(), format_bytes(static_cast<double>(layout.key.num_images) * static_cast<double>(bytes)),
-                              layout.num_shards, format_bytes(static_cast<double>(storage::free_bytes(run.directory)))));
+  const double shard = static_cast<double>(bytes) * static_cast<double>(layout.key.num_images) / static_cast<double>(layout.num_shards);
+  lines.push_back(fmt::format("cache: {} images x {} draws x {} latents", layout.key.num_images, layout.key.draws, layout.dim()));
+  lines.push_back(disk_line("shards", layout.num_shards, shard, RunPaths(run).cache));
+  lines.push_back(steps_line("shards", layout.num_shards, fmt::format("about {} images in chunks of {}", layout.key.num_images / layout.num_shards,
+                                                                      encoding.batch)));
+  lines.push_back(memory_line({.used = static_cast<double>(backbone->params().size()) + shard / 2,  // u of a shard, twice
+                               .values = map_values(backbone->params(), backbone->image_shape().height / 2),
+                               .images = static_cast<double>(encoding.batch),
+                               .data_bytes = kept_bytes(dataset)}));
   return lines;
 }
 
@@ -51,10 +57,12 @@ int encode_command(Arguments args) {
   }
   const data::Dataset dataset = open_dataset(run);
   require(RunPaths(run).vae, "hebm_dist train-vae");
-  Context context(run, options, "encode");
+  // A cache that is whole may be anybody's and read only.
+  const std::filesystem::path cache = RunPaths(run).cache;
+  Context context(run, options, "encode", std::filesystem::exists(cache / "index.json") ? std::filesystem::path() : cache);
   readjust_where_asked(run, context);
   const RunVae vae = open_vae(run);
-  const auto result = encode::encode_cache(encoding, RunPaths(run).cache, dataset, *vae.backbone, vae.hash, static_cast<std::uint64_t>(run.seed),
+  const auto result = encode::encode_cache(encoding, cache, dataset, *vae.backbone, vae.hash, static_cast<std::uint64_t>(run.seed),
                                            &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.outcome == encode::EncodeResult::Outcome::kDone ? ExitCode::kDone : ExitCode::kRequeue);
 }

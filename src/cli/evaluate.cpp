@@ -1,15 +1,42 @@
 #include "evaluate/evaluate.h"
 
+#include <fmt/format.h>
+
 #include <iostream>
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "prior/prior_file.h"
 #include "report/report.h"
 #include "storage/files.h"
 
 namespace hebm::cli {
+namespace {
+
+Lines dry_run_lines(const evaluate::EvaluateOptions& evaluation, const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
+                    const prior::LoadedPrior& prior, const data::Dataset& dataset, const RunPaths& paths) {
+  const auto samples = paths.samples() / "diffusion.h5";
+  Lines lines = describe_backbone(backbone);
+  lines.push_back(fmt::format("classifier: {} parameters, {} features, accuracy {:.4f}", features.net->params().size(), nets::FeatureNet::kFeatures,
+                              features.accuracy));
+  lines.push_back(prior.prior ? fmt::format("energy nets: {} parameters, T = {}", prior.prior->num_parameters(), prior.prior->num_levels())
+                              : fmt::format("energy nets: {} is not there", paths.prior.string()));
+  lines.push_back(fmt::format("samples: {} is {}", samples.string(), std::filesystem::exists(samples) ? "there" : "not there yet: hebm_dist sample makes it"));
+  lines.push_back(disk_line("result", 1, 64 << 10, paths.summary().parent_path()));
+  const std::int64_t rows = 3, chunks = (evaluation.num_images + evaluation.chunk - 1) / evaluation.chunk;
+  lines.push_back(steps_line("chunks", rows * chunks, fmt::format("{} images: Gaussian prior, reconstructions, samples", evaluation.chunk)));
+  const double trained_images = static_cast<double>(dataset.members(data::Split::kTrain).size());
+  lines.push_back(memory_line({.used = static_cast<double>(backbone.params().size() + features.net->params().size()) +
+                                       static_cast<double>(nets::FeatureNet::kFeatures) * (trained_images + 2.0 * static_cast<double>(evaluation.num_images)),
+                               .values = map_values(backbone.params(), backbone.image_shape().height / 2),
+                               .images = static_cast<double>(evaluation.chunk),
+                               .data_bytes = kept_bytes(dataset)}));
+  return lines;
+}
+
+}  // namespace
 
 int evaluate_command(Arguments args) {
   Options options("hebm_dist evaluate [--config FILE.ini] [--section.key VALUE ...]",
@@ -30,16 +57,16 @@ int evaluate_command(Arguments args) {
   const RunPaths paths(run);
   require(paths.vae, "hebm_dist train-vae");
   require(paths.features, "hebm_dist train-features");
-  if (action == Options::Action::kDryRun) {
-    print_dry_run(options, {});
-    return 0;
-  }
   const RunVae vae = open_vae(run);
   const auto& backbone = vae.backbone;
   const std::string& vae_hash = vae.hash;
   const auto features = nets::load_feature_net(paths.features);
   prior::LoadedPrior loaded;
   if (std::filesystem::exists(paths.prior)) loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
+  if (action == Options::Action::kDryRun) {
+    print_dry_run(options, dry_run_lines(evaluation, *backbone, features, loaded, dataset, paths));
+    return 0;
+  }
   Context context(run, options, "evaluate");
 
   auto identity = product_identity(options, {"evaluate.", "langevin."}, run.seed, dataset);

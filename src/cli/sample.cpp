@@ -1,11 +1,30 @@
 #include "sample/sample.h"
 
+#include <fmt/format.h>
+
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "prior/prior_file.h"
 
 namespace hebm::cli {
+namespace {
+
+Lines dry_run_lines(const sample::SampleOptions& sampling, const prior::LangevinOptions& langevin, const prior::EnergyPrior& prior,
+                    const vae::Backbone& backbone, const std::filesystem::path& folder) {
+  Lines lines = describe_backbone(backbone);
+  lines.push_back(fmt::format("energy nets: {} parameters, T = {}", prior.num_parameters(), prior.num_levels()));
+  lines.push_back(disk_line("result", 1, static_cast<double>(sampling.count) * static_cast<double>(backbone.image_shape().size()), folder));
+  lines.push_back(steps_line("chunks", (sampling.count + sampling.chunk - 1) / sampling.chunk,
+                             fmt::format("{} images, {} levels of {} Langevin steps", sampling.chunk, prior.num_levels(), langevin.steps)));
+  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size()),
+                               .values = chain_values(prior, backbone),
+                               .images = static_cast<double>(sampling.chunk)}));
+  return lines;
+}
+
+}  // namespace
 
 int sample_command(Arguments args) {
   Options options("hebm_dist sample [--config FILE.ini] [--section.key VALUE ...]",
@@ -26,7 +45,7 @@ int sample_command(Arguments args) {
   const std::string& vae_hash = vae.hash;
   const auto loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
   if (action == Options::Action::kDryRun) {
-    print_dry_run(options, {});
+    print_dry_run(options, dry_run_lines(sampling, langevin, *loaded.prior, *backbone, paths.samples()));
     return 0;
   }
   Context context(run, options, "sample");

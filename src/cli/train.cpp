@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "encode/encode.h"
 #include "prior/prior_file.h"
@@ -35,20 +36,28 @@ struct TrainCommand {
     encoding.describe(o);
     allow_pipeline_keys(o);
   }
-  std::vector<std::string> size_lines(const prior::EnergyPrior& prior, const vae::Backbone& backbone) const;
+  Lines size_lines(const prior::EnergyPrior& prior, const vae::Backbone& backbone) const;
 };
 
-std::vector<std::string> TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backbone& backbone) const {
-  std::vector<std::string> lines;
+Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backbone& backbone) const {
+  const RunPaths paths(run);
+  const auto parameters = prior.num_parameters();
+  Lines lines = describe_backbone(backbone);
   for (std::size_t i = 0; i < backbone.groups().size(); ++i) {
-    const auto& g = backbone.groups()[i];
-    lines.push_back(fmt::format("layer {}: z [{}, {}, {}], energy net {:.2f} MFLOP a forward", i, g.channels, g.height, g.width,
+    lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i, prior.net(0, i).params().size(),
                                 prior.net(0, i).forward_flop() / 1e6));
   }
-  const auto parameters = static_cast<double>(prior.num_parameters());
-  lines.push_back(fmt::format("energy parameters: {} in {} nets", prior.num_parameters(), prior.num_buckets()));
-  lines.push_back(fmt::format("checkpoint: {}; {} kept", format_bytes(parameters * 16), training.keep));
-  lines.push_back(fmt::format("updates: {}, each {} images x {} Langevin steps", training.updates, training.batch, langevin.steps));
+  lines.push_back(fmt::format("energy nets: {} parameters in {} nets, T = {}", parameters, prior.num_buckets(), prior.num_levels()));
+  const bool cached = std::filesystem::exists(paths.cache / "index.json");
+  if (training.source == "cache") lines.push_back(fmt::format("cache: {} is {}", paths.cache.string(), cached ? "there" : "not there yet: hebm_dist encode makes it"));
+  lines.push_back(checkpoint_line(parameters, training.keep, paths.prior_directory()));
+  lines.push_back(disk_line("result", 1, 4.0 * static_cast<double>(parameters), paths.prior_directory()));
+  lines.push_back(steps_line("updates", training.updates, fmt::format("{} images in units of {}, {} Langevin steps each", training.batch,
+                                                                      training.micro_batch, langevin.steps)));
+  lines.push_back(memory_line({.trained = static_cast<double>(parameters),
+                               .used = static_cast<double>(backbone.params().size()),
+                               .values = chain_values(prior, backbone),
+                               .images = static_cast<double>(training.micro_batch)}));
   return lines;
 }
 
@@ -95,7 +104,7 @@ int train_command(Arguments args) {
     print_dry_run(options, c.size_lines(prior, *backbone));
     return 0;
   }
-  Context context(c.run, options, "train");
+  Context context(c.run, options, "train", paths.prior_directory());
   auto identity = product_identity(options, {"prior.", "energy.", "langevin.", "train."}, c.run.seed, dataset);
   identity["vae_hash"] = vae_hash;
   if (train::product_done(paths.own_prior(), prior::kPriorFormat, prior::kPriorVersion, identity, context.comm(), context.logger())) return 0;
@@ -115,10 +124,11 @@ int train_command(Arguments args) {
                  : train::online_source(dataset, data::Split::kTrain, *backbone, units, seed, first);
   };
   const auto due = [](std::int64_t update, std::int64_t every) { return every > 0 && update % every == 0; };
+  bool write_failed = false;
   const auto observer = [&](std::int64_t update) {
     const bool preview = due(update, c.training.preview_every), exported = due(update, c.training.export_every);
     if (!preview && !exported) return;
-    comm::agree(context.comm(), [&] {
+    const auto write = [&] {
       if (!context.comm().is_root()) return;
       const auto averaged = averaged_weights(prior, trainer);
       std::filesystem::create_directories(paths.samples());
@@ -127,7 +137,14 @@ int train_command(Arguments args) {
         prior::save_prior(paths.prior_directory() / fmt::format("ema-{:07}.safetensors", update), prior, c.energy, backbone->groups(), vae_hash,
                           identity);
       }
-    });
+    };
+    try {
+      comm::agree(context.comm(), write);
+    } catch (const comm::AgreedError& e) {  // a full disk costs a picture, never the run
+      if (e.code() != ExitCode::kRuntime) throw;
+      write_failed = true;
+      context.logger().line("WARNING: {}. Training goes on; the exit code will be 1.", e.what());
+    }
   };
   const auto outcome = trainer.run(make_source, context.stop(), observer);
   if (outcome == train::Outcome::kDone) {
@@ -138,7 +155,7 @@ int train_command(Arguments args) {
     });
     context.logger().line("{}: done after {} updates", paths.own_prior().string(), trainer.update_count());
   }
-  return exit_code(outcome, trainer.save_failed());
+  return exit_code(outcome, trainer.save_failed() || write_failed);
 }
 
 }  // namespace hebm::cli

@@ -1,10 +1,36 @@
 #include "train/train_vae.h"
 
+#include <fmt/format.h>
+
 #include "cli/command.h"
+#include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "vae/make_backbone.h"
 
 namespace hebm::cli {
+namespace {
+
+// The data set need not be there yet.
+Lines dry_run_lines(const RunOptions& run, const train::VaeTrainOptions& training, const vae::Backbone& backbone) {
+  const auto parameters = backbone.params().size();
+  const std::filesystem::path folder = RunPaths(run).run / "vae";
+  Lines lines = describe_backbone(backbone);
+  lines.push_back(checkpoint_line(parameters, training.keep, folder));
+  lines.push_back(disk_line("result", 1, 4.0 * static_cast<double>(parameters), folder));
+  Memory memory{.trained = static_cast<double>(parameters),
+                .values = map_values(backbone.params(), backbone.image_shape().height / 2),
+                .images = static_cast<double>(training.micro_batch)};
+  if (std::filesystem::exists(dataset_path(run))) {
+    const data::Dataset dataset = open_dataset(run);
+    memory.data_bytes = kept_bytes(dataset);
+    lines.push_back(steps_line("updates", train::vae_updates(training, dataset.members(data::Split::kTrain).size()),
+                               fmt::format("{} images in units of {}", training.batch, training.micro_batch)));
+  }
+  lines.push_back(memory_line(memory));
+  return lines;
+}
+
+}  // namespace
 
 int train_vae_command(Arguments args) {
   Options options("hebm_dist train-vae [--config FILE.ini] [--section.key VALUE ...]",
@@ -19,11 +45,11 @@ int train_vae_command(Arguments args) {
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   if (action == Options::Action::kDryRun) {
-    print_dry_run(options, describe_backbone(*planned_backbone(run, architecture)));
+    print_dry_run(options, dry_run_lines(run, training, *planned_backbone(run, architecture)));
     return 0;
   }
   const data::Dataset dataset = open_dataset(run);
-  Context context(run, options, "train-vae");
+  Context context(run, options, "train-vae", RunPaths(run).run / "vae");
   const auto backbone = vae::make_backbone(architecture, dataset.shape(), static_cast<std::uint64_t>(run.seed));
   auto prefixes = architecture.prefixes();
   prefixes.emplace_back("vae_train.");

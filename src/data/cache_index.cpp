@@ -71,7 +71,9 @@ CacheIndex read_index(const std::filesystem::path& directory) {
         "{}: expected the index of a latent cache, got none: the cache is not finished; run encode again, which "
         "writes only what is missing",
         where);
-  const nlohmann::json json = parse_json(storage::read_file(path, kMaxIndexBytes), where);
+  const std::string text = storage::read_file(path, kMaxIndexBytes);
+  check(text.ends_with('\n'), ExitCode::kCorrupt, "{}: expected a line end behind the last byte: the file was cut off", where);
+  const nlohmann::json json = parse_json(text, where);
   const std::string format = json_string(json, "format", 255, where);
   check(format == "hebm-latent-cache", ExitCode::kCorrupt, "{}: expected format hebm-latent-cache, got {}", where,
         nlohmann::json(format).dump(-1, ' ', true));

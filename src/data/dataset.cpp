@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "data/dataset_hash.h"
 #include "data/json_fields.h"
 #include "storage/files.h"
 #include "storage/hash.h"
@@ -76,6 +77,7 @@ struct Dataset::Impl {
   std::string images_hash, source;
   std::vector<std::string> label_names;
   std::vector<std::int64_t> labels;
+  std::vector<std::uint64_t> hashes;  // of each image, or empty
   std::vector<std::int64_t> members[2];
   std::once_flag kept_once;
   std::vector<std::byte> kept;  // all pixels, filled by the first read()
@@ -83,9 +85,34 @@ struct Dataset::Impl {
   void read_images(std::uint64_t first, std::span<std::byte> out) const {
     raw.read_at(pixels_offset + first * static_cast<std::uint64_t>(shape.size()), out);
   }
+  void keep_all();
+  void check_image(std::uint64_t image, std::span<const std::byte> pixels) const;
+  void check_pixels(const std::string& got) const;
   void load_labels(const H5File& file);
-  void load_splits(const H5File& file);
+  std::vector<std::uint8_t> load_splits(const H5File& file);
+  void check_content(const H5File& file, const std::vector<std::uint8_t>& splits);
 };
+
+void Dataset::Impl::check_pixels(const std::string& got) const {
+  check(got == images_hash, ExitCode::kCorrupt,
+        "{}: images_hash: expected {}, got {}: the pixels are damaged; remove the file and import it again",
+        raw.path().string(), images_hash, got);
+}
+
+void Dataset::Impl::keep_all() {
+  std::vector<std::byte> pixels(pixels_bytes);
+  read_images(0, pixels);
+  check_pixels(storage::hash_bytes(pixels));
+  kept = std::move(pixels);
+}
+
+void Dataset::Impl::check_image(std::uint64_t image, std::span<const std::byte> pixels) const {
+  if (hashes.empty()) return;
+  const std::uint64_t got = storage::hash64(pixels);
+  check(got == hashes[image], ExitCode::kCorrupt,
+        "{}: image {}: expected hash {:016x}, got {:016x}: the pixels are damaged; remove the file and import it again",
+        raw.path().string(), image, hashes[image], got);
+}
 
 void Dataset::Impl::load_labels(const H5File& file) {
   const std::string path = raw.path().string();
@@ -100,7 +127,7 @@ void Dataset::Impl::load_labels(const H5File& file) {
           path, bound - 1, labels[i], i);
 }
 
-void Dataset::Impl::load_splits(const H5File& file) {
+std::vector<std::uint8_t> Dataset::Impl::load_splits(const H5File& file) {
   std::vector<std::uint8_t> splits(static_cast<std::size_t>(count), static_cast<std::uint8_t>(Split::kTrain));
   if (file.has("splits")) {
     check_vector(file.info("splits"), H5Type::kU8, static_cast<std::uint64_t>(count), "splits", raw.path().string());
@@ -111,6 +138,21 @@ void Dataset::Impl::load_splits(const H5File& file) {
           raw.path().string(), splits[i], i);
     members[splits[i]].push_back(static_cast<std::int64_t>(i));
   }
+  return splits;
+}
+
+void Dataset::Impl::check_content(const H5File& file, const std::vector<std::uint8_t>& splits) {
+  const std::string path = raw.path().string();
+  if (file.has("hash")) {
+    check_vector(file.info("hash"), H5Type::kU64, static_cast<std::uint64_t>(count), "hash", path);
+    hashes = file.read_all<std::uint64_t>("hash", H5Type::kU64);
+  }
+  if (!file.has_attribute("content_hash")) return;
+  const std::string expected = file.string_attribute("content_hash");
+  const std::string names = file.has_attribute("label_names") ? file.string_attribute("label_names") : "";
+  const std::string got = content_hash({images_hash, source, names}, shape, labels, splits, hashes);
+  check(got == expected, ExitCode::kCorrupt, "{}: content_hash: expected {}, got {}: labels, splits or header are damaged; "
+        "remove the file and import it again", path, expected.substr(0, 64), got);
 }
 
 Dataset::Dataset(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -139,7 +181,7 @@ Dataset Dataset::open(const std::filesystem::path& path) {
         impl->images_hash.substr(0, 64));
   if (file.has_attribute("source")) impl->source = file.string_attribute("source");
   impl->load_labels(file);
-  impl->load_splits(file);
+  impl->check_content(file, impl->load_splits(file));
   return Dataset(std::move(impl));
 }
 
@@ -161,11 +203,7 @@ ImageBatch Dataset::read(std::span<const std::int64_t> index) const {
           impl_->count - 1, i);
   const bool keep = impl_->pixels_bytes <= kKeepBytes;
   if (keep)
-    std::call_once(impl_->kept_once, [this] {
-      std::vector<std::byte> pixels(impl_->pixels_bytes);
-      impl_->read_images(0, pixels);
-      impl_->kept = std::move(pixels);
-    });
+    std::call_once(impl_->kept_once, [this] { impl_->keep_all(); });
   ImageBatch batch;
   batch.shape = impl_->shape;
   batch.count = static_cast<std::int64_t>(index.size());
@@ -174,10 +212,12 @@ ImageBatch Dataset::read(std::span<const std::int64_t> index) const {
   auto* out = reinterpret_cast<std::byte*>(batch.pixels.data());
   for (std::size_t i = 0; i < index.size(); ++i, out += size) {
     const auto image = static_cast<std::uint64_t>(index[i]);
-    if (keep)
+    if (keep) {
       std::copy_n(impl_->kept.data() + image * size, size, out);
-    else
+    } else {
       impl_->read_images(image, {out, size});
+      impl_->check_image(image, {out, size});
+    }
   }
   return batch;
 }
@@ -190,10 +230,7 @@ void Dataset::verify() const {
     impl_->raw.read_at(impl_->pixels_offset + done, part);
     hasher.update(part);
   }
-  const std::string got = hasher.digest();
-  check(got == impl_->images_hash, ExitCode::kCorrupt,
-        "{}: images_hash: expected {}, got {}: the pixels are damaged; remove the file and import it again",
-        path().string(), impl_->images_hash, got);
+  impl_->check_pixels(hasher.digest());
 }
 
 }  // namespace hebm::data

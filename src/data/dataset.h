@@ -1,5 +1,6 @@
-// Image data sets as HDF5: `images` u8 [N,C,H,W], optional `labels` i64 [N], `splits` u8 [N] (0 train, 1 test);
-// attributes format = "hebm-dataset", version, source, images_hash (xxh3-128 of the pixels alone), label_names (JSON).
+// Image data sets as HDF5: `images` u8 [N,C,H,W], optional `labels` i64 [N], `splits` u8 [N] (0 train, 1 test), `hash` u64 [N]
+// (xxh3-64 of each image); attributes format = "hebm-dataset", version, source, images_hash (xxh3-128 of the pixels alone),
+// label_names (JSON), content_hash (of all the rest). Sets of other programs may lack `hash` and content_hash.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -17,7 +18,7 @@ enum class Split : std::uint8_t { kTrain = 0, kTest = 1 };
 
 class Dataset {
  public:
-  // Checks format, shapes, splits; not the hash (verify() does).
+  // Checks format, shapes, splits and content_hash; not the pixels (read() and verify() do).
   static Dataset open(const std::filesystem::path& path);
   Dataset(Dataset&&) noexcept;
   ~Dataset();
@@ -31,7 +32,8 @@ class Dataset {
   const std::vector<std::int64_t>& labels() const;      // [N] or empty
   // Global image numbers of a split, ascending.
   const std::vector<std::int64_t>& members(Split split) const;
-  // Images by global number, any order; pixels are read from the file (kept in memory when the whole set is <= 1 GiB).
+  // Images by global number, any order; pixels are read from the file (kept in memory when the whole set is <= 1 GiB) and
+  // checked against their hash: Error(kCorrupt).
   ImageBatch read(std::span<const std::int64_t> index) const;
   void verify() const;  // recomputes images_hash: Error(kCorrupt) with expected and got
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "data/dataset.h"
+#include "data/dataset_hash.h"
 #include "data/scratch_file.h"
 #include "storage/files.h"
 #include "storage/hash.h"
@@ -84,6 +85,14 @@ std::string label_names_text(const std::vector<std::string>& names, const std::s
   }
 }
 
+std::vector<std::uint64_t> hash_images(const DatasetContent& content) {
+  const auto size = static_cast<std::size_t>(content.shape.size());
+  std::vector<std::uint64_t> hashes(content.splits.size());
+  for (std::size_t i = 0; i < hashes.size(); ++i)
+    hashes[i] = storage::hash64(storage::as_bytes(content.pixels.data() + i * size, size));
+  return hashes;
+}
+
 void write_content(const std::filesystem::path& path, const DatasetContent& content, const std::string& images_hash,
                    const std::string& label_names) {
   const std::uint64_t count = content.splits.size();
@@ -94,6 +103,9 @@ void write_content(const std::filesystem::path& path, const DatasetContent& cont
   file.set_attribute("images_hash", images_hash);
   file.set_attribute("label_names", label_names);
   const ImageShape& shape = content.shape;
+  const std::vector<std::uint64_t> hashes = hash_images(content);
+  file.set_attribute("content_hash", content_hash({images_hash, content.source, label_names}, shape, content.labels,
+                                                  content.splits, hashes));
   file.write("images", H5Type::kU8,
              {count, static_cast<std::uint64_t>(shape.channels), static_cast<std::uint64_t>(shape.height),
               static_cast<std::uint64_t>(shape.width)},
@@ -101,6 +113,7 @@ void write_content(const std::filesystem::path& path, const DatasetContent& cont
   if (!content.labels.empty())
     file.write("labels", H5Type::kI64, {count}, storage::as_bytes(content.labels.data(), content.labels.size()));
   file.write("splits", H5Type::kU8, {count}, storage::as_bytes(content.splits.data(), content.splits.size()));
+  file.write("hash", H5Type::kU64, {count}, storage::as_bytes(hashes.data(), hashes.size()));
   file.close_durable();
 }
 
@@ -121,7 +134,7 @@ std::string write_dataset(const std::filesystem::path& path, const DatasetConten
     return hash;
   }
   ScratchFile scratch(path);
-  require_space(path, content.pixels.size() + 9 * content.splits.size() + (std::uint64_t{1} << 20));
+  require_space(path, content.pixels.size() + 17 * content.splits.size() + (std::uint64_t{1} << 20));
   write_content(scratch.path(), content, hash, label_names);
   scratch.publish();
   return hash;

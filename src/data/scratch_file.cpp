@@ -20,7 +20,7 @@ ScratchFile::~ScratchFile() {
 }
 
 void ScratchFile::publish() {
-  storage::rename_durable(path_, target_);
+  storage::rename_new_durable(path_, target_);
   published_ = true;
 }
 

@@ -14,6 +14,7 @@ namespace hebm::nets {
 namespace {
 
 constexpr std::size_t kMaxMetadata = 1 << 20, kShown = 200;  // bytes
+constexpr const char* kHeaderHash = "header_hash";
 
 storage::StType st_type(const NamedTensor& t) {
   switch (t.tensor.scalar_type()) {
@@ -28,32 +29,46 @@ std::span<const std::byte> bytes_of(const at::Tensor& host) {
   return {static_cast<const std::byte*>(host.const_data_ptr()), static_cast<std::size_t>(host.nbytes())};
 }
 
-// zlib's CRC of what the header says, however its JSON is laid out: the other metadata, then each tensor's name, type and shape, all by
-// name, each text with a 0 behind it so that none can shift into the next.
-std::string header_crc32(const storage::SafetensorsFile& file) {
-  uLong crc = crc32(0L, Z_NULL, 0);
-  const auto add = [&crc](const std::string& text) {
-    crc = crc32(crc, reinterpret_cast<const Bytef*>(text.c_str()), static_cast<uInt>(text.size() + 1));
-  };
-  for (const auto& [key, value] : file.metadata()) {
-    if (key == "header_crc32") continue;
-    add(key);
-    add(value);
-  }
-  for (const auto& [name, entry] : file.entries()) {
-    add(name);
-    add(fmt::format("{}[{}]", storage::name_of(entry.type), fmt::join(entry.shape, ",")));
-  }
-  return fmt::format("{:08x}", crc);
+std::string shape_text(storage::StType type, const std::vector<std::int64_t>& shape) {
+  return fmt::format("{}[{}]", storage::name_of(type), fmt::join(shape, ","));
 }
 
-// Imported files have no hash of ours but CRCs: `crc32` of the data, which is compared when they are loaded, and `header_crc32`.
-void check_header_crc(const storage::SafetensorsFile& file) {
-  const auto found = file.metadata().find("header_crc32");
-  if (found == file.metadata().end()) return;
-  const std::string got = header_crc32(file);
-  check(got == found->second, ExitCode::kCorrupt, "{}: the header has CRC-32 {}, expected {}: the file is damaged; import it again or copy it again",
-        file.path().string(), got, found->second.substr(0, kShown));
+using Texts = std::map<std::string, std::string>;
+
+Texts shapes_of(const storage::SafetensorsFile& file) {
+  Texts shapes;
+  for (const auto& [name, entry] : file.entries()) shapes[name] = shape_text(entry.type, entry.shape);
+  return shapes;
+}
+
+// What a header says, however its JSON is laid out: the metadata but for `own_key`, then each tensor's name, type and shape, all by name,
+// each text with a 0 behind it so that none can shift into the next.
+std::string header_text(const Texts& metadata, const Texts& shapes, const std::string& own_key) {
+  std::string out;
+  for (const Texts* texts : {&metadata, &shapes}) {
+    for (const auto& [name, text] : *texts) {
+      if (texts == &metadata && name == own_key) continue;
+      out.append(name.c_str(), name.size() + 1).append(text.c_str(), text.size() + 1);
+    }
+  }
+  return out;
+}
+
+// Files of ours have header_hash (and a hash of their values). Imported ones have CRCs of zlib instead: `crc32` of the data, which is
+// compared when they are loaded, and header_crc32.
+void check_header(const storage::SafetensorsFile& file) {
+  const auto& metadata = file.metadata();
+  const bool imported = metadata.contains("header_crc32");
+  const std::string key = imported ? "header_crc32" : kHeaderHash;
+  const auto found = metadata.find(key);
+  if (found == metadata.end() && metadata.contains("crc32")) return;
+  check(found != metadata.end(), ExitCode::kCorrupt, "{}: the metadata has no '{}': the file is damaged or of an older program; make it again",
+        file.path().string(), key);
+  const std::string text = header_text(metadata, shapes_of(file), key);
+  const std::string got = imported ? fmt::format("{:08x}", crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()))
+                                   : storage::hash_text(text);
+  check(got == found->second, ExitCode::kCorrupt, "{}: the header has {} {}, expected {}: the file is damaged; make it again or copy it again",
+        file.path().string(), imported ? "CRC-32" : "hash", got, found->second.substr(0, kShown));
 }
 
 at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().to(at::kCPU).contiguous(); }
@@ -76,8 +91,11 @@ void publish_tensors(const std::filesystem::path& path, const std::vector<NamedT
                      const std::map<std::string, std::string>& metadata) {
   storage::create_folders(path.parent_path());
   const std::filesystem::path temporary = path.string() + ".tmp-" + storage::random_suffix();
-  save_tensors(temporary, tensors, metadata);
-  storage::rename_durable(temporary, path);
+  Texts shapes, complete = metadata;
+  for (const auto& t : tensors) shapes[t.name] = shape_text(st_type(t), t.tensor.sizes().vec());
+  complete[kHeaderHash] = storage::hash_text(header_text(metadata, shapes, kHeaderHash));
+  save_tensors(temporary, tensors, complete);
+  storage::publish_file(temporary, path);
 }
 
 void check_format(const storage::SafetensorsFile& file, const std::string& format, const std::string& version) {
@@ -88,7 +106,7 @@ void check_format(const storage::SafetensorsFile& file, const std::string& forma
   check(text("format") == format && text("version") == version, ExitCode::kCorrupt,
         "{}: expected format {} version {}, got {} version {}", file.path().string(), format, version, text("format"),
         text("version"));
-  check_header_crc(file);
+  check_header(file);
 }
 
 const std::string& metadata_text(const storage::SafetensorsFile& file, const std::string& key) {

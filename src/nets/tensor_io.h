@@ -17,11 +17,13 @@ namespace hebm::nets {
 storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path,
                                                const std::vector<NamedTensor>& tensors,
                                                const std::map<std::string, std::string>& metadata);
-// The same as one durable product: written under a temporary name, fsynced, renamed over `path`. Folders are made.
+// The same as one durable product: written under a temporary name, fsynced, renamed over `path`. Folders are made. Metadata gets
+// "header_hash", of all other metadata and of names, types and shapes; the values have a hash of their own among the metadata.
 void publish_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                      const std::map<std::string, std::string>& metadata);
 
-// Metadata of a file that came from outside: Error(kCorrupt) naming file and key.
+// Metadata of a file that came from outside: Error(kCorrupt) naming file and key. check_format also verifies header_hash; only
+// imported files, which have a crc32 of their values instead, may lack it.
 void check_format(const storage::SafetensorsFile& file, const std::string& format, const std::string& version);
 const std::string& metadata_text(const storage::SafetensorsFile& file, const std::string& key);
 nlohmann::json metadata_json(const storage::SafetensorsFile& file, const std::string& key);

@@ -117,18 +117,33 @@ void rename_durable(const fs::path& from, const fs::path& to) {
   if (parent_of(from) != parent_of(to)) fsync_path(parent_of(from));
 }
 
+void rename_new_durable(const fs::path& from, const fs::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
+    const bool unknown = errno == EINVAL || errno == ENOSYS;  // some network file systems
+    if (!unknown) fail_errno(errno, from, fmt::format("rename to {}", to.string()));
+    check(!fs::exists(fs::symlink_status(to)), ExitCode::kRuntime, "{}: exists already{}", to.string(), advice(EEXIST));
+    rename_or_fail(from, to);
+  }
+  fsync_path(parent_of(to));
+  if (parent_of(from) != parent_of(to)) fsync_path(parent_of(from));
+}
+
+void publish_file(const fs::path& from, const fs::path& to) {
+  try {
+    rename_or_fail(from, to);
+  } catch (const Error&) {
+    ::unlink(from.c_str());  // best effort: the rename's error is the one to tell
+    throw;
+  }
+  fsync_path(parent_of(to));
+}
+
 void write_file_atomic(const fs::path& path, std::string_view content) {
   const fs::path temporary = path.string() + ".tmp-" + random_suffix();
   HashedFileWriter writer(temporary);
   writer.write(as_bytes(content.data(), content.size()));
   writer.close_durable();
-  try {
-    rename_or_fail(temporary, path);
-  } catch (const Error&) {
-    ::unlink(temporary.c_str());  // best effort: the rename's error is the one to tell
-    throw;
-  }
-  fsync_path(parent_of(path));
+  publish_file(temporary, path);
 }
 
 std::string read_file(const fs::path& path, std::uint64_t max_bytes) {

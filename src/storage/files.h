@@ -19,6 +19,10 @@ void write_file_atomic(const fs::path& path, std::string_view content);
 std::string read_file(const fs::path& path, std::uint64_t max_bytes = 64ull << 20);
 void fsync_path(const fs::path& path);                          // file or folder
 void rename_durable(const fs::path& from, const fs::path& to);  // rename + fsync of the parents
+// The same for a file whose place must be free: what is there is an error and stays.
+void rename_new_durable(const fs::path& from, const fs::path& to);
+// rename_durable of a file that the caller has just written and fsynced; where that fails, `from` is removed.
+void publish_file(const fs::path& from, const fs::path& to);
 std::string random_suffix();                     // 16 hex digits from the system, for temporary names only
 std::uint64_t free_bytes(const fs::path& path);  // of the nearest existing folder
 void create_folders(const fs::path& path);       // and its parents; existing ones are fine; durable

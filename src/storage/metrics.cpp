@@ -81,7 +81,12 @@ struct MetricsWriter::Impl {
     event_buffer.clear();
   }
   void write_out_if_long() {
-    if (line_buffer.size() + event_buffer.size() > kMaxBuffer) write_out();
+    if (line_buffer.size() + event_buffer.size() <= kMaxBuffer) return;
+    try {
+      write_out();
+    } catch (const Error&) {
+      // The lines are kept, and flush() tells.
+    }
   }
 };
 

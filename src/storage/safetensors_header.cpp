@@ -176,6 +176,8 @@ std::uint64_t st_extent(StType type, const std::vector<std::int64_t>& shape, Exi
 StHeader parse_st_header(std::string_view text, const fs::path& file, std::uint64_t data_bytes) {
   check(!text.empty() && text.front() == '{', ExitCode::kCorrupt, "{}: the safetensors header does not start with '{{'",
         file.string());
+  check(text.find('\0') == std::string_view::npos, ExitCode::kCorrupt, "{}: the safetensors header has a zero byte",
+        file.string());  // where the parser would stop
   StHeader header;
   HeaderReader reader(file, header);
   const bool ok = Json::sax_parse(text, &reader);

@@ -139,15 +139,24 @@ void Checkpoints::save(const TrainingState& state, const CheckpointInfo& info) {
         },
         peers_of(comm_));
     last_step_ = info.step;
+  } catch (const Error& e) {
+    note_failure(e, fmt::format("the checkpoint of update {} was not saved", info.step));
+    return;
+  }
+  try {
     comm::agree(comm_, [&] {
       if (comm_.is_root()) storage::retain(directory_, kPrefix, keep_);
     });
   } catch (const Error& e) {
-    if (e.code() != ExitCode::kRuntime) throw;
-    save_failed_ = true;
-    logger_.line("WARNING: the checkpoint of update {} was not saved: {}. Training goes on; the exit code will be 1.", info.step,
-                 e.what());
+    note_failure(e, "old checkpoints were not removed");
   }
+}
+
+// Only the disk's failures are borne; call from a handler.
+void Checkpoints::note_failure(const Error& error, const std::string& what) {
+  if (error.code() != ExitCode::kRuntime) throw;
+  save_failed_ = true;
+  logger_.line("WARNING: {}: {}. Training goes on; the exit code will be 1.", what, error.what());
 }
 
 }  // namespace hebm::train

@@ -44,6 +44,7 @@ class Checkpoints {
  private:
   std::optional<CheckpointInfo> load_newest(const TrainingState& state);
   void check_identity(const nlohmann::json& manifest) const;
+  void note_failure(const Error& error, const std::string& what);
 
   std::filesystem::path directory_;
   nlohmann::json identity_;

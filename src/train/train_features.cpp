@@ -47,8 +47,7 @@ NetLoopOptions loop_options(const FeatureTrainOptions& o, std::size_t num_images
   NetLoopOptions out;
   out.name = "train-features";
   out.advice = "take a smaller features.learning_rate";
-  out.updates = std::max<std::int64_t>(
-      1, std::llround(o.epochs * static_cast<double>(num_images) / static_cast<double>(o.batch)));
+  out.updates = feature_updates(o, num_images);
   out.learning_rate = o.learning_rate;
   out.schedule = "linear";
   out.final_fraction = 0.01;
@@ -57,16 +56,6 @@ NetLoopOptions loop_options(const FeatureTrainOptions& o, std::size_t num_images
   out.log_every = o.log_every;
   out.deterministic = true;
   return out;
-}
-
-std::int64_t count_classes(const data::Dataset& dataset) {
-  check(!dataset.labels().empty(), ExitCode::kUsage,
-        "{}: the feature classifier needs labels, the data set has none; import it with labels",
-        dataset.path().string());
-  const auto [low, high] = std::minmax_element(dataset.labels().begin(), dataset.labels().end());
-  check(*low >= 0 && *high < 1000, ExitCode::kCorrupt, "{}: expected labels 0 to 999, got {} to {}",
-        dataset.path().string(), *low, *high);
-  return std::max<std::int64_t>(2, *high + 1);
 }
 
 // One visit of one image moves it by up to max_shift pixels each way.
@@ -135,6 +124,21 @@ void FeatureTrainOptions::describe(Options& o) {
   o.add("features.min_accuracy", &min_accuracy, "least accuracy on the test images", {0.0, 1.0}, Show::kCommon);
   o.add("features.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000});
   o.add("features.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
+}
+
+std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num_images) {
+  const double updates = options.epochs * static_cast<double>(num_images) / static_cast<double>(options.batch);
+  return std::max<std::int64_t>(1, std::llround(updates));
+}
+
+std::int64_t count_classes(const data::Dataset& dataset) {
+  check(!dataset.labels().empty(), ExitCode::kUsage,
+        "{}: the feature classifier needs labels, the data set has none; import it with labels",
+        dataset.path().string());
+  const auto [low, high] = std::minmax_element(dataset.labels().begin(), dataset.labels().end());
+  check(*low >= 0 && *high < 1000, ExitCode::kCorrupt, "{}: expected labels 0 to 999, got {} to {}",
+        dataset.path().string(), *low, *high);
+  return std::max<std::int64_t>(2, *high + 1);
 }
 
 std::filesystem::path features_file(const std::filesystem::path& run_directory) {

@@ -29,6 +29,8 @@ struct FeatureTrainOptions {
   void describe(Options& options);
 };
 
+std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num_images);  // of all epochs
+std::int64_t count_classes(const data::Dataset& dataset);  // Error(kUsage) for a data set without labels
 std::filesystem::path features_file(const std::filesystem::path& run_directory);  // RUN/features/features.safetensors
 
 struct FeatureResult {

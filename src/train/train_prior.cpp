@@ -197,7 +197,7 @@ void PriorTrainer::apply_gradients() {
 Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, const Observer& observer) {
   const TrainingState live = state();
   if (const auto found = checkpoints_.restore(live)) adopt(*found);
-  metrics_ = comm_.is_root() ? std::make_unique<PriorMetrics>(directory_, update_) : nullptr;
+  open_metrics();
   if (one_level_a_unit() && units_.count % schedule_.num_levels != 0) {
     logger_.line("note: {} units of work a batch for T = {}: levels come equally often only over many updates", units_.count, schedule_.num_levels);
   }
@@ -258,7 +258,7 @@ void PriorTrainer::roll_back(const TrainingState& live, const std::string& why) 
   }
   adopt(*found);
   attempt_ = attempt;
-  if (metrics_) metrics_ = std::make_unique<PriorMetrics>(directory_, update_);
+  open_metrics();
   logger_.line("rolled back to update {}, attempt {}", update_, attempt_);
 }
 
@@ -297,6 +297,14 @@ std::string PriorTrainer::progress_text() const {
   std::string out = fmt::format("{:.2f} s/update, gap by t:", update_s_);
   for (const double g : gap) out += fmt::format(" {:.3g}", g);
   return out;
+}
+
+void PriorTrainer::open_metrics() {
+  comm::agree(comm_, [&] {
+    if (!comm_.is_root()) return;
+    metrics_.reset();  // flushes before the file is opened again
+    metrics_ = std::make_unique<PriorMetrics>(directory_, update_);
+  });
 }
 
 // A full disk may cost lines of the log, never the run.

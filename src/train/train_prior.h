@@ -85,6 +85,7 @@ class PriorTrainer {
   std::string progress_text() const;
   storage::Scalars named_norms() const;
   void log_update(const LatentSource& source);
+  void open_metrics();
   void flush_metrics();
   TrainingState state() const;
   CheckpointInfo info() const;

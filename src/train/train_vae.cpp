@@ -24,12 +24,6 @@ constexpr std::int64_t kElboImages = 2000;
 constexpr double kDeadLayer = 1.0;  // nats: a layer below it carries nothing
 constexpr std::int64_t kStatisticsBatches = 100;  // with momentum 0.05 the earlier statistics keep a weight of 0.6 %
 
-std::int64_t count_updates(const VaeTrainOptions& options, std::size_t num_images) {
-  const double updates = options.epochs * static_cast<double>(num_images) / static_cast<double>(options.batch);
-  check(num_images > 0, ExitCode::kUsage, "the data set has no training images");
-  return std::max<std::int64_t>(1, std::llround(updates));
-}
-
 // Null for a backbone that has no batch norm.
 std::unique_ptr<vae::NvaeTraining> make_nvae(const vae::Backbone& backbone, std::uint64_t seed,
                                              comm::Communicator& comm) {
@@ -41,6 +35,12 @@ std::unique_ptr<vae::NvaeTraining> make_nvae(const vae::Backbone& backbone, std:
 }
 
 }  // namespace
+
+std::int64_t vae_updates(const VaeTrainOptions& options, std::size_t num_images) {
+  const double updates = options.epochs * static_cast<double>(num_images) / static_cast<double>(options.batch);
+  check(num_images > 0, ExitCode::kUsage, "the data set has no training images");
+  return std::max<std::int64_t>(1, std::llround(updates));
+}
 
 std::filesystem::path vae_file(const std::filesystem::path& run_directory) {
   return run_directory / "vae" / "vae.safetensors";
@@ -64,7 +64,7 @@ VaeTrainer::VaeTrainer(const VaeTrainOptions& options, vae::Backbone& backbone, 
       logger_(logger),
       units_(options.batch, options.micro_batch, comm.rank(), comm.size(), "vae_train.batch, vae_train.micro_batch"),
       order_(static_cast<std::int64_t>(images_.size()), options.batch, seed),
-      num_updates_(count_updates(options, images_.size())),
+      num_updates_(vae_updates(options, images_.size())),
       shares_(vae::kl_shares(backbone.groups())),
       loop_(loop_options(), backbone.params(), units_, product_.parent_path(), identity_, comm, logger) {}
 

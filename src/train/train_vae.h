@@ -44,6 +44,7 @@ struct VaeTrainOptions {
   void describe(Options& options);
 };
 
+std::int64_t vae_updates(const VaeTrainOptions& options, std::size_t num_images);  // of all epochs
 std::filesystem::path vae_file(const std::filesystem::path& run_directory);  // RUN/vae/vae.safetensors
 
 class VaeTrainer {

@@ -55,6 +55,36 @@ TEST(Dataset, ComesBackAsWritten) {
   expect_error(ExitCode::kRuntime, {"got -1"}, [&] { set.read(below); });
 }
 
+// Every bit of labels, splits, hashes and pixels; read() finds a damaged pixel too.
+TEST(Dataset, FlippedBitsAreNoticed) {
+  const TempFolder folder;
+  const DatasetContent content = small_content();
+  write_dataset(folder / "set.h5", content);
+  const std::string bytes = slurp(folder / "set.h5");
+  const auto place_of = [&](const void* data, std::size_t size, std::size_t from = 0) {
+    const std::size_t place = bytes.find(std::string(static_cast<const char*>(data), size), from);
+    EXPECT_NE(place, std::string::npos);
+    return place;
+  };
+  const std::size_t labels = place_of(content.labels.data(), 56), splits = place_of(content.splits.data(), 7, labels);
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < 56; ++i) places.push_back(labels + i);
+  for (std::size_t i = 0; i < 7; ++i) places.push_back(splits + i);
+  for (const std::size_t place : places) {
+    std::string damaged = bytes;
+    damaged[place] = static_cast<char>(damaged[place] ^ 1);
+    spill(folder / "bad.h5", damaged);
+    expect_error(ExitCode::kCorrupt, {(folder / "bad.h5").string()}, [&] { Dataset::open(folder / "bad.h5"); });
+  }
+  std::string damaged = bytes;
+  const std::size_t pixel = place_of(content.pixels.data(), content.pixels.size()) + 5 * 60 + 3;
+  damaged[pixel] = static_cast<char>(damaged[pixel] ^ 64);
+  spill(folder / "bad.h5", damaged);
+  const Dataset set = Dataset::open(folder / "bad.h5");
+  const std::vector<std::int64_t> any = {0};
+  expect_error(ExitCode::kCorrupt, {(folder / "bad.h5").string(), "pixels are damaged"}, [&] { set.read(any); });
+}
+
 TEST(Dataset, LabelsAndSplitsMayBeAbsent) {
   const TempFolder folder;
   H5File file = H5File::create(folder / "a.h5");

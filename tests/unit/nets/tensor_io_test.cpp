@@ -80,16 +80,48 @@ TEST(TensorIo, PublishReplacesAndLeavesNothingBehind) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "deep"), {}), 1);
 }
 
+// Wherever a bit of the header flips: metadata, names, types, shapes, offsets, the header's length, the blanks at its end.
+TEST(TensorIo, EveryFlippedBitOfTheHeaderIsNoticed) {
+  const TempFolder folder;
+  const auto path = folder / "x.safetensors";
+  publish_tensors(path, {{"a", at::zeros({1, 2})}, {"n", at::full({3}, 1ll << 60, at::kLong)}},
+                  {{"format", "hebm-vae"}, {"version", "1"}, {"identity", R"({"run.seed":0})"}, {"results", R"({"elbo":-231.5})"}});
+  const auto open = [&] { check_format(storage::SafetensorsFile(path), "hebm-vae", "1"); };
+  open();
+  const std::string whole = test::slurp(path);
+  const std::size_t header = whole.size() - 4 * 2 - 8 * 3;
+  ASSERT_GT(header, 200u);
+  for (std::size_t bit = 0; bit < 8 * header; ++bit) {
+    std::string damaged = whole;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    test::spill(path, damaged);
+    expect_error(ExitCode::kCorrupt, {path.string()}, open);
+    if (testing::Test::HasFailure()) FAIL() << "bit " << bit;
+  }
+}
+
+TEST(TensorIo, OnlyImportedFilesMayLackTheHeadersHash) {
+  const TempFolder folder;
+  const std::map<std::string, std::string> metadata = {{"format", "hebm-vae"}, {"version", "1"}};
+  save_tensors(folder / "old.safetensors", some_tensors(), metadata);
+  expect_error(ExitCode::kCorrupt, {"old.safetensors", "header_hash"},
+               [&] { check_format(storage::SafetensorsFile(folder / "old.safetensors"), "hebm-vae", "1"); });
+  auto imported = metadata;
+  imported["crc32"] = "00000000";
+  save_tensors(folder / "imported.safetensors", some_tensors(), imported);
+  check_format(storage::SafetensorsFile(folder / "imported.safetensors"), "hebm-vae", "1");
+}
+
 TEST(TensorIo, MetadataIsHostile) {
   const TempFolder folder;
   const auto path = folder / "x.safetensors";
-  save_tensors(path, {{"a", at::zeros({1})}},
-               {{"format", "hebm-vae"},
-                {"version", "2"},
-                {"json", "{\"a\": [1, -1, 0, 1.5, 99, 3]}"},
-                {"bad", "{"},
-                {"list", "[1]"},
-                {"long", std::string(3 << 20, 'x')}});
+  publish_tensors(path, {{"a", at::zeros({1})}},
+                  {{"format", "hebm-vae"},
+                   {"version", "2"},
+                   {"json", "{\"a\": [1, -1, 0, 1.5, 99, 3]}"},
+                   {"bad", "{"},
+                   {"list", "[1]"},
+                   {"long", std::string(3 << 20, 'x')}});
   const storage::SafetensorsFile file(path);
   check_format(file, "hebm-vae", "2");
   expect_error(ExitCode::kCorrupt, {"hebm-vae version 1", "version 2"}, [&] { check_format(file, "hebm-vae", "1"); });

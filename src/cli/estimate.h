@@ -1,0 +1,39 @@
+// What --dry-run says about sizes: shapes, parameters, disk against free space, and memory a rank. From the architecture alone;
+// nothing is run, so memory is an upper estimate, good to a factor of about two:
+//   program (400 MiB with libtorch) + 4 bytes x weights that are only used + 20 bytes x trained ones (weight, gradient, two moments,
+//   average) + 12 bytes (value, its gradient, a temporary) x values of all convolutions' outputs x images at a time + data set.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "nets/parameters.h"
+#include "prior/potential.h"
+#include "vae/backbone.h"
+
+namespace hebm::cli {
+
+using Lines = std::vector<std::string>;
+
+// Outputs of one image's forward, all convolutions taken at this side; linear layers once.
+double map_values(const nets::Parameters& params, std::int64_t side);
+// Of one Langevin step's forward: transport at the largest latent side, and the energy nets of one level.
+double chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbone);
+
+struct Memory {
+  double trained = 0, used = 0;        // weights
+  double values = 0, images = 0;       // of one image; images at a time
+  double data_bytes = 0;
+};
+std::string memory_line(const Memory& memory);
+// Pixels that a rank keeps in memory (all where the set is <= 1 GiB).
+double kept_bytes(const data::Dataset& dataset);
+
+// "checkpoints: 3 x 1.2 MiB = 3.6 MiB in runs/a/vae, 5.0 GiB free"; says NOT ENOUGH where it is.
+std::string disk_line(const std::string& what, std::int64_t count, double bytes, const std::filesystem::path& folder);
+// Weights, two moments and the average; `keep` of them and the one being written.
+std::string checkpoint_line(std::int64_t trained, std::int64_t keep, const std::filesystem::path& folder);
+std::string steps_line(const std::string& what, std::int64_t count, const std::string& each);
+}  // namespace hebm::cli

@@ -1,0 +1,123 @@
+#include "storage/lease_holder.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/status.h"
+#include "storage/files.h"
+#include "storage/printable.h"
+
+namespace hebm::storage::detail {
+namespace {
+
+std::string text_of(const fs::path& path) {  // of /proc, whose files have no size; "" where there is none
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+struct Process {
+  char state = 0;  // 0: there is none
+  std::int64_t start_ticks = 0;
+};
+
+// /proc/PID/stat: "PID (NAME) STATE ..." with the start time as field 22; the name may hold anything.
+Process process_of(std::int64_t pid) {
+  const std::string text = text_of("/proc/" + std::to_string(pid) + "/stat");
+  const std::size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) return {};
+  std::istringstream fields(text.substr(name_end + 1));
+  Process process;
+  fields >> process.state;
+  std::string skipped;
+  for (int field = 4; field < 22; ++field) fields >> skipped;
+  fields >> process.start_ticks;
+  return fields ? process : Process{};
+}
+
+std::string job_id() {
+  for (const char* name : {"SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && *value != '\0') return value;
+  }
+  return "";
+}
+
+std::string string_field(const nlohmann::json& json, const char* key) {
+  constexpr std::size_t kLong = 4096;
+  const auto found = json.find(key);
+  return found != json.end() && found->is_string() ? found->get<std::string>().substr(0, kLong) : "";
+}
+
+std::int64_t int_field(const nlohmann::json& json, const char* key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+
+}  // namespace
+
+std::string LeaseHolder::describe() const {
+  if (token.empty()) return "a holder whose lease cannot be read";
+  const double age_s = std::difftime(std::time(nullptr), static_cast<std::time_t>(time_s));
+  return fmt::format("hebm_dist {}, process {} on {}, job {}, since {}", printable(command), pid, printable(host),
+                     job.empty() ? "none" : printable(job), format_duration(std::max(0.0, age_s)));
+}
+
+LeaseHolder this_process(const std::string& command) {
+  LeaseHolder mine;
+  std::array<char, 256> host{};
+  check(::gethostname(host.data(), host.size() - 1) == 0, ExitCode::kRuntime, "gethostname failed");
+  mine.token = random_suffix();
+  mine.host = host.data();
+  mine.boot = text_of("/proc/sys/kernel/random/boot_id");
+  std::error_code error;
+  mine.pid_namespace = fs::read_symlink("/proc/self/ns/pid", error).string();  // "" where /proc does not tell
+  mine.pid = ::getpid();
+  mine.start_ticks = process_of(mine.pid).start_ticks;
+  mine.job = job_id();
+  mine.command = command;
+  mine.time_s = std::time(nullptr);
+  return mine;
+}
+
+std::string format_holder(const LeaseHolder& h) {
+  const nlohmann::ordered_json json = {
+      {"token", h.token},     {"host", h.host}, {"boot", h.boot},       {"pid_namespace", h.pid_namespace},
+      {"pid", h.pid},         {"job", h.job},   {"command", h.command}, {"start_ticks", h.start_ticks},
+      {"time_s", h.time_s}};
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+LeaseHolder parse_holder(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  LeaseHolder h;
+  if (!json.is_object()) return h;
+  h.token = string_field(json, "token");
+  h.host = string_field(json, "host");
+  h.boot = string_field(json, "boot");
+  h.pid_namespace = string_field(json, "pid_namespace");
+  h.pid = int_field(json, "pid");
+  h.start_ticks = int_field(json, "start_ticks");
+  h.job = string_field(json, "job");
+  h.command = string_field(json, "command");
+  h.time_s = int_field(json, "time_s");
+  return h;
+}
+
+Life life_of(const LeaseHolder& holder, const LeaseHolder& observer) {
+  const bool comparable = !holder.boot.empty() && holder.boot == observer.boot && !holder.pid_namespace.empty() &&
+                          holder.pid_namespace == observer.pid_namespace;
+  if (!comparable) return Life::kUnknown;
+  const Process process = process_of(holder.pid);
+  const bool gone = process.state == 0 || process.state == 'Z' || process.state == 'X';  // Z: only its exit code is left
+  return gone || process.start_ticks != holder.start_ticks ? Life::kDead : Life::kAlive;
+}
+
+}  // namespace hebm::storage::detail
