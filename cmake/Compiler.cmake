@@ -14,6 +14,8 @@ set(HEBM_WARNINGS -Wall -Wextra -Werror)  # of our own code only: all else is a 
 # One binary for every x86-64: no -march. Hot loops of our own are compiled for several CPUs by target_clones; without
 # contraction into FMA the clones give the same bits. The two others change no value: they let sqrt and selects vectorise.
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off;-fno-math-errno;-fno-trapping-math>")
+# The same for GPUs, which then draw the very noise that the host draws.
+add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:--fmad=false>")
 add_link_options("LINKER:--as-needed")
 # Programs too: a precompiled header serves only files with the same choice of -fPIC and -fPIE.
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fPIC>" "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-fPIC>")

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random_kernels.h"
+#include "base/random_stream.h"
 
 namespace hebm {
 namespace {
@@ -27,7 +28,7 @@ Words philox(const Words& counter, const std::array<std::uint32_t, 2>& key) {
   return {w[0], w[1], w[2], w[3]};
 }
 
-// Words 0, 1: the key of draws; words 2, 3: the key of permutations.
+// Words 0, 1: stream_key, the key of draws; words 2, 3: the key of permutations.
 Words derive(const RandomKey& key) {
   return philox({static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32), key.attempt,
                  static_cast<std::uint32_t>(key.purpose)},
@@ -36,12 +37,9 @@ Words derive(const RandomKey& key) {
 
 detail::PhiloxStream open_stream(const RandomKey& key, const RandomCounter& c, std::uint64_t first_element,
                                  std::uint64_t count) {
-  check(c.layer < kMaxLayer && c.t < kMaxT && c.k < kMaxK && first_element + count <= kMaxElement, ExitCode::kRuntime,
-        "random counter out of range: layer {} (limit {}), t {} ({}), k {} ({}), elements [{}, {}) ({})", c.layer,
-        kMaxLayer, c.t, kMaxT, c.k, kMaxK, first_element, first_element + count, kMaxElement);
-  const Words derived = derive(key);
-  return {{derived[0], derived[1]},
-          {static_cast<std::uint32_t>(first_element / 4) | c.layer << 24, c.item, c.visit, c.t | c.k << 10}};
+  check_counter(c, first_element + count);
+  const auto words = detail::counter_words(static_cast<std::uint32_t>(first_element / 4), c.item, c.visit, c.t, c.k, c.layer);
+  return {stream_key(key), {words.w0, words.w1, words.w2, words.w3}};
 }
 
 using Kernel = void (*)(detail::Isa, float*, std::size_t, const detail::PhiloxStream&);
@@ -75,6 +73,17 @@ Words first_words(const RandomKey& key, const RandomCounter& counter) {
 }
 
 }  // namespace
+
+std::array<std::uint32_t, 2> stream_key(const RandomKey& key) {
+  const Words derived = derive(key);
+  return {derived[0], derived[1]};
+}
+
+void check_counter(const RandomCounter& c, std::uint64_t num_elements) {
+  check(c.layer < kMaxLayer && c.t < kMaxT && c.k < kMaxK && num_elements <= kMaxElement, ExitCode::kRuntime,
+        "random counter out of range: layer {} (limit {}), t {} ({}), k {} ({}), {} elements ({})", c.layer, kMaxLayer, c.t, kMaxT,
+        c.k, kMaxK, num_elements, kMaxElement);
+}
 
 void fill_normal(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
                  std::uint32_t first_element) {

@@ -1,6 +1,7 @@
 // Counter-based random numbers (Philox4x32-10 of Random123): every draw is a pure function of (seed, attempt, purpose;
 // item, visit, t, k, layer, element), so results do not depend on order, batch, thread or rank and no state is saved.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -44,6 +45,10 @@ void fill_normal(std::span<float> out, const RandomKey& key, const RandomCounter
                  std::uint32_t first_element = 0);
 void fill_uniform(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
                   std::uint32_t first_element = 0);  // [0, 1), 24 bits
+
+// For kernels that draw on their own (random_stream.h): the Philox key of a stream, and the limits above for elements [0, num_elements).
+std::array<std::uint32_t, 2> stream_key(const RandomKey& key);
+void check_counter(const RandomCounter& counter, std::uint64_t num_elements);
 
 // One 32-bit word (element 0 of the stream).
 std::uint32_t draw_u32(const RandomKey& key, const RandomCounter& counter);

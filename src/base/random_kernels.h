@@ -1,6 +1,5 @@
 // The vector loops under random.h: blocks of Philox4x32-10 counters (c0, c0 + 1, ...) turned into uniforms or normals.
-// One body compiled for several instruction sets; the bits are the same for all of them (no fused multiply-add, own
-// log and sincos, sqrt and division rounded as IEEE 754 says), which a test checks.
+// One body (random_stream.h) compiled for several instruction sets; the bits are the same for all of them, which a test checks.
 #pragma once
 #include <array>
 #include <cstddef>

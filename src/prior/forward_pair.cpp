@@ -1,10 +1,12 @@
 #include "prior/forward_pair.h"
 
-#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
+#include <c10/core/GradMode.h>
 
 #include "base/error.h"
+#include "nets/device.h"
+#include "prior/chain_rows.h"
 
 namespace hebm::prior {
 
@@ -27,43 +29,35 @@ std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::ui
   return (unit + offset) % schedule.num_levels;
 }
 
-at::Tensor normal_rows(std::int64_t dim, const RandomKey& key, const ChainIds& ids,
-                       const std::vector<std::int64_t>& t) {
-  const auto count = static_cast<std::int64_t>(ids.item.size());
-  at::Tensor out = at::empty({count, dim}, at::kFloat);
-  float* data = out.mutable_data_ptr<float>();
-  at::parallel_for(0, count, 1 + 32768 / dim, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t b = first; b < last; ++b) {
-      const auto row = static_cast<std::size_t>(b);
-      const std::uint32_t level = t.empty() ? 0 : static_cast<std::uint32_t>(t[row]);
-      fill_normal({data + b * dim, static_cast<std::size_t>(dim)}, key,
-                  {.item = ids.item[row], .visit = ids.visit[row], .t = level});
-    }
-  });
+at::Tensor normal_rows(std::int64_t dim, const RandomKey& key, const ChainIds& ids, const std::vector<std::int64_t>& t,
+                       at::Device device) {
+  const ChainRows rows(device, key, ids, t, {});
+  const at::Tensor out = at::empty({rows.count(), dim}, at::TensorOptions(at::kFloat).device(device));
+  rows.draw_normals(out);
   return out;
 }
 
+namespace {
+
+// values[level of the row], [B, 1].
+at::Tensor by_row(const std::vector<double>& values, const std::vector<std::int64_t>& t, std::size_t shift, at::Device device) {
+  std::vector<float> out;
+  for (const auto level : t) out.push_back(static_cast<float>(values[static_cast<std::size_t>(level) + shift]));
+  return nets::on_device(out, device).unsqueeze(1);
+}
+
+}  // namespace
+
 NoisyPair make_pair(const at::Tensor& u0, std::vector<std::int64_t> t, const Schedule& schedule, std::uint64_t seed,
                     std::uint32_t attempt, const ChainIds& ids) {
-  const std::int64_t count = u0.size(0), dim = u0.size(1);
-  check(static_cast<std::int64_t>(t.size()) == count && ids.item.size() == t.size(), ExitCode::kRuntime,
-        "noisy pair: {} rows, {} levels, {} ids", count, t.size(), ids.item.size());
+  check(static_cast<std::int64_t>(t.size()) == u0.size(0) && ids.item.size() == t.size(), ExitCode::kRuntime,
+        "noisy pair: {} rows, {} levels, {} ids", u0.size(0), t.size(), ids.item.size());
+  const c10::NoGradGuard no_grad;
+  const auto noise = [&](Purpose purpose) { return normal_rows(u0.size(1), {seed, attempt, purpose}, ids, t, u0.device()); };
+  const auto of_level = [&](const std::vector<double>& values, std::size_t shift) { return by_row(values, t, shift, u0.device()); };
   NoisyPair pair;
-  pair.u_t = normal_rows(dim, {seed, attempt, Purpose::kForwardNoise}, ids, t);
-  pair.u_next = normal_rows(dim, {seed, attempt, Purpose::kTransitionNoise}, ids, t);
-  const float* clean = u0.const_data_ptr<float>();
-  float* now = pair.u_t.mutable_data_ptr<float>();
-  float* next = pair.u_next.mutable_data_ptr<float>();
-  for (std::int64_t b = 0; b < count; ++b) {
-    const auto level = static_cast<std::size_t>(t[static_cast<std::size_t>(b)]);
-    const auto keep = static_cast<float>(schedule.alpha_cum[level]), add = static_cast<float>(schedule.sigma_cum[level]);
-    const auto keep_next = static_cast<float>(schedule.alpha[level + 1]),
-               add_next = static_cast<float>(schedule.sigma[level + 1]);
-    for (std::int64_t e = b * dim; e < (b + 1) * dim; ++e) {
-      now[e] = keep * clean[e] + add * now[e];
-      next[e] = keep_next * now[e] + add_next * next[e];
-    }
-  }
+  pair.u_t = noise(Purpose::kForwardNoise).mul_(of_level(schedule.sigma_cum, 0)).add_(u0 * of_level(schedule.alpha_cum, 0));
+  pair.u_next = noise(Purpose::kTransitionNoise).mul_(of_level(schedule.sigma, 1)).add_(pair.u_t * of_level(schedule.alpha, 1));
   pair.t = std::move(t);
   return pair;
 }

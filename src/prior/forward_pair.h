@@ -25,11 +25,12 @@ std::vector<std::int64_t> draw_levels(const Schedule& schedule, std::uint64_t se
 std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update,
                            std::int64_t unit);
 
-// u0 [B, D] float32 on the CPU.
+// u0 [B, D] float32; the pair is on its device.
 NoisyPair make_pair(const at::Tensor& u0, std::vector<std::int64_t> t, const Schedule& schedule, std::uint64_t seed,
                     std::uint32_t attempt, const ChainIds& ids);
 
-// out [B, D] <- N(0, I), row b keyed by (ids[b], t[b]); t may be empty (0).
-at::Tensor normal_rows(std::int64_t dim, const RandomKey& key, const ChainIds& ids, const std::vector<std::int64_t>& t);
+// N(0, I), [B, D] on `device`: row b keyed by (ids[b], t[b]); t may be empty (0).
+at::Tensor normal_rows(std::int64_t dim, const RandomKey& key, const ChainIds& ids, const std::vector<std::int64_t>& t,
+                       at::Device device = at::kCPU);
 
 }  // namespace hebm::prior

@@ -1,6 +1,5 @@
 #include "prior/langevin.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "prior/chain_rows.h"
 
 namespace hebm::prior {
 
@@ -56,48 +56,20 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
   return out;
 }
 
-namespace {
-
-// One fused pass over y: the Gaussian terms in closed form, the gradient and fresh noise (Eq. 13 in Eq. 3).
-void update_rows(float* y, const float* u_next, const float* gradient, std::int64_t dim, std::int64_t first,
-                 std::int64_t last, const std::vector<std::int64_t>& t, std::int64_t k,
-                 const std::vector<StepCoefficients>& coefficients, const RandomKey& key, const ChainIds& ids) {
-  std::vector<float> noise(static_cast<std::size_t>(dim));
-  for (std::int64_t b = first; b < last; ++b) {
-    const auto row = static_cast<std::size_t>(b);
-    const StepCoefficients& c = coefficients[static_cast<std::size_t>(t[row])];
-    fill_normal(noise, key,
-                {.item = ids.item[row], .visit = ids.visit[row], .t = static_cast<std::uint32_t>(t[row]),
-                 .k = static_cast<std::uint32_t>(k)});
-    const float cy = static_cast<float>(c.y), cu = static_cast<float>(c.u_next), cg = static_cast<float>(c.gradient),
-                cn = static_cast<float>(c.noise);
-    float* out = y + b * dim;
-    const float* u = u_next + b * dim;
-    const float* g = gradient + b * dim;
-    for (std::int64_t e = 0; e < dim; ++e) out[e] = cy * out[e] + cu * u[e] + cg * g[e] + cn * noise[static_cast<std::size_t>(e)];
-  }
-}
-
-}  // namespace
-
 at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
                         const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
                         const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer) {
   at::Tensor y = start.detach().clone().contiguous();
   const at::Tensor next = u_next.detach().contiguous();
-  const std::int64_t count = y.size(0), dim = y.size(1);
-  check(static_cast<std::int64_t>(t.size()) == count && ids.item.size() == t.size() && ids.visit.size() == t.size() &&
-            next.sizes() == y.sizes(),
-        ExitCode::kRuntime, "Langevin chain: {} chains, {} levels, {} ids, u_next has {} rows", count, t.size(),
-        ids.item.size(), next.size(0));
+  check(t.size() == ids.item.size() && static_cast<std::int64_t>(t.size()) == y.size(0) && next.sizes() == y.sizes(),
+        ExitCode::kRuntime, "Langevin chain: {} chains, {} levels, {} ids, u_next has {} rows", y.size(0), t.size(), ids.item.size(),
+        next.size(0));
+  ChainRows chains(y.device(), key, ids, t, coefficients);
   for (std::int64_t k = 0; k < steps; ++k) {
     if (observer) observer(k, y);
     const at::Tensor g = gradient(y);
     const c10::NoGradGuard no_grad;
-    at::parallel_for(0, count, 1 + 32768 / dim, [&](std::int64_t first, std::int64_t last) {
-      update_rows(y.mutable_data_ptr<float>(), next.const_data_ptr<float>(), g.const_data_ptr<float>(), dim, first, last,
-                  t, k, coefficients, key, ids);
-    });
+    chains.step(y, next, g);  // Eq. 3, in place: the Gaussian terms of Eq. 13 in closed form, the gradient and fresh noise
   }
   if (observer) observer(steps, y);
   return y;

@@ -50,13 +50,13 @@ struct ChainIds {
   std::vector<std::uint32_t> visit;  // [B]
 };
 
-// df/du summed over layers, [B, D] -> [B, D]; the result must be contiguous float32 on the CPU.
+// df/du summed over layers, [B, D] -> [B, D]; the result must be contiguous float32 on y's device.
 using Gradient = std::function<at::Tensor(const at::Tensor& y)>;
 // Called before step k = 0 .. K-1 and once after the last with k = K.
 using ChainObserver = std::function<void(std::int64_t k, const at::Tensor& y)>;
 
-// start, u_next [B, D] float32; t [B] levels. Returns y_K [B, D]. No autograd graph is kept.
-
+// start, u_next [B, D] float32 on one device, where the chain runs; t [B] levels. Returns y_K [B, D]. No autograd graph is kept, and
+// nothing waits for a GPU.
 at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
                         const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
                         const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer = {});

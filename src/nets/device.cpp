@@ -1,0 +1,21 @@
+#include "nets/device.h"
+
+#include <ATen/ops/from_blob.h>
+
+namespace hebm::nets {
+namespace {
+
+template <class T>
+at::Tensor copy(const std::vector<T>& values, at::ScalarType type, at::Device device) {
+  // The view only looks at the vector's memory. CUDA stages pageable memory before the call returns, so the vector may go.
+  const at::Tensor view = at::from_blob(const_cast<T*>(values.data()), {static_cast<std::int64_t>(values.size())}, type);
+  return device.is_cpu() ? view.clone() : view.to(device, /*non_blocking=*/true);
+}
+
+}  // namespace
+
+at::Tensor on_device(const std::vector<float>& values, at::Device device) { return copy(values, at::kFloat, device); }
+at::Tensor on_device(const std::vector<double>& values, at::Device device) { return copy(values, at::kDouble, device); }
+at::Tensor on_device(const std::vector<std::int64_t>& values, at::Device device) { return copy(values, at::kLong, device); }
+
+}  // namespace hebm::nets
