@@ -1,6 +1,8 @@
 // One file a command. A command declares its options once, parses, and runs with what every ranked command has: communicator, run
 // directory, log. main() catches, prefixes rank and host once, and ends the world with the error's exit code.
 #pragma once
+#include <ATen/core/Tensor.h>
+
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -42,6 +44,8 @@ class Context {
   const StopFlag& stop() const { return stop_; }
   const std::filesystem::path& run() const { return directory_; }
   const comm::Placement& placement() const { return placement_; }
+  // Where this rank computes.
+  at::Device device() const { return placement_.gpu < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<at::DeviceIndex>(placement_.gpu)); }
 
  private:
   void take_lease(const std::filesystem::path& owned, const std::string& command);

@@ -79,6 +79,10 @@ Context::Context(const RunOptions& run, const Options& options, const std::strin
   at::set_num_threads(placement_.threads);
   at::set_num_interop_threads(1);
   at::globalContext().setFlushDenormal(true);
+  if (device().is_cuda()) {  // float32 is float32, and a resumed run repeats the bits
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setDeterministicCuDNN(true);
+  }
   comm::agree(*comm_, [&] {
     if (!comm_->is_root()) return;
     if (!owned.empty()) take_lease(owned, command);

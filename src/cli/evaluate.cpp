@@ -68,6 +68,9 @@ int evaluate_command(Arguments args) {
     return 0;
   }
   Context context(run, options, "evaluate");
+  backbone->params().to(context.device());
+  features.net->params().to(context.device());
+  if (loaded.prior) loaded.prior->to(context.device());
 
   auto identity = product_identity(options, {"evaluate.", "langevin."}, run.seed, dataset);
   identity["vae_hash"] = vae_hash;

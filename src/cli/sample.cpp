@@ -49,6 +49,8 @@ int sample_command(Arguments args) {
     return 0;
   }
   Context context(run, options, "sample");
+  backbone->params().to(context.device());
+  loaded.prior->to(context.device());
   const auto settings = identity_of(options, {"langevin."});
   for (const auto& [key, value] : settings.items()) {
     const std::string trained = loaded.identity.value(key, std::string("?"));

@@ -105,6 +105,8 @@ int train_command(Arguments args) {
     return 0;
   }
   Context context(c.run, options, "train", paths.prior_directory());
+  backbone->params().to(context.device());
+  prior.to(context.device());
   auto identity = product_identity(options, {"prior.", "energy.", "langevin.", "train."}, c.run.seed, dataset);
   identity["vae_hash"] = vae_hash;
   if (train::product_done(paths.own_prior(), prior::kPriorFormat, prior::kPriorVersion, identity, context.comm(), context.logger())) return 0;

@@ -51,6 +51,7 @@ int train_vae_command(Arguments args) {
   const data::Dataset dataset = open_dataset(run);
   Context context(run, options, "train-vae", RunPaths(run).run / "vae");
   const auto backbone = vae::make_backbone(architecture, dataset.shape(), static_cast<std::uint64_t>(run.seed));
+  backbone->params().to(context.device());
   auto prefixes = architecture.prefixes();
   prefixes.emplace_back("vae_train.");
   nlohmann::json identity = product_identity(options, prefixes, run.seed, dataset);

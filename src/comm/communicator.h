@@ -25,6 +25,8 @@ struct CommOptions {
   std::string kind = "auto";       // auto | single | mpi | nccl
   double hang_timeout_s = 600;     // a collective that waits longer ends this process with exit code 6
   std::int64_t threads = 0;        // 0: by placement (see placement.h)
+  std::string device = "auto";     // compute.device: auto | cpu | cuda
+  bool share_gpu = false;          // compute.share_gpu: ranks of one machine may compute on one GPU (not under NCCL)
   // Gets the message of a time-out just before the world is aborted; unset: stderr. Not an option of the command line.
   std::function<void(const std::string&)> last_words;
   void describe(Options& options);
@@ -54,7 +56,7 @@ class Communicator {
   virtual void all_reduce(std::span<double> values, Op op) = 0;
   virtual void all_reduce(std::span<std::int64_t> values, Op op) = 0;
 
-  // In place sums of gradients, in the memory of the compute device (host for single and mpi, GPU for nccl); they may
+  // In place sums of gradients, in host memory for mpi, GPU memory for nccl; single does not look at it. They may
   // overlap with computing and with each other and complete in any order. `name` appears in time-out messages.
   virtual std::unique_ptr<Pending> start_sum(std::span<float> values, std::string_view name) = 0;
   virtual std::unique_ptr<Pending> start_sum(std::span<std::int64_t> values, std::string_view name) = 0;

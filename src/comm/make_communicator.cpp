@@ -1,6 +1,7 @@
 #include <cstdlib>
 
 #include "comm/communicator.h"
+#include "comm/gpus.h"
 #include "comm/launch_environment.h"
 #include "comm/mpi_communicator.h"
 #include "comm/nccl_communicator.h"
@@ -14,7 +15,7 @@ std::unique_ptr<Communicator> make_nccl([[maybe_unused]] const CommOptions& opti
 #ifdef HEBM_CUDA
   auto mpi = std::make_unique<MpiCommunicator>(options, launch);
   // auto: GPUs everywhere or nowhere, since gradients lie either here or there.
-  if (options.kind == "auto" && any(*mpi, NcclCommunicator::num_devices() == 0)) return mpi;
+  if (options.kind == "auto" && (options.device == "cpu" || any(*mpi, num_gpus() == 0))) return mpi;
   return std::make_unique<NcclCommunicator>(std::move(mpi));
 #else
   if (options.kind == "auto") return std::make_unique<MpiCommunicator>(options, launch);
@@ -32,6 +33,8 @@ std::unique_ptr<Communicator> make_communicator(const CommOptions& options) {
   if (options.kind == "mpi") return std::make_unique<MpiCommunicator>(options, launch);
   check(options.kind == "auto" || options.kind == "nccl", ExitCode::kUsage,
         "comm.kind = {}: must be auto, single, mpi or nccl", options.kind);
+  check(options.kind == "auto" || options.device != "cpu", ExitCode::kUsage,
+        "comm.kind = nccl sums gradients in GPU memory, but compute.device = cpu: take comm.kind = mpi or another compute.device");
   return make_nccl(options, launch);
 }
 

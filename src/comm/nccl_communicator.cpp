@@ -1,12 +1,12 @@
 #ifdef HEBM_CUDA
 #include "comm/nccl_communicator.h"
 
-#include <array>
 #include <cstdio>
 
 #include "comm/backoff.h"
 #include "comm/cuda_event.h"
 #include "comm/end_process.h"
+#include "comm/gpus.h"
 
 namespace hebm::comm {
 namespace {
@@ -57,11 +57,6 @@ class NcclPending final : public Pending {
   bool started_ = false;
 };
 
-int NcclCommunicator::num_devices() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
-}
-
 NcclCommunicator::NcclCommunicator(std::unique_ptr<MpiCommunicator> mpi) : mpi_(std::move(mpi)) {
   check_versions();
   choose_device();
@@ -93,23 +88,15 @@ void NcclCommunicator::check_versions() {
 }
 
 void NcclCommunicator::choose_device() {
-  std::array<char, 32> bus{};
+  std::string address;
   agree(*mpi_, [&] {
-    const int devices = num_devices();
-    check(devices > 0, ExitCode::kEnvironment, "no GPU on {}: use --comm.kind mpi, or repair the driver", mpi_->host());
-    device_ = mpi_->local_rank() % devices;
-    check_cuda(cudaSetDevice(device_), "cudaSetDevice");
-    check_cuda(cudaDeviceGetPCIBusId(bus.data(), static_cast<int>(bus.size()), device_), "cudaDeviceGetPCIBusId");
+    const int gpus = num_gpus();
+    check(gpus > 0, ExitCode::kEnvironment, "no GPU on {}: use --comm.kind mpi, or repair the driver", mpi_->host());
+    device_ = gpu_of_rank("cuda", mpi_->local_rank(), gpus, true, mpi_->host());
+    address = take_gpu(device_);
     check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
   });
-  const std::vector<std::string> places = mpi_->all_gather(fmt::format("node {} {}", node(), bus.data()));
-  for (std::size_t a = 0; a < places.size(); ++a) {
-    for (std::size_t b = a + 1; b < places.size(); ++b) {
-      check(places[a] != places[b], ExitCode::kEnvironment,
-            "ranks {} and {} would share one GPU ({}): start as many ranks on a machine as it has GPUs", a, b,
-            places[a]);
-    }
-  }
+  check_gpus_apart(*mpi_, address);
 }
 
 void NcclCommunicator::connect() {

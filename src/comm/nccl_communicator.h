@@ -13,10 +13,7 @@ namespace hebm::comm {
 
 class NcclCommunicator final : public Communicator {
  public:
-  // GPUs that this process sees; 0 also where there is no driver.
-  static int num_devices();
-
-  // Collective. Takes the GPU of this rank's local number (modulo the GPUs that it sees) and makes it CUDA's current device.
+  // Collective. Takes the GPU of this rank's local number (gpus.h) and makes it CUDA's current device.
   // Error(kEnvironment): header and library differ, ranks have different NCCL versions, two ranks on one GPU.
   explicit NcclCommunicator(std::unique_ptr<MpiCommunicator> mpi);
   ~NcclCommunicator() override;

@@ -11,6 +11,8 @@
 #include <memory>
 #include <set>
 
+#include "comm/gpus.h"
+
 namespace hebm::comm {
 namespace {
 
@@ -100,9 +102,10 @@ int share_threads(const std::vector<std::vector<int>>& masks, std::size_t own, b
 }
 
 std::string Placement::describe() const {
-  return fmt::format("{}: local rank {} of {}, {} thread{} on cpu {}{}", host, local_rank, local_size, threads,
+  return fmt::format("{}: local rank {} of {}, {} thread{} on cpu {}{}{}", host, local_rank, local_size, threads,
                      threads == 1 ? "" : "s", ranges(cpus),
-                     masks_disjoint ? "" : " (shared with other ranks: the launcher does not bind)");
+                     masks_disjoint ? "" : " (shared with other ranks: the launcher does not bind)",
+                     gpu < 0 ? "" : fmt::format(", computes on GPU {}", gpu));
 }
 
 Placement place(Communicator& comm, const CommOptions& options) {
@@ -123,6 +126,14 @@ Placement place(Communicator& comm, const CommOptions& options) {
   placement.local_size = static_cast<int>(local.size());
   const int share = share_threads(local, static_cast<std::size_t>(placement.local_rank), &placement.masks_disjoint);
   placement.threads = options.threads > 0 ? static_cast<int>(options.threads) : share;
+  const int gpus = options.device == "cpu" ? 0 : num_gpus();
+  const bool everywhere = !any(comm, gpus == 0);
+  std::string address;
+  agree(comm, [&] {
+    placement.gpu = gpu_of_rank(options.device, placement.local_rank, gpus, everywhere, placement.host);
+    address = take_gpu(placement.gpu);
+  });
+  if (!options.share_gpu) check_gpus_apart(comm, address);
   return placement;
 }
 

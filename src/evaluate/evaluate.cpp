@@ -51,7 +51,8 @@ prior::ChainIds chain_ids(std::int64_t first, std::int64_t count) {
 class Evaluation {
  public:
   Evaluation(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm, Logger& logger)
-      : options_(options), in_(inputs), comm_(comm), logger_(logger), seed_(static_cast<std::uint64_t>(options.seed)) {}
+      : options_(options), in_(inputs), comm_(comm), logger_(logger), seed_(static_cast<std::uint64_t>(options.seed)),
+        device_(inputs.backbone.params().device()) {}
 
   nlohmann::json run(const fs::path& pictures);
 
@@ -60,14 +61,15 @@ class Evaluation {
     return collect_features(*in_.features.net, origin_, n, options_.chunk, keep, images, comm_, logger_, what);
   }
   at::Tensor dataset_images(data::Split split, std::int64_t first, std::int64_t count) const {
-    return vae::image_tensor(in_.dataset.read(wrap(in_.dataset.members(split), first, count)));
+    return vae::image_tensor(in_.dataset.read(wrap(in_.dataset.members(split), first, count))).to(device_);
   }
   // One posterior draw u_0 of images of a split.
   vae::Posterior posterior(data::Split split, std::int64_t first, std::int64_t count) const {
     const auto index = wrap(in_.dataset.members(split), first, count);
     const std::vector<std::uint32_t> visits(index.size(), kVisit);
-    return in_.backbone.posterior(vae::image_tensor(in_.dataset.read(index)),
-                                  vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, in_.backbone.dim()));
+    return in_.backbone.posterior(
+        vae::image_tensor(in_.dataset.read(index)).to(device_),
+        vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, in_.backbone.dim()).to(device_));
   }
   nlohmann::json score(const FeatureRows& rows, double seconds);
   // Precision and recall against the reference subset, rows shared by the ranks. Collective.
@@ -84,6 +86,7 @@ class Evaluation {
   comm::Communicator& comm_;
   Logger& logger_;
   std::uint64_t seed_;
+  at::Device device_;
   std::vector<double> origin_ = std::vector<double>(static_cast<std::size_t>(nets::FeatureNet::kFeatures), 0.0);
   Moments real_;
   at::Tensor real_features_, real_radii_;
@@ -157,7 +160,7 @@ at::Tensor Evaluation::sample_images(std::int64_t first, std::int64_t count) con
   if (start != first) {  // bring row `first` to the front
     std::rotate(batch.pixels.begin(), batch.pixels.begin() + (first - start) * shape.size(), batch.pixels.end());
   }
-  return vae::image_tensor(batch);
+  return vae::image_tensor(batch).to(device_);
 }
 
 nlohmann::json Evaluation::run(const fs::path& pictures) {
@@ -177,7 +180,7 @@ nlohmann::json Evaluation::run(const fs::path& pictures) {
     return dataset_images(data::Split::kTest, first, count);
   }, "features of the test images");
   const auto gaussian = collect(n, true, [&](std::int64_t first, std::int64_t count) {
-    const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(first, count), {});
+    const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(first, count), {}, device_);
     return in_.backbone.mean_image(in_.backbone.decode(u));
   }, "Gaussian prior");
   const auto reconstruction = collect(n, true, [&](std::int64_t first, std::int64_t count) {
@@ -221,7 +224,7 @@ nlohmann::json Evaluation::levels() {
       const auto ids = chain_ids(first, count);
       at::Tensor u = posterior(data::Split::kTrain, first, count).u;
       const at::Tensor noise = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kForwardNoise}, ids,
-                                                  std::vector<std::int64_t>(ids.item.size(), t));
+                                                  std::vector<std::int64_t>(ids.item.size(), t), device_);
       const auto level = static_cast<std::size_t>(t);
       return u.mul_(schedule.alpha_cum[level]).add_(noise, schedule.sigma_cum[level]);
     };
@@ -244,13 +247,13 @@ void Evaluation::write_pictures(const fs::path& directory) const {
   fs::create_directories(directory);
   constexpr std::int64_t kColumns = 10, kImages = 100;
   const auto to_bytes = [](const at::Tensor& x) {
-    const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).contiguous();
+    const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).to(at::kCPU).contiguous();
     return std::vector<std::uint8_t>(bytes.const_data_ptr<std::uint8_t>(), bytes.const_data_ptr<std::uint8_t>() + bytes.numel());
   };
   ImageBatch grid;
   grid.shape = in_.backbone.image_shape();
   grid.count = kImages;
-  const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(0, kImages), {});
+  const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(0, kImages), {}, device_);
   grid.pixels = to_bytes(in_.backbone.mean_image(in_.backbone.decode(u)));
   storage::write_png_grid(directory / "gaussian.png", grid, kColumns);
   // Originals in odd rows, their reconstructions below.

@@ -29,6 +29,7 @@ struct EvaluateOptions {
   void describe(Options& options);
 };
 
+// Backbone, classifier and prior are on one device, where images are made and looked at; scores are computed on the host.
 struct EvaluateInputs {
   const data::Dataset& dataset;
   const vae::Backbone& backbone;

@@ -24,7 +24,7 @@ FeatureRows collect_features(const nets::FeatureNet& net, const std::vector<doub
       const at::Tensor x = images(c * chunk, chunk);
       out.seconds += timer.seconds();
       const std::int64_t rows = std::min(chunk, n - c * chunk);
-      const at::Tensor f = net.features(x).narrow(0, 0, rows).contiguous();
+      const at::Tensor f = net.features(x).narrow(0, 0, rows).to(at::kCPU).contiguous();
       out.sums.add(f);
       if (keep) mine.append(reinterpret_cast<const char*>(f.const_data_ptr<float>()), f.nbytes());
       status.update(std::min(n, (c + comm.size()) * chunk));

@@ -15,11 +15,11 @@ namespace hebm::evaluate {
 
 struct FeatureRows {
   FeatureSums sums;
-  at::Tensor features;  // [n, F] float32 on every rank, in order; undefined unless kept
+  at::Tensor features;  // [n, F] float32 on every rank's host, in order; undefined unless kept
   double seconds = 0;   // of producing images, the slowest rank's
 };
 
-// images(first, count) -> [count, C, H, W] in [0, 1]; always called with `chunk` rows (rows beyond n are dropped), so that a row's bits do not
+// images(first, count) -> [count, C, H, W] in [0, 1], on the net's device; always called with `chunk` rows (rows beyond n are dropped), so that a row's bits do not
 // depend on the number of ranks. Collective.
 using MakeImages = std::function<at::Tensor(std::int64_t first, std::int64_t count)>;
 FeatureRows collect_features(const nets::FeatureNet& net, const std::vector<double>& reference, std::int64_t n,

@@ -55,6 +55,11 @@ at::Tensor Parameters::add_state(const std::string& name, std::vector<std::int64
   return states_.back().tensor;
 }
 
+at::Tensor Parameters::add_constant(const at::Tensor& values) {
+  constants_.push_back(values.to(device_, values.scalar_type(), /*non_blocking=*/false, /*copy=*/true));
+  return constants_.back();
+}
+
 void Parameters::flatten() {
   const c10::NoGradGuard no_grad;
   std::int64_t total = 0;
@@ -62,15 +67,35 @@ void Parameters::flatten() {
   flat_ = at::empty({total}, at::TensorOptions(dtype_).device(device_));
   grad_ = at::zeros({total}, flat_.options());
   std::int64_t at = 0;
+  for (const auto& p : parameters_) {
+    flat_.narrow(0, at, p.tensor.numel()).view(p.tensor.sizes()).copy_(p.tensor);
+    at += p.tensor.numel();
+  }
+  bind_views();
+}
+
+// The parameters become views of flat_, their gradients of grad_.
+void Parameters::bind_views() {
+  std::int64_t at = 0;
   for (auto& p : parameters_) {
     const std::int64_t n = p.tensor.numel();
-    at::Tensor view = flat_.narrow(0, at, n).view(p.tensor.sizes());
-    view.copy_(p.tensor);
-    p.tensor.set_data(view);
+    p.tensor.set_data(flat_.narrow(0, at, n).view(p.tensor.sizes()));
     p.tensor.requires_grad_(true);
     p.tensor.mutable_grad() = grad_.narrow(0, at, n).view(p.tensor.sizes());
     at += n;
   }
+}
+
+void Parameters::to(at::Device device) {
+  check(flat_.defined(), ExitCode::kRuntime, "parameters moved to {} before flatten()", device.str());
+  if (device == device_) return;
+  const c10::NoGradGuard no_grad;
+  device_ = device;
+  flat_ = flat_.to(device);
+  grad_ = grad_.to(device);
+  bind_views();
+  for (auto& s : states_) s.tensor.set_data(s.tensor.to(device));
+  for (auto& c : constants_) c.set_data(c.to(device));
 }
 
 std::vector<NamedTensor> Parameters::views_of(const at::Tensor& flat, const std::string& prefix) const {

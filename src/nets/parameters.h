@@ -35,7 +35,11 @@ class Parameters {
   at::Tensor add(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale = 1.0);
   // State that no gradient touches (power-iteration vectors): saved, not optimised.
   at::Tensor add_state(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale = 1.0);
+  // What is neither trained nor saved but must be where the parameters are (tables of sines, masks); a copy on device().
+  at::Tensor add_constant(const at::Tensor& values);
   void flatten();
+  // Moves all of it, after flatten(): tensors that add*() gave stay valid, flat() and grad() are new ones.
+  void to(at::Device device);
 
   const at::Tensor& flat() const { return flat_; }  // [P]
   const at::Tensor& grad() const { return grad_; }  // [P]; autograd accumulates here
@@ -50,6 +54,7 @@ class Parameters {
 
  private:
   at::Tensor make(const std::vector<std::int64_t>& shape, Init init, double scale);
+  void bind_views();
 
   std::uint64_t seed_;
   std::uint32_t stream_, next_item_ = 0;
@@ -57,6 +62,7 @@ class Parameters {
   at::Device device_;
   std::int64_t max_values_, num_values_ = 0;
   std::vector<NamedTensor> parameters_, states_;
+  std::vector<at::Tensor> constants_;
   at::Tensor flat_, grad_;
 };
 

@@ -1,13 +1,13 @@
 #include "prior/potential.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 
 #include "base/error.h"
+#include "nets/device.h"
 
 namespace hebm::prior {
 
@@ -47,6 +47,10 @@ std::int64_t EnergyPrior::num_parameters() const {
   return total;
 }
 
+void EnergyPrior::to(at::Device device) {
+  for (const auto& net : nets_) net->params().to(device);
+}
+
 std::vector<nets::NamedTensor> EnergyPrior::named_tensors() const {
   std::vector<nets::NamedTensor> out;
   for (std::size_t b = 0; b < nets_.size(); ++b) {
@@ -78,7 +82,7 @@ std::vector<EnergyNet::Weights> EnergyPrior::chain_weights(const std::vector<Pow
 Potential::Potential(const EnergyPrior& prior, const vae::Backbone& backbone,
                      const std::vector<EnergyNet::Weights>& weights, const std::vector<std::int64_t>& levels)
     : prior_(prior), backbone_(backbone), weights_(weights), set_(prior.set_of(levels)) {
-  const at::Tensor t = at::tensor(levels, at::kLong);
+  const at::Tensor t = nets::on_device(levels, prior.device());
   for (std::size_t i = 0; i < prior.num_layers(); ++i) {
     biases_.push_back(prior.net(set_, i).select(weights[set_ * prior.num_layers() + i], t));
   }

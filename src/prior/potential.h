@@ -34,6 +34,9 @@ class EnergyPrior {
   // "level2.layer0." (or "layer0." with one set).
   std::string bucket_name(std::size_t b) const;
   std::int64_t num_parameters() const;
+  at::Device device() const { return nets_.at(0)->params().device(); }
+  // Moves all nets (see nets::Parameters::to).
+  void to(at::Device device);
   // Parameters and power-iteration vectors of all nets under their buckets' names.
   std::vector<nets::NamedTensor> named_tensors() const;
   std::vector<EnergyNet::Weights> frozen_weights() const;  // by bucket

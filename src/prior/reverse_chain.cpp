@@ -23,7 +23,7 @@ at::Tensor ReverseChain::run(at::Tensor u, std::int64_t first_level, std::uint64
 }
 
 at::Tensor ReverseChain::sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer) const {
-  const at::Tensor noise = normal_rows(backbone_.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {});
+  const at::Tensor noise = normal_rows(backbone_.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {}, backbone_.params().device());
   return run(noise, prior_.num_levels() - 1, seed, ids, observer);
 }
 

@@ -59,9 +59,9 @@ ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, con
       fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
                    {static_cast<std::uint64_t>(options.seed), 0, Purpose::kPixels}, {.item = ids.item[static_cast<std::size_t>(b)]});
     }
-    x = backbone.sample_image(parameters, noise);
+    x = backbone.sample_image(parameters, noise.to(parameters.device()));
   }
-  const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).contiguous();
+  const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).to(at::kCPU).contiguous();
   out.pixels.assign(bytes.const_data_ptr<std::uint8_t>(), bytes.const_data_ptr<std::uint8_t>() + bytes.numel());
   return out;
 }
@@ -168,7 +168,8 @@ SampleResult write_samples(const fs::path& directory, const std::string& name, c
         ids.visit.push_back(0);
       }
       const at::Tensor u = chain ? chain->sample(seed, ids)
-                                 : prior::normal_rows(backbone.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {});
+                                 : prior::normal_rows(backbone.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {},
+                                                      backbone.params().device());
       const ImageBatch images = decode_images(backbone, u, options, ids);
       const std::int64_t keep = std::min(options.chunk, options.count - c * options.chunk);
       mine.assign(reinterpret_cast<const char*>(images.pixels.data()), static_cast<std::size_t>(keep * images.shape.size()));

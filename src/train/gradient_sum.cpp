@@ -1,5 +1,10 @@
 #include "train/gradient_sum.h"
 
+#include <ATen/ops/max.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,8 +16,9 @@
 namespace hebm::train {
 namespace {
 
-std::span<float> values(const at::Tensor& flat) {
-  return {flat.data_ptr<float>(), static_cast<std::size_t>(flat.numel())};
+template <class T>
+std::span<T> span_of(const at::Tensor& flat) {
+  return {flat.data_ptr<T>(), static_cast<std::size_t>(flat.numel())};
 }
 
 // Power of two that puts |x| <= largest below 2^62 even after `terms` additions; 0 where nothing can be scaled.
@@ -26,7 +32,15 @@ int shift_for(double largest, std::int64_t terms) {
 GradientSum::GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*> buckets, bool deterministic,
                          std::int64_t num_micro_batches)
     : comm_(comm), buckets_(std::move(buckets)), deterministic_(deterministic), num_micro_batches_(num_micro_batches),
-      kept_(buckets_.size()), pending_(buckets_.size()) {}
+      kept_(buckets_.size()), sums_(buckets_.size()), pending_(buckets_.size()) {}
+
+// Where the communicator adds: a GPU's memory under NCCL, else the host's.
+at::Tensor GradientSum::summable(const at::Tensor& values) const {
+  check(comm_.kind() != "nccl" || values.is_cuda(), ExitCode::kRuntime, "gradient sum: NCCL adds in GPU memory, the gradients are on {}",
+        values.device().str());
+  const bool stays = values.is_cpu() || comm_.kind() == "nccl" || comm_.size() == 1;
+  return stays ? values : values.to(at::kCPU);
+}
 
 double GradientSum::bytes_per_update() const {
   double total = 0;
@@ -54,7 +68,8 @@ void GradientSum::backward_done(std::size_t bucket) {
 
 void GradientSum::start_ready() {
   for (; started_ < buckets_.size() && expected_[started_] == 0; ++started_) {
-    pending_[started_] = comm_.start_sum(values(buckets_[started_]->grad()), fmt::format("gradient of bucket {}", started_));
+    sums_[started_] = summable(buckets_[started_]->grad());
+    pending_[started_] = comm_.start_sum(span_of<float>(sums_[started_]), fmt::format("gradient of bucket {}", started_));
   }
 }
 
@@ -66,40 +81,51 @@ void GradientSum::finish() {
     start_ready();
     check(started_ == buckets_.size(), ExitCode::kRuntime, "gradient sum: bucket {} still waits for {} backward passes", started_,
           started_ < expected_.size() ? expected_[started_] : 0);
-    for (auto& p : pending_) {
-      p->wait();
-      p.reset();
+    for (std::size_t i = 0; i < pending_.size(); ++i) {
+      pending_[i]->wait();
+      pending_[i].reset();
+      if (!sums_[i].is_same(buckets_[i]->grad())) buckets_[i]->grad().copy_(sums_[i]);
+      sums_[i].reset();
     }
   }
   waited_s_ += timer.seconds();
 }
 
-void GradientSum::finish_deterministic() {
-  std::vector<double> largest(buckets_.size() + 1, 0.0);  // last: 1 where a gradient is not finite
+// The largest |gradient| of each bucket over its micro-batches and all ranks, and whether all are finite (NaN and Inf show in the largest).
+std::pair<std::vector<double>, bool> GradientSum::largest_gradients() {
+  std::vector<at::Tensor> local;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
-    for (const auto& gradient : kept_[i]) {
-      for (const float g : values(gradient)) {
-        if (!std::isfinite(g)) largest.back() = 1.0;
-        largest[i] = std::max(largest[i], static_cast<double>(std::fabs(g)));
-      }
-    }
+    at::Tensor largest = at::zeros({}, buckets_[i]->grad().options());
+    for (const auto& gradient : kept_[i]) largest = at::maximum(largest, gradient.abs().max());
+    local.push_back(largest.to(at::kDouble));
   }
-  comm_.all_reduce(std::span<double>(largest), comm::Op::kMax);
-  const bool finite = largest.back() == 0.0;
+  const at::Tensor host = at::stack(local).to(at::kCPU);
+  std::vector<double> out(host.const_data_ptr<double>(), host.const_data_ptr<double>() + host.numel());
+  out.push_back(std::all_of(out.begin(), out.end(), [](double x) { return std::isfinite(x); }) ? 0.0 : 1.0);
+  comm_.all_reduce(std::span<double>(out), comm::Op::kMax);
+  const bool finite = out.back() == 0.0;
+  out.pop_back();
+  return {out, finite};
+}
+
+void GradientSum::finish_deterministic() {
+  const c10::NoGradGuard no_grad;
+  const auto [largest, finite] = largest_gradients();
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
-    const int shift = finite ? shift_for(largest[i], num_micro_batches_) : 0;
-    std::vector<std::int64_t> sum(static_cast<std::size_t>(buckets_[i]->size()), 0);
+    const at::Tensor& grad = buckets_[i]->grad();
+    if (!finite) {
+      grad.fill_(std::nan(""));
+      kept_[i].clear();
+      continue;
+    }
+    const int shift = shift_for(largest[i], num_micro_batches_);
     const double scale = std::ldexp(1.0, shift), back = std::ldexp(1.0, -shift);  // powers of two: exact
-    for (const auto& gradient : kept_[i]) {
-      const auto in = values(gradient);
-      for (std::size_t e = 0; finite && e < sum.size(); ++e) sum[e] += std::llrint(static_cast<double>(in[e]) * scale);
-    }
+    at::Tensor sum = at::zeros(grad.sizes(), grad.options().dtype(at::kLong));
+    for (const auto& gradient : kept_[i]) sum.add_(gradient.to(at::kDouble).mul_(scale).round_().to(at::kLong));
     kept_[i].clear();
-    comm_.start_sum(std::span<std::int64_t>(sum), fmt::format("gradient of bucket {}", i))->wait();
-    const auto out = values(buckets_[i]->grad());
-    for (std::size_t e = 0; e < sum.size(); ++e) {
-      out[e] = finite ? static_cast<float>(static_cast<double>(sum[e]) * back) : std::nanf("");
-    }
+    const at::Tensor total = summable(sum);
+    comm_.start_sum(span_of<std::int64_t>(total), fmt::format("gradient of bucket {}", i))->wait();
+    grad.copy_(total.to(at::kDouble).mul_(back));
   }
 }
 

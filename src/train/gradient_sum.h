@@ -1,9 +1,11 @@
 // Sums the gradients of all buckets (a bucket: one energy net) over micro-batches and ranks (Alg. 1, line 7, data parallel). A
 // bucket's sum starts as soon as its last local backward and those of all buckets before it ended: all ranks start in one order. Fast: float, local micro-batches accumulate in the gradient buffer. Deterministic: every micro-batch's gradient becomes
 // int64 with one power-of-two scale a bucket (from the global largest entry), so the sum has the same bits in any order, for any number of ranks;
-// costs a copy of the gradient per local micro-batch and one small extra reduction.
+// costs a copy of the gradient per local micro-batch and one small extra reduction. Gradients may be on a GPU: under NCCL they are summed
+// there, under MPI by way of the host.
 #pragma once
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -26,6 +28,8 @@ class GradientSum {
  private:
   void start_ready();
   void finish_deterministic();
+  at::Tensor summable(const at::Tensor& values) const;
+  std::pair<std::vector<double>, bool> largest_gradients();
 
   comm::Communicator& comm_;
   std::vector<nets::Parameters*> buckets_;
@@ -34,6 +38,7 @@ class GradientSum {
   std::vector<std::int64_t> expected_;         // backward passes still to come, by bucket
   std::size_t started_ = 0;                    // buckets whose sum is under way
   std::vector<std::vector<at::Tensor>> kept_;  // [bucket][local micro-batch]
+  std::vector<at::Tensor> sums_;               // by bucket, being summed: the gradient itself, or its copy on the host
   std::vector<std::unique_ptr<comm::Pending>> pending_;
   double waited_s_ = 0;
 };

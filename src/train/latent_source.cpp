@@ -1,13 +1,13 @@
 #include "train/latent_source.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
 
 #include <cstring>
 
 #include "base/status.h"
 #include "data/prefetch.h"
+#include "vae/inputs.h"
 
 namespace hebm::train {
 namespace {
@@ -72,18 +72,10 @@ class OnlineSource final : public LatentSource {
     ++next_;
     out.count = clock_.units.size;
     out.dim = backbone_.dim();
-    ImageBatch images = dataset_.read(out.index);
-    const at::Tensor x = at::from_blob(images.pixels.data(),
-                                       {out.count, images.shape.channels, images.shape.height, images.shape.width},
-                                       at::TensorOptions(at::kByte)).to(at::kFloat).div_(255.0);
-    at::Tensor noise = at::empty({out.count, out.dim}, at::kFloat);
-    for (std::int64_t b = 0; b < out.count; ++b) {
-      const auto row = static_cast<std::size_t>(b);
-      fill_normal({noise.mutable_data_ptr<float>() + b * out.dim, static_cast<std::size_t>(out.dim)},
-                  {seed_, 0, Purpose::kPosterior},
-                  {.item = static_cast<std::uint32_t>(out.index[row]), .visit = out.visit[row]});
-    }
-    const at::Tensor u = backbone_.posterior(x, noise).u.contiguous();
+    const auto device = backbone_.params().device();
+    const at::Tensor x = vae::image_tensor(dataset_.read(out.index)).to(device);
+    const at::Tensor noise = vae::posterior_noise({seed_, 0, Purpose::kPosterior}, out.index, out.visit, out.dim).to(device);
+    const at::Tensor u = backbone_.posterior(x, noise).u.to(at::kCPU).contiguous();
     out.u.resize(static_cast<std::size_t>(u.numel()));
     std::memcpy(out.u.data(), u.const_data_ptr<float>(), out.u.size() * sizeof(float));
     return out;

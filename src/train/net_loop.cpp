@@ -17,6 +17,7 @@ constexpr double kFlushEvery_s = 5.0;  // metrics reach the disk at least so oft
 }  // namespace
 
 double gradient_norm(const nets::Parameters& params) {
+  if (!params.device().is_cpu()) return params.grad().norm(2, at::kDouble).item<double>();
   const at::Tensor host = params.grad().to(at::kCPU, at::kDouble);
   const std::span<const double> values(host.const_data_ptr<double>(), static_cast<std::size_t>(host.numel()));
   double sum = 0;

@@ -48,7 +48,7 @@ struct UpdatePlace {
   std::uint32_t attempt = 0;  // part of every random key
 };
 
-// sqrt of the sum of squares, in float64 and in order: the same bits on every rank with the same gradient.
+// sqrt of the sum of squares, in float64 and a fixed order: the same bits on every rank with the same gradient.
 double gradient_norm(const nets::Parameters& params);
 
 class NetLoop {

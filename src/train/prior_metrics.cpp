@@ -5,7 +5,7 @@
 namespace hebm::train {
 
 UpdateStats::UpdateStats(std::size_t num_layers, std::int64_t num_levels)
-    : layers(num_layers), levels(static_cast<std::size_t>(num_levels)), by_level((2 + 2 * layers) * levels, 0.0) {}
+    : layers(num_layers), levels(static_cast<std::size_t>(num_levels)), by_level(num_fields() * levels, 0.0) {}
 
 void UpdateStats::reduce(comm::Communicator& comm) {
   by_level.push_back(stop);

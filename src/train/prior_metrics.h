@@ -17,6 +17,7 @@ struct UpdateStats {
   UpdateStats(std::size_t num_layers, std::int64_t num_levels);
   double& at(std::size_t field, std::size_t t) { return by_level[field * levels + t]; }
   double at(std::size_t field, std::size_t t) const { return by_level[field * levels + t]; }
+  std::size_t num_fields() const { return 2 + 2 * layers; }
   // One sum over ranks, flags included.
   void reduce(comm::Communicator& comm);
   std::vector<double> counts() const;                // [T]
@@ -25,7 +26,7 @@ struct UpdateStats {
 
   std::size_t layers, levels;
   double stop = 0;     // ranks that were asked to stop
-  double chain_s = 0;  // seconds in chains, over ranks
+  double chain_s = 0;  // seconds in chains, over ranks; 0 on a GPU
   std::vector<double> by_level;
 };
 

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -14,6 +13,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "data/batch_order.h"
+#include "nets/device.h"
 #include "train/product.h"
 #include "vae/inputs.h"
 
@@ -92,9 +92,10 @@ class FeatureLearner {
     }
     ImageBatch batch = dataset_.read(images);
     shift_images(batch, shifts);
-    const at::Tensor target = at::tensor(labels, at::kLong);
+    const auto device = net_.params().device();
+    const at::Tensor target = nets::on_device(labels, device);
     const c10::AutoGradMode grad_on(true);
-    const at::Tensor logits = net_.logits(vae::image_tensor(batch));
+    const at::Tensor logits = net_.logits(vae::image_tensor(batch).to(device));
     const at::Tensor loss =
         at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum).div(static_cast<double>(units_.batch));
     torch::autograd::backward({loss}, {});
@@ -147,12 +148,13 @@ std::filesystem::path features_file(const std::filesystem::path& run_directory) 
 
 FeatureResult train_features(const FeatureTrainOptions& options, const data::Dataset& dataset,
                              const std::filesystem::path& run_directory, const StopFlag* stop, comm::Communicator& comm,
-                             Logger& logger) {
+                             Logger& logger, at::Device device) {
   const auto product = features_file(run_directory);
   const auto identity = identity_of(options, dataset);
   if (product_done(product, nets::kFeaturesFormat, nets::kFeaturesVersion, identity, comm, logger)) return {};
   const OneThread one_thread;
   nets::FeatureNet net(dataset.shape(), count_classes(dataset), static_cast<std::uint64_t>(options.seed));
+  net.params().to(device);
   const MicroBatches units(options.batch, options.micro_batch, comm.rank(), comm.size(),
                            "features.batch, features.micro_batch");
   const FeatureLearner learner(options, net, dataset, units);
@@ -201,8 +203,9 @@ double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& datase
     for (std::int64_t b = 0; b < kChunk; ++b)
       images.push_back(members[static_cast<std::size_t>(first + std::min(b, real - 1))]);
     for (const auto image : images) labels.push_back(dataset.labels()[static_cast<std::size_t>(image)]);
-    const at::Tensor guess = net.logits(vae::image_tensor(dataset.read(images))).argmax(1);
-    right += guess.eq(at::tensor(labels, at::kLong)).narrow(0, 0, real).sum().item<std::int64_t>();
+    const auto device = net.params().device();
+    const at::Tensor guess = net.logits(vae::image_tensor(dataset.read(images)).to(device)).argmax(1);
+    right += guess.eq(nets::on_device(labels, device)).narrow(0, 0, real).sum().item<std::int64_t>();
   }
   comm.all_reduce(std::span<std::int64_t>(&right, 1), comm::Op::kSum);
   return static_cast<double>(right) / static_cast<double>(std::max<std::int64_t>(1, total));

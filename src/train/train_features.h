@@ -1,5 +1,5 @@
 // Training of the feature classifier of fd_fmnist. Its weights depend on the data set and features.* alone, not on
-// run.seed and not on the number of ranks (int64 gradient sums, one thread a rank). Product:
+// run.seed and not on the number of ranks (int64 gradient sums, one thread a rank), but bits of a GPU are others. Product:
 // RUN/features/features.safetensors.
 #pragma once
 #include <cstdint>
@@ -41,7 +41,7 @@ struct FeatureResult {
 // on the test images is below features.min_accuracy, Error(kUsage) for a data set without labels.
 FeatureResult train_features(const FeatureTrainOptions& options, const data::Dataset& dataset,
                              const std::filesystem::path& run_directory, const StopFlag* stop, comm::Communicator& comm,
-                             Logger& logger);
+                             Logger& logger, at::Device device = at::kCPU);
 
 // Fraction of the split's images whose largest logit is the label's; fixed chunks, the same for any number of ranks.
 // Collective.

@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -13,6 +12,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "nets/device.h"
 #include "prior/forward_pair.h"
 #include "prior/losses.h"
 #include "train/prior_metrics.h"
@@ -25,6 +25,12 @@ prior::ChainIds ids_of(const LatentBatch& latents) {
   for (const auto image : latents.index) ids.item.push_back(static_cast<std::uint32_t>(image));
   ids.visit = latents.visit;
   return ids;
+}
+
+std::vector<double> step_variances(const prior::Schedule& schedule, const prior::LangevinOptions& langevin) {
+  std::vector<double> out;
+  for (std::int64_t t = 0; t < schedule.num_levels; ++t) out.push_back(prior::step_variance(schedule, langevin, t));
+  return out;
 }
 
 std::vector<nets::Parameters*> buckets(prior::EnergyPrior& prior) {
@@ -40,18 +46,21 @@ PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::Langev
                            const vae::Backbone& backbone, std::uint64_t seed, std::filesystem::path directory,
                            nlohmann::json identity, comm::Communicator& comm, Logger& logger)
     : options_(options), langevin_(langevin), prior_(prior), power_iterations_(energy.power_iterations),
-      power_in_chain_(energy.power_iterations_in_chain),
+      power_in_chain_(energy.power_iterations_in_chain), device_(prior.device()),
       backbone_(backbone), seed_(seed), directory_(std::move(directory)), comm_(comm), logger_(logger),
       schedule_(prior.schedule()),
       coefficients_(prior::step_coefficients(schedule_, langevin)),
       level_weights_(prior::level_weights(schedule_, langevin, options.level_weight)),
+      step_variances_(step_variances(schedule_, langevin)),
+      weight_of_level_(nets::on_device(level_weights_, device_).to(at::kFloat)),
+      variance_of_level_(nets::on_device(step_variances_, device_)),
       units_(options.batch, options.micro_batch, comm.rank(), comm.size(), "train.batch, train.micro_batch"),
       sum_(comm, buckets(prior), options.deterministic, units_.count),
       checkpoints_(directory_, std::move(identity), comm, logger, static_cast<int>(options.keep)),
-      monitor_(prior.num_levels(), options.divergence_factor), stats_(prior.num_layers(), prior.num_levels()) {
-  for (std::int64_t t = 0; t < schedule_.num_levels; ++t) {
-    step_variances_.push_back(prior::step_variance(schedule_, langevin_, t));
-  }
+      monitor_(prior.num_levels(), options.divergence_factor), stats_(prior.num_layers(), prior.num_levels()),
+      level_sums_(stats_.num_fields(), prior.num_levels(), device_) {
+  check(backbone.params().device() == device_, ExitCode::kRuntime, "prior training: the energy nets are on {}, the VAE on {}",
+        device_.str(), backbone.params().device().str());
   check(one_level_a_unit() || !prior.per_level(), ExitCode::kUsage,
         "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
@@ -71,6 +80,7 @@ void PriorTrainer::update(LatentSource& source) {
     frozen_ = prior_.frozen_weights();
   }
   stats_ = UpdateStats(prior_.num_layers(), schedule_.num_levels);
+  level_sums_.zero();
   sum_.begin(plan_update());
   for (std::int64_t unit = units_.first; unit < units_.last; ++unit) {
     const LatentBatch latents = source.next();                       // line 3: u_0 ~ q(u_0 | x)
@@ -80,6 +90,7 @@ void PriorTrainer::update(LatentSource& source) {
     learn(pair, negatives);                                          // line 7: the gradient of Eq. 12, layer by layer
   }
   sum_.finish();                                                     // over micro-batches and ranks
+  read_statistics();
 }
 
 std::vector<std::int64_t> PriorTrainer::plan_update() {
@@ -105,7 +116,7 @@ prior::NoisyPair PriorTrainer::draw_pair(const LatentBatch& latents, const prior
   // The tensor only looks at the batch's memory; make_pair copies.
   const at::Tensor u0 = at::from_blob(const_cast<float*>(latents.u.data()), {latents.count, latents.dim},
                                       at::TensorOptions(at::kFloat));
-  return prior::make_pair(u0, std::move(levels), schedule_, seed_, attempt, ids);
+  return prior::make_pair(u0.to(device_, /*non_blocking=*/true), std::move(levels), schedule_, seed_, attempt, ids);
 }
 
 prior::Gradient PriorTrainer::chain_gradient(const std::vector<std::int64_t>& levels) const {
@@ -124,13 +135,10 @@ at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prio
   const RandomKey key{seed_, static_cast<std::uint32_t>(attempt_), Purpose::kLangevin};
   at::Tensor y = prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, langevin_.steps, key, ids,
                                      chain_gradient(pair.t));
-  stats_.chain_s += timer.seconds();
-  const at::Tensor moved = (y - pair.u_next).norm(2, 1);
-  for (std::size_t b = 0; b < pair.t.size(); ++b) {
-    const auto t = static_cast<std::size_t>(pair.t[b]);
-    stats_.at(UpdateStats::kCount, t) += 1;
-    stats_.at(UpdateStats::kDisplacement, t) += moved.const_data_ptr<float>()[b];
-  }
+  if (device_.is_cpu()) stats_.chain_s += timer.seconds();  // a GPU may not have begun: only the update's time is known
+  for (const auto t : pair.t) stats_.at(UpdateStats::kCount, static_cast<std::size_t>(t)) += 1;
+  level_sums_.set_rows(nets::on_device(pair.t, device_));
+  level_sums_.add(UpdateStats::kDisplacement, (y - pair.u_next).norm(2, 1));
   return y;
 }
 
@@ -152,10 +160,8 @@ void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negativ
     const c10::NoGradGuard no_grad;
     z = backbone_.transport(at::cat({pair.u_t, negatives}));
   }
-  const at::Tensor t = at::tensor(pair.t, at::kLong), t_both = at::cat({t, t});
-  std::vector<float> weight;
-  for (const auto level : pair.t) weight.push_back(static_cast<float>(level_weights_[static_cast<std::size_t>(level)]));
-  const at::Tensor weights = at::tensor(weight);
+  const at::Tensor t = nets::on_device(pair.t, device_), t_both = at::cat({t, t});
+  const at::Tensor weights = weight_of_level_.index_select(0, t), variances = variance_of_level_.index_select(0, t_both);
   const c10::AutoGradMode grad_on(true);
   for (std::size_t i = 0; i < z.size(); ++i) {
     const std::size_t bucket = prior_.set_of(pair.t) * prior_.num_layers() + i;
@@ -164,13 +170,22 @@ void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negativ
                                                     options_.l2, options_.batch);
     torch::autograd::backward({loss}, {});
     sum_.backward_done(bucket);
-    const float* values = f.const_data_ptr<float>();
-    for (std::size_t b = 0; b < pair.t.size(); ++b) {
-      const auto level = static_cast<std::size_t>(pair.t[b]);
-      stats_.at(UpdateStats::kPositive + 2 * i, level) += values[b] / step_variances_[level];
-      stats_.at(UpdateStats::kNegative + 2 * i, level) += values[b + pair.t.size()] / step_variances_[level];
-    }
+    const at::Tensor energies = f.detach().to(at::kDouble) / variances;  // f / s_t^2
+    level_sums_.add(UpdateStats::kPositive + 2 * i, energies.narrow(0, 0, count));
+    level_sums_.add(UpdateStats::kNegative + 2 * i, energies.narrow(0, count, count));
   }
+}
+
+// The only copy from the device in an update: statistics and the norms of the gradients.
+void PriorTrainer::read_statistics() {
+  std::vector<at::Tensor> parts = {level_sums_.sums().flatten()};
+  for (std::size_t b = 0; b < prior_.num_buckets(); ++b) {
+    parts.push_back(prior_.bucket(b).params().grad().norm().to(at::kDouble).unsqueeze(0));
+  }
+  const at::Tensor host = at::cat(parts).to(at::kCPU);
+  const double* values = host.const_data_ptr<double>();
+  for (double& sum : stats_.by_level) sum += *values++;
+  gradient_norms_.assign(values, values + prior_.num_buckets());
 }
 
 void PriorTrainer::apply_gradients() {
@@ -232,11 +247,8 @@ Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, c
 }
 
 std::string PriorTrainer::judge() {
-  gradient_norms_.clear();
-  for (std::size_t b = 0; b < optimisers_.size(); ++b) {
-    const double norm = prior_.bucket(b).params().grad().norm().item<double>();
-    if (!std::isfinite(norm)) return fmt::format("{} the gradient's norm is {}", prior_.bucket_name(b), norm);
-    gradient_norms_.push_back(norm);
+  for (std::size_t b = 0; b < gradient_norms_.size(); ++b) {
+    if (!std::isfinite(gradient_norms_[b])) return fmt::format("{} the gradient's norm is {}", prior_.bucket_name(b), gradient_norms_[b]);
   }
   return monitor_.observe(update_, stats_.gap(), stats_.counts());
 }
@@ -319,14 +331,14 @@ void PriorTrainer::flush_metrics() {
 void PriorTrainer::log_update(const LatentSource& source) {
   const double rate = nets::scheduled_rate(options_.learning_rate, options_.schedule, options_.final_fraction,
                                            options_.warmup, update_ - 1, options_.updates);
-  metrics_->write(update_, stats_, named_norms(), level_weights_, step_variances_,
-                  {{"learning_rate", rate},
-                   {"seconds/update", update_s_},
-                   {"seconds/chain", stats_.chain_s / comm_.size()},
-                   {"seconds/sum_total", sum_.waited_s()},
-                   {"seconds/data_wait_total", source.waited_s()},
-                   {"sum/bytes", sum_.bytes_per_update()},
-                   {"attempt", static_cast<double>(attempt_)}});
+  storage::Scalars more = {{"learning_rate", rate},
+                           {"seconds/update", update_s_},
+                           {"seconds/sum_total", sum_.waited_s()},
+                           {"seconds/data_wait_total", source.waited_s()},
+                           {"sum/bytes", sum_.bytes_per_update()},
+                           {"attempt", static_cast<double>(attempt_)}};
+  if (device_.is_cpu()) more.emplace_back("seconds/chain", stats_.chain_s / comm_.size());
+  metrics_->write(update_, stats_, named_norms(), level_weights_, step_variances_, std::move(more));
 }
 
 }  // namespace hebm::train

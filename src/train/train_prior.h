@@ -18,6 +18,7 @@
 #include "train/divergence.h"
 #include "train/gradient_sum.h"
 #include "train/latent_source.h"
+#include "train/level_sums.h"
 #include "train/micro_batches.h"
 #include "train/net_loop.h"
 #include "train/prior_metrics.h"
@@ -51,6 +52,7 @@ struct PriorTrainOptions {
 
 class PriorTrainer {
  public:
+  // Computes where the nets and the backbone are (both in one place).
   PriorTrainer(const PriorTrainOptions& options, const prior::LangevinOptions& langevin, prior::EnergyPrior& prior,
                const prior::EnergyOptions& energy, const vae::Backbone& backbone, std::uint64_t seed,
                std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger);
@@ -78,6 +80,7 @@ class PriorTrainer {
   // f of z's positives and negatives, [2 B], differentiable in the net's parameters. z, t: of both.
   at::Tensor energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
   void learn(const prior::NoisyPair& pair, const at::Tensor& negatives);
+  void read_statistics();
   void apply_gradients();
   std::string judge();
   void roll_back(const TrainingState& live, const std::string& why);
@@ -95,6 +98,7 @@ class PriorTrainer {
   prior::EnergyPrior& prior_;
   std::int64_t power_iterations_;
   bool power_in_chain_;
+  at::Device device_;
   const vae::Backbone& backbone_;
   std::uint64_t seed_;
   std::filesystem::path directory_;
@@ -103,6 +107,7 @@ class PriorTrainer {
   prior::Schedule schedule_;
   std::vector<prior::StepCoefficients> coefficients_;
   std::vector<double> level_weights_, step_variances_;
+  at::Tensor weight_of_level_, variance_of_level_;  // the same on the device: [T] float32, [T] float64
   MicroBatches units_;
   std::vector<std::unique_ptr<nets::Optimiser>> optimisers_;
   std::vector<std::unique_ptr<nets::Ema>> emas_;
@@ -113,6 +118,7 @@ class PriorTrainer {
   std::vector<prior::PowerSequence> sequences_;    // by bucket: with energy.power_iterations_in_chain, in place of frozen_
   std::vector<bool> active_;                       // by bucket: gets a gradient in this update
   UpdateStats stats_;
+  LevelSums level_sums_;  // of this update, in stats_ once read
   std::vector<double> gradient_norms_;
   std::int64_t update_ = 0, attempt_ = 0;
   double update_s_ = 0;

@@ -52,7 +52,7 @@ NvaeConv NvaeLayers::conv(const std::string& name, const ConvShape& shape, const
   if (shape.bias) {
     out.bias = params_.add(name + ".bias", {shape.out}, nets::Init::kUniformFanIn, 1.0 / std::sqrt(static_cast<double>(fan_in)));
   }
-  out.mask = mask;
+  if (mask.defined()) out.mask = params_.add_constant(mask);
   if (shape.weight_norm) {
     out.log_weight_norm = params_.add(name + ".log_weight_norm", {shape.out, 1, 1, 1}, nets::Init::kZero);
     const c10::NoGradGuard no_grad;

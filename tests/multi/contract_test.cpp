@@ -8,6 +8,7 @@
 #include <numeric>
 #include <thread>
 
+#include "comm/gpus.h"
 #include "comm/mpi_communicator.h"
 #include "comm/nccl_communicator.h"
 #include "comm/placement.h"
@@ -25,7 +26,7 @@ std::unique_ptr<Communicator> make_world(const CommOptions& options) {
       options, LaunchEnvironment::read([](const char* name) { return std::getenv(name); }), kPiece);
   if (options.kind != "nccl") return mpi;
 #ifdef HEBM_CUDA
-  if (!any(*mpi, NcclCommunicator::num_devices() == 0)) return std::make_unique<NcclCommunicator>(std::move(mpi));
+  if (!any(*mpi, num_gpus() == 0)) return std::make_unique<NcclCommunicator>(std::move(mpi));
 #endif
   return nullptr;
 }

@@ -37,6 +37,29 @@ TEST(Parameters, OnTheMetaDeviceShapesTakeNoMemory) {
   EXPECT_EQ(a.sizes().vec(), (std::vector<std::int64_t>{1 << 20, 1 << 20}));
 }
 
+// "cpu:0" is another name of the host, so that the move can be seen without a GPU.
+TEST(Parameters, MoveWithTheirGradientsStatesAndConstants) {
+  Parameters params(1, 0);
+  const at::Tensor weight = params.add("w", {2, 3}, Init::kOne), state = params.add_state("u", {3}, Init::kNormal);
+  const at::Tensor table = state.clone(), constant = params.add_constant(table);
+  const auto drawn = values_of(state);
+  expect_error(ExitCode::kRuntime, {"flatten"}, [&] { params.to(at::Device(at::kCPU, 0)); });
+  params.flatten();
+  const at::Device device(at::kCPU, 0);
+  const at::Tensor flat_before = params.flat().clone();
+  params.to(device);
+  EXPECT_EQ(params.device(), device);
+  EXPECT_TRUE(weight.is_leaf() && weight.requires_grad());
+  EXPECT_TRUE(params.flat().equal(flat_before));
+  params.flat().mul_(3.0);
+  EXPECT_EQ(values_of(weight), std::vector<double>(6, 3.0)) << "layers still see the flat buffer";
+  torch::autograd::backward({(weight * weight).sum()}, {});
+  EXPECT_EQ(values_of(params.grad()), std::vector<double>(6, 6.0)) << "gradients still gather in one buffer";
+  EXPECT_EQ(values_of(state), drawn);
+  table.zero_();
+  EXPECT_EQ(values_of(constant), drawn) << "constants are copies";
+}
+
 TEST(Parameters, UniformInitHasTheBoundsAndTheVarianceOfTheDefaultOfTorch) {
   Parameters params(5, 3);
   const at::Tensor w = params.add("w", {100, 20, 3, 3}, Init::kUniformFanIn);
