@@ -32,7 +32,7 @@ at::Tensor over_pixels(const at::Tensor& bias) { return bias.unsqueeze(-1).unsqu
 
 PaperEnergyNet::PaperEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
     : EnergyNet(options, setting), side_(shape.height),
-      sinusoid_(nets::sinusoidal_embedding(setting.num_levels, kPaperEmbedding).to(params_.dtype())) {
+      sinusoid_(params_.add_constant(nets::sinusoidal_embedding(setting.num_levels, kPaperEmbedding).to(params_.dtype()))) {
   const bool fits = shape.height == shape.width && side_ >= kMinSide && side_ <= kMaxSide && std::has_single_bit(static_cast<std::uint64_t>(side_));
   check(fits, ExitCode::kUsage,
         "energy.net = {} takes square latents with a side of 4, 8, 16, 32, 64 or 128; got {} x {} x {}; take energy.net = small", options.net,
@@ -57,7 +57,7 @@ void PaperEnergyNet::add_dense_end(std::int64_t features) {
 }
 
 at::Tensor PaperEnergyNet::embed(const Embedding& embedding, const std::vector<at::Tensor>& effective) const {
-  return at::linear(at::silu(at::linear(sinusoid_.to(params_.device()), effective[embedding.first])), effective[embedding.second]);
+  return at::linear(at::silu(at::linear(sinusoid_, effective[embedding.first])), effective[embedding.second]);
 }
 
 void PaperEnergyNet::build_dense_end(const std::vector<at::Tensor>& effective, const at::Tensor& active, Weights& out) const {

@@ -17,7 +17,7 @@ SmallEnergyNet::SmallEnergyNet(const EnergyOptions& options, const LatentShape& 
     : EnergyNet(options, setting) {
   const std::int64_t w = options.width, e = options.embedding;
   if (num_levels_ > 1) {
-    sinusoid_ = nets::sinusoidal_embedding(num_levels_, e).to(params_.dtype());
+    sinusoid_ = params_.add_constant(nets::sinusoidal_embedding(num_levels_, e).to(params_.dtype()));
     embed1_ = add_weight("embed1", {e, e}, 0);
     embed2_ = add_weight("embed2", {e, e}, 0);
   }
@@ -53,7 +53,7 @@ EnergyNet::Weights SmallEnergyNet::build(const std::vector<at::Tensor>& effectiv
   out.stages.push_back(effective[out_]);
   at::Tensor active;  // [T, e]
   if (num_levels_ > 1) {
-    active = at::silu(at::linear(at::silu(at::linear(sinusoid_.to(params_.device()), effective[embed1_])), effective[embed2_]));
+    active = at::silu(at::linear(at::silu(at::linear(sinusoid_, effective[embed1_])), effective[embed2_]));
   }
   for (std::size_t j = 0; j < biases_.size(); ++j) {
     out.biases.push_back(num_levels_ > 1 ? at::linear(active, effective[tables_[j]], biases_[j]) : biases_[j].unsqueeze(0));
