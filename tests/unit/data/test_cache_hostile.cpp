@@ -183,7 +183,7 @@ TEST_F(HostileCache, HostileIndexesAreRefusedBeforeAnythingIsAllocated) {
   const auto refused = [&](const std::string& what, const std::string& pointer, const nlohmann::json& value) {
     nlohmann::json bad = good;
     bad[nlohmann::json::json_pointer(pointer)] = value;
-    spill(path, bad.dump());
+    spill(path, bad.dump() + "\n");
     expect_refused({path.string(), what});
   };
   refused("name", "/shards/1/name", "../../etc/passwd");
@@ -213,11 +213,13 @@ TEST_F(HostileCache, HostileIndexesAreRefusedBeforeAnythingIsAllocated) {
   refused("room for", "/groups/0", {4096, 64, 128});
   refused("format", "/format", "hebm-dataset");
   refused("version", "/version", 2);
-  spill(path, std::string(1 << 20, '['));
+  spill(path, std::string(1 << 20, '[') + "\n");
   expect_refused({path.string()});
-  spill(path, "[]");
+  spill(path, "[]\n");
   expect_refused({path.string()});
   spill(path, good.dump());
+  expect_refused({path.string(), "the file was cut off"});
+  spill(path, good.dump() + "\n");
   open_and_verify();
 }
 
