@@ -94,5 +94,6 @@ int status_command(Arguments args);
 int cache_command(Arguments args);
 int doctor_command(Arguments args);
 int bench_command(Arguments args);
+int sweep_command(Arguments args);
 
 }  // namespace hebm::cli

@@ -55,6 +55,10 @@ int evaluate_command(Arguments args) {
   if (action == Options::Action::kHelpShown) return 0;
   const data::Dataset dataset = open_dataset(run);
   const RunPaths paths(run);
+  if (action == Options::Action::kDryRun && !(vae_is_there(run) && std::filesystem::exists(paths.features))) {
+    print_dry_run(options, missing_lines({paths.vae, paths.features}));
+    return 0;
+  }
   require(paths.vae, "hebm_dist train-vae");
   require(paths.features, "hebm_dist train-features");
   const RunVae vae = open_vae(run);

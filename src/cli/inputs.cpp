@@ -79,11 +79,24 @@ RunVae open_vae(const RunOptions& run) {
   return out;
 }
 
+bool vae_is_there(const RunOptions& run) {
+  const auto source = RunPaths(run).vae;
+  return std::filesystem::exists(source) && (!wants_copy(run, source) || std::filesystem::exists(train::readjusted_file(run.directory)));
+}
+
 void readjust_where_asked(const RunOptions& run, Context& context) {
   const auto source = RunPaths(run).vae;
   require(source, "hebm_dist train-vae");
   if (!wants_copy(run, source)) return;
   train::make_readjusted(source, train::readjusted_file(run.directory), run.bn_readjust, context.comm(), context.logger());
+}
+
+std::vector<std::string> missing_lines(const std::vector<std::filesystem::path>& files) {
+  std::vector<std::string> out;
+  for (const auto& file : files) {
+    if (!std::filesystem::exists(file)) out.push_back(fmt::format("{} is not there yet: only the options were checked", file.string()));
+  }
+  return out;
 }
 
 int exit_code(train::Outcome outcome, bool save_failed) {

@@ -33,8 +33,13 @@ struct RunVae {
 };
 // Error(kUsage) when a file is not there, naming the command that makes it, or when the copy is of another VAE or number.
 RunVae open_vae(const RunOptions& run);
+// Whether open_vae finds its file: the VAE, or the copy that is asked for.
+bool vae_is_there(const RunOptions& run);
 // Makes the copy where one is asked for and not there: train-vae, at its end, and encode. Collective.
 void readjust_where_asked(const RunOptions& run, Context& context);
+
+// --dry-run, where earlier commands' products are not there yet: one line a missing file.
+std::vector<std::string> missing_lines(const std::vector<std::filesystem::path>& files);
 
 int exit_code(train::Outcome outcome, bool save_failed);
 

@@ -32,6 +32,7 @@ constexpr std::array kCommands = {
     Command{"replay", "a recorded case through every stage, with the largest errors", hebm::cli::replay_command},
     Command{"report", "one self-contained HTML page of a run", hebm::cli::report_command},
     Command{"status", "is a run done, resumable or failed, from its files", hebm::cli::status_command},
+    Command{"sweep", "plan | run | status | retry | collect of an ablation", hebm::cli::sweep_command},
     Command{"cache", "info | verify of a latent cache", hebm::cli::cache_command},
     Command{"doctor", "versions, launcher, placement, all-reduce check", hebm::cli::doctor_command},
     Command{"bench", "langevin | allreduce | cache against measured limits", hebm::cli::bench_command},

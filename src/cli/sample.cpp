@@ -39,6 +39,10 @@ int sample_command(Arguments args) {
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   const RunPaths paths(run);
+  if (action == Options::Action::kDryRun && !(vae_is_there(run) && std::filesystem::exists(paths.prior))) {
+    print_dry_run(options, missing_lines({paths.vae, paths.prior}));
+    return 0;
+  }
   const RunVae vae = open_vae(run);  // the VAE comes before the prior: it is the first to be named where both are missing
   require(paths.prior, "hebm_dist train");
   const auto& backbone = vae.backbone;

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "storage/files.h"
 #include "storage/verified_directory.h"
+#include "sweep/restarts.h"
 
 namespace hebm::cli {
 namespace {
@@ -35,10 +36,19 @@ nlohmann::json part_state(const fs::path& directory, const fs::path& product) {
 int status_command(Arguments args) {
   Options options("hebm_dist status RUN [--json]", "Says from the files alone which parts of a run are done, resumable or failed.");
   std::string directory;
-  bool json = false;
+  bool json = false, count_start = false, restarted = false;
+  std::int64_t max_restarts = sweep::kMaxRestarts;
   options.add_positional("RUN", &directory, "run directory", true);
   options.add("json", &json, "for machines", Show::kCommon);
+  options.add("count_start", &count_start, "for batch scripts, at each start of a job: notes how far the run has come; exit code 1 when "
+              "max_restarts restarts in a row have found nothing new");
+  options.add("restarted", &restarted, "with count_start: a scheduler started this job again, nobody asked for it");
+  options.add("max_restarts", &max_restarts, "with count_start", {0, 1000});
   if (options.parse(args) == Options::Action::kHelpShown) return 0;
+  if (count_start) {
+    sweep::note_start(directory, restarted, max_restarts);
+    return 0;
+  }
   const RunPaths paths{std::filesystem::path(directory)};
   check(fs::is_directory(paths.run), ExitCode::kUsage, "{} is not a folder", directory);
   nlohmann::json out;

@@ -25,6 +25,7 @@ struct TrainCommand {
   prior::EnergyOptions energy;
   prior::LangevinOptions langevin;
   train::PriorTrainOptions training;
+  vae::BackboneOptions planned;  // --dry-run, where the VAE is not there yet
 
   void describe(Options& o) {
     run.describe(o);
@@ -34,6 +35,7 @@ struct TrainCommand {
     langevin.describe(o);
     training.describe(o);
     encoding.describe(o);
+    planned.describe(o);
     allow_pipeline_keys(o);
   }
   Lines size_lines(const prior::EnergyPrior& prior, const vae::Backbone& backbone) const;
@@ -43,6 +45,7 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
   const RunPaths paths(run);
   const auto parameters = prior.num_parameters();
   Lines lines = describe_backbone(backbone);
+  if (!vae_is_there(run)) lines.insert(lines.begin(), fmt::format("{} is not there: sizes are those of vae.* and nvae.*", paths.vae.string()));
   for (std::size_t i = 0; i < backbone.groups().size(); ++i) {
     lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i, prior.net(0, i).params().size(),
                                 prior.net(0, i).forward_flop() / 1e6));
@@ -96,11 +99,13 @@ int train_command(Arguments args) {
   const auto seed = c.training.seed >= 0 ? static_cast<std::uint64_t>(c.training.seed) : cache_seed;
   const data::Dataset dataset = open_dataset(c.run);
   const RunPaths paths(c.run);
-  const RunVae vae = open_vae(c.run);
+  const bool is_plan = action == Options::Action::kDryRun;
+  const RunVae vae = is_plan && !vae_is_there(c.run) ? RunVae{paths.vae, planned_backbone(c.run, c.planned), ""} : open_vae(c.run);
   const auto& backbone = vae.backbone;
   const std::string& vae_hash = vae.hash;
   prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), seed);
-  if (action == Options::Action::kDryRun) {
+  if (is_plan) {
+    c.training.expect_possible(prior.per_level(), 1);
     print_dry_run(options, c.size_lines(prior, *backbone));
     return 0;
   }

@@ -27,6 +27,7 @@ std::string render_report(const std::filesystem::path& run_directory) {
       "<title>{} - hebm_dist report</title>\n<style>{}</style></head>\n<body>\n<h1>{}</h1>\n"
       "<p class=\"soft\">Diffusion of energy-based priors in the latent space of a hierarchical VAE: report of a run.</p>\n",
       title, style_sheet(), title);
+  if (const std::string sweep = sweep_section(run); !sweep.empty()) return out + problems(run) + sweep + "</body></html>\n";
   const std::string results = results_section(run);
   out += "<nav><a href=\"#scores\">Scores</a><a href=\"#pictures\">Pictures</a><a href=\"#curves\">Curves</a>"
          "<a href=\"#levels\">By level</a><a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"

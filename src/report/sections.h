@@ -14,6 +14,7 @@ std::string configuration_section(const RunFolder& run);
 std::string environment_section(const RunFolder& run);
 std::string commands_section(const RunFolder& run);
 std::string results_section(const RunFolder& run);  // everything else of results/
+std::string sweep_section(const RunFolder& run);    // results/sweep.json of `sweep collect`; "" where there is none
 
 // Any JSON as HTML: an array of objects is a table, an object key and value; depth and length are bounded. Escaped.
 std::string json_html(const nlohmann::json& json);

@@ -201,6 +201,17 @@ Lease::~Lease() {
   }
 }
 
+std::optional<std::string> Lease::holder_of(const fs::path& folder, LeaseTimes times) {
+  const fs::path path = file_of(folder);
+  const std::optional<Found> found = find(path);
+  if (!found) return {};
+  const LeaseHolder me = detail::this_process("status");
+  const Life life = detail::life_of(found->holder, me);
+  if (life == Life::kDead) return {};
+  if (life == Life::kUnknown && file_system_now_s(path, me) - found->renewed_s >= times.expiry_s) return {};
+  return found->holder.describe();
+}
+
 void sweep_temporaries(const fs::path& folder, const std::string& prefix) {
   constexpr std::string_view kMark = ".tmp-", kHex = "0123456789abcdef";
   constexpr std::size_t kDigits = 16;

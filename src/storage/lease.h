@@ -4,6 +4,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "storage/files.h"
@@ -26,6 +27,8 @@ class Lease {
   Lease& operator=(const Lease&) = delete;
 
   static fs::path file_of(const fs::path& folder) { return folder / "lease.json"; }
+  // Who holds the folder now, in words, for those who only want to know; nothing where nobody does, or nobody alive.
+  static std::optional<std::string> holder_of(const fs::path& folder, LeaseTimes times = {});
 
  private:
   struct Impl;

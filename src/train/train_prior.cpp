@@ -61,8 +61,7 @@ PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::Langev
       level_sums_(stats_.num_fields(), prior.num_levels(), device_) {
   check(backbone.params().device() == device_, ExitCode::kRuntime, "prior training: the energy nets are on {}, the VAE on {}",
         device_.str(), backbone.params().device().str());
-  check(one_level_a_unit() || !prior.per_level(), ExitCode::kUsage,
-        "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
+  options.expect_possible(prior.per_level(), comm.size());
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
     optimisers_.push_back(std::make_unique<nets::Optimiser>(
         prior.bucket(b).params(), nets::OptimiserSettings{.rule = nets::Rule::kAdam, .beta1 = options.beta1,

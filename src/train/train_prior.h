@@ -48,6 +48,8 @@ struct PriorTrainOptions {
   std::int64_t max_rollbacks = 3;
   double divergence_factor = 50.0;
   void describe(Options& options);
+  // What a trainer of these nets on so many ranks would refuse: Error(kUsage).
+  void expect_possible(bool per_level, int num_ranks) const;
 };
 
 class PriorTrainer {

@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "base/options.h"
 #include "train/train_prior.h"
 
@@ -31,6 +32,12 @@ void PriorTrainOptions::describe(Options& o) {
   o.add("train.seed", &seed, "seed of energy nets, batches and noise; -1: run.seed (which the cache always has)", {-1});
   o.add("train.max_rollbacks", &max_rollbacks, "rollbacks before giving up with exit code 3", {0, 1000});
   o.add("train.divergence_factor", &divergence_factor, "|energy gap| over its running median that counts as divergence", {2.0, 1e12});
+}
+
+void PriorTrainOptions::expect_possible(bool per_level, int num_ranks) const {
+  static_cast<void>(MicroBatches(batch, micro_batch, 0, num_ranks, "train.batch, train.micro_batch"));
+  check(levels == "unit" || !per_level, ExitCode::kUsage,
+        "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
 }
 
 }  // namespace hebm::train

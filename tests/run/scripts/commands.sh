@@ -24,7 +24,7 @@ for command in "${ranked[@]}" report; do
   expect 2 "run.seed" "$command" --run.seed -1
   expect 2 "run.seed" "$command" --run.seed many
 done
-for command in status cache doctor bench replay; do expect 0 "hebm_dist $command" "$command" --help; done
+for command in status cache doctor bench replay sweep; do expect 0 "hebm_dist $command" "$command" --help; done
 expect 0 "train-vae" --help
 expect 2 "train-vae"
 expect 2 "unknown command 'trian'" trian

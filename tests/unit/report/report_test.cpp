@@ -213,6 +213,20 @@ TEST_F(ReportTest, LinksOutOfTheRunAreNotFollowedAsParts) {
   EXPECT_THAT(render_report(run_ / "run"), Not(HasSubstr("secret")));
 }
 
+TEST_F(ReportTest, ASweepHasItsTableAndAPlotOfEachOption) {
+  put("results/sweep.json", R"({"members": [{"member": "0000", "state": "failed", "prior.T": "<1>"}],
+    "settings": [{"name": "T = 1 & more", "members": 2, "fd_fmnist": {"mean": 12.5, "low": 12, "high": 13, "count": 2}, "sampling_s": {"mean": 3.25, "count": 1}}],
+    "plots": [{"option": "T", "lines": [{"name": "K = 10", "x": [1, 2], "fd_fmnist": [30, 20], "sampling_s": [1, 2]}]}]})");
+  const std::string html = render_report(run_);
+  EXPECT_TRUE(balanced(html));
+  EXPECT_THAT(html, AllOf(HasSubstr("fd_fmnist over T"), HasSubstr("Sampling time (s) over T"), HasSubstr("T = 1 &amp; more"), HasSubstr("12.5 (12 - 13)"),
+                          HasSubstr("3.25"), HasSubstr("&lt;1&gt;"), Not(HasSubstr("No scores yet"))));
+  for (const char* other : {"[]", "3", R"({"plots": [1, {"lines": [{"x": 3}]}], "settings": [2], "members": {}})"}) {
+    put("results/sweep.json", other);
+    EXPECT_TRUE(balanced(render_report(run_))) << other;
+  }
+}
+
 TEST_F(ReportTest, WriteFailureIsAnError) {
   EXPECT_THROW(write_report(run_, run_ / "absent" / "report.html"), Error);
 }

@@ -136,6 +136,24 @@ TEST(Lease, OtherMachineThatRenewsIsNamed) {
   for (const char* part : {"process 4711", "node7", "job 345"}) EXPECT_NE(why.find(part), std::string::npos) << part << ": " << why;
 }
 
+TEST(Lease, WhoHoldsItIsToldToThoseWhoOnlyLook) {
+  const TempFolder folder;
+  EXPECT_FALSE(Lease::holder_of(folder / "nothing"));
+  {
+    const Lease lease(folder.path(), "train", kNeverLost, kQuick);
+    EXPECT_NE(Lease::holder_of(folder.path()).value_or("").find(fmt::format("hebm_dist train, process {}", ::getpid())), std::string::npos);
+  }
+  EXPECT_FALSE(Lease::holder_of(folder.path()));
+  LeaseHolder gone = detail::this_process("train");
+  gone.start_ticks -= 1;
+  put(folder.path(), gone);
+  EXPECT_FALSE(Lease::holder_of(folder.path()));
+  put(folder.path(), elsewhere());
+  EXPECT_NE(Lease::holder_of(folder.path(), kQuick).value_or("").find("node7"), std::string::npos);
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  EXPECT_FALSE(Lease::holder_of(folder.path(), kQuick));
+}
+
 TEST(Lease, DamagedFileCountsAsAnotherMachines) {
   const TempFolder folder;
   for (const char* text : {"", "{", "[1]", "{\"token\": 3, \"pid\": \"x\"}"}) {

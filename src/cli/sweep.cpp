@@ -1,0 +1,261 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+#include <thread>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/sweep_check.h"
+#include "comm/end_process.h"
+#include "report/report.h"
+#include "storage/files.h"
+#include "sweep/collect.h"
+#include "sweep/runner.h"
+
+namespace hebm::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using sweep::Layout;
+using sweep::Plan;
+using sweep::Standing;
+using sweep::Task;
+
+struct SweepArguments {
+  std::string verb, target, out, launcher, indices;
+  std::int64_t jobs = 1, member = -1, max_restarts = sweep::kMaxRestarts;
+  bool shared = false, json = false, dry_run = false;
+  void describe(Options& o);
+};
+
+void SweepArguments::describe(Options& o) {
+  o.add_positional("VERB", &verb, "plan, run, status, retry or collect", true);
+  o.add_positional("SWEEP.ini|DIR", &target, "plan: the sweep's file; else the planned sweep", true);
+  o.add("out", &out, "plan: folder of the sweep (also -o)", Show::kCommon);
+  o.add("jobs", &jobs, "run, retry: members at a time", {1, 100000}, Show::kCommon);
+  o.add("launcher", &launcher, "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process", Show::kCommon);
+  o.add("member", &member, "run: this member alone, as a batch job: leave with its exit code when it is interrupted; -1: all", {-1, sweep::kMaxMembers});
+  o.add("shared", &shared, "run: VAE, classifier and cache alone, as a batch job");
+  o.add("max_restarts", &max_restarts, "run, retry: restarts in a row without getting further until a member counts as failed", {0, 1000});
+  o.add_choice("indices", &indices, {"", "waiting", "running", "resumable", "failed", "done", "unfinished"},
+               "status: only the numbers of these members, separated by commas (unfinished: waiting or resumable)");
+  o.add("json", &json, "status: for machines", Show::kCommon);
+}
+
+std::string own_program() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  check(!error, ExitCode::kRuntime, "/proc/self/exe: {}", error.message());
+  return program.string();
+}
+
+// ---- plan -------------------------------------------------------------------------------------------------------------
+
+void print_members(const Plan& plan) {
+  for (const auto& member : plan.members) std::cout << member.name() << " " << member.describe() << "\n";
+}
+
+int plan_sweep(const SweepArguments& a) {
+  check(!a.out.empty() || a.dry_run, ExitCode::kUsage, "sweep plan: -o DIR is missing");
+  const Plan plan = sweep::read_sweep(a.target);
+  const fs::path target = fs::absolute(a.out.empty() ? "sweep" : a.out).lexically_normal();
+  const bool there = fs::exists(target);
+  if (there && !a.dry_run) {
+    const Plan former = sweep::read_plan(Layout(target));
+    check(former.members == plan.members && former.common == plan.common, ExitCode::kUsage,
+          "{} holds another plan; choose another folder, or remove that one", target.string());
+    print_members(plan);
+    std::cerr << fmt::format("{} is there already, with these {} members\n", target.string(), plan.members.size());
+    return 0;
+  }
+  // Written under a temporary name, checked there, and published whole.
+  const Layout draft(target.string() + ".tmp-" + storage::random_suffix());
+  try {
+    sweep::write_plan(draft, plan);
+    check_plan(draft, target, plan);
+    if (!a.dry_run) storage::rename_new_durable(draft.root, target);
+  } catch (...) {
+    storage::remove_tree(draft.root);
+    throw;
+  }
+  if (a.dry_run) storage::remove_tree(draft.root);
+  print_members(plan);
+  std::cerr << fmt::format("{} members, all checked as --dry-run does{}\n", plan.members.size(),
+                           a.dry_run ? "; nothing was planned" : "; next: hebm_dist sweep run " + target.string());
+  return 0;
+}
+
+// ---- run, retry ---------------------------------------------------------------------------------------------------------
+
+std::vector<std::string> words_of(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> out;
+  for (std::string word; in >> word;) out.push_back(word);
+  return out;
+}
+
+sweep::RunSettings run_settings(const SweepArguments& a, const Plan& plan) {
+  sweep::RunSettings settings;
+  settings.program = words_of(a.launcher);
+  settings.program.push_back(own_program());
+  settings.scheduled = a.member >= 0 || a.shared;
+  // Members that share the cores: bits depend on the threads of a rank, so a resumed sweep wants the same --jobs.
+  const auto threads = static_cast<std::int64_t>(std::thread::hardware_concurrency()) / a.jobs;
+  if (!settings.scheduled && a.launcher.empty() && plan.value("comm.threads").empty() && !plan.varies("comm.threads")) {
+    settings.options = {"--comm.threads", std::to_string(std::max<std::int64_t>(1, threads))};
+  }
+  settings.jobs = a.jobs;
+  settings.max_restarts = a.max_restarts;
+  const char* restarts = std::getenv("SLURM_RESTART_COUNT");
+  settings.restarted = settings.scheduled && restarts != nullptr && std::atoi(restarts) > 0;
+  settings.on_lost = [](const std::string& why) {
+    fmt::print(stderr, "hebm_dist: error: {}; this job ends\n", why);
+    comm::leave_now(static_cast<int>(ExitCode::kRuntime));
+  };
+  return settings;
+}
+
+void require_shared(const Task& shared, const fs::path& root) {
+  const sweep::State state = shared.state();
+  check(state.standing == Standing::kDone, ExitCode::kUsage, "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
+        word_of(state.standing), root.string());
+}
+
+// A batch job's part: one member, or what all share.
+int run_part(const SweepArguments& a, const Layout& layout, const Plan& plan, sweep::Runner& runner) {
+  const Task shared = shared_task(layout, plan);
+  if (a.shared) return shared.state().standing == Standing::kDone ? 0 : runner.run({shared});
+  check(a.member < static_cast<std::int64_t>(plan.members.size()), ExitCode::kUsage, "--member {}: {} has members 0 to {}", a.member,
+        layout.root.string(), plan.members.size() - 1);
+  require_shared(shared, layout.root);
+  const Task task = member_task(layout, plan, plan.members[static_cast<std::size_t>(a.member)]);
+  return task.state().standing == Standing::kDone ? 0 : runner.run({task});
+}
+
+// What `run` and `retry` take up. Others are said to be left alone.
+std::vector<Task> chosen(const SweepArguments& a, const Layout& layout, const Plan& plan, Logger& logger) {
+  std::vector<Task> tasks;
+  for (const auto& member : plan.members) {
+    Task task = member_task(layout, plan, member);
+    const sweep::State state = task.state();
+    if (state.standing == Standing::kDone) continue;
+    const bool failed = state.standing == Standing::kFailed;
+    if (failed == (a.verb == "retry")) {
+      tasks.push_back(std::move(task));
+    } else if (failed) {
+      logger.line("{}: failed before, left alone (sweep retry): {} returned {}: {}", task.label, state.step, state.exit_code, state.why);
+    }
+  }
+  return tasks;
+}
+
+int run_sweep(const SweepArguments& a) {
+  const Layout layout(fs::absolute(a.target).lexically_normal());
+  const Plan plan = sweep::read_plan(layout);
+  const sweep::RunSettings settings = run_settings(a, plan);
+  Logger logger;
+  const StopFlag stop;
+  sweep::Runner runner(settings, stop, logger);
+  if (settings.scheduled) return run_part(a, layout, plan, runner);
+  const storage::Lease lease(layout.root, "sweep " + a.verb, settings.on_lost);
+  const Task shared = shared_task(layout, plan);
+  if (shared.state().standing != Standing::kDone) {
+    if (const int code = runner.run({shared}); code != 0) return code;
+  }
+  const std::vector<Task> tasks = chosen(a, layout, plan, logger);
+  const int code = tasks.empty() ? 0 : runner.run(tasks);
+  if (code != 0 || stop.requested()) return code;
+  const auto rows = sweep::collect_rows(layout, plan);
+  const auto left = std::count_if(rows.begin(), rows.end(), [](const sweep::Row& row) { return row.state.standing != Standing::kDone; });
+  if (left == 0) logger.line("all {} members are done; next: hebm_dist sweep collect {}", rows.size(), layout.root.string());
+  return static_cast<int>(left == 0 ? ExitCode::kDone : ExitCode::kRuntime);
+}
+
+// ---- status, collect ------------------------------------------------------------------------------------------------------
+
+std::string line_of(const std::string& name, const std::string& what, const sweep::State& state) {
+  std::string line = fmt::format("{:<6} {:<9} {}", name, word_of(state.standing), what);
+  if (state.standing == Standing::kDone || state.standing == Standing::kWaiting) return line;
+  if (!state.step.empty()) line += ": " + state.step;
+  if (state.exit_code != 0) line += fmt::format(" returned {}", state.exit_code);
+  return state.why.empty() ? line : line + ": " + state.why;
+}
+
+bool matches(const std::string& wanted, Standing standing) {
+  return wanted == word_of(standing) || (wanted == "unfinished" && (standing == Standing::kWaiting || standing == Standing::kResumable));
+}
+
+int sweep_status(const SweepArguments& a) {
+  const Layout layout(a.target);
+  const Plan plan = sweep::read_plan(layout);
+  const sweep::State shared = shared_task(layout, plan).state();
+  std::array<std::int64_t, 5> counts{};
+  nlohmann::json members = nlohmann::json::array();
+  std::string lines = line_of("shared", "VAE, classifier, cache", shared) + "\n", indices;
+  for (const auto& row : sweep::collect_rows(layout, plan)) {
+    ++counts[static_cast<std::size_t>(row.state.standing)];
+    lines += line_of(row.member.name(), row.member.describe(), row.state) + "\n";
+    if (matches(a.indices, row.state.standing)) indices += fmt::format("{}{}", indices.empty() ? "" : ",", row.member.number);
+    members.push_back({{"member", row.member.name()}, {"settings", row.member.describe()}, {"state", word_of(row.state.standing)},
+                       {"step", row.state.step}, {"exit_code", row.state.exit_code}, {"why", row.state.why}});
+  }
+  std::string totals;
+  for (const Standing s : {Standing::kDone, Standing::kRunning, Standing::kResumable, Standing::kWaiting, Standing::kFailed}) {
+    totals += fmt::format("{}{} {}", totals.empty() ? "" : ", ", counts[static_cast<std::size_t>(s)], word_of(s));
+  }
+  if (!a.indices.empty()) {
+    std::cout << indices << "\n";
+  } else if (a.json) {
+    std::cout << nlohmann::json{{"shared", word_of(shared.standing)}, {"members", members}}.dump(2) << "\n";
+  } else {
+    std::cout << lines << plan.members.size() << " members: " << totals << "\n";
+  }
+  return 0;
+}
+
+int collect_sweep(const SweepArguments& a) {
+  const Layout layout(a.target);
+  const Plan plan = sweep::read_plan(layout);
+  const auto rows = sweep::collect_rows(layout, plan);
+  const auto done = std::count_if(rows.begin(), rows.end(), [](const sweep::Row& row) { return row.state.standing == Standing::kDone; });
+  const std::string name = fs::absolute(layout.root).lexically_normal().filename().string();
+  const std::string markdown = sweep::markdown_of(name, rows);
+  storage::create_folders(layout.results());
+  storage::write_file_atomic(layout.results() / "sweep.csv", sweep::csv_of(rows));
+  storage::write_file_atomic(layout.results() / "sweep.md", markdown);
+  storage::write_file_atomic(layout.results() / "sweep.json", sweep::json_of(rows).dump(2) + "\n");
+  report::write_report(layout.root, layout.root / "report.html");
+  std::cout << markdown;
+  std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(), (layout.root / "report.html").string());
+  check(done == static_cast<std::ptrdiff_t>(rows.size()), ExitCode::kRuntime, "{} of {} members are missing in the tables; `hebm_dist sweep status {}` says why",
+        static_cast<std::ptrdiff_t>(rows.size()) - done, rows.size(), layout.root.string());
+  return 0;
+}
+
+}  // namespace
+
+int sweep_command(Arguments args) {
+  Options options("hebm_dist sweep plan SWEEP.ini -o DIR | run DIR [--jobs J] | status DIR | retry DIR | collect DIR",
+                  "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, samples and scores the members "
+                  "on this machine; again: goes on. retry: the failed ones once more. collect: tables and report.html (docs/operations.md).");
+  SweepArguments a;
+  a.describe(options);
+  std::vector<std::string> words(args.begin(), args.end());
+  std::replace(words.begin(), words.end(), std::string("-o"), std::string("--out"));
+  const auto action = options.parse(words);
+  if (action == Options::Action::kHelpShown) return 0;
+  a.dry_run = action == Options::Action::kDryRun;
+  if (a.verb == "plan") return plan_sweep(a);
+  check(!a.dry_run, ExitCode::kUsage, "sweep {}: --dry-run is for plan", a.verb);
+  if (a.verb == "run" || a.verb == "retry") return run_sweep(a);
+  if (a.verb == "status") return sweep_status(a);
+  check(a.verb == "collect", ExitCode::kUsage, "sweep {}: expected plan, run, status, retry or collect", a.verb);
+  return collect_sweep(a);
+}
+
+}  // namespace hebm::cli

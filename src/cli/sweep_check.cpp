@@ -1,0 +1,111 @@
+#include "cli/sweep_check.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <iostream>
+#include <sstream>
+#include <utility>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "evaluate/evaluate.h"
+#include "sample/sample.h"
+#include "sweep/tasks.h"
+
+namespace hebm::cli {
+namespace {
+
+constexpr std::size_t kTold = 10;  // wrong members whose reason is told
+
+constexpr std::array<std::pair<const char*, int (*)(Arguments)>, 6> kCommands = {{{"train-vae", train_vae_command},
+                                                                                   {"train-features", train_features_command},
+                                                                                   {"encode", encode_command},
+                                                                                   {"train", train_command},
+                                                                                   {"sample", sample_command},
+                                                                                   {"evaluate", evaluate_command}}};
+
+// stdout's text of what runs while it lives.
+class Captured {
+ public:
+  Captured() : former_(std::cout.rdbuf(text_.rdbuf())) {}
+  ~Captured() { std::cout.rdbuf(former_); }
+  Captured(const Captured&) = delete;
+  Captured& operator=(const Captured&) = delete;
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::streambuf* former_;
+};
+
+void dry_run(const sweep::Step& step) {
+  std::vector<std::string> words = step.options;
+  words.emplace_back("--dry-run");
+  const Captured out;
+  for (const auto& [name, command] : kCommands) {
+    if (step.command == name) command(words);
+  }
+  const std::string text = out.text();
+  const std::size_t at = text.find("NOT ENOUGH");
+  if (at == std::string::npos) return;
+  const std::size_t begin = text.rfind('\n', at) + 1;
+  fail(ExitCode::kUsage, "{}", text.substr(begin, text.find('\n', at) - begin));
+}
+
+// What no single command sees: scores want as many samples as are drawn.
+void check_counts(const sweep::Task& task) {
+  Options options("", "");
+  RunOptions run;
+  sample::SampleOptions sampling;
+  evaluate::EvaluateOptions evaluation;
+  run.describe(options);
+  sampling.describe(options);
+  evaluation.describe(options);
+  allow_pipeline_keys(options);
+  options.parse(task.steps.front().options);
+  check(sampling.count >= evaluation.num_images, ExitCode::kUsage, "sample.count = {} are fewer than evaluate.num_images = {}", sampling.count,
+        evaluation.num_images);
+}
+
+// "" or what is wrong.
+std::string problem_of(const sweep::Task& task) {
+  std::string step;
+  try {
+    for (const sweep::Step& s : task.steps) {
+      step = s.command + ": ";
+      dry_run(s);
+    }
+    step = "";
+    if (task.products.size() == 1 && task.products[0].filename() == "summary.json") check_counts(task);
+  } catch (const Error& e) {
+    return fmt::format("{}: {}{}", task.label, step, e.what());
+  }
+  return "";
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+  return text;
+}
+
+}  // namespace
+
+void check_plan(const sweep::Layout& layout, const std::filesystem::path& target, const sweep::Plan& plan) {
+  check(!plan.value("data.path").empty(), ExitCode::kUsage, "data.path is missing: a sweep's members read one data set; name it in the sweep's file");
+  std::string told;
+  std::size_t wrong = 0;
+  const auto look = [&](const sweep::Task& task) {
+    const std::string problem = replaced(problem_of(task), layout.root.string(), target.string());
+    if (problem.empty()) return;
+    if (++wrong <= kTold) told += "\n  " + problem;
+  };
+  look(shared_task(layout, plan));
+  if (wrong == 0) {
+    for (const sweep::Member& member : plan.members) look(member_task(layout, plan, member));
+  }
+  if (wrong > kTold) told += fmt::format("\n  and {} more", wrong - kTold);
+  check(wrong == 0, ExitCode::kUsage, "nothing was planned, {} of {} would fail:{}", wrong, plan.members.size() + 1, told);
+}
+
+}  // namespace hebm::cli

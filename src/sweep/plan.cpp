@@ -1,0 +1,249 @@
+#include "sweep/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/options_text.h"
+#include "base/presets.h"
+#include "storage/files.h"
+
+namespace hebm::sweep {
+namespace {
+
+namespace fs = std::filesystem;
+using detail::IniEntry;
+using detail::printable;
+
+// What these make is shared by all members.
+constexpr std::array kSharedPrefixes = {"run.", "data.", "vae.", "nvae.", "vae_train.", "features.", "cache."};
+constexpr std::array kPaths = {"data.path", "run.vae", "run.features", "run.cache"};
+
+struct GridLine {
+  std::string key;
+  std::vector<std::string> values;
+};
+struct File {
+  std::vector<Setting> common;
+  std::vector<std::pair<std::string, std::vector<GridLine>>> grids;  // section -> lines, in the order of the file
+};
+
+void set(std::vector<Setting>& settings, const std::string& key, const std::string& value) {
+  const auto found = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.key == key; });
+  if (found == settings.end()) {
+    settings.push_back({key, value});
+  } else {
+    found->value = value;
+  }
+}
+
+std::vector<std::string> words(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> out;
+  for (std::string word; in >> word;) out.push_back(word);
+  return out;
+}
+
+void add_grid_line(File& file, const std::string& place, const std::string& section, const std::string& key, const std::string& value) {
+  for (const char* prefix : kSharedPrefixes) {
+    check(!key.starts_with(prefix), ExitCode::kUsage,
+          "{}: members cannot differ in {}: they share data set, VAE, classifier and cache; plan a sweep for each value{}", place,
+          printable(key), key == "run.seed" ? ", or vary train.seed, the seed of a prior alone" : "");
+  }
+  check(key.find('.') != std::string::npos, ExitCode::kUsage, "{}: '{}' is not an option's whole name, for example prior.T", place, printable(key));
+  const std::vector<std::string> values = words(value);
+  check(!values.empty(), ExitCode::kUsage, "{}: {} has no values; write them separated by blanks", place, printable(key));
+  if (file.grids.empty() || file.grids.back().first != section) file.grids.push_back({section, {}});
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const bool twice = std::find(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(i), values[i]) != values.begin() + static_cast<std::ptrdiff_t>(i);
+    check(!twice, ExitCode::kUsage, "{}: {} has the value {} twice", place, printable(key), printable(values[i]));
+  }
+  file.grids.back().second.push_back({key, values});
+}
+
+// The file that [sweep] starts from.
+std::vector<IniEntry> base_entries(const std::string& path, const std::vector<IniEntry>& entries) {
+  std::string base;
+  for (const IniEntry& entry : entries) {
+    if (!entry.key.starts_with("sweep.")) continue;
+    check(base.empty(), ExitCode::kUsage, "{}:{}: [sweep] has one config or one preset", path, entry.line);
+    if (entry.key == "sweep.config") {
+      base = (fs::path(path).parent_path() / entry.value).string();
+    } else {
+      check(entry.key == "sweep.preset", ExitCode::kUsage, "{}:{}: unknown key {}; [sweep] has config = FILE.ini or preset = NAME", path,
+            entry.line, printable(entry.key));
+      base = detail::preset_file(entry.value);
+    }
+  }
+  return base.empty() ? std::vector<IniEntry>() : detail::parse_ini(base, detail::read_config_file(base));
+}
+
+File parse(const std::string& path) {
+  const std::vector<IniEntry> entries = detail::parse_ini(path, detail::read_config_file(path));
+  File file;
+  for (const IniEntry& entry : base_entries(path, entries)) set(file.common, entry.key, entry.value);
+  for (const IniEntry& entry : entries) {
+    const std::string place = fmt::format("{}:{}", path, entry.line), section = entry.key.substr(0, entry.key.find('.'));
+    if (section == "sweep") continue;
+    if (section.starts_with("grid")) {
+      add_grid_line(file, place, section, entry.key.substr(section.size() + 1), entry.value);
+      continue;
+    }
+    check(entry.key != "run.directory" && entry.key != "run.prior", ExitCode::kUsage, "{}: {} is the sweep's to choose; remove it", place, entry.key);
+    set(file.common, entry.key, entry.value);
+  }
+  check(!file.grids.empty(), ExitCode::kUsage, "{}: no section [grid]: it lists the values of an option, for example prior.T = 1 2 3", path);
+  return file;
+}
+
+// Later lines vary faster.
+std::vector<std::vector<Setting>> product(const std::vector<GridLine>& lines, const std::string& path) {
+  std::vector<std::vector<Setting>> out(1);
+  for (const GridLine& line : lines) {
+    check(out.size() * line.values.size() <= static_cast<std::size_t>(kMaxMembers), ExitCode::kUsage, "{}: more than {} members", path, kMaxMembers);
+    std::vector<std::vector<Setting>> longer;
+    for (const auto& settings : out) {
+      for (const std::string& value : line.values) {
+        longer.push_back(settings);
+        longer.back().push_back({line.key, value});
+      }
+    }
+    out = std::move(longer);
+  }
+  return out;
+}
+
+// A key that varies in one grid and is fixed for another has its common value there, so that tables are complete.
+void complete(std::vector<Setting>& settings, const std::vector<std::string>& keys, const std::vector<Setting>& common) {
+  std::vector<Setting> out;
+  for (const std::string& key : keys) {
+    const auto is_key = [&](const Setting& s) { return s.key == key; };
+    const auto own = std::find_if(settings.begin(), settings.end(), is_key);
+    const auto shared = std::find_if(common.begin(), common.end(), is_key);
+    if (own != settings.end()) {
+      out.push_back(*own);
+    } else if (shared != common.end()) {
+      out.push_back(*shared);
+    }
+  }
+  settings = std::move(out);
+}
+
+std::string ini_of(const std::vector<Setting>& settings) {
+  std::vector<std::string> sections;
+  std::map<std::string, std::string> body;
+  for (const Setting& setting : settings) {
+    const std::size_t dot = setting.key.rfind('.');
+    const std::string section = setting.key.substr(0, dot);
+    if (!body.contains(section)) sections.push_back(section);
+    body[section] += fmt::format("{} = {}\n", setting.key.substr(dot + 1), detail::quote(setting.value));
+  }
+  std::string out;
+  for (const std::string& section : sections) out += fmt::format("[{}]\n{}", section, body[section]);
+  return out;
+}
+
+Member parse_member(const std::string& line, std::size_t number, const fs::path& file) {
+  Member member;
+  member.number = static_cast<std::int64_t>(number);
+  const std::vector<std::string> parts = words(line);
+  check(!parts.empty() && parts[0] == member.name(), ExitCode::kCorrupt, "{}:{}: expected member {}, got '{}'", file.string(), number + 1,
+        member.name(), printable(line));
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    const std::size_t equals = parts[i].find('=');
+    check(equals != std::string::npos && equals > 0, ExitCode::kCorrupt, "{}:{}: '{}' is not key=value", file.string(), number + 1, printable(parts[i]));
+    member.settings.push_back({parts[i].substr(0, equals), parts[i].substr(equals + 1)});
+  }
+  return member;
+}
+
+}  // namespace
+
+std::string Member::name() const { return fmt::format("{:04}", number); }
+
+std::string Member::describe() const {
+  std::string out;
+  for (const Setting& setting : settings) out += fmt::format("{}{}={}", out.empty() ? "" : " ", setting.key, setting.value);
+  return out;
+}
+
+std::string Member::ini() const { return ini_of(settings); }
+
+std::string Plan::value(const std::string& key) const {
+  const auto found = std::find_if(common.begin(), common.end(), [&](const Setting& s) { return s.key == key; });
+  return found == common.end() ? "" : found->value;
+}
+
+bool Plan::varies(const std::string& key) const {
+  std::set<std::string> values;
+  for (const Member& member : members) {
+    for (const Setting& setting : member.settings) {
+      if (setting.key == key) values.insert(setting.value);
+    }
+  }
+  return values.size() > 1;
+}
+
+Plan read_sweep(const std::string& path) {
+  File file = parse(path);
+  Plan plan;
+  for (Setting& setting : file.common) {
+    const bool is_path = std::find(kPaths.begin(), kPaths.end(), setting.key) != kPaths.end();
+    if (is_path && !setting.value.empty()) setting.value = fs::absolute(setting.value).lexically_normal().string();
+  }
+  std::vector<std::string> keys;
+  for (const auto& [section, lines] : file.grids) {
+    for (const GridLine& line : lines) {
+      if (std::find(keys.begin(), keys.end(), line.key) == keys.end()) keys.push_back(line.key);
+    }
+  }
+  std::set<std::string> seen;
+  for (const auto& [section, lines] : file.grids) {
+    for (std::vector<Setting>& settings : product(lines, path)) {
+      complete(settings, keys, file.common);
+      Member member{static_cast<std::int64_t>(plan.members.size()), std::move(settings)};
+      if (!seen.insert(member.describe()).second) continue;  // where two grids cross
+      check(member.number < kMaxMembers, ExitCode::kUsage, "{}: more than {} members", path, kMaxMembers);
+      plan.members.push_back(std::move(member));
+    }
+  }
+  plan.common = std::move(file.common);
+  return plan;
+}
+
+void write_plan(const Layout& layout, const Plan& plan) {
+  std::string list;
+  for (const Member& member : plan.members) {
+    storage::create_folders(layout.member(member));
+    storage::write_file_atomic(layout.member_ini(member), member.ini());
+    list += fmt::format("{} {}\n", member.name(), member.describe());
+  }
+  storage::create_folders(layout.shared());
+  storage::write_file_atomic(layout.common(), ini_of(plan.common));
+  storage::write_file_atomic(layout.list(), list);
+}
+
+Plan read_plan(const Layout& layout) {
+  std::error_code error;
+  check(fs::is_regular_file(layout.list(), error), ExitCode::kUsage, "{} is no planned sweep (no members.txt): run `hebm_dist sweep plan SWEEP.ini -o {}`",
+        layout.root.string(), layout.root.string());
+  Plan plan;
+  for (const IniEntry& entry : detail::parse_ini(layout.common().string(), detail::read_config_file(layout.common().string()))) {
+    plan.common.push_back({entry.key, entry.value});
+  }
+  std::istringstream lines(storage::read_file(layout.list()));
+  for (std::string line; std::getline(lines, line);) {
+    check(plan.members.size() < static_cast<std::size_t>(kMaxMembers), ExitCode::kCorrupt, "{}: more than {} members", layout.list().string(), kMaxMembers);
+    plan.members.push_back(parse_member(line, plan.members.size(), layout.list()));
+  }
+  check(!plan.members.empty(), ExitCode::kCorrupt, "{} is empty", layout.list().string());
+  return plan;
+}
+
+}  // namespace hebm::sweep

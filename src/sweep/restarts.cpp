@@ -1,0 +1,97 @@
+#include "sweep/restarts.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+#include "storage/files.h"
+#include "storage/verified_directory.h"
+
+namespace hebm::sweep {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Folder with checkpoints, and the product that ends them.
+constexpr std::array<std::pair<const char*, const char*>, 3> kTrained = {
+    {{"vae", "vae.safetensors"}, {"features", "features.safetensors"}, {"prior", "prior.safetensors"}}};
+constexpr std::array kWritten = {"samples/diffusion.h5", "results/summary.json"};
+
+std::int64_t newest_verified(const fs::path& checkpoints) {
+  for (const std::string& name : storage::list_directories(checkpoints, "step")) {
+    try {
+      return storage::verify_directory(checkpoints / name).at("step").get<std::int64_t>();
+    } catch (const std::exception&) {
+      continue;  // damaged: the one before is what a restart would use
+    }
+  }
+  return 0;
+}
+
+std::int64_t whole_shards(const fs::path& cache) {
+  std::int64_t count = 0;
+  std::error_code error;
+  for (fs::directory_iterator it(cache, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    count += name.starts_with("shard-") && name.ends_with(".h5") ? 1 : 0;
+  }
+  return count;
+}
+
+struct Starts {
+  Progress reached;
+  std::int64_t without_progress = 0;
+};
+
+std::optional<Starts> read_starts(const fs::path& file) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return {};
+  const auto json = nlohmann::json::parse(storage::read_file(file, 64 << 10), nullptr, false);
+  const auto number = [&](const char* key) -> std::int64_t {
+    return json.is_object() && json.contains(key) && json[key].is_number_integer() ? json[key].get<std::int64_t>() : 0;
+  };
+  return Starts{{number("products"), number("steps")}, number("restarts_without_progress")};
+}
+
+}  // namespace
+
+std::string Progress::describe() const { return fmt::format("{} products, {} steps of the next", products, steps); }
+
+Progress progress_of(const fs::path& run) {
+  Progress out;
+  std::error_code error;
+  for (const auto& [folder, product] : kTrained) {
+    if (fs::exists(run / folder / product, error)) {
+      ++out.products;
+    } else {
+      out.steps += newest_verified(run / folder / "checkpoints");
+    }
+  }
+  if (fs::exists(run / "cache" / "index.json", error)) {
+    ++out.products;
+  } else {
+    out.steps += whole_shards(run / "cache");
+  }
+  for (const char* product : kWritten) out.products += fs::exists(run / product, error) ? 1 : 0;
+  return out;
+}
+
+void note_start(const fs::path& run, bool restarted, std::int64_t max_restarts) {
+  const fs::path file = run / "starts.json";
+  const Progress now = progress_of(run);
+  const std::optional<Starts> before = read_starts(file);
+  const bool stuck = restarted && before && now <= before->reached;
+  const std::int64_t count = stuck ? before->without_progress + 1 : 0;
+  check(count <= max_restarts, ExitCode::kRuntime, "{}: restarted {} times without getting further than {}; log.txt there says why. It is not "
+        "started again by itself", run.string(), max_restarts, now.describe());
+  storage::create_folders(run);
+  const nlohmann::json json = {{"products", now.products}, {"steps", now.steps}, {"restarts_without_progress", count}};
+  storage::write_file_atomic(file, json.dump(2) + "\n");
+}
+
+}  // namespace hebm::sweep

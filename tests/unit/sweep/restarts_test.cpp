@@ -1,0 +1,73 @@
+#include "sweep/restarts.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "storage/hash.h"
+#include "storage/verified_directory.h"
+#include "temp_folder.h"
+
+namespace hebm::sweep::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+void checkpoint(const fs::path& run, const std::string& part, std::int64_t step) {
+  storage::create_folders(run / part / "checkpoints");
+  storage::publish_directory(run / part / "checkpoints", fmt::format("step-{:07}", step), {{"step", step}}, [](const fs::path& folder) {
+    const std::string text = "weights";
+    storage::HashedFileWriter writer(folder / "model");
+    writer.write(storage::as_bytes(text.data(), text.size()));
+    const auto written = writer.close_durable();
+    return std::vector<storage::PartResult>{{"model", written.size, written.hash}};
+  }, storage::Peers::alone());
+}
+
+TEST(Progress, CountsVerifiedStepsWholeShardsAndProducts) {
+  const TempFolder run;
+  EXPECT_EQ(progress_of(run.path()), (Progress{0, 0}));
+  checkpoint(run.path(), "vae", 10);
+  checkpoint(run.path(), "vae", 20);
+  EXPECT_EQ(progress_of(run.path()), (Progress{0, 20}));
+  put(run / "vae/checkpoints/step-0000020/model", "weightz");  // damaged: a restart would use the one before
+  EXPECT_EQ(progress_of(run.path()), (Progress{0, 10}));
+  put(run / "vae/vae.safetensors", "");
+  EXPECT_EQ(progress_of(run.path()), (Progress{1, 0}));
+  put(run / "cache/shard-00000-of-00004.h5", "");
+  put(run / "cache/shard-00001-of-00004.h5.tmp-0123456789abcdef", "");
+  EXPECT_EQ(progress_of(run.path()), (Progress{1, 1}));
+  put(run / "cache/index.json", "");
+  EXPECT_EQ(progress_of(run.path()), (Progress{2, 0}));
+  EXPECT_LT((Progress{1, 1000}), (Progress{2, 0}));
+}
+
+TEST(NoteStart, ThreeRestartsInARowWithoutAStepAreTheLast) {
+  const TempFolder run;
+  note_start(run.path(), false);
+  for (int i = 0; i < 3; ++i) note_start(run.path(), true);
+  const std::string why = error_of(ExitCode::kRuntime, [&] { note_start(run.path(), true); });
+  EXPECT_THAT(why, HasSubstr("restarted 3 times without getting further than 0 products, 0 steps"));
+  EXPECT_THAT(why, HasSubstr(run.path().string()));
+}
+
+TEST(NoteStart, AStepAndAPersonBeginANewCount) {
+  const TempFolder run;
+  note_start(run.path(), false);
+  for (int i = 0; i < 3; ++i) note_start(run.path(), true);
+  checkpoint(run.path(), "prior", 5);
+  for (int i = 0; i < 4; ++i) note_start(run.path(), true);  // the first of them finds the step
+  error_of(ExitCode::kRuntime, [&] { note_start(run.path(), true); });
+  note_start(run.path(), false);
+  note_start(run.path(), true, 1);
+  error_of(ExitCode::kRuntime, [&] { note_start(run.path(), true, 1); });
+}
+
+TEST(NoteStart, ADamagedCountBeginsANewOne) {
+  const TempFolder run;
+  put(run / "starts.json", "{");
+  note_start(run.path(), true, 1);
+  note_start(run.path(), true, 2);
+}
+
+}  // namespace
+}  // namespace hebm::sweep::test
