@@ -130,13 +130,15 @@ supervise() { # supervise COMMAND...
 
 # Ends the job: by its code, or by putting it back into the queue. Not where somebody has cancelled it.
 finish_job() { # finish_job CODE
-  local code=$1 state
+  local code=$1 job=$SLURM_JOB_ID state
+  # The last task of an array has the array's own number, which means all of them.
+  [[ -z ${SLURM_ARRAY_TASK_ID:-} ]] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
   if ((code != 75 && code != 6 && code <= 128)); then
     say "exit code $code"
     exit "$code"
   fi
-  state=$(scontrol show job --oneliner "$SLURM_JOB_ID" | sed -n 's/.* JobState=\([A-Z_]*\).*/\1/p')
-  if [[ $state == RUNNING ]] && scontrol requeue "$SLURM_JOB_ID"; then
+  state=$(scontrol show job --oneliner "$job" | sed -n 's/.* JobState=\([A-Z_]*\).*/\1/p')
+  if [[ $state == RUNNING ]] && scontrol requeue "$job"; then
     say "exit code $code: requeued"
     sleep 60  # the scheduler ends this job
   else
@@ -167,7 +169,7 @@ run_command() { # run_command COMMAND OPTION...
   [[ -n $run ]] || fail 2 "$1 is refused (the reason is above)"
   if ((${SLURM_RESTART_COUNT:-0} > 0)); then restarted=true; fi
   "$kProgram" status "$run" --count_start --restarted="$restarted" --max_restarts "${HEBM_MAX_RESTARTS:-3}" || exit
-  say "${kLauncher[*]} hebm_dist $*"
+  say "${kLauncher[*]:+${kLauncher[*]} }hebm_dist $*"
   supervise "${kLauncher[@]}" "$kProgram" "$@"
   finish_job "$kCode"
 }

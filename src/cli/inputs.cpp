@@ -13,10 +13,14 @@ std::filesystem::path dataset_path(const RunOptions& run) {
   return run.data_path.empty() ? std::filesystem::path(run.directory) / "dataset.h5" : std::filesystem::path(run.data_path);
 }
 
-data::Dataset open_dataset(const RunOptions& run) {
+void require_dataset(const RunOptions& run) {
   const auto path = dataset_path(run);
   require(path, "hebm_data import-idx --out " + path.string() + " ...");
-  return data::Dataset::open(path);
+}
+
+data::Dataset open_dataset(const RunOptions& run) {
+  require_dataset(run);
+  return data::Dataset::open(dataset_path(run));
 }
 
 nlohmann::json product_identity(const Options& options, const std::vector<std::string>& prefixes, std::int64_t seed,

@@ -12,6 +12,7 @@
 namespace hebm::cli {
 
 std::filesystem::path dataset_path(const RunOptions& run);
+void require_dataset(const RunOptions& run);  // Error(kUsage) where it is not there
 data::Dataset open_dataset(const RunOptions& run);
 
 // The settings a product depends on: options under the prefixes (but for intervals of checkpoints and logs), seed, images.

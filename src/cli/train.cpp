@@ -97,9 +97,9 @@ int train_command(Arguments args) {
   if (action == Options::Action::kHelpShown) return 0;
   const auto cache_seed = static_cast<std::uint64_t>(c.run.seed);
   const auto seed = c.training.seed >= 0 ? static_cast<std::uint64_t>(c.training.seed) : cache_seed;
-  const data::Dataset dataset = open_dataset(c.run);
   const RunPaths paths(c.run);
   const bool is_plan = action == Options::Action::kDryRun;
+  if (!is_plan) require_dataset(c.run);
   const RunVae vae = is_plan && !vae_is_there(c.run) ? RunVae{paths.vae, planned_backbone(c.run, c.planned), ""} : open_vae(c.run);
   const auto& backbone = vae.backbone;
   const std::string& vae_hash = vae.hash;
@@ -109,6 +109,7 @@ int train_command(Arguments args) {
     print_dry_run(options, c.size_lines(prior, *backbone));
     return 0;
   }
+  const data::Dataset dataset = open_dataset(c.run);
   Context context(c.run, options, "train", paths.prior_directory());
   backbone->params().to(context.device());
   prior.to(context.device());
