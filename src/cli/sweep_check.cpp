@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/inputs.h"
 #include "evaluate/evaluate.h"
 #include "sample/sample.h"
 #include "sweep/tasks.h"
@@ -53,7 +54,7 @@ void dry_run(const sweep::Step& step) {
   fail(ExitCode::kUsage, "{}", text.substr(begin, text.find('\n', at) - begin));
 }
 
-// What no single command sees: scores want as many samples as are drawn.
+// What no --dry-run sees: scores want as many samples and test images.
 void check_counts(const sweep::Task& task) {
   Options options("", "");
   RunOptions run;
@@ -66,6 +67,12 @@ void check_counts(const sweep::Task& task) {
   options.parse(task.steps.front().options);
   check(sampling.count >= evaluation.num_images, ExitCode::kUsage, "sample.count = {} are fewer than evaluate.num_images = {}", sampling.count,
         evaluation.num_images);
+  const data::Dataset dataset = open_dataset(run);
+  for (const auto split : {data::Split::kTrain, data::Split::kTest}) {
+    const std::size_t images = dataset.members(split).size();
+    check(evaluation.num_images <= static_cast<std::int64_t>(images), ExitCode::kUsage, "evaluate.num_images = {}, but the data set has {} {} images",
+          evaluation.num_images, images, split == data::Split::kTrain ? "training" : "test");
+  }
 }
 
 // "" or what is wrong.
@@ -93,6 +100,10 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 
 void check_plan(const sweep::Layout& layout, const std::filesystem::path& target, const sweep::Plan& plan) {
   check(!plan.value("data.path").empty(), ExitCode::kUsage, "data.path is missing: a sweep's members read one data set; name it in the sweep's file");
+  for (const char* key : {"run.vae", "run.features", "run.cache"}) {
+    const std::string given = plan.value(key);
+    check(given.empty() || std::filesystem::exists(given), ExitCode::kUsage, "{} = {} is not there; leave it out, and the sweep makes its own", key, given);
+  }
   std::string told;
   std::size_t wrong = 0;
   const auto look = [&](const sweep::Task& task) {

@@ -68,7 +68,11 @@ training alone 10 5
 alone "${words[@]}"
 for kind in srun mpirun; do
   training "$kind" 10 5
-  job=$(HEBM_LAUNCHER=$kind HEBM_NODES=2 HEBM_RANKS=4 HEBM_TIME=5 submit "${words[@]}")
+  if [[ $kind == srun ]]; then
+    job=$(HEBM_NODES=2 HEBM_RANKS=4 HEBM_TIME=5 submit "${words[@]}")
+  else  # the script itself, which finds its sources without slurm/submit
+    job=$(HEBM_LAUNCHER=mpirun on_cluster sbatch --parsable --nodes=2 --ntasks=4 --time=9 "$source_folder/slurm/train.sh" "${words[@]:1}")
+  fi
   completed "$job" 90
   same alone "$kind"
   grep -q '4 ranks (mpi)' "$scratch/$kind/log.txt" || fail "$kind: not 4 ranks: $(head -n 2 "$scratch/$kind/log.txt")"

@@ -41,6 +41,8 @@ refused "1 of 3 would fail" 'prior.T = 3 502'
 refused "did you mean prior.T" 'prior.TT = 1 2'
 refused "member 0001 (train.micro_batch=7): train: train.batch, train.micro_batch" 'train.micro_batch = 8 7'
 refused "sample.count = 100 are fewer than evaluate.num_images = 128" 'sample.count = 100'
+refused "member 0001 (sample.count=300 evaluate.num_images=257): evaluate.num_images = 257, but the data set has 256 test images" 'sample.count = 300' 'evaluate.num_images = 256 257'
+refused "run.cache = $scratch/nowhere is not there" 'prior.T = 1' '[run]' "cache = $scratch/nowhere"
 refused "members cannot differ in vae.width" 'vae.width = 8 16'
 
 echo "a plan is checked, written once, and not overwritten by another"
