@@ -59,15 +59,15 @@ WithEma::WithEma(Parameters& params, const Ema& ema) : params_(params), kept_(pa
 
 WithEma::~WithEma() { params_.flat().copy_(kept_); }
 
-double scheduled_rate(double base, const std::string& schedule, double final_fraction, std::int64_t warmup,
-                      std::int64_t update, std::int64_t total) {
-  if (update < warmup) return base * static_cast<double>(update + 1) / static_cast<double>(warmup);
-  const double span = static_cast<double>(std::max<std::int64_t>(1, total - warmup));
-  const double progress = std::min(1.0, static_cast<double>(update - warmup) / span);
-  if (schedule == "constant") return base;
-  if (schedule == "linear") return base * (1.0 + (final_fraction - 1.0) * progress);
-  check(schedule == "cosine", ExitCode::kUsage, "unknown learning-rate schedule '{}'", schedule);
-  return base * (final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
+double scheduled_rate(const RateSchedule& s, std::int64_t update) {
+  if (update < s.warmup) return s.base * static_cast<double>(update + 1) / static_cast<double>(s.warmup);
+  const double span = static_cast<double>(std::max<std::int64_t>(1, s.total - s.warmup));
+  const double progress = std::min(1.0, static_cast<double>(update - s.warmup) / span);
+  if (s.kind == "constant") return s.base;
+  if (s.kind == "linear") return s.base * (1.0 + (s.final_fraction - 1.0) * progress);
+  if (s.kind == "steps") return s.base * std::pow(s.decay, static_cast<double>(update / s.decay_every));
+  check(s.kind == "cosine", ExitCode::kUsage, "unknown learning-rate schedule '{}'", s.kind);
+  return s.base * (s.final_fraction + (1.0 - s.final_fraction) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
 }
 
 }  // namespace hebm::nets

@@ -62,8 +62,16 @@ class WithEma {
   at::Tensor kept_;
 };
 
-// Warm-up (linear over `warmup` updates) then constant, linear or cosine decay to final_fraction at `total`.
-double scheduled_rate(double base, const std::string& schedule, double final_fraction, std::int64_t warmup,
-                      std::int64_t update, std::int64_t total);
+struct RateSchedule {
+  double base = 0;
+  std::string kind;            // constant, linear, cosine, steps
+  double final_fraction = 0;   // linear, cosine: rate over base at `total`
+  std::int64_t warmup = 0, total = 0;
+  double decay = 1;            // steps: factor of the rate after every `decay_every` updates
+  std::int64_t decay_every = 1;
+};
+
+// The learning rate of an update: linear warm-up, then as `kind` says. Error(kUsage) for another kind.
+double scheduled_rate(const RateSchedule& schedule, std::int64_t update);
 
 }  // namespace hebm::nets

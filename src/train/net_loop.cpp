@@ -108,8 +108,9 @@ void NetLoop::apply() {
 }
 
 double NetLoop::rate(std::int64_t update) const {
-  return nets::scheduled_rate(options_.learning_rate, options_.schedule, options_.final_fraction, options_.warmup,
-                              update, options_.updates);
+  return nets::scheduled_rate({.base = options_.learning_rate, .kind = options_.schedule, .final_fraction = options_.final_fraction,
+                               .warmup = options_.warmup, .total = options_.updates},
+                              update);
 }
 
 void NetLoop::roll_back(const std::string& why) {

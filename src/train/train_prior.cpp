@@ -188,8 +188,7 @@ void PriorTrainer::read_statistics() {
 }
 
 void PriorTrainer::apply_gradients() {
-  const double rate = nets::scheduled_rate(options_.learning_rate, options_.schedule, options_.final_fraction,
-                                           options_.warmup, update_, options_.updates);
+  const double rate = nets::scheduled_rate(options_.rate_schedule(), update_);
   for (std::size_t b = 0; b < optimisers_.size(); ++b) {
     if (!active_[b]) continue;
     const double norm = gradient_norms_[b];
@@ -328,8 +327,7 @@ void PriorTrainer::flush_metrics() {
 }
 
 void PriorTrainer::log_update(const LatentSource& source) {
-  const double rate = nets::scheduled_rate(options_.learning_rate, options_.schedule, options_.final_fraction,
-                                           options_.warmup, update_ - 1, options_.updates);
+  const double rate = nets::scheduled_rate(options_.rate_schedule(), update_ - 1);
   storage::Scalars more = {{"learning_rate", rate},
                            {"seconds/update", update_s_},
                            {"seconds/sum_total", sum_.waited_s()},

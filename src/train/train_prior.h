@@ -31,6 +31,8 @@ struct PriorTrainOptions {
   double learning_rate = 3e-4;
   std::string schedule = "linear";
   double final_fraction = 0.1;
+  double decay = 0.9;
+  std::int64_t decay_every = 1000;
   std::int64_t warmup = 50;
   double beta1 = 0.9, beta2 = 0.999, weight_decay = 0.0;
   double ema = 0.98;
@@ -47,6 +49,7 @@ struct PriorTrainOptions {
   std::int64_t seed = -1;            // of nets, batches, noise; -1: run.seed
   std::int64_t max_rollbacks = 3;
   double divergence_factor = 50.0;
+  nets::RateSchedule rate_schedule() const;
   void describe(Options& options);
   // What a trainer of these nets on so many ranks would refuse: Error(kUsage).
   void expect_possible(bool per_level, int num_ranks) const;
