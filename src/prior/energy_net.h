@@ -61,7 +61,7 @@ class EnergyNet {
   EnergyNet(const EnergyNet&) = delete;
   EnergyNet& operator=(const EnergyNet&) = delete;
 
-  // What forward() needs, in the net's own order: effective weights [out, in, k, k] or [out, in], and vectors of t [num_levels, out].
+  // What forward() needs, in the net's own order: effective weights ([out, in, k, k], [out, in] or as nets::conv_matrix has them) and vectors of t [num_levels, out].
   struct Weights {
     std::vector<at::Tensor> stages, biases;
   };

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/conv2d.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 #include <fmt/format.h>
@@ -11,6 +10,7 @@
 
 #include "base/error.h"
 #include "nets/layers.h"
+#include "nets/pixel_conv.h"
 
 namespace hebm::prior {
 namespace {
@@ -21,10 +21,14 @@ constexpr std::int64_t kCifarBottom = 2, kCelebaBottom = 4;  // side at which th
 // Two weights that are applied to one input, as one kernel.
 at::Tensor joined(const std::vector<at::Tensor>& effective, std::size_t a, std::size_t b) { return at::cat({effective[a], effective[b]}); }
 
-at::Tensor halve(const at::Tensor& x, const at::Tensor& weight) { return at::conv2d(x, weight, {}, {2, 2}, {1, 1}); }
-at::Tensor conv3x3(const at::Tensor& x, const at::Tensor& weight) { return at::conv2d(x, weight, {}, {1, 1}, {1, 1}); }
+// Maps are channels last, [B, H, W, C].
+at::Tensor pixels(const at::Tensor& z) { return z.permute({0, 2, 3, 1}); }
+at::Tensor features(const at::Tensor& h) { return h.permute({0, 3, 1, 2}).flatten(1); }
+at::Tensor halve(const at::Tensor& x, const at::Tensor& matrix) { return nets::conv_pixels(x, matrix, {4, 2, 1}); }
+at::Tensor conv3x3(const at::Tensor& x, const at::Tensor& matrix) { return nets::conv_pixels(x, matrix, {3, 1, 1}); }
 
-at::Tensor over_pixels(const at::Tensor& bias) { return bias.unsqueeze(-1).unsqueeze(-1); }
+// [B, C], or [C] for all images.
+at::Tensor over_pixels(const at::Tensor& bias) { return bias.dim() == 1 ? bias : bias.unsqueeze(1).unsqueeze(1); }
 
 }  // namespace
 
@@ -112,8 +116,8 @@ EnergyNet::Weights Cifar10EnergyNet::build(const std::vector<at::Tensor>& effect
   out.biases.push_back(embed(embed_z_, effective));
   const at::Tensor active = at::silu(embed(embed_, effective));  // [T, 128]
   for (const Halving& halving : halvings_) {
-    out.stages.push_back(joined(effective, halving.down, halving.shortcut));
-    out.stages.push_back(effective[halving.all]);
+    out.stages.push_back(nets::conv_matrix(joined(effective, halving.down, halving.shortcut)));
+    out.stages.push_back(nets::conv_matrix(effective[halving.all]));
     out.biases.push_back(at::linear(active, effective[halving.linear]));
   }
   build_dense_end(effective, active, out);
@@ -122,13 +126,13 @@ EnergyNet::Weights Cifar10EnergyNet::build(const std::vector<at::Tensor>& effect
 
 at::Tensor Cifar10EnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
   const std::int64_t w = options_.width;
-  at::Tensor h = z + over_pixels(biases[0]);
+  at::Tensor h = pixels(z) + over_pixels(biases[0]);
   for (std::size_t j = 0; j < halvings_.size(); ++j) {
     const at::Tensor both = halve(j == 0 ? h : at::silu(h), weights.stages[2 * j]);
-    const at::Tensor g = both.narrow(1, 0, w) + over_pixels(biases[j + 1]);
-    h = conv3x3(at::silu(g), weights.stages[2 * j + 1]) + both.narrow(1, w, w);
+    const at::Tensor g = both.narrow(3, 0, w) + over_pixels(biases[j + 1]);
+    h = conv3x3(at::silu(g), weights.stages[2 * j + 1]) + both.narrow(3, w, w);
   }
-  return dense_end(weights, biases, h.flatten(1));
+  return dense_end(weights, biases, features(h));
 }
 
 // ---- CelebA-HQ-256 --------------------------------------------------------------------------------------------------
@@ -149,18 +153,18 @@ CelebaEnergyNet::CelebaEnergyNet(const EnergyOptions& options, const LatentShape
 
 EnergyNet::Weights CelebaEnergyNet::build(const std::vector<at::Tensor>& effective) const {
   Weights out;
-  for (const auto conv : convs_) out.stages.push_back(effective[conv]);
+  for (const auto conv : convs_) out.stages.push_back(nets::conv_matrix(effective[conv]));
   build_dense_end(effective, at::silu(embed(embed_, effective)), out);
   return out;
 }
 
 at::Tensor CelebaEnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
-  at::Tensor h = z;
+  at::Tensor h = pixels(z);
   for (std::size_t j = 0; j < convs_.size(); ++j) {
     const at::Tensor x = j == 0 ? h : at::silu(h);
     h = side_ == kCelebaBottom ? conv3x3(x, weights.stages[j]) : halve(x, weights.stages[j]);
   }
-  return dense_end(weights, biases, h.flatten(1));
+  return dense_end(weights, biases, features(h));
 }
 
 }  // namespace hebm::prior

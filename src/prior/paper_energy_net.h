@@ -45,7 +45,8 @@ class Cifar10EnergyNet : public PaperEnergyNet {
   at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
 
  protected:
-  // stages: for each halving the two strided convolutions as one [2 W, in, 4, 4] and the 3x3 one; the dense end.
+  // stages: for each halving the two strided convolutions as one of [in, 4, 4] -> 2 W and the 3x3 one, as nets::conv_matrix has them;
+  // the dense end.
   // biases: te1, V SiLU(te2) of each halving, the dense end's.
   Weights build(const std::vector<at::Tensor>& effective) const override;
 
@@ -65,7 +66,7 @@ class CelebaEnergyNet : public PaperEnergyNet {
   at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
 
  protected:
-  // stages: the convolutions, the dense end. biases: the dense end's.
+  // stages: the convolutions as nets::conv_matrix has them, the dense end. biases: the dense end's.
   Weights build(const std::vector<at::Tensor>& effective) const override;
 
  private:

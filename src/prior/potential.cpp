@@ -1,5 +1,6 @@
 #include "prior/potential.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -12,6 +13,7 @@
 namespace hebm::prior {
 
 constexpr std::uint32_t kFirstStream = 1000;
+constexpr std::int64_t kNetsAThread = 2;  // at least so many, for threads to have whole nets: fewer leave some idle
 
 EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
                          std::uint64_t seed, at::ScalarType dtype, std::int64_t max_values)
@@ -107,8 +109,29 @@ at::Tensor Potential::value(const at::Tensor& u) const {
 at::Tensor Potential::gradient(const at::Tensor& u) const {
   const c10::AutoGradMode grad_on(true);
   const at::Tensor leaf = u.detach().requires_grad_(true);
-  const at::Tensor total = value(leaf).sum();
-  return torch::autograd::grad({total}, {leaf})[0].contiguous();
+  const std::vector<at::Tensor> z = backbone_.transport(leaf);
+  return torch::autograd::grad(z, {leaf}, layer_gradients(z))[0].contiguous();
+}
+
+// d f_i / d z_i, layer by layer: the nets meet in the backbone alone. Many nets are shared by the threads, each of them whole: small
+// convolutions split badly.
+std::vector<at::Tensor> Potential::layer_gradients(const std::vector<at::Tensor>& z) const {
+  std::vector<at::Tensor> out(z.size());
+  const auto work = [&](std::int64_t begin, std::int64_t end) {
+    const c10::AutoGradMode grad_on(true);
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      const at::Tensor leaf = z[i].detach().requires_grad_(true);
+      const at::Tensor f = prior_.net(set_, i).forward(weights_[set_ * z.size() + i], biases_[i], leaf);
+      out[i] = torch::autograd::grad({f.sum()}, {leaf})[0];
+    }
+  };
+  const auto count = static_cast<std::int64_t>(z.size());
+  if (z[0].is_cpu() && count >= kNetsAThread * at::get_num_threads()) {
+    at::parallel_for(0, count, 1, work);
+  } else {
+    work(0, count);
+  }
+  return out;
 }
 
 }  // namespace hebm::prior

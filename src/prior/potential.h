@@ -65,6 +65,8 @@ class Potential {
   at::Tensor gradient(const at::Tensor& u) const;
 
  private:
+  std::vector<at::Tensor> layer_gradients(const std::vector<at::Tensor>& z) const;
+
   const EnergyPrior& prior_;
   const vae::Backbone& backbone_;
   const std::vector<EnergyNet::Weights>& weights_;

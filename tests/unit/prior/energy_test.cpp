@@ -1,10 +1,12 @@
 // Energy nets, the potential's gradient through the transport, losses and the prior's file.
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_svdvals.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -64,6 +66,25 @@ TEST(Potential, GradientThroughTheTransportMatchesCentralDifferences) {
       EXPECT_LT((numeric - gradient.select(1, e)).abs().max().item<double>(), 1e-8) << e;
     }
   }
+}
+
+// Six nets for one, two and three threads: from two on they are shared out, four threads would have too few.
+TEST(Potential, GradientIsTheSameHoweverThreadsShareTheNets) {
+  vae::HvaeOptions many = tiny_vae();
+  many.latents = "2x1,2x1,2x2,2x2,2x4,2x4";
+  const vae::Hvae backbone(many, ImageShape{}, 1, at::kDouble);
+  const EnergyPrior prior(tiny_energy(true), backbone.groups(), make_schedule(2), 5, at::kDouble);
+  const auto weights = prior.frozen_weights();
+  const Potential potential(prior, backbone, weights, {1, 1, 1});
+  const at::Tensor u = some_u(3, backbone.dim()).to(at::kDouble);
+  at::Tensor leaf = u.clone().requires_grad_(true);
+  const at::Tensor truth = torch::autograd::grad({potential.value(leaf).sum()}, {leaf})[0];
+  const int num_threads = at::get_num_threads();
+  for (const int threads : {1, 2, 3, 4}) {
+    at::set_num_threads(threads);
+    EXPECT_LT((potential.gradient(u) - truth).abs().max().item<double>(), 1e-13) << threads << " threads";
+  }
+  at::set_num_threads(num_threads);
 }
 
 TEST(EnergyNet, TakesEveryLatentSize) {

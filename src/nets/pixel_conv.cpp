@@ -1,0 +1,155 @@
+#include "nets/pixel_conv.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace hebm::nets {
+namespace {
+
+// One image's pixels and the rows of the matrix that its outputs read.
+struct Geometry {
+  std::int64_t height, width, channels, out_height, out_width;
+  ConvShape conv;
+  std::int64_t image_size() const { return height * width * channels; }
+  std::int64_t row_size() const { return conv.kernel * conv.kernel * channels; }
+  std::int64_t rows() const { return out_height * out_width; }
+};
+
+// Calls run(place in the row, place in the image, length) for every stretch of a row that lies in the image: the taps of one
+// kernel line are neighbours in both. An image offset below 0 means zeros.
+template <class Run>
+void for_each_run(const Geometry& g, std::int64_t out_y, std::int64_t out_x, const Run& run) {
+  const std::int64_t k = g.conv.kernel, x = out_x * g.conv.stride - g.conv.padding;
+  const std::int64_t first = std::clamp<std::int64_t>(-x, 0, k), last = std::clamp<std::int64_t>(g.width - x, first, k);
+  for (std::int64_t line = 0; line < k; ++line) {
+    const std::int64_t y = out_y * g.conv.stride - g.conv.padding + line, row = line * k * g.channels;
+    if (y < 0 || y >= g.height) {
+      run(row, std::int64_t{-1}, k * g.channels);
+      continue;
+    }
+    if (first > 0) run(row, std::int64_t{-1}, first * g.channels);
+    if (last > first) run(row + first * g.channels, (y * g.width + x + first) * g.channels, (last - first) * g.channels);
+    if (last < k) run(row + last * g.channels, std::int64_t{-1}, (k - last) * g.channels);
+  }
+}
+
+template <class T>
+void gather(const Geometry& g, const T* image, T* rows) {
+  for (std::int64_t y = 0; y < g.out_height; ++y) {
+    for (std::int64_t x = 0; x < g.out_width; ++x) {
+      for_each_run(g, y, x, [&](std::int64_t to, std::int64_t from, std::int64_t count) {
+        if (from < 0) {
+          std::fill_n(rows + to, count, T(0));
+        } else {
+          std::copy_n(image + from, count, rows + to);
+        }
+      });
+      rows += g.row_size();
+    }
+  }
+}
+
+template <class T>
+void scatter_add(const Geometry& g, const T* rows, T* image) {
+  std::fill_n(image, g.image_size(), T(0));
+  for (std::int64_t y = 0; y < g.out_height; ++y) {
+    for (std::int64_t x = 0; x < g.out_width; ++x) {
+      for_each_run(g, y, x, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
+        if (to < 0) return;
+        for (std::int64_t i = 0; i < count; ++i) image[to + i] += rows[from + i];
+      });
+      rows += g.row_size();
+    }
+  }
+}
+
+// work(image) for [0, count), over torch's threads.
+template <class Work>
+void over_images(std::int64_t count, const Work& work) {
+  at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) work(b);
+  });
+}
+
+template <class T>
+void gather_all(const Geometry& g, const at::Tensor& x, const at::Tensor& rows) {
+  const T* from = x.const_data_ptr<T>();
+  T* to = rows.mutable_data_ptr<T>();
+  over_images(x.size(0), [&](std::int64_t b) { gather(g, from + b * g.image_size(), to + b * g.rows() * g.row_size()); });
+}
+
+template <class T>
+void scatter_all(const Geometry& g, const at::Tensor& rows, const at::Tensor& x) {
+  const T* from = rows.const_data_ptr<T>();
+  T* to = x.mutable_data_ptr<T>();
+  over_images(x.size(0), [&](std::int64_t b) { scatter_add(g, from + b * g.rows() * g.row_size(), to + b * g.image_size()); });
+}
+
+Geometry geometry_of(at::IntArrayRef x, const ConvShape& s) { return {x[1], x[2], x[3], s.output(x[1]), s.output(x[2]), s}; }
+
+// [B, H, W, C] -> [B H' W', k k C]
+at::Tensor rows_of(const at::Tensor& x, const Geometry& g) {
+  at::Tensor rows = at::empty({x.size(0) * g.rows(), g.row_size()}, x.options().requires_grad(false));
+  if (x.scalar_type() == at::kDouble) {
+    gather_all<double>(g, x, rows);
+  } else {
+    gather_all<float>(g, x, rows);
+  }
+  return rows;
+}
+
+struct PixelConv : torch::autograd::Function<PixelConv> {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& input, const at::Tensor& matrix, const ConvShape& shape) {
+    const at::Tensor x = input.contiguous();
+    const Geometry g = geometry_of(x.sizes(), shape);
+    const at::Tensor rows = rows_of(x, g);
+    ctx->save_for_backward({matrix, matrix.requires_grad() ? rows : at::Tensor()});
+    ctx->saved_data["sizes"] = x.sizes().vec();
+    ctx->saved_data["conv"] = std::vector<std::int64_t>{shape.kernel, shape.stride, shape.padding};
+    return at::mm(rows, matrix).view({x.size(0), g.out_height, g.out_width, matrix.size(1)});
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const auto sizes = ctx->saved_data["sizes"].toIntVector(), conv = ctx->saved_data["conv"].toIntVector();
+    const Geometry g = geometry_of(sizes, {conv[0], conv[1], conv[2]});
+    const at::Tensor dy = gradients[0].reshape({-1, gradients[0].size(3)});
+    at::Tensor dx, dmatrix;
+    if (ctx->needs_input_grad(0)) {
+      const at::Tensor rows = at::mm(dy, saved[0].t());
+      dx = at::empty(sizes, rows.options());
+      if (rows.scalar_type() == at::kDouble) {
+        scatter_all<double>(g, rows, dx);
+      } else {
+        scatter_all<float>(g, rows, dx);
+      }
+    }
+    if (ctx->needs_input_grad(1)) dmatrix = at::mm(saved[1].t(), dy);
+    return {dx, dmatrix, at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor conv_matrix(const at::Tensor& weight) { return weight.permute({2, 3, 1, 0}).reshape({-1, weight.size(0)}).contiguous(); }
+
+at::Tensor conv_pixels(const at::Tensor& x, const at::Tensor& matrix, const ConvShape& shape) {
+  const std::int64_t k = shape.kernel;
+  check(x.dim() == 4 && matrix.dim() == 2 && matrix.size(0) == k * k * x.size(3) && shape.output(x.size(1)) >= 1 && shape.output(x.size(2)) >= 1,
+        ExitCode::kRuntime, "convolution {}x{} of [B, {}, {}, {}] by a matrix of {} rows", k, k, x.dim() == 4 ? x.size(1) : 0,
+        x.dim() == 4 ? x.size(2) : 0, x.dim() == 4 ? x.size(3) : 0, matrix.size(0));
+  if (x.is_cpu()) return PixelConv::apply(x, matrix, shape);
+  const at::Tensor weight = matrix.view({k, k, x.size(3), matrix.size(1)}).permute({3, 2, 0, 1});
+  const at::Tensor y = at::conv2d(x.permute({0, 3, 1, 2}), weight, {}, {shape.stride, shape.stride}, {shape.padding, shape.padding});
+  return y.permute({0, 2, 3, 1});
+}
+
+}  // namespace hebm::nets
