@@ -49,8 +49,17 @@ if(NOT TARGET hebm::torch)
   target_include_directories(hebm::torch SYSTEM INTERFACE "${_hebm_fmt_front}" "${_hebm_torch}/include"
     "${_hebm_torch}/include/torch/csrc/api/include")
   target_compile_definitions(hebm::torch INTERFACE AT_PER_OPERATOR_HEADERS)  # a source includes the operators that it uses
+  # Without OpenMP switched on, at::parallel_for in our sources is a plain loop. The runtime is libtorch's: two in one process would each
+  # have its own threads.
+  target_compile_options(hebm::torch INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>")
   list(TRANSFORM _hebm_libraries PREPEND "${_hebm_torch}/lib/lib")
   list(TRANSFORM _hebm_libraries APPEND ".so")
+  file(GLOB _hebm_openmp "${_hebm_torch}/lib/libgomp*.so*")
+  if(_hebm_openmp)
+    list(APPEND _hebm_libraries ${_hebm_openmp})
+  else()
+    target_link_options(hebm::torch INTERFACE -fopenmp)
+  endif()
   # --no-as-needed: the kernels register themselves when loaded, no symbol asks for torch_cuda. --allow-shlib-undefined: what
   # libtorch itself loads (cudart, cupti) is found at run time by its own rpath. Options keep their order, libraries need not.
   target_link_options(hebm::torch INTERFACE "LINKER:--allow-shlib-undefined" "LINKER:--push-state,--no-as-needed"

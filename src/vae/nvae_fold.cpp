@@ -11,6 +11,7 @@ namespace hebm::vae {
 namespace {
 
 constexpr double kBranchWeight = 0.1;
+constexpr std::int64_t kLeastSlice = 128;
 
 at::Tensor to_double(const at::Tensor& t) { return t.detach().to(at::kDouble); }
 at::Tensor to_float(const at::Tensor& t) { return t.to(at::kFloat).contiguous(); }
@@ -26,8 +27,11 @@ Affine affine_of(const BatchNorm& norm) {
   return {scale, to_double(norm.bias) - to_double(norm.running_mean) * scale};
 }
 
+// Small enough for a core's cache with the pixels of a pass (vae/nvae_frozen.cpp), large enough for the matrix products.
+std::int64_t usual_slice(std::int64_t channels) { return std::max<std::int64_t>(kLeastSlice, (2 * channels + 31) / 32 * 32); }
+
 // Takes what s lacks before the cell and leaves what it lacks behind it.
-FoldedCell fold_cell(const MbCell& cell, at::Tensor& missing, std::int64_t slice) {
+FoldedCell fold_cell(const MbCell& cell, at::Tensor& missing, std::int64_t chosen_slice) {
   FoldedCell out;
   out.up = cell.up;
   const Affine in = affine_of(cell.norm_in), expanded = affine_of(cell.norm_expanded);
@@ -40,7 +44,7 @@ FoldedCell fold_cell(const MbCell& cell, at::Tensor& missing, std::int64_t slice
   const bool excites = cell.squeeze_excite.squeeze.weight.defined();
   const double weight = excites ? 1.0 : kBranchWeight;
   const at::Tensor project = weight * last.scale.unsqueeze(1) * matrix_of(cell.project);  // [C, hidden]
-  const std::int64_t hidden = expand.size(0);
+  const std::int64_t hidden = expand.size(0), slice = chosen_slice > 0 ? chosen_slice : usual_slice(expand.size(1));
   for (std::int64_t first = 0; first < hidden; first += slice) {
     const std::int64_t count = std::min(slice, hidden - first);
     out.slices.push_back({to_float(expand.narrow(0, first, count).t()),

@@ -40,7 +40,7 @@ struct FoldedDecoder {
   at::Tensor start;  // [H W, C] combine_s of the start: s behind layer 0 without z
 };
 
-// hidden channels of a slice: a multiple of 32, or all.
+// slice: hidden channels of a slice, a multiple of 32, or all; 0 chooses for each cell.
 FoldedDecoder fold_decoder(const Nvae& net, std::int64_t slice);
 
 }  // namespace hebm::vae

@@ -13,7 +13,8 @@
 namespace hebm::vae {
 namespace {
 
-constexpr std::int64_t kChunkPixels = 512;  // rows of a chunk's matrices: enough for the matrix products, few enough for the cache
+// Of a pass's matrices: enough rows for the products, a state s that is small enough for the cache.
+constexpr std::int64_t kMinPixels = 512, kMaxPixels = 1024, kStateValues = 131072;
 
 // Chunks over threads; a single one, or one inside a thread already, leaves the threads to its operations.
 void over_chunks(std::size_t count, const std::function<void(std::size_t)>& work) {
@@ -54,7 +55,9 @@ struct FrozenTransportNode : torch::autograd::Node {
 
 NvaeFrozen::NvaeFrozen(const Nvae& net, std::int64_t slice, std::int64_t images) : decoder_(fold_decoder(net, slice)), images_(images) {
   const LatentShape& finest = net.groups().back();
-  if (images_ == 0) images_ = std::max<std::int64_t>(1, kChunkPixels / (finest.height * finest.width));
+  if (images_ > 0) return;
+  const std::int64_t pixels = std::clamp(kStateValues / decoder_.layers.back().channels, kMinPixels, kMaxPixels);
+  images_ = std::max<std::int64_t>(1, pixels / (finest.height * finest.width));
 }
 
 std::int64_t NvaeFrozen::chunk(std::int64_t count) const {

@@ -13,8 +13,8 @@ namespace hebm::vae {
 
 class NvaeFrozen : public std::enable_shared_from_this<NvaeFrozen> {
  public:
-  // slice: hidden channels that run through a cell at a time, a multiple of 32; images: of a pass, 0 chooses.
-  explicit NvaeFrozen(const Nvae& net, std::int64_t slice = 512, std::int64_t images = 0);
+  // slice: hidden channels that run through a cell at a time, a multiple of 32; images: of a pass; 0 chooses.
+  explicit NvaeFrozen(const Nvae& net, std::int64_t slice = 0, std::int64_t images = 0);
   // u [B, D] float32 -> z [L] of [B, c, h, w]; differentiable in u once (no second backward through the same z, no double backward).
   std::vector<at::Tensor> transport(const at::Tensor& u) const;
   // Images of one forward and reverse pass for a batch of `count`.
