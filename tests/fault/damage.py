@@ -81,7 +81,9 @@ class Damage:
         elif in_data:
             result = self.harness.start([self.harness.bin / "hebm_data", "verify", file])
         else:
-            result = self.harness.run("sample" if trial.kind == "prior" else "evaluate", run, "--dry-run")
+            # --dry-run takes a file that is not there yet for one that another step will make.
+            dry = [] if trial.what == "delete" else ["--dry-run"]
+            result = self.harness.run("sample" if trial.kind == "prior" else "evaluate", run, *dry)
         missing = trial.what == "delete" and not in_cache
         if in_data and trial.what == "flip" and result.code == 0:
             self.unused += 1  # between HDF5's objects: it holds the same
