@@ -3,7 +3,7 @@ a file missing or one too many. All is noticed, the file named, and training goe
 import collections
 import shutil
 
-from harness import PRODUCT, Failed, Harness, require, same_product
+from harness import PRODUCT, Harness, require, run_main, same_product
 
 Trial = collections.namedtuple("Trial", "kind what place")  # what: flip (place: bit number), truncate (length), delete, stray
 NEWEST, OLDER = "step-0000005", 4
@@ -139,7 +139,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Failed as failure:
-        raise SystemExit(f"FAILED: {failure}") from failure
+    run_main(main)

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from harness import PRODUCT, Failed, Harness, checkpoints, nothing_left_over, read_log, require, same_product, spread
+from harness import PRODUCT, Harness, checkpoints, nothing_left_over, read_log, require, run_main, same_product, spread
 
 Trial = collections.namedtuple("Trial", "command do at count ops")
 
@@ -158,7 +158,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Failed as failure:
-        raise SystemExit(f"FAILED: {failure}") from failure
+    run_main(main)

@@ -73,6 +73,14 @@ def require(condition, message):
         raise Failed(message)
 
 
+def run_main(main):
+    """A fault test's whole program: what cannot even be prepared is told in one line."""
+    try:
+        main()
+    except Failed as failure:
+        raise SystemExit(f"FAILED: {failure}") from failure
+
+
 class Result:
     def __init__(self, code, log, seconds):
         self.code, self.log, self.seconds = code, log, seconds

@@ -5,7 +5,7 @@ import collections
 import re
 import shutil
 
-from harness import PRODUCT, Failed, Harness, checkpoints, files_of, nothing_left_over, read_log, require, same_product, spread
+from harness import PRODUCT, Harness, checkpoints, files_of, nothing_left_over, read_log, require, run_main, same_product, spread
 
 Trial = collections.namedtuple("Trial", "command ranks rank at do")
 
@@ -74,7 +74,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Failed as failure:
-        raise SystemExit(f"FAILED: {failure}") from failure
+    run_main(main)

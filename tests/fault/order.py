@@ -2,7 +2,7 @@
 last entry, and the parent folder right behind the rename. Then the same log without its fsyncs must be found wrong."""
 import os
 
-from harness import Failed, Harness, read_log, require
+from harness import Harness, read_log, require, run_main
 
 
 def check_order(events):
@@ -62,7 +62,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Failed as failure:
-        raise SystemExit(f"FAILED: {failure}") from failure
+    run_main(main)
