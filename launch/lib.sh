@@ -6,6 +6,10 @@
 # shellcheck disable=SC2034
 readonly kExitRuntime=1 kExitUsage=2 kExitEnvironment=5 kExitRequeue=75
 
+# What launch/cluster needs and launch/setup --cluster installs.
+# shellcheck disable=SC2034
+readonly kClusterPackages=(slurm-wlm munge libpmix2 iproute2)
+
 say() { printf '==> %s\n' "$*" >&2; }
 fail() { # fail CODE SENTENCE...
   local code=$1

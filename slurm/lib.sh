@@ -11,13 +11,8 @@
 #     HEBM_MAX_RESTARTS=3  restarts in a row without getting further
 # A job that was interrupted (exit code 75 or 6, or a signal) is requeued while it gets further; 1 to 5 never are (docs/operations.md).
 
-say() { printf '==> %s\n' "$*" >&2; }
-fail() { # fail CODE SENTENCE...
-  local code=$1
-  shift
-  printf '%s: %s\n' "${0##*/}" "$*" >&2
-  exit "$code"
-}
+# shellcheck source=launch/lib.sh
+. "$HEBM_SOURCE/launch/lib.sh"
 
 # Sets kProgram.
 find_program() {
