@@ -1,4 +1,4 @@
-// What the tests of data/ share: a folder that goes away, whole files as text, and a small latent cache.
+// What the tests of data/ share: whole files as text, and a small latent cache.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -12,26 +12,14 @@
 #include <utility>
 #include <vector>
 
+#include "../temp_folder.h"
 #include "base/error.h"
 #include "data/latent_cache.h"
 #include "storage/files.h"
 
 namespace hebm::data::test {
 
-class TempFolder {
- public:
-  TempFolder() : path_(std::filesystem::temp_directory_path() / ("hebm-data-test-" + storage::random_suffix())) {
-    std::filesystem::create_directory(path_);
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using hebm::test::TempFolder;
 
 inline std::string slurp(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

@@ -1,5 +1,4 @@
-// What the tests of nets/, vae/, train/ and encode/ share: a folder that goes away, errors by code and words, tensors
-// by values.
+// What the tests of nets/, vae/, train/ and encode/ share: whole files as text, errors by code and words, tensors by values.
 #pragma once
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -15,26 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "../temp_folder.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "storage/files.h"
 
 namespace hebm::test {
-
-class TempFolder {
- public:
-  TempFolder() : path_(std::filesystem::temp_directory_path() / ("hebm-nets-test-" + storage::random_suffix())) {
-    std::filesystem::create_directory(path_);
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::string slurp(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

@@ -1,4 +1,4 @@
-// What the tests of storage share: a folder that is removed at the end, and the code of an Error.
+// What the tests of storage share: the message of an Error, damaged files, full disks.
 #pragma once
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -9,23 +9,13 @@
 #include <functional>
 #include <string>
 
+#include "../temp_folder.h"
 #include "base/error.h"
 #include "storage/files.h"
 
 namespace hebm::storage::test {
 
-class TempFolder {
- public:
-  TempFolder() : path_(fs::temp_directory_path() / ("hebm-storage-" + random_suffix())) { create_folders(path_); }
-  ~TempFolder() { fs::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
+using hebm::test::TempFolder;
 
 // The message of the Error that `call` throws with this code; fails the test where it throws none or another code.
 inline std::string error_of(ExitCode code, const std::function<void()>& call) {

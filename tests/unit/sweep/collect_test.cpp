@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::sweep::test {
 namespace {

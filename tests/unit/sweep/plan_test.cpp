@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "sweep/tasks.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::sweep::test {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "storage/hash.h"
 #include "storage/verified_directory.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::sweep::test {
 namespace {

@@ -9,7 +9,7 @@
 #include <optional>
 #include <thread>
 
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::sweep::test {
 namespace {
