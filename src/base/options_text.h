@@ -10,6 +10,7 @@
 namespace hebm::detail {
 
 std::string_view trim(std::string_view text);
+std::vector<std::string> words_of(const std::string& text);  // what blanks separate
 
 // The whole text (blanks around it aside) as a value, or nothing: no trailing junk, no NaN, no infinity, no overflow.
 std::optional<std::int64_t> parse_integer(std::string_view text);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/options.h"
@@ -95,5 +96,12 @@ int cache_command(Arguments args);
 int doctor_command(Arguments args);
 int bench_command(Arguments args);
 int sweep_command(Arguments args);
+
+struct Command {
+  std::string_view name, about;
+  int (*run)(Arguments);
+};
+std::span<const Command> commands();                // in the order of a run
+const Command* find_command(std::string_view name);  // or null
 
 }  // namespace hebm::cli

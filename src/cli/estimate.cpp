@@ -12,7 +12,6 @@ namespace {
 
 constexpr double kProgramBytes = 400.0 * 1024 * 1024;
 constexpr double kUsedBytes = 4, kTrainedBytes = 20, kValueBytes = 12, kCheckpointBytes = 16;  // a number
-constexpr double kKeptLimit = 1024.0 * 1024 * 1024;  // data/dataset.h: larger sets are read as needed
 
 }  // namespace
 
@@ -37,7 +36,7 @@ double chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbo
 
 double kept_bytes(const data::Dataset& dataset) {
   const double bytes = static_cast<double>(dataset.size()) * static_cast<double>(dataset.shape().size());
-  return bytes <= kKeptLimit ? bytes : 0;
+  return bytes <= static_cast<double>(data::Dataset::kKeepBytes) ? bytes : 0;
 }
 
 std::string memory_line(const Memory& m) {
@@ -50,11 +49,15 @@ std::string memory_line(const Memory& m) {
 std::string disk_line(const std::string& what, std::int64_t count, double bytes, const std::filesystem::path& folder) {
   const double total = static_cast<double>(count) * bytes, free = static_cast<double>(storage::free_bytes(folder));
   const std::string size = count == 1 ? format_bytes(total) : fmt::format("{} x {} = {}", count, format_bytes(bytes), format_bytes(total));
-  return fmt::format("{}: {} in {}, {} free{}", what, size, folder.string(), format_bytes(free), total > free ? ": NOT ENOUGH" : "");
+  return fmt::format("{}: {} in {}, {} free{}", what, size, folder.string(), format_bytes(free), total > free ? fmt::format(": {}", kNotEnough) : "");
 }
 
 std::string checkpoint_line(std::int64_t trained, std::int64_t keep, const std::filesystem::path& folder) {
   return disk_line("checkpoints", keep + 1, kCheckpointBytes * static_cast<double>(trained), folder / "checkpoints");
+}
+
+std::string weights_line(std::int64_t parameters, const std::filesystem::path& folder) {
+  return disk_line("result", 1, kUsedBytes * static_cast<double>(parameters), folder);
 }
 
 std::string steps_line(const std::string& what, std::int64_t count, const std::string& each) {

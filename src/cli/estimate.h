@@ -28,12 +28,14 @@ struct Memory {
   double data_bytes = 0;
 };
 std::string memory_line(const Memory& memory);
-// Pixels that a rank keeps in memory (all where the set is <= 1 GiB).
+// Pixels that a rank keeps in memory (all, up to Dataset::kKeepBytes).
 double kept_bytes(const data::Dataset& dataset);
 
-// "checkpoints: 3 x 1.2 MiB = 3.6 MiB in runs/a/vae, 5.0 GiB free"; says NOT ENOUGH where it is.
+// "checkpoints: 3 x 1.2 MiB = 3.6 MiB in runs/a/vae, 5.0 GiB free"; says kNotEnough where it is.
+inline constexpr const char* kNotEnough = "NOT ENOUGH";
 std::string disk_line(const std::string& what, std::int64_t count, double bytes, const std::filesystem::path& folder);
 // Weights, two moments and the average; `keep` of them and the one being written.
 std::string checkpoint_line(std::int64_t trained, std::int64_t keep, const std::filesystem::path& folder);
+std::string weights_line(std::int64_t parameters, const std::filesystem::path& folder);  // of a product
 std::string steps_line(const std::string& what, std::int64_t count, const std::string& each);
 }  // namespace hebm::cli

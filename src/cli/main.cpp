@@ -17,33 +17,12 @@ namespace {
 
 using hebm::cli::Arguments;
 
-struct Command {
-  std::string_view name, about;
-  int (*run)(Arguments);
-};
-
-constexpr std::array kCommands = {
-    Command{"train-vae", "train the hierarchical VAE (Sec. 2.1)", hebm::cli::train_vae_command},
-    Command{"train-features", "train the classifier whose features the scores use", hebm::cli::train_features_command},
-    Command{"encode", "draw u_0 for all images into the latent cache", hebm::cli::encode_command},
-    Command{"train", "train the diffusion EBM prior (Alg. 1)", hebm::cli::train_command},
-    Command{"sample", "draw images from the prior (Alg. 2)", hebm::cli::sample_command},
-    Command{"evaluate", "score Gaussian prior, reconstructions and samples", hebm::cli::evaluate_command},
-    Command{"replay", "a recorded case through every stage, with the largest errors", hebm::cli::replay_command},
-    Command{"report", "one self-contained HTML page of a run", hebm::cli::report_command},
-    Command{"status", "is a run done, resumable or failed, from its files", hebm::cli::status_command},
-    Command{"sweep", "plan | run | status | retry | collect of an ablation", hebm::cli::sweep_command},
-    Command{"cache", "info | verify of a latent cache", hebm::cli::cache_command},
-    Command{"doctor", "versions, launcher, placement, all-reduce check", hebm::cli::doctor_command},
-    Command{"bench", "langevin | allreduce | cache against measured limits", hebm::cli::bench_command},
-};
-
 void print_help() {
   std::cout << "hebm_dist " << hebm::kVersion
             << ": diffusion of hierarchical energy-based priors in the latent space of deep VAEs (Cui & Han, ICML 2024)\n\n"
                "Usage: hebm_dist COMMAND [--config FILE.ini] [--section.key VALUE ...]\n"
                "       mpirun -np 32 hebm_dist train --config FILE.ini\n\nCommands, in the order of a run:\n";
-  for (const auto& c : kCommands) std::cout << fmt::format("  {:<15} {}\n", c.name, c.about);
+  for (const auto& c : hebm::cli::commands()) std::cout << fmt::format("  {:<15} {}\n", c.name, c.about);
   std::cout << "\n`hebm_dist COMMAND --help` shows the common options, `--help-all` all, `--dry-run` what would be done.\n"
                "Run the same command again to resume. Exit codes: 0 done, 1 runtime error, 2 usage, 3 diverged, 4 corrupt data,\n"
                "5 environment, 6 a peer was lost, 75 saved and wants to be run again.\n";
@@ -74,9 +53,7 @@ int run(const std::vector<std::string>& args) {
     std::cout << "hebm_dist " << hebm::kVersion << "\n";
     return 0;
   }
-  for (const auto& c : kCommands) {
-    if (args[0] == c.name) return c.run(Arguments(args).subspan(1));
-  }
+  if (const auto* command = hebm::cli::find_command(args[0])) return command->run(Arguments(args).subspan(1));
   hebm::fail(hebm::ExitCode::kUsage, "unknown command '{}'; `hebm_dist --help` lists them", args[0]);
 }
 

@@ -5,10 +5,10 @@
 #include <array>
 #include <cstdlib>
 #include <iostream>
-#include <sstream>
 #include <thread>
 
 #include "base/error.h"
+#include "base/options_text.h"
 #include "cli/command.h"
 #include "cli/sweep_check.h"
 #include "comm/end_process.h"
@@ -74,7 +74,7 @@ int plan_sweep(const SweepArguments& a) {
     return 0;
   }
   // Written under a temporary name, checked there, and published whole.
-  const Layout draft(target.string() + ".tmp-" + storage::random_suffix());
+  const Layout draft(storage::temporary_name(target));
   try {
     sweep::write_plan(draft, plan);
     check_plan(draft, target, plan);
@@ -92,16 +92,9 @@ int plan_sweep(const SweepArguments& a) {
 
 // ---- run, retry ---------------------------------------------------------------------------------------------------------
 
-std::vector<std::string> words_of(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<std::string> out;
-  for (std::string word; in >> word;) out.push_back(word);
-  return out;
-}
-
 sweep::RunSettings run_settings(const SweepArguments& a, const Plan& plan) {
   sweep::RunSettings settings;
-  settings.program = words_of(a.launcher);
+  settings.program = detail::words_of(a.launcher);
   settings.program.push_back(own_program());
   settings.scheduled = a.member >= 0 || a.shared;
   // Members that share the cores: bits depend on the threads of a rank, so a resumed sweep wants the same --jobs.
@@ -171,7 +164,7 @@ int run_sweep(const SweepArguments& a) {
   const int code = tasks.empty() ? 0 : runner.run(tasks);
   if (code != 0 || stop.requested()) return code;
   const auto rows = sweep::collect_rows(layout, plan);
-  const auto left = std::count_if(rows.begin(), rows.end(), [](const sweep::Row& row) { return row.state.standing != Standing::kDone; });
+  const auto left = static_cast<std::int64_t>(rows.size()) - num_done(rows);
   if (left == 0) logger.line("all {} members are done; next: hebm_dist sweep collect {}", rows.size(), layout.root.string());
   return static_cast<int>(left == 0 ? ExitCode::kDone : ExitCode::kRuntime);
 }
@@ -222,7 +215,7 @@ int collect_sweep(const SweepArguments& a) {
   const Layout layout(a.target);
   const Plan plan = sweep::read_plan(layout);
   const auto rows = sweep::collect_rows(layout, plan);
-  const auto done = std::count_if(rows.begin(), rows.end(), [](const sweep::Row& row) { return row.state.standing == Standing::kDone; });
+  const auto left = static_cast<std::int64_t>(rows.size()) - num_done(rows);
   const std::string name = fs::absolute(layout.root).lexically_normal().filename().string();
   const std::string markdown = sweep::markdown_of(name, rows);
   storage::create_folders(layout.results());
@@ -232,8 +225,8 @@ int collect_sweep(const SweepArguments& a) {
   report::write_report(layout.root, layout.root / "report.html");
   std::cout << markdown;
   std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(), (layout.root / "report.html").string());
-  check(done == static_cast<std::ptrdiff_t>(rows.size()), ExitCode::kRuntime, "{} of {} members are missing in the tables; `hebm_dist sweep status {}` says why",
-        static_cast<std::ptrdiff_t>(rows.size()) - done, rows.size(), layout.root.string());
+  check(left == 0, ExitCode::kRuntime, "{} of {} members are missing in the tables; `hebm_dist sweep status {}` says why",
+        left, rows.size(), layout.root.string());
   return 0;
 }
 

@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <iostream>
 #include <sstream>
-#include <utility>
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "evaluate/evaluate.h"
 #include "sample/sample.h"
@@ -18,13 +17,6 @@ namespace hebm::cli {
 namespace {
 
 constexpr std::size_t kTold = 10;  // wrong members whose reason is told
-
-constexpr std::array<std::pair<const char*, int (*)(Arguments)>, 6> kCommands = {{{"train-vae", train_vae_command},
-                                                                                   {"train-features", train_features_command},
-                                                                                   {"encode", encode_command},
-                                                                                   {"train", train_command},
-                                                                                   {"sample", sample_command},
-                                                                                   {"evaluate", evaluate_command}}};
 
 // stdout's text of what runs while it lives.
 class Captured {
@@ -44,11 +36,9 @@ void dry_run(const sweep::Step& step) {
   std::vector<std::string> words = step.options;
   words.emplace_back("--dry-run");
   const Captured out;
-  for (const auto& [name, command] : kCommands) {
-    if (step.command == name) command(words);
-  }
+  find_command(step.command)->run(words);
   const std::string text = out.text();
-  const std::size_t at = text.find("NOT ENOUGH");
+  const std::size_t at = text.find(kNotEnough);
   if (at == std::string::npos) return;
   const std::size_t begin = text.rfind('\n', at) + 1;
   fail(ExitCode::kUsage, "{}", text.substr(begin, text.find('\n', at) - begin));

@@ -54,7 +54,7 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
   const bool cached = std::filesystem::exists(paths.cache / "index.json");
   if (training.source == "cache") lines.push_back(fmt::format("cache: {} is {}", paths.cache.string(), cached ? "there" : "not there yet: hebm_dist encode makes it"));
   lines.push_back(checkpoint_line(parameters, training.keep, paths.prior_directory()));
-  lines.push_back(disk_line("result", 1, 4.0 * static_cast<double>(parameters), paths.prior_directory()));
+  lines.push_back(weights_line(parameters, paths.prior_directory()));
   lines.push_back(steps_line("updates", training.updates, fmt::format("{} images in units of {}, {} Langevin steps each", training.batch,
                                                                       training.micro_batch, langevin.steps)));
   lines.push_back(memory_line({.trained = static_cast<double>(parameters),

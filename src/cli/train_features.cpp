@@ -16,7 +16,7 @@ Lines dry_run_lines(const train::FeatureTrainOptions& training, const data::Data
   return {fmt::format("classifier: images [{}, {}, {}], {} features, {} classes, {} parameters", image.channels, image.height, image.width,
                       nets::FeatureNet::kFeatures, net.num_classes(), parameters),
           checkpoint_line(parameters, 2, folder),
-          disk_line("result", 1, 4.0 * static_cast<double>(parameters), folder),
+          weights_line(parameters, folder),
           steps_line("updates", train::feature_updates(training, dataset.members(data::Split::kTrain).size()),
                      fmt::format("{} images in units of {}", training.batch, training.micro_batch)),
           memory_line({.trained = static_cast<double>(parameters),

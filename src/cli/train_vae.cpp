@@ -16,7 +16,7 @@ Lines dry_run_lines(const RunOptions& run, const train::VaeTrainOptions& trainin
   const std::filesystem::path folder = RunPaths(run).run / "vae";
   Lines lines = describe_backbone(backbone);
   lines.push_back(checkpoint_line(parameters, training.keep, folder));
-  lines.push_back(disk_line("result", 1, 4.0 * static_cast<double>(parameters), folder));
+  lines.push_back(weights_line(parameters, folder));
   Memory memory{.trained = static_cast<double>(parameters),
                 .values = map_values(backbone.params(), backbone.image_shape().height / 2),
                 .images = static_cast<double>(training.micro_batch)};

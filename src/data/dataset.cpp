@@ -23,7 +23,6 @@ using storage::H5Type;
 constexpr std::uint64_t kMaxImages = std::uint64_t{1} << 31;
 constexpr std::uint64_t kMaxSide = 16384;
 constexpr std::size_t kMaxLabelNames = 65536, kMaxLabelNameBytes = 256;
-constexpr std::uint64_t kKeepBytes = std::uint64_t{1} << 30;  // sets up to this size stay in memory
 constexpr std::uint64_t kBlockBytes = std::uint64_t{16} << 20;
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }

@@ -18,6 +18,7 @@ enum class Split : std::uint8_t { kTrain = 0, kTest = 1 };
 
 class Dataset {
  public:
+  static constexpr std::uint64_t kKeepBytes = std::uint64_t{1} << 30;  // sets of up to so many bytes of pixels stay in memory
   // Checks format, shapes, splits and content_hash; not the pixels (read() and verify() do).
   static Dataset open(const std::filesystem::path& path);
   Dataset(Dataset&&) noexcept;
@@ -32,7 +33,7 @@ class Dataset {
   const std::vector<std::int64_t>& labels() const;      // [N] or empty
   // Global image numbers of a split, ascending.
   const std::vector<std::int64_t>& members(Split split) const;
-  // Images by global number, any order; pixels are read from the file (kept in memory when the whole set is <= 1 GiB) and
+  // Images by global number, any order; pixels are read from the file (kept in memory up to kKeepBytes) and
   // checked against their hash: Error(kCorrupt).
   ImageBatch read(std::span<const std::int64_t> index) const;
   void verify() const;  // recomputes images_hash: Error(kCorrupt) with expected and got

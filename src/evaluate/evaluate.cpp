@@ -246,19 +246,15 @@ nlohmann::json Evaluation::levels() {
 void Evaluation::write_pictures(const fs::path& directory) const {
   fs::create_directories(directory);
   constexpr std::int64_t kColumns = 10, kImages = 100;
-  const auto to_bytes = [](const at::Tensor& x) {
-    const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).to(at::kCPU).contiguous();
-    return std::vector<std::uint8_t>(bytes.const_data_ptr<std::uint8_t>(), bytes.const_data_ptr<std::uint8_t>() + bytes.numel());
-  };
   ImageBatch grid;
   grid.shape = in_.backbone.image_shape();
   grid.count = kImages;
   const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(0, kImages), {}, device_);
-  grid.pixels = to_bytes(in_.backbone.mean_image(in_.backbone.decode(u)));
+  grid.pixels = vae::pixel_bytes(in_.backbone.mean_image(in_.backbone.decode(u)));
   storage::write_png_grid(directory / "gaussian.png", grid, kColumns);
   // Originals in odd rows, their reconstructions below.
-  const auto originals = to_bytes(dataset_images(data::Split::kTest, 0, kImages / 2));
-  const auto drawn = to_bytes(in_.backbone.mean_image(in_.backbone.decode_posterior(posterior(data::Split::kTest, 0, kImages / 2))));
+  const auto originals = vae::pixel_bytes(dataset_images(data::Split::kTest, 0, kImages / 2));
+  const auto drawn = vae::pixel_bytes(in_.backbone.mean_image(in_.backbone.decode_posterior(posterior(data::Split::kTest, 0, kImages / 2))));
   grid.pixels.clear();
   const auto row = static_cast<std::ptrdiff_t>(kColumns * grid.shape.size());
   for (std::ptrdiff_t r = 0; r < kImages / 2 / kColumns; ++r) {

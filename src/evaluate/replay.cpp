@@ -157,7 +157,7 @@ nlohmann::json comparison_json(const std::vector<Comparison>& comparisons) {
 
 void write_results(const std::filesystem::path& path, const std::vector<nets::NamedTensor>& results) {
   check(!std::filesystem::exists(path), ExitCode::kUsage, "{} exists; remove it or give another --out", path.string());
-  const std::filesystem::path temporary = path.string() + ".tmp-" + storage::random_suffix();
+  const std::filesystem::path temporary = storage::temporary_name(path);
   try {
     auto file = H5File::create(temporary);
     for (const auto& result : results) {

@@ -90,7 +90,7 @@ storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path
 void publish_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                      const std::map<std::string, std::string>& metadata) {
   storage::create_folders(path.parent_path());
-  const std::filesystem::path temporary = path.string() + ".tmp-" + storage::random_suffix();
+  const std::filesystem::path temporary = storage::temporary_name(path);
   Texts shapes, complete = metadata;
   for (const auto& t : tensors) shapes[t.name] = shape_text(st_type(t), t.tensor.sizes().vec());
   complete[kHeaderHash] = storage::hash_text(header_text(metadata, shapes, kHeaderHash));

@@ -158,7 +158,7 @@ std::string environment_section(const RunFolder& run) {
     if (!part.env.is_object()) continue;
     nlohmann::json env = part.env;
     env.erase("command");
-    if (const double seconds = number(env, "time"); std::isfinite(seconds)) env["time"] = utc(seconds);
+    if (const double seconds = number_in(env, "time"); std::isfinite(seconds)) env["time"] = utc(seconds);
     const std::string html = json_html(env);
     const std::string title = escape(part_title(part.name));
     // Steps of one run mostly share machine and versions: said once.

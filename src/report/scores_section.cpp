@@ -70,7 +70,7 @@ std::string scores_section(const RunFolder& run) {
          "features. Gap closed = (Gaussian &#8722; ours) / (Gaussian &#8722; reconstruction).</p>\n";
   if (it->second.contains("features") && it->second["features"].is_object()) {
     const nlohmann::json& features = it->second["features"];
-    const std::string accuracy = cell(number(features, "accuracy"), "{:.4f}");
+    const std::string accuracy = cell(number_in(features, "accuracy"), "{:.4f}");
     const std::string hash = features.contains("hash") && features["hash"].is_string() ? features["hash"].get<std::string>() : "-";
     out += fmt::format("<p class=\"soft\">Classifier: test accuracy {}, weights {}.</p>\n", accuracy, escape(hash));
   }
@@ -91,8 +91,8 @@ std::string levels_section(const RunFolder& run) {
                     "<th class=\"n\">true u_t, then the chain</th><th class=\"n\">images</th></tr>\n";
   for (const nlohmann::json& row : it->second["by_level"]) {
     out += fmt::format("<tr><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
-                       cell(number(row, "t"), "{:.0f}"), cell(number(row, "decode_true"), "{:.2f}"),
-                       cell(number(row, "from_true"), "{:.2f}"), cell(number(row, "num_images"), "{:.0f}"));
+                       cell(number_in(row, "t"), "{:.0f}"), cell(number_in(row, "decode_true"), "{:.2f}"),
+                       cell(number_in(row, "from_true"), "{:.2f}"), cell(number_in(row, "num_images"), "{:.0f}"));
   }
   return out + "</table></div>\n";
 }

@@ -24,13 +24,13 @@ constexpr std::array<std::pair<const char*, const char*>, 3> kRows = {{
 ScoreRow read_row(const std::string& key, const std::string& title, const nlohmann::json& object) {
   return {key,
           title,
-          number(object, "fd_fmnist"),
-          number(object, "kid"),
-          number(object, "kid_error"),
-          number(object, "precision"),
-          number(object, "recall"),
-          number(object, "num_images"),
-          number(object, "seconds")};
+          number_in(object, "fd_fmnist"),
+          number_in(object, "kid"),
+          number_in(object, "kid_error"),
+          number_in(object, "precision"),
+          number_in(object, "recall"),
+          number_in(object, "num_images"),
+          number_in(object, "seconds")};
 }
 
 std::string readable(std::string key) {
@@ -61,13 +61,6 @@ std::vector<Column> columns(const Summary& summary) {
 
 }  // namespace
 
-double number(const nlohmann::json& object, const char* key) {
-  if (!object.is_object() || !object.contains(key) || !object[key].is_number()) {
-    return std::numeric_limits<double>::quiet_NaN();
-  }
-  return object[key].get<double>();
-}
-
 const ScoreRow* Summary::row(const std::string& key) const {
   const auto it = std::find_if(rows.begin(), rows.end(), [&](const ScoreRow& r) { return r.key == key; });
   return it == rows.end() ? nullptr : &*it;
@@ -75,13 +68,13 @@ const ScoreRow* Summary::row(const std::string& key) const {
 
 Summary read_summary(const nlohmann::json& json) {
   Summary summary;
-  summary.gap_closed = number(json, "gap_closed");
+  summary.gap_closed = number_in(json, "gap_closed");
   if (!json.is_object()) return summary;
   for (const auto& [key, title] : kRows) {
     if (json.contains(key) && json[key].is_object()) summary.rows.push_back(read_row(key, title, json[key]));
   }
   for (const auto& [key, value] : json.items()) {
-    if (summary.row(key) == nullptr && value.is_object() && std::isfinite(number(value, "fd_fmnist"))) {
+    if (summary.row(key) == nullptr && value.is_object() && std::isfinite(number_in(value, "fd_fmnist"))) {
       summary.rows.push_back(read_row(key, key == "sanity_test_vs_train" ? "Test against training images" : readable(key), value));
     }
   }

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "storage/lenient_json.h"
+
 namespace hebm::report {
 
 struct ScoreRow {
@@ -17,7 +19,7 @@ struct Summary {
   const ScoreRow* row(const std::string& key) const;
 };
 
-double number(const nlohmann::json& object, const char* key);  // NaN unless object[key] is a number
+using storage::number_in;
 Summary read_summary(const nlohmann::json& summary);
 
 }  // namespace hebm::report

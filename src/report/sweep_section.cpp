@@ -7,18 +7,18 @@
 #include "report/sections.h"
 #include "report/summary.h"
 #include "report/svg_plot.h"
+#include "storage/lenient_json.h"
 
 namespace hebm::report {
 namespace {
 
 const nlohmann::json kNothing = nlohmann::json::array();
 
-const nlohmann::json& array_in(const nlohmann::json& object, const char* key) {
-  return object.is_object() && object.contains(key) && object[key].is_array() ? object[key] : kNothing;
-}
+using storage::text_in;
 
-std::string text_in(const nlohmann::json& object, const char* key) {
-  return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : "";
+const nlohmann::json& array_in(const nlohmann::json& object, const char* key) {
+  const nlohmann::json* field = storage::field_in(object, key);
+  return field != nullptr && field->is_array() ? *field : kNothing;
 }
 
 std::vector<double> numbers(const nlohmann::json& array) {
@@ -41,8 +41,8 @@ std::string plot(const nlohmann::json& json, const char* score, const std::strin
 std::string spread(const nlohmann::json& setting, const char* key) {
   if (!setting.is_object() || !setting.contains(key)) return "-";
   const nlohmann::json& s = setting[key];
-  const std::string mean = format_number(number(s, "mean"));
-  return number(s, "count") >= 2 ? fmt::format("{} ({} - {})", mean, format_number(number(s, "low")), format_number(number(s, "high"))) : mean;
+  const std::string mean = format_number(number_in(s, "mean"));
+  return number_in(s, "count") >= 2 ? fmt::format("{} ({} - {})", mean, format_number(number_in(s, "low")), format_number(number_in(s, "high"))) : mean;
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ std::string sweep_section(const RunFolder& run) {
   for (const nlohmann::json& setting : array_in(it->second, "settings")) {
     out += fmt::format("<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
                        escape(text_in(setting, "name")), spread(setting, "fd_fmnist"), spread(setting, "sampling_s"),
-                       spread(setting, "gap_closed"), format_number(number(setting, "members")));
+                       spread(setting, "gap_closed"), format_number(number_in(setting, "members")));
   }
   out += "</table></div>\n<p class=\"soft\">Means over seeds, with the range where there are several. fd_fmnist is the Fr&#233;chet distance "
          "(lower is better) of the features of this project's own small classifier; it is not FID. Sampling times are comparable where no other "

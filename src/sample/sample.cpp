@@ -16,6 +16,7 @@
 #include "storage/hash.h"
 #include "storage/hdf5.h"
 #include "storage/png.h"
+#include "vae/inputs.h"
 
 namespace hebm::sample {
 namespace fs = std::filesystem;
@@ -61,8 +62,7 @@ ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, con
     }
     x = backbone.sample_image(parameters, noise.to(parameters.device()));
   }
-  const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).to(at::kCPU).contiguous();
-  out.pixels.assign(bytes.const_data_ptr<std::uint8_t>(), bytes.const_data_ptr<std::uint8_t>() + bytes.numel());
+  out.pixels = vae::pixel_bytes(x);
   return out;
 }
 
@@ -86,7 +86,7 @@ bool samples_done(const fs::path& file, const nlohmann::json& identity) {
 class SampleWriter {
  public:
   SampleWriter(fs::path target, const ImageShape& shape, std::int64_t count)
-      : target_(std::move(target)), temporary_(target_.string() + ".tmp-" + storage::random_suffix()),
+      : target_(std::move(target)), temporary_(storage::temporary_name(target_)),
         file_(storage::H5File::create(temporary_)), shape_(shape) {
     file_.create_dataset("images", storage::H5Type::kU8,
                          {static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(shape.channels),

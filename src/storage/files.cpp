@@ -92,6 +92,11 @@ void rename_or_fail(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) fail_errno(errno, from, fmt::format("rename to {}", to.string()));
 }
 
+void fsync_parents(const fs::path& from, const fs::path& to) {
+  fsync_path(parent_of(to));
+  if (parent_of(from) != parent_of(to)) fsync_path(parent_of(from));
+}
+
 std::uint64_t regular_size(int fd, const fs::path& path) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) fail_errno(errno, path, "fstat");
@@ -113,8 +118,7 @@ void fsync_path(const fs::path& path) {
 
 void rename_durable(const fs::path& from, const fs::path& to) {
   rename_or_fail(from, to);
-  fsync_path(parent_of(to));
-  if (parent_of(from) != parent_of(to)) fsync_path(parent_of(from));
+  fsync_parents(from, to);
 }
 
 void rename_new_durable(const fs::path& from, const fs::path& to) {
@@ -124,8 +128,7 @@ void rename_new_durable(const fs::path& from, const fs::path& to) {
     check(!fs::exists(fs::symlink_status(to)), ExitCode::kRuntime, "{}: exists already{}", to.string(), advice(EEXIST));
     rename_or_fail(from, to);
   }
-  fsync_path(parent_of(to));
-  if (parent_of(from) != parent_of(to)) fsync_path(parent_of(from));
+  fsync_parents(from, to);
 }
 
 void publish_file(const fs::path& from, const fs::path& to) {
@@ -139,7 +142,7 @@ void publish_file(const fs::path& from, const fs::path& to) {
 }
 
 void write_file_atomic(const fs::path& path, std::string_view content) {
-  const fs::path temporary = path.string() + ".tmp-" + random_suffix();
+  const fs::path temporary = temporary_name(path);
   HashedFileWriter writer(temporary);
   writer.write(as_bytes(content.data(), content.size()));
   writer.close_durable();
@@ -162,6 +165,8 @@ std::string random_suffix() {
   }
   return fmt::format("{:016x}", value);
 }
+
+fs::path temporary_name(const fs::path& path) { return path.string() + std::string(kTemporaryMark) + random_suffix(); }
 
 std::uint64_t free_bytes(const fs::path& path) {
   fs::path folder = fs::absolute(path);

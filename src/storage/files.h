@@ -24,6 +24,8 @@ void rename_new_durable(const fs::path& from, const fs::path& to);
 // rename_durable of a file that the caller has just written and fsynced; where that fails, `from` is removed.
 void publish_file(const fs::path& from, const fs::path& to);
 std::string random_suffix();                     // 16 hex digits from the system, for temporary names only
+fs::path temporary_name(const fs::path& path);   // path.tmp-<random_suffix()>, beside it; sweep_temporaries (lease.h) knows such names
+inline constexpr std::string_view kTemporaryMark = ".tmp-";
 std::uint64_t free_bytes(const fs::path& path);  // of the nearest existing folder
 void create_folders(const fs::path& path);       // and its parents; existing ones are fine; durable
 void create_new_folder(const fs::path& path);    // an existing one is an error

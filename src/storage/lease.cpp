@@ -56,7 +56,7 @@ std::optional<Found> find(const fs::path& path) {
 // A temporary file with our content; gone with this object.
 class Proposal {
  public:
-  Proposal(const fs::path& path, const LeaseHolder& mine) : path_(path.string() + ".tmp-" + random_suffix()) {
+  Proposal(const fs::path& path, const LeaseHolder& mine) : path_(temporary_name(path)) {
     const std::string text = detail::format_holder(mine);
     HashedFileWriter writer(path_);
     writer.write(as_bytes(text.data(), text.size()));
@@ -213,15 +213,15 @@ std::optional<std::string> Lease::holder_of(const fs::path& folder, LeaseTimes t
 }
 
 void sweep_temporaries(const fs::path& folder, const std::string& prefix) {
-  constexpr std::string_view kMark = ".tmp-", kHex = "0123456789abcdef";
+  constexpr std::string_view kHex = "0123456789abcdef";
   constexpr std::size_t kDigits = 16;
   std::error_code error;
   std::vector<fs::path> doomed;
   for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
     const std::string name = it->path().filename();
-    const std::size_t mark = name.rfind(kMark);
-    if (!name.starts_with(prefix) || mark == std::string::npos || name.size() != mark + kMark.size() + kDigits) continue;
-    if (name.find_first_not_of(kHex, mark + kMark.size()) == std::string::npos) doomed.push_back(it->path());
+    const std::size_t mark = name.rfind(kTemporaryMark);
+    if (!name.starts_with(prefix) || mark == std::string::npos || name.size() != mark + kTemporaryMark.size() + kDigits) continue;
+    if (name.find_first_not_of(kHex, mark + kTemporaryMark.size()) == std::string::npos) doomed.push_back(it->path());
   }
   for (const fs::path& path : doomed) remove_tree(path);
 }

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/status.h"
 #include "storage/files.h"
+#include "storage/lenient_json.h"
 #include "storage/printable.h"
 
 namespace hebm::storage::detail {
@@ -50,15 +51,9 @@ std::string job_id() {
   return "";
 }
 
-std::string string_field(const nlohmann::json& json, const char* key) {
+std::string short_text_in(const nlohmann::json& json, const char* key) {
   constexpr std::size_t kLong = 4096;
-  const auto found = json.find(key);
-  return found != json.end() && found->is_string() ? found->get<std::string>().substr(0, kLong) : "";
-}
-
-std::int64_t int_field(const nlohmann::json& json, const char* key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+  return text_in(json, key).substr(0, kLong);
 }
 
 }  // namespace
@@ -98,16 +93,15 @@ std::string format_holder(const LeaseHolder& h) {
 LeaseHolder parse_holder(const std::string& text) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   LeaseHolder h;
-  if (!json.is_object()) return h;
-  h.token = string_field(json, "token");
-  h.host = string_field(json, "host");
-  h.boot = string_field(json, "boot");
-  h.pid_namespace = string_field(json, "pid_namespace");
-  h.pid = int_field(json, "pid");
-  h.start_ticks = int_field(json, "start_ticks");
-  h.job = string_field(json, "job");
-  h.command = string_field(json, "command");
-  h.time_s = int_field(json, "time_s");
+  h.token = short_text_in(json, "token");
+  h.host = short_text_in(json, "host");
+  h.boot = short_text_in(json, "boot");
+  h.pid_namespace = short_text_in(json, "pid_namespace");
+  h.pid = integer_in(json, "pid");
+  h.start_ticks = integer_in(json, "start_ticks");
+  h.job = short_text_in(json, "job");
+  h.command = short_text_in(json, "command");
+  h.time_s = integer_in(json, "time_s");
   return h;
 }
 

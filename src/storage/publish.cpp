@@ -75,7 +75,7 @@ std::string prepare(const fs::path& parent, const std::string& name) {
   check(is_file_name(name), ExitCode::kRuntime, "\"{}\" cannot be a folder's name", name);
   create_folders(parent);
   make_room(parent / name);
-  const std::string folder = name + ".tmp-" + random_suffix();
+  const std::string folder = temporary_name(name).string();
   create_new_folder(parent / folder);
   return folder;
 }

@@ -35,7 +35,7 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
 }
 
 bool is_temporary(const std::string& name, const std::string& prefix) {
-  const std::size_t dot = name.find(".tmp-");
+  const std::size_t dot = name.find(kTemporaryMark);
   return dot != std::string::npos && number_of(std::string_view(name).substr(0, dot), prefix).has_value();
 }
 
@@ -181,7 +181,7 @@ void retain(const fs::path& parent, const std::string& prefix, int keep) {
   }
   for (std::size_t i = first_old; i < names.size(); ++i) {
     // Out of sight first, so that a kill in the middle leaves no half of a folder under a good name.
-    const fs::path doomed = parent / (names[i] + ".tmp-" + random_suffix());
+    const fs::path doomed = temporary_name(parent / names[i]);
     rename_durable(parent / names[i], doomed);
     remove_tree(doomed);
   }

@@ -8,19 +8,17 @@
 
 #include "base/error.h"
 #include "storage/files.h"
+#include "storage/lenient_json.h"
 #include "sweep/tasks.h"
 
 namespace hebm::sweep {
 namespace {
 
 namespace fs = std::filesystem;
+using storage::number_in;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 bool is_seed(const std::string& key) { return key.ends_with(".seed"); }
-
-double number(const nlohmann::json& object, const char* key) {
-  return object.is_object() && object.contains(key) && object[key].is_number() ? object[key].get<double>() : kNan;
-}
 
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\n") == std::string::npos) return text;
@@ -40,8 +38,8 @@ Scores read_scores(const fs::path& file) {
   const auto summary = nlohmann::json::parse(storage::read_file(file), nullptr, false);
   if (!summary.is_object() || !summary.contains("diffusion")) return out;
   const auto& ours = summary["diffusion"];
-  return {number(ours, "fd_fmnist"), number(ours, "kid"), number(ours, "precision"), number(ours, "recall"), number(summary, "gap_closed"),
-          number(ours, "num_images"), number(ours, "seconds")};
+  return {number_in(ours, "fd_fmnist"), number_in(ours, "kid"), number_in(ours, "precision"), number_in(ours, "recall"),
+          number_in(summary, "gap_closed"), number_in(ours, "num_images"), number_in(ours, "seconds")};
 }
 
 std::vector<Row> collect_rows(const Layout& layout, const Plan& plan) {
@@ -51,6 +49,10 @@ std::vector<Row> collect_rows(const Layout& layout, const Plan& plan) {
     rows.push_back({member, task.state(), read_scores(task.products.front())});
   }
   return rows;
+}
+
+std::int64_t num_done(const std::vector<Row>& rows) {
+  return std::count_if(rows.begin(), rows.end(), [](const Row& row) { return row.state.standing == Standing::kDone; });
 }
 
 Spread spread_of(const std::vector<double>& values) {
@@ -97,20 +99,15 @@ std::vector<Group> group_rows(const std::vector<Row>& rows) {
 
 std::string csv_of(const std::vector<Row>& rows) {
   std::vector<std::string> keys;
-  for (const Row& row : rows) {
-    for (const Setting& s : row.member.settings) {
-      if (std::find(keys.begin(), keys.end(), s.key) == keys.end()) keys.push_back(s.key);
-    }
-  }
+  for (const Row& row : rows) add_keys(keys, row.member.settings);
   std::string out = "member,state";
   for (const std::string& key : keys) out += "," + csv_field(key);
   out += ",fd_fmnist,kid,precision,recall,gap_closed,num_images,sampling_s\n";
   for (const Row& row : rows) {
     out += row.member.name() + "," + word_of(row.state.standing);
     for (const std::string& key : keys) {
-      const auto& settings = row.member.settings;
-      const auto found = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.key == key; });
-      out += "," + (found == settings.end() ? "" : csv_field(found->value));
+      const Setting* found = find(row.member.settings, key);
+      out += "," + (found == nullptr ? "" : csv_field(found->value));
     }
     const Scores& s = row.scores;
     for (const double value : {s.fd_fmnist, s.kid, s.precision, s.recall, s.gap_closed, s.num_images, s.sampling_s}) out += "," + csv_number(value);

@@ -24,6 +24,7 @@ struct Row {
   Scores scores;
 };
 std::vector<Row> collect_rows(const Layout& layout, const Plan& plan);
+std::int64_t num_done(const std::vector<Row>& rows);
 
 struct Spread {
   double mean = 0, low = 0, high = 0;

@@ -35,19 +35,12 @@ struct File {
 };
 
 void set(std::vector<Setting>& settings, const std::string& key, const std::string& value) {
-  const auto found = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.key == key; });
-  if (found == settings.end()) {
-    settings.push_back({key, value});
-  } else {
-    found->value = value;
+  for (Setting& setting : settings) {
+    if (setting.key != key) continue;
+    setting.value = value;
+    return;
   }
-}
-
-std::vector<std::string> words(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<std::string> out;
-  for (std::string word; in >> word;) out.push_back(word);
-  return out;
+  settings.push_back({key, value});
 }
 
 void add_grid_line(File& file, const std::string& place, const std::string& section, const std::string& key, const std::string& value) {
@@ -57,7 +50,7 @@ void add_grid_line(File& file, const std::string& place, const std::string& sect
           printable(key), key == "run.seed" ? ", or vary train.seed, the seed of a prior alone" : "");
   }
   check(key.find('.') != std::string::npos, ExitCode::kUsage, "{}: '{}' is not an option's whole name, for example prior.T", place, printable(key));
-  const std::vector<std::string> values = words(value);
+  const std::vector<std::string> values = detail::words_of(value);
   check(!values.empty(), ExitCode::kUsage, "{}: {} has no values; write them separated by blanks", place, printable(key));
   if (file.grids.empty() || file.grids.back().first != section) file.grids.push_back({section, {}});
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -123,14 +116,8 @@ std::vector<std::vector<Setting>> product(const std::vector<GridLine>& lines, co
 void complete(std::vector<Setting>& settings, const std::vector<std::string>& keys, const std::vector<Setting>& common) {
   std::vector<Setting> out;
   for (const std::string& key : keys) {
-    const auto is_key = [&](const Setting& s) { return s.key == key; };
-    const auto own = std::find_if(settings.begin(), settings.end(), is_key);
-    const auto shared = std::find_if(common.begin(), common.end(), is_key);
-    if (own != settings.end()) {
-      out.push_back(*own);
-    } else if (shared != common.end()) {
-      out.push_back(*shared);
-    }
+    const Setting* own = find(settings, key);
+    if (const Setting* setting = own != nullptr ? own : find(common, key)) out.push_back(*setting);
   }
   settings = std::move(out);
 }
@@ -152,7 +139,7 @@ std::string ini_of(const std::vector<Setting>& settings) {
 Member parse_member(const std::string& line, std::size_t number, const fs::path& file) {
   Member member;
   member.number = static_cast<std::int64_t>(number);
-  const std::vector<std::string> parts = words(line);
+  const std::vector<std::string> parts = detail::words_of(line);
   check(!parts.empty() && parts[0] == member.name(), ExitCode::kCorrupt, "{}:{}: expected member {}, got '{}'", file.string(), number + 1,
         member.name(), printable(line));
   for (std::size_t i = 1; i < parts.size(); ++i) {
@@ -165,6 +152,17 @@ Member parse_member(const std::string& line, std::size_t number, const fs::path&
 
 }  // namespace
 
+const Setting* find(const std::vector<Setting>& settings, const std::string& key) {
+  const auto found = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.key == key; });
+  return found == settings.end() ? nullptr : &*found;
+}
+
+void add_keys(std::vector<std::string>& keys, const std::vector<Setting>& settings) {
+  for (const Setting& setting : settings) {
+    if (std::find(keys.begin(), keys.end(), setting.key) == keys.end()) keys.push_back(setting.key);
+  }
+}
+
 std::string Member::name() const { return fmt::format("{:04}", number); }
 
 std::string Member::describe() const {
@@ -176,8 +174,8 @@ std::string Member::describe() const {
 std::string Member::ini() const { return ini_of(settings); }
 
 std::string Plan::value(const std::string& key) const {
-  const auto found = std::find_if(common.begin(), common.end(), [&](const Setting& s) { return s.key == key; });
-  return found == common.end() ? "" : found->value;
+  const Setting* found = find(common, key);
+  return found == nullptr ? "" : found->value;
 }
 
 bool Plan::varies(const std::string& key) const {

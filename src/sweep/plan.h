@@ -19,6 +19,11 @@ struct Setting {
   bool operator==(const Setting&) const = default;
 };
 
+// The one of this key, or null.
+const Setting* find(const std::vector<Setting>& settings, const std::string& key);
+// Appends the keys that are not there yet.
+void add_keys(std::vector<std::string>& keys, const std::vector<Setting>& settings);
+
 struct Member {
   std::int64_t number = 0;
   std::vector<Setting> settings;  // in the order of the file, the same keys in all members of a grid

@@ -6,21 +6,20 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
-#include <utility>
 
 #include "base/error.h"
 #include "storage/files.h"
+#include "storage/lenient_json.h"
 #include "storage/verified_directory.h"
+#include "sweep/run_files.h"
 
 namespace hebm::sweep {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Folder with checkpoints, and the product that ends them.
-constexpr std::array<std::pair<const char*, const char*>, 3> kTrained = {
-    {{"vae", "vae.safetensors"}, {"features", "features.safetensors"}, {"prior", "prior.safetensors"}}};
-constexpr std::array kWritten = {"samples/diffusion.h5", "results/summary.json"};
+constexpr std::array kTrained = {kVae, kFeatures, kPrior};  // checkpoints lie beside them until they are there
+constexpr std::array kWritten = {kSamples, kSummary};
 
 std::int64_t newest_verified(const fs::path& checkpoints) {
   for (const std::string& name : storage::list_directories(checkpoints, "step")) {
@@ -52,10 +51,7 @@ std::optional<Starts> read_starts(const fs::path& file) {
   std::error_code error;
   if (!fs::exists(file, error)) return {};
   const auto json = nlohmann::json::parse(storage::read_file(file, 64 << 10), nullptr, false);
-  const auto number = [&](const char* key) -> std::int64_t {
-    return json.is_object() && json.contains(key) && json[key].is_number_integer() ? json[key].get<std::int64_t>() : 0;
-  };
-  return Starts{{number("products"), number("steps")}, number("restarts_without_progress")};
+  return Starts{{storage::integer_in(json, "products"), storage::integer_in(json, "steps")}, storage::integer_in(json, "restarts_without_progress")};
 }
 
 }  // namespace
@@ -65,17 +61,17 @@ std::string Progress::describe() const { return fmt::format("{} products, {} ste
 Progress progress_of(const fs::path& run) {
   Progress out;
   std::error_code error;
-  for (const auto& [folder, product] : kTrained) {
-    if (fs::exists(run / folder / product, error)) {
+  for (const char* product : kTrained) {
+    if (fs::exists(run / product, error)) {
       ++out.products;
     } else {
-      out.steps += newest_verified(run / folder / "checkpoints");
+      out.steps += newest_verified((run / product).parent_path() / "checkpoints");
     }
   }
-  if (fs::exists(run / "cache" / "index.json", error)) {
+  if (fs::exists(run / kCacheIndex, error)) {
     ++out.products;
   } else {
-    out.steps += whole_shards(run / "cache");
+    out.steps += whole_shards(run / kCache);
   }
   for (const char* product : kWritten) out.products += fs::exists(run / product, error) ? 1 : 0;
   return out;

@@ -111,7 +111,7 @@ bool Runner::ended(Active& active, int code) {
 }
 
 void Runner::interrupted(const Active& active, int code) {
-  const std::string& step = active.task->steps[std::min(active.step, active.task->steps.size() - 1)].command;
+  const std::string& step = active.task->steps[active.step].command;
   record_state(active.task->folder, {.standing = Standing::kResumable, .step = step, .exit_code = code});
   logger_.line("{}: {} was interrupted (exit code {}); it can go on", active.task->label, step, code);
   if (result_ == 0) result_ = code;

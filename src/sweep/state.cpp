@@ -12,6 +12,7 @@
 #include "base/options_text.h"
 #include "storage/files.h"
 #include "storage/lease.h"
+#include "storage/lenient_json.h"
 #include "storage/printable.h"
 
 namespace hebm::sweep {
@@ -30,13 +31,12 @@ std::optional<State> recorded(const fs::path& folder) {
   if (!fs::exists(file_of(folder), error)) return {};
   const auto json = nlohmann::json::parse(storage::read_file(file_of(folder), kMaxState), nullptr, false);
   if (!json.is_object()) return State{.standing = Standing::kResumable};
-  const auto text = [&](const char* key) { return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string(); };
   State state;
-  const auto word = std::find(kWords.begin(), kWords.end(), text("state"));
+  const auto word = std::find(kWords.begin(), kWords.end(), storage::text_in(json, "state"));
   if (word != kWords.end()) state.standing = static_cast<Standing>(word - kWords.begin());
-  state.step = text("step");
-  state.why = text("why");
-  if (json.contains("exit_code") && json["exit_code"].is_number_integer()) state.exit_code = json["exit_code"].get<int>();
+  state.step = storage::text_in(json, "step");
+  state.why = storage::text_in(json, "why");
+  state.exit_code = static_cast<int>(storage::integer_in(json, "exit_code"));
   return state;
 }
 

@@ -78,11 +78,7 @@ std::map<std::string, std::vector<Point>> lines_over(const std::string& key, con
 nlohmann::json plots_of(const std::vector<Group>& groups) {
   nlohmann::json plots = nlohmann::json::array();
   std::vector<std::string> keys;
-  for (const Group& group : groups) {
-    for (const Setting& s : group.settings) {
-      if (std::find(keys.begin(), keys.end(), s.key) == keys.end()) keys.push_back(s.key);
-    }
-  }
+  for (const Group& group : groups) add_keys(keys, group.settings);
   for (const std::string& key : keys) {
     nlohmann::json lines = nlohmann::json::array();
     for (const auto& [name, points] : lines_over(key, groups)) {
@@ -104,7 +100,6 @@ nlohmann::json plots_of(const std::vector<Group>& groups) {
 }  // namespace
 
 std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
-  const auto done = std::count_if(rows.begin(), rows.end(), [](const Row& row) { return row.state.standing == Standing::kDone; });
   std::vector<std::vector<std::string>> settings = {{"", "fd_fmnist", "sampling (s)", "gap closed", "members"}}, members;
   for (const Group& g : group_rows(rows)) {
     settings.push_back({title_of(g.settings), spread_text(g.fd_fmnist, "{:.2f}"), spread_text(g.sampling_s, "{:.2f}"),
@@ -117,7 +112,7 @@ std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
                        text(s.kid, "{:.4g}"), text(s.precision, "{:.3f}"), text(s.recall, "{:.3f}"), text(s.sampling_s, "{:.2f}")});
   }
   return fmt::format("# {}: {} of {} members done\n\nMean over seeds, and the range where there are several.\n\n{}\n## Members\n\n{}", name,
-                     done, rows.size(), table(settings), table(members));
+                     num_done(rows), rows.size(), table(settings), table(members));
 }
 
 nlohmann::json json_of(const std::vector<Row>& rows) {

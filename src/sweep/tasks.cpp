@@ -4,6 +4,8 @@
 
 #include <initializer_list>
 
+#include "sweep/run_files.h"
+
 namespace hebm::sweep {
 namespace {
 
@@ -28,26 +30,26 @@ Task shared_task(const Layout& layout, const Plan& plan) {
     task.steps.push_back({command, options});
     task.products.push_back(run / product);
   };
-  add("run.vae", "train-vae", "vae/vae.safetensors");
-  add("run.features", "train-features", "features/features.safetensors");
-  if (needs_cache(plan)) add("run.cache", "encode", "cache/index.json");
+  add("run.vae", "train-vae", kVae);
+  add("run.features", "train-features", kFeatures);
+  if (needs_cache(plan)) add("run.cache", "encode", kCacheIndex);
   return task;
 }
 
 Task member_task(const Layout& layout, const Plan& plan, const Member& member) {
   const fs::path run = layout.member(member), shared = layout.shared();
-  const fs::path copy = shared / "vae" / "vae-readjusted.safetensors";  // of vae.bn_readjust
+  const fs::path copy = shared / kReadjustedVae;  // of vae.bn_readjust
   std::error_code error;
-  const fs::path vae = fs::exists(copy, error) ? copy : given_or(plan, "run.vae", shared / "vae" / "vae.safetensors");
+  const fs::path vae = fs::exists(copy, error) ? copy : given_or(plan, "run.vae", shared / kVae);
   const std::vector<std::string> options = {
       "--config", layout.common().string(),
       "--config", layout.member_ini(member).string(),
       "--run.directory", run.string(),
       "--run.vae", vae.string(),
-      "--run.features", given_or(plan, "run.features", shared / "features" / "features.safetensors").string(),
-      "--run.cache", given_or(plan, "run.cache", shared / "cache").string()};
+      "--run.features", given_or(plan, "run.features", shared / kFeatures).string(),
+      "--run.cache", given_or(plan, "run.cache", shared / kCache).string()};
   Task task{.label = fmt::format("member {} ({})", member.name(), member.describe()), .folder = run,
-            .products = {run / "results" / "summary.json"}};
+            .products = {run / kSummary}};
   for (const char* command : {"train", "sample", "evaluate"}) task.steps.push_back({command, options});
   return task;
 }

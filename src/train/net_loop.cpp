@@ -16,6 +16,10 @@ constexpr double kFlushEvery_s = 5.0;  // metrics reach the disk at least so oft
 
 }  // namespace
 
+std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t batch) {
+  return std::max<std::int64_t>(1, std::llround(epochs * static_cast<double>(num_images) / static_cast<double>(batch)));
+}
+
 double gradient_norm(const nets::Parameters& params) {
   if (!params.device().is_cpu()) return params.grad().norm(2, at::kDouble).item<double>();
   const at::Tensor host = params.grad().to(at::kCPU, at::kDouble);

@@ -48,6 +48,8 @@ struct UpdatePlace {
   std::uint32_t attempt = 0;  // part of every random key
 };
 
+// Updates of so many epochs, at least one.
+std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t batch);
 // sqrt of the sum of squares, in float64 and a fixed order: the same bits on every rank with the same gradient.
 double gradient_norm(const nets::Parameters& params);
 

@@ -128,8 +128,7 @@ void FeatureTrainOptions::describe(Options& o) {
 }
 
 std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num_images) {
-  const double updates = options.epochs * static_cast<double>(num_images) / static_cast<double>(options.batch);
-  return std::max<std::int64_t>(1, std::llround(updates));
+  return epoch_updates(options.epochs, num_images, options.batch);
 }
 
 std::int64_t count_classes(const data::Dataset& dataset) {

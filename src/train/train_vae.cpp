@@ -37,9 +37,8 @@ std::unique_ptr<vae::NvaeTraining> make_nvae(const vae::Backbone& backbone, std:
 }  // namespace
 
 std::int64_t vae_updates(const VaeTrainOptions& options, std::size_t num_images) {
-  const double updates = options.epochs * static_cast<double>(num_images) / static_cast<double>(options.batch);
   check(num_images > 0, ExitCode::kUsage, "the data set has no training images");
-  return std::max<std::int64_t>(1, std::llround(updates));
+  return epoch_updates(options.epochs, num_images, options.batch);
 }
 
 std::filesystem::path vae_file(const std::filesystem::path& run_directory) {

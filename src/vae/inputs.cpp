@@ -22,6 +22,11 @@ at::Tensor image_tensor(const ImageBatch& images) {
   return bytes.to(at::kFloat).div_(255.0);
 }
 
+std::vector<std::uint8_t> pixel_bytes(const at::Tensor& x) {
+  const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).to(at::kCPU).contiguous();
+  return {bytes.const_data_ptr<std::uint8_t>(), bytes.const_data_ptr<std::uint8_t>() + bytes.numel()};
+}
+
 at::Tensor quantised(const at::Tensor& x, std::int64_t bits) {
   check(bits >= 1 && bits <= 8, ExitCode::kRuntime, "pixels of {} bits: 1 to 8 are possible", bits);
   if (bits == 8) return x;

@@ -1,0 +1,34 @@
+#include <algorithm>
+#include <array>
+
+#include "cli/command.h"
+
+namespace hebm::cli {
+namespace {
+
+constexpr std::array kCommands = {
+    Command{"train-vae", "train the hierarchical VAE (Sec. 2.1)", train_vae_command},
+    Command{"train-features", "train the classifier whose features the scores use", train_features_command},
+    Command{"encode", "draw u_0 for all images into the latent cache", encode_command},
+    Command{"train", "train the diffusion EBM prior (Alg. 1)", train_command},
+    Command{"sample", "draw images from the prior (Alg. 2)", sample_command},
+    Command{"evaluate", "score Gaussian prior, reconstructions and samples", evaluate_command},
+    Command{"replay", "a recorded case through every stage, with the largest errors", replay_command},
+    Command{"report", "one self-contained HTML page of a run", report_command},
+    Command{"status", "is a run done, resumable or failed, from its files", status_command},
+    Command{"sweep", "plan | run | status | retry | collect of an ablation", sweep_command},
+    Command{"cache", "info | verify of a latent cache", cache_command},
+    Command{"doctor", "versions, launcher, placement, all-reduce check", doctor_command},
+    Command{"bench", "langevin | allreduce | cache against measured limits", bench_command},
+};
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+const Command* find_command(std::string_view name) {
+  const auto found = std::find_if(kCommands.begin(), kCommands.end(), [&](const Command& c) { return c.name == name; });
+  return found == kCommands.end() ? nullptr : &*found;
+}
+
+}  // namespace hebm::cli
