@@ -1,14 +1,13 @@
 // hebm_dist COMMAND ...: dispatch, and the one place where an error becomes words and an exit code.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <array>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/host.h"
 #include "base/version.h"
 #include "cli/command.h"
 #include "comm/communicator.h"
@@ -39,9 +38,7 @@ std::string launch_rank() {
 std::string who() {
   const std::string rank = launch_rank();
   if (rank.empty()) return "";
-  std::array<char, 256> host{};
-  const bool named = ::gethostname(host.data(), host.size() - 1) == 0;
-  return fmt::format(" rank {} on {}:", rank, named ? host.data() : "?");
+  return fmt::format(" rank {} on {}:", rank, hebm::host_name());
 }
 
 int run(const std::vector<std::string>& args) {

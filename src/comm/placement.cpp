@@ -1,27 +1,19 @@
 #include "comm/placement.h"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstring>
 #include <fstream>
 #include <memory>
 #include <set>
 
+#include "base/host.h"
 #include "comm/gpus.h"
 
 namespace hebm::comm {
 namespace {
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  check(gethostname(name.data(), name.size() - 1) == 0, ExitCode::kEnvironment, "gethostname failed: {}",
-        std::strerror(errno));
-  return name.data();
-}
 
 std::vector<int> own_cpus() {
   // The kernel's mask may be longer than cpu_set_t: EINVAL asks for a larger one.

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
@@ -11,6 +10,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/host.h"
 #include "base/status.h"
 #include "storage/files.h"
 #include "storage/lenient_json.h"
@@ -67,10 +67,8 @@ std::string LeaseHolder::describe() const {
 
 LeaseHolder this_process(const std::string& command) {
   LeaseHolder mine;
-  std::array<char, 256> host{};
-  check(::gethostname(host.data(), host.size() - 1) == 0, ExitCode::kRuntime, "gethostname failed");
   mine.token = random_suffix();
-  mine.host = host.data();
+  mine.host = host_name();
   mine.boot = text_of("/proc/sys/kernel/random/boot_id");
   std::error_code error;
   mine.pid_namespace = fs::read_symlink("/proc/self/ns/pid", error).string();  // "" where /proc does not tell

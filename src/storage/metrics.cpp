@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/host.h"
 #include "storage/files.h"
 #include "storage/tensorboard.h"
 
@@ -55,9 +56,7 @@ std::int64_t cut_after(const fs::path& path, std::int64_t last_step) {
 
 // TensorBoard reads the files of a folder in the order of their names, so the time comes first, to the microsecond.
 fs::path event_path(const fs::path& folder) {
-  char host[256] = {};
-  check(::gethostname(host, sizeof host - 1) == 0, ExitCode::kRuntime, "gethostname failed");
-  return folder / fmt::format("events.out.tfevents.{:017.6f}.{}.{}", now_s(), host, ::getpid());
+  return folder / fmt::format("events.out.tfevents.{:017.6f}.{}.{}", now_s(), host_name(), ::getpid());
 }
 
 }  // namespace

@@ -40,11 +40,12 @@ NetLoop::NetLoop(NetLoopOptions options, nets::Parameters& params, const MicroBa
       optimiser_(params, options_.optimiser),
       ema_(params, options_.ema),
       sum_(comm, {&params}, options_.deterministic, units.count),
-      checkpoints_(directory_, std::move(identity), comm, logger, static_cast<int>(options_.keep)) {}
+      checkpoints_(directory_, std::move(identity), comm, logger, static_cast<int>(options_.keep)),
+      stragglers_(StragglerMonitor::of(comm)) {}
 
 Outcome NetLoop::run(std::size_t num_sums, const Learn& learn, const Describe& describe, const StopFlag* stop) {
   const TrainingState live = state();
-  sums_.assign(num_sums + 1, 0.0);
+  sums_.assign(num_sums, 0.0);
   if (const auto found = checkpoints_.restore(live)) {
     adopt(*found);
   } else if (options_.prepare) {
@@ -68,10 +69,10 @@ Outcome NetLoop::run(std::size_t num_sums, const Learn& learn, const Describe& d
       continue;
     }
     apply();
-    const auto scalars = describe(place(), std::span<const double>(sums_).first(num_sums));
+    const auto scalars = describe(place(), sums_);
     ++update_;
     status.update(update_, fmt::format("loss {:.5g}", sums_[0]));
-    const bool last = update_ == options_.updates, stopping = sums_.back() > 0.0;
+    const bool last = update_ == options_.updates, stopping = num_stopped_ > 0.0;
     if (last || update_ % options_.log_every == 0) log_update(scalars);
     if (last || stopping || update_ % options_.checkpoint_every == 0) {
       checkpoints_.save(live, {update_, attempt_, {}});
@@ -84,17 +85,23 @@ Outcome NetLoop::run(std::size_t num_sums, const Learn& learn, const Describe& d
 }
 
 void NetLoop::sum_gradients(const Learn& learn, const StopFlag* stop) {
+  const Timer timer;
   std::fill(sums_.begin(), sums_.end(), 0.0);
-  const std::int64_t step = options_.whole_batch ? units_.last - units_.first : 1;
-  sum_.begin({(units_.last - units_.first) / step});
+  const std::int64_t num_units = units_.last - units_.first, step = options_.whole_batch ? num_units : 1;
+  sum_.begin({num_units / step});
   for (std::int64_t unit = units_.first; unit < units_.last; unit += step) {
-    learn(place(), unit, unit + step, std::span<double>(sums_).first(sums_.size() - 1));
+    learn(place(), unit, unit + step, sums_);
     sum_.backward_done(0);
   }
+  const double unit_s = timer.seconds() / static_cast<double>(num_units);
   sum_.finish();
-  sums_.back() = stop != nullptr && stop->requested() ? 1.0 : 0.0;
-  comm_.all_reduce(std::span<double>(sums_), comm::Op::kSum);
+  sums_.push_back(stop != nullptr && stop->requested() ? 1.0 : 0.0);
+  const std::vector<double> unit_s_of_rank = sum_and_gather(comm_, sums_, unit_s);
+  num_stopped_ = sums_.back();
+  sums_.pop_back();
+  for (const std::string& line : stragglers_.observe(unit_s_of_rank)) logger_.write(line);
 }
+
 
 // All ranks have the same sums and gradient, so all decide the same.
 std::string NetLoop::judge() {

@@ -19,6 +19,7 @@
 #include "train/checkpoints.h"
 #include "train/gradient_sum.h"
 #include "train/micro_batches.h"
+#include "train/stragglers.h"
 
 namespace hebm::train {
 
@@ -95,7 +96,9 @@ class NetLoop {
   GradientSum sum_;
   Checkpoints checkpoints_;
   std::unique_ptr<storage::MetricsWriter> metrics_;
-  std::vector<double> sums_;  // the caller's, then: ranks that were asked to stop
+  StragglerMonitor stragglers_;
+  std::vector<double> sums_;  // the caller's
+  double num_stopped_ = 0;    // ranks that were asked to stop
   double gradient_norm_ = 0;
   std::int64_t update_ = 0, attempt_ = 0, logged_update_ = 0;
   Timer since_log_, since_flush_;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "train/stragglers.h"
+
 namespace hebm::train {
 
 UpdateStats::UpdateStats(std::size_t num_layers, std::int64_t num_levels)
@@ -10,7 +12,7 @@ UpdateStats::UpdateStats(std::size_t num_layers, std::int64_t num_levels)
 void UpdateStats::reduce(comm::Communicator& comm) {
   by_level.push_back(stop);
   by_level.push_back(chain_s);
-  comm.all_reduce(std::span<double>(by_level), comm::Op::kSum);
+  unit_s_of_rank = sum_and_gather(comm, by_level, unit_s);
   chain_s = by_level.back();
   by_level.pop_back();
   stop = by_level.back();

@@ -27,6 +27,8 @@ struct UpdateStats {
   std::size_t layers, levels;
   double stop = 0;     // ranks that were asked to stop
   double chain_s = 0;  // seconds in chains, over ranks; 0 on a GPU
+  double unit_s = 0;   // seconds this rank spent on a unit of work, its data included, the wait for other ranks not
+  std::vector<double> unit_s_of_rank;  // by reduce()
   std::vector<double> by_level;
 };
 

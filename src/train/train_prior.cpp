@@ -57,7 +57,7 @@ PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::Langev
       units_(options.batch, options.micro_batch, comm.rank(), comm.size(), "train.batch, train.micro_batch"),
       sum_(comm, buckets(prior), options.deterministic, units_.count),
       checkpoints_(directory_, std::move(identity), comm, logger, static_cast<int>(options.keep)),
-      monitor_(prior.num_levels(), options.divergence_factor), stats_(prior.num_layers(), prior.num_levels()),
+      monitor_(prior.num_levels(), options.divergence_factor), stragglers_(StragglerMonitor::of(comm)), stats_(prior.num_layers(), prior.num_levels()),
       level_sums_(stats_.num_fields(), prior.num_levels(), device_) {
   check(backbone.params().device() == device_, ExitCode::kRuntime, "prior training: the energy nets are on {}, the VAE on {}",
         device_.str(), backbone.params().device().str());
@@ -73,6 +73,7 @@ PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::Langev
 // ---- Algorithm 1 ----------------------------------------------------------------------------------------------------
 
 void PriorTrainer::update(LatentSource& source) {
+  const Timer timer;
   if (power_in_chain_) {
     sequences_ = prior_.power_sequences(langevin_.steps);
   } else {
@@ -88,6 +89,7 @@ void PriorTrainer::update(LatentSource& source) {
     const at::Tensor negatives = draw_negatives(pair, ids);          // line 6: K Langevin steps from u_{t+1} (Eq. 3, 13)
     learn(pair, negatives);                                          // line 7: the gradient of Eq. 12, layer by layer
   }
+  stats_.unit_s = timer.seconds() / static_cast<double>(units_.last - units_.first);
   sum_.finish();                                                     // over micro-batches and ranks
   read_statistics();
 }
@@ -222,6 +224,7 @@ Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, c
     update(*source);
     stats_.stop = stop.requested() ? 1.0 : 0.0;
     stats_.reduce(comm_);
+    for (const std::string& line : stragglers_.observe(stats_.unit_s_of_rank)) logger_.write(line);
     if (const std::string why = judge(); !why.empty()) {
       roll_back(live, why);
       source = make_source(units_, update_);
@@ -332,6 +335,8 @@ void PriorTrainer::log_update(const LatentSource& source) {
                            {"seconds/update", update_s_},
                            {"seconds/sum_total", sum_.waited_s()},
                            {"seconds/data_wait_total", source.waited_s()},
+                           {"seconds/unit_median", stragglers_.median_s()},
+                           {"seconds/unit_slowest", stragglers_.slowest_s()},
                            {"sum/bytes", sum_.bytes_per_update()},
                            {"attempt", static_cast<double>(attempt_)}};
   if (device_.is_cpu()) more.emplace_back("seconds/chain", stats_.chain_s / comm_.size());

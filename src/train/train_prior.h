@@ -22,6 +22,7 @@
 #include "train/micro_batches.h"
 #include "train/net_loop.h"
 #include "train/prior_metrics.h"
+#include "train/stragglers.h"
 
 namespace hebm::train {
 
@@ -119,6 +120,7 @@ class PriorTrainer {
   GradientSum sum_;
   Checkpoints checkpoints_;
   DivergenceMonitor monitor_;
+  StragglerMonitor stragglers_;
   std::vector<prior::EnergyNet::Weights> frozen_;  // by bucket: effective weights for the chains of this update
   std::vector<prior::PowerSequence> sequences_;    // by bucket: with energy.power_iterations_in_chain, in place of frozen_
   std::vector<bool> active_;                       // by bucket: gets a gradient in this update

@@ -3,10 +3,10 @@
 //   HEBM_FAULT_ROOT   absolute folder; calls on other paths are passed on
 //   HEBM_FAULT_RANK   only this rank (OMPI_COMM_WORLD_RANK; 0 without a launcher); default: all
 //   HEBM_FAULT_MATCH  only paths that contain this text
-//   HEBM_FAULT_OPS    only these calls, by the names in the log, with commas between them
+//   HEBM_FAULT_OPS    only these calls, by the names in the log, with commas between them; "read" counts only where it is named
 //   HEBM_FAULT_AT     number of the call to act on, from 1; HEBM_FAULT_COUNT: how many from there on (default 1, 0: all)
 //   HEBM_FAULT_DO     kill: dies behind the call; tear: dies with half of a write done, or before the call;
-//                     enospc, eio: the call fails; short: a write takes half of its bytes; sleep: 5 s before the call
+//                     enospc, eio: the call fails; short: a write takes half of its bytes; sleep: 5 s before the call; slow: 20 ms
 //   HEBM_FAULT_LOG    file that gets a line for each counted call: "NUMBER PID RANK CALL PATH [NEW PATH]"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,7 +27,7 @@
 #define KEEP __attribute__((visibility("default")))
 #define NEXT(name) ((__typeof__(&name))next_function(#name))
 
-enum Action { kNothing, kKill, kTear, kNoSpace, kInputOutput, kShort, kSleep };
+enum Action { kNothing, kKill, kTear, kNoSpace, kInputOutput, kShort, kSleep, kSlow };
 
 static struct {
   const char *root, *match, *ops, *rank;
@@ -52,6 +52,7 @@ static enum Action action_of(const char *name) {
   if (strcmp(name, "eio") == 0) return kInputOutput;
   if (strcmp(name, "short") == 0) return kShort;
   if (strcmp(name, "sleep") == 0) return kSleep;
+  if (strcmp(name, "slow") == 0) return kSlow;
   abort();
 }
 
@@ -76,7 +77,7 @@ __attribute__((constructor)) static void read_settings(void) {
 }
 
 static int is_listed(const char *op) {
-  if (settings.ops == NULL) return 1;
+  if (settings.ops == NULL) return strcmp(op, "read") != 0;
   const size_t length = strlen(op);
   for (const char *word = settings.ops; word != NULL; word = strchr(word, ',')) {
     word += *word == ',';
@@ -103,6 +104,7 @@ static struct Fault count_call(const char *op, const char *path) {
   if (settings.at == 0 || fault.number < settings.at) return fault;
   if (settings.count == 0 || fault.number < settings.at + settings.count) fault.action = settings.action;
   if (fault.action == kSleep) sleep(5);
+  if (fault.action == kSlow) usleep(20000);
   return fault;
 }
 
@@ -234,3 +236,18 @@ static ssize_t write_call(int fd, const void *bytes, size_t size, off64_t offset
 KEEP ssize_t write(int fd, const void *bytes, size_t size) { return write_call(fd, bytes, size, -1); }
 KEEP ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) { return write_call(fd, bytes, size, offset); }
 KEEP ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset) { return write_call(fd, bytes, size, offset); }
+
+static ssize_t read_some(int fd, void *bytes, size_t size, off64_t offset) {
+  return offset < 0 ? syscall(SYS_read, fd, bytes, size) : syscall(SYS_pread64, fd, bytes, size, offset);
+}
+
+static ssize_t read_call(int fd, void *bytes, size_t size, off64_t offset) {
+  char path[PATH_MAX];
+  const struct Fault fault = count_call("read", settings.root && settings.ops ? path_of(fd, path) : "");
+  const ssize_t result = must_fail(fault) ? -1 : read_some(fd, bytes, size, offset);
+  note_call(fault, "read", path, "", result);
+  return result;
+}
+KEEP ssize_t read(int fd, void *bytes, size_t size) { return read_call(fd, bytes, size, -1); }
+KEEP ssize_t pread(int fd, void *bytes, size_t size, off_t offset) { return read_call(fd, bytes, size, offset); }
+KEEP ssize_t pread64(int fd, void *bytes, size_t size, off64_t offset) { return read_call(fd, bytes, size, offset); }
