@@ -5,8 +5,8 @@ usage: data_tools/scaling.py INPUTS.json     prints Markdown tables; docs/scalin
 
 One update on N ranks (docs/scaling.md explains the terms):
   units     = ceil(V / N)                                     units of work of the busiest rank
-  sharing   = max(1, N threads / cores)                       more ranks than cores take turns
-  compute   = sharing (units unit_s contention(N) + rest_s)
+  sharing   = contention(N), else max(1, N threads / cores)   how much longer a unit takes where N programs compute at once
+  compute   = sharing (units unit_s + rest_s)
   straggler = compute spread sqrt(2 ln N)                     the slowest of N, over the average
   read      = N units micro_batch row_bytes / file_system     hidden behind compute: only the excess counts
   sum       = buckets latency_s ceil(log2 N) + 2 (N - 1) / N gradient_bytes / bandwidth
@@ -30,9 +30,8 @@ def update_s(case, machine, link, ranks, units=None):
         units = math.ceil(case["units"] / ranks)
     threads = case.get("threads", 1)
     cores = machine["cores"] if "cores" in machine else ranks * threads
-    sharing = max(1.0, ranks * threads / cores)
-    contention = case.get("contention", 1.0) if ranks > 1 else 1.0
-    compute = sharing * (units * case["unit_s"] * contention + case["rest_s"])
+    sharing = case.get("contention", {}).get(str(ranks), max(1.0, ranks * threads / cores))
+    compute = sharing * (units * case["unit_s"] + case["rest_s"])
     straggler = compute * case["spread"] * math.sqrt(2 * math.log(ranks)) if ranks > 1 else 0.0
     read = ranks * units * case["micro_batch"] * case["row_bytes"] / machine["file_system"]
     return compute + straggler + max(0.0, read - compute) + sum_s(case, link, ranks)
@@ -56,7 +55,7 @@ def print_curve(name, case, machine, link):
     ranks = (1, 32, 256, 1024)
     speeds = (1, 100, 1000)
     print(f"\n{name}, images a second (efficiency), a rank computing 1, 100 and 1,000 times as fast as measured\n")
-    print("| ranks | " + " | ".join(f"{speed:,} x" for speed in speeds) + " |\n|---" * 1 + "|---" * (len(speeds)) + "|")
+    print("| ranks | " + " | ".join(f"{speed:,} x" for speed in speeds) + " |\n|---" + "|---" * len(speeds) + "|")
     for n in ranks:
         cells = []
         for speed in speeds:
