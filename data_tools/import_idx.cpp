@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "base/options.h"
 #include "commands.h"
 #include "data/dataset.h"
+#include "dataset_output.h"
 #include "idx_file.h"
 
 namespace hebm::data_tools {
@@ -21,13 +21,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kMaxSide = 16384;
-constexpr std::uint64_t kMaxPixels = std::uint64_t{1} << 31;
-
 struct Settings {
-  std::string images, labels, test_images, test_labels, fashion_mnist, out, label_names, source;
+  std::string images, labels, test_images, test_labels, fashion_mnist, label_names, source;
+  DatasetOutput output;
   std::int64_t pad = 32, limit = 0, limit_test = 0;
-  bool json = false;
 };
 
 // The name of Debian's file, or of its unpacked form.
@@ -56,7 +53,6 @@ void use_fashion_mnist(Settings& settings) {
 }
 
 void check_settings(const Settings& settings) {
-  check(!settings.out.empty(), ExitCode::kUsage, "expected --out FILE.h5, got none");
   const bool named = !settings.images.empty() || !settings.labels.empty() || !settings.test_images.empty() ||
                      !settings.test_labels.empty();
   check(named != !settings.fashion_mnist.empty(), ExitCode::kUsage,
@@ -84,23 +80,6 @@ std::vector<std::string> split_names(const std::string& text) {
   return names;
 }
 
-// Copies image `from` [rows, columns] into the middle of `to` [side, side], which is zero; an odd rest goes right and
-// below.
-void place_centred(const std::uint8_t* from, std::size_t rows, std::size_t columns, std::uint8_t* to,
-                   std::size_t height, std::size_t width) {
-  const std::size_t top = (height - rows) / 2, left = (width - columns) / 2;
-  for (std::size_t r = 0; r < rows; ++r) std::copy_n(from + r * columns, columns, to + (top + r) * width + left);
-}
-
-ImageShape padded_shape(const IdxFile& images, std::int64_t pad) {
-  const auto rows = static_cast<std::int64_t>(images.rows()), columns = static_cast<std::int64_t>(images.columns());
-  if (pad == 0) return {1, rows, columns};
-  check(rows <= pad && columns <= pad, ExitCode::kUsage,
-        "{}: images of {} x {} do not fit --pad {}: use --pad {} (or --pad 0 to keep the size)", images.name(), rows,
-        columns, pad, std::max(rows, columns));
-  return {1, pad, pad};
-}
-
 // Appends one split; `limit` 0 takes all.
 void add_split(data::DatasetContent& content, const std::string& image_path, const std::string& label_path,
                std::int64_t pad, std::int64_t limit, data::Split split) {
@@ -108,7 +87,7 @@ void add_split(data::DatasetContent& content, const std::string& image_path, con
   IdxFile labels(label_path, IdxKind::kLabels);
   check(images.count() == labels.count(), ExitCode::kCorrupt, "{} has {} images: expected as many labels, {} has {}",
         images.name(), images.count(), labels.name(), labels.count());
-  const ImageShape shape = padded_shape(images, pad);
+  const ImageShape shape = padded_shape(images.name(), images.rows(), images.columns(), pad);
   check(content.splits.empty() || content.shape == shape, ExitCode::kCorrupt,
         "{}: expected images of {} x {} as in the training set, got {} x {}", images.name(), content.shape.height,
         content.shape.width, shape.height, shape.width);
@@ -122,10 +101,9 @@ void add_split(data::DatasetContent& content, const std::string& image_path, con
   const std::vector<std::uint8_t> pixels = images.read();
   const std::size_t start = content.pixels.size();
   content.pixels.resize(start + count * size, 0);
+  const std::uint64_t image = images.rows() * images.columns();
   for (std::uint64_t i = 0; i < count; ++i)
-    place_centred(pixels.data() + i * images.rows() * images.columns(), images.rows(), images.columns(),
-                  content.pixels.data() + start + i * size, static_cast<std::size_t>(shape.height),
-                  static_cast<std::size_t>(shape.width));
+    place_centred({pixels.data() + i * image, image}, images.rows(), images.columns(), content.pixels.data() + start + i * size, shape);
   content.labels.insert(content.labels.end(), numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(count));
   content.splits.insert(content.splits.end(), count, static_cast<std::uint8_t>(split));
 }
@@ -140,26 +118,6 @@ void set_label_names(data::DatasetContent& content, const std::string& text) {
         content.label_names.size());
 }
 
-void print_result(const Settings& settings, const data::DatasetContent& content, const std::string& hash,
-                  const char* done) {
-  const auto num_test = std::count(content.splits.begin(), content.splits.end(), 1);
-  const auto num_train = static_cast<std::ptrdiff_t>(content.splits.size()) - num_test;
-  if (settings.json) {
-    const nlohmann::ordered_json json = {
-        {"file", settings.out},
-        {"done", done},
-        {"shape", {content.splits.size(), content.shape.channels, content.shape.height, content.shape.width}},
-        {"train", num_train},
-        {"test", num_test},
-        {"images_hash", hash}};
-    fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-    return;
-  }
-  fmt::print("{}: {} {} images of {} x {} x {} ({} train, {} test), images_hash {}\n", settings.out, done,
-             content.splits.size(), content.shape.channels, content.shape.height, content.shape.width, num_train,
-             num_test, hash);
-}
-
 void declare(Options& options, Settings& settings) {
   options.add("fashion-mnist", &settings.fashion_mnist,
               "folder of Fashion-MNIST's four files (Debian: /usr/share/datasets/fashion-mnist)", Show::kCommon);
@@ -167,7 +125,7 @@ void declare(Options& options, Settings& settings) {
   options.add("labels", &settings.labels, "IDX file of training labels", Show::kCommon);
   options.add("test-images", &settings.test_images, "IDX file of test images", Show::kCommon);
   options.add("test-labels", &settings.test_labels, "IDX file of test labels", Show::kCommon);
-  options.add("out", &settings.out, "data set to write (HDF5)", Show::kCommon);
+  settings.output.describe_out(options);
   options.add("pad", &settings.pad, "zero-pad around the centre to this many pixels a side; 0 keeps the size",
               {0, kMaxSide}, Show::kCommon);
   options.add("label-names", &settings.label_names, "names of labels 0, 1, ..., with commas between them",
@@ -177,7 +135,7 @@ void declare(Options& options, Settings& settings) {
               Show::kCommon);
   options.add("limit-test", &settings.limit_test, "take only the first so many test images; 0 takes all",
               {0, 1ll << 31}, Show::kCommon);
-  options.add("json", &settings.json, "print the result as JSON", Show::kCommon);
+  settings.output.describe_json(options);
 }
 
 }  // namespace
@@ -201,12 +159,7 @@ void run_import_idx(std::span<const std::string> args) {
               data::Split::kTest);
   set_label_names(content, settings.label_names);
   content.source = settings.source.empty() ? "IDX files " + settings.images : settings.source;
-  if (action == Options::Action::kDryRun)
-    return print_result(settings, content, data::images_hash(content), "would write");
-  std::error_code error;
-  const bool existed = fs::exists(settings.out, error);
-  const std::string hash = data::write_dataset(settings.out, content);
-  print_result(settings, content, hash, existed ? "already holds" : "wrote");
+  settings.output.write(content, action);
 }
 
 }  // namespace hebm::data_tools

@@ -266,7 +266,9 @@ std::string without_trailing_blanks(const std::string& text) {
   return out;
 }
 
-std::string wrapped(const std::string& text, std::size_t columns) {
+namespace {
+
+std::string wrapped_line(const std::string& text, std::size_t columns) {
   std::istringstream words(text);
   std::string out, word;
   for (std::size_t column = 0; words >> word; column += word.size()) {
@@ -276,6 +278,17 @@ std::string wrapped(const std::string& text, std::size_t columns) {
       column = full ? 0 : column + 1;
     }
     out += word;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string wrapped(const std::string& text, std::size_t columns) {
+  std::istringstream lines(text);
+  std::string out, line;
+  for (bool first = true; std::getline(lines, line); first = false) {
+    out += (first ? "" : "\n") + (line.starts_with(' ') ? line : wrapped_line(line, columns));
   }
   return out;
 }

@@ -45,6 +45,7 @@ std::optional<std::string> nearest(std::string_view text, const std::vector<std:
 
 void print_to_stdout(const std::string& text);  // Error(kRuntime) if it does not get there
 std::string without_trailing_blanks(const std::string& text);  // of each line
-std::string wrapped(const std::string& text, std::size_t columns);  // at blanks
+// Each line by itself, at blanks; a line that starts with a blank (a command to copy) stays as it is.
+std::string wrapped(const std::string& text, std::size_t columns);
 
 }  // namespace hebm::detail

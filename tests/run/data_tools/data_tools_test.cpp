@@ -231,7 +231,7 @@ TEST_F(DataTools, AbsurdSizesAreRefusedBeforeMemoryIsAskedFor) {
 
 TEST_F(DataTools, WrongUseIsExitCodeTwo) {
   const std::string images = put("i", idx_images(4, 8, 8)), labels = put("l", idx_labels(4));
-  expect_refused(run({}), 2, {"import-idx, inspect or verify"});
+  expect_refused(run({}), 2, {"import-idx, import-mnist5k, derive, inspect or verify"});
   expect_refused(run({"improt-idx"}), 2, {"improt-idx"});
   expect_refused(run({"import-idx", "--imags", images}), 2, {"--imags", "--images"});
   expect_refused(run({"import-idx", "--out", out()}), 2, {"--images", "neither"});
@@ -254,7 +254,8 @@ TEST_F(DataTools, WrongUseIsExitCodeTwo) {
 
 TEST_F(DataTools, HelpIsOnStdout) {
   for (const std::vector<std::string>& args :
-       {std::vector<std::string>{"--help"}, {"import-idx", "--help"}, {"inspect", "--help"}, {"verify", "--help"}}) {
+       {std::vector<std::string>{"--help"}, {"import-idx", "--help"}, {"import-mnist5k", "--help"}, {"derive", "--help"},
+        {"inspect", "--help"}, {"verify", "--help"}}) {
     const Outcome outcome = run(args);
     EXPECT_EQ(outcome.code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -318,6 +319,152 @@ TEST_F(DataTools, FashionMnistByItsFolder) {
   ASSERT_EQ(set.label_names().size(), 10u);
   EXPECT_EQ(set.label_names()[9], "Ankle boot");
   EXPECT_NE(set.source().find("Fashion-MNIST"), std::string::npos);
+}
+
+// Pixel p of image i of the text file; images differ, and rows and columns of one do.
+int mnist_pixel(std::size_t i, std::size_t p) { return static_cast<int>((i * 7 + p * 13 + p / 28) % 256); }
+
+std::string mnist_text(std::size_t lines = 5000) {
+  std::string text;
+  for (std::size_t i = 0; i < lines; ++i) {
+    for (std::size_t p = 0; p < 784; ++p) text += std::to_string(mnist_pixel(i, p)) + ",";
+    text += std::to_string(i / 500) + "\n";
+  }
+  return text;
+}
+
+TEST_F(DataTools, Mnist5kBecomesTestImages) {
+  const std::string text = mnist_text();
+  const Outcome outcome = run({"import-mnist5k", "--csv", put_gz("m.csv.gz", text), "--out", out()});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("wrote 5000 images of 1 x 32 x 32 (0 train, 5000 test)"), std::string::npos) << outcome.out;
+  const data::Dataset set = data::Dataset::open(out());
+  set.verify();
+  EXPECT_EQ(set.members(data::Split::kTest).size(), 5000u);
+  EXPECT_EQ(set.labels()[499], 0);
+  EXPECT_EQ(set.labels()[4999], 9);
+  const std::int64_t number = 4321;
+  const ImageBatch one = set.read({&number, 1});
+  for (std::size_t y = 0; y < 32; ++y) {
+    for (std::size_t x = 0; x < 32; ++x) {
+      const bool inside = y >= 2 && y < 30 && x >= 2 && x < 30;
+      ASSERT_EQ(one.pixels[y * 32 + x], inside ? mnist_pixel(4321, (y - 2) * 28 + (x - 2)) : 0) << y << ' ' << x;
+    }
+  }
+  // Plain text is the same, and again is no work.
+  const Outcome again = run({"import-mnist5k", "--csv", put("m.csv", text), "--out", out()});
+  EXPECT_NE(again.out.find("already holds"), std::string::npos) << again.err;
+  const Outcome dry = run({"import-mnist5k", "--csv", folder_ / "m.csv", "--out", folder_ / "other.h5", "--pad", "0", "--dry-run"});
+  EXPECT_NE(dry.out.find("would write 5000 images of 1 x 28 x 28"), std::string::npos) << dry.err;
+}
+
+TEST_F(DataTools, Mnist5kOfAnotherFormIsNamed) {
+  const auto refused = [&](const std::string& text, const std::vector<std::string>& parts) {
+    expect_refused(run({"import-mnist5k", "--csv", put("m", text), "--out", out()}), 4, parts);
+  };
+  const std::string text = mnist_text(), line = text.substr(0, text.find('\n') + 1);
+  refused(mnist_text(4999), {"/m: truncated: expected 5000 lines, got 4999"});
+  refused(text + line, {"expected 5000 lines, got more"});
+  refused("256" + text.substr(1), {"line 1, column 1", "0 to 255", "\"256,"});
+  refused("-1" + text.substr(1), {"line 1, column 1", "\"-1,"});
+  refused("1.5" + text.substr(1), {"line 1, column 1", "\"1.5,"});
+  refused("\x1b[31m", {"line 1, column 1", "\\x1b[31m"});
+  refused(line + line.substr(2), {"line 2, column 784", "then a comma"});  // a pixel short
+  refused(line + "0," + line, {"line 2, column 785", "0 to 9"});             // a pixel more
+  refused("", {"expected 5000 lines, got 0"});
+  put_gz("g", text);
+  const std::string packed = slurp(folder_ / "g");
+  refused(packed.substr(0, packed.size() / 2), {"damaged gzip data"});
+  expect_refused(run({"import-mnist5k", "--csv", put_gz("b", std::string(33 << 20, '0')), "--out", out()}), 4, {"33554432 bytes of text, got more"});
+  expect_refused(run({"import-mnist5k", "--out", out()}), 2, {"--csv"});
+  expect_refused(run({"import-mnist5k", "--csv", folder_ / "m"}), 2, {"--out"});
+  expect_refused(run({"import-mnist5k", "--csv", folder_ / "none", "--out", out()}), 2, {"no such file"});
+  expect_refused(run({"import-mnist5k", "--csv", folder_, "--out", out()}), 2, {"got a folder"});
+  expect_refused(run({"import-mnist5k", "--csv", folder_ / "m", "--out", out(), "--pad", "27"}), 2, {"28 x 28", "--pad 28"});
+}
+
+class Derive : public DataTools {
+ protected:
+  Derive() {
+    const std::string images = put("i", idx_images(3, 8, 8)), labels = put("l", idx_labels(3));
+    from_ = folder_ / "from.h5";
+    const Outcome made = run({"import-idx", "--images", images, "--labels", labels, "--test-images", put("t", idx_images(5, 8, 8)), "--test-labels",
+                              put("tl", idx_labels(5)), "--pad", "0", "--out", from_, "--label-names", "a,b,c"});
+    EXPECT_EQ(made.code, 0) << made.err;
+  }
+  Outcome derive(const std::string& kind, std::vector<std::string> more = {}) const {
+    std::vector<std::string> args = {"derive", "--from", from_, "--kind", kind, "--out", out()};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(args);
+  }
+  // The test images of the first set, and all of the second.
+  ImageBatch before() const {
+    const data::Dataset set = data::Dataset::open(from_);
+    return set.read(set.members(data::Split::kTest));
+  }
+  ImageBatch after() const {
+    const data::Dataset set = data::Dataset::open(out());
+    set.verify();
+    EXPECT_TRUE(set.members(data::Split::kTrain).empty());
+    return set.read(set.members(data::Split::kTest));
+  }
+  std::string from_;
+};
+
+TEST_F(Derive, TurnsEveryTestImageByAQuarter) {
+  const Outcome outcome = derive("rotate90");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("wrote 5 images of 1 x 8 x 8 (0 train, 5 test)"), std::string::npos) << outcome.out;
+  const ImageBatch a = before(), b = after();
+  for (std::size_t i = 0; i < 5; ++i) {
+    for (std::size_t y = 0; y < 8; ++y) {
+      // To the left: the right column becomes the top row.
+      for (std::size_t x = 0; x < 8; ++x) ASSERT_EQ(b.pixels[i * 64 + y * 8 + x], a.pixels[i * 64 + x * 8 + (7 - y)]) << i << y << x;
+    }
+  }
+  const data::Dataset set = data::Dataset::open(out());
+  EXPECT_EQ(set.labels(), (std::vector<std::int64_t>{0, 1, 2, 0, 1}));
+  EXPECT_EQ(set.label_names(), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_NE(set.source().find("turned by 90 degrees"), std::string::npos) << set.source();
+  EXPECT_NE(set.source().find(data::Dataset::open(from_).images_hash()), std::string::npos) << set.source();
+  EXPECT_NE(derive("rotate90").out.find("already holds"), std::string::npos);
+  EXPECT_EQ(derive("invert").code, 2);
+}
+
+TEST_F(Derive, InvertsEveryPixel) {
+  ASSERT_EQ(derive("invert").code, 0);
+  const ImageBatch a = before(), b = after();
+  for (std::size_t p = 0; p < a.pixels.size(); ++p) ASSERT_EQ(a.pixels[p] + b.pixels[p], 255) << p;
+}
+
+// 5 x 64 pixels: the mean of n uniform bytes is 127.5 with a deviation of 73.9 / sqrt(n), 4.1; five of them are 21.
+TEST_F(Derive, NoiseIsUniformAndFollowsItsSeed) {
+  ASSERT_EQ(derive("noise", {"--seed", "4"}).code, 0);
+  const ImageBatch noise = after();
+  double sum = 0;
+  for (const auto pixel : noise.pixels) sum += pixel;
+  EXPECT_NEAR(sum / 320, 127.5, 21);
+  EXPECT_GT(*std::max_element(noise.pixels.begin(), noise.pixels.end()), 240);
+  EXPECT_LT(*std::min_element(noise.pixels.begin(), noise.pixels.end()), 15);
+  EXPECT_FALSE(std::equal(noise.pixels.begin(), noise.pixels.begin() + 64, noise.pixels.begin() + 64)) << "images differ";
+  EXPECT_TRUE(data::Dataset::open(out()).labels().empty());
+  EXPECT_NE(derive("noise", {"--seed", "4"}).out.find("already holds"), std::string::npos);
+  EXPECT_EQ(derive("noise", {"--seed", "5"}).code, 2);
+}
+
+TEST_F(Derive, BadInputIsNamed) {
+  expect_refused(derive("mirror"), 2, {"kind", "mirror", "rotate90"});
+  expect_refused(run({"derive", "--out", out()}), 2, {"--from"});
+  expect_refused(run({"derive", "--from", from_}), 2, {"--out"});
+  put("text.h5", "not HDF5 at all");
+  expect_refused(run({"derive", "--from", folder_ / "text.h5", "--kind", "invert", "--out", out()}), 4, {"text.h5"});
+  const std::string train = folder_ / "train.h5", flat = folder_ / "flat.h5";
+  ASSERT_EQ(run({"import-idx", "--images", folder_ / "i", "--labels", folder_ / "l", "--out", train}).code, 0);
+  expect_refused(run({"derive", "--from", train, "--out", out()}), 2, {"train.h5", "test images"});
+  const std::string wide = put("w", idx_images(3, 8, 6));
+  ASSERT_EQ(run({"import-idx", "--images", wide, "--labels", folder_ / "l", "--test-images", wide, "--test-labels", folder_ / "l", "--pad", "0",
+                 "--out", flat}).code, 0);
+  expect_refused(run({"derive", "--from", flat, "--out", out()}), 2, {"flat.h5", "8 x 6", "90 degrees"});
 }
 
 }  // namespace

@@ -329,6 +329,14 @@ TEST_F(OptionsTest, AKeyWithoutSectionIsOfTheCommandLineAlone) {
   EXPECT_THROW(options.parse(std::vector<std::string>{"--config", file}), Error);
 }
 
+TEST_F(OptionsTest, HelpKeepsCommandsToCopyAsTheyAre) {
+  const std::string long_line(120, 'x'), sentence = "A sentence of words that is longer than a line of the help text, so that it has to be broken somewhere.";
+  Options options("u", sentence + "\n\n  run " + long_line + "\n" + sentence);
+  const std::string help = options.help(false);
+  EXPECT_THAT(help, HasSubstr("\n\n  run " + long_line + "\nA sentence"));
+  EXPECT_THAT(help, Not(HasSubstr(sentence)));
+}
+
 TEST_F(OptionsTest, WrongDeclarationsAreCaught) {
   std::int64_t n = 5;
   std::string kind = "c";
