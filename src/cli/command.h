@@ -89,6 +89,7 @@ int encode_command(Arguments args);
 int train_command(Arguments args);
 int sample_command(Arguments args);
 int evaluate_command(Arguments args);
+int ood_command(Arguments args);
 int replay_command(Arguments args);
 int report_command(Arguments args);
 int status_command(Arguments args);

@@ -15,6 +15,7 @@
 #include "comm/report.h"
 #include "encode/encode.h"
 #include "evaluate/evaluate.h"
+#include "evaluate/ood.h"
 #include "prior/energy_net.h"
 #include "prior/langevin.h"
 #include "sample/sample.h"
@@ -147,6 +148,7 @@ void allow_pipeline_keys(Options& options) {
   train::PriorTrainOptions train;
   sample::SampleOptions sample;
   evaluate::EvaluateOptions evaluate;
+  evaluate::OodOptions ood;
   run.describe(all);
   vae.describe(all);
   vae_train.describe(all);
@@ -157,6 +159,7 @@ void allow_pipeline_keys(Options& options) {
   train.describe(all);
   sample.describe(all);
   evaluate.describe(all);
+  ood.describe(all);
   schedule.describe(all);
   std::vector<std::string> keys = {"prior.kind"};
   for (const auto& [key, value] : all.values()) keys.push_back(key);

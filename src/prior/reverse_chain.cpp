@@ -8,10 +8,10 @@ ReverseChain::ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbo
     : prior_(prior), backbone_(backbone), langevin_(langevin),
       coefficients_(step_coefficients(prior.schedule(), langevin)), weights_(prior.frozen_weights()) {}
 
-at::Tensor ReverseChain::run(at::Tensor u, std::int64_t first_level, std::uint64_t seed, const ChainIds& ids,
+at::Tensor ReverseChain::run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
                              const ReverseObserver& observer) const {
   const RandomKey key{seed, 0, Purpose::kLangevin};
-  for (std::int64_t t = first_level; t >= 0; --t) {
+  for (std::int64_t t = range.first; t >= range.last; --t) {
     const std::vector<std::int64_t> levels(ids.item.size(), t);
     const Potential potential(prior_, backbone_, weights_, levels);
     ChainObserver watch;

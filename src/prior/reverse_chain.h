@@ -13,11 +13,17 @@ namespace hebm::prior {
 // Called around every Langevin step: level t, step k (see ChainObserver).
 using ReverseObserver = std::function<void(std::int64_t t, std::int64_t k, const at::Tensor& y)>;
 
+// t = first, first - 1, ..., last: from u_{first + 1} to u_last. None where last > first. A number alone means down to u_0.
+struct LevelRange {
+  LevelRange(std::int64_t first_level, std::int64_t last_level = 0) : first(first_level), last(last_level) {}
+  std::int64_t first, last;
+};
+
 class ReverseChain {
  public:
   ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin);
-  // u [B, D] is u_{first_level + 1}; runs t = first_level .. 0 and returns u_0. Row b's noise is keyed by (seed; ids[b], t, k).
-  at::Tensor run(at::Tensor u, std::int64_t first_level, std::uint64_t seed, const ChainIds& ids,
+  // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (seed; ids[b], t, k).
+  at::Tensor run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
                  const ReverseObserver& observer = {}) const;
   // All of it from noise: u_T is drawn here too.
   at::Tensor sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer = {}) const;

@@ -28,11 +28,12 @@ std::string render_report(const std::filesystem::path& run_directory) {
       "<p class=\"soft\">Diffusion of energy-based priors in the latent space of a hierarchical VAE: report of a run.</p>\n",
       title, style_sheet(), title);
   if (const std::string sweep = sweep_section(run); !sweep.empty()) return out + problems(run) + sweep + "</body></html>\n";
-  const std::string results = results_section(run);
+  const std::string ood = ood_section(run), results = results_section(run);
   out += "<nav><a href=\"#scores\">Scores</a><a href=\"#pictures\">Pictures</a><a href=\"#curves\">Curves</a>"
-         "<a href=\"#levels\">By level</a><a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"
+         "<a href=\"#levels\">By level</a>" + std::string(ood.empty() ? "" : "<a href=\"#ood\">Out of distribution</a>") +
+         "<a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"
          "<a href=\"#environment\">Environment</a></nav>\n";
-  out += problems(run) + scores_section(run) + pictures_section(run) + curves_section(run) + levels_section(run) + results +
+  out += problems(run) + scores_section(run) + pictures_section(run) + curves_section(run) + levels_section(run) + ood + results +
          commands_section(run) + configuration_section(run) + environment_section(run);
   return out + "</body></html>\n";
 }

@@ -64,7 +64,7 @@ std::vector<std::size_t> thinned(const std::vector<double>& y, std::size_t max_p
   return out;
 }
 
-std::pair<double, double> shown_range(const std::vector<Series>& series, bool log_scale) {
+std::pair<double, double> shown_range(const std::vector<Series>& series, bool log_scale, bool whole) {
   std::vector<double> all, late;  // late: without the first tenth, where a run starts up
   for (const Series& s : series) {
     for (std::size_t i = 0; i < s.y.size(); ++i) {
@@ -75,7 +75,7 @@ std::pair<double, double> shown_range(const std::vector<Series>& series, bool lo
   }
   if (all.empty()) return {log_scale ? 1.0 : 0.0, log_scale ? 10.0 : 1.0};
   const auto [lowest, highest] = std::minmax_element(all.begin(), all.end());
-  if (log_scale || late.size() < 20) return padded(*lowest, *highest, log_scale);
+  if (log_scale || whole || late.size() < 20) return padded(*lowest, *highest, log_scale);
   std::sort(late.begin(), late.end());
   const std::size_t cut = late.size() / 100;
   const double low = late[cut], high = late[late.size() - 1 - cut];

@@ -13,6 +13,8 @@ std::string levels_section(const RunFolder& run);
 std::string configuration_section(const RunFolder& run);
 std::string environment_section(const RunFolder& run);
 std::string commands_section(const RunFolder& run);
+std::string ood_section(const RunFolder& run);        // results/ood-*.json of `ood`; "" where there is none
+bool is_ood_result(const std::string& name, const nlohmann::json& json);
 std::string results_section(const RunFolder& run);  // everything else of results/
 std::string sweep_section(const RunFolder& run);    // results/sweep.json of `sweep collect`; "" where there is none
 

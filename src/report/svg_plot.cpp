@@ -52,7 +52,7 @@ bool wants_log(const LinePlot& plot) {
 Axes make_axes(const LinePlot& plot) {
   Axes axes;
   axes.log = wants_log(plot);
-  std::tie(axes.y_low, axes.y_high) = shown_range(plot.series, axes.log);
+  std::tie(axes.y_low, axes.y_high) = shown_range(plot.series, axes.log, !plot.over_time);
   bool first = true;
   for (const Series& s : plot.series) {
     for (const double x : s.x) {
@@ -143,7 +143,8 @@ int draw_legend(const LinePlot& plot, std::string& out) {
   int row = 0;
   for (std::size_t k = 0; k < std::min(count, kMaxLegend); ++k) {
     const std::size_t i = count <= kMaxLegend ? k : k * (count - 1) / (kMaxLegend - 1);
-    const std::string name = count == 1 ? "last" : plot.series[i].name, value = last_value(plot.series[i], plot.smooth);
+    const std::string name = count == 1 && plot.over_time ? "last" : plot.series[i].name;
+    const std::string value = plot.over_time ? last_value(plot.series[i], plot.smooth) : "";
     const double width = 30 + kCharWidth * static_cast<double>(name.size() + 1 + value.size());
     if (x > 0 && x + width > kWidth - 4) {
       x = 0;

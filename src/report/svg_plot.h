@@ -24,6 +24,7 @@ struct LinePlot {
   std::string x_label = "update";
   Scale scale = Scale::kAuto;
   bool smooth = true;
+  bool over_time = true;  // last values in the legend; a start-up and spikes may leave the frame
   std::vector<Series> series;
 };
 
@@ -37,8 +38,8 @@ std::vector<double> smoothed(const std::vector<double>& y, double window);
 // first gap. All indices where there are few.
 std::vector<std::size_t> thinned(const std::vector<double>& y, std::size_t max_points);
 
-// The part of the y axis that is worth showing: all of it, unless a few values (first updates, spikes) would flatten the
+// The part of the y axis that is worth showing: all of it where `whole`, or unless a few values (first updates, spikes) would flatten the
 // rest. Both ends finite, low < high; positive on a log scale.
-std::pair<double, double> shown_range(const std::vector<Series>& series, bool log_scale);
+std::pair<double, double> shown_range(const std::vector<Series>& series, bool log_scale, bool whole = false);
 
 }  // namespace hebm::report

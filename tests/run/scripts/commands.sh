@@ -16,7 +16,7 @@ expect() { # expect CODE TEXT ARGUMENTS...: exit code and a text on stdout or st
   grep -qF -- "$text" "$scratch/out" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/out")"
 }
 
-ranked=(train-vae train-features encode train sample evaluate)
+ranked=(train-vae train-features encode train sample evaluate ood)
 for command in "${ranked[@]}" report; do
   expect 0 "--run.directory" "$command" --help
   expect 0 "--comm.hang_timeout_s" "$command" --help-all
@@ -49,6 +49,8 @@ for command in train-vae train-features encode train evaluate; do
   expect 2 "dataset.h5 is not there: run \`hebm_data import-idx" "$command" --run.directory "$scratch/none"
 done
 expect 2 "vae.safetensors is not there: run \`hebm_dist train-vae\`" sample --run.directory "$scratch/none"
+expect 2 "--out is missing" ood --run.directory "$scratch/none"
+expect 2 "dataset.h5 is not there: run \`hebm_data import-idx" ood --out "$scratch/other.h5" --run.directory "$scratch/none"
 expect 2 "is not a folder" status "$scratch/none"
 expect 2 "info or verify" cache look "$scratch"
 expect 2 "langevin, allreduce or cache" bench everything

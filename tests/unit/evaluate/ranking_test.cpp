@@ -148,6 +148,17 @@ TEST(Bootstrap, IsAPointWhereNothingVaries) {
   EXPECT_EQ(apart.high, 1.0);
 }
 
+// Two positives about one negative: resamples are 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4 (each +-0.01 here), so the middle 40 % are
+// all 1/2 and the middle 60 % reach both ends.
+TEST(Bootstrap, TakesTheMiddleOfTheResamples) {
+  const Interval narrow = bootstrap_auroc(Scores{0}, Scores{-1, 1}, 2000, 0.4, {1, 0, Purpose::kTest});
+  EXPECT_EQ(narrow.low, 0.5);
+  EXPECT_EQ(narrow.high, 0.5);
+  const Interval wide = bootstrap_auroc(Scores{0}, Scores{-1, 1}, 2000, 0.6, {1, 0, Purpose::kTest});
+  EXPECT_EQ(wide.low, 0.0);
+  EXPECT_EQ(wide.high, 1.0);
+}
+
 TEST(Ranking, RefusesWhatIsNoScore) {
   const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
   EXPECT_THROW(auroc(Scores{}, Scores{1}), Error);

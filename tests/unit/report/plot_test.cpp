@@ -110,6 +110,7 @@ TEST(ShownRange, HoldsAllUnlessAFewFlattenTheRest) {
   std::tie(low, high) = shown_range({spike}, false);
   EXPECT_GT(high, 9);
   EXPECT_LT(high, 20);
+  EXPECT_GT(shown_range({spike}, false, true).second, 12018) << "all of it where all is asked for";
   std::tie(low, high) = shown_range({Series{"constant", {1, 2}, {3, 3}}}, false);
   EXPECT_LT(low, 3);
   EXPECT_GT(high, 3);

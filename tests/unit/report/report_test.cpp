@@ -98,6 +98,41 @@ TEST_F(ReportTest, EmptyFolderSaysWhatIsMissing) {
   EXPECT_LT(html.size(), 20000u);
 }
 
+const char* const kOod = R"({"format": "hebm-ood", "version": 1, "positive": "out", "num_layers": 30,
+  "in": {"name": "fashion", "num_images": 2000}, "out": {"name": "<digits>", "num_images": 2000}, "rows": [
+  {"scheme": "elbo", "auroc": 0.1234, "auroc_low": 0.11, "auroc_high": 0.14, "aupr": 0.4, "fpr95": 0.99, "histogram": {"low": 0, "high": 10, "in": [5, 1], "out": [2, 4]}},
+  {"scheme": "inference", "k": 0, "auroc": 0.61, "auroc_low": 0.59, "auroc_high": 0.63, "aupr": 0.6, "fpr95": 0.8, "histogram": {"low": 0, "high": 1, "in": [3, 3], "out": [1, 5]}},
+  {"scheme": "inference", "k": 27, "auroc": 0.81, "aupr": 0.7, "fpr95": 0.5, "histogram": {"low": -1, "high": 1, "in": [6, 0], "out": [0, 6]}},
+  {"scheme": "diffusion", "k": 0, "auroc": 0.75, "aupr": 0.7, "fpr95": 0.5},
+  {"scheme": "diffusion", "k": 27, "auroc": 0.9312, "auroc_low": 0.92, "auroc_high": 0.94, "aupr": 0.9, "fpr95": 0.2, "histogram": {"low": -1, "high": 1, "in": [6, 0], "out": [0, 6]}}]})";
+
+TEST_F(ReportTest, OutOfDistributionHasPlotsAndTable) {
+  put("results/ood-digits.json", kOod);
+  const std::string html = render_report(run_);
+  EXPECT_TRUE(balanced(html));
+  EXPECT_TRUE(self_contained(html));
+  for (const char* part : {"href=\"#ood\"", "fashion against &lt;digits&gt;", "AUROC", "diffusion scheme", "inference scheme", "Energy of layers above 27, diffusion scheme",
+                           "-ELBO (nats)", "0.931 (0.920 - 0.940)", "0.123 (0.110 - 0.140)", "2000 test images", "&lt;digits&gt; (out)",
+                           "<td class=\"n\">27</td><td class=\"n\">3</td>"}) {
+    EXPECT_THAT(html, HasSubstr(part));
+  }
+  EXPECT_THAT(html, Not(HasSubstr("Other results"))) << "not twice";
+  EXPECT_THAT(html, Not(HasSubstr("Energy of layers above 0, diffusion scheme"))) << "no histogram, no plot";
+}
+
+// Whatever stands in the file: no error, and nothing of it unescaped.
+TEST_F(ReportTest, OutOfDistributionOfAnyContent) {
+  put("results/ood-a.json", R"({"format": "hebm-ood"})");
+  put("results/ood-b.json", R"({"format": "hebm-ood", "in": 3, "out": {"name": 4}, "num_layers": "<b>", "rows": [1, [], {}, {"k": "x"}, {"scheme": "elbo", "auroc": null,
+    "histogram": 7}, {"scheme": "diffusion", "k": 1e300, "auroc": -1e300, "histogram": {"low": 1, "high": 1, "in": ["<i>", 1], "out": {}}}]})");
+  put("results/ood-c.json", R"({"format": "other", "rows": 1})");
+  const std::string html = render_report(run_);
+  EXPECT_TRUE(balanced(html));
+  EXPECT_TRUE(self_contained(html));
+  EXPECT_THAT(html, AllOf(Not(HasSubstr("<b>\"")), Not(HasSubstr("<i>"))));
+  EXPECT_THAT(html, HasSubstr("ood-c")) << "another format is among the other results";
+}
+
 TEST_F(ReportTest, NotAFolderIsAUsageError) {
   put("file", "");
   for (const fs::path& path : {run_ / "file", run_ / "absent"}) {

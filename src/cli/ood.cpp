@@ -1,0 +1,139 @@
+#include "evaluate/ood.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/estimate.h"
+#include "cli/inputs.h"
+#include "prior/prior_file.h"
+#include "storage/files.h"
+
+namespace hebm::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// RUN/results/ood-NAME.json
+std::string result_name(const std::string& given, const fs::path& out) {
+  const std::string name = given.empty() ? out.stem().string() : given;
+  const bool plain = !name.empty() && name.size() <= 100 && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+  });
+  check(plain, ExitCode::kUsage, "--name: the result cannot be called \"{}\": expected up to 100 letters, digits, '-', '_' and '.'", name);
+  return name;
+}
+
+std::string interval(const nlohmann::json& row) {
+  return fmt::format("{:.4f} [{:.4f}, {:.4f}]", row["auroc"].get<double>(), row["auroc_low"].get<double>(), row["auroc_high"].get<double>());
+}
+
+std::string table(const nlohmann::json& result) {
+  std::string out = fmt::format("{} test images each of {} (in) and {} (out, the positive class); {} latent layers\n",
+                                result["in"]["num_images"].get<std::int64_t>(), result["in"]["name"].get<std::string>(),
+                                result["out"]["name"].get<std::string>(), result["num_layers"].get<std::int64_t>());
+  out += fmt::format("{:<10} {:>3}  {:<24} {:>6} {:>6}\n", "score", "k", "AUROC [95 % interval]", "AUPR", "FPR95");
+  for (const auto& row : result["rows"]) {
+    const std::string k = row.contains("k") ? fmt::format("{}", row["k"].get<std::int64_t>()) : "-";
+    out += fmt::format("{:<10} {:>3}  {:<24} {:>6.4f} {:>6.4f}\n", row["scheme"].get<std::string>(), k, interval(row),
+                       row["aupr"].get<double>(), row["fpr95"].get<double>());
+  }
+  return out;
+}
+
+Lines dry_run_lines(const evaluate::OodOptions& ood, const std::vector<std::int64_t>& ks, const evaluate::OodInputs& inputs,
+                    const fs::path& result) {
+  const std::int64_t chains = static_cast<std::int64_t>(ks.size()) + inputs.prior.num_levels() - 1;
+  Lines lines = describe_backbone(inputs.backbone);
+  lines.push_back(fmt::format("energy nets: {} parameters, T = {}", inputs.prior.num_parameters(), inputs.prior.num_levels()));
+  lines.push_back(disk_line("result", 1, 1 << 20, result.parent_path()));
+  lines.push_back(steps_line("chunks", 2 * ((ood.num_images + ood.chunk - 1) / ood.chunk),
+                             fmt::format("{} images, {} chains of {} Langevin steps", ood.chunk, chains, inputs.langevin.steps)));
+  lines.push_back(memory_line({.used = static_cast<double>(inputs.prior.num_parameters() + inputs.backbone.params().size()),
+                               .values = chain_values(inputs.prior, inputs.backbone),
+                               .images = static_cast<double>(ood.chunk),
+                               .data_bytes = kept_bytes(inputs.in.dataset) + kept_bytes(inputs.out.dataset)}));
+  return lines;
+}
+
+// The result that is there, where it was made with these settings; else null. The same on all ranks.
+nlohmann::json stored_result(const fs::path& file, const nlohmann::json& identity, comm::Communicator& comm) {
+  std::string stored;
+  comm::agree(comm, [&] {
+    if (comm.is_root() && fs::exists(file)) stored = storage::read_file(file);
+  });
+  const auto result = nlohmann::json::parse(comm.all_gather(stored)[0], nullptr, false);
+  return result.is_object() && result.value("identity", nlohmann::json()) == identity ? result : nlohmann::json();
+}
+
+}  // namespace
+
+int ood_command(Arguments args) {
+  Options options("hebm_dist ood [--in D1.h5] --out D2.h5 [--config FILE.ini] [--section.key VALUE ...]",
+                  "Out-of-distribution detection (Sec. 5.2): how well the energy of the upper latent layers tells test images of D2 from "
+                  "those of D1, on all ranks. Result: RUN/results/ood-D2.json; prints a table.");
+  RunOptions run;
+  evaluate::OodOptions ood;
+  prior::LangevinOptions langevin;
+  std::string in_path, out_path, name;
+  bool json = false;
+  run.describe(options);
+  ood.describe(options);
+  langevin.describe(options);
+  options.add("in", &in_path, "in-distribution data set; default: the run's own", Show::kCommon);
+  options.add("out", &out_path, "out-of-distribution data set (hebm_data import-mnist5k, hebm_data derive)", Show::kCommon);
+  options.add("name", &name, "the result is RUN/results/ood-NAME.json; default: the name of --out");
+  options.add("json", &json, "print the result as JSON instead of the table");
+  allow_pipeline_keys(options);
+  const auto action = options.parse(args);
+  if (action == Options::Action::kHelpShown) return 0;
+  check(!out_path.empty(), ExitCode::kUsage, "--out is missing: a data set of other images (hebm_data import-mnist5k or derive makes one)");
+  const fs::path in_file = in_path.empty() ? dataset_path(run) : fs::path(in_path);
+  const RunPaths paths(run);
+  const fs::path file = paths.run / "results" / fmt::format("ood-{}.json", result_name(name, out_path));
+  if (action == Options::Action::kDryRun && !(vae_is_there(run) && fs::exists(paths.prior) && fs::exists(in_file) && fs::exists(out_path))) {
+    print_dry_run(options, missing_lines({paths.vae, paths.prior, in_file, out_path}));
+    return 0;
+  }
+  require(in_file, "hebm_data import-idx --out " + in_file.string() + " ...");
+  require(out_path, "hebm_data import-mnist5k --out " + out_path + " ...");
+  const data::Dataset in_set = data::Dataset::open(in_file), out_set = data::Dataset::open(out_path);
+  const RunVae vae = open_vae(run);
+  require(paths.prior, "hebm_dist train");
+  const auto loaded = prior::load_prior(paths.prior, vae.backbone->groups(), vae.hash);
+  const evaluate::OodInputs inputs{{in_file.stem().string(), in_set}, {fs::path(out_path).stem().string(), out_set}, *vae.backbone,
+                                   *loaded.prior, langevin};
+  const auto ks = evaluate::check_ood(ood, inputs);
+  if (action == Options::Action::kDryRun) {
+    print_dry_run(options, dry_run_lines(ood, ks, inputs, file));
+    return 0;
+  }
+  Context context(run, options, "ood");
+  vae.backbone->params().to(context.device());
+  loaded.prior->to(context.device());
+
+  auto identity = identity_of(options, {"ood.", "langevin."});
+  identity["vae_hash"] = vae.hash;
+  identity["prior_hash"] = loaded.prior_hash;
+  identity["in_hash"] = in_set.images_hash();
+  identity["out_hash"] = out_set.images_hash();
+  nlohmann::json result = stored_result(file, identity, context.comm());
+  if (result.is_object()) {
+    context.logger().line("{} is there already, made with these settings: nothing to do", file.string());
+  } else {
+    result = evaluate::ood(ood, inputs, context.comm(), context.logger());
+    result["identity"] = identity;
+    comm::agree(context.comm(), [&] {
+      if (!context.comm().is_root()) return;
+      fs::create_directories(file.parent_path());
+      storage::write_file_atomic(file, result.dump(1) + "\n");
+    });
+  }
+  if (context.comm().is_root()) std::cout << (json ? result.dump(1) + "\n" : table(result)) << std::flush;
+  return 0;
+}
+
+}  // namespace hebm::cli
