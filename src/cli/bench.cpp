@@ -76,14 +76,14 @@ nlohmann::json bench_allreduce(comm::Communicator& comm) {
 }  // namespace
 
 int bench_command(Arguments args) {
-  Options options("hebm_dist bench langevin|allreduce|cache [DIRECTORY] [--json]",
-                  "langevin: one Langevin step against the matrix-product rate; allreduce: sums over ranks; cache: reads of a latent "
-                  "cache against pread.");
+  Options options("hebm_dist bench langevin|draw|allreduce|cache [DIRECTORY] [--json]",
+                  "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian prior; allreduce: sums over "
+                  "ranks; cache: reads of a latent cache against pread.");
   std::string what, directory;
   bool json = false;
   LangevinBench c;
   comm::CommOptions comm_options;
-  options.add_positional("WHAT", &what, "langevin, allreduce or cache", true);
+  options.add_positional("WHAT", &what, "langevin, draw, allreduce or cache", true);
   options.add_positional("DIRECTORY", &directory, "for cache: the latent cache", false);
   options.add("json", &json, "for machines", Show::kCommon);
   c.describe(options);
@@ -96,11 +96,13 @@ int bench_command(Arguments args) {
   nlohmann::json out;
   if (what == "langevin") {
     out = bench_langevin(c);
+  } else if (what == "draw") {
+    out = bench_draw(c);
   } else if (what == "cache") {
     check(!directory.empty(), ExitCode::kUsage, "bench cache: name the cache's folder");
     out = bench_cache(directory);
   } else {
-    check(what == "allreduce", ExitCode::kUsage, "bench {}: expected langevin, allreduce or cache", what);
+    check(what == "allreduce", ExitCode::kUsage, "bench {}: expected langevin, draw, allreduce or cache", what);
     out = bench_allreduce(*comm);
   }
   if (comm->is_root()) std::cout << out.dump(json ? -1 : 2) << "\n";

@@ -2,7 +2,9 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/matmul.h>
+#include <c10/core/GradMode.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -63,12 +65,26 @@ std::optional<double> authors_seconds(const LangevinBench& c) {
   return {};
 }
 
+std::unique_ptr<vae::Backbone> random_backbone(const LangevinBench& c) {
+  check(c.random_weights, ExitCode::kUsage, "bench langevin and bench draw have random weights alone; leave --random-weights out or set it");
+  auto backbone = vae::make_backbone(c.vae, c.vae.kind == "nvae" ? c.vae.nvae.image_shape() : ImageShape{}, 0);
+  backbone->freeze();
+  return backbone;
+}
+
+prior::ChainIds first_ids(std::int64_t count) {
+  prior::ChainIds ids;
+  for (std::int64_t b = 0; b < count; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
+  ids.visit.assign(ids.item.size(), 0);
+  return ids;
+}
+
 }  // namespace
 
 void LangevinBench::describe(Options& options) {
-  options.add("bench.batch", &batch, "images of a Langevin step", {1, 100000}, Show::kCommon);
+  options.add("bench.batch", &batch, "images of a Langevin step, or to draw", {1, 100000}, Show::kCommon);
   options.add("batch", &batch, "the same", {1, 100000}, Show::kCommon);
-  options.add("random-weights", &random_weights, "langevin: weights are random in any case", Show::kCommon);
+  options.add("random-weights", &random_weights, "langevin, draw: weights are random in any case", Show::kCommon);
   schedule.describe(options);
   vae.describe(options);
   energy.describe(options);
@@ -76,15 +92,11 @@ void LangevinBench::describe(Options& options) {
 }
 
 nlohmann::json bench_langevin(const LangevinBench& c) {
-  check(c.random_weights, ExitCode::kUsage, "bench langevin: random weights are all it has; leave --random-weights out or set it");
-  const auto backbone = vae::make_backbone(c.vae, c.vae.kind == "nvae" ? c.vae.nvae.image_shape() : ImageShape{}, 0);
-  backbone->freeze();
+  const auto backbone = random_backbone(c);
   const prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), 0);
   const auto coefficients = prior::step_coefficients(prior.schedule(), c.langevin);
   const auto weights = prior.frozen_weights();
-  prior::ChainIds ids;
-  for (std::int64_t b = 0; b < c.batch; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
-  ids.visit.assign(ids.item.size(), 0);
+  const prior::ChainIds ids = first_ids(c.batch);
   const std::vector<std::int64_t> levels(ids.item.size(), 0);
   const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, ids, {});
   const prior::Potential potential(prior, *backbone, weights, levels);
@@ -106,6 +118,25 @@ nlohmann::json bench_langevin(const LangevinBench& c) {
     out["speed_up"] = scaled / per_image;
   }
   return out;
+}
+
+nlohmann::json bench_draw(const LangevinBench& c) {
+  const Timer building;
+  const auto backbone = random_backbone(c);
+  const double build_s = building.seconds();
+  const c10::NoGradGuard no_grad;
+  const Timer drawing;
+  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, first_ids(c.batch), {});
+  const at::Tensor images = backbone->mean_image(backbone->decode(u));
+  const double draw_s = drawing.seconds();
+  check(at::isfinite(images).all().item<bool>(), ExitCode::kRuntime, "bench draw: an image of the VAE is not finite");
+  return {{"build_s", build_s},
+          {"draw_s_per_image", draw_s / static_cast<double>(c.batch)},
+          {"image", images.sizes().slice(1).vec()},
+          {"vae_parameters", backbone->params().size()},
+          {"latents", backbone->dim()},
+          {"threads", at::get_num_threads()},
+          {"peak_memory_gb", peak_memory_bytes() / 1e9}};
 }
 
 }  // namespace hebm::cli

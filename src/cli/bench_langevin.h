@@ -1,4 +1,5 @@
-// `bench langevin`: one Langevin step with random weights against the matrix-product rate of the same process.
+// `bench langevin`: one Langevin step with random weights against the matrix-product rate of the same process. `bench draw`: images of the
+// Gaussian prior by a VAE of random weights.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -22,5 +23,7 @@ struct LangevinBench {
 };
 
 nlohmann::json bench_langevin(const LangevinBench& bench);
+// Seconds to build the VAE and to draw `batch` images. Error(kRuntime) where one is not finite.
+nlohmann::json bench_draw(const LangevinBench& bench);
 
 }  // namespace hebm::cli

@@ -20,7 +20,7 @@ constexpr std::array kCommands = {
     Command{"sweep", "plan | run | status | retry | collect of an ablation", sweep_command},
     Command{"cache", "info | verify of a latent cache", cache_command},
     Command{"doctor", "versions, launcher, placement, all-reduce check", doctor_command},
-    Command{"bench", "langevin | allreduce | cache against measured limits", bench_command},
+    Command{"bench", "langevin | draw | allreduce | cache against measured limits", bench_command},
 };
 
 }  // namespace
