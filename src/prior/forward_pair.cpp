@@ -62,4 +62,16 @@ NoisyPair make_pair(const at::Tensor& u0, std::vector<std::int64_t> t, const Sch
   return pair;
 }
 
+std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, std::uint64_t seed, const ChainIds& ids) {
+  const c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> out;
+  for (std::int64_t t = 0; t < schedule.num_levels; ++t) {
+    const auto level = static_cast<std::size_t>(t);
+    const at::Tensor noise = normal_rows(u0.size(1), {seed, 0, Purpose::kForwardNoise}, ids,
+                                         std::vector<std::int64_t>(ids.item.size(), t), u0.device());
+    out.push_back((out.empty() ? u0 : out.back()) * schedule.alpha[level] + noise * schedule.sigma[level]);
+  }
+  return out;
+}
+
 }  // namespace hebm::prior

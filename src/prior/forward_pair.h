@@ -29,6 +29,10 @@ std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::ui
 NoisyPair make_pair(const at::Tensor& u0, std::vector<std::int64_t> t, const Schedule& schedule, std::uint64_t seed,
                     std::uint32_t attempt, const ChainIds& ids);
 
+// One draw of Eq. 7 for every image: u_0 -> [T] of [B, D], entry 0 = alpha[0] u_0 + sigma[0] n_0, entry t + 1 = alpha[t + 1] (entry t) +
+// sigma[t + 1] n_{t + 1}; n_t is keyed by (ids, t).
+std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, std::uint64_t seed, const ChainIds& ids);
+
 // N(0, I), [B, D] on `device`: row b keyed by (ids[b], t[b]); t may be empty (0).
 at::Tensor normal_rows(std::int64_t dim, const RandomKey& key, const ChainIds& ids, const std::vector<std::int64_t>& t,
                        at::Device device = at::kCPU);

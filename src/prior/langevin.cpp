@@ -58,18 +58,21 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
 
 at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
                         const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
-                        const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer) {
+                        const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer,
+                        const Constraint& constraint) {
   at::Tensor y = start.detach().clone().contiguous();
   const at::Tensor next = u_next.detach().contiguous();
   check(t.size() == ids.item.size() && static_cast<std::int64_t>(t.size()) == y.size(0) && next.sizes() == y.sizes(),
         ExitCode::kRuntime, "Langevin chain: {} chains, {} levels, {} ids, u_next has {} rows", y.size(0), t.size(), ids.item.size(),
         next.size(0));
   ChainRows chains(y.device(), key, ids, t, coefficients);
+  if (constraint) constraint(y);
   for (std::int64_t k = 0; k < steps; ++k) {
     if (observer) observer(k, y);
     const at::Tensor g = gradient(y);
     const c10::NoGradGuard no_grad;
     chains.step(y, next, g);  // Eq. 3, in place: the Gaussian terms of Eq. 13 in closed form, the gradient and fresh noise
+    if (constraint) constraint(y);
   }
   if (observer) observer(steps, y);
   return y;

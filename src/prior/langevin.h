@@ -54,11 +54,14 @@ struct ChainIds {
 using Gradient = std::function<at::Tensor(const at::Tensor& y)>;
 // Called before step k = 0 .. K-1 and once after the last with k = K.
 using ChainObserver = std::function<void(std::int64_t k, const at::Tensor& y)>;
+// Puts parts of y where they must be, in place; called for the start and after every step, before the observer.
+using Constraint = std::function<void(const at::Tensor& y)>;
 
 // start, u_next [B, D] float32 on one device, where the chain runs; t [B] levels. Returns y_K [B, D]. No autograd graph is kept, and
 // nothing waits for a GPU.
 at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
                         const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
-                        const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer = {});
+                        const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer = {},
+                        const Constraint& constraint = {});
 
 }  // namespace hebm::prior

@@ -1,5 +1,9 @@
 #include "prior/reverse_chain.h"
 
+#include <ATen/TensorOperators.h>
+#include <c10/core/GradMode.h>
+
+#include "base/error.h"
 #include "prior/forward_pair.h"
 
 namespace hebm::prior {
@@ -9,22 +13,46 @@ ReverseChain::ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbo
       coefficients_(step_coefficients(prior.schedule(), langevin)), weights_(prior.frozen_weights()) {}
 
 at::Tensor ReverseChain::run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
-                             const ReverseObserver& observer) const {
+                             const ReverseObserver& observer, const HeldLayers* held) const {
+  check(held == nullptr || static_cast<std::int64_t>(held->u_t.size()) > range.first, ExitCode::kRuntime,
+        "held layers: values for {} levels, the chain starts at level {}", held == nullptr ? 0 : held->u_t.size(), range.first);
   const RandomKey key{seed, 0, Purpose::kLangevin};
   for (std::int64_t t = range.first; t >= range.last; --t) {
     const std::vector<std::int64_t> levels(ids.item.size(), t);
     const Potential potential(prior_, backbone_, weights_, levels);
     ChainObserver watch;
     if (observer) watch = [&](std::int64_t k, const at::Tensor& y) { observer(t, k, y); };
+    Constraint constraint;
+    if (held != nullptr) constraint = [&](const at::Tensor& y) { hold(y, held->u_t[static_cast<std::size_t>(t)], held->layers); };
     u = run_langevin(u, u, levels, coefficients_, langevin_.steps, key, ids,
-                     [&](const at::Tensor& y) { return potential.gradient(y); }, watch);
+                     [&](const at::Tensor& y) { return potential.gradient(y); }, watch, constraint);
   }
+  if (held != nullptr && range.last == 0 && range.first >= 0) hold(u, held->u_0, held->layers);
   return u;
 }
 
-at::Tensor ReverseChain::sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer) const {
+at::Tensor ReverseChain::sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer, const HeldLayers* held) const {
   const at::Tensor noise = normal_rows(backbone_.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {}, backbone_.params().device());
-  return run(noise, prior_.num_levels() - 1, seed, ids, observer);
+  return run(noise, prior_.num_levels() - 1, seed, ids, observer, held);
+}
+
+at::Tensor ReverseChain::energy(const at::Tensor& y, std::int64_t t) const {
+  const c10::NoGradGuard no_grad;
+  const Potential potential(prior_, backbone_, weights_, std::vector<std::int64_t>(static_cast<std::size_t>(y.size(0)), t));
+  return potential.value(y) / -step_variance(prior_.schedule(), langevin_, t);
+}
+
+void ReverseChain::hold(const at::Tensor& y, const at::Tensor& values, const std::vector<std::int64_t>& layers) const {
+  const c10::NoGradGuard no_grad;
+  check(values.sizes() == y.sizes(), ExitCode::kRuntime, "held layers: values of {} x {}, chains of {} x {}", values.size(0),
+        values.size(1), y.size(0), y.size(1));
+  const auto& groups = backbone_.groups();
+  for (const std::int64_t layer : layers) {
+    std::int64_t first = 0;
+    for (std::int64_t i = 0; i < layer; ++i) first += groups.at(static_cast<std::size_t>(i)).size();
+    const std::int64_t size = groups.at(static_cast<std::size_t>(layer)).size();
+    y.narrow(1, first, size).copy_(values.narrow(1, first, size));
+  }
 }
 
 }  // namespace hebm::prior

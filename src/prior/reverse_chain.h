@@ -1,9 +1,11 @@
-// Alg. 2: from u_T ~ N(0, I) down to u_0, one Langevin chain a level; or from a given u_t (score by level).
+// Alg. 2: from u_T ~ N(0, I) down to u_0, one Langevin chain a level; or from a given u_t (score by level); or with some latent layers held
+// (hierarchical sampling, Fig. 2).
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "prior/langevin.h"
 #include "prior/potential.h"
@@ -19,16 +21,31 @@ struct LevelRange {
   std::int64_t first, last;
 };
 
+// Layers that the chains of all levels leave where they are, so that the others are drawn given them: at level t they stand at their own
+// noised values u_t (forward_trajectory gives them), which is where the net of level t knows them; a chain that
+// goes down to u_0 ends with u_0 itself, bit by bit.
+struct HeldLayers {
+  std::vector<std::int64_t> layers;  // i, top first
+  at::Tensor u_0;                    // [B, D]; only the held layers' columns are read, here and in u_t
+  std::vector<at::Tensor> u_t;       // [T] of [B, D]
+};
+
 class ReverseChain {
  public:
   ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin);
   // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (seed; ids[b], t, k).
   at::Tensor run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
-                 const ReverseObserver& observer = {}) const;
+                 const ReverseObserver& observer = {}, const HeldLayers* held = nullptr) const;
   // All of it from noise: u_T is drawn here too.
-  at::Tensor sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer = {}) const;
+  at::Tensor sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer = {},
+                    const HeldLayers* held = nullptr) const;
+  // -sum_i f_i(z_i, t) / s_t^2 of states y [B, D] of level t, [B]: the energy that the nets add to the Gaussian terms.
+  at::Tensor energy(const at::Tensor& y, std::int64_t t) const;
 
  private:
+  // Writes the held layers of `values` into y, in place.
+  void hold(const at::Tensor& y, const at::Tensor& values, const std::vector<std::int64_t>& layers) const;
+
   const EnergyPrior& prior_;
   const vae::Backbone& backbone_;
   LangevinOptions langevin_;

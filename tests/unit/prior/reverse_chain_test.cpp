@@ -1,0 +1,170 @@
+// Chains with held layers, the noised values at which they are held, and the energy of a state: against closed forms.
+#include "prior/reverse_chain.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "prior/forward_pair.h"
+#include "vae/hvae.h"
+
+namespace hebm::prior {
+namespace {
+
+ChainIds ids_of(std::uint32_t count, std::uint32_t visit = 0) {
+  ChainIds ids;
+  for (std::uint32_t b = 0; b < count; ++b) ids.item.push_back(b);
+  ids.visit.assign(count, visit);
+  return ids;
+}
+
+// A linear two-layer generator, z_1 = u_0, z_2 = a u_0 + b u_1, and F = -(z_2 - m)^2 / (2 v) of the lower layer alone. With u_1 = c held, the marginal level's
+// p(u_0 | u_1 = c) ~ N(u_0; 0, 1) exp F is normal with precision P = 1 + a^2 / v and mean (a (m - b c) / v) / P.
+TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
+  constexpr double a = 1.2, b = 0.8, m = 0.9, v = 0.5, c = -0.7;
+  constexpr std::int64_t kCount = 400, kHalf = 500, t = 2;
+  const Schedule schedule = make_schedule(3);
+  LangevinOptions options;
+  options.step = 0.02;
+  options.steps = 120;
+  const double s2 = step_variance(schedule, options, t);
+  const auto gradient = [&](const at::Tensor& y) {  // of f = s^2 F
+    const at::Tensor slope = (a * y.narrow(1, 0, kHalf) + b * y.narrow(1, kHalf, kHalf) - m) * (-s2 / v);
+    return at::cat({a * slope, b * slope}, 1);
+  };
+  const at::Tensor held = at::full({kCount, kHalf}, c, at::kFloat);
+  const auto hold = [&](const at::Tensor& y) { y.narrow(1, kHalf, kHalf).copy_(held); };
+  const at::Tensor start = at::full({kCount, 2 * kHalf}, 1.5, at::kFloat);
+  const auto coefficients = step_coefficients(schedule, options);
+  const auto end = [&](const Constraint& constraint) {
+    return run_langevin(start, start, std::vector<std::int64_t>(kCount, t), coefficients, options.steps, {11, 0, Purpose::kLangevin}, ids_of(kCount),
+                        gradient, {}, constraint);
+  };
+  const at::Tensor y = end(hold);
+  EXPECT_TRUE(y.narrow(1, kHalf, kHalf).equal(held));
+  const at::Tensor free = y.narrow(1, 0, kHalf).to(at::kDouble);
+  // Linear dynamics of the free layer: y' = r y + d + c_n n, from 1.5.
+  const StepCoefficients k = coefficients[t];
+  const double r = k.y - k.gradient * s2 * a * a / v, d = k.gradient * s2 * a * (m - b * c) / v;
+  const double rk = std::pow(r, static_cast<double>(options.steps));
+  const double mean = rk * 1.5 + d * (1 - rk) / (1 - r), variance = k.noise * k.noise * (1 - rk * rk) / (1 - r * r);
+  const double precision = 1 + a * a / v, n = kCount * kHalf;
+  EXPECT_NEAR(d / (1 - r), a * (m - b * c) / v / precision, 1e-12);  // the chain's stationary mean is the conditional's at any step
+  EXPECT_NEAR(variance, 1 / precision, 0.05 / precision);            // its variance to first order in the step
+  EXPECT_NEAR(free.mean().item<double>(), mean, 5 * std::sqrt(variance / n));
+  EXPECT_NEAR(free.var().item<double>(), variance, 5 * variance * std::sqrt(2 / n));
+  // Not held, u_1 moves to the joint's mean, and u_0 with it.
+  EXPECT_GT(std::fabs(end({}).narrow(1, 0, kHalf).to(at::kDouble).mean().item<double>() - mean), 0.1);
+}
+
+TEST(ForwardTrajectory, HasTheMomentsOfEq7) {
+  const Schedule schedule = make_schedule(3);
+  constexpr std::uint32_t kCount = 400;
+  constexpr std::int64_t kDim = 500;
+  const at::Tensor u0 = at::full({kCount, kDim}, 1.3, at::kFloat);
+  const auto path = forward_trajectory(u0, schedule, 7, ids_of(kCount));
+  ASSERT_EQ(path.size(), 3u);
+  const double n = kCount * kDim;
+  for (std::size_t t = 0; t < path.size(); ++t) {
+    const at::Tensor u = path[t].to(at::kDouble);
+    const double variance = schedule.sigma_cum[t] * schedule.sigma_cum[t];
+    EXPECT_NEAR(u.mean().item<double>(), 1.3 * schedule.alpha_cum[t], 5 * std::sqrt(variance / n) + 1e-6) << t;
+    EXPECT_NEAR(u.var().item<double>(), variance, 5 * variance * std::sqrt(2 / n) + 1e-6) << t;
+    if (t == 0) continue;
+    // One path, not separate draws: cov(u_{t-1}, u_t) = alpha[t] sigma_cum[t-1]^2.
+    const double before = schedule.sigma_cum[t - 1] * schedule.sigma_cum[t - 1];
+    const at::Tensor other = path[t - 1].to(at::kDouble);
+    const double covariance = ((u - u.mean()) * (other - other.mean())).mean().item<double>();
+    EXPECT_NEAR(covariance, schedule.alpha[t] * before, 5 * std::sqrt(variance * before / n)) << t;
+  }
+  EXPECT_TRUE(forward_trajectory(u0.narrow(0, 0, 3), schedule, 7, ids_of(3))[2].equal(path[2].narrow(0, 0, 3)));
+  EXPECT_FALSE(forward_trajectory(u0, schedule, 7, ids_of(kCount, 1))[2].equal(path[2]));
+}
+
+class Reverse : public ::testing::Test {
+ protected:
+  static constexpr std::int64_t kBatch = 5;
+  Reverse() : backbone_(vae_options(), ImageShape{}, 1), prior_(energy_options(), backbone_.groups(), make_schedule(3), 5), chain_(prior_, backbone_, langevin()) {}
+  static vae::HvaeOptions vae_options() {
+    vae::HvaeOptions o;
+    o.latents = "2x2,3x4,2x8";
+    o.width = o.image_width = o.pixel_width = 4;
+    return o;
+  }
+  static EnergyOptions energy_options() {
+    EnergyOptions o;
+    o.width = 6;
+    o.embedding = 8;
+    return o;
+  }
+  static LangevinOptions langevin() {
+    LangevinOptions o;
+    o.steps = 4;
+    return o;
+  }
+  at::Tensor some_u() const { return normal_rows(backbone_.dim(), {3, 0, Purpose::kTest}, ids_of(kBatch), {}); }
+  HeldLayers held(std::vector<std::int64_t> layers, const at::Tensor& u0) const {
+    return {std::move(layers), u0, forward_trajectory(u0, prior_.schedule(), 9, ids_of(kBatch, 1))};
+  }
+
+  vae::Hvae backbone_;
+  EnergyPrior prior_;
+  ReverseChain chain_;
+};
+
+TEST_F(Reverse, HeldLayersNeverMove) {
+  const at::Tensor u0 = some_u();
+  const HeldLayers middle = held({1}, u0);
+  const auto layer = [&](const at::Tensor& u, std::size_t i) { return vae::split_layers(u, backbone_.groups())[i]; };
+  std::int64_t seen = 0;
+  const at::Tensor end = chain_.sample(2, ids_of(kBatch, 1), [&](std::int64_t t, std::int64_t k, const at::Tensor& y) {
+    EXPECT_TRUE(layer(y, 1).equal(layer(middle.u_t[static_cast<std::size_t>(t)], 1))) << t << " " << k;
+    ++seen;
+  }, &middle);
+  EXPECT_EQ(seen, 3 * 5);
+  EXPECT_TRUE(layer(end, 1).equal(layer(u0, 1)));
+  EXPECT_FALSE(layer(end, 0).equal(layer(u0, 0)));
+  EXPECT_FALSE(layer(end, 2).equal(layer(u0, 2)));
+}
+
+TEST_F(Reverse, FreeLayersSeeWhatIsHeld) {
+  const at::Tensor u0 = some_u(), other = -some_u();
+  const HeldLayers a = held({2}, u0), b = held({2}, other);
+  const auto top = [&](const HeldLayers* h) { return vae::split_layers(chain_.sample(2, ids_of(kBatch, 1), {}, h), backbone_.groups())[0]; };
+  EXPECT_FALSE(top(&a).equal(top(&b))) << "the nets of the layers below the free one couple them";
+}
+
+TEST_F(Reverse, AllHeldIsTheSampleAndNoneHeldIsTheChain) {
+  const at::Tensor u0 = some_u();
+  const HeldLayers all = held({0, 1, 2}, u0), none = held({}, u0);
+  EXPECT_TRUE(chain_.sample(2, ids_of(kBatch), {}, &all).equal(u0));
+  EXPECT_TRUE(chain_.sample(2, ids_of(kBatch), {}, &none).equal(chain_.sample(2, ids_of(kBatch))));
+}
+
+TEST_F(Reverse, HeldValuesOfOtherShapeOrTooFewLevelsAreRefused) {
+  HeldLayers few = held({0}, some_u());
+  few.u_t.pop_back();
+  EXPECT_THROW(chain_.sample(2, ids_of(kBatch), {}, &few), Error);
+  const HeldLayers narrow = held({0}, some_u());
+  EXPECT_THROW(chain_.sample(2, ids_of(kBatch - 1), {}, &narrow), Error);
+}
+
+TEST_F(Reverse, EnergyIsMinusTheSumOfTheNetsOverTheStepsVariance) {
+  const at::Tensor u = some_u();
+  const auto weights = prior_.frozen_weights();
+  for (std::int64_t t = 0; t < 3; ++t) {
+    const Potential potential(prior_, backbone_, weights, std::vector<std::int64_t>(kBatch, t));
+    at::Tensor sum = at::full({kBatch}, 0.0, at::kDouble);
+    for (const at::Tensor& f : potential.by_layer(u)) sum = sum + f.to(at::kDouble);
+    const at::Tensor expected = sum / -step_variance(prior_.schedule(), langevin(), t);
+    const at::Tensor got = chain_.energy(u, t).to(at::kDouble);
+    EXPECT_LT((got - expected).abs().max().item<double>(), 1e-5 * expected.abs().max().item<double>()) << t;
+  }
+}
+
+}  // namespace
+}  // namespace hebm::prior
