@@ -78,7 +78,8 @@ struct RunPaths {
   std::filesystem::path prior_directory() const { return run / "prior"; }
   std::filesystem::path own_prior() const { return prior_directory() / "prior.safetensors"; }
   std::filesystem::path samples() const { return run / "samples"; }
-  std::filesystem::path summary() const { return run / "results" / "summary.json"; }
+  std::filesystem::path results() const { return run / "results"; }
+  std::filesystem::path summary() const { return results() / "summary.json"; }
 };
 // Error(kUsage) naming the command that makes it when the file is not there.
 void require(const std::filesystem::path& file, const std::string& made_by);
@@ -90,6 +91,8 @@ int train_command(Arguments args);
 int sample_command(Arguments args);
 int evaluate_command(Arguments args);
 int ood_command(Arguments args);
+int transition_command(Arguments args);
+int vary_command(Arguments args);
 int replay_command(Arguments args);
 int report_command(Arguments args);
 int status_command(Arguments args);

@@ -14,6 +14,8 @@ constexpr std::array kCommands = {
     Command{"sample", "draw images from the prior (Alg. 2)", sample_command},
     Command{"evaluate", "score Gaussian prior, reconstructions and samples", evaluate_command},
     Command{"ood", "tell images of another data set by the energy of upper layers (Sec. 5.2)", ood_command},
+    Command{"transition", "states along the Langevin chains, with curves (Fig. 6, 7)", transition_command},
+    Command{"vary", "some latent layers of samples drawn anew, the others kept (Fig. 2)", vary_command},
     Command{"replay", "a recorded case through every stage, with the largest errors", replay_command},
     Command{"report", "one self-contained HTML page of a run", report_command},
     Command{"status", "is a run done, resumable or failed, from its files", status_command},

@@ -16,6 +16,8 @@
 #include "encode/encode.h"
 #include "evaluate/evaluate.h"
 #include "evaluate/ood.h"
+#include "evaluate/transition.h"
+#include "evaluate/vary.h"
 #include "prior/energy_net.h"
 #include "prior/langevin.h"
 #include "sample/sample.h"
@@ -149,6 +151,8 @@ void allow_pipeline_keys(Options& options) {
   sample::SampleOptions sample;
   evaluate::EvaluateOptions evaluate;
   evaluate::OodOptions ood;
+  evaluate::TransitionOptions transition;
+  evaluate::VaryOptions vary;
   run.describe(all);
   vae.describe(all);
   vae_train.describe(all);
@@ -160,6 +164,8 @@ void allow_pipeline_keys(Options& options) {
   sample.describe(all);
   evaluate.describe(all);
   ood.describe(all);
+  transition.describe(all);
+  vary.describe(all);
   schedule.describe(all);
   std::vector<std::string> keys = {"prior.kind"};
   for (const auto& [key, value] : all.values()) keys.push_back(key);

@@ -10,7 +10,6 @@
 #include "cli/inputs.h"
 #include "prior/prior_file.h"
 #include "report/report.h"
-#include "storage/files.h"
 
 namespace hebm::cli {
 namespace {
@@ -80,25 +79,10 @@ int evaluate_command(Arguments args) {
   identity["vae_hash"] = vae_hash;
   identity["features_hash"] = features.hash;
   identity["prior_hash"] = loaded.prior_hash;
-  nlohmann::json summary;
-  std::string stored;
-  comm::agree(context.comm(), [&] {
-    if (context.comm().is_root() && std::filesystem::exists(paths.summary())) stored = storage::read_file(paths.summary());
-  });
-  stored = context.comm().all_gather(stored)[0];
-  if (!stored.empty()) summary = nlohmann::json::parse(stored, nullptr, false);
-  if (summary.is_object() && summary.value("identity", nlohmann::json()) == identity) {
-    context.logger().line("{} is there already, made with these settings: nothing to do", paths.summary().string());
-  } else {
+  const auto summary = kept_result(paths.summary(), identity, context, [&] {
     const evaluate::EvaluateInputs inputs{dataset, *backbone, features, paths.samples() / "diffusion.h5", loaded.prior.get(), langevin};
-    summary = evaluate::evaluate(evaluation, inputs, context.comm(), context.logger(), paths.samples());
-    summary["identity"] = identity;
-    comm::agree(context.comm(), [&] {
-      if (!context.comm().is_root()) return;
-      std::filesystem::create_directories(paths.summary().parent_path());
-      storage::write_file_atomic(paths.summary(), summary.dump(2) + "\n");
-    });
-  }
+    return evaluate::evaluate(evaluation, inputs, context.comm(), context.logger(), paths.samples());
+  });
   if (context.comm().is_root()) std::cout << (json ? summary.dump(2) + "\n" : report::summary_table(summary)) << std::flush;
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "storage/files.h"
 #include "train/product.h"
 #include "train/readjust.h"
 #include "vae/weights_file.h"
@@ -93,6 +94,76 @@ void readjust_where_asked(const RunOptions& run, Context& context) {
   require(source, "hebm_dist train-vae");
   if (!wants_copy(run, source)) return;
   train::make_readjusted(source, train::readjusted_file(run.directory), run.bn_readjust, context.comm(), context.logger());
+}
+
+void Experiment::to(at::Device device) const {
+  vae.backbone->params().to(device);
+  features.net->params().to(device);
+  prior.prior->to(device);
+}
+
+Experiment open_experiment(const RunOptions& run) {
+  const RunPaths paths(run);
+  require_dataset(run);
+  require(paths.vae, "hebm_dist train-vae");
+  require(paths.features, "hebm_dist train-features");
+  require(paths.prior, "hebm_dist train");
+  data::Dataset dataset = open_dataset(run);
+  RunVae vae = open_vae(run);
+  auto features = nets::load_feature_net(paths.features);
+  auto prior = prior::load_prior(paths.prior, vae.backbone->groups(), vae.hash);
+  const ImageShape shape = dataset.shape();
+  check(shape == vae.backbone->image_shape() && shape == features.net->image_shape(), ExitCode::kUsage,
+        "{}: images of {} x {} x {}; the VAE or the classifier was trained on others: use the data set that they were trained on",
+        dataset.path().string(), shape.channels, shape.height, shape.width);
+  return {std::move(dataset), std::move(vae), std::move(features), std::move(prior)};
+}
+
+std::vector<std::string> missing_for_experiment(const RunOptions& run) {
+  const RunPaths paths(run);
+  std::vector<std::filesystem::path> files = {dataset_path(run), paths.vae, paths.features, paths.prior};
+  if (std::filesystem::exists(paths.vae) && !vae_is_there(run)) files.push_back(train::readjusted_file(run.directory));
+  return missing_lines(files);
+}
+
+nlohmann::json experiment_identity(const Options& options, const std::vector<std::string>& prefixes, const RunOptions& run,
+                                   const Experiment& files) {
+  auto identity = product_identity(options, prefixes, run.seed, files.dataset);
+  identity["vae_hash"] = files.vae.hash;
+  identity["features_hash"] = files.features.hash;
+  identity["prior_hash"] = files.prior.prior_hash;
+  return identity;
+}
+
+void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger) {
+  const auto settings = identity_of(options, {"langevin."});
+  for (const auto& [key, value] : settings.items()) {
+    const std::string trained = prior.identity.value(key, std::string("?"));
+    if (trained != value.get<std::string>()) logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);
+  }
+}
+
+nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::json& identity, Context& context,
+                           const std::function<nlohmann::json()>& make) {
+  std::string stored;
+  comm::agree(context.comm(), [&] {
+    if (context.comm().is_root() && std::filesystem::exists(file)) stored = storage::read_file(file);
+  });
+  stored = context.comm().all_gather(stored)[0];
+  nlohmann::json result;
+  if (!stored.empty()) result = nlohmann::json::parse(stored, nullptr, false);
+  if (result.is_object() && result.value("identity", nlohmann::json()) == identity) {
+    context.logger().line("{} is there already, made with these settings: nothing to do", file.string());
+    return result;
+  }
+  result = make();
+  result["identity"] = identity;
+  comm::agree(context.comm(), [&] {
+    if (!context.comm().is_root()) return;
+    std::filesystem::create_directories(file.parent_path());
+    storage::write_file_atomic(file, result.dump(2) + "\n");
+  });
+  return result;
 }
 
 std::vector<std::string> missing_lines(const std::vector<std::filesystem::path>& files) {

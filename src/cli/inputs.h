@@ -1,11 +1,14 @@
 // What commands read: data set, products of earlier commands; and how an outcome becomes an exit code.
 #pragma once
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "cli/command.h"
 #include "data/dataset.h"
+#include "nets/feature_net.h"
+#include "prior/prior_file.h"
 #include "train/net_loop.h"
 #include "vae/make_backbone.h"
 
@@ -38,6 +41,28 @@ RunVae open_vae(const RunOptions& run);
 bool vae_is_there(const RunOptions& run);
 // Makes the copy where one is asked for and not there: train-vae, at its end, and encode. Collective.
 void readjust_where_asked(const RunOptions& run, Context& context);
+
+// What the experiments on a trained prior read. Error(kUsage) for the first that is not there, naming the command that makes it.
+struct Experiment {
+  data::Dataset dataset;
+  RunVae vae;
+  nets::LoadedFeatureNet features;
+  prior::LoadedPrior prior;
+  void to(at::Device device) const;  // all nets
+};
+Experiment open_experiment(const RunOptions& run);
+// Of the files that open_experiment reads, those that are not there: missing_lines for --dry-run.
+std::vector<std::string> missing_for_experiment(const RunOptions& run);
+// The options under the prefixes and the hashes of all that is read.
+nlohmann::json experiment_identity(const Options& options, const std::vector<std::string>& prefixes, const RunOptions& run,
+                                   const Experiment& files);
+
+// Says which langevin.* differ from those that the prior was trained with.
+void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger);
+
+// The result in `file` where it was made with this identity, else make()'s, which is written there with it. Collective.
+nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::json& identity, Context& context,
+                           const std::function<nlohmann::json()>& make);
 
 // --dry-run, where earlier commands' products are not there yet: one line a missing file.
 std::vector<std::string> missing_lines(const std::vector<std::filesystem::path>& files);

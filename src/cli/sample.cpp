@@ -55,13 +55,7 @@ int sample_command(Arguments args) {
   Context context(run, options, "sample");
   backbone->params().to(context.device());
   loaded.prior->to(context.device());
-  const auto settings = identity_of(options, {"langevin."});
-  for (const auto& [key, value] : settings.items()) {
-    const std::string trained = loaded.identity.value(key, std::string("?"));
-    if (trained != value.get<std::string>()) {
-      context.logger().line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);
-    }
-  }
+  note_other_langevin(options, loaded, context.logger());
   const auto identity = sample::sample_identity(sampling, langevin, vae_hash, loaded.prior_hash);
   const auto result = sample::write_samples(paths.samples(), "diffusion", sampling, langevin, *backbone, loaded.prior.get(), identity,
                                             &context.stop(), context.comm(), context.logger());

@@ -1,14 +1,17 @@
 #include "evaluate/evaluate.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <map>
 
 #include "base/error.h"
 #include "base/options.h"
+#include "evaluate/experiment.h"
 #include "evaluate/feature_rows.h"
 #include "evaluate/frechet.h"
 #include "evaluate/kid.h"
@@ -27,26 +30,14 @@ void EvaluateOptions::describe(Options& o) {
   o.add("evaluate.chunk", &chunk, "images of one unit of work", {1, 100000});
   o.add("evaluate.by_level", &by_level, "also the score of the chain started at the true u_t, for each t", Show::kCommon);
   o.add("evaluate.level_images", &level_images, "images of evaluate.by_level", {100, 10000000});
+  o.add_list("evaluate.temperatures", &temperatures, "also the scores of both priors with every sigma of the decode times each of these (0.7,0.8,0.9,1)",
+             {0.0, 10.0}, Show::kCommon);
+  o.add("evaluate.temperature_images", &temperature_images, "images of evaluate.temperatures", {100, 10000000});
   o.add("evaluate.neighbours", &neighbours, "k of precision and recall", {1, 100});
   o.add("evaluate.seed", &seed, "seed of Gaussian samples, reconstruction noise and subsets", {0});
 }
 
 namespace {
-
-// Image numbers that repeat beyond the end (the padding of a last chunk).
-std::vector<std::int64_t> wrap(const std::vector<std::int64_t>& members, std::int64_t first, std::int64_t count) {
-  std::vector<std::int64_t> out;
-  const auto size = static_cast<std::int64_t>(members.size());
-  for (std::int64_t b = first; b < first + count; ++b) out.push_back(members[static_cast<std::size_t>(b % size)]);
-  return out;
-}
-
-prior::ChainIds chain_ids(std::int64_t first, std::int64_t count) {
-  prior::ChainIds ids;
-  for (std::int64_t b = first; b < first + count; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
-  ids.visit.assign(ids.item.size(), 0);
-  return ids;
-}
 
 class Evaluation {
  public:
@@ -61,11 +52,11 @@ class Evaluation {
     return collect_features(*in_.features.net, origin_, n, options_.chunk, keep, images, comm_, logger_, what);
   }
   at::Tensor dataset_images(data::Split split, std::int64_t first, std::int64_t count) const {
-    return vae::image_tensor(in_.dataset.read(wrap(in_.dataset.members(split), first, count))).to(device_);
+    return split_images(in_.dataset, split, first, count, device_);
   }
   // One posterior draw u_0 of images of a split.
   vae::Posterior posterior(data::Split split, std::int64_t first, std::int64_t count) const {
-    const auto index = wrap(in_.dataset.members(split), first, count);
+    const auto index = split_members(in_.dataset, split, first, count);
     const std::vector<std::uint32_t> visits(index.size(), kVisit);
     return in_.backbone.posterior(
         vae::image_tensor(in_.dataset.read(index)).to(device_),
@@ -78,8 +69,11 @@ class Evaluation {
   double distance(const FeatureRows& rows) const { return frechet_distance(real_, rows.sums.moments()).total(); }
   at::Tensor sample_images(std::int64_t first, std::int64_t count) const;
   nlohmann::json levels();
+  nlohmann::json temperatures(const fs::path& pictures);
+  void write_grid(const fs::path& file, const at::Tensor& images, std::int64_t columns) const;
   void write_pictures(const fs::path& directory) const;
 
+  static constexpr std::int64_t kGridColumns = 10;
   static constexpr std::uint32_t kVisit = 2000000;
   const EvaluateOptions& options_;
   const EvaluateInputs& in_;
@@ -172,7 +166,7 @@ nlohmann::json Evaluation::run(const fs::path& pictures) {
         "evaluate.num_images = {}: the data set has {} training and {} test images; every row uses the same number", n, num_train,
         num_test);
   const auto train = [&](std::int64_t first, std::int64_t count) { return dataset_images(data::Split::kTrain, first, count); };
-  real_ = collect(num_train, false, train, "features of the training images").sums.moments();
+  real_ = training_moments(in_.dataset, *in_.features.net, options_.chunk, comm_, logger_);
   real_features_ = collect(n, true, train, "features of the reference subset").features;
 
   nlohmann::json out;
@@ -206,6 +200,7 @@ nlohmann::json Evaluation::run(const fs::path& pictures) {
   out["features"] = {{"accuracy", in_.features.accuracy}, {"hash", in_.features.hash}};
   out["reference_images"] = num_train;
   if (options_.by_level) out["by_level"] = levels();
+  if (!options_.temperatures.empty()) out["by_temperature"] = temperatures(pictures);
   comm::agree(comm_, [&] {
     if (comm_.is_root()) write_pictures(pictures);
   });
@@ -243,25 +238,56 @@ nlohmann::json Evaluation::levels() {
   return out;
 }
 
-void Evaluation::write_pictures(const fs::path& directory) const {
-  fs::create_directories(directory);
-  constexpr std::int64_t kColumns = 10, kImages = 100;
+// u_0 of a chunk is drawn once and decoded at every temperature: the chains run at temperature 1.
+nlohmann::json Evaluation::temperatures(const fs::path& pictures) {
+  check(in_.prior != nullptr, ExitCode::kUsage, "evaluate.temperatures needs a trained prior");
+  const prior::ReverseChain chain(*in_.prior, in_.backbone, in_.langevin);
+  auto out = nlohmann::json::array();
+  for (const double temperature : options_.temperatures) out.push_back({{"temperature", temperature}, {"num_images", options_.temperature_images}});
+  for (const std::string name : {"gaussian", "diffusion"}) {
+    std::map<std::int64_t, at::Tensor> drawn;  // by first chain, this rank's chunks
+    const auto draw = [&](std::int64_t first, std::int64_t count) {
+      const auto ids = chain_ids(first, count);
+      return name == "diffusion" ? chain.sample(seed_, ids)
+                                 : prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, ids, {}, device_);
+    };
+    std::vector<at::Tensor> rows;
+    for (auto& row : out) {
+      const double temperature = row["temperature"];
+      const auto decoded = collect(options_.temperature_images, true, [&](std::int64_t first, std::int64_t count) {
+        if (!drawn.contains(first)) drawn[first] = draw(first, count).to(at::kCPU);
+        const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(drawn[first].to(device_), temperature));
+        if (first == 0) rows.push_back(x.narrow(0, 0, std::min(count, kGridColumns)).clone());
+        return x;
+      }, fmt::format("{} prior at temperature {}", name, temperature));
+      row[name] = score(decoded, decoded.seconds);
+      row[name].erase("seconds");  // of the first temperature: with the chains
+    }
+    comm::agree(comm_, [&] {
+      if (comm_.is_root()) write_grid(pictures / fmt::format("temperature-{}.png", name), at::cat(rows, 0), rows[0].size(0));
+    });
+  }
+  return out;
+}
+
+void Evaluation::write_grid(const fs::path& file, const at::Tensor& images, std::int64_t columns) const {
+  fs::create_directories(file.parent_path());
   ImageBatch grid;
   grid.shape = in_.backbone.image_shape();
-  grid.count = kImages;
+  grid.count = images.size(0);
+  grid.pixels = vae::pixel_bytes(images);
+  storage::write_png_grid(file, grid, columns);
+}
+
+void Evaluation::write_pictures(const fs::path& directory) const {
+  constexpr std::int64_t kImages = 100;
   const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(0, kImages), {}, device_);
-  grid.pixels = vae::pixel_bytes(in_.backbone.mean_image(in_.backbone.decode(u)));
-  storage::write_png_grid(directory / "gaussian.png", grid, kColumns);
+  write_grid(directory / "gaussian.png", in_.backbone.mean_image(in_.backbone.decode(u)), kGridColumns);
   // Originals in odd rows, their reconstructions below.
-  const auto originals = vae::pixel_bytes(dataset_images(data::Split::kTest, 0, kImages / 2));
-  const auto drawn = vae::pixel_bytes(in_.backbone.mean_image(in_.backbone.decode_posterior(posterior(data::Split::kTest, 0, kImages / 2))));
-  grid.pixels.clear();
-  const auto row = static_cast<std::ptrdiff_t>(kColumns * grid.shape.size());
-  for (std::ptrdiff_t r = 0; r < kImages / 2 / kColumns; ++r) {
-    grid.pixels.insert(grid.pixels.end(), originals.begin() + r * row, originals.begin() + (r + 1) * row);
-    grid.pixels.insert(grid.pixels.end(), drawn.begin() + r * row, drawn.begin() + (r + 1) * row);
-  }
-  storage::write_png_grid(directory / "reconstruction.png", grid, kColumns);
+  const at::Tensor originals = dataset_images(data::Split::kTest, 0, kImages / 2);
+  const at::Tensor drawn = in_.backbone.mean_image(in_.backbone.decode_posterior(posterior(data::Split::kTest, 0, kImages / 2)));
+  const auto rows = [](const at::Tensor& x) { return x.unflatten(0, {-1, kGridColumns}); };
+  write_grid(directory / "reconstruction.png", at::stack({rows(originals), rows(drawn)}, 1).flatten(0, 2), kGridColumns);
 }
 
 }  // namespace

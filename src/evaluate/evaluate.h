@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "comm/communicator.h"
@@ -24,6 +25,8 @@ struct EvaluateOptions {
   std::int64_t num_images = 5000, chunk = 100;
   bool by_level = false;
   std::int64_t level_images = 2000;  // of by_level
+  std::vector<double> temperatures;  // of the final decode, for Gaussian and diffusion prior; empty: not measured
+  std::int64_t temperature_images = 2000;
   std::int64_t neighbours = 3;       // of precision and recall
   std::int64_t seed = 2;             // of Gaussian samples, reconstruction noise and KID's subsets
   void describe(Options& options);
@@ -35,12 +38,12 @@ struct EvaluateInputs {
   const vae::Backbone& backbone;
   const nets::LoadedFeatureNet& features;
   std::filesystem::path samples;             // samples.h5 of `sample`
-  const prior::EnergyPrior* prior = nullptr;  // for by_level
+  const prior::EnergyPrior* prior = nullptr;  // for by_level and temperatures
   prior::LangevinOptions langevin;
 };
 
 // Collective. The object of results/summary.json: gaussian, reconstruction, diffusion, sanity_test_vs_train, gap_closed, features; with
-// by_level also by_level: [{t, decode_true, from_true}].
+// by_level also by_level: [{t, decode_true, from_true}]; with temperatures also by_temperature: [{temperature, gaussian, diffusion}], scores as above.
 nlohmann::json evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm, Logger& logger,
                         const std::filesystem::path& picture_directory);
 

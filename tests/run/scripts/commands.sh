@@ -16,7 +16,7 @@ expect() { # expect CODE TEXT ARGUMENTS...: exit code and a text on stdout or st
   grep -qF -- "$text" "$scratch/out" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/out")"
 }
 
-ranked=(train-vae train-features encode train sample evaluate ood)
+ranked=(train-vae train-features encode train sample evaluate ood transition vary)
 for command in "${ranked[@]}" report; do
   expect 0 "--run.directory" "$command" --help
   expect 0 "--comm.hang_timeout_s" "$command" --help-all
@@ -45,7 +45,7 @@ expect 2 "nvae.cells" train-vae --preset nvae-mnist --nvae.cells res_elu --dry-r
 expect 2 "there are: " train-vae --preset nvae-mnst --dry-run
 
 # What is missing is named, with the command that makes it.
-for command in train-vae train-features encode train evaluate; do
+for command in train-vae train-features encode train evaluate transition vary; do
   expect 2 "dataset.h5 is not there: run \`hebm_data import-idx" "$command" --run.directory "$scratch/none"
 done
 expect 2 "vae.safetensors is not there: run \`hebm_dist train-vae\`" sample --run.directory "$scratch/none"

@@ -1,0 +1,62 @@
+// A tiny backbone, classifier and prior of random weights, and a data set of random images, for the experiments' tests.
+#pragma once
+#include <memory>
+
+#include "../temp_folder.h"
+#include "base/random.h"
+#include "data/dataset.h"
+#include "evaluate/experiment.h"
+#include "vae/hvae.h"
+
+namespace hebm::evaluate {
+
+class Trained {
+ public:
+  // gain = 0: f = 0, so that chains are those of the Gaussian terms.
+  explicit Trained(std::int64_t num_levels, double gain = 1.0)
+      : backbone(vae_options(), ImageShape{}, 1), dataset(make_dataset(folder / "data.h5")),
+        prior(energy_options(gain), backbone.groups(), prior::make_schedule(num_levels), 5) {
+    features.net = std::make_unique<nets::FeatureNet>(ImageShape{}, 4, 3);
+  }
+  ExperimentInputs inputs(std::int64_t steps) const {
+    prior::LangevinOptions langevin;
+    langevin.steps = steps;
+    return {dataset, backbone, features, prior, langevin};
+  }
+
+  test::TempFolder folder;
+  vae::Hvae backbone;
+  data::Dataset dataset;
+  nets::LoadedFeatureNet features;
+  prior::EnergyPrior prior;
+
+ private:
+  static vae::HvaeOptions vae_options() {
+    vae::HvaeOptions o;
+    o.latents = "2x4,3x8";
+    o.width = o.image_width = o.pixel_width = 4;
+    return o;
+  }
+  static prior::EnergyOptions energy_options(double gain) {
+    prior::EnergyOptions o;
+    o.width = 4;
+    o.embedding = 8;
+    o.gain = gain;
+    return o;
+  }
+  static data::Dataset make_dataset(const std::filesystem::path& path) {
+    constexpr std::uint32_t kImages = 40;
+    data::DatasetContent content;
+    content.pixels.resize(kImages * 32 * 32);
+    for (std::uint32_t i = 0; i < content.pixels.size(); ++i) {
+      content.pixels[i] = static_cast<std::uint8_t>(draw_below(256, {1, 0, Purpose::kTest}, {.item = i}));
+    }
+    content.splits.assign(kImages, 0);
+    content.splits.back() = 1;
+    content.source = "random";
+    data::write_dataset(path, content);
+    return data::Dataset::open(path);
+  }
+};
+
+}  // namespace hebm::evaluate
