@@ -29,12 +29,22 @@ std::string render_report(const std::filesystem::path& run_directory) {
       title, style_sheet(), title);
   if (const std::string sweep = sweep_section(run); !sweep.empty()) return out + problems(run) + sweep + "</body></html>\n";
   const std::string ood = ood_section(run), results = results_section(run);
+  PictureBudget budget;
+  const std::string pictures = pictures_section(run, budget);
+  const std::string transition = transition_section(run, budget);
+  const std::string vary = vary_section(run, budget);
+  const std::string temperature = temperature_section(run, budget);
+  const auto link = [](const std::string& section, const char* html) { return section.empty() ? "" : html; };
   out += "<nav><a href=\"#scores\">Scores</a><a href=\"#pictures\">Pictures</a><a href=\"#curves\">Curves</a>"
-         "<a href=\"#levels\">By level</a>" + std::string(ood.empty() ? "" : "<a href=\"#ood\">Out of distribution</a>") +
-         "<a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"
+         "<a href=\"#levels\">By level</a>";
+  out += link(ood, "<a href=\"#ood\">Out of distribution</a>");
+  out += link(transition, "<a href=\"#transition\">Transitions</a>");
+  out += link(vary, "<a href=\"#vary\">Layers</a>");
+  out += link(temperature, "<a href=\"#temperature\">Temperature</a>");
+  out += "<a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"
          "<a href=\"#environment\">Environment</a></nav>\n";
-  out += problems(run) + scores_section(run) + pictures_section(run) + curves_section(run) + levels_section(run) + ood + results +
-         commands_section(run) + configuration_section(run) + environment_section(run);
+  out += problems(run) + scores_section(run) + pictures + curves_section(run) + levels_section(run) + ood + transition + vary + temperature +
+         results + commands_section(run) + configuration_section(run) + environment_section(run);
   return out + "</body></html>\n";
 }
 

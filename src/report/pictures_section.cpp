@@ -5,13 +5,15 @@
 #include <string_view>
 
 #include "report/html.h"
+#include "report/pictures.h"
 #include "report/sections.h"
 
 namespace hebm::report {
 namespace {
 
-constexpr std::size_t kMaxOne = 400 << 10, kMaxAll = 1100 << 10;  // bytes of PNG; the page stays below about 2 MB
+constexpr std::size_t kMaxOne = 400 << 10;  // bytes of a PNG
 constexpr std::size_t kMaxProgress = 6;
+constexpr std::array<std::string_view, 3> kExperiments = {"transition-", "vary-", "temperature-"};
 
 struct Kind {
   std::array<std::string_view, 3> words;
@@ -31,33 +33,10 @@ bool is_progress(const std::string& name) {
   return digits != std::string::npos && name.size() - digits - 1 >= 3;
 }
 
-class Budget {
- public:
-  bool take(const Picture& picture) {
-    if (picture.bytes.size() > kMaxOne || picture.bytes.size() > left_) return false;
-    left_ -= picture.bytes.size();
-    return true;
-  }
-
- private:
-  std::size_t left_ = kMaxAll;
-};
-
-std::string figure(const Picture& picture, const std::string& caption, Budget& budget) {
-  std::string out = fmt::format("<figure><figcaption>{}</figcaption>", escape(caption));
-  if (budget.take(picture)) {
-    out += fmt::format("<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">", escape(caption), picture.width,
-                       picture.height, base64(picture.bytes));
-  } else {
-    out += missing(fmt::format("Too large for this page ({} KiB): see samples/{}.png", picture.bytes.size() >> 10, escape(picture.name)));
-  }
-  return out + "</figure>\n";
-}
-
 const Picture* find_kind(const RunFolder& run, const Kind& kind) {
   for (const std::string_view word : kind.words) {
     for (const Picture& picture : run.pictures) {
-      if (!is_progress(picture.name) && has_word(picture.name, word)) return &picture;
+      if (!is_progress(picture.name) && !of_an_experiment(picture) && has_word(picture.name, word)) return &picture;
     }
   }
   return nullptr;
@@ -70,12 +49,40 @@ std::string group(const std::string& heading, const std::string& note, const std
 
 }  // namespace
 
-std::string pictures_section(const RunFolder& run) {
+bool PictureBudget::take(const Picture& picture) {
+  if (picture.bytes.size() > kMaxOne || picture.bytes.size() > left_) return false;
+  left_ -= picture.bytes.size();
+  return true;
+}
+
+std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget) {
+  std::string out = fmt::format("<figure><figcaption>{}</figcaption>", escape(caption));
+  if (budget.take(picture)) {
+    out += fmt::format("<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">", escape(caption), picture.width,
+                       picture.height, base64(picture.bytes));
+  } else {
+    out += missing(fmt::format("Too large for this page ({} KiB): see samples/{}.png", picture.bytes.size() >> 10, escape(picture.name)));
+  }
+  return out + "</figure>\n";
+}
+
+bool of_an_experiment(const Picture& picture) {
+  return std::any_of(kExperiments.begin(), kExperiments.end(), [&](std::string_view prefix) { return picture.name.starts_with(prefix); });
+}
+
+std::vector<const Picture*> pictures_named(const RunFolder& run, const std::string& prefix) {
+  std::vector<const Picture*> out;
+  for (const Picture& picture : run.pictures) {
+    if (picture.name.starts_with(prefix)) out.push_back(&picture);
+  }
+  return out;
+}
+
+std::string pictures_section(const RunFolder& run, PictureBudget& budget) {
   std::string out = "<h2 id=\"pictures\">Pictures</h2>\n";
   if (run.pictures.empty()) {
     return out + missing("No pictures yet: <code>hebm_dist sample</code> and <code>evaluate</code> write <code>samples/*.png</code>.");
   }
-  Budget budget;
   std::vector<const Picture*> used;
   std::string main;
   for (const Kind& kind : kKinds) {
@@ -87,7 +94,7 @@ std::string pictures_section(const RunFolder& run) {
   if (!main.empty()) out += "<div class=\"pictures\">" + main + "</div>\n";
   std::vector<const Picture*> progress, others;
   for (const Picture& picture : run.pictures) {
-    if (std::find(used.begin(), used.end(), &picture) != used.end()) continue;
+    if (of_an_experiment(picture) || std::find(used.begin(), used.end(), &picture) != used.end()) continue;
     (is_progress(picture.name) ? progress : others).push_back(&picture);
   }
   std::string figures;

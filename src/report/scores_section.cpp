@@ -100,7 +100,7 @@ std::string levels_section(const RunFolder& run) {
 std::string results_section(const RunFolder& run) {
   std::string out;
   for (const auto& [name, json] : run.results) {
-    if (name == "summary" || is_ood_result(name, json)) continue;
+    if (has_section(name) || is_ood_result(name, json)) continue;
     out += fmt::format("<h3>{}</h3>\n{}\n", escape(name), json_html(json));
   }
   return out.empty() ? "" : "<h2 id=\"results\">Other results</h2>\n" + out;

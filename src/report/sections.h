@@ -2,12 +2,13 @@
 #pragma once
 #include <string>
 
+#include "report/pictures.h"
 #include "report/run_folder.h"
 
 namespace hebm::report {
 
 std::string scores_section(const RunFolder& run);
-std::string pictures_section(const RunFolder& run);
+std::string pictures_section(const RunFolder& run, PictureBudget& budget);
 std::string curves_section(const RunFolder& run);
 std::string levels_section(const RunFolder& run);
 std::string configuration_section(const RunFolder& run);
@@ -15,6 +16,11 @@ std::string environment_section(const RunFolder& run);
 std::string commands_section(const RunFolder& run);
 std::string ood_section(const RunFolder& run);        // results/ood-*.json of `ood`; "" where there is none
 bool is_ood_result(const std::string& name, const nlohmann::json& json);
+// Experiments on a trained prior, each from its files in results/ and pictures; "" where it was not run.
+std::string transition_section(const RunFolder& run, PictureBudget& budget);
+std::string vary_section(const RunFolder& run, PictureBudget& budget);
+std::string temperature_section(const RunFolder& run, PictureBudget& budget);  // of summary.json
+bool has_section(const std::string& result);  // results/NAME.json that a section above shows
 std::string results_section(const RunFolder& run);  // everything else of results/
 std::string sweep_section(const RunFolder& run);    // results/sweep.json of `sweep collect`; "" where there is none
 

@@ -262,6 +262,31 @@ TEST_F(ReportTest, ASweepHasItsTableAndAPlotOfEachOption) {
   }
 }
 
+TEST_F(ReportTest, ExperimentsHaveTheirSections) {
+  put("results/transition-30.json", R"({"steps": 30, "num_images": 64, "training": {"black": 0.5, "white": 0.02}, "levels": [
+    {"t": 1, "states": [{"k": 0, "energy": 7.25, "displacement": 0, "fd_fmnist": 91.5, "black": 0.41, "white": 0.011}, {"k": 30, "energy": -3.5}]},
+    {"t": 0, "states": []}, "x"]})");
+  put("results/vary.json", R"({"num_samples": 4, "variations": 2, "sets": [{"name": "0", "feature_distance": 12.75, "class_changed": 0.625}]})");
+  put("results/summary.json", R"({"by_temperature": [{"temperature": 1, "gaussian": {"fd_fmnist": 55.5}, "diffusion": {"recall": 0.125}},
+    {"temperature": 0.7, "gaussian": 3}, {"temperature": "x"}]})");
+  for (const char* name : {"transition-30-t1.png", "transition-30-t10.png", "vary-0.png", "temperature-gaussian.png", "temperature-diffusion.png"}) put_png(name, 8);
+  const std::string page = render_report(run_);
+  EXPECT_TRUE(balanced(page));
+  EXPECT_THAT(page, AllOf(HasSubstr("30 steps a level, 64 chains"), HasSubstr("t = 1"), HasSubstr("7.25"), HasSubstr("12.75"), HasSubstr("0.625"), HasSubstr("55.5"),
+                          HasSubstr("0.125"), HasSubstr("training images")));
+  EXPECT_THAT(page, AllOf(HasSubstr("href=\"#transition\""), HasSubstr("href=\"#vary\""), HasSubstr("href=\"#temperature\"")));
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("Other results")), Not(HasSubstr("<h3>Others</h3>"))));
+  EXPECT_THAT(page, Not(HasSubstr("alt=\"Gaussian prior\"")) ) << "no picture of an experiment among the samples";
+  std::size_t figures = 0;
+  for (auto at = page.find("<figure>"); at != std::string::npos; at = page.find("<figure>", at + 1)) ++figures;
+  EXPECT_EQ(figures, 4u) << "the level that is not there has no picture";
+}
+
+TEST_F(ReportTest, ExperimentsThatWereNotRunHaveNoSections) {
+  const std::string page = render_report(run_);
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("#transition")), Not(HasSubstr("#vary")), Not(HasSubstr("#temperature"))));
+}
+
 TEST_F(ReportTest, WriteFailureIsAnError) {
   EXPECT_THROW(write_report(run_, run_ / "absent" / "report.html"), Error);
 }

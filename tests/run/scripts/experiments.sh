@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# experiments.sh FOLDER_OF_PROGRAMS SCRATCH: the experiments on a trained prior, on a tiny pipeline: the same results on 1 and 2 ranks, pictures, the
+# report's sections, and what is refused.
+set -euo pipefail
+source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
+bin=$1 scratch=$2
+config=$source_folder/configs/smoke.ini data=$scratch/base/data.h5
+rm -rf -- "$scratch"
+mkdir -p -- "$scratch/base"
+# shellcheck source=tests/run/scripts/runs.sh
+. "$source_folder/tests/run/scripts/runs.sh"
+refused() { # refused CODE TEXT RUN COMMAND...
+  local want=$1 text=$2 code=0
+  shift 2
+  hebm 1 "$@" || code=$?
+  ((code == want)) || fail "hebm_dist $*: exit code $code, expected $want: $(cat "$scratch/$1.log")"
+  grep -qF -- "$text" "$scratch/$1.log" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/$1.log")"
+}
+
+"$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$data" >/dev/null
+echo "missing products are named, with the command that makes them"
+for command in transition vary; do refused 2 'hebm_dist train-vae' base "$command"; done
+for command in train-vae train-features encode; do hebm 2 base "$command" || fail "$command"; done
+for command in transition vary; do refused 2 'hebm_dist train`' base "$command"; done
+for command in train sample evaluate; do hebm 2 base "$command" || fail "$command"; done
+
+echo "the same results and pictures on 1 and 2 ranks"
+for n in 1 2; do
+  mkdir -p -- "$scratch/ranks$n"
+  cp -r -- "$scratch/base/vae" "$scratch/base/features" "$scratch/base/prior" "$scratch/base/samples" "$scratch/ranks$n/"
+  rm -f -- "$scratch/ranks$n"/samples/*.png
+  hebm "$n" "ranks$n" evaluate || fail "evaluate on $n ranks"
+  hebm "$n" "ranks$n" transition || fail "transition on $n ranks"
+  hebm "$n" "ranks$n" transition --steps 10 || fail "transition --steps 10 on $n ranks"
+  hebm "$n" "ranks$n" vary || fail "vary on $n ranks"
+  hebm "$n" "ranks$n" vary --layers 2,0 || fail "vary --layers 2,0 on $n ranks"
+done
+for file in "$scratch"/ranks1/samples/*.png; do same "ranks1/samples/${file##*/}" "ranks2/samples/${file##*/}"; done
+/usr/bin/python3 - "$scratch" <<'EOF'
+import json, math, os, sys
+scratch = sys.argv[1]
+def read(ranks, name):
+    with open(f"{scratch}/ranks{ranks}/results/{name}.json") as file:
+        return json.load(file)
+def compare(one, two, where):
+    assert type(one) is type(two), (where, one, two)
+    if isinstance(one, dict):
+        assert one.keys() == two.keys(), where
+        for key in one:
+            # gap_closed divides by the difference of two nearly equal scores here, which are compared themselves.
+            if key not in ("seconds", "gap_closed"): compare(one[key], two[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(two), where
+        for i, (a, b) in enumerate(zip(one, two)): compare(a, b, f"{where}[{i}]")
+    elif isinstance(one, float):
+        assert math.isfinite(one) and abs(one - two) <= 1e-9 * max(1.0, abs(one)), (where, one, two)
+    else:
+        assert one == two, (where, one, two)
+for name in ("summary", "transition-3", "transition-10", "vary", "vary-0-2"):
+    compare(read(1, name), read(2, name), name)
+transition = read(2, "transition-10")
+assert [level["t"] for level in transition["levels"]] == [2, 1, 0]
+for level in transition["levels"]:
+    assert [state["k"] for state in level["states"]] == list(range(11))
+    assert level["states"][0]["displacement"] == 0 < level["states"][10]["displacement"]
+assert transition["num_images"] == 64
+sets = read(2, "vary")["sets"]
+assert [s["free"] for s in sets] == [[0], [1], [2], [0, 1, 2]] and [s["free"] for s in read(2, "vary-0-2")["sets"]] == [[0, 2]]
+assert all(s["feature_distance"] > 0 and 0 <= s["class_changed"] <= 1 for s in sets)
+rows = read(2, "summary")["by_temperature"]
+assert [row["temperature"] for row in rows] == [0.7, 1.0]
+# At temperature 1 the Gaussian row is that of the scores, of the same draws; a lower temperature is another result.
+assert all(row[prior]["fd_fmnist"] > 0 for row in rows for prior in ("gaussian", "diffusion"))
+scores = {key: value for key, value in read(2, "summary")["gaussian"].items() if key != "seconds"}
+assert rows[1]["gaussian"] == scores, (rows[1]["gaussian"], scores)
+assert rows[0]["gaussian"]["fd_fmnist"] != rows[1]["gaussian"]["fd_fmnist"]
+wanted = [f"transition-{k}-t{t}" for k in (3, 10) for t in range(3)] + [f"vary-{s}" for s in ("0", "1", "2", "all", "0-2")] + [
+    f"temperature-{prior}" for prior in ("gaussian", "diffusion")]
+for name in wanted:
+    assert os.path.getsize(f"{scratch}/ranks2/samples/{name}.png") > 100, name
+EOF
+
+echo "run again, nothing is done again; with other settings it is"
+before=$(stat -c '%i %Y' "$scratch/ranks2/results/vary.json")
+hebm 2 ranks2 vary || fail "vary, again"
+[[ $(stat -c '%i %Y' "$scratch/ranks2/results/vary.json") == "$before" ]] || fail "vary was repeated"
+grep -q 'nothing to do' "$scratch/ranks2.log" || fail "vary does not say that it had nothing to do"
+hebm 1 ranks2 vary --vary.seed 5 || fail "vary with another seed"
+[[ $(stat -c '%i %Y' "$scratch/ranks2/results/vary.json") != "$before" ]] || fail "another seed did not change vary.json"
+
+echo "the report has the sections"
+hebm 1 ranks1 report || fail "report"
+for section in transition vary temperature; do
+  grep -q "id=\"$section\"" "$scratch/ranks1/report.html" || fail "no section $section in the report"
+done
+
+echo "what is refused, by name"
+refused 2 'no layer 3; the VAE has layers 0 (top) to 2' ranks1 vary --layers 0,3
+refused 2 'layer 1 is there twice' ranks1 vary --layers 1,1
+refused 2 'layers' ranks1 vary --layers top
+refused 2 'transition.rows' ranks1 transition --transition.rows 50
+refused 2 'evaluate.temperatures' ranks1 evaluate --evaluate.temperatures 0.7,-1
+head -c 4096 /dev/zero >"$scratch/zero.safetensors"
+refused 4 'zero.safetensors' ranks1 transition --run.prior "$scratch/zero.safetensors"
+hebm 1 ranks1 transition --dry-run || fail "transition --dry-run"
+hebm 1 ranks1 vary --dry-run --layers 1 || fail "vary --dry-run"
+echo "all held"
