@@ -72,13 +72,6 @@ std::unique_ptr<vae::Backbone> random_backbone(const LangevinBench& c) {
   return backbone;
 }
 
-prior::ChainIds first_ids(std::int64_t count) {
-  prior::ChainIds ids;
-  for (std::int64_t b = 0; b < count; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
-  ids.visit.assign(ids.item.size(), 0);
-  return ids;
-}
-
 }  // namespace
 
 void LangevinBench::describe(Options& options) {
@@ -96,7 +89,7 @@ nlohmann::json bench_langevin(const LangevinBench& c) {
   const prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), 0);
   const auto coefficients = prior::step_coefficients(prior.schedule(), c.langevin);
   const auto weights = prior.frozen_weights();
-  const prior::ChainIds ids = first_ids(c.batch);
+  const prior::ChainIds ids = prior::chain_ids(0, c.batch);
   const std::vector<std::int64_t> levels(ids.item.size(), 0);
   const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, ids, {});
   const prior::Potential potential(prior, *backbone, weights, levels);
@@ -126,7 +119,7 @@ nlohmann::json bench_draw(const LangevinBench& c) {
   const double build_s = building.seconds();
   const c10::NoGradGuard no_grad;
   const Timer drawing;
-  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, first_ids(c.batch), {});
+  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, prior::chain_ids(0, c.batch), {});
   const at::Tensor images = backbone->mean_image(backbone->decode(u));
   const double draw_s = drawing.seconds();
   check(at::isfinite(images).all().item<bool>(), ExitCode::kRuntime, "bench draw: an image of the VAE is not finite");

@@ -34,6 +34,10 @@ double chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbo
   return values;
 }
 
+std::string energy_nets_line(const prior::EnergyPrior& prior) {
+  return fmt::format("energy nets: {} parameters, T = {}", prior.num_parameters(), prior.num_levels());
+}
+
 double kept_bytes(const data::Dataset& dataset) {
   const double bytes = static_cast<double>(dataset.size()) * static_cast<double>(dataset.shape().size());
   return bytes <= static_cast<double>(data::Dataset::kKeepBytes) ? bytes : 0;

@@ -21,6 +21,7 @@ using Lines = std::vector<std::string>;
 double map_values(const nets::Parameters& params, std::int64_t side);
 // Of one Langevin step's forward: transport at the largest latent side, and the energy nets of one level.
 double chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbone);
+std::string energy_nets_line(const prior::EnergyPrior& prior);
 
 struct Memory {
   double trained = 0, used = 0;        // weights

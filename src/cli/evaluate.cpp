@@ -20,7 +20,7 @@ Lines dry_run_lines(const evaluate::EvaluateOptions& evaluation, const vae::Back
   Lines lines = describe_backbone(backbone);
   lines.push_back(fmt::format("classifier: {} parameters, {} features, accuracy {:.4f}", features.net->params().size(), nets::FeatureNet::kFeatures,
                               features.accuracy));
-  lines.push_back(prior.prior ? fmt::format("energy nets: {} parameters, T = {}", prior.prior->num_parameters(), prior.prior->num_levels())
+  lines.push_back(prior.prior ? energy_nets_line(*prior.prior)
                               : fmt::format("energy nets: {} is not there", paths.prior.string()));
   lines.push_back(fmt::format("samples: {} is {}", samples.string(), std::filesystem::exists(samples) ? "there" : "not there yet: hebm_dist sample makes it"));
   lines.push_back(disk_line("result", 1, 64 << 10, paths.summary().parent_path()));

@@ -10,7 +10,6 @@
 #include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "prior/prior_file.h"
-#include "storage/files.h"
 
 namespace hebm::cli {
 namespace {
@@ -48,7 +47,7 @@ Lines dry_run_lines(const evaluate::OodOptions& ood, const std::vector<std::int6
                     const fs::path& result) {
   const std::int64_t chains = static_cast<std::int64_t>(ks.size()) + inputs.prior.num_levels() - 1;
   Lines lines = describe_backbone(inputs.backbone);
-  lines.push_back(fmt::format("energy nets: {} parameters, T = {}", inputs.prior.num_parameters(), inputs.prior.num_levels()));
+  lines.push_back(energy_nets_line(inputs.prior));
   lines.push_back(disk_line("result", 1, 1 << 20, result.parent_path()));
   lines.push_back(steps_line("chunks", 2 * ((ood.num_images + ood.chunk - 1) / ood.chunk),
                              fmt::format("{} images, {} chains of {} Langevin steps", ood.chunk, chains, inputs.langevin.steps)));
@@ -57,16 +56,6 @@ Lines dry_run_lines(const evaluate::OodOptions& ood, const std::vector<std::int6
                                .images = static_cast<double>(ood.chunk),
                                .data_bytes = kept_bytes(inputs.in.dataset) + kept_bytes(inputs.out.dataset)}));
   return lines;
-}
-
-// The result that is there, where it was made with these settings; else null. The same on all ranks.
-nlohmann::json stored_result(const fs::path& file, const nlohmann::json& identity, comm::Communicator& comm) {
-  std::string stored;
-  comm::agree(comm, [&] {
-    if (comm.is_root() && fs::exists(file)) stored = storage::read_file(file);
-  });
-  const auto result = nlohmann::json::parse(comm.all_gather(stored)[0], nullptr, false);
-  return result.is_object() && result.value("identity", nlohmann::json()) == identity ? result : nlohmann::json();
 }
 
 }  // namespace
@@ -93,7 +82,7 @@ int ood_command(Arguments args) {
   check(!out_path.empty(), ExitCode::kUsage, "--out is missing: a data set of other images (hebm_data import-mnist5k or derive makes one)");
   const fs::path in_file = in_path.empty() ? dataset_path(run) : fs::path(in_path);
   const RunPaths paths(run);
-  const fs::path file = paths.run / "results" / fmt::format("ood-{}.json", result_name(name, out_path));
+  const fs::path file = paths.results() / fmt::format("ood-{}.json", result_name(name, out_path));
   if (action == Options::Action::kDryRun && !(vae_is_there(run) && fs::exists(paths.prior) && fs::exists(in_file) && fs::exists(out_path))) {
     print_dry_run(options, missing_lines({paths.vae, paths.prior, in_file, out_path}));
     return 0;
@@ -120,19 +109,8 @@ int ood_command(Arguments args) {
   identity["prior_hash"] = loaded.prior_hash;
   identity["in_hash"] = in_set.images_hash();
   identity["out_hash"] = out_set.images_hash();
-  nlohmann::json result = stored_result(file, identity, context.comm());
-  if (result.is_object()) {
-    context.logger().line("{} is there already, made with these settings: nothing to do", file.string());
-  } else {
-    result = evaluate::ood(ood, inputs, context.comm(), context.logger());
-    result["identity"] = identity;
-    comm::agree(context.comm(), [&] {
-      if (!context.comm().is_root()) return;
-      fs::create_directories(file.parent_path());
-      storage::write_file_atomic(file, result.dump(1) + "\n");
-    });
-  }
-  if (context.comm().is_root()) std::cout << (json ? result.dump(1) + "\n" : table(result)) << std::flush;
+  const auto result = kept_result(file, identity, context, [&] { return evaluate::ood(ood, inputs, context.comm(), context.logger()); });
+  if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
   return 0;
 }
 

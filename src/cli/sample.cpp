@@ -14,7 +14,7 @@ namespace {
 Lines dry_run_lines(const sample::SampleOptions& sampling, const prior::LangevinOptions& langevin, const prior::EnergyPrior& prior,
                     const vae::Backbone& backbone, const std::filesystem::path& folder) {
   Lines lines = describe_backbone(backbone);
-  lines.push_back(fmt::format("energy nets: {} parameters, T = {}", prior.num_parameters(), prior.num_levels()));
+  lines.push_back(energy_nets_line(prior));
   lines.push_back(disk_line("result", 1, static_cast<double>(sampling.count) * static_cast<double>(backbone.image_shape().size()), folder));
   lines.push_back(steps_line("chunks", (sampling.count + sampling.chunk - 1) / sampling.chunk,
                              fmt::format("{} images, {} levels of {} Langevin steps", sampling.chunk, prior.num_levels(), langevin.steps)));

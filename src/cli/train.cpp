@@ -77,10 +77,7 @@ std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior&
 void write_preview(const std::filesystem::path& file, const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                    const prior::LangevinOptions& langevin) {
   const prior::ReverseChain chain(prior, backbone, langevin);
-  constexpr std::uint32_t kImages = 36;
-  prior::ChainIds ids;
-  for (std::uint32_t b = 0; b < kImages; ++b) ids.item.push_back(b);
-  ids.visit.assign(kImages, 0);
+  const prior::ChainIds ids = prior::chain_ids(0, 36);
   sample::SampleOptions options;
   storage::write_png_grid(file, sample::decode_images(backbone, chain.sample(0, ids), options, ids), 6);
 }

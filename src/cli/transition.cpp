@@ -17,7 +17,7 @@ Lines dry_run_lines(const evaluate::TransitionOptions& transition, std::int64_t 
   const auto& prior = *files.prior.prior;
   const auto states = static_cast<std::int64_t>(evaluate::recorded_steps(steps, transition.every).size());
   Lines lines = describe_backbone(backbone);
-  lines.push_back(fmt::format("energy nets: {} parameters, T = {}", prior.num_parameters(), prior.num_levels()));
+  lines.push_back(energy_nets_line(prior));
   lines.push_back(fmt::format("{} levels of {} Langevin steps, {} states of each decoded", prior.num_levels(), steps, states));
   lines.push_back(disk_line("grid", prior.num_levels(),
                             static_cast<double>(4 * transition.rows * states * backbone.image_shape().size()), paths.samples()));

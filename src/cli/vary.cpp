@@ -18,7 +18,7 @@ Lines dry_run_lines(const evaluate::VaryOptions& vary, std::int64_t num_sets, st
   const auto& prior = *files.prior.prior;
   const std::int64_t chains = vary.num_samples * vary.variations;
   Lines lines = describe_backbone(backbone);
-  lines.push_back(fmt::format("energy nets: {} parameters, T = {}", prior.num_parameters(), prior.num_levels()));
+  lines.push_back(energy_nets_line(prior));
   lines.push_back(disk_line("grid", num_sets, static_cast<double>(4 * vary.rows * (1 + vary.variations) * backbone.image_shape().size()), paths.samples()));
   lines.push_back(steps_line("chunks", num_sets * ((chains + vary.chunk - 1) / vary.chunk),
                              fmt::format("{} chains of {} levels of {} Langevin steps", vary.chunk, prior.num_levels(), steps)));

@@ -174,7 +174,7 @@ nlohmann::json Evaluation::run(const fs::path& pictures) {
     return dataset_images(data::Split::kTest, first, count);
   }, "features of the test images");
   const auto gaussian = collect(n, true, [&](std::int64_t first, std::int64_t count) {
-    const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(first, count), {}, device_);
+    const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, prior::chain_ids(first, count), {}, device_);
     return in_.backbone.mean_image(in_.backbone.decode(u));
   }, "Gaussian prior");
   const auto reconstruction = collect(n, true, [&](std::int64_t first, std::int64_t count) {
@@ -216,7 +216,7 @@ nlohmann::json Evaluation::levels() {
   auto out = nlohmann::json::array();
   for (std::int64_t t = 0; t <= schedule.num_levels; ++t) {
     const auto noisy = [&](std::int64_t first, std::int64_t count) {
-      const auto ids = chain_ids(first, count);
+      const auto ids = prior::chain_ids(first, count);
       at::Tensor u = posterior(data::Split::kTrain, first, count).u;
       const at::Tensor noise = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kForwardNoise}, ids,
                                                   std::vector<std::int64_t>(ids.item.size(), t), device_);
@@ -229,7 +229,7 @@ nlohmann::json Evaluation::levels() {
     }, fmt::format("true u_{} decoded", t)));
     if (t > 0) {
       row["from_true"] = distance(collect(n, false, [&](std::int64_t first, std::int64_t count) {
-        const at::Tensor u0 = chain.run(noisy(first, count), t - 1, seed_, chain_ids(first, count));
+        const at::Tensor u0 = chain.run(noisy(first, count), t - 1, seed_, prior::chain_ids(first, count));
         return in_.backbone.mean_image(in_.backbone.decode(u0));
       }, fmt::format("chain from the true u_{}", t)));
     }
@@ -247,7 +247,7 @@ nlohmann::json Evaluation::temperatures(const fs::path& pictures) {
   for (const std::string name : {"gaussian", "diffusion"}) {
     std::map<std::int64_t, at::Tensor> drawn;  // by first chain, this rank's chunks
     const auto draw = [&](std::int64_t first, std::int64_t count) {
-      const auto ids = chain_ids(first, count);
+      const auto ids = prior::chain_ids(first, count);
       return name == "diffusion" ? chain.sample(seed_, ids)
                                  : prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, ids, {}, device_);
     };
@@ -272,16 +272,12 @@ nlohmann::json Evaluation::temperatures(const fs::path& pictures) {
 
 void Evaluation::write_grid(const fs::path& file, const at::Tensor& images, std::int64_t columns) const {
   fs::create_directories(file.parent_path());
-  ImageBatch grid;
-  grid.shape = in_.backbone.image_shape();
-  grid.count = images.size(0);
-  grid.pixels = vae::pixel_bytes(images);
-  storage::write_png_grid(file, grid, columns);
+  storage::write_png_grid(file, vae::image_batch(images), columns);
 }
 
 void Evaluation::write_pictures(const fs::path& directory) const {
   constexpr std::int64_t kImages = 100;
-  const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, chain_ids(0, kImages), {}, device_);
+  const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, prior::chain_ids(0, kImages), {}, device_);
   write_grid(directory / "gaussian.png", in_.backbone.mean_image(in_.backbone.decode(u)), kGridColumns);
   // Originals in odd rows, their reconstructions below.
   const at::Tensor originals = dataset_images(data::Split::kTest, 0, kImages / 2);

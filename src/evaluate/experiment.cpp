@@ -11,13 +11,6 @@
 
 namespace hebm::evaluate {
 
-prior::ChainIds chain_ids(std::int64_t first, std::int64_t count) {
-  prior::ChainIds ids;
-  for (std::int64_t b = first; b < first + count; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
-  ids.visit.assign(ids.item.size(), 0);
-  return ids;
-}
-
 std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count) {
   const auto& members = dataset.members(split);
   const auto size = static_cast<std::int64_t>(members.size());

@@ -28,8 +28,6 @@ struct ExperimentInputs {
   prior::LangevinOptions langevin;
 };
 
-// Chains first .. first + count - 1, visit 0.
-prior::ChainIds chain_ids(std::int64_t first, std::int64_t count);
 // Numbers of a split's images first .. first + count - 1, starting again beyond the end (the padding of a last chunk).
 std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count);
 // The same as images, [count, C, H, W] in [0, 1] on `device`.

@@ -94,7 +94,7 @@ at::Tensor Transition::follow(std::int64_t first) {
     if (first == 0) pictures_[static_cast<std::size_t>(state)] = x.narrow(0, 0, std::min(options_.rows, images)).clone();
     ++state;
   };
-  chain_.sample(static_cast<std::uint64_t>(options_.seed), chain_ids(first, options_.chunk), look);
+  chain_.sample(static_cast<std::uint64_t>(options_.seed), prior::chain_ids(first, options_.chunk), look);
   return out;
 }
 
@@ -134,11 +134,7 @@ void Transition::write_grids(const fs::path& directory) const {
   auto state = pictures_.begin();
   for (std::int64_t t = in_.prior.num_levels() - 1; t >= 0; --t, state += columns) {
     const at::Tensor images = at::stack(std::vector<at::Tensor>(state, state + columns), 1).flatten(0, 1);  // chain by chain
-    ImageBatch grid;
-    grid.shape = in_.backbone.image_shape();
-    grid.count = images.size(0);
-    grid.pixels = vae::pixel_bytes(images);
-    storage::write_png_grid(directory / fmt::format("transition-{}-t{}.png", in_.langevin.steps, t), grid, columns);
+    storage::write_png_grid(directory / fmt::format("transition-{}-t{}.png", in_.langevin.steps, t), vae::image_batch(images), columns);
   }
 }
 

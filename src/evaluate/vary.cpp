@@ -101,7 +101,7 @@ void Variation::draw_samples(comm::Communicator& comm, Logger& logger) {
   const std::int64_t n = options_.num_samples;
   std::vector<at::Tensor> chunks;
   for_chunks(n, options_.chunk, [&](std::int64_t first) {
-    return chain_.sample(seed_, chain_ids(first, options_.chunk)).narrow(0, 0, std::min(options_.chunk, n - first)).to(at::kCPU);
+    return chain_.sample(seed_, prior::chain_ids(first, options_.chunk)).narrow(0, 0, std::min(options_.chunk, n - first)).to(at::kCPU);
   }, [&](std::int64_t, const at::Tensor& u) { chunks.push_back(u.view({-1, in_.backbone.dim()})); }, comm, logger, "samples to vary");
   samples_ = at::cat(chunks, 0);
 }
@@ -150,11 +150,7 @@ void Variation::write_grid(const SetSums& set, const fs::path& file) const {
   const at::Tensor pairs = at::cat(set.pictures, 0).unflatten(0, {-1, options_.variations});  // [samples, variations, 2, C, H, W]
   const at::Tensor kept = pairs.select(2, 0).narrow(1, 0, 1), varied = pairs.select(2, 1);
   const at::Tensor images = at::cat({kept, varied}, 1).flatten(0, 1);
-  ImageBatch grid;
-  grid.shape = in_.backbone.image_shape();
-  grid.count = images.size(0);
-  grid.pixels = vae::pixel_bytes(images);
-  storage::write_png_grid(file, grid, 1 + options_.variations);
+  storage::write_png_grid(file, vae::image_batch(images), 1 + options_.variations);
 }
 
 }  // namespace

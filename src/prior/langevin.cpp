@@ -78,4 +78,11 @@ at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const
   return y;
 }
 
+ChainIds chain_ids(std::int64_t first, std::int64_t count) {
+  ChainIds ids;
+  for (std::int64_t b = first; b < first + count; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
+  ids.visit.assign(ids.item.size(), 0);
+  return ids;
+}
+
 }  // namespace hebm::prior

@@ -49,6 +49,8 @@ struct ChainIds {
   std::vector<std::uint32_t> item;   // [B] image or chain number
   std::vector<std::uint32_t> visit;  // [B]
 };
+// Chains first .. first + count - 1, visit 0.
+ChainIds chain_ids(std::int64_t first, std::int64_t count);
 
 // df/du summed over layers, [B, D] -> [B, D]; the result must be contiguous float32 on y's device.
 using Gradient = std::function<at::Tensor(const at::Tensor& y)>;

@@ -47,23 +47,15 @@ ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, con
                          const prior::ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   const at::Tensor parameters = backbone.decode(u, options.temperature);
-  ImageBatch out;
-  out.shape = backbone.image_shape();
-  out.count = u.size(0);
-  at::Tensor x;
-  if (options.pixels == "mean") {
-    x = backbone.mean_image(parameters);
-  } else {
-    at::Tensor noise = at::empty({out.count, backbone.sample_channels(), out.shape.height, out.shape.width}, at::kFloat);
-    const std::int64_t size = backbone.sample_channels() * out.shape.height * out.shape.width;
-    for (std::int64_t b = 0; b < out.count; ++b) {
-      fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
-                   {static_cast<std::uint64_t>(options.seed), 0, Purpose::kPixels}, {.item = ids.item[static_cast<std::size_t>(b)]});
-    }
-    x = backbone.sample_image(parameters, noise.to(parameters.device()));
+  if (options.pixels == "mean") return vae::image_batch(backbone.mean_image(parameters));
+  const ImageShape shape = backbone.image_shape();
+  const std::int64_t size = backbone.sample_channels() * shape.height * shape.width;
+  const at::Tensor noise = at::empty({u.size(0), backbone.sample_channels(), shape.height, shape.width}, at::kFloat);
+  for (std::int64_t b = 0; b < u.size(0); ++b) {
+    fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
+                 {static_cast<std::uint64_t>(options.seed), 0, Purpose::kPixels}, {.item = ids.item[static_cast<std::size_t>(b)]});
   }
-  out.pixels = vae::pixel_bytes(x);
-  return out;
+  return vae::image_batch(backbone.sample_image(parameters, noise.to(parameters.device())));
 }
 
 namespace {

@@ -22,9 +22,13 @@ at::Tensor image_tensor(const ImageBatch& images) {
   return bytes.to(at::kFloat).div_(255.0);
 }
 
-std::vector<std::uint8_t> pixel_bytes(const at::Tensor& x) {
+ImageBatch image_batch(const at::Tensor& x) {
   const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).to(at::kCPU).contiguous();
-  return {bytes.const_data_ptr<std::uint8_t>(), bytes.const_data_ptr<std::uint8_t>() + bytes.numel()};
+  ImageBatch out;
+  out.shape = {x.size(1), x.size(2), x.size(3)};
+  out.count = x.size(0);
+  out.pixels.assign(bytes.const_data_ptr<std::uint8_t>(), bytes.const_data_ptr<std::uint8_t>() + bytes.numel());
+  return out;
 }
 
 at::Tensor quantised(const at::Tensor& x, std::int64_t bits) {

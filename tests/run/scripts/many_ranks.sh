@@ -9,14 +9,7 @@ rm -rf -- "$scratch"
 mkdir -p -- "$scratch/base"
 # shellcheck source=tests/run/scripts/runs.sh
 . "$source_folder/tests/run/scripts/runs.sh"
-images_hash() { grep -o 'images_hash [0-9a-f]*' "$scratch/$1.log" | tail -n 1; }
 vae=(--run.vae "$scratch/base/vae/vae.safetensors")
-ranks_of() { # process ids of the ranks of a run
-  local pid
-  pgrep -f -- "hebm_dist .*--run.directory $scratch/$1 " | while read -r pid; do
-    [[ $(readlink "/proc/$pid/exe") != */hebm_dist ]] || echo "$pid"
-  done
-}
 
 "$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 60000 --limit-test 256 --out "$data" >/dev/null
 hebm 2 base train-vae --vae_train.epochs 0.02 || fail "train-vae"
@@ -30,7 +23,7 @@ for ((i = 0; i < 1200; ++i)); do
   (($(shards_done) == 0)) || break
   sleep 0.1
 done
-mapfile -t victims < <(ranks_of killed | sort -n | tail -n 16)
+mapfile -t victims < <(ranks_of killed | tail -n 16)
 ((${#victims[@]} == 16)) || fail "${#victims[@]} ranks to kill"
 kill -KILL "${victims[@]}"
 code=0

@@ -8,7 +8,6 @@ rm -rf -- "$scratch"
 mkdir -p -- "$scratch/base"
 # shellcheck source=tests/run/scripts/runs.sh
 . "$source_folder/tests/run/scripts/runs.sh"
-images_hash() { grep -o 'images_hash [0-9a-f]*' "$scratch/$1.log" | tail -n 1; }
 branch() { # a run that shares VAE and cache
   mkdir -p -- "$scratch/$1"
   cp -r -- "$scratch/base/vae" "$scratch/base/cache" "$scratch/$1/"
@@ -62,9 +61,7 @@ for ((i = 0; i < 300; ++i)); do
   [[ ! -d $scratch/killed/prior/checkpoints/step-0000005 ]] || break
   sleep 0.1
 done
-victim=$(pgrep -f -- "hebm_dist train .*$scratch/killed " | while read -r pid; do
-  [[ $(readlink "/proc/$pid/exe") != */hebm_dist ]] || echo "$pid"
-done | tail -n 1)
+victim=$(ranks_of killed | tail -n 1)
 [[ -n $victim ]] || fail "no rank to kill"
 kill -KILL "$victim"
 start=$SECONDS code=0

@@ -17,4 +17,11 @@ hebm() { # the same, waited for
   start "$@"
   wait "$child"
 }
+images_hash() { grep -o 'images_hash [0-9a-f]*' "$scratch/$1.log" | tail -n 1; }  # of a run's samples
+ranks_of() { # process ids of the ranks of a run, without their launcher
+  local pid
+  pgrep -f -- "hebm_dist .*--run.directory $scratch/$1 " | while read -r pid; do
+    [[ $(readlink "/proc/$pid/exe") != */hebm_dist ]] || echo "$pid"
+  done | sort -n
+}
 same() { cmp -- "$scratch/$1" "$scratch/$2" || fail "$1 and $2 differ"; }

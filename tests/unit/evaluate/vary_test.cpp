@@ -42,7 +42,7 @@ TEST(VaryLayers, WithoutEnergyFreeLayersAreStandardNormalAndHeldOnesStay) {
   langevin.steps = 5;
   const prior::ReverseChain chain(trained.prior, trained.backbone, langevin);
   constexpr std::int64_t kCount = 300;
-  prior::ChainIds ids = chain_ids(0, kCount);
+  prior::ChainIds ids = prior::chain_ids(0, kCount);
   const at::Tensor u0 = chain.sample(3, ids);
   ids.visit.assign(kCount, 1);
   const auto groups = trained.backbone.groups();
