@@ -50,7 +50,9 @@ class Context {
 
  private:
   void take_lease(const std::filesystem::path& owned, const std::string& command);
-  void open_run(const Options& options, const std::string& command);
+  // Where the command leaves its resolved configuration.
+  std::filesystem::path folder_of(const std::string& command, const std::filesystem::path& owned) const;
+  void open_run(const Options& options, const std::string& command, const std::filesystem::path& owned);
 
   std::unique_ptr<comm::Communicator> comm_;
   Logger logger_;
@@ -63,20 +65,19 @@ class Context {
 // --dry-run: prints the resolved configuration and these lines.
 void print_dry_run(const Options& options, const std::vector<std::string>& lines);
 
-// key -> value text of the options whose key starts with one of the prefixes: what a product depends on.
-nlohmann::json identity_of(const Options& options, const std::vector<std::string>& prefixes);
+// key -> value text of the options whose key starts with one of the prefixes and belongs to this prior.kind: what a product depends on.
+nlohmann::json identity_of(const Options& options, const std::vector<std::string>& prefixes, const std::string& kind = "diffusion");
 
 // Tells `options` all keys that other commands know, so that one INI serves the whole pipeline.
 void allow_pipeline_keys(Options& options);
 
-// All paths of a run: what it makes, and what it reads (its own unless told otherwise).
+// All paths of a run: what it makes, and what it reads (its own unless told otherwise); the prior is that of one prior.kind.
 struct RunPaths {
-  explicit RunPaths(const RunOptions& options);
-  explicit RunPaths(const std::filesystem::path& directory);
+  explicit RunPaths(const RunOptions& options, const std::string& kind = "diffusion");
+  explicit RunPaths(const std::filesystem::path& directory, const std::string& kind = "diffusion");
 
-  std::filesystem::path run, vae, features, cache, prior;
-  std::filesystem::path prior_directory() const { return run / "prior"; }
-  std::filesystem::path own_prior() const { return prior_directory() / "prior.safetensors"; }
+  std::filesystem::path run, prior_directory, vae, features, cache, prior;
+  std::filesystem::path own_prior() const { return prior_directory / "prior.safetensors"; }
   std::filesystem::path samples() const { return run / "samples"; }
   std::filesystem::path results() const { return run / "results"; }
   std::filesystem::path summary() const { return results() / "summary.json"; }

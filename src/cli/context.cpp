@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/version.h"
 #include "cli/command.h"
+#include "cli/prior_kind.h"
 #include "comm/end_process.h"
 #include "comm/report.h"
 #include "encode/encode.h"
@@ -56,7 +57,7 @@ void RunOptions::describe(Options& o) {
   o.add("run.vae", &vae, "VAE to use; default: vae/vae.safetensors of the run");
   o.add("run.features", &features, "classifier to use; default: features/features.safetensors of the run");
   o.add("run.cache", &cache, "latent cache to use; default: cache of the run");
-  o.add("run.prior", &prior, "prior to sample and score; default: prior/prior.safetensors of the run");
+  o.add("run.prior", &prior, "prior to sample and score; default: prior/prior.safetensors of the run (prior-KIND/ for another prior.kind)");
   o.add("vae.bn_readjust", &bn_readjust,
         "forwards from prior samples that re-estimate the decoder's batch norm before encoding (paper, CIFAR-10: 500); 0: none",
         {0, 10000000});
@@ -65,11 +66,11 @@ void RunOptions::describe(Options& o) {
   comm.describe(o);
 }
 
-RunPaths::RunPaths(const fs::path& directory)
-    : run(directory), vae(run / "vae" / "vae.safetensors"), features(run / "features" / "features.safetensors"), cache(run / "cache"),
+RunPaths::RunPaths(const fs::path& directory, const std::string& kind)
+    : run(directory), prior_directory(run / prior_folder(kind)), vae(run / "vae" / "vae.safetensors"), features(run / "features" / "features.safetensors"), cache(run / "cache"),
       prior(own_prior()) {}
 
-RunPaths::RunPaths(const RunOptions& options) : RunPaths(fs::path(options.directory)) {
+RunPaths::RunPaths(const RunOptions& options, const std::string& kind) : RunPaths(fs::path(options.directory), kind) {
   if (!options.vae.empty()) vae = options.vae;
   if (!options.features.empty()) features = options.features;
   if (!options.cache.empty()) cache = options.cache;
@@ -89,10 +90,14 @@ Context::Context(const RunOptions& run, const Options& options, const std::strin
   comm::agree(*comm_, [&] {
     if (!comm_->is_root()) return;
     if (!owned.empty()) take_lease(owned, command);
-    open_run(options, command);
+    open_run(options, command, owned);
   });
   logger_.line("hebm_dist {} {}: {} rank{} ({}), {}", kVersion, command, comm_->size(), comm_->size() == 1 ? "" : "s", comm_->kind(),
                placement_.describe());
+}
+
+fs::path Context::folder_of(const std::string& command, const fs::path& owned) const {
+  return command == "train" && !owned.empty() ? owned : directory_ / product_folder(command);
 }
 
 void Context::take_lease(const fs::path& owned, const std::string& command) {
@@ -102,17 +107,17 @@ void Context::take_lease(const fs::path& owned, const std::string& command) {
     comm::leave_now(static_cast<int>(ExitCode::kRuntime));
   });
   // What a killed job of this command left under temporary names: nobody else writes these.
-  for (const fs::path& folder : {owned, owned / "checkpoints", directory_ / product_folder(command)}) storage::sweep_temporaries(folder);
+  for (const fs::path& folder : {owned, owned / "checkpoints", folder_of(command, owned)}) storage::sweep_temporaries(folder);
   if (command != "train") return;
   storage::sweep_temporaries(directory_, "config.ini");
   storage::sweep_temporaries(directory_ / "samples", "train-");
 }
 
-void Context::open_run(const Options& options, const std::string& command) {
+void Context::open_run(const Options& options, const std::string& command, const fs::path& owned) {
   fs::create_directories(directory_);
   logger_.open_file((directory_ / "log.txt").string());
   // Commands of one pipeline share RUN: each leaves its resolved configuration and surroundings in the folder of its product.
-  const fs::path folder = directory_ / product_folder(command);
+  const fs::path folder = folder_of(command, owned);
   fs::create_directories(folder);
   storage::write_file_atomic(folder / "config.ini", options.dump());
   if (command == "train") storage::write_file_atomic(directory_ / "config.ini", options.dump());
@@ -127,11 +132,11 @@ void print_dry_run(const Options& options, const std::vector<std::string>& lines
   for (const auto& line : lines) std::cout << line << "\n";
 }
 
-nlohmann::json identity_of(const Options& options, const std::vector<std::string>& prefixes) {
+nlohmann::json identity_of(const Options& options, const std::vector<std::string>& prefixes, const std::string& kind) {
   nlohmann::json out = nlohmann::json::object();
   for (const auto& [key, value] : options.values()) {
     for (const auto& prefix : prefixes) {
-      if (key.starts_with(prefix)) out[key] = value;
+      if (key.starts_with(prefix) && belongs_to_kind(kind, key)) out[key] = value;
     }
   }
   return out;

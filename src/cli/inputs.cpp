@@ -25,8 +25,8 @@ data::Dataset open_dataset(const RunOptions& run) {
 }
 
 nlohmann::json product_identity(const Options& options, const std::vector<std::string>& prefixes, std::int64_t seed,
-                                const data::Dataset& dataset) {
-  nlohmann::json out = identity_of(options, prefixes);
+                                const data::Dataset& dataset, const std::string& kind) {
+  nlohmann::json out = identity_of(options, prefixes, kind);
   for (const auto& [key, value] : options.values()) {
     for (const char* volatile_end : {".checkpoint_every", ".log_every", ".keep", ".preview_every", ".export_every", ".max_rollbacks"}) {
       if (key.ends_with(volatile_end)) out.erase(key);
@@ -136,7 +136,7 @@ nlohmann::json experiment_identity(const Options& options, const std::vector<std
 }
 
 void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger) {
-  const auto settings = identity_of(options, {"langevin."});
+  const auto settings = identity_of(options, {"langevin."}, prior.kind);
   for (const auto& [key, value] : settings.items()) {
     const std::string trained = prior.identity.value(key, std::string("?"));
     if (trained != value.get<std::string>()) logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);

@@ -20,7 +20,7 @@ data::Dataset open_dataset(const RunOptions& run);
 
 // The settings a product depends on: options under the prefixes (but for intervals of checkpoints and logs), seed, images.
 nlohmann::json product_identity(const Options& options, const std::vector<std::string>& prefixes, std::int64_t seed,
-                                const data::Dataset& dataset);
+                                const data::Dataset& dataset, const std::string& kind = "diffusion");
 
 // --dry-run, where the data set need not be there yet: the backbone that the options give, of NVAE without weights. The image's shape is
 // the data set's, else nvae.side and nvae.image_channels.

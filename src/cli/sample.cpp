@@ -6,20 +6,43 @@
 #include "cli/command.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "cli/prior_kind.h"
 #include "prior/prior_file.h"
 
 namespace hebm::cli {
 namespace {
 
-Lines dry_run_lines(const sample::SampleOptions& sampling, const prior::LangevinOptions& langevin, const prior::EnergyPrior& prior,
-                    const vae::Backbone& backbone, const std::filesystem::path& folder) {
+struct SampleCommand {
+  RunOptions run;
+  std::string kind = "diffusion";
+  sample::SampleOptions sampling;
+  prior::LangevinOptions langevin;
+
+  void describe(Options& o) {
+    run.describe(o);
+    add_prior_kind(o, &kind, "the prior to draw from");
+    sampling.describe(o);
+    langevin.describe(o);
+    allow_pipeline_keys(o);
+  }
+  bool is_trained() const { return kind != "gaussian"; }
+  // What this kind's chains do.
+  prior::LangevinOptions chains() const { return kind == "diffusion" ? langevin : langevin.marginal(); }
+  sample::DrawLatents draws(const prior::EnergyPrior* prior, const vae::Backbone& backbone) const {
+    return is_trained() ? sample::chain_draws(*prior, backbone, chains()) : sample::gaussian_draws(backbone);
+  }
+  Lines dry_run_lines(const prior::EnergyPrior* prior, const vae::Backbone& backbone, const std::filesystem::path& folder) const;
+};
+
+Lines SampleCommand::dry_run_lines(const prior::EnergyPrior* prior, const vae::Backbone& backbone, const std::filesystem::path& folder) const {
   Lines lines = describe_backbone(backbone);
-  lines.push_back(energy_nets_line(prior));
+  if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
   lines.push_back(disk_line("result", 1, static_cast<double>(sampling.count) * static_cast<double>(backbone.image_shape().size()), folder));
-  lines.push_back(steps_line("chunks", (sampling.count + sampling.chunk - 1) / sampling.chunk,
-                             fmt::format("{} images, {} levels of {} Langevin steps", sampling.chunk, prior.num_levels(), langevin.steps)));
-  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size()),
-                               .values = chain_values(prior, backbone),
+  const std::string chains = prior == nullptr ? "" : fmt::format(", {} levels of {} Langevin steps", prior->num_levels(), langevin.steps);
+  lines.push_back(steps_line("chunks", (sampling.count + sampling.chunk - 1) / sampling.chunk, fmt::format("{} images{}", sampling.chunk, chains)));
+  const std::int64_t parameters = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters());
+  lines.push_back(memory_line({.used = static_cast<double>(parameters),
+                               .values = prior == nullptr ? map_values(backbone.params(), backbone.image_shape().height / 2) : chain_values(*prior, backbone),
                                .images = static_cast<double>(sampling.chunk)}));
   return lines;
 }
@@ -27,37 +50,39 @@ Lines dry_run_lines(const sample::SampleOptions& sampling, const prior::Langevin
 }  // namespace
 
 int sample_command(Arguments args) {
-  Options options("hebm_dist sample [--config FILE.ini] [--section.key VALUE ...]",
-                  "Draws images from the diffusion prior (Alg. 2) on all ranks. Result: RUN/samples/diffusion.h5 and .png.");
-  RunOptions run;
-  sample::SampleOptions sampling;
-  prior::LangevinOptions langevin;
-  run.describe(options);
-  sampling.describe(options);
-  langevin.describe(options);
-  allow_pipeline_keys(options);
+  Options options("hebm_dist sample [--prior.kind KIND] [--config FILE.ini] [--section.key VALUE ...]",
+                  "Draws images from the diffusion prior (Alg. 2), or one that it is compared with, on all ranks. Result: RUN/samples/KIND.h5 and .png.");
+  SampleCommand c;
+  c.describe(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
-  const RunPaths paths(run);
-  if (action == Options::Action::kDryRun && !(vae_is_there(run) && std::filesystem::exists(paths.prior))) {
-    print_dry_run(options, missing_lines({paths.vae, paths.prior}));
+  const RunPaths paths(c.run, c.kind);
+  const bool prior_is_there = !c.is_trained() || std::filesystem::exists(paths.prior);
+  if (action == Options::Action::kDryRun && !(vae_is_there(c.run) && prior_is_there)) {
+    std::vector<std::filesystem::path> files = {paths.vae};
+    if (c.is_trained()) files.push_back(paths.prior);
+    print_dry_run(options, missing_lines(files));
     return 0;
   }
-  const RunVae vae = open_vae(run);  // the VAE comes before the prior: it is the first to be named where both are missing
-  require(paths.prior, "hebm_dist train");
+  const RunVae vae = open_vae(c.run);  // the VAE comes before the prior: it is the first to be named where both are missing
   const auto& backbone = vae.backbone;
-  const std::string& vae_hash = vae.hash;
-  const auto loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
+  prior::LoadedPrior loaded;
+  if (c.is_trained()) {
+    require(paths.prior, train_command_of(c.kind));
+    loaded = prior::load_prior(paths.prior, backbone->groups(), vae.hash, at::kFloat, c.kind);
+  }
   if (action == Options::Action::kDryRun) {
-    print_dry_run(options, dry_run_lines(sampling, langevin, *loaded.prior, *backbone, paths.samples()));
+    print_dry_run(options, c.dry_run_lines(loaded.prior.get(), *backbone, paths.samples()));
     return 0;
   }
-  Context context(run, options, "sample");
+  Context context(c.run, options, "sample");
   backbone->params().to(context.device());
-  loaded.prior->to(context.device());
-  note_other_langevin(options, loaded, context.logger());
-  const auto identity = sample::sample_identity(sampling, langevin, vae_hash, loaded.prior_hash);
-  const auto result = sample::write_samples(paths.samples(), "diffusion", sampling, langevin, *backbone, loaded.prior.get(), identity,
+  if (loaded.prior) {
+    loaded.prior->to(context.device());
+    note_other_langevin(options, loaded, context.logger());
+  }
+  const auto identity = sample::sample_identity(c.sampling, c.kind, c.langevin, vae.hash, loaded.prior_hash);
+  const auto result = sample::write_samples(paths.samples(), c.kind, c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone), identity,
                                             &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);
 }

@@ -56,14 +56,21 @@ int status_command(Arguments args) {
   out["train-features"] = part_state(paths.features.parent_path(), paths.features);
   const bool cached = fs::exists(paths.cache / "index.json");
   out["encode"] = {{"state", cached ? "done" : fs::exists(paths.cache) ? "resumable" : "not started"}};
-  out["train"] = part_state(paths.prior_directory(), paths.own_prior());
+  out["train"] = part_state(paths.prior_directory, paths.own_prior());
   out["sample"] = {{"state", fs::exists(paths.samples() / "diffusion.h5") ? "done" : "not started"}};
+  std::vector<std::string> parts = {"train-vae", "train-features", "encode", "train", "sample", "evaluate"};
+  for (const std::string kind : {"joint"}) {  // where somebody trained them
+    const RunPaths of_kind(paths.run, kind);
+    if (!fs::exists(of_kind.prior_directory)) continue;
+    parts.push_back("train " + kind);
+    out[parts.back()] = part_state(of_kind.prior_directory, of_kind.prior);
+  }
   out["evaluate"] = {{"state", fs::exists(paths.summary()) ? "done" : "not started"}};
   if (json) {
     std::cout << out.dump(2) << "\n";
     return 0;
   }
-  for (const char* part : {"train-vae", "train-features", "encode", "train", "sample", "evaluate"}) {
+  for (const std::string& part : parts) {
     std::string line = fmt::format("{:<15} {}", part, out[part]["state"].get<std::string>());
     if (out[part].contains("step")) line += fmt::format(", newest verified update {}", out[part]["step"].get<std::int64_t>());
     if (out[part].contains("reason")) line += ": " + out[part]["reason"].get<std::string>();

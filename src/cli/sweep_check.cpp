@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "cli/prior_kind.h"
 #include "evaluate/evaluate.h"
 #include "sample/sample.h"
 #include "sweep/tasks.h"
@@ -44,17 +45,20 @@ void dry_run(const sweep::Step& step) {
   fail(ExitCode::kUsage, "{}", text.substr(begin, text.find('\n', at) - begin));
 }
 
-// What no --dry-run sees: scores want as many samples and test images.
+// What no --dry-run sees: scores want as many samples and test images, of the diffusion prior.
 void check_counts(const sweep::Task& task) {
   Options options("", "");
   RunOptions run;
   sample::SampleOptions sampling;
   evaluate::EvaluateOptions evaluation;
+  std::string kind = "diffusion";
   run.describe(options);
+  add_prior_kind(options, &kind, "");
   sampling.describe(options);
   evaluation.describe(options);
   allow_pipeline_keys(options);
   options.parse(task.steps.front().options);
+  check(kind == "diffusion", ExitCode::kUsage, "prior.kind = {}: a sweep's table has the diffusion prior's scores; `hebm_dist evaluate --all` compares kinds", kind);
   check(sampling.count >= evaluation.num_images, ExitCode::kUsage, "sample.count = {} are fewer than evaluate.num_images = {}", sampling.count,
         evaluation.num_images);
   const data::Dataset dataset = open_dataset(run);

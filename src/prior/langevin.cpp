@@ -22,6 +22,16 @@ void LangevinOptions::describe(Options& o) {
   o.add_choice("langevin.integrator", &integrator, {"paper", "exact"},
                "paper: Euler-Maruyama step; exact: Gaussian terms by an Ornstein-Uhlenbeck step");
   o.add("langevin.noise", &noise, "factor of the chain's noise (paper: 1)", {0.0, 10.0});
+  o.add("langevin.eta_marginal", &eta_marginal,
+        "s^2 of the chain of prior.kind joint and nce, under both step rules: one level from N(0, I), whose natural step would be half of it", {1e-9, 4.0});
+}
+
+LangevinOptions LangevinOptions::marginal() const {
+  LangevinOptions out = *this;
+  out.step_rule = "paper";  // eta sigma_cum[0] / sigma_cum[0] sigma[1]^2 with sigma[1] = 1
+  out.eta = eta_marginal;
+  out.by_level.clear();
+  return out;
 }
 
 double gaussian_precision(const Schedule& schedule, std::int64_t t) {

@@ -27,7 +27,10 @@ struct LangevinOptions {
   std::vector<double> by_level;         // factors of s_t^2 for t = 0, 1, ...; the last one goes on; empty: 1
   std::string integrator = "exact";     // paper: Euler-Maruyama; exact: the Gaussian terms by an Ornstein-Uhlenbeck step
   double noise = 1.0;                   // factor of the noise's standard deviation
+  double eta_marginal = 0.02;           // s^2 of the marginal EBMs (joint, nce), whatever step_rule: their one level has P = 1
   void describe(Options& options);
+  // Of the chain on make_marginal_schedule(): s^2 = eta_marginal.
+  LangevinOptions marginal() const;
 };
 
 struct StepCoefficients {

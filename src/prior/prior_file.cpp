@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "nets/tensor_io.h"
+#include "storage/lenient_json.h"
+#include "storage/printable.h"
 
 namespace hebm::prior {
 namespace {
@@ -35,6 +37,12 @@ EnergyOptions energy_of(const nlohmann::json& json) {
   energy.spectral_norm = json.at("spectral_norm").get<bool>();
   energy.warm_iterations = 0;
   return energy;
+}
+
+// Of files from before there were kinds, and of imported ones: diffusion.
+std::string kind_of(const nlohmann::json& identity) {
+  const std::string kind = storage::text_in(identity, "prior.kind");
+  return kind.empty() ? "diffusion" : kind;
 }
 
 // Files of ours carry prior_hash, imported ones the CRC-32 of their data.
@@ -72,12 +80,15 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
 }
 
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
-                       const std::string& expected_vae_hash, at::ScalarType dtype) {
+                       const std::string& expected_vae_hash, at::ScalarType dtype, const std::string& kind) {
   const storage::SafetensorsFile file(path);
   nets::check_format(file, kPriorFormat, kPriorVersion);
   LoadedPrior out;
   out.vae_hash = nets::metadata_or_empty(file, "vae_hash");
   out.identity = nets::metadata_json(file, "identity");
+  out.kind = kind_of(out.identity);
+  check(out.kind == kind, ExitCode::kUsage, "{}: a prior of the kind '{}', here one of the kind '{}' is wanted (`hebm_dist sample` takes every kind: prior.kind)",
+        path.string(), storage::printable(out.kind), kind);
   check(!out.vae_hash.empty() || !nets::metadata_or_empty(file, "crc32").empty(), ExitCode::kCorrupt,
         "{}: the metadata has no 'vae_hash' and no 'crc32' of an imported file", path.string());
   check(out.vae_hash.empty() || out.vae_hash == expected_vae_hash, ExitCode::kUsage,

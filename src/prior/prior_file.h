@@ -22,11 +22,13 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
 struct LoadedPrior {
   std::unique_ptr<EnergyPrior> prior;
   std::string prior_hash, vae_hash;  // vae_hash: empty when imported
+  std::string kind;                  // prior.kind of its training; diffusion when imported
   nlohmann::json identity;
 };
 // Everything is checked before use: Error(kCorrupt) naming the file. expected_vae_hash: another one is Error(kUsage): the energy nets only mean
-// something on the VAE that they were trained on. dtype float32 or float64 (the file has float32).
+// something on the VAE that they were trained on. A prior of another kind than `kind` too: its nets mean something else. dtype float32 or float64 (the
+// file has float32).
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
-                       const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat);
+                       const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat, const std::string& kind = "diffusion");
 
 }  // namespace hebm::prior

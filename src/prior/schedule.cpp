@@ -40,6 +40,11 @@ Schedule make_schedule(std::int64_t num_levels) {
   return s;
 }
 
+Schedule make_marginal_schedule() {
+  constexpr double kNothing = 1e-12;
+  return make_schedule({make_schedule(1).alpha_cum[0], kNothing});
+}
+
 Schedule make_schedule(const std::vector<double>& alpha_cum) {
   check(alpha_cum.size() >= 2, ExitCode::kUsage, "prior.alpha_cum: expected T + 1 >= 2 numbers, got {}", alpha_cum.size());
   Schedule s;

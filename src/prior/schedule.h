@@ -25,6 +25,9 @@ struct Schedule {
 
 // The paper's: T in 1..501. T = 1 is the marginal EBM (Eq. 8): one level without kernel; it needs an eta of its own (about 100 times).
 Schedule make_schedule(std::int64_t num_levels);
+// The marginal EBM of Eq. 8 as a kind of its own (joint, nce): one level, no kernel, and a chain that starts at N(0, I): alpha_cum[1] = 1e-12 leaves
+// nothing of u_0 in float32, so sigma[1] = 1. alpha_cum[0] is the paper's.
+Schedule make_marginal_schedule();
 // From chosen alpha_cum[0] > alpha_cum[1] > ... > alpha_cum[T], all within (0, 1).
 Schedule make_schedule(const std::vector<double>& alpha_cum);
 

@@ -24,7 +24,8 @@ std::string part_title(const std::string& name) {
                                                              {"vae", "VAE"},
                                                              {"features", "Feature classifier"},
                                                              {"encode", "Latent cache"},
-                                                             {"prior", "Energy-based prior"}};
+                                                             {"prior", "Energy-based prior"},
+                                                             {"prior-joint", "Joint EBM prior"}};
   const auto it = kTitles.find(name);
   return it == kTitles.end() ? name : it->second;
 }

@@ -10,8 +10,6 @@
 
 #include "base/error.h"
 #include "base/options.h"
-#include "prior/forward_pair.h"
-#include "prior/reverse_chain.h"
 #include "storage/files.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
@@ -31,16 +29,27 @@ void SampleOptions::describe(Options& o) {
   o.add("sample.grid", &grid, "images of the PNG grid", {1, 10000});
 }
 
-nlohmann::json sample_identity(const SampleOptions& options, const prior::LangevinOptions& langevin,
+nlohmann::json sample_identity(const SampleOptions& options, const std::string& kind, const prior::LangevinOptions& langevin,
                                const std::string& vae_hash, const std::string& prior_hash) {
-  return {{"sample.count", options.count},       {"sample.first", options.first},
-          {"sample.chunk", options.chunk},       {"sample.seed", options.seed},
-          {"sample.temperature", options.temperature}, {"sample.pixels", options.pixels},
-          {"langevin.steps", langevin.steps},    {"langevin.step_rule", langevin.step_rule},
-          {"langevin.step", langevin.step},      {"langevin.eta", langevin.eta},
-          {"langevin.by_level", langevin.by_level}, {"langevin.integrator", langevin.integrator},
-          {"langevin.noise", langevin.noise},    {"vae_hash", vae_hash},
-          {"prior_hash", prior_hash}};
+  nlohmann::json out = {{"sample.count", options.count},       {"sample.first", options.first},
+                        {"sample.chunk", options.chunk},       {"sample.seed", options.seed},
+                        {"sample.temperature", options.temperature}, {"sample.pixels", options.pixels},
+                        {"vae_hash", vae_hash}};
+  if (kind != "diffusion") out["prior.kind"] = kind;
+  if (kind == "gaussian") return out;
+  out["prior_hash"] = prior_hash;
+  out["langevin.steps"] = langevin.steps;
+  out["langevin.integrator"] = langevin.integrator;
+  out["langevin.noise"] = langevin.noise;
+  if (kind == "diffusion") {
+    out["langevin.step_rule"] = langevin.step_rule;
+    out["langevin.step"] = langevin.step;
+    out["langevin.eta"] = langevin.eta;
+    out["langevin.by_level"] = langevin.by_level;
+  } else {
+    out["langevin.eta_marginal"] = langevin.eta_marginal;
+  }
+  return out;
 }
 
 ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options,
@@ -123,9 +132,8 @@ class SampleWriter {
 }  // namespace
 
 SampleResult write_samples(const fs::path& directory, const std::string& name, const SampleOptions& options,
-                           const prior::LangevinOptions& langevin, const vae::Backbone& backbone,
-                           const prior::EnergyPrior* prior, const nlohmann::json& identity, const StopFlag* stop,
-                           comm::Communicator& comm, Logger& logger) {
+                           const vae::Backbone& backbone, const DrawLatents& draw, const nlohmann::json& identity,
+                           const StopFlag* stop, comm::Communicator& comm, Logger& logger) {
   SampleResult result;
   const fs::path file = directory / (name + ".h5");
   bool done = false;
@@ -140,8 +148,6 @@ SampleResult write_samples(const fs::path& directory, const std::string& name, c
     logger.line("{} is there already: nothing to do", file.string());
     return result;
   }
-  std::optional<prior::ReverseChain> chain;
-  if (prior != nullptr) chain.emplace(*prior, backbone, langevin);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const std::int64_t num_chunks = (options.count + options.chunk - 1) / options.chunk;
   const std::int64_t rounds = (num_chunks + comm.size() - 1) / comm.size();
@@ -159,10 +165,7 @@ SampleResult write_samples(const fs::path& directory, const std::string& name, c
         ids.item.push_back(static_cast<std::uint32_t>(options.first + c * options.chunk + b));
         ids.visit.push_back(0);
       }
-      const at::Tensor u = chain ? chain->sample(seed, ids)
-                                 : prior::normal_rows(backbone.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {},
-                                                      backbone.params().device());
-      const ImageBatch images = decode_images(backbone, u, options, ids);
+      const ImageBatch images = decode_images(backbone, draw(seed, ids), options, ids);
       const std::int64_t keep = std::min(options.chunk, options.count - c * options.chunk);
       mine.assign(reinterpret_cast<const char*>(images.pixels.data()), static_cast<std::size_t>(keep * images.shape.size()));
     });

@@ -1,4 +1,4 @@
-// Algorithm 2 over ranks: N images from the diffusion prior (or from the Gaussian one) in fixed chunks, so that image i depends on the
+// Algorithm 2 over ranks: N images from any of the priors in fixed chunks, so that image i depends on the
 // seed, i and the chunk size only, never on the number of ranks. Product: samples.h5 and a PNG grid.
 #pragma once
 #include <cstdint>
@@ -11,8 +11,7 @@
 #include "base/types.h"
 #include "comm/communicator.h"
 #include "prior/langevin.h"
-#include "prior/potential.h"
-#include "prior/schedule.h"
+#include "sample/draws.h"
 #include "vae/backbone.h"
 
 namespace hebm {
@@ -31,8 +30,8 @@ struct SampleOptions {
   void describe(Options& options);
 };
 
-// What the images depend on; stored in samples.h5.
-nlohmann::json sample_identity(const SampleOptions& options, const prior::LangevinOptions& langevin,
+// What the images depend on; stored in samples.h5. kind: prior.kind; the Gaussian prior has no prior_hash.
+nlohmann::json sample_identity(const SampleOptions& options, const std::string& kind, const prior::LangevinOptions& langevin,
                                const std::string& vae_hash, const std::string& prior_hash);
 
 // u_0 of chains first .. first + count - 1 -> images in [0, 255]. Shared with previews and evaluation-free callers.
@@ -43,10 +42,9 @@ struct SampleResult {
   bool stopped = false;     // asked to stop: leave with ExitCode::kRequeue; the next run starts this file again
   double seconds = 0;       // of chains and decoding, the slowest rank
 };
-// Collective. prior == nullptr: the Gaussian prior. A whole file of the same identity is left as it is; another one is Error(kUsage).
+// Collective. A whole file of the same identity is left as it is; another one is Error(kUsage).
 SampleResult write_samples(const std::filesystem::path& directory, const std::string& name, const SampleOptions& options,
-                           const prior::LangevinOptions& langevin, const vae::Backbone& backbone,
-                           const prior::EnergyPrior* prior, const nlohmann::json& identity, const StopFlag* stop,
-                           comm::Communicator& comm, Logger& logger);
+                           const vae::Backbone& backbone, const DrawLatents& draw, const nlohmann::json& identity,
+                           const StopFlag* stop, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::sample

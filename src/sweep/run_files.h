@@ -6,5 +6,7 @@ namespace hebm::sweep {
 inline constexpr const char *kVae = "vae/vae.safetensors", *kReadjustedVae = "vae/vae-readjusted.safetensors";
 inline constexpr const char *kFeatures = "features/features.safetensors", *kCache = "cache", *kCacheIndex = "cache/index.json";
 inline constexpr const char *kPrior = "prior/prior.safetensors", *kSamples = "samples/diffusion.h5", *kSummary = "results/summary.json";
+// Of the priors that are compared with it: prior.kind joint and gaussian.
+inline constexpr const char *kJointPrior = "prior-joint/prior.safetensors", *kJointSamples = "samples/joint.h5", *kGaussianSamples = "samples/gaussian.h5";
 
 }  // namespace hebm::sweep

@@ -1,0 +1,22 @@
+// u_0 from each of the priors: what tells one from another in `sample`.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "prior/langevin.h"
+#include "prior/potential.h"
+#include "vae/backbone.h"
+
+namespace hebm::sample {
+
+// The chains' u_0, [B, D] on the backbone's device; row b depends on the seed and ids[b] only.
+using DrawLatents = std::function<at::Tensor(std::uint64_t seed, const prior::ChainIds& ids)>;
+
+// References must outlive the result.
+DrawLatents gaussian_draws(const vae::Backbone& backbone);
+// Alg. 2: the diffusion prior, or with make_marginal_schedule() and LangevinOptions::marginal() the joint one (Eq. 8).
+DrawLatents chain_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin);
+
+}  // namespace hebm::sample

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# priors.sh FOLDER_OF_PROGRAMS SCRATCH: the priors that are compared on one backbone and cache, on a tiny pipeline: each trained and sampled with the same
+# result on 1 and 2 ranks, all in one run directory, and what is refused.
+set -euo pipefail
+source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
+bin=$1 scratch=$2
+config=$source_folder/configs/smoke.ini data=$scratch/base/data.h5
+kinds=(joint)
+rm -rf -- "$scratch"
+mkdir -p -- "$scratch/base"
+# shellcheck source=tests/run/scripts/runs.sh
+. "$source_folder/tests/run/scripts/runs.sh"
+refused() { # refused CODE TEXT RUN COMMAND...
+  local want=$1 text=$2 code=0
+  shift 2
+  : >"$scratch/$1.log"
+  hebm 1 "$@" || code=$?
+  ((code == want)) || fail "hebm_dist $*: exit code $code, expected $want: $(cat "$scratch/$1.log")"
+  grep -qF -- "$text" "$scratch/$1.log" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/$1.log")"
+}
+made() { find "$scratch/$1" \( -name '*.safetensors' -o -name '*.h5' \) -printf '%P %i %T@ %s\n' | sort; }
+
+"$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$data" >/dev/null
+for command in train-vae train-features encode; do hebm 2 base "$command" || fail "$command"; done
+for command in train sample evaluate; do hebm 2 base "$command" || fail "$command"; done
+before=$(made base) summary=$(stat -c '%i %Y' "$scratch/base/results/summary.json")
+
+echo "every kind beside the diffusion prior, the same on 1 and 2 ranks"
+for kind in "${kinds[@]}"; do
+  refused 2 "hebm_dist train --prior.kind $kind" base sample --prior.kind "$kind"
+  for n in 1 2; do
+    mkdir -p -- "$scratch/ranks$n"
+    [[ -e $scratch/ranks$n/vae ]] || cp -r -- "$scratch/base/vae" "$scratch/base/features" "$scratch/base/cache" "$scratch/ranks$n/"
+    hebm "$n" "ranks$n" train --prior.kind "$kind" --train.deterministic 1 || fail "train --prior.kind $kind on $n ranks"
+    hebm "$n" "ranks$n" sample --prior.kind "$kind" || fail "sample --prior.kind $kind on $n ranks"
+  done
+  same "ranks1/prior-$kind/prior.safetensors" "ranks2/prior-$kind/prior.safetensors"
+  [[ -n $(images_hash ranks1) && $(images_hash ranks1) == "$(images_hash ranks2)" ]] || fail "$kind: other images on 2 ranks"
+  hebm 2 base train --prior.kind "$kind" || fail "train --prior.kind $kind beside the diffusion prior"
+  hebm 2 base sample --prior.kind "$kind" || fail "sample --prior.kind $kind beside the diffusion prior"
+  "$bin/hebm_dist" status "$scratch/base" | grep -q "^train $kind  *done" || fail "status does not know $kind: $("$bin/hebm_dist" status "$scratch/base")"
+done
+for n in 1 2; do hebm "$n" "ranks$n" sample --prior.kind gaussian || fail "sample --prior.kind gaussian on $n ranks"; done
+[[ $(images_hash ranks1) == "$(images_hash ranks2)" ]] || fail "gaussian: other images on 2 ranks"
+hebm 2 base train --prior.kind gaussian || fail "there is nothing to train for the Gaussian prior, and that is no error"
+grep -q 'nothing to train' "$scratch/base.log" || fail "train --prior.kind gaussian does not say so"
+
+echo "what was there before is as it was, and run again, nothing is done again"
+[[ -z $(comm -23 <(echo "$before") <(made base)) ]] || fail "files changed: $(diff <(echo "$before") <(made base))"
+after=$(made base)
+for command in train sample evaluate "train --prior.kind joint" "sample --prior.kind joint"; do
+  read -ra words <<<"$command"
+  hebm 2 base "${words[@]}" || fail "$command, again"
+  hebm 1 base "${words[@]}" || fail "$command, again"
+done
+[[ $(made base) == "$after" ]] || fail "run again, it repeated work: $(diff <(echo "$after") <(made base))"
+[[ $(stat -c '%i %Y' "$scratch/base/results/summary.json") == "$summary" ]] || fail "evaluate was repeated"
+
+echo "what belongs to other kinds does not matter to one, its own does"
+hebm 1 base train --prior.kind joint --prior.T 5 --langevin.step 0.5 || fail "joint takes no notice of T and langevin.step"
+hebm 1 base train --langevin.eta_marginal 0.5 || fail "diffusion takes no notice of langevin.eta_marginal"
+refused 2 'langevin.eta_marginal' base train --prior.kind joint --langevin.eta_marginal 0.5
+refused 2 'langevin.eta_marginal' base sample --prior.kind joint --langevin.eta_marginal 0.5
+
+echo "what is refused, by name"
+refused 2 'prior.kind' base train --prior.kind flow
+joint=$scratch/base/prior-joint/prior.safetensors
+for command in sample vary transition evaluate; do refused 2 "a prior of the kind 'joint'" base "$command" --run.prior "$joint"; done
+refused 2 "a prior of the kind 'diffusion'" base sample --prior.kind joint --run.prior "$scratch/base/prior/prior.safetensors"
+cp -r -- "$scratch/base" "$scratch/damaged"
+printf 'x' | dd of="$scratch/damaged/prior-joint/prior.safetensors" bs=1 seek=3000 conv=notrunc status=none
+refused 4 'prior-joint/prior.safetensors' damaged sample --prior.kind joint --sample.seed 5
+for command in "train --prior.kind joint" "sample --prior.kind joint" "sample --prior.kind gaussian"; do
+  read -ra words <<<"$command"
+  hebm 1 base "${words[@]}" --dry-run || fail "$command --dry-run"
+done
+echo "all held"

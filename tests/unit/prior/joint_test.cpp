@@ -1,0 +1,153 @@
+// The marginal EBM (prior.kind joint, Eq. 8): its schedule, its chain, and what is learnt, against closed forms of a linear two-layer generator.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <array>
+#include <cmath>
+
+#include "../nets/support.h"
+#include "base/error.h"
+#include "prior/forward_pair.h"
+#include "prior/langevin.h"
+#include "prior/losses.h"
+#include "prior/prior_file.h"
+
+namespace hebm::prior {
+namespace {
+
+constexpr std::int64_t kRows = 10, kHalf = 250;  // 2,500 copies of the two-layer problem: u_1 in the left half of the columns, u_2 in the right
+
+ChainIds rows(std::uint32_t visit) {
+  ChainIds ids = chain_ids(0, kRows);
+  ids.visit.assign(ids.item.size(), visit);
+  return ids;
+}
+
+TEST(MarginalSchedule, StartsTheChainAtNoiseAlone) {
+  const Schedule schedule = make_marginal_schedule();
+  EXPECT_EQ(schedule.num_levels, 1);
+  EXPECT_EQ(schedule.alpha_cum[0], make_schedule(3).alpha_cum[0]);
+  EXPECT_EQ(schedule.sigma[1], 1.0);
+  const at::Tensor u0 = at::full({kRows, 2 * kHalf}, 3.0, at::kFloat);
+  const NoisyPair pair = make_pair(u0, std::vector<std::int64_t>(kRows, 0), schedule, 7, 0, rows(1));
+  const at::Tensor noise = normal_rows(2 * kHalf, {7, 0, Purpose::kTransitionNoise}, rows(1), std::vector<std::int64_t>(kRows, 0));
+  EXPECT_LT((pair.u_next - noise).abs().max().item<float>(), 1e-11F);
+}
+
+TEST(MarginalLangevin, HasItsOwnStepUnderBothRules) {
+  for (const char* rule : {"natural", "paper"}) {
+    LangevinOptions options;
+    options.step_rule = rule;
+    options.step = 0.3;
+    options.eta = 1e-5;
+    options.by_level = {7.0};
+    options.eta_marginal = 0.125;
+    EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), options.marginal(), 0), 0.125) << rule;
+  }
+  // On one level the natural rule is the same number: s^2 = 2 step / P with P = 1.
+  LangevinOptions natural;
+  natural.step = 0.01;
+  EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), natural, 0), LangevinOptions().eta_marginal);
+}
+
+// z_1 = u_1, z_2 = c u_1 + d u_2 and F = sum_i a_i z_i + b_i z_i^2: Eq. 8 is normal with precision P = I - 2 (b_1 e e^T + b_2 w w^T), w = (c, d), and mean
+// P^-1 (a_1 e + a_2 w). The family is exponential, so learning from draws of it (Eq. 12) has one answer: these a and b.
+struct LinearGaussian {
+  static constexpr double c = 0.8, d = 0.6;
+  static constexpr std::array<double, 4> truth = {0.6, -0.4, -0.5, -0.3};  // a_1, b_1, a_2, b_2
+  double p11 = 1 - 2 * (truth[1] + truth[3] * c * c), p12 = -2 * truth[3] * c * d, p22 = 1 - 2 * truth[3] * d * d;
+  double det = p11 * p22 - p12 * p12;
+  double v11 = p22 / det, v12 = -p12 / det, v22 = p11 / det;  // covariance
+  double mean1 = v11 * (truth[0] + truth[2] * c) + v12 * truth[2] * d, mean2 = v12 * (truth[0] + truth[2] * c) + v22 * truth[2] * d;
+
+  at::Tensor draw(std::uint32_t visit) const {
+    const at::Tensor n = normal_rows(2 * kHalf, {5, 0, Purpose::kTest}, rows(visit), {});
+    const at::Tensor n1 = n.narrow(1, 0, kHalf), n2 = n.narrow(1, kHalf, kHalf);
+    const double l11 = std::sqrt(v11), l21 = v12 / l11, l22 = std::sqrt(v22 - l21 * l21);
+    return at::cat({mean1 + l11 * n1, mean2 + l21 * n1 + l22 * n2}, 1);
+  }
+  static std::array<at::Tensor, 2> transport(const at::Tensor& u) {
+    return {u.narrow(1, 0, kHalf), c * u.narrow(1, 0, kHalf) + d * u.narrow(1, kHalf, kHalf)};
+  }
+};
+
+// Chains from N(0, I) with the gradient of f = s^2 F.
+at::Tensor chain_end(const std::array<double, 4>& theta, const LangevinOptions& options, std::uint32_t visit) {
+  const Schedule schedule = make_marginal_schedule();
+  const double s2 = step_variance(schedule, options, 0);
+  const at::Tensor start = normal_rows(2 * kHalf, {5, 0, Purpose::kPriorNoise}, rows(visit), {});
+  return run_langevin(start, start, std::vector<std::int64_t>(kRows, 0), step_coefficients(schedule, options), options.steps,
+                      {5, 0, Purpose::kLangevin}, rows(visit), [&](const at::Tensor& u) {
+                        const auto z = LinearGaussian::transport(u);
+                        const at::Tensor g1 = s2 * (theta[0] + 2 * theta[1] * z[0]), g2 = s2 * (theta[2] + 2 * theta[3] * z[1]);
+                        return at::cat({g1 + LinearGaussian::c * g2, LinearGaussian::d * g2}, 1);
+                      });
+}
+
+LangevinOptions marginal_options() {
+  LangevinOptions options;
+  options.steps = 80;
+  options.eta_marginal = 0.1;
+  return options.marginal();
+}
+
+// 80 steps of s^2 / 2 = 0.05 at precisions of 1.1 and more leave e^-4.5 = 1 % of the start; the Euler part of the step inflates the variances by at most
+// s^2 / 4 (P - 1) = 3 %; the noise of 2,500 copies has standard error 2 %, five of them 10 %.
+TEST(MarginalChain, HasTheMomentsOfEq8) {
+  const LinearGaussian model;
+  const at::Tensor u = chain_end(LinearGaussian::truth, marginal_options(), 3).to(at::kDouble);
+  const at::Tensor u1 = u.narrow(1, 0, kHalf), u2 = u.narrow(1, kHalf, kHalf);
+  EXPECT_NEAR(u1.mean().item<double>(), model.mean1, 0.1 * std::sqrt(model.v11));
+  EXPECT_NEAR(u2.mean().item<double>(), model.mean2, 0.1 * std::sqrt(model.v22));
+  EXPECT_NEAR(u1.var().item<double>(), model.v11, 0.17 * model.v11);
+  EXPECT_NEAR(u2.var().item<double>(), model.v22, 0.17 * model.v22);
+  EXPECT_NEAR(((u1 - u1.mean()) * (u2 - u2.mean())).mean().item<double>(), model.v12, 0.1 * std::sqrt(model.v11 * model.v22));
+}
+
+// Biases as above (5 % of b at most); the average of the last updates' iterates has a standard error of 0.01 to 0.02.
+TEST(JointEbm, LearnsTheTiltOfALinearGaussianGenerator) {
+  const LinearGaussian model;
+  const LangevinOptions options = marginal_options();
+  const double s2 = step_variance(make_marginal_schedule(), options, 0);
+  const at::Tensor weight = at::full({kRows, kHalf}, 1.0 / s2, at::kFloat);
+  std::array<double, 4> theta{}, average{};
+  constexpr std::uint32_t kUpdates = 160, kAveraged = 80;
+  for (std::uint32_t update = 0; update < kUpdates; ++update) {
+    const auto positive = LinearGaussian::transport(model.draw(update)), negative = LinearGaussian::transport(chain_end(theta, options, update));
+    const c10::AutoGradMode grad_on(true);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const at::Tensor a = at::tensor(theta[2 * i], at::kFloat).requires_grad_(true), b = at::tensor(theta[2 * i + 1], at::kFloat).requires_grad_(true);
+      const auto f = [&](const at::Tensor& z) { return s2 * (a * z + b * z.square()); };
+      const at::Tensor loss = contrastive_loss(f(positive[i]), f(negative[i]), weight, 0.0, kRows * kHalf);
+      const auto gradient = torch::autograd::grad({loss}, {a, b});
+      theta[2 * i] -= 0.3 * gradient[0].item<double>();
+      theta[2 * i + 1] -= 0.3 * gradient[1].item<double>();
+    }
+    for (std::size_t p = 0; p < 4 && update >= kUpdates - kAveraged; ++p) average[p] += theta[p] / kAveraged;
+  }
+  for (std::size_t p = 0; p < 4; ++p) EXPECT_NEAR(average[p], LinearGaussian::truth[p], 0.07) << p;
+}
+
+TEST(PriorKinds, AFileIsTakenForItsKindAlone) {
+  const test::TempFolder folder;
+  const std::vector<LatentShape> groups = {{2, 2, 2}};
+  EnergyOptions energy;
+  energy.width = 4;
+  const EnergyPrior prior(energy, groups, make_marginal_schedule(), 5);
+  save_prior(folder / "joint.safetensors", prior, energy, groups, "vae", {{"prior.kind", "joint"}});
+  const LoadedPrior loaded = load_prior(folder / "joint.safetensors", groups, "vae", at::kFloat, "joint");
+  EXPECT_EQ(loaded.kind, "joint");
+  EXPECT_EQ(loaded.prior->schedule().alpha_cum, make_marginal_schedule().alpha_cum);
+  test::expect_error(ExitCode::kUsage, {"joint.safetensors", "'joint'", "'diffusion'"}, [&] { load_prior(folder / "joint.safetensors", groups, "vae"); });
+  save_prior(folder / "old.safetensors", prior, energy, groups, "vae", nlohmann::json::object());
+  EXPECT_EQ(load_prior(folder / "old.safetensors", groups, "vae").kind, "diffusion");
+  test::expect_error(ExitCode::kUsage, {"old.safetensors", "'joint'"}, [&] { load_prior(folder / "old.safetensors", groups, "vae", at::kFloat, "joint"); });
+}
+
+}  // namespace
+}  // namespace hebm::prior
