@@ -23,6 +23,8 @@ enum class Purpose : std::uint32_t {
   kSubset = 13,         // choice of images for evaluation
   kAugment = 14,
   kTest = 15,
+  kProposal = 16,       // of a layer's prior, for importance resampling (t = layer), and the choice among them (k = 1)
+  kContrast = 17,       // negatives of a layer's classifier (t = layer)
 };
 
 struct RandomKey {

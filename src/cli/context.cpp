@@ -21,6 +21,7 @@
 #include "evaluate/vary.h"
 #include "prior/energy_net.h"
 #include "prior/langevin.h"
+#include "prior/nce.h"
 #include "sample/sample.h"
 #include "storage/files.h"
 #include "train/train_features.h"
@@ -151,6 +152,7 @@ void allow_pipeline_keys(Options& options) {
   encode::EncodeOptions encode;
   prior::EnergyOptions energy;
   prior::LangevinOptions langevin;
+  prior::NceOptions nce;
   prior::ScheduleOptions schedule;
   train::PriorTrainOptions train;
   sample::SampleOptions sample;
@@ -165,6 +167,8 @@ void allow_pipeline_keys(Options& options) {
   encode.describe(all);
   energy.describe(all);
   langevin.describe(all);
+  nce.describe_training(all);
+  nce.describe_sampling(all);
   train.describe(all);
   sample.describe(all);
   evaluate.describe(all);

@@ -5,7 +5,7 @@
 namespace hebm::cli {
 
 void add_prior_kind(Options& o, std::string* kind, const std::string& help) {
-  o.add_choice("prior.kind", kind, {"gaussian", "diffusion", "joint"}, help, Show::kCommon);
+  o.add_choice("prior.kind", kind, {"gaussian", "diffusion", "joint", "nce"}, help, Show::kCommon);
 }
 
 std::string prior_folder(const std::string& kind) { return kind == "diffusion" ? "prior" : "prior-" + kind; }
@@ -16,7 +16,10 @@ std::string train_command_of(const std::string& kind) {
 
 bool belongs_to_kind(const std::string& kind, const std::string& key) {
   static const std::set<std::string> kLevels = {"prior.T", "prior.alpha_cum", "langevin.step_rule", "langevin.step", "langevin.eta", "langevin.by_level"};
-  return kind == "diffusion" ? key != "langevin.eta_marginal" : !kLevels.contains(key);
+  static const std::set<std::string> kChains = {"train.levels", "train.level_weight", "train.l2", "train.divergence_factor", "energy.power_iterations_in_chain"};
+  if (key.starts_with("nce.")) return kind == "nce";
+  if (kind == "diffusion") return key != "langevin.eta_marginal";
+  return !kLevels.contains(key) && !(kind == "nce" && (kChains.contains(key) || key.starts_with("langevin.")));
 }
 
 }  // namespace hebm::cli

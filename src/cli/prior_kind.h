@@ -1,5 +1,5 @@
 // The priors that can be compared on one backbone and cache (Table 1), by prior.kind: gaussian (the VAE's own, nothing is trained), diffusion (Eq. 9),
-// joint (the marginal EBM of Eq. 4, 8). One run directory may hold one of each.
+// joint (the marginal EBM of Eq. 4, 8), nce (classifiers between posterior and Gaussian prior, Sec. 2.2). One run directory may hold one of each.
 #pragma once
 #include <string>
 
@@ -8,7 +8,7 @@
 namespace hebm::cli {
 
 void add_prior_kind(Options& options, std::string* kind, const std::string& help);
-// Of a run directory: prior (diffusion), prior-joint.
+// Of a run directory: prior (diffusion), prior-joint, prior-nce.
 std::string prior_folder(const std::string& kind);
 // The command that makes such a prior, for messages.
 std::string train_command_of(const std::string& kind);

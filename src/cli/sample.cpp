@@ -17,19 +17,23 @@ struct SampleCommand {
   std::string kind = "diffusion";
   sample::SampleOptions sampling;
   prior::LangevinOptions langevin;
+  prior::NceOptions nce;
 
   void describe(Options& o) {
     run.describe(o);
     add_prior_kind(o, &kind, "the prior to draw from");
     sampling.describe(o);
     langevin.describe(o);
+    nce.describe_sampling(o);
     allow_pipeline_keys(o);
   }
   bool is_trained() const { return kind != "gaussian"; }
-  // What this kind's chains do.
-  prior::LangevinOptions chains() const { return kind == "diffusion" ? langevin : langevin.marginal(); }
+  bool resamples() const { return kind == "nce" && nce.sampler == "resampling"; }
+  std::string name() const { return kind == "nce" ? "nce-" + nce.sampler : kind; }
   sample::DrawLatents draws(const prior::EnergyPrior* prior, const vae::Backbone& backbone) const {
-    return is_trained() ? sample::chain_draws(*prior, backbone, chains()) : sample::gaussian_draws(backbone);
+    if (kind == "gaussian") return sample::gaussian_draws(backbone);
+    if (kind == "nce") return sample::nce_draws(*prior, backbone, langevin.marginal(), nce);
+    return sample::chain_draws(*prior, backbone, kind == "diffusion" ? langevin : langevin.marginal());
   }
   Lines dry_run_lines(const prior::EnergyPrior* prior, const vae::Backbone& backbone, const std::filesystem::path& folder) const;
 };
@@ -38,8 +42,10 @@ Lines SampleCommand::dry_run_lines(const prior::EnergyPrior* prior, const vae::B
   Lines lines = describe_backbone(backbone);
   if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
   lines.push_back(disk_line("result", 1, static_cast<double>(sampling.count) * static_cast<double>(backbone.image_shape().size()), folder));
-  const std::string chains = prior == nullptr ? "" : fmt::format(", {} levels of {} Langevin steps", prior->num_levels(), langevin.steps);
-  lines.push_back(steps_line("chunks", (sampling.count + sampling.chunk - 1) / sampling.chunk, fmt::format("{} images{}", sampling.chunk, chains)));
+  const std::string how = prior == nullptr ? ""
+                          : resamples()     ? fmt::format(", {} proposals for each of {} layers", nce.proposals, prior->num_layers())
+                                            : fmt::format(", {} levels of {} Langevin steps", prior->num_levels(), langevin.steps);
+  lines.push_back(steps_line("chunks", (sampling.count + sampling.chunk - 1) / sampling.chunk, fmt::format("{} images{}", sampling.chunk, how)));
   const std::int64_t parameters = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters());
   lines.push_back(memory_line({.used = static_cast<double>(parameters),
                                .values = prior == nullptr ? map_values(backbone.params(), backbone.image_shape().height / 2) : chain_values(*prior, backbone),
@@ -51,7 +57,8 @@ Lines SampleCommand::dry_run_lines(const prior::EnergyPrior* prior, const vae::B
 
 int sample_command(Arguments args) {
   Options options("hebm_dist sample [--prior.kind KIND] [--config FILE.ini] [--section.key VALUE ...]",
-                  "Draws images from the diffusion prior (Alg. 2), or one that it is compared with, on all ranks. Result: RUN/samples/KIND.h5 and .png.");
+                  "Draws images from the diffusion prior (Alg. 2), or one that it is compared with, on all ranks. Result: RUN/samples/KIND.h5 and .png "
+                  "(nce-resampling, nce-langevin).");
   SampleCommand c;
   c.describe(options);
   const auto action = options.parse(args);
@@ -81,8 +88,8 @@ int sample_command(Arguments args) {
     loaded.prior->to(context.device());
     note_other_langevin(options, loaded, context.logger());
   }
-  const auto identity = sample::sample_identity(c.sampling, c.kind, c.langevin, vae.hash, loaded.prior_hash);
-  const auto result = sample::write_samples(paths.samples(), c.kind, c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone), identity,
+  const auto identity = sample::sample_identity(c.sampling, vae.hash, {c.kind, loaded.prior_hash, c.langevin, c.nce});
+  const auto result = sample::write_samples(paths.samples(), c.name(), c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone), identity,
                                             &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);
 }

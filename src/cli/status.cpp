@@ -59,7 +59,7 @@ int status_command(Arguments args) {
   out["train"] = part_state(paths.prior_directory, paths.own_prior());
   out["sample"] = {{"state", fs::exists(paths.samples() / "diffusion.h5") ? "done" : "not started"}};
   std::vector<std::string> parts = {"train-vae", "train-features", "encode", "train", "sample", "evaluate"};
-  for (const std::string kind : {"joint"}) {  // where somebody trained them
+  for (const std::string kind : {"joint", "nce"}) {  // where somebody trained them
     const RunPaths of_kind(paths.run, kind);
     if (!fs::exists(of_kind.prior_directory)) continue;
     parts.push_back("train " + kind);

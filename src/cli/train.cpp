@@ -13,6 +13,7 @@
 #include "prior/reverse_chain.h"
 #include "storage/png.h"
 #include "train/product.h"
+#include "train/train_nce.h"
 #include "train/train_prior.h"
 
 namespace hebm::cli {
@@ -25,23 +26,38 @@ struct TrainCommand {
   encode::EncodeOptions encoding;
   prior::EnergyOptions energy;
   prior::LangevinOptions langevin;
+  prior::NceOptions nce;
   train::PriorTrainOptions training;
   vae::BackboneOptions planned;  // --dry-run, where the VAE is not there yet
 
   void describe(Options& o) {
     run.describe(o);
-    add_prior_kind(o, &kind, "the prior to train: diffusion (Eq. 9), joint (marginal EBM of Eq. 4 and 8, whose step is langevin.eta_marginal)");
+    add_prior_kind(o, &kind, "the prior to train: diffusion (Eq. 9), joint (marginal EBM of Eq. 4 and 8, whose step is langevin.eta_marginal), nce "
+                           "(a classifier a layer, NCP-VAE)");
     schedule.describe(o);
     energy.describe(o);
     langevin.describe(o);
+    nce.describe_training(o);
     training.describe(o);
     encoding.describe(o);
     planned.describe(o);
     allow_pipeline_keys(o);
   }
   bool is_marginal() const { return kind != "diffusion"; }
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(training.seed >= 0 ? training.seed : run.seed); }
+  prior::LangevinOptions chains() const { return is_marginal() ? langevin.marginal() : langevin; }
+  prior::EnergyOptions nets() const;
+  prior::EnergyPrior make_prior(const std::vector<LatentShape>& groups) const {
+    return {nets(), groups, is_marginal() ? prior::make_marginal_schedule() : schedule.make(), seed()};
+  }
   Lines size_lines(const prior::EnergyPrior& prior, const vae::Backbone& backbone) const;
 };
+
+prior::EnergyOptions TrainCommand::nets() const {
+  prior::EnergyOptions out = energy;
+  if (kind == "nce") out.gain *= nce.gain;
+  return out;
+}
 
 Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backbone& backbone) const {
   const RunPaths paths(run, kind);
@@ -57,8 +73,8 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
   if (training.source == "cache") lines.push_back(fmt::format("cache: {} is {}", paths.cache.string(), cached ? "there" : "not there yet: hebm_dist encode makes it"));
   lines.push_back(checkpoint_line(parameters, training.keep, paths.prior_directory));
   lines.push_back(weights_line(parameters, paths.prior_directory));
-  lines.push_back(steps_line("updates", training.updates, fmt::format("{} images in units of {}, {} Langevin steps each", training.batch,
-                                                                      training.micro_batch, langevin.steps)));
+  lines.push_back(steps_line("updates", training.updates, fmt::format("{} images in units of {}{}", training.batch, training.micro_batch,
+                                                                      kind == "nce" ? "" : fmt::format(", {} Langevin steps each", langevin.steps))));
   lines.push_back(memory_line({.trained = static_cast<double>(parameters),
                                .used = static_cast<double>(backbone.params().size()),
                                .values = chain_values(prior, backbone),
@@ -84,6 +100,74 @@ void write_preview(const std::filesystem::path& file, const prior::EnergyPrior& 
   storage::write_png_grid(file, sample::decode_images(backbone, chain.sample(0, ids), options, ids), 6);
 }
 
+// What every kind trains with.
+struct Training {
+  const TrainCommand& command;
+  const RunPaths& paths;
+  const RunVae& vae;
+  prior::EnergyPrior& prior;
+  nlohmann::json identity;
+  train::PriorTrainer::MakeSource make_source;
+  Context& context;
+
+  // The weights that the nets hold. Rank 0.
+  void save(const std::filesystem::path& file) const {
+    prior::save_prior(file, prior, command.nets(), vae.backbone->groups(), vae.hash, identity);
+  }
+};
+
+int train_by_chains(Training t) {
+  const TrainCommand& c = t.command;
+  comm::Communicator& comm = t.context.comm();
+  train::PriorTrainer trainer(c.training, c.chains(), t.prior, c.energy, *t.vae.backbone, c.seed(), t.paths.prior_directory, t.identity, comm,
+                              t.context.logger());
+  const auto due = [](std::int64_t update, std::int64_t every) { return every > 0 && update % every == 0; };
+  bool write_failed = false;
+  const auto observer = [&](std::int64_t update) {
+    const bool preview = due(update, c.training.preview_every), exported = due(update, c.training.export_every);
+    if (!preview && !exported) return;
+    const auto write = [&] {
+      if (!comm.is_root()) return;
+      const auto averaged = averaged_weights(t.prior, trainer);
+      std::filesystem::create_directories(t.paths.samples());
+      const std::string name = fmt::format("train{}-{:07}.png", c.is_marginal() ? "-" + c.kind : "", update);
+      if (preview) write_preview(t.paths.samples() / name, t.prior, *t.vae.backbone, c.chains());
+      if (exported) t.save(t.paths.prior_directory / fmt::format("ema-{:07}.safetensors", update));
+    };
+    try {
+      comm::agree(comm, write);
+    } catch (const comm::AgreedError& e) {  // a full disk costs a picture, never the run
+      if (e.code() != ExitCode::kRuntime) throw;
+      write_failed = true;
+      t.context.logger().line("WARNING: {}. Training goes on; the exit code will be 1.", e.what());
+    }
+  };
+  const auto outcome = trainer.run(t.make_source, t.context.stop(), observer);
+  if (outcome == train::Outcome::kDone) {
+    comm::agree(comm, [&] {
+      if (!comm.is_root()) return;
+      const auto averaged = averaged_weights(t.prior, trainer);
+      t.save(t.paths.own_prior());
+    });
+    t.context.logger().line("{}: done after {} updates", t.paths.own_prior().string(), trainer.update_count());
+  }
+  return exit_code(outcome, trainer.save_failed() || write_failed);
+}
+
+int train_classifiers(Training t) {
+  comm::Communicator& comm = t.context.comm();
+  const auto result = train::train_nce(t.command.training,
+                                       {t.prior, *t.vae.backbone, t.command.energy.power_iterations, t.command.seed(), t.paths.prior_directory, t.identity, t.make_source},
+                                       &t.context.stop(), comm, t.context.logger());
+  if (result.outcome == train::Outcome::kDone) {
+    comm::agree(comm, [&] {
+      if (comm.is_root()) t.save(t.paths.own_prior());
+    });
+    t.context.logger().line("{}: done after {} updates", t.paths.own_prior().string(), result.updates);
+  }
+  return exit_code(result.outcome, result.save_failed);
+}
+
 // A script that goes through all kinds need not know which of them are trained.
 int nothing_to_train(const RunOptions& run) {
   const auto comm = comm::make_communicator(run.comm);
@@ -102,27 +186,22 @@ int train_command(Arguments args) {
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   if (c.kind == "gaussian") return nothing_to_train(c.run);
-  const auto cache_seed = static_cast<std::uint64_t>(c.run.seed);
-  const auto seed = c.training.seed >= 0 ? static_cast<std::uint64_t>(c.training.seed) : cache_seed;
   const RunPaths paths(c.run, c.kind);
-  const prior::LangevinOptions langevin = c.is_marginal() ? c.langevin.marginal() : c.langevin;
   const bool is_plan = action == Options::Action::kDryRun;
   if (!is_plan) require_dataset(c.run);
   const RunVae vae = is_plan && !vae_is_there(c.run) ? RunVae{paths.vae, planned_backbone(c.run, c.planned), ""} : open_vae(c.run);
-  const auto& backbone = vae.backbone;
-  const std::string& vae_hash = vae.hash;
-  prior::EnergyPrior prior(c.energy, backbone->groups(), c.is_marginal() ? prior::make_marginal_schedule() : c.schedule.make(), seed);
+  prior::EnergyPrior prior = c.make_prior(vae.backbone->groups());
   if (is_plan) {
     c.training.expect_possible(prior.per_level(), 1);
-    print_dry_run(options, c.size_lines(prior, *backbone));
+    print_dry_run(options, c.size_lines(prior, *vae.backbone));
     return 0;
   }
   const data::Dataset dataset = open_dataset(c.run);
   Context context(c.run, options, "train", paths.prior_directory);
-  backbone->params().to(context.device());
+  vae.backbone->params().to(context.device());
   prior.to(context.device());
-  auto identity = product_identity(options, {"prior.", "energy.", "langevin.", "train."}, c.run.seed, dataset, c.kind);
-  identity["vae_hash"] = vae_hash;
+  auto identity = product_identity(options, {"prior.", "energy.", "langevin.", "train.", "nce.gain"}, c.run.seed, dataset, c.kind);
+  identity["vae_hash"] = vae.hash;
   if (train::product_done(paths.own_prior(), prior::kPriorFormat, prior::kPriorVersion, identity, context.comm(), context.logger())) return 0;
 
   std::optional<data::LatentCache> cache;
@@ -130,48 +209,15 @@ int train_command(Arguments args) {
     comm::agree(context.comm(), [&] {
       require(paths.cache / "index.json", "hebm_dist encode");
       cache.emplace(data::LatentCache::open(paths.cache));
-      cache->expect(encode::cache_layout(c.encoding, dataset, *backbone, vae_hash, cache_seed).key);
+      cache->expect(encode::cache_layout(c.encoding, dataset, *vae.backbone, vae.hash, static_cast<std::uint64_t>(c.run.seed)).key);
     });
   }
-  train::PriorTrainer trainer(c.training, langevin, prior, c.energy, *backbone, seed, paths.prior_directory, identity, context.comm(),
-                              context.logger());
   const auto make_source = [&](const train::MicroBatches& units, std::int64_t first) {
-    return cache ? train::cache_source(*cache, units, seed, first, c.training.updates)
-                 : train::online_source(dataset, data::Split::kTrain, *backbone, units, seed, first);
+    return cache ? train::cache_source(*cache, units, c.seed(), first, c.training.updates)
+                 : train::online_source(dataset, data::Split::kTrain, *vae.backbone, units, c.seed(), first);
   };
-  const auto due = [](std::int64_t update, std::int64_t every) { return every > 0 && update % every == 0; };
-  bool write_failed = false;
-  const auto observer = [&](std::int64_t update) {
-    const bool preview = due(update, c.training.preview_every), exported = due(update, c.training.export_every);
-    if (!preview && !exported) return;
-    const auto write = [&] {
-      if (!context.comm().is_root()) return;
-      const auto averaged = averaged_weights(prior, trainer);
-      std::filesystem::create_directories(paths.samples());
-      if (preview) write_preview(paths.samples() / fmt::format("train{}-{:07}.png", c.is_marginal() ? "-" + c.kind : "", update), prior, *backbone, langevin);
-      if (exported) {
-        prior::save_prior(paths.prior_directory / fmt::format("ema-{:07}.safetensors", update), prior, c.energy, backbone->groups(), vae_hash,
-                          identity);
-      }
-    };
-    try {
-      comm::agree(context.comm(), write);
-    } catch (const comm::AgreedError& e) {  // a full disk costs a picture, never the run
-      if (e.code() != ExitCode::kRuntime) throw;
-      write_failed = true;
-      context.logger().line("WARNING: {}. Training goes on; the exit code will be 1.", e.what());
-    }
-  };
-  const auto outcome = trainer.run(make_source, context.stop(), observer);
-  if (outcome == train::Outcome::kDone) {
-    comm::agree(context.comm(), [&] {
-      if (!context.comm().is_root()) return;
-      const auto averaged = averaged_weights(prior, trainer);
-      prior::save_prior(paths.own_prior(), prior, c.energy, backbone->groups(), vae_hash, identity);
-    });
-    context.logger().line("{}: done after {} updates", paths.own_prior().string(), trainer.update_count());
-  }
-  return exit_code(outcome, trainer.save_failed() || write_failed);
+  const Training training{c, paths, vae, prior, identity, make_source, context};
+  return c.kind == "nce" ? train_classifiers(training) : train_by_chains(training);
 }
 
 }  // namespace hebm::cli

@@ -99,6 +99,10 @@ std::vector<at::Tensor> Potential::by_layer(const at::Tensor& u) const {
   return f;
 }
 
+at::Tensor Potential::of_layer(const at::Tensor& u, std::size_t layer) const {
+  return prior_.net(set_, layer).forward(weights_[set_ * prior_.num_layers() + layer], biases_[layer], backbone_.transport(u)[layer]);
+}
+
 at::Tensor Potential::value(const at::Tensor& u) const {
   const auto f = by_layer(u);
   at::Tensor total = f[0];

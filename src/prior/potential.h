@@ -59,6 +59,8 @@ class Potential {
             const std::vector<std::int64_t>& levels);
   // u [B, D] -> f_i [L][B] (differentiable in u).
   std::vector<at::Tensor> by_layer(const at::Tensor& u) const;
+  // f_i of one layer, [B].
+  at::Tensor of_layer(const at::Tensor& u, std::size_t layer) const;
   // sum_i f_i -> [B].
   at::Tensor value(const at::Tensor& u) const;
   // d (sum_i f_i) / du at u, [B, D]; one backward to u only.

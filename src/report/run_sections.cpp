@@ -25,7 +25,8 @@ std::string part_title(const std::string& name) {
                                                              {"features", "Feature classifier"},
                                                              {"encode", "Latent cache"},
                                                              {"prior", "Energy-based prior"},
-                                                             {"prior-joint", "Joint EBM prior"}};
+                                                             {"prior-joint", "Joint EBM prior"},
+                                                             {"prior-nce", "NCE prior: classifiers by layer"}};
   const auto it = kTitles.find(name);
   return it == kTitles.end() ? name : it->second;
 }

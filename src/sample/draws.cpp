@@ -18,4 +18,10 @@ DrawLatents chain_draws(const prior::EnergyPrior& prior, const vae::Backbone& ba
   return [chain](std::uint64_t seed, const prior::ChainIds& ids) { return chain->sample(seed, ids); };
 }
 
+DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin, const prior::NceOptions& options) {
+  const auto sampler = std::make_shared<prior::NceSampler>(prior, backbone, langevin, options.proposals);
+  const bool resampling = options.sampler == "resampling";
+  return [sampler, resampling](std::uint64_t seed, const prior::ChainIds& ids) { return resampling ? sampler->resample(seed, ids) : sampler->langevin(seed, ids); };
+}
+
 }  // namespace hebm::sample

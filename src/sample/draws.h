@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "prior/langevin.h"
+#include "prior/nce.h"
 #include "prior/potential.h"
 #include "vae/backbone.h"
 
@@ -18,5 +19,8 @@ using DrawLatents = std::function<at::Tensor(std::uint64_t seed, const prior::Ch
 DrawLatents gaussian_draws(const vae::Backbone& backbone);
 // Alg. 2: the diffusion prior, or with make_marginal_schedule() and LangevinOptions::marginal() the joint one (Eq. 8).
 DrawLatents chain_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin);
+
+// prior::NceSampler by options.sampler; langevin as above.
+DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin, const prior::NceOptions& options);
 
 }  // namespace hebm::sample

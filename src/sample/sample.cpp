@@ -29,8 +29,8 @@ void SampleOptions::describe(Options& o) {
   o.add("sample.grid", &grid, "images of the PNG grid", {1, 10000});
 }
 
-nlohmann::json sample_identity(const SampleOptions& options, const std::string& kind, const prior::LangevinOptions& langevin,
-                               const std::string& vae_hash, const std::string& prior_hash) {
+nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash, const DrawnPrior& drawn) {
+  const auto& [kind, prior_hash, langevin, nce] = drawn;
   nlohmann::json out = {{"sample.count", options.count},       {"sample.first", options.first},
                         {"sample.chunk", options.chunk},       {"sample.seed", options.seed},
                         {"sample.temperature", options.temperature}, {"sample.pixels", options.pixels},
@@ -38,6 +38,11 @@ nlohmann::json sample_identity(const SampleOptions& options, const std::string& 
   if (kind != "diffusion") out["prior.kind"] = kind;
   if (kind == "gaussian") return out;
   out["prior_hash"] = prior_hash;
+  if (kind == "nce") out["nce.sampler"] = nce.sampler;
+  if (kind == "nce" && nce.sampler == "resampling") {
+    out["nce.proposals"] = nce.proposals;
+    return out;
+  }
   out["langevin.steps"] = langevin.steps;
   out["langevin.integrator"] = langevin.integrator;
   out["langevin.noise"] = langevin.noise;

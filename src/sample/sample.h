@@ -30,9 +30,15 @@ struct SampleOptions {
   void describe(Options& options);
 };
 
-// What the images depend on; stored in samples.h5. kind: prior.kind; the Gaussian prior has no prior_hash.
-nlohmann::json sample_identity(const SampleOptions& options, const std::string& kind, const prior::LangevinOptions& langevin,
-                               const std::string& vae_hash, const std::string& prior_hash);
+// The prior that images are drawn from.
+struct DrawnPrior {
+  std::string kind;  // prior.kind
+  std::string hash;  // prior_hash; the Gaussian prior has none
+  prior::LangevinOptions langevin;
+  prior::NceOptions nce;
+};
+// What the images depend on; stored in samples.h5.
+nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash, const DrawnPrior& drawn);
 
 // u_0 of chains first .. first + count - 1 -> images in [0, 255]. Shared with previews and evaluation-free callers.
 ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options,

@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kTrained = {kVae, kFeatures, kPrior, kJointPrior};  // checkpoints lie beside them until they are there
-constexpr std::array kWritten = {kSamples, kJointSamples, kGaussianSamples, kSummary};
+constexpr std::array kTrained = {kVae, kFeatures, kPrior, kJointPrior, kNcePrior};  // checkpoints lie beside them until they are there
+constexpr std::array kWritten = {kSamples, kJointSamples, kGaussianSamples, kResampled, kNceLangevin, kSummary};
 
 std::int64_t newest_verified(const fs::path& checkpoints) {
   for (const std::string& name : storage::list_directories(checkpoints, "step")) {

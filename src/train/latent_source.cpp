@@ -1,6 +1,6 @@
 #include "train/latent_source.h"
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 
 #include <cstring>
@@ -96,6 +96,18 @@ class OnlineSource final : public LatentSource {
 std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const MicroBatches& units, std::uint64_t seed,
                                            std::int64_t first_update, std::int64_t total_updates) {
   return std::make_unique<CacheSource>(cache, units, seed, first_update, total_updates);
+}
+
+prior::ChainIds ids_of(const LatentBatch& latents) {
+  prior::ChainIds ids;
+  for (const auto image : latents.index) ids.item.push_back(static_cast<std::uint32_t>(image));
+  ids.visit = latents.visit;
+  return ids;
+}
+
+at::Tensor on_device(const LatentBatch& latents, at::Device device) {
+  const at::Tensor u0 = at::from_blob(const_cast<float*>(latents.u.data()), {latents.count, latents.dim}, at::TensorOptions(at::kFloat));
+  return u0.to(device, /*non_blocking=*/true);
 }
 
 std::unique_ptr<LatentSource> online_source(const data::Dataset& dataset, data::Split split,

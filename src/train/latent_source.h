@@ -7,6 +7,7 @@
 #include "data/dataset.h"
 #include "data/latent_cache.h"
 #include "train/micro_batches.h"
+#include "prior/langevin.h"
 #include "vae/backbone.h"
 
 namespace hebm::train {
@@ -24,5 +25,10 @@ std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const
                                            std::int64_t first_update, std::int64_t total_updates);
 std::unique_ptr<LatentSource> online_source(const data::Dataset& dataset, data::Split split, const vae::Backbone& backbone,
                                             const MicroBatches& units, std::uint64_t seed, std::int64_t first_update);
+
+// Who the images of a micro-batch are, for their noise.
+prior::ChainIds ids_of(const LatentBatch& latents);
+// u_0 [B, D]; on the host it only looks at the batch's memory.
+at::Tensor on_device(const LatentBatch& latents, at::Device device);
 
 }  // namespace hebm::train

@@ -14,6 +14,19 @@ namespace {
 
 constexpr double kFlushEvery_s = 5.0;  // metrics reach the disk at least so often while they are written
 
+std::vector<nets::Parameters*> parameters_of(const std::vector<Bucket>& buckets) {
+  std::vector<nets::Parameters*> out;
+  for (const Bucket& bucket : buckets) out.push_back(&bucket.params);
+  return out;
+}
+
+// Of all together; of one exactly its own.
+double whole_norm(const std::vector<double>& norms) {
+  double out = 0;
+  for (const double norm : norms) out = std::hypot(out, norm);
+  return out;
+}
+
 }  // namespace
 
 std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t batch) {
@@ -29,19 +42,23 @@ double gradient_norm(const nets::Parameters& params) {
   return std::sqrt(sum);
 }
 
-NetLoop::NetLoop(NetLoopOptions options, nets::Parameters& params, const MicroBatches& units,
+NetLoop::NetLoop(NetLoopOptions options, std::vector<Bucket> buckets, const MicroBatches& units,
                  std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger)
     : options_(std::move(options)),
-      params_(params),
+      buckets_(std::move(buckets)),
       units_(units),
       directory_(std::move(directory)),
       comm_(comm),
       logger_(logger),
-      optimiser_(params, options_.optimiser),
-      ema_(params, options_.ema),
-      sum_(comm, {&params}, options_.deterministic, units.count),
+      sum_(comm, parameters_of(buckets_), options_.deterministic, units.count),
       checkpoints_(directory_, std::move(identity), comm, logger, static_cast<int>(options_.keep)),
-      stragglers_(StragglerMonitor::of(comm)) {}
+      stragglers_(StragglerMonitor::of(comm)) {
+  options_.rate.total = options_.updates;
+  for (const Bucket& bucket : buckets_) {
+    optimisers_.push_back(std::make_unique<nets::Optimiser>(bucket.params, options_.optimiser));
+    emas_.push_back(std::make_unique<nets::Ema>(bucket.params, options_.ema));
+  }
+}
 
 Outcome NetLoop::run(std::size_t num_sums, const Learn& learn, const Describe& describe, const StopFlag* stop) {
   const TrainingState live = state();
@@ -51,7 +68,7 @@ Outcome NetLoop::run(std::size_t num_sums, const Learn& learn, const Describe& d
   } else if (options_.prepare) {
     options_.prepare();
     const c10::NoGradGuard no_grad;
-    ema_.flat().copy_(params_.flat());
+    for (std::size_t b = 0; b < buckets_.size(); ++b) emas_[b]->flat().copy_(buckets_[b].params.flat());
   }
   comm::agree(comm_, [&] {
     if (!comm_.is_root()) return;
@@ -88,10 +105,10 @@ void NetLoop::sum_gradients(const Learn& learn, const StopFlag* stop) {
   const Timer timer;
   std::fill(sums_.begin(), sums_.end(), 0.0);
   const std::int64_t num_units = units_.last - units_.first, step = options_.whole_batch ? num_units : 1;
-  sum_.begin({num_units / step});
+  sum_.begin(std::vector<std::int64_t>(buckets_.size(), num_units / step));
   for (std::int64_t unit = units_.first; unit < units_.last; unit += step) {
     learn(place(), unit, unit + step, sums_);
-    sum_.backward_done(0);
+    for (std::size_t b = 0; b < buckets_.size(); ++b) sum_.backward_done(b);
   }
   const double unit_s = timer.seconds() / static_cast<double>(num_units);
   sum_.finish();
@@ -102,27 +119,27 @@ void NetLoop::sum_gradients(const Learn& learn, const StopFlag* stop) {
   for (const std::string& line : stragglers_.observe(unit_s_of_rank)) logger_.write(line);
 }
 
-
 // All ranks have the same sums and gradient, so all decide the same.
 std::string NetLoop::judge() {
-  gradient_norm_ = gradient_norm(params_);
+  gradient_norms_.clear();
+  for (const Bucket& bucket : buckets_) gradient_norms_.push_back(gradient_norm(bucket.params));
   if (!std::isfinite(sums_[0])) return fmt::format("the loss is {}", sums_[0]);
-  if (!std::isfinite(gradient_norm_)) return fmt::format("the gradient's norm is {}", gradient_norm_);
+  for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    if (!std::isfinite(gradient_norms_[b])) return fmt::format("{}{}the gradient's norm is {}", buckets_[b].prefix, buckets_[b].prefix.empty() ? "" : " ", gradient_norms_[b]);
+  }
   return "";
 }
 
 void NetLoop::apply() {
-  if (options_.clip_norm > 0.0 && gradient_norm_ > options_.clip_norm)
-    params_.grad().mul_(options_.clip_norm / gradient_norm_);
-  optimiser_.step(rate(update_));
-  ema_.update(update_);
+  for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    if (options_.clip_norm > 0.0 && gradient_norms_[b] > options_.clip_norm) buckets_[b].params.grad().mul_(options_.clip_norm / gradient_norms_[b]);
+    optimisers_[b]->step(rate(update_));
+    emas_[b]->update(update_);
+  }
+  if (options_.after_update) options_.after_update();
 }
 
-double NetLoop::rate(std::int64_t update) const {
-  return nets::scheduled_rate({.base = options_.learning_rate, .kind = options_.schedule, .final_fraction = options_.final_fraction,
-                               .warmup = options_.warmup, .total = options_.updates},
-                              update);
-}
+double NetLoop::rate(std::int64_t update) const { return nets::scheduled_rate(options_.rate, update); }
 
 void NetLoop::roll_back(const std::string& why) {
   logger_.line("{} diverged at update {}: {}", options_.name, update_, why);
@@ -152,10 +169,13 @@ void NetLoop::adopt(const CheckpointInfo& found) {
 
 TrainingState NetLoop::state() const {
   TrainingState out;
-  out.model = params_.parameters();
-  out.model.insert(out.model.end(), params_.states().begin(), params_.states().end());
-  out.optimizer = optimiser_.state("");
-  out.optimizer.push_back({"ema", ema_.flat()});
+  for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    const auto& [prefix, params] = buckets_[b];
+    for (const auto& p : params.parameters()) out.model.push_back({prefix + p.name, p.tensor});
+    for (const auto& s : params.states()) out.model.push_back({prefix + s.name, s.tensor});
+    for (const auto& moment : optimisers_[b]->state(prefix)) out.optimizer.push_back(moment);
+    out.optimizer.push_back({prefix + "ema", emas_[b]->flat()});
+  }
   out.optimizer.insert(out.optimizer.end(), options_.extra_state.begin(), options_.extra_state.end());
   return out;
 }
@@ -176,7 +196,7 @@ void NetLoop::log_update(const storage::Scalars& described) {
   storage::Scalars scalars = {{"loss", sums_[0]}};
   scalars.insert(scalars.end(), described.begin(), described.end());
   scalars.emplace_back("learning_rate", rate(update_ - 1));
-  scalars.emplace_back("gradient_norm", gradient_norm_);
+  scalars.emplace_back("gradient_norm", whole_norm(gradient_norms_));
   scalars.emplace_back("images_per_s",
                        static_cast<double>((update_ - logged_update_) * units_.batch) / std::max(seconds, 1e-9));
   scalars.emplace_back("attempt", static_cast<double>(attempt_));

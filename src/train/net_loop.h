@@ -1,5 +1,5 @@
-// The loop around one net's training (the VAE, the feature classifier), data parallel: micro-batches -> gradient sum ->
-// update -> EMA -> checkpoint, with resume, stop requests, rollback after NaN and metrics. What is learnt is the
+// The loop around the training of one net (the VAE, the feature classifier) or of several beside each other (NCE), data parallel: micro-batches ->
+// gradient sum -> update -> EMA -> checkpoint, with resume, stop requests, rollback after NaN and metrics. What is learnt is the
 // caller's function.
 #pragma once
 #include <cstdint>
@@ -30,18 +30,22 @@ struct NetLoopOptions {
   std::string advice;  // what to change after divergence
   std::int64_t updates = 0;
   nets::OptimiserSettings optimiser;
-  double learning_rate = 1e-3;
-  std::string schedule = "cosine";
-  double final_fraction = 0.0;
-  std::int64_t warmup = 0;
+  nets::RateSchedule rate;  // `total` is set to `updates`
   double ema = 0.0;
-  double clip_norm = 0.0;  // of the whole gradient; 0: none
+  double clip_norm = 0.0;  // of a bucket's whole gradient; 0: none
   std::int64_t checkpoint_every = 100, keep = 2, log_every = 10;
   std::int64_t max_rollbacks = 3;
   bool deterministic = false;
   bool whole_batch = false;                     // learn() gets all local units at once: a net that looks at the whole batch
   std::vector<nets::NamedTensor> extra_state;  // saved and restored beside the optimiser's; live
   std::function<void()> prepare;               // on all ranks, when a run starts from nothing, before its first checkpoint
+  std::function<void()> after_update;          // on all ranks, behind every step of the optimiser
+};
+
+// A net with an optimiser and an average of its own; prefix: of its names in checkpoints.
+struct Bucket {
+  std::string prefix;
+  nets::Parameters& params;
 };
 
 struct UpdatePlace {
@@ -57,10 +61,13 @@ double gradient_norm(const nets::Parameters& params);
 class NetLoop {
  public:
   // Checkpoints, metrics.jsonl and TensorBoard events live in `directory`, which is made.
-  NetLoop(NetLoopOptions options, nets::Parameters& params, const MicroBatches& units, std::filesystem::path directory,
+  NetLoop(NetLoopOptions options, std::vector<Bucket> buckets, const MicroBatches& units, std::filesystem::path directory,
           nlohmann::json identity, comm::Communicator& comm, Logger& logger);
+  NetLoop(NetLoopOptions options, nets::Parameters& params, const MicroBatches& units, std::filesystem::path directory,
+          nlohmann::json identity, comm::Communicator& comm, Logger& logger)
+      : NetLoop(std::move(options), {{"", params}}, units, std::move(directory), std::move(identity), comm, logger) {}
 
-  // Backward of the share of units [first, last) of the loss into params.grad(), and their share of the sums: sums[0] is
+  // Backward of the share of units [first, last) of the loss into the buckets' grad(), and their share of the sums: sums[0] is
   // the loss. One unit (micro-batch) a call unless whole_batch.
   using Learn =
       std::function<void(const UpdatePlace& place, std::int64_t first, std::int64_t last, std::span<double> sums)>;
@@ -69,7 +76,7 @@ class NetLoop {
   // From the newest checkpoint to the last update. Error(kDiverged) when the rollbacks are spent.
   Outcome run(std::size_t num_sums, const Learn& learn, const Describe& describe, const StopFlag* stop);
 
-  const nets::Ema& ema() const { return ema_; }
+  const nets::Ema& ema(std::size_t bucket = 0) const { return *emas_.at(bucket); }
   std::int64_t update_count() const { return update_; }
   bool save_failed() const { return checkpoints_.save_failed(); }
 
@@ -86,20 +93,20 @@ class NetLoop {
   TrainingState state() const;
 
   NetLoopOptions options_;
-  nets::Parameters& params_;
+  std::vector<Bucket> buckets_;
   MicroBatches units_;
   std::filesystem::path directory_;
   comm::Communicator& comm_;
   Logger& logger_;
-  nets::Optimiser optimiser_;
-  nets::Ema ema_;
+  std::vector<std::unique_ptr<nets::Optimiser>> optimisers_;
+  std::vector<std::unique_ptr<nets::Ema>> emas_;
   GradientSum sum_;
   Checkpoints checkpoints_;
   std::unique_ptr<storage::MetricsWriter> metrics_;
   StragglerMonitor stragglers_;
   std::vector<double> sums_;  // the caller's
   double num_stopped_ = 0;    // ranks that were asked to stop
-  double gradient_norm_ = 0;
+  std::vector<double> gradient_norms_;  // by bucket
   std::int64_t update_ = 0, attempt_ = 0, logged_update_ = 0;
   Timer since_log_, since_flush_;
 };

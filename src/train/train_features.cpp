@@ -48,9 +48,7 @@ NetLoopOptions loop_options(const FeatureTrainOptions& o, std::size_t num_images
   out.name = "train-features";
   out.advice = "take a smaller features.learning_rate";
   out.updates = feature_updates(o, num_images);
-  out.learning_rate = o.learning_rate;
-  out.schedule = "linear";
-  out.final_fraction = 0.01;
+  out.rate = {.base = o.learning_rate, .kind = "linear", .final_fraction = 0.01};
   out.ema = o.ema;
   out.checkpoint_every = o.checkpoint_every;
   out.log_every = o.log_every;

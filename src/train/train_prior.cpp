@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -19,13 +18,6 @@
 
 namespace hebm::train {
 namespace {
-
-prior::ChainIds ids_of(const LatentBatch& latents) {
-  prior::ChainIds ids;
-  for (const auto image : latents.index) ids.item.push_back(static_cast<std::uint32_t>(image));
-  ids.visit = latents.visit;
-  return ids;
-}
 
 std::vector<double> step_variances(const prior::Schedule& schedule, const prior::LangevinOptions& langevin) {
   std::vector<double> out;
@@ -114,10 +106,7 @@ prior::NoisyPair PriorTrainer::draw_pair(const LatentBatch& latents, const prior
   auto levels = one_level_a_unit()
                     ? std::vector<std::int64_t>(ids.item.size(), prior::level_of_unit(schedule_, seed_, attempt, update_, unit))
                     : prior::draw_levels(schedule_, seed_, attempt, ids);
-  // The tensor only looks at the batch's memory; make_pair copies.
-  const at::Tensor u0 = at::from_blob(const_cast<float*>(latents.u.data()), {latents.count, latents.dim},
-                                      at::TensorOptions(at::kFloat));
-  return prior::make_pair(u0.to(device_, /*non_blocking=*/true), std::move(levels), schedule_, seed_, attempt, ids);
+  return prior::make_pair(on_device(latents, device_), std::move(levels), schedule_, seed_, attempt, ids);  // which copies
 }
 
 prior::Gradient PriorTrainer::chain_gradient(const std::vector<std::int64_t>& levels) const {

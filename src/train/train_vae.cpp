@@ -82,10 +82,7 @@ NetLoopOptions VaeTrainer::loop_options() {
   out.optimiser.rule = nets::Rule::kAdamax;
   out.optimiser.eps = o.eps;
   out.optimiser.weight_decay = o.weight_decay;
-  out.learning_rate = o.learning_rate;
-  out.schedule = o.schedule;
-  out.final_fraction = o.final_fraction;
-  out.warmup = o.warmup;
+  out.rate = {.base = o.learning_rate, .kind = o.schedule, .final_fraction = o.final_fraction, .warmup = o.warmup};
   out.ema = o.ema;
   out.clip_norm = o.clip_norm;
   out.checkpoint_every = o.checkpoint_every;

@@ -5,7 +5,7 @@ set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2
 config=$source_folder/configs/smoke.ini data=$scratch/base/data.h5
-kinds=(joint)
+kinds=(joint nce)
 rm -rf -- "$scratch"
 mkdir -p -- "$scratch/base"
 # shellcheck source=tests/run/scripts/runs.sh
@@ -40,6 +40,9 @@ for kind in "${kinds[@]}"; do
   hebm 2 base sample --prior.kind "$kind" || fail "sample --prior.kind $kind beside the diffusion prior"
   "$bin/hebm_dist" status "$scratch/base" | grep -q "^train $kind  *done" || fail "status does not know $kind: $("$bin/hebm_dist" status "$scratch/base")"
 done
+for n in 1 2; do hebm "$n" "ranks$n" sample --prior.kind nce --nce.sampler langevin || fail "sample --nce.sampler langevin on $n ranks"; done
+[[ $(images_hash ranks1) == "$(images_hash ranks2)" ]] || fail "nce-langevin: other images on 2 ranks"
+cmp -s "$scratch/ranks1/samples/nce-resampling.h5" "$scratch/ranks1/samples/nce-langevin.h5" && fail "both samplers draw the same"
 for n in 1 2; do hebm "$n" "ranks$n" sample --prior.kind gaussian || fail "sample --prior.kind gaussian on $n ranks"; done
 [[ $(images_hash ranks1) == "$(images_hash ranks2)" ]] || fail "gaussian: other images on 2 ranks"
 hebm 2 base train --prior.kind gaussian || fail "there is nothing to train for the Gaussian prior, and that is no error"
@@ -48,7 +51,7 @@ grep -q 'nothing to train' "$scratch/base.log" || fail "train --prior.kind gauss
 echo "what was there before is as it was, and run again, nothing is done again"
 [[ -z $(comm -23 <(echo "$before") <(made base)) ]] || fail "files changed: $(diff <(echo "$before") <(made base))"
 after=$(made base)
-for command in train sample evaluate "train --prior.kind joint" "sample --prior.kind joint"; do
+for command in train sample evaluate "train --prior.kind joint" "sample --prior.kind joint" "train --prior.kind nce" "sample --prior.kind nce"; do
   read -ra words <<<"$command"
   hebm 2 base "${words[@]}" || fail "$command, again"
   hebm 1 base "${words[@]}" || fail "$command, again"
@@ -58,19 +61,28 @@ done
 
 echo "what belongs to other kinds does not matter to one, its own does"
 hebm 1 base train --prior.kind joint --prior.T 5 --langevin.step 0.5 || fail "joint takes no notice of T and langevin.step"
-hebm 1 base train --langevin.eta_marginal 0.5 || fail "diffusion takes no notice of langevin.eta_marginal"
+hebm 1 base train --langevin.eta_marginal 0.5 --nce.gain 3 || fail "diffusion takes no notice of langevin.eta_marginal and nce.gain"
+hebm 1 base train --prior.kind nce --langevin.steps 9 --train.level_weight paper || fail "nce takes no notice of the chains"
+hebm 1 base sample --prior.kind nce --langevin.steps 9 || fail "resampling takes no notice of the chains"
+refused 2 'nce.gain' base train --prior.kind nce --nce.gain 3
+refused 2 'nce.proposals' base sample --prior.kind nce --nce.proposals 9
 refused 2 'langevin.eta_marginal' base train --prior.kind joint --langevin.eta_marginal 0.5
 refused 2 'langevin.eta_marginal' base sample --prior.kind joint --langevin.eta_marginal 0.5
 
 echo "what is refused, by name"
 refused 2 'prior.kind' base train --prior.kind flow
+refused 2 'nce.sampler' base sample --prior.kind nce --nce.sampler exact
+refused 2 'nce.proposals' base sample --prior.kind nce --nce.proposals 0
+refused 2 'nce.proposals' base train --prior.kind nce --nce.proposals 5
+refused 2 'prior.kind' base vary --prior.kind joint
 joint=$scratch/base/prior-joint/prior.safetensors
 for command in sample vary transition evaluate; do refused 2 "a prior of the kind 'joint'" base "$command" --run.prior "$joint"; done
+refused 2 "a prior of the kind 'joint'" base sample --prior.kind nce --run.prior "$joint"
 refused 2 "a prior of the kind 'diffusion'" base sample --prior.kind joint --run.prior "$scratch/base/prior/prior.safetensors"
 cp -r -- "$scratch/base" "$scratch/damaged"
 printf 'x' | dd of="$scratch/damaged/prior-joint/prior.safetensors" bs=1 seek=3000 conv=notrunc status=none
 refused 4 'prior-joint/prior.safetensors' damaged sample --prior.kind joint --sample.seed 5
-for command in "train --prior.kind joint" "sample --prior.kind joint" "sample --prior.kind gaussian"; do
+for command in "train --prior.kind joint" "sample --prior.kind joint" "train --prior.kind nce" "sample --prior.kind nce" "sample --prior.kind gaussian"; do
   read -ra words <<<"$command"
   hebm 1 base "${words[@]}" --dry-run || fail "$command --dry-run"
 done

@@ -1,0 +1,138 @@
+// The NCE prior (Sec. 2.2): classifiers against density ratios, and both samplers against the closed form of a linear tilt of a linear generator.
+#include "prior/nce.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/special_ndtri.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "../nets/support.h"
+#include "base/error.h"
+#include "linear_backbone.h"
+#include "prior/forward_pair.h"
+
+namespace hebm::prior {
+namespace {
+
+using test::LinearBackbone;
+
+// log N(z; m, v) / N(z; 0, 1) = a + b z + c z^2. Positives and negatives are the mid quantiles of both densities, so their means are integrals.
+TEST(NceLoss, IsLeastAtTheLogDensityRatioOfTwoGaussians) {
+  constexpr double m = 0.7, v = 0.6;
+  constexpr std::int64_t kCount = 4000;
+  const std::array<double, 3> truth = {-0.5 * std::log(v) - m * m / (2 * v), m / v, 0.5 - 1 / (2 * v)};
+  const at::Tensor standard = at::special_ndtri((at::arange(kCount, at::kDouble) + 0.5) / static_cast<double>(kCount));
+  const at::Tensor positive = m + std::sqrt(v) * standard;
+  std::array<double, 3> theta{};
+  for (int i = 0; i < 3000; ++i) {
+    const c10::AutoGradMode grad_on(true);
+    std::vector<at::Tensor> p;
+    for (const double value : theta) p.push_back(at::tensor(value, at::kDouble).requires_grad_(true));
+    const auto logit = [&](const at::Tensor& z) { return p[0] + p[1] * z + p[2] * z.square(); };
+    const auto gradient = torch::autograd::grad({nce_loss(logit(positive), logit(standard), kCount)}, p);
+    for (std::size_t k = 0; k < 3; ++k) theta[k] -= 0.5 * gradient[k].item<double>();
+  }
+  for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(theta[k], truth[k], 5e-3) << k;  // the outermost of 4,000 quantiles cut the integrals at 3.7 sigma
+  // At no knowledge the loss of one positive and one negative is 2 log 2.
+  EXPECT_NEAR(nce_loss(at::tensor(0.0), at::tensor(0.0), 1).item<double>(), 2 * std::log(2.0), 1e-6);
+}
+
+TEST(Contrast, ChangesOneLayerGivenThePosteriorsAboveIt) {
+  const LinearBackbone backbone;
+  const ChainIds ids = chain_ids(5, 40);
+  const RandomKey key{3, 2, Purpose::kContrast};
+  const at::Tensor u0 = normal_rows(2, {9, 0, Purpose::kTest}, ids, {}) + 2.0;
+  for (std::int64_t layer : {0, 1}) {
+    const at::Tensor z = contrast_layer(u0, static_cast<std::size_t>(layer), backbone, key, ids).view({2, 40});
+    const at::Tensor truth = backbone.transport(u0)[static_cast<std::size_t>(layer)].view({40});
+    const at::Tensor noise = normal_rows(1, key, ids, std::vector<std::int64_t>(40, layer)).view({40});
+    const at::Tensor negative = layer == 0 ? noise : LinearBackbone::c * u0.select(1, 0) + LinearBackbone::d * noise;
+    EXPECT_TRUE(z[0].equal(truth)) << layer;
+    EXPECT_LT((z[1] - negative).abs().max().item<float>(), 1e-6F) << layer;
+  }
+}
+
+TEST(Proposals, AreChosenByTheirSoftmax) {
+  const std::vector<double> logits = {0.0, std::log(3.0), -700.0, std::log(4.0)};
+  constexpr std::size_t kCount = 800;
+  std::vector<double> uniform;
+  for (std::size_t b = 0; b < kCount; ++b) uniform.push_back((static_cast<double>(b) + 0.5) / kCount);
+  const at::Tensor columns = test::numbers(logits).unsqueeze(1).expand({4, static_cast<std::int64_t>(kCount)}) + 1e4;  // a common factor changes nothing
+  std::array<int, 4> times{};
+  for (const auto m : choose_proposals(columns, uniform)) ++times.at(static_cast<std::size_t>(m));
+  EXPECT_EQ(times, (std::array<int, 4>{100, 300, 0, 400}));
+  EXPECT_EQ(choose_proposals(columns.narrow(1, 0, 1), {std::nextafter(1.0, 0.0)})[0], 3);
+  for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    test::expect_error(ExitCode::kRuntime, {"logit"}, [&] { choose_proposals(test::numbers({0.0, bad}).unsqueeze(1), {0.5}); });
+  }
+  test::expect_error(ExitCode::kRuntime, {"2 random numbers"}, [&] { choose_proposals(columns.narrow(1, 0, 1), {0.1, 0.2}); });
+}
+
+// Nets of one number in that are linear: SiLU(x + 50) = x + 50 to the last bit of float32, the residual layer has weight 0, and the last one reads the first
+// unit times `slope`. So log r_i = slope z_i + constant.
+void make_linear(EnergyNet& net, double slope) {
+  const c10::NoGradGuard no_grad;
+  for (const auto& p : net.params().parameters()) {
+    p.tensor.zero_();
+    if (p.name == "dense0.weight_orig" || p.name == "dense2.weight_orig") p.tensor[0][0].fill_(1.0);
+    if (p.name == "dense0.bias") p.tensor[0].fill_(50.0);
+    if (p.name == "out.weight_orig") p.tensor[0][0].fill_(slope);
+  }
+}
+
+class Samplers : public ::testing::Test {
+ protected:
+  static constexpr double c = LinearBackbone::c, d = LinearBackbone::d, a1 = 0.9, a2 = -0.7;
+  static constexpr std::int64_t kCount = 10000, kProposals = 200;
+  Samplers() : prior_(options(), backbone_.groups(), make_marginal_schedule(), 1) {
+    make_linear(prior_.bucket(0), a1);
+    make_linear(prior_.bucket(1), a2);
+    langevin_.steps = 120;
+    langevin_.eta_marginal = 0.1;
+  }
+  static EnergyOptions options() {
+    EnergyOptions o;
+    o.width = 4;
+    o.spectral_norm = false;
+    return o;
+  }
+  NceSampler sampler(std::int64_t proposals = kProposals) const { return {prior_, backbone_, langevin_.marginal(), proposals}; }
+  // Means of u_1, u_2, and their variances, which the tilt leaves at 1. 10,000 draws: five standard errors are 0.05 and 0.07.
+  static void expect_moments(const at::Tensor& u, double mean1, double mean2, double bias) {
+    const at::Tensor values = u.to(at::kDouble);
+    const at::Tensor u1 = values.select(1, 0), u2 = values.select(1, 1);
+    EXPECT_NEAR(u1.mean().item<double>(), mean1, 0.05 + bias);
+    EXPECT_NEAR(u2.mean().item<double>(), mean2, 0.05 + bias);
+    EXPECT_NEAR(u1.var().item<double>(), 1.0, 0.07 + bias);
+    EXPECT_NEAR(u2.var().item<double>(), 1.0, 0.07 + bias);
+    EXPECT_NEAR(((u1 - u1.mean()) * (u2 - u2.mean())).mean().item<double>(), 0.0, 0.05 + bias);
+  }
+
+  LinearBackbone backbone_;
+  EnergyPrior prior_;
+  LangevinOptions langevin_;
+};
+
+// Top down, each conditional normalised: u_1 ~ N(a_1, 1); z_2 | z_1 ~ N(c z_1 + a_2 d^2, d^2), so u_2 ~ N(a_2 d, 1). M draws bias a mean by about (e^{a^2} - 1) a / M < 1 %.
+TEST_F(Samplers, ResamplingDrawsFromTheTiltedConditionals) { expect_moments(sampler().resample(4, chain_ids(0, kCount)), a1, a2 * d, 0.01); }
+
+// All at once: p(u) exp(a_1 u_1 + a_2 (c u_1 + d u_2)), so u_1 ~ N(a_1 + a_2 c, 1): the layer below has its say. 120 steps of 0.05 leave e^-6 of the start.
+TEST_F(Samplers, LangevinDrawsFromTheJointTilt) { expect_moments(sampler().langevin(4, chain_ids(0, kCount)), a1 + a2 * c, a2 * d, 0.005); }
+
+TEST_F(Samplers, OneProposalIsTheGaussianPriorAndRowsDoNotDependOnTheirBatch) {
+  expect_moments(sampler(1).resample(4, chain_ids(0, kCount)), 0.0, 0.0, 0.0);
+  const at::Tensor all = sampler(7).resample(4, chain_ids(0, 12)), some = sampler(7).resample(4, chain_ids(6, 6));
+  EXPECT_TRUE(all.narrow(0, 6, 6).equal(some));
+  EXPECT_FALSE(sampler(7).resample(5, chain_ids(6, 6)).equal(some));
+  EXPECT_TRUE(sampler().langevin(4, chain_ids(0, 12)).narrow(0, 6, 6).equal(sampler().langevin(4, chain_ids(6, 6))));
+}
+
+}  // namespace
+}  // namespace hebm::prior
