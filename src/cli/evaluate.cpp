@@ -8,6 +8,8 @@
 #include "cli/command.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "cli/prior_rows.h"
+#include "evaluate/priors.h"
 #include "prior/prior_file.h"
 #include "report/report.h"
 
@@ -35,23 +37,56 @@ Lines dry_run_lines(const evaluate::EvaluateOptions& evaluation, const vae::Back
   return lines;
 }
 
+// --all.
+int compare_priors(const Options& options, const RunOptions& run, const evaluate::EvaluateOptions& evaluation, const std::string& runs, bool is_plan, bool json) {
+  const data::Dataset dataset = open_dataset(run);
+  const RunPaths paths(run);
+  require(paths.vae, "hebm_dist train-vae");
+  require(paths.features, "hebm_dist train-features");
+  const RunVae vae = open_vae(run);
+  const auto features = nets::load_feature_net(paths.features);
+  const auto samples = find_prior_samples(run, run_folders(runs), vae.hash);
+  if (is_plan) {
+    Lines lines = describe_backbone(*vae.backbone);
+    for (const auto& row : samples) lines.push_back(fmt::format("{}: {}", row.name, row.file.string()));
+    print_dry_run(options, lines);
+    return 0;
+  }
+  Context context(run, options, "evaluate");
+  vae.backbone->params().to(context.device());
+  features.net->params().to(context.device());
+  nlohmann::json identity = {{"evaluate.num_images", evaluation.num_images}, {"evaluate.chunk", evaluation.chunk}, {"evaluate.neighbours", evaluation.neighbours},
+                             {"evaluate.seed", evaluation.seed}, {"images_hash", dataset.images_hash()}, {"vae_hash", vae.hash}, {"features_hash", features.hash}};
+  for (const auto& row : samples) identity["rows"].push_back({{"name", row.name}, {"about", row.about}});
+  const auto result = kept_result(paths.results() / "priors.json", identity, context, [&] {
+    return evaluate::evaluate_priors(evaluation, dataset, *vae.backbone, features, samples, context.comm(), context.logger());
+  });
+  if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : report::priors_table(result)) << std::flush;
+  return 0;
+}
+
 }  // namespace
 
 int evaluate_command(Arguments args) {
-  Options options("hebm_dist evaluate [--config FILE.ini] [--section.key VALUE ...]",
+  Options options("hebm_dist evaluate [--all [--runs DIR,DIR]] [--config FILE.ini] [--section.key VALUE ...]",
                   "Scores the Gaussian prior, reconstructions and the samples of `sample` on all ranks. Result: "
-                  "RUN/results/summary.json; prints a table.");
+                  "RUN/results/summary.json; prints a table. With --all the samples of every prior, beside each other (Table 1): RUN/results/priors.json.");
   RunOptions run;
   evaluate::EvaluateOptions evaluation;
   prior::LangevinOptions langevin;
-  bool json = false;
+  bool json = false, all = false;
+  std::string runs;
   run.describe(options);
+  options.add("all", &all, "one table of every prior.kind whose samples there are, with seconds and gradient evaluations", Show::kCommon);
+  options.add("runs", &runs, "with --all: the samples of these run directories too, on the same VAE (T = 3 and T = 6, say): DIR,DIR", Show::kCommon);
   evaluation.describe(options);
   langevin.describe(options);
-  options.add("json", &json, "print summary.json instead of the table");
+  options.add("json", &json, "print the result file instead of the table");
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
+  check(all || runs.empty(), ExitCode::kUsage, "--runs = {} belongs to --all", runs);
+  if (all) return compare_priors(options, run, evaluation, runs, action == Options::Action::kDryRun, json);
   const data::Dataset dataset = open_dataset(run);
   const RunPaths paths(run);
   if (action == Options::Action::kDryRun && !(vae_is_there(run) && std::filesystem::exists(paths.features))) {

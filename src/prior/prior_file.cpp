@@ -79,6 +79,21 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
   return hash;
 }
 
+PriorInfo read_prior_info(const std::filesystem::path& path) {
+  const storage::SafetensorsFile file(path);
+  nets::check_format(file, kPriorFormat, kPriorVersion);
+  const auto architecture = nets::metadata_json(file, "architecture");
+  const auto* alpha_cum = storage::field_in(architecture, "alpha_cum");
+  check(alpha_cum != nullptr && alpha_cum->is_array() && alpha_cum->size() >= 2, ExitCode::kCorrupt, "{}: architecture: no alpha_cum of two numbers or more",
+        path.string());
+  PriorInfo out;
+  out.identity = nets::metadata_json(file, "identity");
+  out.kind = kind_of(out.identity);
+  out.prior_hash = nets::metadata_or_empty(file, "prior_hash");
+  out.num_levels = static_cast<std::int64_t>(alpha_cum->size()) - 1;
+  return out;
+}
+
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
                        const std::string& expected_vae_hash, at::ScalarType dtype, const std::string& kind) {
   const storage::SafetensorsFile file(path);

@@ -19,6 +19,15 @@ inline constexpr const char* kPriorVersion = "1";
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
                        const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity);
 
+// What the metadata say, without the weights.
+struct PriorInfo {
+  std::string kind;        // prior.kind of its training; diffusion when imported
+  std::string prior_hash;  // empty when imported
+  std::int64_t num_levels = 0;
+  nlohmann::json identity;
+};
+PriorInfo read_prior_info(const std::filesystem::path& path);
+
 struct LoadedPrior {
   std::unique_ptr<EnergyPrior> prior;
   std::string prior_hash, vae_hash;  // vae_hash: empty when imported

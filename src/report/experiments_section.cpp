@@ -94,7 +94,7 @@ std::string transition_html(const std::string& name, const nlohmann::json& resul
 }  // namespace
 
 bool has_section(const std::string& result) {
-  return result == "summary" || result.starts_with(kTransition) || result == "vary" || result.starts_with("vary-");
+  return result == "summary" || result == "priors" || result.starts_with(kTransition) || result == "vary" || result.starts_with("vary-");
 }
 
 std::string vary_section(const RunFolder& run, PictureBudget& budget) {

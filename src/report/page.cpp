@@ -28,7 +28,7 @@ std::string render_report(const std::filesystem::path& run_directory) {
       "<p class=\"soft\">Diffusion of energy-based priors in the latent space of a hierarchical VAE: report of a run.</p>\n",
       title, style_sheet(), title);
   if (const std::string sweep = sweep_section(run); !sweep.empty()) return out + problems(run) + sweep + "</body></html>\n";
-  const std::string ood = ood_section(run), results = results_section(run);
+  const std::string priors = priors_section(run), ood = ood_section(run), results = results_section(run);
   PictureBudget budget;
   const std::string pictures = pictures_section(run, budget);
   const std::string transition = transition_section(run, budget);
@@ -37,13 +37,14 @@ std::string render_report(const std::filesystem::path& run_directory) {
   const auto link = [](const std::string& section, const char* html) { return section.empty() ? "" : html; };
   out += "<nav><a href=\"#scores\">Scores</a><a href=\"#pictures\">Pictures</a><a href=\"#curves\">Curves</a>"
          "<a href=\"#levels\">By level</a>";
+  out += link(priors, "<a href=\"#priors\">Priors</a>");
   out += link(ood, "<a href=\"#ood\">Out of distribution</a>");
   out += link(transition, "<a href=\"#transition\">Transitions</a>");
   out += link(vary, "<a href=\"#vary\">Layers</a>");
   out += link(temperature, "<a href=\"#temperature\">Temperature</a>");
   out += "<a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"
          "<a href=\"#environment\">Environment</a></nav>\n";
-  out += problems(run) + scores_section(run) + pictures + curves_section(run) + levels_section(run) + ood + transition + vary + temperature +
+  out += problems(run) + scores_section(run) + priors + pictures + curves_section(run) + levels_section(run) + ood + transition + vary + temperature +
          results + commands_section(run) + configuration_section(run) + environment_section(run);
   return out + "</body></html>\n";
 }

@@ -19,4 +19,7 @@ std::string render_report(const std::filesystem::path& run_directory);
 // never throws on a summary of another shape.
 std::string summary_table(const nlohmann::json& summary);
 
+// priors.json of `evaluate --all` as a plain-text table; rows without a score are left out, never throws.
+std::string priors_table(const nlohmann::json& result);
+
 }  // namespace hebm::report

@@ -20,6 +20,7 @@ bool is_ood_result(const std::string& name, const nlohmann::json& json);
 std::string transition_section(const RunFolder& run, PictureBudget& budget);
 std::string vary_section(const RunFolder& run, PictureBudget& budget);
 std::string temperature_section(const RunFolder& run, PictureBudget& budget);  // of summary.json
+std::string priors_section(const RunFolder& run);  // results/priors.json of `evaluate --all`; "" where there is none
 bool has_section(const std::string& result);  // results/NAME.json that a section above shows
 std::string results_section(const RunFolder& run);  // everything else of results/
 std::string sweep_section(const RunFolder& run);    // results/sweep.json of `sweep collect`; "" where there is none

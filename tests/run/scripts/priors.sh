@@ -69,6 +69,62 @@ refused 2 'nce.proposals' base sample --prior.kind nce --nce.proposals 9
 refused 2 'langevin.eta_marginal' base train --prior.kind joint --langevin.eta_marginal 0.5
 refused 2 'langevin.eta_marginal' base sample --prior.kind joint --langevin.eta_marginal 0.5
 
+echo "evaluate --all: one table, the same on 1 and 2 ranks"
+hebm 2 base sample --prior.kind nce --nce.sampler langevin || fail "sample --nce.sampler langevin beside the others"
+own=(--run.vae "$scratch/base/vae/vae.safetensors" --run.features "$scratch/base/features/features.safetensors" --run.cache "$scratch/base/cache")
+mkdir -p -- "$scratch/two" "$scratch/empty"
+hebm 2 two train --prior.T 2 "${own[@]}" || fail "train with T = 2"
+hebm 2 two sample --run.vae "$scratch/base/vae/vae.safetensors" || fail "sample with T = 2"
+for n in 1 2; do
+  rm -rf -- "$scratch/base/results/priors.json"
+  hebm "$n" base evaluate --all --runs "$scratch/two,$scratch/base" || fail "evaluate --all on $n ranks"
+  cp -- "$scratch/base/results/priors.json" "$scratch/priors$n.json"
+done
+/usr/bin/python3 - "$scratch" <<'PY'
+import json, math, sys
+one, two = (json.load(open(f"{sys.argv[1]}/priors{n}.json")) for n in (1, 2))
+summary = json.load(open(f"{sys.argv[1]}/base/results/summary.json"))
+names = ["Gaussian prior", "Reconstruction", "NCE, resampling", "NCE, Langevin", "Joint EBM", "Ours, T = 2", "Ours, T = 3"]
+for table in (one, two):
+    assert [row["name"] for row in table["rows"]] == names, [row["name"] for row in table["rows"]]
+for a, b in zip(one["rows"], two["rows"]):
+    assert a.keys() == b.keys()
+    for key in a:
+        if key == "seconds_per_1000": assert a[key] > 0 and b[key] > 0
+        elif isinstance(a[key], float): assert math.isfinite(a[key]) and abs(a[key] - b[key]) <= 1e-9 * max(1.0, abs(a[key])), (a["name"], key)
+        else: assert a[key] == b[key], (a["name"], key, a[key], b[key])
+row = {r["name"]: r for r in two["rows"]}
+for name, key in (("Gaussian prior", "gaussian"), ("Reconstruction", "reconstruction"), ("Ours, T = 3", "diffusion")):
+    for score in ("fd_fmnist", "kid", "precision", "recall"):
+        assert abs(row[name][score] - summary[key][score]) <= 1e-9 * max(1.0, abs(summary[key][score])), (name, score)
+# 6 updates of 48 images, K = 3; 8 proposals.
+assert [row[n].get("training_gradients") for n in names] == [0, None, 6*48*2, 6*48*2, 6*48*5, 6*48*5, 6*48*5]
+assert [row[n].get("sampling_gradients") for n in names] == [0, None, 0, 3, 3, 6, 9]
+assert [row[n].get("sampling_evaluations") for n in names] == [0, None, 8, 0, 0, 0, 0]
+assert [row[n].get("T") for n in names[5:]] == [2, 3] and row["Ours, T = 2"]["run"] == "two"
+PY
+before=$(stat -c '%i %Y' "$scratch/base/results/priors.json")
+hebm 1 base evaluate --all --runs "$scratch/two" || fail "evaluate --all, again"
+[[ $(stat -c '%i %Y' "$scratch/base/results/priors.json") == "$before" ]] || fail "evaluate --all was repeated"
+"$bin/hebm_dist" evaluate --all --config "$config" --run.directory "$scratch/base" --data.path "$data" --runs "$scratch/two" 2>/dev/null | grep -q '^Joint EBM .* [0-9]' || fail "no table on stdout"
+hebm 1 base evaluate --all --dry-run || fail "evaluate --all --dry-run"
+hebm 1 base report || fail "report"
+grep -q 'id="priors"' "$scratch/base/report.html" || fail "no section priors in the report"
+
+echo "what evaluate --all refuses"
+refused 2 'belongs to --all' base evaluate --runs "$scratch/two"
+refused 2 'is not a folder' base evaluate --all --runs "$scratch/nowhere"
+refused 2 'no samples of a prior there' base evaluate --all --runs "$scratch/empty"
+cp -r -- "$scratch/base" "$scratch/stale"
+cp -- "$scratch/two/prior/prior.safetensors" "$scratch/stale/prior/prior.safetensors"
+refused 2 'drawn from another prior' stale evaluate --all
+cp -- "$scratch/base/prior/prior.safetensors" "$scratch/stale/prior/prior.safetensors"
+head -c 4096 /dev/zero >"$scratch/stale/samples/joint.h5"
+refused 4 'joint.h5' stale evaluate --all
+mkdir -p -- "$scratch/another"
+for command in train-vae encode train sample; do hebm 2 another "$command" --run.seed 1 || fail "$command of another VAE"; done
+refused 2 'its rows must share one VAE' base evaluate --all --runs "$scratch/another"
+
 echo "what is refused, by name"
 refused 2 'prior.kind' base train --prior.kind flow
 refused 2 'nce.sampler' base sample --prior.kind nce --nce.sampler exact

@@ -1,6 +1,7 @@
 // The NCE prior (Sec. 2.2): classifiers against density ratios, and both samplers against the closed form of a linear tilt of a linear generator.
 #include "prior/nce.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/special_ndtri.h>
@@ -31,13 +32,13 @@ TEST(NceLoss, IsLeastAtTheLogDensityRatioOfTwoGaussians) {
   const at::Tensor standard = at::special_ndtri((at::arange(kCount, at::kDouble) + 0.5) / static_cast<double>(kCount));
   const at::Tensor positive = m + std::sqrt(v) * standard;
   std::array<double, 3> theta{};
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 200; ++i) {
     const c10::AutoGradMode grad_on(true);
     std::vector<at::Tensor> p;
     for (const double value : theta) p.push_back(at::tensor(value, at::kDouble).requires_grad_(true));
     const auto logit = [&](const at::Tensor& z) { return p[0] + p[1] * z + p[2] * z.square(); };
     const auto gradient = torch::autograd::grad({nce_loss(logit(positive), logit(standard), kCount)}, p);
-    for (std::size_t k = 0; k < 3; ++k) theta[k] -= 0.5 * gradient[k].item<double>();
+    for (std::size_t k = 0; k < 3; ++k) theta[k] -= 1.0 * gradient[k].item<double>();
   }
   for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(theta[k], truth[k], 5e-3) << k;  // the outermost of 4,000 quantiles cut the integrals at 3.7 sigma
   // At no knowledge the loss of one positive and one negative is 2 log 2.
@@ -90,13 +91,15 @@ void make_linear(EnergyNet& net, double slope) {
 class Samplers : public ::testing::Test {
  protected:
   static constexpr double c = LinearBackbone::c, d = LinearBackbone::d, a1 = 0.9, a2 = -0.7;
-  static constexpr std::int64_t kCount = 10000, kProposals = 200;
+  static constexpr std::int64_t kCount = 4000, kProposals = 100;
   Samplers() : prior_(options(), backbone_.groups(), make_marginal_schedule(), 1) {
+    at::set_num_threads(1);  // such small tensors are slower with several
     make_linear(prior_.bucket(0), a1);
     make_linear(prior_.bucket(1), a2);
-    langevin_.steps = 120;
-    langevin_.eta_marginal = 0.1;
+    langevin_.steps = 60;
+    langevin_.eta_marginal = 0.2;
   }
+  ~Samplers() override { at::set_num_threads(num_threads_); }
   static EnergyOptions options() {
     EnergyOptions o;
     o.width = 4;
@@ -104,26 +107,27 @@ class Samplers : public ::testing::Test {
     return o;
   }
   NceSampler sampler(std::int64_t proposals = kProposals) const { return {prior_, backbone_, langevin_.marginal(), proposals}; }
-  // Means of u_1, u_2, and their variances, which the tilt leaves at 1. 10,000 draws: five standard errors are 0.05 and 0.07.
+  // Means of u_1, u_2, and their variances, which the tilt leaves at 1. 4,000 draws: five standard errors are 0.08 and 0.11.
   static void expect_moments(const at::Tensor& u, double mean1, double mean2, double bias) {
     const at::Tensor values = u.to(at::kDouble);
     const at::Tensor u1 = values.select(1, 0), u2 = values.select(1, 1);
-    EXPECT_NEAR(u1.mean().item<double>(), mean1, 0.05 + bias);
-    EXPECT_NEAR(u2.mean().item<double>(), mean2, 0.05 + bias);
-    EXPECT_NEAR(u1.var().item<double>(), 1.0, 0.07 + bias);
-    EXPECT_NEAR(u2.var().item<double>(), 1.0, 0.07 + bias);
-    EXPECT_NEAR(((u1 - u1.mean()) * (u2 - u2.mean())).mean().item<double>(), 0.0, 0.05 + bias);
+    EXPECT_NEAR(u1.mean().item<double>(), mean1, 0.08 + bias);
+    EXPECT_NEAR(u2.mean().item<double>(), mean2, 0.08 + bias);
+    EXPECT_NEAR(u1.var().item<double>(), 1.0, 0.11 + bias);
+    EXPECT_NEAR(u2.var().item<double>(), 1.0, 0.11 + bias);
+    EXPECT_NEAR(((u1 - u1.mean()) * (u2 - u2.mean())).mean().item<double>(), 0.0, 0.08 + bias);
   }
 
+  int num_threads_ = at::get_num_threads();
   LinearBackbone backbone_;
   EnergyPrior prior_;
   LangevinOptions langevin_;
 };
 
-// Top down, each conditional normalised: u_1 ~ N(a_1, 1); z_2 | z_1 ~ N(c z_1 + a_2 d^2, d^2), so u_2 ~ N(a_2 d, 1). M draws bias a mean by about (e^{a^2} - 1) a / M < 1 %.
-TEST_F(Samplers, ResamplingDrawsFromTheTiltedConditionals) { expect_moments(sampler().resample(4, chain_ids(0, kCount)), a1, a2 * d, 0.01); }
+// Top down, each conditional normalised: u_1 ~ N(a_1, 1); z_2 | z_1 ~ N(c z_1 + a_2 d^2, d^2), so u_2 ~ N(a_2 d, 1). M draws bias a mean by about (e^{a^2} - 1) a / M, 0.02 at most.
+TEST_F(Samplers, ResamplingDrawsFromTheTiltedConditionals) { expect_moments(sampler().resample(4, chain_ids(0, kCount)), a1, a2 * d, 0.02); }
 
-// All at once: p(u) exp(a_1 u_1 + a_2 (c u_1 + d u_2)), so u_1 ~ N(a_1 + a_2 c, 1): the layer below has its say. 120 steps of 0.05 leave e^-6 of the start.
+// All at once: p(u) exp(a_1 u_1 + a_2 (c u_1 + d u_2)), so u_1 ~ N(a_1 + a_2 c, 1): the layer below has its say. 60 steps of 0.1 leave e^-6 of the start.
 TEST_F(Samplers, LangevinDrawsFromTheJointTilt) { expect_moments(sampler().langevin(4, chain_ids(0, kCount)), a1 + a2 * c, a2 * d, 0.005); }
 
 TEST_F(Samplers, OneProposalIsTheGaussianPriorAndRowsDoNotDependOnTheirBatch) {

@@ -287,6 +287,40 @@ TEST_F(ReportTest, ExperimentsThatWereNotRunHaveNoSections) {
   EXPECT_THAT(page, AllOf(Not(HasSubstr("#transition")), Not(HasSubstr("#vary")), Not(HasSubstr("#temperature"))));
 }
 
+const char* const kPriors = R"({"rows": [
+  {"name": "Gaussian prior", "kind": "gaussian", "fd_fmnist": 40, "kid": 0.02, "seconds_per_1000": 0.51, "training_gradients": 0, "sampling_gradients": 0, "sampling_evaluations": 0},
+  {"name": "Reconstruction", "kind": "reconstruction", "fd_fmnist": 8, "precision": 0.9},
+  {"name": "NCE, <resampling>", "kind": "nce", "fd_fmnist": 30, "training_gradients": 9999, "sampling_gradients": 0, "sampling_evaluations": 100},
+  {"name": "Ours, T = 3", "kind": "diffusion", "fd_fmnist": 10, "seconds_per_1000": 12.34, "training_gradients": 2457600, "sampling_gradients": 90}]})";
+
+TEST_F(ReportTest, PriorsHaveTheirSection) {
+  put("results/priors.json", kPriors);
+  const std::string page = render_report(run_);
+  EXPECT_TRUE(balanced(page));
+  EXPECT_TRUE(self_contained(page));
+  EXPECT_THAT(page, AllOf(HasSubstr("href=\"#priors\""), HasSubstr("<tr class=\"ours\"><td>Ours, T = 3</td><td class=\"n\">10.00</td><td class=\"n\">0.250</td>"),
+                          HasSubstr("2.46 M"), HasSubstr("0 (+ 100)"), HasSubstr("NCE, &lt;resampling&gt;"), HasSubstr("12.3"), Not(HasSubstr("Other results"))));
+  for (const char* other : {"[]", "3", "{}", R"({"rows": 3})", R"({"rows": [1, {}, {"fd_fmnist": "x"}, {"fd_fmnist": null}]})"}) {
+    put("results/priors.json", other);
+    EXPECT_THAT(render_report(run_), Not(HasSubstr("#priors"))) << other;
+    EXPECT_EQ(priors_table(nlohmann::json::parse(other)), "no scores yet\n") << other;
+  }
+  put("results/priors.json", R"({"rows": [{"fd_fmnist": 1, "name": 3, "kind": [], "training_gradients": "<b>", "sampling_evaluations": -1e300}]})");
+  EXPECT_TRUE(balanced(render_report(run_)));
+}
+
+TEST(PriorsTable, HasOneLineARow) {
+  std::istringstream lines(priors_table(nlohmann::json::parse(kPriors)));
+  std::string head, gaussian, reconstruction, nce, ours;
+  for (std::string* line : {&head, &gaussian, &reconstruction, &nce, &ours}) std::getline(lines, *line);
+  EXPECT_THAT(head, AllOf(HasSubstr("fd_fmnist"), HasSubstr("of Gaussian"), HasSubstr("s / 1,000"), HasSubstr("gradients, training"), HasSubstr("a sample")));
+  EXPECT_THAT(gaussian, AllOf(::testing::StartsWith("Gaussian prior "), HasSubstr("40.00"), HasSubstr("1.000"), HasSubstr("0.5")));
+  EXPECT_THAT(nce, AllOf(HasSubstr("9999"), ::testing::EndsWith("0 (+ 100)")));
+  EXPECT_THAT(ours, AllOf(::testing::StartsWith("Ours, T = 3 "), HasSubstr("0.250"), HasSubstr("2.46 M"), ::testing::EndsWith("90")));
+  EXPECT_THAT(reconstruction, ::testing::EndsWith("-"));
+  EXPECT_EQ(head.size(), ours.size());
+}
+
 TEST_F(ReportTest, WriteFailureIsAnError) {
   EXPECT_THROW(write_report(run_, run_ / "absent" / "report.html"), Error);
 }
