@@ -9,6 +9,7 @@ namespace hebm::data_tools {
 void run_import_idx(std::span<const std::string> args);
 void run_import_mnist5k(std::span<const std::string> args);
 void run_derive(std::span<const std::string> args);
+void run_derive_attributes(std::span<const std::string> args);
 void run_inspect(std::span<const std::string> args);
 void run_verify(std::span<const std::string> args);
 

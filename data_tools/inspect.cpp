@@ -110,6 +110,22 @@ void write_sheet(const Dataset& set, const std::string& path) {
   storage::write_png_grid(path, sheet, kSheetColumns, set.shape().height <= 64 ? 2 : 1);
 }
 
+// Training images of each category.
+nlohmann::ordered_json describe_attributes(const Dataset& set) {
+  auto out = nlohmann::ordered_json::array();
+  for (std::size_t a = 0; a < set.attributes().size(); ++a) {
+    const auto& attribute = set.attributes()[a];
+    const auto values = set.attribute_values(a);
+    std::vector<std::int64_t> counts(attribute.categories.size(), 0);
+    for (const auto i : set.members(Split::kTrain)) ++counts[static_cast<std::size_t>(values[static_cast<std::size_t>(i)])];
+    nlohmann::ordered_json entry = {{"name", attribute.name}, {"measure", attribute.measure}};
+    if (data::is_measured(attribute.measure)) entry["threshold"] = attribute.threshold;
+    for (std::size_t y = 0; y < counts.size(); ++y) entry["train"].push_back({{"category", attribute.categories[y]}, {"images", counts[y]}});
+    out.push_back(std::move(entry));
+  }
+  return out;
+}
+
 nlohmann::ordered_json describe(const Dataset& set) {
   const Statistics statistics = pixel_statistics(set);
   nlohmann::ordered_json by_label = nlohmann::ordered_json::array();
@@ -127,6 +143,7 @@ nlohmann::ordered_json describe(const Dataset& set) {
           {"train", set.members(Split::kTrain).size()},
           {"test", set.members(Split::kTest).size()},
           {"labels", by_label},
+          {"attributes", describe_attributes(set)},
           {"pixel_mean", statistics.mean},
           {"pixel_std", statistics.std},
           {"pixel_min", statistics.min},
@@ -149,6 +166,12 @@ void print_text(const nlohmann::ordered_json& d) {
     fmt::print("{:>5}  {:<20} {:>9} {:>9}\n", row["label"].get<std::int64_t>(), row["name"].get<std::string>(),
                row["train"].get<std::int64_t>(), row["test"].get<std::int64_t>());
   fmt::print("{:>5}  {:<20} {:>9} {:>9}\n", "", "all", d["train"].get<std::int64_t>(), d["test"].get<std::int64_t>());
+  for (const auto& attribute : d["attributes"]) {
+    std::string line = fmt::format("attribute {}", attribute["name"].get<std::string>());
+    if (attribute.contains("threshold")) line += fmt::format(" (above {:.4f})", attribute["threshold"].get<double>());
+    for (const auto& row : attribute["train"]) line += fmt::format("  {} {}", row["category"].get<std::string>(), row["images"].get<std::int64_t>());
+    fmt::print("{}\n", line);
+  }
 }
 
 }  // namespace

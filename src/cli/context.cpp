@@ -11,11 +11,14 @@
 #include "base/error.h"
 #include "base/version.h"
 #include "cli/command.h"
+#include "cli/label_options.h"
 #include "cli/prior_kind.h"
 #include "comm/end_process.h"
 #include "comm/report.h"
 #include "encode/encode.h"
+#include "evaluate/compose.h"
 #include "evaluate/evaluate.h"
+#include "evaluate/labels.h"
 #include "evaluate/ood.h"
 #include "evaluate/transition.h"
 #include "evaluate/vary.h"
@@ -98,7 +101,7 @@ Context::Context(const RunOptions& run, const Options& options, const std::strin
 }
 
 fs::path Context::folder_of(const std::string& command, const fs::path& owned) const {
-  return command == "train" && !owned.empty() ? owned : directory_ / product_folder(command);
+  return (command == "train" || command == "couple") && !owned.empty() ? owned : directory_ / product_folder(command);
 }
 
 void Context::take_lease(const fs::path& owned, const std::string& command) {
@@ -160,6 +163,10 @@ void allow_pipeline_keys(Options& options) {
   evaluate::OodOptions ood;
   evaluate::TransitionOptions transition;
   evaluate::VaryOptions vary;
+  evaluate::LabelsOptions labels;
+  evaluate::ComposeOptions compose;
+  CoupleOptions couple;
+  LabelOptions label_chains;
   run.describe(all);
   vae.describe(all);
   vae_train.describe(all);
@@ -175,6 +182,10 @@ void allow_pipeline_keys(Options& options) {
   ood.describe(all);
   transition.describe(all);
   vary.describe(all);
+  labels.describe(all);
+  compose.describe(all);
+  couple.describe(all);
+  label_chains.describe_keys(all);
   schedule.describe(all);
   std::vector<std::string> keys = {"prior.kind"};
   for (const auto& [key, value] : all.values()) keys.push_back(key);

@@ -102,12 +102,12 @@ void Experiment::to(at::Device device) const {
   prior.prior->to(device);
 }
 
-Experiment open_experiment(const RunOptions& run) {
+Experiment open_experiment(const RunOptions& run, const std::string& prior_made_by) {
   const RunPaths paths(run);
   require_dataset(run);
   require(paths.vae, "hebm_dist train-vae");
   require(paths.features, "hebm_dist train-features");
-  require(paths.prior, "hebm_dist train");
+  require(paths.prior, prior_made_by);
   data::Dataset dataset = open_dataset(run);
   RunVae vae = open_vae(run);
   auto features = nets::load_feature_net(paths.features);

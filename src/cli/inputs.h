@@ -50,7 +50,7 @@ struct Experiment {
   prior::LoadedPrior prior;
   void to(at::Device device) const;  // all nets
 };
-Experiment open_experiment(const RunOptions& run);
+Experiment open_experiment(const RunOptions& run, const std::string& prior_made_by = "hebm_dist train");
 // Of the files that open_experiment reads, those that are not there: missing_lines for --dry-run.
 std::vector<std::string> missing_for_experiment(const RunOptions& run);
 // The options under the prefixes and the hashes of all that is read.

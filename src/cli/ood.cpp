@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <iostream>
 
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "cli/label_options.h"
 #include "prior/prior_file.h"
 
 namespace hebm::cli {
@@ -19,10 +19,7 @@ namespace fs = std::filesystem;
 // RUN/results/ood-NAME.json
 std::string result_name(const std::string& given, const fs::path& out) {
   const std::string name = given.empty() ? out.stem().string() : given;
-  const bool plain = !name.empty() && name.size() <= 100 && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-  });
-  check(plain, ExitCode::kUsage, "--name: the result cannot be called \"{}\": expected up to 100 letters, digits, '-', '_' and '.'", name);
+  check_plain_name(name, "--name");
   return name;
 }
 

@@ -1,11 +1,23 @@
 #include "cli/prior_kind.h"
 
+#include <algorithm>
 #include <set>
+#include <vector>
 
 namespace hebm::cli {
+namespace {
+
+std::vector<std::string> kinds() { return {"gaussian", "diffusion", "joint", "nce"}; }
+
+}  // namespace
 
 void add_prior_kind(Options& o, std::string* kind, const std::string& help) {
-  o.add_choice("prior.kind", kind, {"gaussian", "diffusion", "joint", "nce"}, help, Show::kCommon);
+  o.add_choice("prior.kind", kind, kinds(), help, Show::kCommon);
+}
+
+bool is_prior_kind(const std::string& name) {
+  const auto all = kinds();
+  return std::find(all.begin(), all.end(), name) != all.end();
 }
 
 std::string prior_folder(const std::string& kind) { return kind == "diffusion" ? "prior" : "prior-" + kind; }

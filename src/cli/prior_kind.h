@@ -8,6 +8,7 @@
 namespace hebm::cli {
 
 void add_prior_kind(Options& options, std::string* kind, const std::string& help);
+bool is_prior_kind(const std::string& name);
 // Of a run directory: prior (diffusion), prior-joint, prior-nce.
 std::string prior_folder(const std::string& kind);
 // The command that makes such a prior, for messages.

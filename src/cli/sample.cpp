@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "cli/label_options.h"
 #include "cli/prior_kind.h"
 #include "prior/prior_file.h"
 
@@ -18,10 +19,14 @@ struct SampleCommand {
   sample::SampleOptions sampling;
   prior::LangevinOptions langevin;
   prior::NceOptions nce;
+  LabelOptions labels;
+  std::string label;  // --label; "": without
 
   void describe(Options& o) {
     run.describe(o);
     add_prior_kind(o, &kind, "the prior to draw from");
+    o.add("label", &label, "category to draw (Eq. 20), from a prior of `couple`; of several labels LABEL=CATEGORY,LABEL=CATEGORY", Show::kCommon);
+    labels.describe(o);
     sampling.describe(o);
     langevin.describe(o);
     nce.describe_sampling(o);
@@ -29,8 +34,12 @@ struct SampleCommand {
   }
   bool is_trained() const { return kind != "gaussian"; }
   bool resamples() const { return kind == "nce" && nce.sampler == "resampling"; }
-  std::string name() const { return kind == "nce" ? "nce-" + nce.sampler : kind; }
+  std::string name() const {
+    if (!label.empty()) return label_file_name(labels.name, label);
+    return kind == "nce" ? "nce-" + nce.sampler : kind;
+  }
   sample::DrawLatents draws(const prior::EnergyPrior* prior, const vae::Backbone& backbone) const {
+    if (!label.empty()) return sample::labelled_draws(*prior, backbone, langevin, chosen_categories(label, prior->heads()), labels.guidance);
     if (kind == "gaussian") return sample::gaussian_draws(backbone);
     if (kind == "nce") return sample::nce_draws(*prior, backbone, langevin.marginal(), nce);
     return sample::chain_draws(*prior, backbone, kind == "diffusion" ? langevin : langevin.marginal());
@@ -56,13 +65,17 @@ Lines SampleCommand::dry_run_lines(const prior::EnergyPrior* prior, const vae::B
 }  // namespace
 
 int sample_command(Arguments args) {
-  Options options("hebm_dist sample [--prior.kind KIND] [--config FILE.ini] [--section.key VALUE ...]",
-                  "Draws images from the diffusion prior (Alg. 2), or one that it is compared with, on all ranks. Result: RUN/samples/KIND.h5 and .png "
-                  "(nce-resampling, nce-langevin).");
+  Options options("hebm_dist sample [--prior.kind KIND | --label CATEGORY] [--config FILE.ini] [--section.key VALUE ...]",
+                  "Draws images from the diffusion prior (Alg. 2), one that it is compared with, or one that knows labels (`couple`), on all ranks. Result: "
+                  "RUN/samples/KIND.h5 and .png (nce-resampling, nce-langevin), of a label RUN/samples/label-NAME-CATEGORY.h5 and .png.");
   SampleCommand c;
   c.describe(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
+  if (!c.label.empty()) {
+    check(c.kind == "diffusion", ExitCode::kUsage, "--label: a prior of the kind {} has no labels; `hebm_dist couple` couples the diffusion prior", c.kind);
+    c.run.prior = labelled_prior(c.run, c.labels.name).string();
+  }
   const RunPaths paths(c.run, c.kind);
   const bool prior_is_there = !c.is_trained() || std::filesystem::exists(paths.prior);
   if (action == Options::Action::kDryRun && !(vae_is_there(c.run) && prior_is_there)) {
@@ -75,8 +88,13 @@ int sample_command(Arguments args) {
   const auto& backbone = vae.backbone;
   prior::LoadedPrior loaded;
   if (c.is_trained()) {
-    require(paths.prior, train_command_of(c.kind));
+    require(paths.prior, c.label.empty() ? train_command_of(c.kind) : "hebm_dist couple");
     loaded = prior::load_prior(paths.prior, backbone->groups(), vae.hash, at::kFloat, c.kind);
+    if (!c.label.empty()) {
+      expect_heads(loaded, paths.prior);
+      static_cast<void>(chosen_categories(c.label, loaded.prior->heads()));  // names that are not there: before anything is written
+    }
+    if (!loaded.prior->heads().empty()) c.langevin = labelled_langevin(c.langevin, c.labels, loaded);
   }
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, c.dry_run_lines(loaded.prior.get(), *backbone, paths.samples()));
@@ -88,7 +106,12 @@ int sample_command(Arguments args) {
     loaded.prior->to(context.device());
     note_other_langevin(options, loaded, context.logger());
   }
-  const auto identity = sample::sample_identity(c.sampling, vae.hash, {c.kind, loaded.prior_hash, c.langevin, c.nce});
+  auto identity = sample::sample_identity(c.sampling, vae.hash, {c.kind, loaded.prior_hash, c.langevin, c.nce});
+  if (loaded.prior && !loaded.prior->heads().empty()) identity["couple.steps"] = c.langevin.zero_steps;
+  if (!c.label.empty()) {
+    identity["label"] = c.label;
+    identity["couple.guidance"] = c.labels.guidance;
+  }
   const auto result = sample::write_samples(paths.samples(), c.name(), c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone), identity,
                                             &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);

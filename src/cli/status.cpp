@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
+#include <system_error>
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/prior_kind.h"
 #include "storage/files.h"
 #include "storage/verified_directory.h"
 #include "sweep/restarts.h"
@@ -28,6 +31,18 @@ nlohmann::json part_state(const fs::path& directory, const fs::path& product) {
     }
   }
   if (fs::exists(product)) out["state"] = "done";
+  return out;
+}
+
+// NAMEs of RUN/prior-NAME that `couple` made or makes, sorted.
+std::vector<std::string> coupled_priors(const fs::path& run) {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (fs::directory_iterator it(run, error), end; !error && it != end; it.increment(error)) {
+    const std::string folder = it->path().filename().string(), prefix = "prior-";
+    if (folder.starts_with(prefix) && !is_prior_kind(folder.substr(prefix.size()))) out.push_back(folder.substr(prefix.size()));
+  }
+  std::sort(out.begin(), out.end());
   return out;
 }
 
@@ -64,6 +79,11 @@ int status_command(Arguments args) {
     if (!fs::exists(of_kind.prior_directory)) continue;
     parts.push_back("train " + kind);
     out[parts.back()] = part_state(of_kind.prior_directory, of_kind.prior);
+  }
+  for (const auto& name : coupled_priors(paths.run)) {
+    const fs::path folder = paths.run / ("prior-" + name);
+    parts.push_back("couple " + name);
+    out[parts.back()] = part_state(folder, folder / "prior.safetensors");
   }
   out["evaluate"] = {{"state", fs::exists(paths.summary()) ? "done" : "not started"}};
   if (json) {

@@ -1,12 +1,11 @@
 #include <fmt/format.h>
 
-#include <optional>
-
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "cli/prior_kind.h"
+#include "cli/prior_training.h"
 #include "encode/encode.h"
 #include "prior/prior_file.h"
 #include "sample/sample.h"
@@ -80,15 +79,6 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
                                .values = chain_values(prior, backbone),
                                .images = static_cast<double>(training.micro_batch)}));
   return lines;
-}
-
-// The averaged weights are in all nets while it lives.
-std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior& prior, const train::PriorTrainer& trainer) {
-  std::vector<std::unique_ptr<nets::WithEma>> out;
-  for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
-    out.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), trainer.ema(b)));
-  }
-  return out;
 }
 
 // A grid from fixed noise, so that grids of different updates can be compared.
@@ -204,14 +194,7 @@ int train_command(Arguments args) {
   identity["vae_hash"] = vae.hash;
   if (train::product_done(paths.own_prior(), prior::kPriorFormat, prior::kPriorVersion, identity, context.comm(), context.logger())) return 0;
 
-  std::optional<data::LatentCache> cache;
-  if (c.training.source == "cache") {
-    comm::agree(context.comm(), [&] {
-      require(paths.cache / "index.json", "hebm_dist encode");
-      cache.emplace(data::LatentCache::open(paths.cache));
-      cache->expect(encode::cache_layout(c.encoding, dataset, *vae.backbone, vae.hash, static_cast<std::uint64_t>(c.run.seed)).key);
-    });
-  }
+  const auto cache = training_cache(c.training, paths, c.encoding, dataset, vae, static_cast<std::uint64_t>(c.run.seed), context);
   const auto make_source = [&](const train::MicroBatches& units, std::int64_t first) {
     return cache ? train::cache_source(*cache, units, c.seed(), first, c.training.updates)
                  : train::online_source(dataset, data::Split::kTrain, *vae.backbone, units, c.seed(), first);

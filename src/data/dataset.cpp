@@ -76,6 +76,9 @@ struct Dataset::Impl {
   std::string images_hash, source;
   std::vector<std::string> label_names;
   std::vector<std::int64_t> labels;
+  std::vector<Attribute> attributes;
+  std::string attributes_json;                 // as stored; "" without
+  std::vector<std::uint8_t> attribute_values;  // [N,A]
   std::vector<std::uint64_t> hashes;  // of each image, or empty
   std::vector<std::int64_t> members[2];
   std::once_flag kept_once;
@@ -88,6 +91,7 @@ struct Dataset::Impl {
   void check_image(std::uint64_t image, std::span<const std::byte> pixels) const;
   void check_pixels(const std::string& got) const;
   void load_labels(const H5File& file);
+  void load_attributes(const H5File& file);
   std::vector<std::uint8_t> load_splits(const H5File& file);
   void check_content(const H5File& file, const std::vector<std::uint8_t>& splits);
 };
@@ -126,6 +130,24 @@ void Dataset::Impl::load_labels(const H5File& file) {
           path, bound - 1, labels[i], i);
 }
 
+void Dataset::Impl::load_attributes(const H5File& file) {
+  if (!file.has_attribute("attributes")) return;
+  const std::string path = raw.path().string();
+  attributes_json = file.string_attribute("attributes");
+  const std::int64_t num_labels = labels.empty() ? 0 : static_cast<std::int64_t>(label_names.size());
+  attributes = parse_attributes(attributes_json, num_labels, path + ": attributes");
+  const H5Info info = file.info("attributes");
+  const std::vector<std::uint64_t> expected = {static_cast<std::uint64_t>(count), attributes.size()};
+  check(info.type == H5Type::kU8 && info.shape == expected, ExitCode::kCorrupt, "{}: attributes: expected u8 {}, got {} {}", path,
+        shape_text(expected), storage::name_of(info.type), shape_text(info.shape));
+  attribute_values = file.read_all<std::uint8_t>("attributes", H5Type::kU8);
+  for (std::size_t i = 0; i < attribute_values.size(); ++i) {
+    const Attribute& a = attributes[i % attributes.size()];
+    check(attribute_values[i] < a.categories.size(), ExitCode::kCorrupt, "{}: attributes: '{}': expected 0 to {}, got {} for image {}", path, a.name,
+          a.categories.size() - 1, attribute_values[i], i / attributes.size());
+  }
+}
+
 std::vector<std::uint8_t> Dataset::Impl::load_splits(const H5File& file) {
   std::vector<std::uint8_t> splits(static_cast<std::size_t>(count), static_cast<std::uint8_t>(Split::kTrain));
   if (file.has("splits")) {
@@ -149,7 +171,7 @@ void Dataset::Impl::check_content(const H5File& file, const std::vector<std::uin
   if (!file.has_attribute("content_hash")) return;
   const std::string expected = file.string_attribute("content_hash");
   const std::string names = file.has_attribute("label_names") ? file.string_attribute("label_names") : "";
-  const std::string got = content_hash({images_hash, source, names}, shape, labels, splits, hashes);
+  const std::string got = content_hash({images_hash, source, names}, shape, labels, splits, hashes, attributes_json, attribute_values);
   check(got == expected, ExitCode::kCorrupt, "{}: content_hash: expected {}, got {}: labels, splits or header are damaged; "
         "remove the file and import it again", path, expected.substr(0, 64), got);
 }
@@ -180,6 +202,7 @@ Dataset Dataset::open(const std::filesystem::path& path) {
         impl->images_hash.substr(0, 64));
   if (file.has_attribute("source")) impl->source = file.string_attribute("source");
   impl->load_labels(file);
+  impl->load_attributes(file);
   impl->check_content(file, impl->load_splits(file));
   return Dataset(std::move(impl));
 }
@@ -191,6 +214,14 @@ const std::string& Dataset::images_hash() const { return impl_->images_hash; }
 const std::string& Dataset::source() const { return impl_->source; }
 const std::vector<std::string>& Dataset::label_names() const { return impl_->label_names; }
 const std::vector<std::int64_t>& Dataset::labels() const { return impl_->labels; }
+const std::vector<Attribute>& Dataset::attributes() const { return impl_->attributes; }
+std::vector<std::int64_t> Dataset::attribute_values(std::size_t attribute) const {
+  const std::size_t width = impl_->attributes.size();
+  check(attribute < width, ExitCode::kRuntime, "{}: {} attributes, number {} is asked for", path().string(), width, attribute);
+  std::vector<std::int64_t> out;
+  for (std::size_t i = attribute; i < impl_->attribute_values.size(); i += width) out.push_back(impl_->attribute_values[i]);
+  return out;
+}
 const std::vector<std::int64_t>& Dataset::members(Split split) const {
   return impl_->members[static_cast<std::size_t>(split)];
 }

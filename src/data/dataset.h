@@ -1,6 +1,6 @@
 // Image data sets as HDF5: `images` u8 [N,C,H,W], optional `labels` i64 [N], `splits` u8 [N] (0 train, 1 test), `hash` u64 [N]
-// (xxh3-64 of each image); attributes format = "hebm-dataset", version, source, images_hash (xxh3-128 of the pixels alone),
-// label_names (JSON), content_hash (of all the rest). Sets of other programs may lack `hash` and content_hash.
+// (xxh3-64 of each image), optional `attributes` u8 [N,A]; attributes format = "hebm-dataset", version, source, images_hash (xxh3-128 of the pixels alone),
+// label_names (JSON), attributes (JSON, attributes.h), content_hash (of all the rest). Sets of other programs may lack `hash` and content_hash.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "data/attributes.h"
 
 namespace hebm::data {
 
@@ -31,6 +32,8 @@ class Dataset {
   const std::string& source() const;
   const std::vector<std::string>& label_names() const;  // empty without labels
   const std::vector<std::int64_t>& labels() const;      // [N] or empty
+  const std::vector<Attribute>& attributes() const;     // none is empty
+  std::vector<std::int64_t> attribute_values(std::size_t attribute) const;  // [N] categories
   // Global image numbers of a split, ascending.
   const std::vector<std::int64_t>& members(Split split) const;
   // Images by global number, any order; pixels are read from the file (kept in memory up to kKeepBytes) and
@@ -51,10 +54,12 @@ struct DatasetContent {
   std::vector<std::uint8_t> splits;  // [N]
   std::vector<std::string> label_names;
   std::string source;
+  std::vector<Attribute> attributes;
+  std::vector<std::uint8_t> attribute_values;  // [N,A]
 };
 std::string images_hash(const DatasetContent& content);
 // Written under a temporary name, fsynced, renamed; an existing file is an error unless it already holds the same
-// content (same images_hash, shape, labels, splits and label names), which is verified and left alone: Error(kUsage)
+// content (same images_hash, shape, labels, splits, label names and attributes), which is verified and left alone: Error(kUsage)
 // names what differs. Returns images_hash.
 std::string write_dataset(const std::filesystem::path& path, const DatasetContent& content);
 

@@ -29,6 +29,13 @@ void check_content(const DatasetContent& content, const std::string& path) {
         path, count, content.labels.size());
   for (const std::uint8_t split : content.splits)
     check(split <= 1, ExitCode::kCorrupt, "{}: expected splits 0 (train) or 1 (test), got {}", path, split);
+  check(content.attribute_values.size() == count * content.attributes.size(), ExitCode::kCorrupt, "{}: expected {} x {} attribute values, got {}", path,
+        count, content.attributes.size(), content.attribute_values.size());
+  for (std::size_t i = 0; i < content.attribute_values.size(); ++i) {
+    const Attribute& a = content.attributes[i % content.attributes.size()];
+    check(content.attribute_values[i] < a.categories.size(), ExitCode::kCorrupt, "{}: '{}': expected categories 0 to {}, got {}", path, a.name,
+          a.categories.size() - 1, content.attribute_values[i]);
+  }
   if (content.label_names.empty()) return;
   const auto num_names = static_cast<std::int64_t>(content.label_names.size());
   for (const std::int64_t label : content.labels)
@@ -56,6 +63,12 @@ std::string difference(const Dataset& set, const DatasetContent& content, const 
   if (set.images_hash() != images_hash) add("images_hash", set.images_hash(), images_hash);
   if (set.labels() != content.labels) parts.push_back("labels");
   if (splits_of(set) != content.splits) parts.push_back("splits");
+  bool same_attributes = set.attributes() == content.attributes;
+  for (std::size_t a = 0; same_attributes && a < content.attributes.size(); ++a) {
+    const auto there = set.attribute_values(a);
+    for (std::size_t i = 0; i < there.size(); ++i) same_attributes &= there[i] == content.attribute_values[i * content.attributes.size() + a];
+  }
+  if (!same_attributes) parts.push_back("attributes");
   if (set.label_names() != content.label_names)
     add("label names", fmt::format("{}", fmt::join(set.label_names(), ",")),
         fmt::format("{}", fmt::join(content.label_names, ",")));
@@ -104,14 +117,19 @@ void write_content(const std::filesystem::path& path, const DatasetContent& cont
   file.set_attribute("label_names", label_names);
   const ImageShape& shape = content.shape;
   const std::vector<std::uint64_t> hashes = hash_images(content);
+  const std::string attributes = content.attributes.empty() ? "" : attributes_text(content.attributes);
+  if (!attributes.empty()) file.set_attribute("attributes", attributes);
   file.set_attribute("content_hash", content_hash({images_hash, content.source, label_names}, shape, content.labels,
-                                                  content.splits, hashes));
+                                                  content.splits, hashes, attributes, content.attribute_values));
   file.write("images", H5Type::kU8,
              {count, static_cast<std::uint64_t>(shape.channels), static_cast<std::uint64_t>(shape.height),
               static_cast<std::uint64_t>(shape.width)},
              storage::as_bytes(content.pixels.data(), content.pixels.size()));
   if (!content.labels.empty())
     file.write("labels", H5Type::kI64, {count}, storage::as_bytes(content.labels.data(), content.labels.size()));
+  if (!content.attributes.empty())
+    file.write("attributes", H5Type::kU8, {count, content.attributes.size()},
+               storage::as_bytes(content.attribute_values.data(), content.attribute_values.size()));
   file.write("splits", H5Type::kU8, {count}, storage::as_bytes(content.splits.data(), content.splits.size()));
   file.write("hash", H5Type::kU64, {count}, storage::as_bytes(hashes.data(), hashes.size()));
   file.close_durable();

@@ -96,6 +96,7 @@ void OodOptions::describe(Options& o) {
 }
 
 std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& inputs) {
+  check(inputs.prior.heads().empty(), ExitCode::kUsage, "ood: the prior has label heads, whose energy belongs to no layer alone; take one without");
   const auto num_layers = static_cast<std::int64_t>(inputs.backbone.groups().size());
   for (const auto k : options.k) {
     check(k < num_layers, ExitCode::kUsage, "ood.k = {}: the VAE has {} latent layers, expected 0 to {}", k, num_layers, num_layers - 1);

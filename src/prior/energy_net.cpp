@@ -1,6 +1,7 @@
 #include "prior/energy_net.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 
@@ -30,7 +31,7 @@ std::int64_t EnergyOptions::embedding_size() const { return net == "small" ? emb
 
 EnergyNet::EnergyNet(const EnergyOptions& options, const NetSetting& setting)
     : options_(options), num_levels_(setting.num_levels),
-      params_(setting.seed, setting.stream, setting.dtype, at::kCPU, setting.max_values) {}
+      params_(setting.seed, setting.stream, setting.dtype, at::kCPU, setting.max_values), label_rows_(setting.label_rows) {}
 
 std::size_t EnergyNet::add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions) {
   double values = 1;
@@ -44,11 +45,33 @@ std::size_t EnergyNet::add_weight(const std::string& name, std::vector<std::int6
   return weights_.size() - 1;
 }
 
+void EnergyNet::finish(std::int64_t features) {
+  if (label_rows_ > 0) labels_ = params_.add("labels.weight", {label_rows_, features}, nets::Init::kZero);
+  params_.flatten();
+}
+
+EnergyNet::Weights EnergyNet::assemble(const std::vector<at::Tensor>& effective, bool with_grad) const {
+  Weights out = build(effective);
+  if (labels_.defined()) out.labels = with_grad ? labels_ : labels_.detach().clone();
+  return out;
+}
+
+at::Tensor EnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+  return at::linear(features(weights, biases, z), weights.stages.back()).squeeze(1) * options_.gain;
+}
+
+EnergyNet::Outputs EnergyNet::outputs(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+  const at::Tensor h = features(weights, biases, z);
+  Outputs out{at::linear(h, weights.stages.back()).squeeze(1) * options_.gain, {}};
+  if (weights.labels.defined()) out.labels = at::linear(h, weights.labels) * options_.gain;
+  return out;
+}
+
 EnergyNet::Weights EnergyNet::weights(bool with_grad) const {
   const c10::AutoGradMode mode(with_grad);
   std::vector<at::Tensor> effective;
   for (const auto& w : weights_) effective.push_back(options_.spectral_norm ? w.effective() : w.weight);
-  return build(effective);
+  return assemble(effective, with_grad);
 }
 
 EnergyNet::Weights EnergyNet::chain_weights(const PowerSequence& sequence, std::int64_t step) const {
@@ -57,7 +80,7 @@ EnergyNet::Weights EnergyNet::chain_weights(const PowerSequence& sequence, std::
   const at::Tensor sigma = sequence.sigma.select(0, step);
   std::vector<at::Tensor> effective;
   for (std::size_t i = 0; i < weights_.size(); ++i) effective.push_back(weights_[i].weight / sigma.select(0, static_cast<std::int64_t>(i)));
-  return build(effective);
+  return assemble(effective, false);
 }
 
 EnergyNet::Weights EnergyNet::loss_weights(const PowerVectors& vectors) const {
@@ -67,7 +90,7 @@ EnergyNet::Weights EnergyNet::loss_weights(const PowerVectors& vectors) const {
   for (std::size_t i = 0; i < weights_.size(); ++i) {
     effective.push_back(nets::SpectralWeight{weights_[i].weight, vectors.u[i], vectors.v[i]}.effective());
   }
-  return build(effective);
+  return assemble(effective, true);
 }
 
 std::vector<at::Tensor> EnergyNet::select(const Weights& weights, const at::Tensor& t) const {

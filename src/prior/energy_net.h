@@ -53,6 +53,7 @@ struct NetSetting {
   std::uint64_t seed = 0;
   at::ScalarType dtype = at::kFloat;
   std::int64_t max_values = std::numeric_limits<std::int64_t>::max();  // of parameters and vectors: more is Error(kCorrupt)
+  std::int64_t label_rows = 0;  // numbers beside f for labels (label_heads.h)
 };
 
 class EnergyNet {
@@ -64,6 +65,11 @@ class EnergyNet {
   // What forward() needs, in the net's own order: effective weights ([out, in, k, k], [out, in] or as nets::conv_matrix has them) and vectors of t [num_levels, out].
   struct Weights {
     std::vector<at::Tensor> stages, biases;
+    at::Tensor labels;  // [label_rows, F], undefined without labels
+  };
+  struct Outputs {
+    at::Tensor f;       // [B]
+    at::Tensor labels;  // [B, label_rows] g, undefined without labels
   };
   // By the stored u and v. With grad: differentiable in the parameters, sigma included (loss). Without: detached (chains).
   Weights weights(bool with_grad) const;
@@ -73,7 +79,9 @@ class EnergyNet {
   // Rows of the vectors of t for these levels, [B, out] each; with one level [out]. Once a chain. t [B] int64.
   std::vector<at::Tensor> select(const Weights& weights, const at::Tensor& t) const;
   // z [B, c, h, w], biases from select() -> f [B].
-  virtual at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;
+  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const;
+  // f and what the label heads read off the same features.
+  Outputs outputs(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const;
 
   // Of the stored u and v; nothing without spectral norm.
   void power_iterate(std::int64_t times) const;
@@ -91,14 +99,22 @@ class EnergyNet {
   EnergyNet(const EnergyOptions& options, const NetSetting& setting);
   // Registers a weight and returns its number. `positions`: how often it is applied in a forward of one image.
   std::size_t add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions);
+  // The last of a constructor: adds the label rows, [label_rows, features], zero and without spectral norm, and flattens the parameters.
+  void finish(std::int64_t features);
   // From the effective weights, by number.
   virtual Weights build(const std::vector<at::Tensor>& effective) const = 0;
+  // [B, F]: what the output, the last stage [1, F], reads.
+  virtual at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;
 
   EnergyOptions options_;
   std::int64_t num_levels_;
   nets::Parameters params_;
 
  private:
+  Weights assemble(const std::vector<at::Tensor>& effective, bool with_grad) const;
+
+  std::int64_t label_rows_;
+  at::Tensor labels_;  // [label_rows, F]
   std::vector<nets::SpectralWeight> weights_;
   double forward_flop_ = 0;
 };

@@ -21,6 +21,7 @@ namespace hebm::prior {
 
 struct LangevinOptions {
   std::int64_t steps = 30;              // K
+  std::int64_t zero_steps = 0;          // K at t = 0, of priors with label heads (couple.steps); 0: steps
   double eta = 3e-5;                    // of `paper`; 3e-5: the paper on CIFAR-10, 2e-5: on CelebA-HQ-256
   std::string step_rule = "natural";    // natural: s_t^2 = 2 step / P_t; paper: s_t^2 = eta sigma_cum[t]/sigma_cum[0] sigma[t+1]^2
   double step = 0.01;                   // of `natural`, in units of the Gaussian terms' own variance 1 / P_t
@@ -31,6 +32,7 @@ struct LangevinOptions {
   void describe(Options& options);
   // Of the chain on make_marginal_schedule(): s^2 = eta_marginal.
   LangevinOptions marginal() const;
+  std::int64_t steps_at(std::int64_t t) const { return t == 0 && zero_steps > 0 ? zero_steps : steps; }
 };
 
 struct StepCoefficients {

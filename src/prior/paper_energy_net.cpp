@@ -23,7 +23,7 @@ at::Tensor joined(const std::vector<at::Tensor>& effective, std::size_t a, std::
 
 // Maps are channels last, [B, H, W, C].
 at::Tensor pixels(const at::Tensor& z) { return z.permute({0, 2, 3, 1}); }
-at::Tensor features(const at::Tensor& h) { return h.permute({0, 3, 1, 2}).flatten(1); }
+at::Tensor flat(const at::Tensor& h) { return h.permute({0, 3, 1, 2}).flatten(1); }
 at::Tensor halve(const at::Tensor& x, const at::Tensor& matrix) { return nets::conv_pixels(x, matrix, {4, 2, 1}); }
 at::Tensor conv3x3(const at::Tensor& x, const at::Tensor& matrix) { return nets::conv_pixels(x, matrix, {3, 1, 1}); }
 
@@ -57,7 +57,7 @@ void PaperEnergyNet::add_dense_end(std::int64_t features) {
     features = half;
   }
   out_ = add_weight("out.1", {1, features}, 1);
-  params_.flatten();
+  finish(features);
 }
 
 at::Tensor PaperEnergyNet::embed(const Embedding& embedding, const std::vector<at::Tensor>& effective) const {
@@ -81,7 +81,7 @@ at::Tensor PaperEnergyNet::dense_end(const Weights& weights, const std::vector<a
     const at::Tensor x = both.narrow(1, 0, half) + biases[bias];
     h = at::linear(at::silu(x), weights.stages[stage + 1]) + both.narrow(1, half, half);
   }
-  return at::linear(at::silu(h), weights.stages.back()).squeeze(1) * options_.gain;
+  return at::silu(h);
 }
 
 // ---- CIFAR-10 -------------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ EnergyNet::Weights Cifar10EnergyNet::build(const std::vector<at::Tensor>& effect
   return out;
 }
 
-at::Tensor Cifar10EnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+at::Tensor Cifar10EnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
   const std::int64_t w = options_.width;
   at::Tensor h = pixels(z) + over_pixels(biases[0]);
   for (std::size_t j = 0; j < halvings_.size(); ++j) {
@@ -132,7 +132,7 @@ at::Tensor Cifar10EnergyNet::forward(const Weights& weights, const std::vector<a
     const at::Tensor g = both.narrow(3, 0, w) + over_pixels(biases[j + 1]);
     h = conv3x3(at::silu(g), weights.stages[2 * j + 1]) + both.narrow(3, w, w);
   }
-  return dense_end(weights, biases, features(h));
+  return dense_end(weights, biases, flat(h));
 }
 
 // ---- CelebA-HQ-256 --------------------------------------------------------------------------------------------------
@@ -158,13 +158,13 @@ EnergyNet::Weights CelebaEnergyNet::build(const std::vector<at::Tensor>& effecti
   return out;
 }
 
-at::Tensor CelebaEnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+at::Tensor CelebaEnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
   at::Tensor h = pixels(z);
   for (std::size_t j = 0; j < convs_.size(); ++j) {
     const at::Tensor x = j == 0 ? h : at::silu(h);
     h = side_ == kCelebaBottom ? conv3x3(x, weights.stages[j]) : halve(x, weights.stages[j]);
   }
-  return dense_end(weights, biases, features(h));
+  return dense_end(weights, biases, flat(h));
 }
 
 }  // namespace hebm::prior

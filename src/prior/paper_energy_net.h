@@ -25,7 +25,7 @@ class PaperEnergyNet : public EnergyNet {
   at::Tensor embed(const Embedding& embedding, const std::vector<at::Tensor>& effective) const;
   // Appends the dense end's stages (A over D [F, F'], C, twice; w) and biases (B SiLU(te), twice). active: SiLU(te).
   void build_dense_end(const std::vector<at::Tensor>& effective, const at::Tensor& active, Weights& out) const;
-  // h [B, F] -> f [B]: the last five stages and two biases.
+  // h [B, F] -> [B, F/4] SiLU(h) of the last block: the last five stages but the output, and two biases.
   at::Tensor dense_end(const Weights& weights, const std::vector<at::Tensor>& biases, at::Tensor h) const;
 
   std::int64_t side_;  // h
@@ -42,9 +42,9 @@ class PaperEnergyNet : public EnergyNet {
 class Cifar10EnergyNet : public PaperEnergyNet {
  public:
   Cifar10EnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
-  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
 
  protected:
+  at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
   // stages: for each halving the two strided convolutions as one of [in, 4, 4] -> 2 W and the 3x3 one, as nets::conv_matrix has them;
   // the dense end.
   // biases: te1, V SiLU(te2) of each halving, the dense end's.
@@ -63,9 +63,9 @@ class Cifar10EnergyNet : public PaperEnergyNet {
 class CelebaEnergyNet : public PaperEnergyNet {
  public:
   CelebaEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
-  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
 
  protected:
+  at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
   // stages: the convolutions as nets::conv_matrix has them, the dense end. biases: the dense end's.
   Weights build(const std::vector<at::Tensor>& effective) const override;
 

@@ -9,10 +9,36 @@ namespace hebm::prior {
 namespace {
 
 constexpr std::int64_t kMaxWidth = 16384, kMaxLevels = 501;
+constexpr std::size_t kMaxHeads = 64, kMaxCategories = 1000, kMaxNameBytes = 256;
 
 nlohmann::json groups_json(const std::vector<LatentShape>& groups) {
   auto out = nlohmann::json::array();
   for (const auto& g : groups) out.push_back({g.channels, g.height, g.width});
+  return out;
+}
+
+nlohmann::json heads_json(const LabelHeads& heads) {
+  auto out = nlohmann::json::array();
+  for (const LabelHead& head : heads) out.push_back({{"name", head.name}, {"categories", head.categories}, {"layers", head.layers}});
+  return out;
+}
+
+LabelHeads heads_of(const nlohmann::json& architecture) {
+  LabelHeads out;
+  if (!architecture.contains("heads")) return out;
+  const auto& heads = architecture.at("heads");
+  check(heads.is_array() && heads.size() <= kMaxHeads, ExitCode::kCorrupt, "heads: expected an array of at most {} label heads", kMaxHeads);
+  for (const auto& json : heads) {
+    LabelHead head{json.at("name").get<std::string>(), json.at("categories").get<std::vector<std::string>>(),
+                   json.at("layers").get<std::vector<std::int64_t>>()};
+    check(head.categories.size() <= kMaxCategories, ExitCode::kCorrupt, "heads: {} categories, at most {}", head.categories.size(), kMaxCategories);
+    std::vector<std::string> names = head.categories;
+    names.push_back(head.name);
+    for (const std::string& name : names) {
+      check(name.size() <= kMaxNameBytes, ExitCode::kCorrupt, "heads: a name of {} bytes, at most {}", name.size(), kMaxNameBytes);
+    }
+    out.push_back(std::move(head));
+  }
   return out;
 }
 
@@ -59,15 +85,16 @@ void check_whole(const storage::SafetensorsFile& file, const std::string& got_ha
 
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
                        const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity) {
-  const std::string architecture = nlohmann::json{{"nets", energy.net},
-                                                  {"width", energy.width},
-                                                  {"embedding", energy.embedding_size()},
-                                                  {"per_level", energy.per_level},
-                                                  {"gain", energy.gain},
-                                                  {"spectral_norm", energy.spectral_norm},
-                                                  {"alpha_cum", prior.schedule().alpha_cum},
-                                                  {"groups", groups_json(groups)}}
-                                       .dump();
+  nlohmann::json json = {{"nets", energy.net},
+                         {"width", energy.width},
+                         {"embedding", energy.embedding_size()},
+                         {"per_level", energy.per_level},
+                         {"gain", energy.gain},
+                         {"spectral_norm", energy.spectral_norm},
+                         {"alpha_cum", prior.schedule().alpha_cum},
+                         {"groups", groups_json(groups)}};
+  if (!prior.heads().empty()) json["heads"] = heads_json(prior.heads());
+  const std::string architecture = json.dump();
   const std::string hash = prior_hash(architecture, prior);
   nets::publish_tensors(path, prior.named_tensors(),
                         {{"format", kPriorFormat},
@@ -116,7 +143,8 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
           groups_json(groups).dump());
     const auto alpha_cum = json.at("alpha_cum").get<std::vector<double>>();
     check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{} levels", alpha_cum.size());
-    out.prior = std::make_unique<EnergyPrior>(energy_of(json), groups, make_schedule(alpha_cum), 0, dtype, nets::num_values(file));
+    out.energy = energy_of(json);
+    out.prior = std::make_unique<EnergyPrior>(out.energy, groups, make_schedule(alpha_cum), 0, dtype, nets::num_values(file), heads_of(json));
   } catch (const nlohmann::json::exception& e) {
     fail(ExitCode::kCorrupt, "{}: architecture: {}", path.string(), e.what());
   } catch (const Error& e) {

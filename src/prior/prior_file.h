@@ -1,5 +1,5 @@
 // A trained prior in one safetensors file: averaged weights and power-iteration vectors; metadata format = "hebm-prior", version,
-// architecture (JSON: nets, energy.*, alpha_cum, latent groups), identity (JSON: all settings of its training), vae_hash and prior_hash. A file
+// architecture (JSON: nets, energy.*, alpha_cum, latent groups, label heads where it has some), identity (JSON: all settings of its training), vae_hash and prior_hash. A file
 // made by the importer has neither hash but crc32 of its data; it fits any VAE with the same latent groups.
 #pragma once
 #include <filesystem>
@@ -30,6 +30,7 @@ PriorInfo read_prior_info(const std::filesystem::path& path);
 
 struct LoadedPrior {
   std::unique_ptr<EnergyPrior> prior;
+  EnergyOptions energy;              // of its nets; what only training needs has its defaults
   std::string prior_hash, vae_hash;  // vae_hash: empty when imported
   std::string kind;                  // prior.kind of its training; diffusion when imported
   nlohmann::json identity;

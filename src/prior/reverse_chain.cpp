@@ -13,33 +13,41 @@ ReverseChain::ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbo
       coefficients_(step_coefficients(prior.schedule(), langevin)), weights_(prior.frozen_weights()) {}
 
 at::Tensor ReverseChain::run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
-                             const ReverseObserver& observer, const HeldLayers* held) const {
+                             const ReverseObserver& observer, const HeldLayers* held, const LabelChoice* labels) const {
   check(held == nullptr || static_cast<std::int64_t>(held->u_t.size()) > range.first, ExitCode::kRuntime,
         "held layers: values for {} levels, the chain starts at level {}", held == nullptr ? 0 : held->u_t.size(), range.first);
   const RandomKey key{seed, 0, Purpose::kLangevin};
   for (std::int64_t t = range.first; t >= range.last; --t) {
     const std::vector<std::int64_t> levels(ids.item.size(), t);
-    const Potential potential(prior_, backbone_, weights_, levels);
+    const Potential potential(prior_, backbone_, weights_, levels, {step_variance(prior_.schedule(), langevin_, 0), labels});
     ChainObserver watch;
     if (observer) watch = [&](std::int64_t k, const at::Tensor& y) { observer(t, k, y); };
     Constraint constraint;
     if (held != nullptr) constraint = [&](const at::Tensor& y) { hold(y, held->u_t[static_cast<std::size_t>(t)], held->layers); };
-    u = run_langevin(u, u, levels, coefficients_, langevin_.steps, key, ids,
+    u = run_langevin(u, u, levels, coefficients_, langevin_.steps_at(t), key, ids,
                      [&](const at::Tensor& y) { return potential.gradient(y); }, watch, constraint);
   }
   if (held != nullptr && range.last == 0 && range.first >= 0) hold(u, held->u_0, held->layers);
   return u;
 }
 
-at::Tensor ReverseChain::sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer, const HeldLayers* held) const {
+at::Tensor ReverseChain::sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer, const HeldLayers* held,
+                                const LabelChoice* labels) const {
   const at::Tensor noise = normal_rows(backbone_.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {}, backbone_.params().device());
-  return run(noise, prior_.num_levels() - 1, seed, ids, observer, held);
+  return run(noise, prior_.num_levels() - 1, seed, ids, observer, held, labels);
 }
 
 at::Tensor ReverseChain::energy(const at::Tensor& y, std::int64_t t) const {
   const c10::NoGradGuard no_grad;
-  const Potential potential(prior_, backbone_, weights_, std::vector<std::int64_t>(static_cast<std::size_t>(y.size(0)), t));
+  const Potential potential(prior_, backbone_, weights_, std::vector<std::int64_t>(static_cast<std::size_t>(y.size(0)), t),
+                            {step_variance(prior_.schedule(), langevin_, 0), nullptr});
   return potential.value(y) / -step_variance(prior_.schedule(), langevin_, t);
+}
+
+std::vector<at::Tensor> ReverseChain::label_outputs(const at::Tensor& u0) const {
+  const c10::NoGradGuard no_grad;
+  const std::vector<std::int64_t> levels(static_cast<std::size_t>(u0.size(0)), 0);
+  return Potential(prior_, backbone_, weights_, levels, {step_variance(prior_.schedule(), langevin_, 0), nullptr}).label_outputs(u0);
 }
 
 void ReverseChain::hold(const at::Tensor& y, const at::Tensor& values, const std::vector<std::int64_t>& layers) const {

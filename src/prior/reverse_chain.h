@@ -33,13 +33,15 @@ struct HeldLayers {
 class ReverseChain {
  public:
   ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin);
-  // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (seed; ids[b], t, k).
+  // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (seed; ids[b], t, k). labels: of the chain at t = 0 (Eq. 20); null: any.
   at::Tensor run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
-                 const ReverseObserver& observer = {}, const HeldLayers* held = nullptr) const;
+                 const ReverseObserver& observer = {}, const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
   // All of it from noise: u_T is drawn here too.
   at::Tensor sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer = {},
-                    const HeldLayers* held = nullptr) const;
-  // -sum_i f_i(z_i, t) / s_t^2 of states y [B, D] of level t, [B]: the energy that the nets add to the Gaussian terms.
+                    const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
+  // What the label heads read of u_0 [B, D], by layer: [L][B, label_rows(i)] g, undefined for layers without (label_heads.h, Eq. 19).
+  std::vector<at::Tensor> label_outputs(const at::Tensor& u0) const;
+  // -F(z, t) / s_t^2 of states y [B, D] of level t, [B] (F-hat with label heads at t = 0): the energy that the nets add to the Gaussian terms.
   at::Tensor energy(const at::Tensor& y, std::int64_t t) const;
 
  private:

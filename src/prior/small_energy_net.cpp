@@ -36,7 +36,7 @@ SmallEnergyNet::SmallEnergyNet(const EnergyOptions& options, const LatentShape& 
   if (!convolves) add_stage({2 * w, 2 * w}, 1);
   add_stage({w, 2 * w}, 1);
   out_ = add_weight("out", {1, w}, 0);
-  params_.flatten();
+  finish(w);
 }
 
 void SmallEnergyNet::add_stage(std::vector<std::int64_t> shape, std::int64_t positions) {
@@ -61,7 +61,7 @@ EnergyNet::Weights SmallEnergyNet::build(const std::vector<at::Tensor>& effectiv
   return out;
 }
 
-at::Tensor SmallEnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+at::Tensor SmallEnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
   at::Tensor h = z;
   for (std::size_t j = 0; j < biases.size(); ++j) {
     const at::Tensor& weight = weights.stages[j];
@@ -79,7 +79,7 @@ at::Tensor SmallEnergyNet::forward(const Weights& weights, const std::vector<at:
     out = at::silu(out);
     h = out.sizes() == h.sizes() && weight.dim() == 2 ? h + out : out;
   }
-  return at::linear(h, weights.stages.back()).squeeze(1) * options_.gain;
+  return h;
 }
 
 }  // namespace hebm::prior

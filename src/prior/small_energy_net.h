@@ -11,9 +11,9 @@ namespace hebm::prior {
 class SmallEnergyNet : public EnergyNet {
  public:
   SmallEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
-  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
 
  protected:
+  at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
   // stages: one a stage, last the output [1, W]; biases: one a stage.
   Weights build(const std::vector<at::Tensor>& effective) const override;
 

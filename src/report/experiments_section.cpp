@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -18,19 +17,9 @@ namespace {
 
 using storage::field_in;
 using storage::number_in;
+using storage::objects_in;
 
 constexpr const char* kTransition = "transition-";
-
-std::string number_cell(double value) { return fmt::format("<td class=\"n\">{}</td>", escape(format_number(value))); }
-
-// The objects of an array field; none where it is something else.
-std::vector<nlohmann::json> objects_in(const nlohmann::json& object, const char* key) {
-  const nlohmann::json* field = field_in(object, key);
-  std::vector<nlohmann::json> out;
-  if (field == nullptr || !field->is_array()) return out;
-  std::copy_if(field->begin(), field->end(), std::back_inserter(out), [](const nlohmann::json& j) { return j.is_object(); });
-  return out;
-}
 
 // A curve a level over k; `training`: a level line of the training images.
 std::string transition_plot(const std::vector<nlohmann::json>& levels, const char* key, const char* title, double training) {
@@ -94,7 +83,8 @@ std::string transition_html(const std::string& name, const nlohmann::json& resul
 }  // namespace
 
 bool has_section(const std::string& result) {
-  return result == "summary" || result == "priors" || result.starts_with(kTransition) || result == "vary" || result.starts_with("vary-");
+  return result == "summary" || result == "priors" || result.starts_with(kTransition) || result == "vary" || result.starts_with("vary-") ||
+         is_labels_result(result);
 }
 
 std::string vary_section(const RunFolder& run, PictureBudget& budget) {

@@ -79,4 +79,6 @@ std::string format_number(double value) {
   return fmt::format("{:.4g}", value);
 }
 
+std::string number_cell(double value) { return fmt::format("<td class=\"n\">{}</td>", escape(format_number(value))); }
+
 }  // namespace hebm::report

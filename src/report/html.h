@@ -12,5 +12,6 @@ std::string escape(std::string_view text);
 std::string base64(std::string_view bytes);
 // Four significant digits: "0.01234", "37.41", "1.235e+06"; "-" for NaN, "inf".
 std::string format_number(double value);
+std::string number_cell(double value);  // <td> of a table, to the right
 
 }  // namespace hebm::report

@@ -34,6 +34,7 @@ std::string render_report(const std::filesystem::path& run_directory) {
   const std::string transition = transition_section(run, budget);
   const std::string vary = vary_section(run, budget);
   const std::string temperature = temperature_section(run, budget);
+  const std::string labels = labels_section(run, budget), compose = compose_section(run, budget);
   const auto link = [](const std::string& section, const char* html) { return section.empty() ? "" : html; };
   out += "<nav><a href=\"#scores\">Scores</a><a href=\"#pictures\">Pictures</a><a href=\"#curves\">Curves</a>"
          "<a href=\"#levels\">By level</a>";
@@ -42,10 +43,12 @@ std::string render_report(const std::filesystem::path& run_directory) {
   out += link(transition, "<a href=\"#transition\">Transitions</a>");
   out += link(vary, "<a href=\"#vary\">Layers</a>");
   out += link(temperature, "<a href=\"#temperature\">Temperature</a>");
+  out += link(labels, "<a href=\"#labels\">Labels</a>");
+  out += link(compose, "<a href=\"#compose\">Attributes</a>");
   out += "<a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"
          "<a href=\"#environment\">Environment</a></nav>\n";
-  out += problems(run) + scores_section(run) + priors + pictures + curves_section(run) + levels_section(run) + ood + transition + vary + temperature +
-         results + commands_section(run) + configuration_section(run) + environment_section(run);
+  out += problems(run) + scores_section(run) + priors + pictures + curves_section(run) + levels_section(run) + ood + transition + vary + temperature + labels +
+         compose + results + commands_section(run) + configuration_section(run) + environment_section(run);
   return out + "</body></html>\n";
 }
 

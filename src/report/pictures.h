@@ -20,7 +20,7 @@ class PictureBudget {
 // A <figure>; beyond the budget it says where the file is.
 std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget);
 
-// Pictures that belong to an experiment's own section: transition-*, vary-*, temperature-*.
+// Pictures that belong to an experiment's own section: transition-*, vary-*, temperature-*, labels-*, compose-*.
 bool of_an_experiment(const Picture& picture);
 std::vector<const Picture*> pictures_named(const RunFolder& run, const std::string& prefix);
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxOne = 400 << 10;  // bytes of a PNG
 constexpr std::size_t kMaxProgress = 6;
-constexpr std::array<std::string_view, 3> kExperiments = {"transition-", "vary-", "temperature-"};
+constexpr std::array<std::string_view, 5> kExperiments = {"transition-", "vary-", "temperature-", "labels-", "compose-"};
 
 struct Kind {
   std::array<std::string_view, 3> words;

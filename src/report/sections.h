@@ -21,6 +21,9 @@ std::string transition_section(const RunFolder& run, PictureBudget& budget);
 std::string vary_section(const RunFolder& run, PictureBudget& budget);
 std::string temperature_section(const RunFolder& run, PictureBudget& budget);  // of summary.json
 std::string priors_section(const RunFolder& run);  // results/priors.json of `evaluate --all`; "" where there is none
+std::string labels_section(const RunFolder& run, PictureBudget& budget);
+std::string compose_section(const RunFolder& run, PictureBudget& budget);
+bool is_labels_result(const std::string& result);
 bool has_section(const std::string& result);  // results/NAME.json that a section above shows
 std::string results_section(const RunFolder& run);  // everything else of results/
 std::string sweep_section(const RunFolder& run);    // results/sweep.json of `sweep collect`; "" where there is none

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "nets/device.h"
 #include "prior/forward_pair.h"
 #include "prior/reverse_chain.h"
 
@@ -22,6 +23,16 @@ DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& back
   const auto sampler = std::make_shared<prior::NceSampler>(prior, backbone, langevin, options.proposals);
   const bool resampling = options.sampler == "resampling";
   return [sampler, resampling](std::uint64_t seed, const prior::ChainIds& ids) { return resampling ? sampler->resample(seed, ids) : sampler->langevin(seed, ids); };
+}
+
+DrawLatents labelled_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin,
+                           std::vector<std::int64_t> categories, double guidance) {
+  const auto chain = std::make_shared<prior::ReverseChain>(prior, backbone, langevin);
+  const at::Tensor row = nets::on_device(categories, prior.device()).unsqueeze(0);
+  return [chain, row, guidance](std::uint64_t seed, const prior::ChainIds& ids) {
+    const prior::LabelChoice choice{row.expand({static_cast<std::int64_t>(ids.item.size()), -1}), guidance};
+    return chain->sample(seed, ids, {}, nullptr, &choice);
+  };
 }
 
 }  // namespace hebm::sample

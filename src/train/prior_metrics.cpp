@@ -6,8 +6,8 @@
 
 namespace hebm::train {
 
-UpdateStats::UpdateStats(std::size_t num_layers, std::int64_t num_levels)
-    : layers(num_layers), levels(static_cast<std::size_t>(num_levels)), by_level(num_fields() * levels, 0.0) {}
+UpdateStats::UpdateStats(std::size_t num_layers, std::int64_t num_levels, std::size_t num_heads)
+    : layers(num_layers), levels(static_cast<std::size_t>(num_levels)), heads(num_heads), by_level(num_fields() * levels, 0.0) {}
 
 void UpdateStats::reduce(comm::Communicator& comm) {
   by_level.push_back(stop);
@@ -32,6 +32,8 @@ std::vector<double> UpdateStats::gap() const {
   std::vector<double> out(levels, 0.0);
   for (std::size_t t = 0; t < levels; ++t) {
     for (std::size_t i = 0; i < layers; ++i) out[t] += layer_gap(i, t);
+    const double count = at(kCount, t);
+    for (std::size_t h = 0; h < heads && count > 0.0; ++h) out[t] += (at(head(h) + kHeadPositive, t) - at(head(h) + kHeadNegative, t)) / count;
   }
   return out;
 }

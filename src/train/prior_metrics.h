@@ -11,20 +11,22 @@ namespace hebm::train {
 
 // Sums over the images of an update; energies are f / s_t^2.
 struct UpdateStats {
-  // Fields of `at`: kPositive + 2 i and kNegative + 2 i belong to layer i.
+  // Fields of `at`: kPositive + 2 i and kNegative + 2 i belong to layer i; then label heads have kHeadFields each, from head(h) on.
   enum Field : std::size_t { kCount = 0, kDisplacement = 1, kPositive = 2, kNegative = 3 };
+  enum HeadField : std::size_t { kHeadPositive = 0, kHeadNegative = 1, kCrossEntropy = 2, kHits = 3, kHeadFields = 4 };
 
-  UpdateStats(std::size_t num_layers, std::int64_t num_levels);
+  UpdateStats(std::size_t num_layers, std::int64_t num_levels, std::size_t num_heads = 0);
   double& at(std::size_t field, std::size_t t) { return by_level[field * levels + t]; }
   double at(std::size_t field, std::size_t t) const { return by_level[field * levels + t]; }
-  std::size_t num_fields() const { return 2 + 2 * layers; }
+  std::size_t head(std::size_t h) const { return kPositive + 2 * layers + h * kHeadFields; }
+  std::size_t num_fields() const { return head(heads); }
   // One sum over ranks, flags included.
   void reduce(comm::Communicator& comm);
   std::vector<double> counts() const;                // [T]
-  std::vector<double> gap() const;                   // [T] mean of sum_i f_i(pos) - f_i(neg); 0 where count is 0
+  std::vector<double> gap() const;                   // [T] mean of F(pos) - F(neg), label heads included; 0 where count is 0
   double layer_gap(std::size_t layer, std::size_t t) const;
 
-  std::size_t layers, levels;
+  std::size_t layers, levels, heads;
   double stop = 0;     // ranks that were asked to stop
   double chain_s = 0;  // seconds in chains, over ranks; 0 on a GPU
   double unit_s = 0;   // seconds this rank spent on a unit of work, its data included, the wait for other ranks not

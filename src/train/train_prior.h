@@ -17,6 +17,7 @@
 #include "train/checkpoints.h"
 #include "train/divergence.h"
 #include "train/gradient_sum.h"
+#include "train/label_term.h"
 #include "train/latent_source.h"
 #include "train/level_sums.h"
 #include "train/micro_batches.h"
@@ -48,6 +49,7 @@ struct PriorTrainOptions {
   std::int64_t preview_every = 100;  // updates; 0: none
   std::int64_t export_every = 0;
   std::int64_t seed = -1;            // of nets, batches, noise; -1: run.seed
+  bool only_zero = false;            // t = 0 alone: the other levels' nets stay as they are (couple)
   std::int64_t max_rollbacks = 3;
   double divergence_factor = 50.0;
   nets::RateSchedule rate_schedule() const;
@@ -58,10 +60,12 @@ struct PriorTrainOptions {
 
 class PriorTrainer {
  public:
-  // Computes where the nets and the backbone are (both in one place).
+  // Computes where the nets and the backbone are (both in one place). labels: of a prior with label heads, whose label term it adds at t = 0
+  // (Eq. 20); it must outlive the trainer.
   PriorTrainer(const PriorTrainOptions& options, const prior::LangevinOptions& langevin, prior::EnergyPrior& prior,
                const prior::EnergyOptions& energy, const vae::Backbone& backbone, std::uint64_t seed,
-               std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger);
+               std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger,
+               const LabelTerm* labels = nullptr);
 
   using MakeSource = std::function<std::unique_ptr<LatentSource>(const MicroBatches&, std::int64_t first_update)>;
   // Called on every rank after each update, checkpoint included.
@@ -83,9 +87,14 @@ class PriorTrainer {
   // dF/du of a chain from its first step on, call by call.
   prior::Gradient chain_gradient(const std::vector<std::int64_t>& levels) const;
   at::Tensor draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids);
-  // f of z's positives and negatives, [2 B], differentiable in the net's parameters. z, t: of both.
-  at::Tensor energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
-  void learn(const prior::NoisyPair& pair, const at::Tensor& negatives);
+  // Level of a unit of work, where its images share one.
+  std::int64_t unit_level(std::int64_t unit) const;
+  // f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's parameters. z, t: of both.
+  prior::EnergyNet::Outputs energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
+  void learn(const prior::NoisyPair& pair, const at::Tensor& negatives, const prior::ChainIds& ids);
+  // Eq. 20 at t = 0: the layers' losses and the label heads' as one graph.
+  void learn_labelled(const at::Tensor& layers_loss, const std::vector<at::Tensor>& outputs, const prior::NoisyPair& pair, const at::Tensor& weights,
+                      const prior::ChainIds& ids);
   void read_statistics();
   void apply_gradients();
   std::string judge();
@@ -110,6 +119,7 @@ class PriorTrainer {
   std::filesystem::path directory_;
   comm::Communicator& comm_;
   Logger& logger_;
+  const LabelTerm* labels_;  // or null
   prior::Schedule schedule_;
   std::vector<prior::StepCoefficients> coefficients_;
   std::vector<double> level_weights_, step_variances_;

@@ -16,7 +16,7 @@ expect() { # expect CODE TEXT ARGUMENTS...: exit code and a text on stdout or st
   grep -qF -- "$text" "$scratch/out" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/out")"
 }
 
-ranked=(train-vae train-features encode train sample evaluate ood transition vary)
+ranked=(train-vae train-features encode train sample evaluate ood transition vary couple labels compose)
 for command in "${ranked[@]}" report; do
   expect 0 "--run.directory" "$command" --help
   expect 0 "--comm.hang_timeout_s" "$command" --help-all

@@ -282,9 +282,27 @@ TEST_F(ReportTest, ExperimentsHaveTheirSections) {
   EXPECT_EQ(figures, 4u) << "the level that is not there has no picture";
 }
 
+TEST_F(ReportTest, LabelsAndAttributesHaveTheirSections) {
+  put("results/labels-top.json", R"({"num_samples": 40, "heads": [{"name": "kind<1>", "layers": [0, 2], "test": {"accuracy": 0.8125, "reader_accuracy": 0.9375},
+    "drawn": {"accuracy": 0.71875, "own_accuracy": 0.75, "fd_fmnist": 33.25, "fd_fmnist_ratio": 1.125}, "imbalance_without_label": 0.0625,
+    "by_category": [{"category": "T-shirt & top", "accuracy": 0.53125, "share_without_label": 0.09375}, 3]}, "x"]})");
+  put("results/compose-top.json", R"({"num_samples": 24, "grid": [{"kind": "bag", "width": "wide"}, 1], "steps": [{"step": 2, "held_layers": [0, 1],
+    "fd_fmnist": 44.5, "labels": [{"name": "width", "asked_in_step": 2, "accuracy": 0.65625, "kept": 0.96875}]}, []]})");
+  put("results/labels-broken.json", R"({"heads": 3})");
+  for (const char* name : {"labels-top-kind.png", "labels-top-kind<1>.png", "compose-top.png"}) put_png(name, 8);
+  const std::string page = render_report(run_);
+  EXPECT_TRUE(balanced(page));
+  EXPECT_THAT(page, AllOf(HasSubstr("kind&lt;1&gt;"), HasSubstr("0,2"), HasSubstr("0.8125"), HasSubstr("0.7188"), HasSubstr("33.25"), HasSubstr("1.125")));
+  EXPECT_THAT(page, AllOf(HasSubstr("T-shirt &amp; top"), HasSubstr("0.9688"), HasSubstr("44.5"), HasSubstr("kind bag, width wide"), HasSubstr("href=\"#labels\""),
+                          HasSubstr("href=\"#compose\""), Not(HasSubstr("Other results")), Not(HasSubstr("<h3>Others</h3>"))));
+  std::size_t figures = 0;
+  for (auto at = page.find("<figure>"); at != std::string::npos; at = page.find("<figure>", at + 1)) ++figures;
+  EXPECT_EQ(figures, 2u);
+}
+
 TEST_F(ReportTest, ExperimentsThatWereNotRunHaveNoSections) {
   const std::string page = render_report(run_);
-  EXPECT_THAT(page, AllOf(Not(HasSubstr("#transition")), Not(HasSubstr("#vary")), Not(HasSubstr("#temperature"))));
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("#transition")), Not(HasSubstr("#vary")), Not(HasSubstr("#temperature")), Not(HasSubstr("#labels")), Not(HasSubstr("#compose"))));
 }
 
 const char* const kPriors = R"({"rows": [

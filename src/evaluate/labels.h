@@ -1,0 +1,30 @@
+// What a prior with label heads knows and does (Sec. 5.3, Fig. 5): p(y | u_0) on test images (Eq. 19), and images drawn for each category (Eq. 20), which
+// the classifier of the scores reads without knowing what was asked for.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "evaluate/experiment.h"
+
+namespace hebm {
+class Options;
+}
+
+namespace hebm::evaluate {
+
+struct LabelsOptions {
+  std::int64_t num_test = 2000, num_samples = 2000, chunk = 100;
+  std::int64_t columns = 10;  // images of a category in the grid
+  std::int64_t seed = 1;
+  void describe(Options& options);
+};
+
+// Collective; inputs.prior has heads. Chain c = 0, 1, ... draws u_1 as `sample` does with the same seed and chunk, then the chain of t = 0 without a
+// label, and once for category c mod C of every head. The object of results/labels-NAME.json: docs/formats.md. Grids, a category a row:
+// directory/labels-NAME-HEAD.png.
+nlohmann::json labels(const LabelsOptions& options, double guidance, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
+                      const std::filesystem::path& directory, const std::string& name);
+
+}  // namespace hebm::evaluate
