@@ -16,7 +16,7 @@ refused() { # refused CODE TEXT RUN COMMAND...
   ((code == want)) || fail "hebm_dist $*: exit code $code, expected $want: $(tail -n 3 "$scratch/$1.log")"
   grep -qF -- "$text" "$scratch/$1.log" || fail "hebm_dist $*: no '$text' in: $(tail -n 3 "$scratch/$1.log")"
 }
-several=(--labels group,brightness,width --layers 0/1,2/2 --name attributes)
+several=(--labels "group,brightness,width" --layers "0/1,2/2" --name attributes)
 
 "$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$plain" >/dev/null
 "$bin/hebm_data" derive-attributes --from "$plain" --out "$data" >/dev/null
