@@ -13,8 +13,8 @@
 namespace hebm::prior {
 
 void EnergyOptions::describe(Options& o) {
-  o.add_choice("energy.net", &net, {"small", "cifar10", "celebahq256"},
-               "energy nets: small (for the HVAE's layers), or the paper's of CIFAR-10 and CelebA-HQ-256 (latents 4 x 4 to 128 x 128)",
+  o.add_choice("energy.net", &net, {"small", "dense", "cifar10", "celebahq256"},
+               "energy nets: small (convolutions, for the HVAE's layers), dense (without them, for a small NVAE's), or the paper's of CIFAR-10 and CelebA-HQ-256 (latents 4 x 4 to 128 x 128)",
                Show::kCommon);
   o.add("energy.width", &width, "channels of the energy nets (paper: 128 CIFAR-10, 64 CelebA-HQ-256)", {4, 4096}, Show::kCommon);
   o.add("energy.embedding", &embedding, "size of the embedding of t, small nets (the paper's have 128)", {2, 4096});
@@ -27,7 +27,7 @@ void EnergyOptions::describe(Options& o) {
         "one power iteration at every Langevin step and each half of the loss, K + 2 an update (authors' code), instead of energy.power_iterations");
 }
 
-std::int64_t EnergyOptions::embedding_size() const { return net == "small" ? embedding : kPaperEmbedding; }
+std::int64_t EnergyOptions::embedding_size() const { return ours() ? embedding : kPaperEmbedding; }
 
 EnergyNet::EnergyNet(const EnergyOptions& options, const NetSetting& setting)
     : options_(options), num_levels_(setting.num_levels),
@@ -37,7 +37,7 @@ std::size_t EnergyNet::add_weight(const std::string& name, std::vector<std::int6
   double values = 1;
   for (const auto n : shape) values *= static_cast<double>(n);
   forward_flop_ += 2.0 * values * static_cast<double>(positions);
-  if (options_.spectral_norm || options_.net == "small") {  // files of small nets always have the vectors
+  if (options_.spectral_norm || options_.ours()) {  // files of our nets always have the vectors
     weights_.push_back(nets::make_spectral(params_, name, std::move(shape)));
   } else {
     weights_.push_back({params_.add(name + ".weight", std::move(shape), nets::Init::kUniformFanIn), {}, {}});
@@ -144,7 +144,7 @@ std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const L
   } else if (options.net == "celebahq256") {
     net = std::make_unique<CelebaEnergyNet>(options, shape, setting);
   } else {
-    check(options.net == "small", ExitCode::kUsage, "energy.net = '{}': expected small, cifar10 or celebahq256", options.net);
+    check(options.ours(), ExitCode::kUsage, "energy.net = '{}': expected small, dense, cifar10 or celebahq256", options.net);
     net = std::make_unique<SmallEnergyNet>(options, shape, setting);
   }
   net->power_iterate(options.warm_iterations);

@@ -21,7 +21,7 @@ class Options;
 namespace hebm::prior {
 
 struct EnergyOptions {
-  std::string net = "small";          // small (for the HVAE), cifar10 or celebahq256 (the paper's)
+  std::string net = "small";          // small (for the HVAE), dense (for an NVAE's), or the paper's: cifar10, celebahq256
   std::int64_t width = 64;            // W; the paper's ch: 128 (CIFAR-10), 64 (CelebA-HQ-256)
   std::int64_t embedding = 64;        // of t, small net; the paper's nets have 128
   bool per_level = true;              // nets of its own for every t (false: one net a layer, told t, as in the paper)
@@ -32,6 +32,7 @@ struct EnergyOptions {
   bool power_iterations_in_chain = false;
   void describe(Options& options);
   std::int64_t embedding_size() const;
+  bool ours() const { return net == "small" || net == "dense"; }  // not the paper's: small_energy_net.h
 };
 
 // u and v of every weight of a net, in the order of its weights.

@@ -52,8 +52,8 @@ std::string prior_hash(const std::string& architecture, const EnergyPrior& prior
 EnergyOptions energy_of(const nlohmann::json& json) {
   EnergyOptions energy;
   energy.net = json.at("nets").get<std::string>();
-  check(energy.net == "small" || energy.net == "cifar10" || energy.net == "celebahq256", ExitCode::kCorrupt,
-        "expected nets small, cifar10 or celebahq256, got '{}'", energy.net.substr(0, 100));
+  check(energy.ours() || energy.net == "cifar10" || energy.net == "celebahq256", ExitCode::kCorrupt,
+        "expected nets small, dense, cifar10 or celebahq256, got '{}'", energy.net.substr(0, 100));
   energy.width = nets::integer_field(json, "width", kMaxWidth);
   energy.embedding = nets::integer_field(json, "embedding", kMaxWidth);
   check(energy.embedding == energy.embedding_size(), ExitCode::kCorrupt, "nets {} have an embedding of {}, the file says {}", energy.net,

@@ -22,12 +22,12 @@ SmallEnergyNet::SmallEnergyNet(const EnergyOptions& options, const LatentShape& 
     embed2_ = add_weight("embed2", {e, e}, 0);
   }
   std::int64_t channels = shape.channels, height = shape.height, width = shape.width;
-  const bool convolves = height > kFlattenSide || width > kFlattenSide;
+  const bool convolves = options.net == "small" && (height > kFlattenSide || width > kFlattenSide);
   if (convolves) {
     add_stage({w, channels, 3, 3}, height * width);
     channels = w;
   }
-  while (height > kFlattenSide || width > kFlattenSide) {
+  while (convolves && (height > kFlattenSide || width > kFlattenSide)) {
     height = std::max<std::int64_t>(1, height / 2);
     width = std::max<std::int64_t>(1, width / 2);
     add_stage({w, w, 4, 4}, height * width);

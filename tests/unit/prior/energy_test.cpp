@@ -88,16 +88,40 @@ TEST(Potential, GradientIsTheSameHoweverThreadsShareTheNets) {
 }
 
 TEST(EnergyNet, TakesEveryLatentSize) {
-  for (const std::int64_t side : {1, 2, 4, 8, 16, 32, 64, 128}) {
-    const auto made = make_energy_net(tiny_energy(false), {3, side, side}, {.num_levels = 4, .seed = 1});
-    const EnergyNet& net = *made;
-    const auto weights = net.weights(false);
-    const at::Tensor t = at::tensor(std::vector<std::int64_t>{0, 3}, at::kLong);
-    const at::Tensor z = at::full({2, 3, side, side}, 0.3, at::kFloat);
-    const at::Tensor f = net.forward(weights, net.select(weights, t), z);
-    EXPECT_EQ(f.sizes().vec(), (std::vector<std::int64_t>{2}));
-    EXPECT_NE(f[0].item<float>(), f[1].item<float>()) << "t matters, side " << side;
+  for (const std::string kind : {"small", "dense"}) {
+    for (const std::int64_t side : {1, 2, 4, 8, 16, 32, 64, 128}) {
+      EnergyOptions options = tiny_energy(false);
+      options.net = kind;
+      const auto made = make_energy_net(options, {3, side, side}, {.num_levels = 4, .seed = 1});
+      const EnergyNet& net = *made;
+      const auto weights = net.weights(false);
+      const at::Tensor t = at::tensor(std::vector<std::int64_t>{0, 3}, at::kLong);
+      const at::Tensor z = at::full({2, 3, side, side}, 0.3, at::kFloat);
+      const at::Tensor f = net.forward(weights, net.select(weights, t), z);
+      EXPECT_EQ(f.sizes().vec(), (std::vector<std::int64_t>{2}));
+      EXPECT_NE(f[0].item<float>(), f[1].item<float>()) << "t matters, " << kind << ", side " << side;
+    }
   }
+}
+
+// A dense net has no notion of neighbours: with the columns of its first weight permuted as the elements are, f stays; and an element moves f
+// wherever it lies. Its size: 12 -> 2W -> 2W -> W -> 1 with biases, W = 6.
+TEST(EnergyNet, DenseSeesTheLayerFlat) {
+  EnergyOptions options = tiny_energy(true);
+  options.net = "dense";
+  options.spectral_norm = false;
+  const auto made = make_energy_net(options, {3, 2, 2}, {.seed = 1, .dtype = at::kDouble});
+  const EnergyNet& net = *made;
+  EXPECT_EQ(net.params().size(), (12 + 1) * 12 + (12 + 1) * 12 + (12 + 1) * 6 + 6);
+  auto weights = net.weights(false);
+  ASSERT_EQ(weights.stages[0].sizes().vec(), (std::vector<std::int64_t>{12, 12}));
+  const auto biases = net.select(weights, {});
+  const at::Tensor z = some_u(2, 12).to(at::kDouble);
+  const at::Tensor f = net.forward(weights, biases, z.reshape({2, 3, 2, 2}));
+  const at::Tensor reversed = net.forward(weights, biases, z.flip(1).reshape({2, 3, 2, 2}));
+  EXPECT_GT((f - reversed).abs().max().item<double>(), 1e-3);
+  weights.stages[0] = weights.stages[0].flip(1);
+  EXPECT_LT((f - net.forward(weights, biases, z.flip(1).reshape({2, 3, 2, 2}))).abs().max().item<double>(), 1e-14);
 }
 
 TEST(EnergyNet, NormalisedWeightsHaveSpectralNormOneOnceConverged) {
