@@ -20,7 +20,7 @@ constexpr std::array kCommands = {
     Command{"labels", "p(y | u_0) of test images, and images drawn for each label (Fig. 5)", labels_command},
     Command{"compose", "several attributes step by step at several layers (Fig. 4)", compose_command},
     Command{"replay", "a recorded case through every stage, with the largest errors", replay_command},
-    Command{"report", "one self-contained HTML page of a run", report_command},
+    Command{"report", "one self-contained HTML page of a run; an index over several", report_command},
     Command{"status", "is a run done, resumable or failed, from its files", status_command},
     Command{"sweep", "plan | run | status | retry | collect of an ablation", sweep_command},
     Command{"cache", "info | verify of a latent cache", cache_command},

@@ -15,6 +15,7 @@
 #include "evaluate/stored_samples.h"
 #include "prior/forward_pair.h"
 #include "prior/reverse_chain.h"
+#include "storage/lenient_json.h"
 #include "storage/png.h"
 #include "vae/inputs.h"
 
@@ -44,6 +45,7 @@ class Evaluation {
   nlohmann::json run(const fs::path& pictures);
 
  private:
+  nlohmann::json model(const nlohmann::json& drawn) const;
   nlohmann::json levels();
   nlohmann::json temperatures(const fs::path& pictures);
   void write_grid(const fs::path& file, const at::Tensor& images, std::int64_t columns) const;
@@ -69,16 +71,18 @@ nlohmann::json Evaluation::run(const fs::path& pictures) {
   out["sanity_test_vs_train"] = {{"fd_fmnist", scorer_.distance(test)},
                                  {"num_images", test.sums.count()},
                                  {"of_gaussian", scorer_.distance(test) / out["gaussian"]["fd_fmnist"].get<double>()}};
+  nlohmann::json drawn;  // what the samples depend on
   if (fs::exists(in_.samples)) {
     const auto ours = scorer_.stored(in_.samples, "samples");
     const StoredSamples stored = read_stored_samples(in_.samples);
     out["diffusion"] = scorer_.score(ours, stored.seconds_per_image * static_cast<double>(options_.num_images));
     const double g = out["gaussian"]["fd_fmnist"], r = out["reconstruction"]["fd_fmnist"], d = out["diffusion"]["fd_fmnist"];
     out["gap_closed"] = (g - d) / (g - r);
-    out["samples"] = stored.identity;
+    out["samples"] = drawn = stored.identity;
   } else {
     logger_.line("{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", in_.samples.string());
   }
+  out["model"] = model(drawn);
   out["features"] = scorer_.features_json();
   out["reference_images"] = in_.dataset.members(data::Split::kTrain).size();
   if (options_.by_level) out["by_level"] = levels();
@@ -86,6 +90,18 @@ nlohmann::json Evaluation::run(const fs::path& pictures) {
   comm::agree(comm_, [&] {
     if (comm_.is_root()) write_pictures(pictures);
   });
+  return out;
+}
+
+// What was scored, for a table over several runs. K is that of the samples where there are some.
+nlohmann::json Evaluation::model(const nlohmann::json& drawn) const {
+  const auto vae = nlohmann::json::parse(in_.backbone.architecture());
+  nlohmann::json out = {{"backbone", vae.at("backbone")}, {"layers", in_.backbone.groups().size()}, {"latents", in_.backbone.dim()}, {"levels", nullptr}, {"langevin_steps", nullptr}};
+  if (in_.prior != nullptr) {
+    out["levels"] = in_.prior->num_levels();
+    out["langevin_steps"] = in_.langevin.steps;
+  }
+  if (const auto* steps = storage::field_in(drawn, "langevin.steps")) out["langevin_steps"] = *steps;
   return out;
 }
 

@@ -42,7 +42,7 @@ struct EvaluateInputs {
   prior::LangevinOptions langevin;
 };
 
-// Collective. The object of results/summary.json: gaussian, reconstruction, diffusion, sanity_test_vs_train, gap_closed, features; with
+// Collective. The object of results/summary.json: gaussian, reconstruction, diffusion, sanity_test_vs_train, gap_closed, model, features; with
 // by_level also by_level: [{t, decode_true, from_true}]; with temperatures also by_temperature: [{temperature, gaussian, diffusion}], scores as above.
 nlohmann::json evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm, Logger& logger,
                         const std::filesystem::path& picture_directory);

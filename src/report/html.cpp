@@ -2,8 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <ctime>
 
 namespace hebm::report {
 namespace {
@@ -80,5 +82,15 @@ std::string format_number(double value) {
 }
 
 std::string number_cell(double value) { return fmt::format("<td class=\"n\">{}</td>", escape(format_number(value))); }
+
+std::string cell(double value, const char* format) { return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-"; }
+
+std::string utc(double seconds) {
+  const auto time = static_cast<std::time_t>(std::clamp(seconds, 0.0, 1e11));
+  std::tm parts{};
+  char text[64];
+  if (seconds < 0 || seconds > 1e11 || gmtime_r(&time, &parts) == nullptr) return format_number(seconds);
+  return std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts) > 0 ? text : format_number(seconds);
+}
 
 }  // namespace hebm::report

@@ -18,15 +18,20 @@ std::string problems(const RunFolder& run) {
 
 }  // namespace
 
+std::string generator_mark(const std::string& generator) { return fmt::format("<meta name=\"generator\" content=\"{}\">", escape(generator)); }
+
+std::string page_head(const std::string& title, const std::string& generator, const std::string& about) {
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n{0}\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<title>{1} - {2}</title>\n<style>{3}</style></head>\n<body>\n<h1>{1}</h1>\n"
+      "<p class=\"soft\">Diffusion of energy-based priors in the latent space of a hierarchical VAE: {4}</p>\n",
+      generator_mark(generator), escape(title), escape(generator), style_sheet(), escape(about));
+}
+
 std::string render_report(const std::filesystem::path& run_directory) {
   const RunFolder run = read_run_folder(run_directory);
-  const std::string title = escape(run.name.empty() ? "run" : run.name);
-  std::string out = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>{} - hebm_dist report</title>\n<style>{}</style></head>\n<body>\n<h1>{}</h1>\n"
-      "<p class=\"soft\">Diffusion of energy-based priors in the latent space of a hierarchical VAE: report of a run.</p>\n",
-      title, style_sheet(), title);
+  std::string out = page_head(run.name.empty() ? "run" : run.name, "hebm_dist report", "report of a run.");
   if (const std::string sweep = sweep_section(run); !sweep.empty()) return out + problems(run) + sweep + "</body></html>\n";
   const std::string priors = priors_section(run), ood = ood_section(run), results = results_section(run);
   PictureBudget budget;

@@ -1,5 +1,6 @@
 // Pictures as parts of the page, within a budget of bytes for all of them.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -17,8 +18,11 @@ class PictureBudget {
   std::size_t left_ = 1100 << 10;
 };
 
-// A <figure>; beyond the budget it says where the file is.
-std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget);
+// A <figure>; beyond the budget it says where the file is: folder is that of the picture, seen from the page.
+std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget, const std::string& folder = "samples");
+
+// The grids of the Gaussian prior, of reconstructions, and of the learned prior, by their names; null where there is none. No picture twice.
+std::array<const Picture*, 3> main_grids(const RunFolder& run);
 
 // Pictures that belong to an experiment's own section: transition-*, vary-*, temperature-*, labels-*, compose-*.
 bool of_an_experiment(const Picture& picture);

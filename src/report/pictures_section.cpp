@@ -55,13 +55,13 @@ bool PictureBudget::take(const Picture& picture) {
   return true;
 }
 
-std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget) {
+std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget, const std::string& folder) {
   std::string out = fmt::format("<figure><figcaption>{}</figcaption>", escape(caption));
   if (budget.take(picture)) {
     out += fmt::format("<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">", escape(caption), picture.width,
                        picture.height, base64(picture.bytes));
   } else {
-    out += missing(fmt::format("Too large for this page ({} KiB): see samples/{}.png", picture.bytes.size() >> 10, escape(picture.name)));
+    out += missing(fmt::format("Too large for this page ({} KiB): see {}/{}.png", picture.bytes.size() >> 10, escape(folder), escape(picture.name)));
   }
   return out + "</figure>\n";
 }
@@ -78,23 +78,29 @@ std::vector<const Picture*> pictures_named(const RunFolder& run, const std::stri
   return out;
 }
 
+std::array<const Picture*, 3> main_grids(const RunFolder& run) {
+  std::array<const Picture*, 3> out{};
+  for (std::size_t i = 0; i < kKinds.size(); ++i) {
+    const Picture* picture = find_kind(run, kKinds[i]);
+    if (std::find(out.begin(), out.end(), picture) == out.end()) out[i] = picture;
+  }
+  return out;
+}
+
 std::string pictures_section(const RunFolder& run, PictureBudget& budget) {
   std::string out = "<h2 id=\"pictures\">Pictures</h2>\n";
   if (run.pictures.empty()) {
     return out + missing("No pictures yet: <code>hebm_dist sample</code> and <code>evaluate</code> write <code>samples/*.png</code>.");
   }
-  std::vector<const Picture*> used;
+  const auto grids = main_grids(run);
   std::string main;
-  for (const Kind& kind : kKinds) {
-    const Picture* picture = find_kind(run, kind);
-    if (picture == nullptr || std::find(used.begin(), used.end(), picture) != used.end()) continue;
-    used.push_back(picture);
-    main += figure(*picture, kind.caption, budget);
+  for (std::size_t i = 0; i < grids.size(); ++i) {
+    if (grids[i] != nullptr) main += figure(*grids[i], kKinds[i].caption, budget);
   }
   if (!main.empty()) out += "<div class=\"pictures\">" + main + "</div>\n";
   std::vector<const Picture*> progress, others;
   for (const Picture& picture : run.pictures) {
-    if (of_an_experiment(picture) || std::find(used.begin(), used.end(), &picture) != used.end()) continue;
+    if (of_an_experiment(picture) || std::find(grids.begin(), grids.end(), &picture) != grids.end()) continue;
     (is_progress(picture.name) ? progress : others).push_back(&picture);
   }
   std::string figures;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 namespace hebm::report {
 
@@ -14,6 +15,17 @@ void write_report(const std::filesystem::path& run_directory, const std::filesys
 
 // The same as a string.
 std::string render_report(const std::filesystem::path& run_directory);
+
+// The folders of several runs as given, each once. Error(kUsage) naming one that is not there or has no results/*.json.
+std::vector<std::filesystem::path> runs_with_results(const std::vector<std::string>& runs);
+
+// One page over several runs, written where it is free or an index of ours stands, beside their own report.html: a table with a row a run, and
+// the grids of the Gaussian and of the learned prior side by side (Fig. 8: two backbones). runs: of runs_with_results.
+void write_index(const std::vector<std::filesystem::path>& runs, const std::filesystem::path& out);
+std::string render_index(const std::vector<std::filesystem::path>& runs, const std::filesystem::path& out);  // links are as seen from `out`
+std::filesystem::path index_place(const std::vector<std::filesystem::path>& runs);  // index.html in the nearest folder above all of them
+// Error(kUsage) where its folder is not there, or another file than an index of ours has the place.
+void check_index_place(const std::filesystem::path& out);
 
 // summary.json as a small plain-text table, for the end of the quickstart. Rows and columns without any number are left out;
 // never throws on a summary of another shape.

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <ctime>
 #include <map>
 #include <sstream>
 #include <string_view>
@@ -90,15 +89,6 @@ std::string quoted(const std::string& argument) {
   std::string out = "'";
   for (const char c : argument) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
-}
-
-// "2026-01-31 12:00:00 UTC"; the number itself where it is no date of this era.
-std::string utc(double seconds) {
-  const auto time = static_cast<std::time_t>(std::clamp(seconds, 0.0, 1e11));
-  std::tm parts{};
-  char text[64];
-  if (seconds < 0 || seconds > 1e11 || gmtime_r(&time, &parts) == nullptr) return format_number(seconds);
-  return std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts) > 0 ? text : format_number(seconds);
 }
 
 std::string command_of(const nlohmann::json& env) {

@@ -12,10 +12,6 @@
 namespace hebm::report {
 namespace {
 
-std::string cell(double value, const char* format) {
-  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-";
-}
-
 std::string figure(const std::string& value, const std::string& what) {
   return fmt::format("<div><b>{}</b><span>{}</span></div>", value, what);
 }

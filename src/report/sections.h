@@ -7,6 +7,10 @@
 
 namespace hebm::report {
 
+// A page from its start to the line below its heading; the generator is the name that tells whose file it is. All are escaped.
+std::string page_head(const std::string& title, const std::string& generator, const std::string& about);
+std::string generator_mark(const std::string& generator);  // as it stands in the head
+
 std::string scores_section(const RunFolder& run);
 std::string pictures_section(const RunFolder& run, PictureBudget& budget);
 std::string curves_section(const RunFolder& run);

@@ -28,6 +28,8 @@ th{font-weight:600}td.n,th.n{text-align:right;white-space:nowrap}tr.ours td{font
 .columns td:first-child{width:40%}.changed td{font-weight:600}
 .pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,250px),1fr));gap:18px;align-items:end}
 .pictures.small{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}
+.beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:8px 28px;align-items:end}.beside section{break-inside:avoid}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,200px),1fr));gap:14px;align-items:end}td a,h3 a{color:var(--accent)}table.index th{white-space:normal}
 figure{margin:0;break-inside:avoid}figcaption{font-size:.9em;margin-bottom:.3em}
 figure img{width:100%;height:auto;display:block;image-rendering:pixelated;border-radius:3px}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:16px 24px}
@@ -41,7 +43,8 @@ pre{background:var(--panel);padding:.7em .9em;border-radius:6px;font-size:.85em;
 @media print{:root{color-scheme:light;--bg:#fff;--fg:#000;--soft:#444;--rule:#bbb;--panel:#f2f2f2;--accent:#000;
 --c0:#0072b2;--c1:#d55e00;--c2:#00805e;--c3:#b8578c;--c4:#b87a00;--c5:#3a9bd6;--c6:#6b6b00;--c7:#555b62}
 @page{margin:14mm}body{max-width:none;padding:0;font-size:10.5pt}nav{display:none}.wide{overflow:visible}
-.plots{grid-template-columns:1fr 1fr}.pictures{grid-template-columns:repeat(3,1fr)}.pictures.small{grid-template-columns:repeat(6,1fr)}.bars{display:none}table{font-size:.86em}th,td{padding-right:.5em}h2,h3{break-after:avoid}tr{break-inside:avoid}}
+.plots{grid-template-columns:1fr 1fr}.pictures{grid-template-columns:repeat(3,1fr)}.pictures.small{grid-template-columns:repeat(6,1fr)}
+.beside{grid-template-columns:1fr}.pair{grid-template-columns:1fr 1fr}table.index{font-size:.8em}.bars{display:none}table{font-size:.86em}th,td{padding-right:.5em}h2,h3{break-after:avoid}tr{break-inside:avoid}}
 )css";
 
 }  // namespace

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # experiments.sh FOLDER_OF_PROGRAMS SCRATCH: the experiments on a trained prior, on a tiny pipeline: the same results on 1 and 2 ranks, pictures, the
-# report's sections, and what is refused.
+# report's sections, the index over two runs, and what is refused.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2
@@ -67,6 +67,7 @@ assert transition["num_images"] == 64
 sets = read(2, "vary")["sets"]
 assert [s["free"] for s in sets] == [[0], [1], [2], [0, 1, 2]] and [s["free"] for s in read(2, "vary-0-2")["sets"]] == [[0, 2]]
 assert all(s["feature_distance"] > 0 and 0 <= s["class_changed"] <= 1 for s in sets)
+assert read(2, "summary")["model"] == {"backbone": "hvae", "layers": 3, "latents": 4 * 2 * 2 + 2 * 4 * 4 * 4, "levels": 3, "langevin_steps": 3}, read(2, "summary")["model"]
 rows = read(2, "summary")["by_temperature"]
 assert [row["temperature"] for row in rows] == [0.7, 1.0]
 # At temperature 1 the Gaussian row is that of the scores, of the same draws; a lower temperature is another result.
@@ -93,6 +94,29 @@ hebm 1 ranks1 report || fail "report"
 for section in transition vary temperature; do
   grep -q "id=\"$section\"" "$scratch/ranks1/report.html" || fail "no section $section in the report"
 done
+
+echo "an index over two runs, beside their reports"
+hebm 1 ranks1 report "$scratch/base" "$scratch/ranks2" "$scratch/base/" || fail "report of two runs"
+[[ -s $scratch/base/report.html && -s $scratch/ranks2/report.html ]] || fail "no reports of the runs"
+/usr/bin/python3 - "$scratch" <<'EOF'
+import re, sys
+with open(f"{sys.argv[1]}/index.html") as file:
+    page = file.read()
+rows = re.findall(r'<tr><td><a href="([^"]*)">.*?</a></td><td>HVAE</td>', page)
+assert rows == ["base/report.html", "ranks2/report.html"], rows
+# The second run has the base's samples.h5, and no picture of them.
+assert page.count("data:image/png;base64,") == 3 and page.count("Learned prior: no picture") == 1
+EOF
+echo mine >"$scratch/mine.html"
+rm -- "$scratch/base/report.html"
+refused 2 'mine.html is there and is not an index page' ranks1 report "$scratch/base" "$scratch/ranks2" --out "$scratch/mine.html"
+[[ $(cat "$scratch/mine.html") == mine && ! -e $scratch/base/report.html ]] || fail "report wrote over a foreign file, or pages before it refused"
+hebm 1 ranks1 report "$scratch/ranks1" "$scratch/ranks2" --out "$scratch/other.html" || fail "report --out"
+[[ -s $scratch/other.html ]] || fail "no index at --out"
+refused 2 "/absent' is not a folder" ranks1 report "$scratch/ranks1" "$scratch/absent"
+mkdir -- "$scratch/empty"
+refused 2 "/empty' holds no results" ranks1 report "$scratch/empty"
+refused 2 'names the index page of several RUN' ranks1 report "$scratch/ranks1" --out "$scratch/one.html"
 
 echo "what is refused, by name"
 refused 2 'no layer 3; the VAE has layers 0 (top) to 2' ranks1 vary --layers 0,3
