@@ -105,9 +105,10 @@ int compose_command(Arguments args) {
   identity["attributes"] = data::attributes_text(files.dataset.attributes());
   identity["couple.steps"] = langevin.zero_steps;
   identity["couple.guidance"] = label_options.guidance;
+  identity["couple.candidates"] = label_options.candidates;
   const auto result = kept_result(paths.results() / fmt::format("compose-{}.json", label_options.name), identity, context, [&] {
     const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};
-    return evaluate::compose(compose, steps, label_options.guidance, inputs, context.comm(), context.logger(), paths.samples(), label_options.name);
+    return evaluate::compose(compose, steps, {label_options.guidance, label_options.candidates}, inputs, context.comm(), context.logger(), paths.samples(), label_options.name);
   });
   if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
   return 0;

@@ -180,7 +180,7 @@ int couple_command(Arguments args) {
   backbone->params().to(context.device());
   prior.to(context.device());
   auto identity = product_identity(options, {"prior.", "energy.", "langevin.", "train.", "couple."}, c.run.seed, dataset);
-  for (const char* replaced : {"train.updates", "couple.guidance"}) identity.erase(replaced);  // of other commands
+  for (const char* replaced : {"train.updates", "couple.guidance", "couple.candidates"}) identity.erase(replaced);  // of other commands
   identity["vae_hash"] = vae.hash;
   identity["from_hash"] = start.from_hash;
   identity["heads"] = heads_json(columns, heads);

@@ -15,8 +15,9 @@ struct LabelOptions {
   std::string name = "labels";  // RUN/prior-NAME
   std::int64_t steps = 0;       // K at t = 0; 0: what the prior was coupled with, there langevin.steps
   double guidance = 1.0;
-  void describe(Options& options);      // --name, couple.steps, couple.guidance
-  void describe_keys(Options& options);  // the two of an INI alone
+  std::int64_t candidates = 16;  // u_1 that one is chosen of (prior/label_draws.h)
+  void describe(Options& options);      // --name and the keys
+  void describe_keys(Options& options);  // couple.steps, couple.guidance, couple.candidates: those of an INI alone
 };
 
 // How `couple` learns, beside train.*.

@@ -14,7 +14,8 @@
 namespace hebm::cli {
 namespace {
 
-Lines dry_run_lines(const evaluate::LabelsOptions& labels, const prior::LangevinOptions& langevin, const Experiment& files, const RunPaths& paths) {
+Lines dry_run_lines(const evaluate::LabelsOptions& labels, const prior::LangevinOptions& langevin, std::int64_t candidates, const Experiment& files,
+                    const RunPaths& paths) {
   const auto& backbone = *files.vae.backbone;
   const auto& prior = *files.prior.prior;
   const auto heads = static_cast<std::int64_t>(prior.heads().size());
@@ -22,8 +23,8 @@ Lines dry_run_lines(const evaluate::LabelsOptions& labels, const prior::Langevin
   lines.push_back(energy_nets_line(prior));
   lines.push_back(disk_line("grid", heads, static_cast<double>(40 * labels.columns * backbone.image_shape().size()), paths.samples()));
   lines.push_back(steps_line("chunks", (labels.num_samples + labels.chunk - 1) / labels.chunk,
-                             fmt::format("{} chains of {} levels of {} Langevin steps, {} times {} at t = 0", labels.chunk, prior.num_levels() - 1,
-                                         langevin.steps, 1 + heads, langevin.steps_at(0))));
+                             fmt::format("{} chains of {} levels of {} Langevin steps, {} times {} at t = 0, and {} candidates of all of it", labels.chunk,
+                                         prior.num_levels() - 1, langevin.steps, 1 + heads, langevin.steps_at(0), candidates)));
   lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size() + files.features.net->params().size()),
                                .values = chain_values(prior, backbone),
                                .images = static_cast<double>(labels.chunk),
@@ -74,7 +75,7 @@ int labels_command(Arguments args) {
   expect_heads(files.prior, paths.prior);
   langevin = labelled_langevin(langevin, label_options, files.prior);
   if (action == Options::Action::kDryRun) {
-    print_dry_run(options, dry_run_lines(labels, langevin, files, paths));
+    print_dry_run(options, dry_run_lines(labels, langevin, label_options.candidates, files, paths));
     return 0;
   }
   Context context(run, options, "labels");
@@ -84,9 +85,10 @@ int labels_command(Arguments args) {
   identity["attributes"] = data::attributes_text(files.dataset.attributes());
   identity["couple.steps"] = langevin.zero_steps;
   identity["couple.guidance"] = label_options.guidance;
+  identity["couple.candidates"] = label_options.candidates;
   const auto result = kept_result(paths.results() / fmt::format("labels-{}.json", label_options.name), identity, context, [&] {
     const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};
-    return evaluate::labels(labels, label_options.guidance, inputs, context.comm(), context.logger(), paths.samples(), label_options.name);
+    return evaluate::labels(labels, {label_options.guidance, label_options.candidates}, inputs, context.comm(), context.logger(), paths.samples(), label_options.name);
   });
   if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
   return 0;

@@ -39,7 +39,7 @@ struct SampleCommand {
     return kind == "nce" ? "nce-" + nce.sampler : kind;
   }
   sample::DrawLatents draws(const prior::EnergyPrior* prior, const vae::Backbone& backbone) const {
-    if (!label.empty()) return sample::labelled_draws(*prior, backbone, langevin, chosen_categories(label, prior->heads()), labels.guidance);
+    if (!label.empty()) return sample::labelled_draws(*prior, backbone, langevin, chosen_categories(label, prior->heads()), labels.guidance, labels.candidates);
     if (kind == "gaussian") return sample::gaussian_draws(backbone);
     if (kind == "nce") return sample::nce_draws(*prior, backbone, langevin.marginal(), nce);
     return sample::chain_draws(*prior, backbone, kind == "diffusion" ? langevin : langevin.marginal());
@@ -111,6 +111,7 @@ int sample_command(Arguments args) {
   if (!c.label.empty()) {
     identity["label"] = c.label;
     identity["couple.guidance"] = c.labels.guidance;
+    identity["couple.candidates"] = c.labels.candidates;
   }
   const auto result = sample::write_samples(paths.samples(), c.name(), c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone), identity,
                                             &context.stop(), context.comm(), context.logger());

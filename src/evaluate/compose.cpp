@@ -15,6 +15,7 @@
 #include "evaluate/frechet.h"
 #include "evaluate/label_reader.h"
 #include "prior/forward_pair.h"
+#include "prior/label_draws.h"
 #include "storage/png.h"
 #include "vae/inputs.h"
 
@@ -29,9 +30,9 @@ void ComposeOptions::describe(Options& o) {
 }
 
 std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior, const ComposeSteps& steps, const at::Tensor& asked,
-                                       double guidance, std::uint64_t seed, const prior::ChainIds& ids) {
+                                       const LabelGuidance& guidance, std::uint64_t seed, const prior::ChainIds& ids) {
   std::vector<at::Tensor> out;
-  prior::LabelChoice choice{at::full_like(asked, -1), guidance};
+  prior::LabelChoice choice{at::full_like(asked, -1), guidance.guidance};
   for (std::size_t s = 0; s < steps.size(); ++s) {
     for (const Asked& a : steps[s]) {
       const auto head = static_cast<std::int64_t>(a.head);
@@ -40,12 +41,12 @@ std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const p
     prior::ChainIds of_step = ids;
     of_step.visit.assign(ids.item.size(), static_cast<std::uint32_t>(s));
     if (s == 0) {
-      out.push_back(chain.sample(seed, of_step, {}, nullptr, &choice));
+      out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, seed, of_step));
       continue;
     }
     const prior::HeldLayers held{held_layers(steps, s, prior.heads()), out.back(),
                                  prior::forward_trajectory(out.back(), prior.schedule(), seed, of_step)};
-    out.push_back(chain.sample(seed, of_step, {}, &held, &choice));
+    out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, seed, of_step, &held));
   }
   return out;
 }
@@ -56,7 +57,7 @@ constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
 
 class Composition {
  public:
-  Composition(const ComposeOptions& options, const ComposeSteps& steps, double guidance, const ExperimentInputs& inputs)
+  Composition(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance, const ExperimentInputs& inputs)
       : options_(options), steps_(steps), guidance_(guidance), in_(inputs), heads_(inputs.prior.heads()),
         chain_(inputs.prior, inputs.backbone, inputs.langevin), device_(inputs.backbone.params().device()),
         features_(steps.size(), FeatureSums::with_zero_reference(kFeatures)) {
@@ -88,7 +89,7 @@ class Composition {
 
   const ComposeOptions& options_;
   const ComposeSteps& steps_;
-  double guidance_;
+  LabelGuidance guidance_;
   const ExperimentInputs& in_;
   const prior::LabelHeads& heads_;
   prior::ReverseChain chain_;
@@ -201,7 +202,7 @@ nlohmann::json grid_rows(const ComposeOptions& options, const ComposeSteps& step
 
 }  // namespace
 
-nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, double guidance, const ExperimentInputs& inputs,
+nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance, const ExperimentInputs& inputs,
                        comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name) {
   const Timer timer;
   const Moments real = training_moments(inputs.dataset, *inputs.features.net, options.chunk, comm, logger);
@@ -209,7 +210,7 @@ nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps,
   for_chunks(options.num_samples, options.chunk, [&](std::int64_t first) { return composition.draw(first); },
              [&](std::int64_t first, const at::Tensor& numbers) { composition.add(first, numbers); }, comm, logger,
              fmt::format("images in {} steps", steps.size()));
-  nlohmann::json out = {{"name", name}, {"num_samples", options.num_samples}, {"guidance", guidance}, {"steps_at_zero", inputs.langevin.steps_at(0)}};
+  nlohmann::json out = {{"name", name}, {"num_samples", options.num_samples}, {"guidance", guidance.guidance}, {"candidates", guidance.candidates}, {"steps_at_zero", inputs.langevin.steps_at(0)}};
   comm::agree(comm, [&] {
     out["steps"] = composition.json(real);
     out["grid"] = grid_rows(options, steps, inputs.prior.heads());

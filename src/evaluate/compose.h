@@ -40,10 +40,10 @@ std::vector<std::int64_t> asked_of_chain(const ComposeSteps& steps, const prior:
 
 // u_0 after each step, [B, D]: held layers are those of the step before, bit by bit. asked [B, heads]; ids: visit 0.
 std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior, const ComposeSteps& steps, const at::Tensor& asked,
-                                       double guidance, std::uint64_t seed, const prior::ChainIds& ids);
+                                       const LabelGuidance& guidance, std::uint64_t seed, const prior::ChainIds& ids);
 
 // Collective. The object of results/compose-NAME.json: docs/formats.md. Grid, a chain a row and a step a column: directory/compose-NAME.png.
-nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, double guidance, const ExperimentInputs& inputs,
+nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance, const ExperimentInputs& inputs,
                        comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory, const std::string& name);
 
 }  // namespace hebm::evaluate

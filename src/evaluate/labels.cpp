@@ -16,7 +16,7 @@
 #include "evaluate/label_reader.h"
 #include "nets/device.h"
 #include "prior/forward_pair.h"
-#include "prior/reverse_chain.h"
+#include "prior/label_draws.h"
 #include "storage/png.h"
 #include "vae/inputs.h"
 
@@ -53,7 +53,7 @@ struct TestSums {
 
 class LabelRun {
  public:
-  LabelRun(const LabelsOptions& options, double guidance, const ExperimentInputs& inputs)
+  LabelRun(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs)
       : options_(options), guidance_(guidance), in_(inputs), heads_(inputs.prior.heads()), chain_(inputs.prior, inputs.backbone, inputs.langevin),
         step_variance_(prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0)), device_(inputs.backbone.params().device()) {
     for (const auto& head : heads_) readers_.emplace_back(head, inputs.dataset, *inputs.features.net);
@@ -79,7 +79,7 @@ class LabelRun {
   void write_grid(std::size_t h, const fs::path& file) const;
 
   const LabelsOptions& options_;
-  double guidance_;
+  LabelGuidance guidance_;
   const ExperimentInputs& in_;
   const prior::LabelHeads& heads_;
   prior::ReverseChain chain_;
@@ -142,16 +142,16 @@ at::Tensor LabelRun::draw(std::int64_t first) const {
   const auto seed = static_cast<std::uint64_t>(options_.seed);
   const auto ids = prior::chain_ids(first, options_.chunk);
   const std::int64_t images = std::min(options_.chunk, options_.num_samples - first);
-  const at::Tensor noise = prior::normal_rows(in_.backbone.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {}, device_);
-  const at::Tensor u1 = chain_.run(noise, {in_.prior.num_levels() - 1, 1}, seed, ids);
+  const auto candidates = prior::draw_candidates(chain_, guidance_.candidates, seed, ids);
   std::vector<at::Tensor> numbers, pictures;
   for (std::size_t set = 0; set <= heads_.size(); ++set) {
-    prior::LabelChoice choice{at::full({options_.chunk, num_heads()}, -1, at::kLong), guidance_};
+    prior::LabelChoice choice{at::full({options_.chunk, num_heads()}, -1, at::kLong), guidance_.guidance};
     for (std::int64_t b = 0; set > 0 && b < options_.chunk; ++b) {
       choice.category.select(0, b).select(0, static_cast<std::int64_t>(set) - 1).fill_((first + b) % categories_of(set - 1));
     }
     choice.category = choice.category.to(device_);
-    const at::Tensor u0 = chain_.run(u1, 0, seed, ids, {}, nullptr, &choice);
+    const at::Tensor u0 = set == 0 ? chain_.sample(seed, ids)
+                                   : chain_.run(prior::choose_candidates(candidates, choice, seed, ids), 0, seed, ids, {}, nullptr, &choice);
     const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(u0)), features = in_.features.net->features(x), classes = classes_of(features);
     const auto values = prior::head_values(heads_, chain_.label_outputs(u0));
     std::vector<at::Tensor> columns = {features};
@@ -257,7 +257,7 @@ nlohmann::json LabelRun::run(comm::Communicator& comm, Logger& logger, const fs:
              [&](std::int64_t first, const at::Tensor& numbers) { add_test(first, numbers); }, comm, logger, "p(y | u_0) of test images");
   for_chunks(options_.num_samples, options_.chunk, [&](std::int64_t first) { return draw(first); },
              [&](std::int64_t first, const at::Tensor& numbers) { add_drawn(first, numbers); }, comm, logger, "images for labels");
-  nlohmann::json out = {{"name", name}, {"num_test", options_.num_test}, {"num_samples", options_.num_samples}, {"guidance", guidance_},
+  nlohmann::json out = {{"name", name}, {"num_test", options_.num_test}, {"num_samples", options_.num_samples}, {"guidance", guidance_.guidance}, {"candidates", guidance_.candidates},
                         {"steps", in_.langevin.steps_at(0)}, {"num_layers", in_.backbone.groups().size()}};
   comm::agree(comm, [&] {
     out["heads"] = nlohmann::json::array();
@@ -274,7 +274,7 @@ nlohmann::json LabelRun::run(comm::Communicator& comm, Logger& logger, const fs:
 
 }  // namespace
 
-nlohmann::json labels(const LabelsOptions& options, double guidance, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
+nlohmann::json labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
                       const fs::path& directory, const std::string& name) {
   check(!inputs.prior.heads().empty(), ExitCode::kUsage, "labels: the prior has no label heads");
   const auto available = static_cast<std::int64_t>(inputs.dataset.members(data::Split::kTest).size());

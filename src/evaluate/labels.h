@@ -21,10 +21,10 @@ struct LabelsOptions {
   void describe(Options& options);
 };
 
-// Collective; inputs.prior has heads. Chain c = 0, 1, ... draws u_1 as `sample` does with the same seed and chunk, then the chain of t = 0 without a
-// label, and once for category c mod C of every head. The object of results/labels-NAME.json: docs/formats.md. Grids, a category a row:
+// Collective; inputs.prior has heads. Chain c = 0, 1, ... is drawn without a label as `sample` does with the same seed and chunk, and
+// once for category c mod C of every head as `sample --label` does. The object of results/labels-NAME.json: docs/formats.md. Grids, a category a row:
 // directory/labels-NAME-HEAD.png.
-nlohmann::json labels(const LabelsOptions& options, double guidance, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
+nlohmann::json labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
                       const std::filesystem::path& directory, const std::string& name);
 
 }  // namespace hebm::evaluate

@@ -7,13 +7,10 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
-#include <algorithm>
-#include <cmath>
-
-#include "base/error.h"
 #include "base/options.h"
 #include "nets/device.h"
 #include "prior/forward_pair.h"
+#include "prior/resampling.h"
 
 namespace hebm::prior {
 namespace {
@@ -57,27 +54,6 @@ at::Tensor nce_loss(const at::Tensor& positive, const at::Tensor& negative, std:
   return (at::softplus(-positive).sum() + at::softplus(negative).sum()) / static_cast<double>(global_batch);
 }
 
-std::vector<std::int64_t> choose_proposals(const at::Tensor& logits, const std::vector<double>& uniform) {
-  const at::Tensor by_row = logits.to(at::kCPU, at::kDouble).t().contiguous();  // [B, M]
-  const std::int64_t count = by_row.size(1);
-  check(by_row.size(0) == static_cast<std::int64_t>(uniform.size()) && count > 0, ExitCode::kRuntime, "resampling: logits of {} rows, {} random numbers",
-        by_row.size(0), uniform.size());
-  std::vector<std::int64_t> out;
-  std::vector<double> up_to(static_cast<std::size_t>(count));
-  for (std::size_t b = 0; b < uniform.size(); ++b) {
-    const double* row = by_row.const_data_ptr<double>() + static_cast<std::int64_t>(b) * count;
-    const double largest = *std::max_element(row, row + count);
-    double sum = 0;
-    for (std::size_t m = 0; m < up_to.size(); ++m) {
-      check(std::isfinite(row[m]), ExitCode::kRuntime, "resampling: a classifier's logit is {}; train it again with a smaller train.learning_rate", row[m]);
-      up_to[m] = sum += std::exp(row[m] - largest);
-    }
-    const auto found = std::upper_bound(up_to.begin(), up_to.end(), uniform[b] * sum);
-    out.push_back(std::min<std::int64_t>(found - up_to.begin(), count - 1));  // rounding of the product
-  }
-  return out;
-}
-
 NceSampler::NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin, std::int64_t proposals)
     : prior_(prior), backbone_(backbone), langevin_(langevin), proposals_(proposals), weights_(prior.frozen_weights()) {}
 
@@ -99,11 +75,7 @@ at::Tensor NceSampler::resample(std::uint64_t seed, const ChainIds& ids) const {
       columns.copy_(propose(seed, ids, i, std::vector<std::int64_t>(count, m)));
       logits.push_back(potential.of_layer(u, i).to(at::kDouble));
     }
-    std::vector<double> uniform;
-    for (std::size_t b = 0; b < count; ++b) {
-      const std::uint32_t word = draw_u32({seed, 0, Purpose::kProposal}, {.item = ids.item[b], .visit = ids.visit[b], .t = static_cast<std::uint32_t>(i), .k = 1});
-      uniform.push_back(std::ldexp(static_cast<double>(word), -32));
-    }
+    const auto uniform = choice_uniforms(seed, ids, static_cast<std::int64_t>(i));
     columns.copy_(propose(seed, ids, i, choose_proposals(at::stack(logits), uniform)));
   }
   return u;

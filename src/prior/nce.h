@@ -33,10 +33,6 @@ at::Tensor contrast_layer(const at::Tensor& u0, std::size_t layer, const vae::Ba
 // sum_b [softplus(-f+_b) + softplus(f-_b)] / global_batch: at equal numbers of both its minimum is at f = log of the density ratio. [B] each.
 at::Tensor nce_loss(const at::Tensor& positive, const at::Tensor& negative, std::int64_t global_batch);
 
-// For each column b of logits [M, B] float64 a proposal m, drawn with probability ~ exp(logits[m, b]); uniform [B] in [0, 1). Error(kRuntime) where a logit is
-// not finite.
-std::vector<std::int64_t> choose_proposals(const at::Tensor& logits, const std::vector<double>& uniform);
-
 class NceSampler {
  public:
   // References must outlive this object. langevin: as LangevinOptions::marginal() has it, for langevin() alone.

@@ -1,6 +1,7 @@
 #include "prior/reverse_chain.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/log_softmax.h>
 #include <c10/core/GradMode.h>
 
 #include "base/error.h"
@@ -33,8 +34,19 @@ at::Tensor ReverseChain::run(at::Tensor u, LevelRange range, std::uint64_t seed,
 
 at::Tensor ReverseChain::sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer, const HeldLayers* held,
                                 const LabelChoice* labels) const {
-  const at::Tensor noise = normal_rows(backbone_.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {}, backbone_.params().device());
-  return run(noise, prior_.num_levels() - 1, seed, ids, observer, held, labels);
+  return run(noise(seed, ids), prior_.num_levels() - 1, seed, ids, observer, held, labels);
+}
+
+at::Tensor ReverseChain::noise(std::uint64_t seed, const ChainIds& ids) const {
+  return normal_rows(backbone_.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {}, backbone_.params().device());
+}
+
+std::vector<at::Tensor> ReverseChain::label_log_probability(const at::Tensor& u0) const {
+  std::vector<at::Tensor> out;
+  for (const at::Tensor& g : head_values(prior_.heads(), label_outputs(u0))) {
+    out.push_back(at::log_softmax(g / step_variance(prior_.schedule(), langevin_, 0), 1));
+  }
+  return out;
 }
 
 at::Tensor ReverseChain::energy(const at::Tensor& y, std::int64_t t) const {

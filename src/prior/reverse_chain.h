@@ -39,6 +39,11 @@ class ReverseChain {
   // All of it from noise: u_T is drawn here too.
   at::Tensor sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer = {},
                     const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
+  // u_T of these chains, [B, D] ~ N(0, I).
+  at::Tensor noise(std::uint64_t seed, const ChainIds& ids) const;
+  std::int64_t num_levels() const { return prior_.num_levels(); }
+  // log p(y | u_0) of every head, [B, C] (Eq. 19).
+  std::vector<at::Tensor> label_log_probability(const at::Tensor& u0) const;
   // What the label heads read of u_0 [B, D], by layer: [L][B, label_rows(i)] g, undefined for layers without (label_heads.h, Eq. 19).
   std::vector<at::Tensor> label_outputs(const at::Tensor& u0) const;
   // -F(z, t) / s_t^2 of states y [B, D] of level t, [B] (F-hat with label heads at t = 0): the energy that the nets add to the Gaussian terms.

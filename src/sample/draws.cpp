@@ -4,6 +4,7 @@
 
 #include "nets/device.h"
 #include "prior/forward_pair.h"
+#include "prior/label_draws.h"
 #include "prior/reverse_chain.h"
 
 namespace hebm::sample {
@@ -26,12 +27,12 @@ DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& back
 }
 
 DrawLatents labelled_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin,
-                           std::vector<std::int64_t> categories, double guidance) {
+                           std::vector<std::int64_t> categories, double guidance, std::int64_t candidates) {
   const auto chain = std::make_shared<prior::ReverseChain>(prior, backbone, langevin);
   const at::Tensor row = nets::on_device(categories, prior.device()).unsqueeze(0);
-  return [chain, row, guidance](std::uint64_t seed, const prior::ChainIds& ids) {
+  return [chain, row, guidance, candidates](std::uint64_t seed, const prior::ChainIds& ids) {
     const prior::LabelChoice choice{row.expand({static_cast<std::int64_t>(ids.item.size()), -1}), guidance};
-    return chain->sample(seed, ids, {}, nullptr, &choice);
+    return prior::sample_for_labels(*chain, choice, candidates, seed, ids);
   };
 }
 

@@ -89,7 +89,7 @@ TEST(ComposeChains, LaterStepsLeaveHeldLayersBitByBit) {
   const prior::ReverseChain chain(trained.prior, trained.backbone, langevin);
   const auto steps = parse_steps("", heads());
   const std::vector<std::int64_t> asked = {0, 1, 0, 3, 0, 1};
-  const auto states = compose_chains(chain, trained.prior, steps, at::tensor(asked, at::kLong).view({2, 3}), 1.0, 4, prior::chain_ids(7, 2));
+  const auto states = compose_chains(chain, trained.prior, steps, at::tensor(asked, at::kLong).view({2, 3}), {1.0, 2}, 4, prior::chain_ids(7, 2));
   ASSERT_EQ(states.size(), 2u);
   const std::int64_t top = trained.backbone.groups()[0].size(), rest = trained.backbone.groups()[1].size();
   EXPECT_TRUE(states[1].narrow(1, 0, top).equal(states[0].narrow(1, 0, top)));
@@ -104,7 +104,7 @@ TEST(Compose, CountsWhatImagesShowAfterEveryStep) {
   options.rows = 3;
   comm::SingleCommunicator comm;
   Logger logger(false);
-  const auto result = compose(options, parse_steps("", heads()), 1.0, trained.inputs(2), comm, logger, trained.folder.path(), "x");
+  const auto result = compose(options, parse_steps("", heads()), {1.0, 2}, trained.inputs(2), comm, logger, trained.folder.path(), "x");
   ASSERT_EQ(result["steps"].size(), 2u);
   EXPECT_EQ(result["steps"][1]["held_layers"], (std::vector<int>{0}));
   for (const auto& step : result["steps"]) {
@@ -133,7 +133,7 @@ TEST(Labels, MeasuresAccuracyImagesAndBalance) {
   options.columns = 2;
   comm::SingleCommunicator comm;
   Logger logger(false);
-  const auto result = labels(options, 1.0, trained.inputs(2), comm, logger, trained.folder.path(), "x");
+  const auto result = labels(options, {1.0, 1}, trained.inputs(2), comm, logger, trained.folder.path(), "x");
   ASSERT_EQ(result["heads"].size(), 3u);
   for (const auto& head : result["heads"]) {
     double shares = 0, images = 0;
@@ -150,7 +150,7 @@ TEST(Labels, MeasuresAccuracyImagesAndBalance) {
   EXPECT_NEAR(result["heads"][0]["drawn"]["fd_fmnist_ratio"].get<double>(), 1.0, 1e-4);
   EXPECT_EQ(result["heads"][1]["test"]["reader_accuracy"], 1.0) << "measured attributes are their own reader";
   options.num_test = 5;
-  EXPECT_NE(message([&] { labels(options, 1.0, trained.inputs(2), comm, logger, trained.folder.path(), "x"); }).find("4 test images"), std::string::npos);
+  EXPECT_NE(message([&] { labels(options, {1.0, 2}, trained.inputs(2), comm, logger, trained.folder.path(), "x"); }).find("4 test images"), std::string::npos);
 }
 
 TEST(Labels, HeadsOfAnotherDataSetAreRefusedByName) {
@@ -160,7 +160,7 @@ TEST(Labels, HeadsOfAnotherDataSetAreRefusedByName) {
     const Trained trained(2, 1.0, std::move(wrong));
     LabelsOptions options;
     options.num_test = 1;
-    return message([&] { labels(options, 1.0, trained.inputs(1), comm, logger, trained.folder.path(), "x"); });
+    return message([&] { labels(options, {1.0, 2}, trained.inputs(1), comm, logger, trained.folder.path(), "x"); });
   };
   EXPECT_NE(refused({{"colour", {"red"}, {0}}}).find("no labels called 'colour'; it has labels, brightness, width"), std::string::npos);
   EXPECT_NE(refused({{"labels", {"x", "y"}, {0}}}).find("x, y"), std::string::npos);

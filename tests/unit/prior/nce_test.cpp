@@ -1,5 +1,6 @@
 // The NCE prior (Sec. 2.2): classifiers against density ratios, and both samplers against the closed form of a linear tilt of a linear generator.
 #include "prior/nce.h"
+#include "prior/resampling.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>

@@ -1,0 +1,63 @@
+#include "prior/label_draws.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+
+#include "base/error.h"
+#include "nets/device.h"
+#include "prior/resampling.h"
+
+namespace hebm::prior {
+namespace {
+
+constexpr std::uint32_t kMaxVisit = 1000, kMaxCandidates = 1u << 20;
+
+// Above all visits of other chains, and apart from one another.
+ChainIds ids_of_candidate(ChainIds ids, std::int64_t m) {
+  for (auto& visit : ids.visit) {
+    check(visit < kMaxVisit && m < kMaxCandidates, ExitCode::kRuntime, "candidates: visit {} and candidate {} are too many", visit, m);
+    visit = (visit + 1) * kMaxCandidates + static_cast<std::uint32_t>(m);
+  }
+  return ids;
+}
+
+}  // namespace
+
+LabelCandidates draw_candidates(const ReverseChain& chain, std::int64_t candidates, std::uint64_t seed, const ChainIds& ids, const HeldLayers* held) {
+  const LevelRange to_one{chain.num_levels() - 1, 1};
+  if (candidates == 1) return {{chain.run(chain.noise(seed, ids), to_one, seed, ids, {}, held)}, {}};
+  LabelCandidates out;
+  for (std::int64_t m = 0; m < candidates; ++m) {
+    const ChainIds own = ids_of_candidate(ids, m);
+    out.u1.push_back(chain.run(chain.noise(seed, own), to_one, seed, own, {}, held));
+    out.log_probability.push_back(chain.label_log_probability(chain.run(out.u1.back(), 0, seed, own, {}, held)));
+  }
+  return out;
+}
+
+at::Tensor choose_candidates(const LabelCandidates& candidates, const LabelChoice& choice, std::uint64_t seed, const ChainIds& ids) {
+  if (candidates.u1.size() == 1) return candidates.u1[0];
+  const c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> weights;  // [M] of [B]
+  for (const auto& heads : candidates.log_probability) {
+    at::Tensor sum = at::zeros({choice.category.size(0)}, heads.at(0).options());
+    for (std::size_t h = 0; h < heads.size(); ++h) {
+      const at::Tensor asked = choice.category.select(1, static_cast<std::int64_t>(h)).unsqueeze(1);  // -1: any, no weight
+      sum = sum + (heads[h].gather(1, asked.clamp_min(0)) * asked.ge(0)).squeeze(1);
+    }
+    weights.push_back(sum.to(at::kDouble));
+  }
+  const auto chosen = choose_proposals(at::stack(weights), choice_uniforms(seed, ids, 0));
+  const at::Tensor all = at::stack(candidates.u1), index = nets::on_device(chosen, all.device()).view({1, -1, 1}).expand({1, -1, all.size(2)});
+  return all.gather(0, index).squeeze(0).contiguous();
+}
+
+at::Tensor sample_for_labels(const ReverseChain& chain, const LabelChoice& choice, std::int64_t candidates, std::uint64_t seed, const ChainIds& ids,
+                             const HeldLayers* held) {
+  const at::Tensor u1 = choose_candidates(draw_candidates(chain, candidates, seed, ids, held), choice, seed, ids);
+  return chain.run(u1, 0, seed, ids, {}, held, &choice);
+}
+
+}  // namespace hebm::prior
