@@ -11,6 +11,7 @@
 #include "cli/inputs.h"
 #include "comm/report.h"
 #include "data/latent_cache.h"
+#include "nets/device.h"
 #include "storage/files.h"
 
 namespace hebm::cli {
@@ -91,13 +92,17 @@ int bench_command(Arguments args) {
   allow_pipeline_keys(options);
   if (options.parse(args) == Options::Action::kHelpShown) return 0;
   const auto comm = comm::make_communicator(comm_options);
-  at::set_num_threads(comm::place(*comm, comm_options).threads);
+  const comm::Placement placement = comm::place(*comm, comm_options);
+  const at::Device device = device_of(placement.gpu);
+  at::set_num_threads(placement.threads);
   at::set_num_interop_threads(1);
+  nets::use_exact_arithmetic();
+  nets::set_graphs(comm_options.graphs);
   nlohmann::json out;
   if (what == "langevin") {
-    out = bench_langevin(c);
+    out = bench_langevin(c, device);
   } else if (what == "draw") {
-    out = bench_draw(c);
+    out = bench_draw(c, device);
   } else if (what == "cache") {
     check(!directory.empty(), ExitCode::kUsage, "bench cache: name the cache's folder");
     out = bench_cache(directory);

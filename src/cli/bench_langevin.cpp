@@ -29,21 +29,27 @@ double seconds_of(const std::function<void()>& work) {
   return timer.seconds();
 }
 
+// A GPU works behind the program: reading a value waits until it is there.
+void wait_for(const at::Tensor& values) {
+  if (!values.is_cpu()) values.flatten()[0].item();
+}
+
 // Best of kRepetitions of both, in turn: on a machine that others use the least disturbed times say what the program does.
 struct Rates {
   double step_s = 0, gemm_gflop_s = 0;
 };
-Rates measure(const std::function<void(std::int64_t)>& steps) {
-  constexpr std::int64_t kSide = 1024;
-  const at::Tensor a = at::empty({kSide, kSide}, at::kFloat).fill_(0.5), b = a.clone();
-  const auto product = [&] { at::matmul(a, b); };
+Rates measure(at::Device device, const std::function<void(std::int64_t)>& steps) {
+  constexpr std::int64_t kSide = 1024, kGpuSide = 8192;
+  const std::int64_t side = device.is_cpu() ? kSide : kGpuSide;
+  const at::Tensor a = at::empty({side, side}, at::TensorOptions(at::kFloat).device(device)).fill_(0.5), b = a.clone();
+  const auto product = [&] { wait_for(at::matmul(a, b)); };
   product();
   steps(1);
   const double first = seconds_of([&] { steps(1); });
   const auto count = std::clamp(static_cast<std::int64_t>(std::ceil(kRepetitionSeconds / first)), std::int64_t{1}, kMaxSteps);
   Rates out{first, 0};
   for (int i = 0; i < kRepetitions; ++i) {
-    for (int k = 0; k < 4; ++k) out.gemm_gflop_s = std::max(out.gemm_gflop_s, 2e-9 * kSide * kSide * kSide / seconds_of(product));
+    for (int k = 0; k < 4; ++k) out.gemm_gflop_s = std::max(out.gemm_gflop_s, 2e-9 * std::pow(static_cast<double>(side), 3) / seconds_of(product));
     out.step_s = std::min(out.step_s, seconds_of([&] { steps(count); }) / static_cast<double>(count));
   }
   return out;
@@ -65,10 +71,11 @@ std::optional<double> authors_seconds(const LangevinBench& c) {
   return {};
 }
 
-std::unique_ptr<vae::Backbone> random_backbone(const LangevinBench& c) {
+std::unique_ptr<vae::Backbone> random_backbone(const LangevinBench& c, at::Device device) {
   check(c.random_weights, ExitCode::kUsage, "bench langevin and bench draw have random weights alone; leave --random-weights out or set it");
   auto backbone = vae::make_backbone(c.vae, c.vae.kind == "nvae" ? c.vae.nvae.image_shape() : ImageShape{}, 0);
   backbone->freeze();
+  backbone->params().to(device);
   return backbone;
 }
 
@@ -84,17 +91,18 @@ void LangevinBench::describe(Options& options) {
   langevin.describe(options);
 }
 
-nlohmann::json bench_langevin(const LangevinBench& c) {
-  const auto backbone = random_backbone(c);
-  const prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), 0);
+nlohmann::json bench_langevin(const LangevinBench& c, at::Device device) {
+  const auto backbone = random_backbone(c, device);
+  prior::EnergyPrior prior(c.energy, backbone->groups(), c.schedule.make(), 0);
+  prior.to(device);
   const auto coefficients = prior::step_coefficients(prior.schedule(), c.langevin);
   const auto weights = prior.frozen_weights();
   const prior::ChainIds ids = prior::chain_ids(0, c.batch);
   const std::vector<std::int64_t> levels(ids.item.size(), 0);
-  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, ids, {});
+  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, ids, {}).to(device);
   const prior::Potential potential(prior, *backbone, weights, levels);
-  const Rates rates = measure([&](std::int64_t steps) {
-    prior::run_langevin(u, u, levels, coefficients, steps, {}, ids, [&](const at::Tensor& y) { return potential.gradient(y); });
+  const Rates rates = measure(device, [&](std::int64_t steps) {
+    wait_for(prior::run_langevin(u, u, levels, coefficients, steps, {}, ids, [&](const at::Tensor& y) { return potential.gradient(y); }));
   });
   double flop = backbone->transport_flop();
   for (std::size_t i = 0; i < backbone->groups().size(); ++i) flop += prior.net(0, i).forward_flop();
@@ -102,10 +110,10 @@ nlohmann::json bench_langevin(const LangevinBench& c) {
   const double per_image = rates.step_s / static_cast<double>(c.batch), rate = flop / per_image / 1e9;
   nlohmann::json out = {{"s_per_step", rates.step_s}, {"ms_per_step_image", per_image * 1e3}, {"mflop_per_step_image", flop / 1e6},
                         {"gflop_s", rate}, {"gemm_gflop_s", rates.gemm_gflop_s}, {"ratio", rate / rates.gemm_gflop_s},
-                        {"threads", at::get_num_threads()}, {"batch", c.batch}, {"vae_parameters", backbone->params().size()},
+                        {"device", device.is_cpu() ? "cpu" : "cuda"}, {"threads", at::get_num_threads()}, {"batch", c.batch}, {"vae_parameters", backbone->params().size()},
                         {"energy_parameters", prior.num_parameters()}, {"latents", backbone->dim()},
                         {"peak_memory_gb", peak_memory_bytes() / 1e9}};
-  if (const auto theirs = authors_seconds(c)) {
+  if (const auto theirs = device.is_cpu() ? authors_seconds(c) : std::nullopt) {
     const double scaled = *theirs * kAuthorsGemm / rates.gemm_gflop_s;
     out["authors_ms_at_this_gemm_rate"] = scaled * 1e3;
     out["speed_up"] = scaled / per_image;
@@ -113,14 +121,15 @@ nlohmann::json bench_langevin(const LangevinBench& c) {
   return out;
 }
 
-nlohmann::json bench_draw(const LangevinBench& c) {
+nlohmann::json bench_draw(const LangevinBench& c, at::Device device) {
   const Timer building;
-  const auto backbone = random_backbone(c);
+  const auto backbone = random_backbone(c, device);
   const double build_s = building.seconds();
   const c10::NoGradGuard no_grad;
   const Timer drawing;
-  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, prior::chain_ids(0, c.batch), {});
+  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, prior::chain_ids(0, c.batch), {}).to(device);
   const at::Tensor images = backbone->mean_image(backbone->decode(u));
+  wait_for(images);
   const double draw_s = drawing.seconds();
   check(at::isfinite(images).all().item<bool>(), ExitCode::kRuntime, "bench draw: an image of the VAE is not finite");
   return {{"build_s", build_s},
@@ -128,7 +137,7 @@ nlohmann::json bench_draw(const LangevinBench& c) {
           {"image", images.sizes().slice(1).vec()},
           {"vae_parameters", backbone->params().size()},
           {"latents", backbone->dim()},
-          {"threads", at::get_num_threads()},
+          {"device", device.is_cpu() ? "cpu" : "cuda"}, {"threads", at::get_num_threads()},
           {"peak_memory_gb", peak_memory_bytes() / 1e9}};
 }
 

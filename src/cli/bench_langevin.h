@@ -1,6 +1,8 @@
 // `bench langevin`: one Langevin step with random weights against the matrix-product rate of the same process. `bench draw`: images of the
 // Gaussian prior by a VAE of random weights.
 #pragma once
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
@@ -22,8 +24,8 @@ struct LangevinBench {
   void describe(Options& options);
 };
 
-nlohmann::json bench_langevin(const LangevinBench& bench);
+nlohmann::json bench_langevin(const LangevinBench& bench, at::Device device);
 // Seconds to build the VAE and to draw `batch` images. Error(kRuntime) where one is not finite.
-nlohmann::json bench_draw(const LangevinBench& bench);
+nlohmann::json bench_draw(const LangevinBench& bench, at::Device device);
 
 }  // namespace hebm::cli

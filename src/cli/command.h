@@ -35,6 +35,11 @@ struct RunOptions {
   void describe(Options& options);
 };
 
+// Of comm::Placement::gpu.
+inline at::Device device_of(int gpu) {
+  return gpu < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<at::DeviceIndex>(gpu));
+}
+
 // The ranked commands' common part, from parsed options on. Opens RUN/log.txt, writes RUN/config.ini and RUN/env.json (rank 0).
 class Context {
  public:
@@ -46,7 +51,7 @@ class Context {
   const std::filesystem::path& run() const { return directory_; }
   const comm::Placement& placement() const { return placement_; }
   // Where this rank computes.
-  at::Device device() const { return placement_.gpu < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<at::DeviceIndex>(placement_.gpu)); }
+  at::Device device() const { return device_of(placement_.gpu); }
 
  private:
   void take_lease(const std::filesystem::path& owned, const std::string& command);

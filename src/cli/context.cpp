@@ -22,6 +22,7 @@
 #include "evaluate/ood.h"
 #include "evaluate/transition.h"
 #include "evaluate/vary.h"
+#include "nets/device.h"
 #include "prior/energy_net.h"
 #include "prior/langevin.h"
 #include "prior/nce.h"
@@ -87,10 +88,8 @@ Context::Context(const RunOptions& run, const Options& options, const std::strin
   at::set_num_threads(placement_.threads);
   at::set_num_interop_threads(1);
   at::globalContext().setFlushDenormal(true);
-  if (device().is_cuda()) {  // float32 is float32, and a resumed run repeats the bits
-    at::globalContext().setAllowTF32CuDNN(false);
-    at::globalContext().setDeterministicCuDNN(true);
-  }
+  nets::use_exact_arithmetic();
+  nets::set_graphs(run.comm.graphs);
   comm::agree(*comm_, [&] {
     if (!comm_->is_root()) return;
     if (!owned.empty()) take_lease(owned, command);

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "comm/gpus.h"
+#include "nets/device.h"
 #include "prior/prior_file.h"
 #include "vae/weights_file.h"
 
@@ -16,12 +18,14 @@ int replay_command(Arguments args) {
   std::string vae_file, prior_file, case_file, out_file;
   bool float64 = false, json = false;
   double eta = 3e-5;
+  std::string device = "cpu";
   options.add("vae", &vae_file, "weights of the VAE", Show::kCommon);
   options.add("prior", &prior_file, "weights of the energy nets", Show::kCommon);
   options.add("case", &case_file, "the recorded case", Show::kCommon);
   options.add("out", &out_file, "file to write; it must not exist", Show::kCommon);
   options.add("float64", &float64, "compute in float64 (the case is float32)", Show::kCommon);
   options.add("eta", &eta, "eta of the case's Langevin steps", {1e-12, 1e3}, Show::kCommon);
+  options.add_choice("compute.device", &device, {"cpu", "cuda"}, "where all stages are computed; the bars are those of a CPU", Show::kCommon);
   options.add("json", &json, "errors of all datasets, for machines", Show::kCommon);
   if (options.parse(args) == Options::Action::kHelpShown) return 0;
   for (const auto& [name, value] : {std::pair{"vae", vae_file}, {"prior", prior_file}, {"case", case_file}, {"out", out_file}}) {
@@ -31,11 +35,17 @@ int replay_command(Arguments args) {
   require(vae_file, "data_tools/import_pytorch.py nvae");
   require(prior_file, "data_tools/import_pytorch.py ebm");
 
+  const int gpu = device == "cpu" ? -1 : comm::gpu_of_rank(device, 0, comm::num_gpus(), true, "this machine");
+  comm::take_gpu(gpu);
+  nets::use_exact_arithmetic();
   const at::ScalarType dtype = float64 ? at::kDouble : at::kFloat;
   const auto backbone = vae::load_backbone(vae_file, dtype);
   const auto loaded = prior::load_prior(prior_file, backbone->groups(), vae::backbone_hash(*backbone), dtype);
   const auto recorded = storage::H5File::open(case_file);
-  const auto inputs = evaluate::read_replay_inputs(recorded, *backbone, loaded.prior->num_levels(), dtype);
+  auto inputs = evaluate::read_replay_inputs(recorded, *backbone, loaded.prior->num_levels(), dtype);
+  backbone->params().to(device_of(gpu));
+  loaded.prior->to(device_of(gpu));
+  inputs.to(device_of(gpu));
   const auto results = evaluate::run_stages(inputs, *backbone, *loaded.prior, eta);
   const auto comparisons = evaluate::compare_with_case(recorded, results);
   evaluate::write_results(out_file, results);

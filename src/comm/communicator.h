@@ -26,6 +26,7 @@ struct CommOptions {
   double hang_timeout_s = 600;     // a collective that waits longer ends this process with exit code 6
   std::int64_t threads = 0;        // 0: by placement (see placement.h)
   std::string device = "auto";     // compute.device: auto | cpu | cuda
+  bool graphs = true;              // compute.graphs: Langevin steps of a GPU are recorded as CUDA graphs
   bool share_gpu = false;          // compute.share_gpu: ranks of one machine may compute on one GPU (not under NCCL)
   // Gets the message of a time-out just before the world is aborted; unset: stderr. Not an option of the command line.
   std::function<void(const std::string&)> last_words;

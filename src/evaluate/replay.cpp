@@ -107,6 +107,11 @@ ReplayInputs read_replay_inputs(const H5File& file, const vae::Backbone& backbon
   return out;
 }
 
+void ReplayInputs::to(at::Device device) {
+  for (at::Tensor* tensor : {&x, &posterior_noise, &u}) *tensor = tensor->to(device);
+  for (auto& noise : langevin_noise) noise = noise.to(device);
+}
+
 std::vector<Comparison> compare_with_case(const H5File& file, const std::vector<nets::NamedTensor>& results) {
   std::map<std::string, at::Tensor> expected;
   std::map<std::string, double> largest_of_net;
@@ -126,7 +131,7 @@ std::vector<Comparison> compare_with_case(const H5File& file, const std::vector<
     const std::string net = net_of(result.name);
     double scale = !bar.relative ? 1.0 : net.empty() ? largest(expected[result.name]) : largest_of_net[net];
     if (scale == 0.0) scale = 1.0;
-    out.push_back({result.name, largest(result.tensor.to(at::kDouble) - expected[result.name]) / scale, bar.bar});
+    out.push_back({result.name, largest(result.tensor.to(at::kCPU, at::kDouble) - expected[result.name]) / scale, bar.bar});
   }
   return out;
 }

@@ -17,6 +17,7 @@
 namespace hebm::evaluate {
 
 struct ReplayInputs {
+  void to(at::Device device);
   at::Tensor x;                            // [B, C, H, W] in [0, 1]
   at::Tensor posterior_noise, u;           // [B, D]; u: u_t for the decoder and nets, and the chain's u_{t+1}
   std::vector<at::Tensor> langevin_noise;  // [K] of [B, D]
@@ -26,7 +27,7 @@ struct ReplayInputs {
 // The case is a file from outside: what is absent, or has another type or shape, or is not finite is Error(kCorrupt) naming the dataset.
 ReplayInputs read_replay_inputs(const storage::H5File& file, const vae::Backbone& backbone, std::int64_t num_levels, at::ScalarType dtype);
 
-// All stages, in the case's order: schedule/*, posterior_z/i, u0/i, z_of_u/i, logits_of_u, f [L, B], langevin_y/i (after the last step), loss,
+// All stages on the inputs' device, where the backbone and the prior must be too, in the case's order: schedule/*, posterior_z/i, u0/i, z_of_u/i, logits_of_u, f [L, B], langevin_y/i (after the last step), loss,
 // grad/netE{i}/NAME. The chain is the paper's step with this eta; positives are z_of_u, negatives z of langevin_y. Uses the nets' gradient buffers.
 std::vector<nets::NamedTensor> run_stages(const ReplayInputs& inputs, const vae::Backbone& backbone, prior::EnergyPrior& prior, double eta);
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "evaluate/replay.h"
+#include "nets/device.h"
 #include "prior/langevin_step.h"
 #include "prior/losses.h"
 
@@ -50,10 +51,11 @@ at::Tensor run_chain(const ReplayInputs& inputs, const prior::Potential& potenti
 // The loss summed over layers; gradients are added under their names.
 at::Tensor learn(const ReplayInputs& inputs, prior::EnergyPrior& prior, const std::vector<double>& level_weights,
                  const std::vector<at::Tensor>& positive, const std::vector<at::Tensor>& negative, Named& gradients) {
-  const at::Tensor t = at::tensor(inputs.t, at::kLong);
+  const at::Device device = positive[0].device();
+  const at::Tensor t = nets::on_device(inputs.t, device);
   std::vector<double> of_row;
   for (const auto level : inputs.t) of_row.push_back(level_weights[static_cast<std::size_t>(level)]);
-  const at::Tensor weight = at::tensor(of_row, at::kDouble).to(positive[0].scalar_type());
+  const at::Tensor weight = nets::on_device(of_row, device).to(positive[0].scalar_type());
   at::Tensor total;
   for (std::size_t i = 0; i < positive.size(); ++i) {
     prior::EnergyNet& net = prior.bucket(i);

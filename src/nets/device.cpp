@@ -1,9 +1,12 @@
 #include "nets/device.h"
 
+#include <ATen/Context.h>
 #include <ATen/ops/from_blob.h>
 
 namespace hebm::nets {
 namespace {
+
+bool graphs_on = true;
 
 template <class T>
 at::Tensor copy(const std::vector<T>& values, at::ScalarType type, at::Device device) {
@@ -13,6 +16,15 @@ at::Tensor copy(const std::vector<T>& values, at::ScalarType type, at::Device de
 }
 
 }  // namespace
+
+void use_exact_arithmetic() {
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setDeterministicCuDNN(true);
+}
+
+void set_graphs(bool on) { graphs_on = on; }
+bool graphs() { return graphs_on; }
 
 at::Tensor on_device(const std::vector<float>& values, at::Device device) { return copy(values, at::kFloat, device); }
 at::Tensor on_device(const std::vector<double>& values, at::Device device) { return copy(values, at::kDouble, device); }

@@ -8,8 +8,11 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "prior/chain_rows.h"
+#include "prior/step_graph.h"
 
 namespace hebm::prior {
+
+constexpr std::int64_t kRecordedSteps = 5;  // a shorter chain does not pay for the recording
 
 void LangevinOptions::describe(Options& o) {
   o.add("langevin.steps", &steps, "K, Langevin steps a level (Alg. 1, 2)", {1, 1000000}, Show::kCommon);
@@ -69,7 +72,7 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
 at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
                         const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
                         const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer,
-                        const Constraint& constraint) {
+                        const Constraint& constraint, bool steady) {
   at::Tensor y = start.detach().clone().contiguous();
   const at::Tensor next = u_next.detach().contiguous();
   check(t.size() == ids.item.size() && static_cast<std::int64_t>(t.size()) == y.size(0) && next.sizes() == y.sizes(),
@@ -77,12 +80,21 @@ at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const
         next.size(0));
   ChainRows chains(y.device(), key, ids, t, coefficients);
   if (constraint) constraint(y);
-  for (std::int64_t k = 0; k < steps; ++k) {
-    if (observer) observer(k, y);
+  const auto step = [&] {
     const at::Tensor g = gradient(y);
     const c10::NoGradGuard no_grad;
     chains.step(y, next, g);  // Eq. 3, in place: the Gaussian terms of Eq. 13 in closed form, the gradient and fresh noise
     if (constraint) constraint(y);
+  };
+  std::unique_ptr<StepGraph> recorded;
+  for (std::int64_t k = 0; k < steps; ++k) {
+    if (observer) observer(k, y);
+    if (k == 1 && steady && steps >= kRecordedSteps) recorded = StepGraph::record(y.device(), step);
+    if (recorded) {
+      recorded->run();
+    } else {
+      step();
+    }
   }
   if (observer) observer(steps, y);
   return y;

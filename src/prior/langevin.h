@@ -65,10 +65,11 @@ using ChainObserver = std::function<void(std::int64_t k, const at::Tensor& y)>;
 using Constraint = std::function<void(const at::Tensor& y)>;
 
 // start, u_next [B, D] float32 on one device, where the chain runs; t [B] levels. Returns y_K [B, D]. No autograd graph is kept, and
-// nothing waits for a GPU.
+// nothing waits for a GPU, where the second step is recorded and repeated (step_graph.h). steady: gradient and constraint do the same at every step; false
+// where weights move within a chain (energy.power_iterations_in_chain).
 at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
                         const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
                         const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer = {},
-                        const Constraint& constraint = {});
+                        const Constraint& constraint = {}, bool steady = true);
 
 }  // namespace hebm::prior

@@ -127,7 +127,7 @@ at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prio
   const Timer timer;
   const RandomKey key{seed_, static_cast<std::uint32_t>(attempt_), Purpose::kLangevin};
   at::Tensor y = prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, langevin_.steps_at(pair.t[0]), key, ids,
-                                     chain_gradient(pair.t));
+                                     chain_gradient(pair.t), {}, {}, /*steady=*/!power_in_chain_);
   if (device_.is_cpu()) stats_.chain_s += timer.seconds();  // a GPU may not have begun: only the update's time is known
   for (const auto t : pair.t) stats_.at(UpdateStats::kCount, static_cast<std::size_t>(t)) += 1;
   level_sums_.set_rows(nets::on_device(pair.t, device_));
