@@ -105,23 +105,23 @@ TEST(EnergyNet, TakesEveryLatentSize) {
 }
 
 // A dense net has no notion of neighbours: with the columns of its first weight permuted as the elements are, f stays; and an element moves f
-// wherever it lies. Its size: 12 -> 2W -> 2W -> W -> 1 with biases, W = 6.
+// wherever it lies. Its size: 8 -> 2W -> 2W -> W -> 1 with biases, W = 6.
 TEST(EnergyNet, DenseSeesTheLayerFlat) {
   EnergyOptions options = tiny_energy(true);
   options.net = "dense";
   options.spectral_norm = false;
-  const auto made = make_energy_net(options, {3, 2, 2}, {.seed = 1, .dtype = at::kDouble});
+  const auto made = make_energy_net(options, {2, 2, 2}, {.seed = 1, .dtype = at::kDouble});
   const EnergyNet& net = *made;
-  EXPECT_EQ(net.params().size(), (12 + 1) * 12 + (12 + 1) * 12 + (12 + 1) * 6 + 6);
+  EXPECT_EQ(net.params().size(), (8 + 1) * 12 + (12 + 1) * 12 + (12 + 1) * 6 + 6);
   auto weights = net.weights(false);
-  ASSERT_EQ(weights.stages[0].sizes().vec(), (std::vector<std::int64_t>{12, 12}));
+  ASSERT_EQ(weights.stages[0].sizes().vec(), (std::vector<std::int64_t>{12, 8}));
   const auto biases = net.select(weights, {});
-  const at::Tensor z = some_u(2, 12).to(at::kDouble);
-  const at::Tensor f = net.forward(weights, biases, z.reshape({2, 3, 2, 2}));
-  const at::Tensor reversed = net.forward(weights, biases, z.flip(1).reshape({2, 3, 2, 2}));
+  const at::Tensor z = some_u(2, 8).to(at::kDouble);
+  const at::Tensor f = net.forward(weights, biases, z.reshape({2, 2, 2, 2}));
+  const at::Tensor reversed = net.forward(weights, biases, z.flip(1).reshape({2, 2, 2, 2}));
   EXPECT_GT((f - reversed).abs().max().item<double>(), 1e-3);
   weights.stages[0] = weights.stages[0].flip(1);
-  EXPECT_LT((f - net.forward(weights, biases, z.flip(1).reshape({2, 3, 2, 2}))).abs().max().item<double>(), 1e-14);
+  EXPECT_LT((f - net.forward(weights, biases, z.flip(1).reshape({2, 2, 2, 2}))).abs().max().item<double>(), 1e-14);
 }
 
 TEST(EnergyNet, NormalisedWeightsHaveSpectralNormOneOnceConverged) {

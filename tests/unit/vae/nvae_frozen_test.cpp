@@ -16,6 +16,9 @@ using test::random_tensor;
 
 constexpr double kBar = 1e-5;  // of the largest value: float32 through some twenty layers of random weights is 1e-6 to 6e-6 off
 
+// A gradient goes through all groups twice, and three scales amplify rounding: the plain float32 path is 0.5e-6 to 24e-6 off, by network and processor.
+constexpr double kGradientBar = 5e-5;
+
 struct Pair {
   std::shared_ptr<Nvae> net, exact;  // of the same weights, float32 and float64
 };
@@ -92,7 +95,7 @@ TEST(NvaeFrozen, EqualsThePlainPathInFloat64) {
         for (int visit = 0; visit < 2; ++visit) {  // again in the kept buffers
           const Evaluated got = evaluate([&](const at::Tensor& x) { return frozen->transport(x); }, u);
           for (std::size_t i = 0; i < truth.z.size(); ++i) EXPECT_LT(relative(got.z[i], truth.z[i]), kBar) << "z " << i;
-          EXPECT_LT(relative(got.gradient, truth.gradient), kBar);
+          EXPECT_LT(relative(got.gradient, truth.gradient), kGradientBar);
         }
         const c10::NoGradGuard no_grad;
         const auto z = frozen->transport(u);
