@@ -20,7 +20,7 @@ void LabelOptions::describe_keys(Options& o) {
   o.add("couple.steps", &steps, "K, Langevin steps at t = 0 of a prior with labels; 0: what it was coupled with (couple: langevin.steps)", {0, 1000000},
         Show::kCommon);
   o.add("couple.guidance", &guidance, "factor of log p(y | u_0) in the chain for a label (paper: 1)", {0.0, 1000.0}, Show::kCommon);
-  o.add("couple.candidates", &candidates, "u_1 drawn for each image with a label, of which one is taken by p(y | u_0); 1: u_1 without regard to the label (paper)", {1, 100000},
+  o.add("couple.candidates", &candidates, "draws without a label for each image with one, of which one is taken by p(y | u_0) and goes up the label from there; 1: u_1 without regard to the label (paper)", {1, 100000},
         Show::kCommon);
 }
 

@@ -15,7 +15,7 @@ struct LabelOptions {
   std::string name = "labels";  // RUN/prior-NAME
   std::int64_t steps = 0;       // K at t = 0; 0: what the prior was coupled with, there langevin.steps
   double guidance = 1.0;
-  std::int64_t candidates = 16;  // u_1 that one is chosen of (prior/label_draws.h)
+  std::int64_t candidates = 16;  // draws that one is chosen of (prior/label_draws.h)
   void describe(Options& options);      // --name and the keys
   void describe_keys(Options& options);  // couple.steps, couple.guidance, couple.candidates: those of an INI alone
 };

@@ -150,8 +150,7 @@ at::Tensor LabelRun::draw(std::int64_t first) const {
       choice.category.select(0, b).select(0, static_cast<std::int64_t>(set) - 1).fill_((first + b) % categories_of(set - 1));
     }
     choice.category = choice.category.to(device_);
-    const at::Tensor u0 = set == 0 ? chain_.sample(seed, ids)
-                                   : chain_.run(prior::choose_candidates(candidates, choice, seed, ids), 0, seed, ids, {}, nullptr, &choice);
+    const at::Tensor u0 = set == 0 ? chain_.sample(seed, ids) : prior::finish_for_labels(chain_, candidates, choice, seed, ids);
     const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(u0)), features = in_.features.net->features(x), classes = classes_of(features);
     const auto values = prior::head_values(heads_, chain_.label_outputs(u0));
     std::vector<at::Tensor> columns = {features};

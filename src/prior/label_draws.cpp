@@ -27,18 +27,18 @@ ChainIds ids_of_candidate(ChainIds ids, std::int64_t m) {
 
 LabelCandidates draw_candidates(const ReverseChain& chain, std::int64_t candidates, std::uint64_t seed, const ChainIds& ids, const HeldLayers* held) {
   const LevelRange to_one{chain.num_levels() - 1, 1};
-  if (candidates == 1) return {{chain.run(chain.noise(seed, ids), to_one, seed, ids, {}, held)}, {}};
+  if (candidates == 1) return {{chain.run(chain.noise(seed, ids), to_one, seed, ids, {}, held)}, {}, {}};
   LabelCandidates out;
   for (std::int64_t m = 0; m < candidates; ++m) {
     const ChainIds own = ids_of_candidate(ids, m);
     out.u1.push_back(chain.run(chain.noise(seed, own), to_one, seed, own, {}, held));
-    out.log_probability.push_back(chain.label_log_probability(chain.run(out.u1.back(), 0, seed, own, {}, held)));
+    out.u0.push_back(chain.run(out.u1.back(), 0, seed, own, {}, held));
+    out.log_probability.push_back(chain.label_log_probability(out.u0.back()));
   }
   return out;
 }
 
-at::Tensor choose_candidates(const LabelCandidates& candidates, const LabelChoice& choice, std::uint64_t seed, const ChainIds& ids) {
-  if (candidates.u1.size() == 1) return candidates.u1[0];
+std::vector<std::int64_t> choose_candidates(const LabelCandidates& candidates, const LabelChoice& choice, std::uint64_t seed, const ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   std::vector<at::Tensor> weights;  // [M] of [B]
   for (const auto& heads : candidates.log_probability) {
@@ -49,15 +49,23 @@ at::Tensor choose_candidates(const LabelCandidates& candidates, const LabelChoic
     }
     weights.push_back(sum.to(at::kDouble));
   }
-  const auto chosen = choose_proposals(at::stack(weights), choice_uniforms(seed, ids, 0));
-  const at::Tensor all = at::stack(candidates.u1), index = nets::on_device(chosen, all.device()).view({1, -1, 1}).expand({1, -1, all.size(2)});
-  return all.gather(0, index).squeeze(0).contiguous();
+  return choose_proposals(at::stack(weights), choice_uniforms(seed, ids, 0));
+}
+
+at::Tensor finish_for_labels(const ReverseChain& chain, const LabelCandidates& candidates, const LabelChoice& choice, std::uint64_t seed, const ChainIds& ids,
+                             const HeldLayers* held) {
+  if (candidates.u1.size() == 1) return chain.run(candidates.u1[0], 0, seed, ids, {}, held, &choice);
+  const auto chosen = choose_candidates(candidates, choice, seed, ids);
+  const auto of_rows = [&](const std::vector<at::Tensor>& values) {  // row b of values[chosen[b]]
+    const at::Tensor all = at::stack(values), index = nets::on_device(chosen, all.device()).view({1, -1, 1}).expand({1, -1, all.size(2)});
+    return all.gather(0, index).squeeze(0).contiguous();
+  };
+  return chain.run_at_zero(of_rows(candidates.u0), of_rows(candidates.u1), seed, ids, held, &choice);
 }
 
 at::Tensor sample_for_labels(const ReverseChain& chain, const LabelChoice& choice, std::int64_t candidates, std::uint64_t seed, const ChainIds& ids,
                              const HeldLayers* held) {
-  const at::Tensor u1 = choose_candidates(draw_candidates(chain, candidates, seed, ids, held), choice, seed, ids);
-  return chain.run(u1, 0, seed, ids, {}, held, &choice);
+  return finish_for_labels(chain, draw_candidates(chain, candidates, seed, ids, held), choice, seed, ids, held);
 }
 
 }  // namespace hebm::prior

@@ -13,23 +13,32 @@ ReverseChain::ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbo
     : prior_(prior), backbone_(backbone), langevin_(langevin),
       coefficients_(step_coefficients(prior.schedule(), langevin)), weights_(prior.frozen_weights()) {}
 
+at::Tensor ReverseChain::run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t, std::uint64_t seed, const ChainIds& ids,
+                                   const ReverseObserver& observer, const HeldLayers* held, const LabelChoice* labels) const {
+  const std::vector<std::int64_t> levels(ids.item.size(), t);
+  const Potential potential(prior_, backbone_, weights_, levels, {step_variance(prior_.schedule(), langevin_, 0), labels});
+  ChainObserver watch;
+  if (observer) watch = [&](std::int64_t k, const at::Tensor& y) { observer(t, k, y); };
+  Constraint constraint;
+  if (held != nullptr) constraint = [&](const at::Tensor& y) { hold(y, held->u_t[static_cast<std::size_t>(t)], held->layers); };
+  return run_langevin(start, u_next, levels, coefficients_, langevin_.steps_at(t), {seed, 0, Purpose::kLangevin}, ids,
+                      [&](const at::Tensor& y) { return potential.gradient(y); }, watch, constraint);
+}
+
 at::Tensor ReverseChain::run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
                              const ReverseObserver& observer, const HeldLayers* held, const LabelChoice* labels) const {
   check(held == nullptr || static_cast<std::int64_t>(held->u_t.size()) > range.first, ExitCode::kRuntime,
         "held layers: values for {} levels, the chain starts at level {}", held == nullptr ? 0 : held->u_t.size(), range.first);
-  const RandomKey key{seed, 0, Purpose::kLangevin};
-  for (std::int64_t t = range.first; t >= range.last; --t) {
-    const std::vector<std::int64_t> levels(ids.item.size(), t);
-    const Potential potential(prior_, backbone_, weights_, levels, {step_variance(prior_.schedule(), langevin_, 0), labels});
-    ChainObserver watch;
-    if (observer) watch = [&](std::int64_t k, const at::Tensor& y) { observer(t, k, y); };
-    Constraint constraint;
-    if (held != nullptr) constraint = [&](const at::Tensor& y) { hold(y, held->u_t[static_cast<std::size_t>(t)], held->layers); };
-    u = run_langevin(u, u, levels, coefficients_, langevin_.steps_at(t), key, ids,
-                     [&](const at::Tensor& y) { return potential.gradient(y); }, watch, constraint);
-  }
+  for (std::int64_t t = range.first; t >= range.last; --t) u = run_level(u, u, t, seed, ids, observer, held, labels);
   if (held != nullptr && range.last == 0 && range.first >= 0) hold(u, held->u_0, held->layers);
   return u;
+}
+
+at::Tensor ReverseChain::run_at_zero(const at::Tensor& start, const at::Tensor& u1, std::uint64_t seed, const ChainIds& ids, const HeldLayers* held,
+                                     const LabelChoice* labels) const {
+  const at::Tensor u0 = run_level(start, u1, 0, seed, ids, {}, held, labels);
+  if (held != nullptr) hold(u0, held->u_0, held->layers);
+  return u0;
 }
 
 at::Tensor ReverseChain::sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer, const HeldLayers* held,

@@ -36,6 +36,9 @@ class ReverseChain {
   // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (seed; ids[b], t, k). labels: of the chain at t = 0 (Eq. 20); null: any.
   at::Tensor run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
                  const ReverseObserver& observer = {}, const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
+  // The chain of t = 0 that starts at `start` in place of u_1 [B, D each]; what else is as in run().
+  at::Tensor run_at_zero(const at::Tensor& start, const at::Tensor& u1, std::uint64_t seed, const ChainIds& ids, const HeldLayers* held = nullptr,
+                         const LabelChoice* labels = nullptr) const;
   // All of it from noise: u_T is drawn here too.
   at::Tensor sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer = {},
                     const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
@@ -50,6 +53,9 @@ class ReverseChain {
   at::Tensor energy(const at::Tensor& y, std::int64_t t) const;
 
  private:
+  // The chain of one level: from `start` to u_t, given u_{t+1}.
+  at::Tensor run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t, std::uint64_t seed, const ChainIds& ids,
+                       const ReverseObserver& observer, const HeldLayers* held, const LabelChoice* labels) const;
   // Writes the held layers of `values` into y, in place.
   void hold(const at::Tensor& y, const at::Tensor& values, const std::vector<std::int64_t>& layers) const;
 

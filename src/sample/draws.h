@@ -23,7 +23,7 @@ DrawLatents chain_draws(const prior::EnergyPrior& prior, const vae::Backbone& ba
 
 // prior::NceSampler by options.sampler; langevin as above.
 DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin, const prior::NceOptions& options);
-// Alg. 2 with the chain of t = 0 for these labels (Eq. 20): a category of every label head, -1: any; u_1 is one of `candidates` (label_draws.h). The prior has label heads.
+// Alg. 2 with the chain of t = 0 for these labels (Eq. 20): a category of every label head, -1: any; `candidates` as label_draws.h has them. The prior has label heads.
 DrawLatents labelled_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin,
                            std::vector<std::int64_t> categories, double guidance, std::int64_t candidates);
 
