@@ -47,7 +47,7 @@ std::vector<std::int64_t> choose_candidates(const LabelCandidates& candidates, c
       const at::Tensor asked = choice.category.select(1, static_cast<std::int64_t>(h)).unsqueeze(1);  // -1: any, no weight
       sum = sum + (heads[h].gather(1, asked.clamp_min(0)) * asked.ge(0)).squeeze(1);
     }
-    weights.push_back(sum.to(at::kDouble));
+    weights.push_back(sum.to(at::kDouble) * choice.guidance);
   }
   return choose_proposals(at::stack(weights), choice_uniforms(seed, ids, 0));
 }
