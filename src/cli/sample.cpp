@@ -72,6 +72,7 @@ int sample_command(Arguments args) {
   c.describe(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
+  if (c.sampling.steps > 0) c.langevin.steps = c.sampling.steps;
   if (!c.label.empty()) {
     check(c.kind == "diffusion", ExitCode::kUsage, "--label: a prior of the kind {} has no labels; `hebm_dist couple` couples the diffusion prior", c.kind);
     c.run.prior = labelled_prior(c.run, c.labels.name).string();

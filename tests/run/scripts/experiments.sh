@@ -24,6 +24,10 @@ for command in train-vae train-features encode; do hebm 2 base "$command" || fai
 for command in transition vary; do refused 2 'hebm_dist train`' base "$command"; done
 for command in train sample evaluate; do hebm 2 base "$command" || fail "$command"; done
 
+echo "sample.steps is K of the drawing alone"
+refused 2 'langevin.steps: the file has 3, you ask for 9' base sample --sample.steps 9
+hebm 1 base sample --sample.steps 3 || fail "sample --sample.steps 3 is what is there"
+
 echo "the same results and pictures on 1 and 2 ranks"
 for n in 1 2; do
   mkdir -p -- "$scratch/ranks$n"
