@@ -99,7 +99,7 @@ nlohmann::json bench_langevin(const LangevinBench& c, at::Device device) {
   const auto weights = prior.frozen_weights();
   const prior::ChainIds ids = prior::chain_ids(0, c.batch);
   const std::vector<std::int64_t> levels(ids.item.size(), 0);
-  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, ids, {}).to(device);
+  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, ids, {}, device);
   const prior::Potential potential(prior, *backbone, weights, levels);
   const Rates rates = measure(device, [&](std::int64_t steps) {
     wait_for(prior::run_langevin(u, u, levels, coefficients, steps, {}, ids, [&](const at::Tensor& y) { return potential.gradient(y); }));
@@ -127,7 +127,7 @@ nlohmann::json bench_draw(const LangevinBench& c, at::Device device) {
   const double build_s = building.seconds();
   const c10::NoGradGuard no_grad;
   const Timer drawing;
-  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, prior::chain_ids(0, c.batch), {}).to(device);
+  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, prior::chain_ids(0, c.batch), {}, device);
   const at::Tensor images = backbone->mean_image(backbone->decode(u));
   wait_for(images);
   const double draw_s = drawing.seconds();

@@ -142,7 +142,8 @@ at::Tensor LabelRun::draw(std::int64_t first) const {
   const auto seed = static_cast<std::uint64_t>(options_.seed);
   const auto ids = prior::chain_ids(first, options_.chunk);
   const std::int64_t images = std::min(options_.chunk, options_.num_samples - first);
-  const auto candidates = prior::draw_candidates(chain_, guidance_.candidates, seed, ids);
+  const auto unlabelled = prior::draw_candidates(chain_, 1, seed, ids);
+  const auto candidates = guidance_.candidates == 1 ? unlabelled : prior::draw_candidates(chain_, guidance_.candidates, seed, ids);
   std::vector<at::Tensor> numbers, pictures;
   for (std::size_t set = 0; set <= heads_.size(); ++set) {
     prior::LabelChoice choice{at::full({options_.chunk, num_heads()}, -1, at::kLong), guidance_.guidance};
@@ -150,7 +151,7 @@ at::Tensor LabelRun::draw(std::int64_t first) const {
       choice.category.select(0, b).select(0, static_cast<std::int64_t>(set) - 1).fill_((first + b) % categories_of(set - 1));
     }
     choice.category = choice.category.to(device_);
-    const at::Tensor u0 = set == 0 ? chain_.sample(seed, ids) : prior::finish_for_labels(chain_, candidates, choice, seed, ids);
+    const at::Tensor u0 = prior::finish_for_labels(chain_, set == 0 ? unlabelled : candidates, choice, seed, ids);
     const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(u0)), features = in_.features.net->features(x), classes = classes_of(features);
     const auto values = prior::head_values(heads_, chain_.label_outputs(u0));
     std::vector<at::Tensor> columns = {features};

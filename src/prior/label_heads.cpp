@@ -81,8 +81,10 @@ std::vector<at::Tensor> head_values(const LabelHeads& heads, const std::vector<a
 
 at::Tensor marginal_value(const at::Tensor& g, double s2) { return at::logsumexp(g / s2, {1}) * s2; }
 
+at::Tensor log_probability(const at::Tensor& g, double s2) { return at::log_softmax(g / s2, 1); }
+
 at::Tensor cross_entropy(const at::Tensor& g, double s2, const at::Tensor& category) {
-  return -at::log_softmax(g / s2, 1).gather(1, category.unsqueeze(1)).squeeze(1);
+  return -log_probability(g, s2).gather(1, category.unsqueeze(1)).squeeze(1);
 }
 
 at::Tensor guided_value(const at::Tensor& g, double s2, const at::Tensor& category, double guidance) {

@@ -1,7 +1,6 @@
 #include "prior/reverse_chain.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/log_softmax.h>
 #include <c10/core/GradMode.h>
 
 #include "base/error.h"
@@ -53,7 +52,7 @@ at::Tensor ReverseChain::noise(std::uint64_t seed, const ChainIds& ids) const {
 std::vector<at::Tensor> ReverseChain::label_log_probability(const at::Tensor& u0) const {
   std::vector<at::Tensor> out;
   for (const at::Tensor& g : head_values(prior_.heads(), label_outputs(u0))) {
-    out.push_back(at::log_softmax(g / step_variance(prior_.schedule(), langevin_, 0), 1));
+    out.push_back(log_probability(g, step_variance(prior_.schedule(), langevin_, 0)));
   }
   return out;
 }

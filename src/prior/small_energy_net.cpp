@@ -26,11 +26,11 @@ SmallEnergyNet::SmallEnergyNet(const EnergyOptions& options, const LatentShape& 
   if (convolves) {
     add_stage({w, channels, 3, 3}, height * width);
     channels = w;
-  }
-  while (convolves && (height > kFlattenSide || width > kFlattenSide)) {
-    height = std::max<std::int64_t>(1, height / 2);
-    width = std::max<std::int64_t>(1, width / 2);
-    add_stage({w, w, 4, 4}, height * width);
+    while (height > kFlattenSide || width > kFlattenSide) {
+      height = std::max<std::int64_t>(1, height / 2);
+      width = std::max<std::int64_t>(1, width / 2);
+      add_stage({w, w, 4, 4}, height * width);
+    }
   }
   add_stage({2 * w, channels * height * width}, 1);
   if (!convolves) add_stage({2 * w, 2 * w}, 1);

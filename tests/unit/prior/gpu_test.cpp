@@ -40,6 +40,20 @@ std::int64_t different_values(const at::Tensor& host, const at::Tensor& gpu) {
   return out;
 }
 
+vae::Hvae small_vae() {
+  vae::HvaeOptions o;
+  o.latents = "2x2,3x4,2x8";
+  o.width = o.image_width = o.pixel_width = 8;
+  return vae::Hvae(o, ImageShape{}, 1);
+}
+
+EnergyOptions small_energy(const std::string& net) {
+  EnergyOptions o;
+  o.net = net;
+  o.width = 16;
+  return o;
+}
+
 class Gpu : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -75,13 +89,8 @@ TEST_F(Gpu, TakesTheStepsOfTheHost) {
 
 // Through nets and transport, K steps by a graph and one by one: the same kernels, so the same bits; with layers held, too.
 TEST_F(Gpu, RecordedStepsAreThoseThatAreQueued) {
-  vae::HvaeOptions small;
-  small.latents = "2x2,3x4,2x8";
-  small.width = small.image_width = small.pixel_width = 8;
-  vae::Hvae backbone(small, ImageShape{}, 1);
-  EnergyOptions energy;
-  energy.width = 16;
-  EnergyPrior prior(energy, backbone.groups(), make_schedule(2), 5);
+  vae::Hvae backbone = small_vae();
+  EnergyPrior prior(small_energy("small"), backbone.groups(), make_schedule(2), 5);
   prior.to(device_);
   backbone.params().to(device_);
   const ChainIds ids = many_ids(40);
@@ -106,18 +115,12 @@ TEST_F(Gpu, RecordedStepsAreThoseThatAreQueued) {
 
 // Rounding of float32 sums of up to 1,000 terms in another order: 1e-5 of the largest value.
 TEST_F(Gpu, GradientThroughTheTransportIsTheHosts) {
-  vae::HvaeOptions small;
-  small.latents = "2x2,3x4,2x8";
-  small.width = small.image_width = small.pixel_width = 8;
-  vae::Hvae backbone(small, ImageShape{}, 1);
-  EnergyOptions energy;
-  energy.width = 16;
+  vae::Hvae backbone = small_vae();
   for (const std::string net : {"small", "dense"}) {
-    energy.net = net;
     const ChainIds ids = many_ids(40);
     const at::Tensor u = normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, ids, {});
     const std::vector<std::int64_t> levels(ids.item.size(), 1);
-    EnergyPrior prior(energy, backbone.groups(), make_schedule(2), 5);
+    EnergyPrior prior(small_energy(net), backbone.groups(), make_schedule(2), 5);
     const at::Tensor host = Potential(prior, backbone, prior.frozen_weights(), levels).gradient(u);
     prior.to(device_);
     backbone.params().to(device_);
