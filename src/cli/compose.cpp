@@ -77,7 +77,7 @@ int compose_command(Arguments args) {
               "default: every label of the prior, those known to higher layers first",
               Show::kCommon);
   compose.describe(options);
-  langevin.describe(options);
+  langevin.describe_drawing(options);
   options.add("json", &json, "print the result file instead of the table");
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
@@ -90,7 +90,7 @@ int compose_command(Arguments args) {
   const RunPaths paths(run);
   const Experiment files = open_experiment(run, "hebm_dist couple");
   expect_heads(files.prior, paths.prior);
-  langevin = labelled_langevin(langevin, label_options, files.prior);
+  langevin = labelled_langevin(langevin.drawing(), label_options, files.prior);
   const auto& heads = files.prior.prior->heads();
   const auto steps = evaluate::parse_steps(steps_text, heads);
   if (action == Options::Action::kDryRun) {
@@ -99,13 +99,11 @@ int compose_command(Arguments args) {
   }
   Context context(run, options, "compose");
   files.to(context.device());
-  note_other_langevin(options, files.prior, context.logger());
-  auto identity = experiment_identity(options, {"compose.", "langevin."}, run, files);
+  note_other_langevin(options, langevin, files.prior, context.logger());
+  auto identity = experiment_identity(options, {"compose.", "langevin."}, langevin, run, files);
   identity["steps"] = steps_identity(steps, heads);
   identity["attributes"] = data::attributes_text(files.dataset.attributes());
-  identity["couple.steps"] = langevin.zero_steps;
-  identity["couple.guidance"] = label_options.guidance;
-  identity["couple.candidates"] = label_options.candidates;
+  identity.update(label_identity(label_options, langevin));
   const auto result = kept_result(paths.results() / fmt::format("compose-{}.json", label_options.name), identity, context, [&] {
     const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};
     return evaluate::compose(compose, steps, {label_options.guidance, label_options.candidates}, inputs, context.comm(), context.logger(), paths.samples(), label_options.name);

@@ -172,7 +172,7 @@ void allow_pipeline_keys(Options& options) {
   features.describe(all);
   encode.describe(all);
   energy.describe(all);
-  langevin.describe(all);
+  langevin.describe_drawing(all);
   nce.describe_training(all);
   nce.describe_sampling(all);
   train.describe(all);

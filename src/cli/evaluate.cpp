@@ -80,11 +80,12 @@ int evaluate_command(Arguments args) {
   options.add("all", &all, "one table of every prior.kind whose samples there are, with seconds and gradient evaluations", Show::kCommon);
   options.add("runs", &runs, "with --all: the samples of these run directories too, on the same VAE (T = 3 and T = 6, say): DIR,DIR", Show::kCommon);
   evaluation.describe(options);
-  langevin.describe(options);
+  langevin.describe_drawing(options);
   options.add("json", &json, "print the result file instead of the table");
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
+  langevin = langevin.drawing();
   check(all || runs.empty(), ExitCode::kUsage, "--runs = {} belongs to --all", runs);
   if (all) return compare_priors(options, run, evaluation, runs, action == Options::Action::kDryRun, json);
   const data::Dataset dataset = open_dataset(run);
@@ -111,6 +112,7 @@ int evaluate_command(Arguments args) {
   if (loaded.prior) loaded.prior->to(context.device());
 
   auto identity = product_identity(options, {"evaluate.", "langevin."}, run.seed, dataset);
+  identity["langevin.steps"] = fmt::to_string(langevin.steps);
   identity["vae_hash"] = vae_hash;
   identity["features_hash"] = features.hash;
   identity["prior_hash"] = loaded.prior_hash;

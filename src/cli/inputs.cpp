@@ -126,17 +126,19 @@ std::vector<std::string> missing_for_experiment(const RunOptions& run) {
   return missing_lines(files);
 }
 
-nlohmann::json experiment_identity(const Options& options, const std::vector<std::string>& prefixes, const RunOptions& run,
-                                   const Experiment& files) {
+nlohmann::json experiment_identity(const Options& options, const std::vector<std::string>& prefixes, const prior::LangevinOptions& drawing,
+                                   const RunOptions& run, const Experiment& files) {
   auto identity = product_identity(options, prefixes, run.seed, files.dataset);
+  identity["langevin.steps"] = fmt::to_string(drawing.steps);
   identity["vae_hash"] = files.vae.hash;
   identity["features_hash"] = files.features.hash;
   identity["prior_hash"] = files.prior.prior_hash;
   return identity;
 }
 
-void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger) {
-  const auto settings = identity_of(options, {"langevin."}, prior.kind);
+void note_other_langevin(const Options& options, const prior::LangevinOptions& drawing, const prior::LoadedPrior& prior, Logger& logger) {
+  auto settings = identity_of(options, {"langevin."}, prior.kind);
+  if (settings.contains("langevin.steps")) settings["langevin.steps"] = fmt::to_string(drawing.steps);
   for (const auto& [key, value] : settings.items()) {
     const std::string trained = prior.identity.value(key, std::string("?"));
     if (trained != value.get<std::string>()) logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);

@@ -53,12 +53,12 @@ struct Experiment {
 Experiment open_experiment(const RunOptions& run, const std::string& prior_made_by = "hebm_dist train");
 // Of the files that open_experiment reads, those that are not there: missing_lines for --dry-run.
 std::vector<std::string> missing_for_experiment(const RunOptions& run);
-// The options under the prefixes and the hashes of all that is read.
-nlohmann::json experiment_identity(const Options& options, const std::vector<std::string>& prefixes, const RunOptions& run,
-                                   const Experiment& files);
+// The options under the prefixes, with K of the chains that draw, and the hashes of all that is read.
+nlohmann::json experiment_identity(const Options& options, const std::vector<std::string>& prefixes, const prior::LangevinOptions& drawing,
+                                   const RunOptions& run, const Experiment& files);
 
-// Says which langevin.* differ from those that the prior was trained with.
-void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger);
+// Says which langevin.* differ from those that the prior was trained with. drawing: its steps are K of the chains that draw.
+void note_other_langevin(const Options& options, const prior::LangevinOptions& drawing, const prior::LoadedPrior& prior, Logger& logger);
 
 // The result in `file` where it was made with this identity, else make()'s, which is written there with it. Collective.
 nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::json& identity, Context& context,

@@ -64,6 +64,10 @@ prior::LangevinOptions labelled_langevin(prior::LangevinOptions langevin, const 
   return langevin;
 }
 
+nlohmann::json label_identity(const LabelOptions& labels, const prior::LangevinOptions& langevin) {
+  return {{"couple.steps", langevin.zero_steps}, {"couple.guidance", labels.guidance}, {"couple.candidates", labels.candidates}};
+}
+
 std::vector<std::int64_t> chosen_categories(const std::string& text, const prior::LabelHeads& heads) {
   std::vector<std::int64_t> out(heads.size(), -1);
   if (heads.size() == 1 && text.find('=') == std::string::npos) return {prior::category_named(heads[0], text)};

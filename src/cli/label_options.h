@@ -41,6 +41,8 @@ std::filesystem::path labelled_prior(const RunOptions& run, const std::string& n
 void expect_heads(const prior::LoadedPrior& prior, const std::filesystem::path& file);
 // langevin with K at t = 0 as the options and the prior's identity say.
 prior::LangevinOptions labelled_langevin(prior::LangevinOptions langevin, const LabelOptions& labels, const prior::LoadedPrior& prior);
+// How draws for a label depend on the options: part of the identity of what they make.
+nlohmann::json label_identity(const LabelOptions& labels, const prior::LangevinOptions& langevin);
 
 // "CATEGORY" of a prior with one head, or "LABEL=CATEGORY,LABEL=CATEGORY" -> a category of every head, -1 where none is named. Error(kUsage) with the names
 // that there are.

@@ -60,7 +60,7 @@ int labels_command(Arguments args) {
   run.describe(options);
   label_options.describe(options);
   labels.describe(options);
-  langevin.describe(options);
+  langevin.describe_drawing(options);
   options.add("json", &json, "print the result file instead of the table");
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
@@ -73,19 +73,17 @@ int labels_command(Arguments args) {
   const RunPaths paths(run);
   const Experiment files = open_experiment(run, "hebm_dist couple");
   expect_heads(files.prior, paths.prior);
-  langevin = labelled_langevin(langevin, label_options, files.prior);
+  langevin = labelled_langevin(langevin.drawing(), label_options, files.prior);
   if (action == Options::Action::kDryRun) {
     print_dry_run(options, dry_run_lines(labels, langevin, label_options.candidates, files, paths));
     return 0;
   }
   Context context(run, options, "labels");
   files.to(context.device());
-  note_other_langevin(options, files.prior, context.logger());
-  auto identity = experiment_identity(options, {"labels.", "langevin."}, run, files);
+  note_other_langevin(options, langevin, files.prior, context.logger());
+  auto identity = experiment_identity(options, {"labels.", "langevin."}, langevin, run, files);
   identity["attributes"] = data::attributes_text(files.dataset.attributes());
-  identity["couple.steps"] = langevin.zero_steps;
-  identity["couple.guidance"] = label_options.guidance;
-  identity["couple.candidates"] = label_options.candidates;
+  identity.update(label_identity(label_options, langevin));
   const auto result = kept_result(paths.results() / fmt::format("labels-{}.json", label_options.name), identity, context, [&] {
     const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};
     return evaluate::labels(labels, {label_options.guidance, label_options.candidates}, inputs, context.comm(), context.logger(), paths.samples(), label_options.name);

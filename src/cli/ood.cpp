@@ -68,7 +68,7 @@ int ood_command(Arguments args) {
   bool json = false;
   run.describe(options);
   ood.describe(options);
-  langevin.describe(options);
+  langevin.describe_drawing(options);
   options.add("in", &in_path, "in-distribution data set; default: the run's own", Show::kCommon);
   options.add("out", &out_path, "out-of-distribution data set (hebm_data import-mnist5k, hebm_data derive)", Show::kCommon);
   options.add("name", &name, "the result is RUN/results/ood-NAME.json; default: the name of --out");
@@ -76,6 +76,7 @@ int ood_command(Arguments args) {
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
+  langevin = langevin.drawing();
   check(!out_path.empty(), ExitCode::kUsage, "--out is missing: a data set of other images (hebm_data import-mnist5k or derive makes one)");
   const fs::path in_file = in_path.empty() ? dataset_path(run) : fs::path(in_path);
   const RunPaths paths(run);
@@ -102,6 +103,7 @@ int ood_command(Arguments args) {
   loaded.prior->to(context.device());
 
   auto identity = identity_of(options, {"ood.", "langevin."});
+  identity["langevin.steps"] = fmt::to_string(langevin.steps);
   identity["vae_hash"] = vae.hash;
   identity["prior_hash"] = loaded.prior_hash;
   identity["in_hash"] = in_set.images_hash();

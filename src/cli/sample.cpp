@@ -28,7 +28,7 @@ struct SampleCommand {
     o.add("label", &label, "category to draw (Eq. 20), from a prior of `couple`; of several labels LABEL=CATEGORY,LABEL=CATEGORY", Show::kCommon);
     labels.describe(o);
     sampling.describe(o);
-    langevin.describe(o);
+    langevin.describe_drawing(o);
     nce.describe_sampling(o);
     allow_pipeline_keys(o);
   }
@@ -72,7 +72,7 @@ int sample_command(Arguments args) {
   c.describe(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
-  if (c.sampling.steps > 0) c.langevin.steps = c.sampling.steps;
+  c.langevin = c.langevin.drawing();
   if (!c.label.empty()) {
     check(c.kind == "diffusion", ExitCode::kUsage, "--label: a prior of the kind {} has no labels; `hebm_dist couple` couples the diffusion prior", c.kind);
     c.run.prior = labelled_prior(c.run, c.labels.name).string();
@@ -105,14 +105,13 @@ int sample_command(Arguments args) {
   backbone->params().to(context.device());
   if (loaded.prior) {
     loaded.prior->to(context.device());
-    note_other_langevin(options, loaded, context.logger());
+    note_other_langevin(options, c.langevin, loaded, context.logger());
   }
   auto identity = sample::sample_identity(c.sampling, vae.hash, {c.kind, loaded.prior_hash, c.langevin, c.nce});
   if (loaded.prior && !loaded.prior->heads().empty()) identity["couple.steps"] = c.langevin.zero_steps;
   if (!c.label.empty()) {
     identity["label"] = c.label;
-    identity["couple.guidance"] = c.labels.guidance;
-    identity["couple.candidates"] = c.labels.candidates;
+    identity.update(label_identity(c.labels, c.langevin));
   }
   const auto result = sample::write_samples(paths.samples(), c.name(), c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone), identity,
                                             &context.stop(), context.comm(), context.logger());

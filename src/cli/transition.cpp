@@ -56,31 +56,30 @@ int transition_command(Arguments args) {
   std::int64_t steps = 0;
   bool json = false;
   run.describe(options);
-  options.add("steps", &steps, "Langevin steps a level (paper: 30 and 300); 0: langevin.steps", {0, 1000000}, Show::kCommon);
+  options.add("steps", &steps, "Langevin steps a level (paper: 30 and 300); 0: sample.steps", {0, 1000000}, Show::kCommon);
   transition.describe(options);
-  langevin.describe(options);
+  langevin.describe_drawing(options);
   options.add("json", &json, "print the result file instead of the table");
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   const RunPaths paths(run);
-  if (steps == 0) steps = langevin.steps;
+  langevin = langevin.drawing();
+  if (steps > 0) langevin.steps = steps;
   if (const auto missing = missing_for_experiment(run); action == Options::Action::kDryRun && !missing.empty()) {
     print_dry_run(options, missing);
     return 0;
   }
   const Experiment files = open_experiment(run);
   if (action == Options::Action::kDryRun) {
-    print_dry_run(options, dry_run_lines(transition, steps, files, paths));
+    print_dry_run(options, dry_run_lines(transition, langevin.steps, files, paths));
     return 0;
   }
   Context context(run, options, "transition");
   files.to(context.device());
-  note_other_langevin(options, files.prior, context.logger());
-  langevin.steps = steps;
-  auto identity = experiment_identity(options, {"transition.", "langevin."}, run, files);
-  identity["langevin.steps"] = fmt::to_string(steps);
-  const auto file = paths.results() / fmt::format("transition-{}.json", steps);
+  note_other_langevin(options, langevin, files.prior, context.logger());
+  const auto identity = experiment_identity(options, {"transition.", "langevin."}, langevin, run, files);
+  const auto file = paths.results() / fmt::format("transition-{}.json", langevin.steps);
   const auto result = kept_result(file, identity, context, [&] {
     const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};
     return evaluate::transition(transition, inputs, context.comm(), context.logger(), paths.samples());

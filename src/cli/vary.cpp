@@ -54,11 +54,12 @@ int vary_command(Arguments args) {
   run.describe(options);
   options.add_list("layers", &layers, "layers that are drawn anew, 0: the top; default: each layer alone, then all", {0}, Show::kCommon);
   vary.describe(options);
-  langevin.describe(options);
+  langevin.describe_drawing(options);
   options.add("json", &json, "print the result file instead of the table");
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
+  langevin = langevin.drawing();
   const RunPaths paths(run);
   if (const auto missing = missing_for_experiment(run); action == Options::Action::kDryRun && !missing.empty()) {
     print_dry_run(options, missing);
@@ -80,8 +81,8 @@ int vary_command(Arguments args) {
   }
   Context context(run, options, "vary");
   files.to(context.device());
-  note_other_langevin(options, files.prior, context.logger());
-  auto identity = experiment_identity(options, {"vary.", "langevin."}, run, files);
+  note_other_langevin(options, langevin, files.prior, context.logger());
+  auto identity = experiment_identity(options, {"vary.", "langevin."}, langevin, run, files);
   identity["layers"] = sets;
   const auto result = kept_result(paths.results() / (name + ".json"), identity, context, [&] {
     const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};

@@ -4,6 +4,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
+#include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/options.h"
@@ -12,8 +13,13 @@
 
 namespace hebm::prior {
 
+const std::vector<std::string>& energy_net_names() {
+  static const std::vector<std::string> names = {"small", "dense", "cifar10", "celebahq256"};
+  return names;
+}
+
 void EnergyOptions::describe(Options& o) {
-  o.add_choice("energy.net", &net, {"small", "dense", "cifar10", "celebahq256"},
+  o.add_choice("energy.net", &net, energy_net_names(),
                "energy nets: small (convolutions, for the HVAE's layers), dense (without them, for a small NVAE's), or the paper's of CIFAR-10 and CelebA-HQ-256 (latents 4 x 4 to 128 x 128)",
                Show::kCommon);
   o.add("energy.width", &width, "channels of the energy nets (paper: 128 CIFAR-10, 64 CelebA-HQ-256)", {4, 4096}, Show::kCommon);
@@ -144,7 +150,7 @@ std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const L
   } else if (options.net == "celebahq256") {
     net = std::make_unique<CelebaEnergyNet>(options, shape, setting);
   } else {
-    check(options.ours(), ExitCode::kUsage, "energy.net = '{}': expected small, dense, cifar10 or celebahq256", options.net);
+    check(options.ours(), ExitCode::kUsage, "energy.net = '{}': expected one of {}", options.net, fmt::join(energy_net_names(), ", "));
     net = std::make_unique<SmallEnergyNet>(options, shape, setting);
   }
   net->power_iterate(options.warm_iterations);

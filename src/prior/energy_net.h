@@ -34,6 +34,8 @@ struct EnergyOptions {
   std::int64_t embedding_size() const;
   bool ours() const { return net == "small" || net == "dense"; }  // not the paper's: small_energy_net.h
 };
+// Values of energy.net.
+const std::vector<std::string>& energy_net_names();
 
 // u and v of every weight of a net, in the order of its weights.
 struct PowerVectors {

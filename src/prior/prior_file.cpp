@@ -1,5 +1,9 @@
 #include "prior/prior_file.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "storage/lenient_json.h"
@@ -52,8 +56,9 @@ std::string prior_hash(const std::string& architecture, const EnergyPrior& prior
 EnergyOptions energy_of(const nlohmann::json& json) {
   EnergyOptions energy;
   energy.net = json.at("nets").get<std::string>();
-  check(energy.ours() || energy.net == "cifar10" || energy.net == "celebahq256", ExitCode::kCorrupt,
-        "expected nets small, dense, cifar10 or celebahq256, got '{}'", energy.net.substr(0, 100));
+  const auto& names = energy_net_names();
+  check(std::find(names.begin(), names.end(), energy.net) != names.end(), ExitCode::kCorrupt, "expected nets of {}, got '{}'", fmt::join(names, ", "),
+        energy.net.substr(0, 100));
   energy.width = nets::integer_field(json, "width", kMaxWidth);
   energy.embedding = nets::integer_field(json, "embedding", kMaxWidth);
   check(energy.embedding == energy.embedding_size(), ExitCode::kCorrupt, "nets {} have an embedding of {}, the file says {}", energy.net,

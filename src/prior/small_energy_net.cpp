@@ -33,7 +33,10 @@ SmallEnergyNet::SmallEnergyNet(const EnergyOptions& options, const LatentShape& 
     }
   }
   add_stage({2 * w, channels * height * width}, 1);
-  if (!convolves) add_stage({2 * w, 2 * w}, 1);
+  if (!convolves) {
+    residual_ = stages_.size();
+    add_stage({2 * w, 2 * w}, 1);
+  }
   add_stage({w, 2 * w}, 1);
   out_ = add_weight("out", {1, w}, 0);
   finish(w);
@@ -77,7 +80,7 @@ at::Tensor SmallEnergyNet::features(const Weights& weights, const std::vector<at
       if (num_levels_ > 1) out = out + biases[j];
     }
     out = at::silu(out);
-    h = out.sizes() == h.sizes() && weight.dim() == 2 ? h + out : out;
+    h = j > 0 && j == residual_ ? h + out : out;
   }
   return h;
 }

@@ -24,6 +24,7 @@ class SmallEnergyNet : public EnergyNet {
 
   std::size_t embed1_ = 0, embed2_ = 0, out_ = 0;  // numbers of weights
   std::vector<std::size_t> stages_, tables_;       // tables_: [out, embedding] of each stage
+  std::size_t residual_ = 0;                       // of stages_: adds to its input; 0: none does
   std::vector<at::Tensor> biases_;                 // [out] of each stage
   at::Tensor sinusoid_;                            // [T, embedding]
 };

@@ -51,7 +51,15 @@ class CudaStepGraph final : public StepGraph {
     const c10::cuda::CUDAStreamGuard guard(inner);
     graph_ = std::make_unique<at::cuda::CUDAGraph>();
     graph_->capture_begin(pool);
-    step();
+    try {
+      step();
+    } catch (...) {
+      try {
+        graph_->capture_end();  // an open capture would fail all that comes after
+      } catch (const c10::Error&) {
+      }
+      throw;
+    }
     graph_->capture_end();
   }
   ~CudaStepGraph() override { retire(std::move(graph_)); }

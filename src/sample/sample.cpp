@@ -24,7 +24,6 @@ void SampleOptions::describe(Options& o) {
   o.add("sample.first", &first, "number of the first image", {0, 2000000000});
   o.add("sample.chunk", &chunk, "images of one unit of work", {1, 100000});
   o.add("sample.seed", &seed, "seed of chains and pixels", {0}, Show::kCommon);
-  o.add("sample.steps", &steps, "Langevin steps a level when drawing; 0: langevin.steps. More than the training's can be much better", {0, 1000000}, Show::kCommon);
   o.add("sample.temperature", &temperature, "factor of every sigma in the final decode", {0.0, 10.0}, Show::kCommon);
   o.add_choice("sample.pixels", &pixels, {"mean", "sample"}, "mean of p(x|z), or a sample of it (the authors)");
   o.add("sample.grid", &grid, "images of the PNG grid", {1, 10000});

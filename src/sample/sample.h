@@ -27,7 +27,6 @@ struct SampleOptions {
   std::string pixels = "mean";        // mean | sample of the likelihood
   std::int64_t grid = 100;            // images of the PNG
   std::int64_t seed = 1;
-  std::int64_t steps = 0;             // K of the chains that draw, whatever K the training had; 0: langevin.steps
   void describe(Options& options);
 };
 

@@ -90,6 +90,11 @@ before=$(stat -c '%i %Y' "$scratch/ranks2/results/vary.json")
 hebm 2 ranks2 vary || fail "vary, again"
 [[ $(stat -c '%i %Y' "$scratch/ranks2/results/vary.json") == "$before" ]] || fail "vary was repeated"
 grep -q 'nothing to do' "$scratch/ranks2.log" || fail "vary does not say that it had nothing to do"
+hebm 1 ranks2 vary --sample.steps 3 || fail "vary --sample.steps 3 is what is there"
+[[ $(stat -c '%i %Y' "$scratch/ranks2/results/vary.json") == "$before" ]] || fail "vary was repeated for as many steps"
+hebm 1 ranks2 vary --sample.steps 4 --layers 1 || fail "vary --sample.steps 4"
+grep -q 'note: langevin.steps = 4, the prior was trained with 3' "$scratch/ranks2.log" || fail "vary does not say that it draws with other steps"
+grep -q '"langevin.steps": "4"' "$scratch/ranks2/results/vary-1.json" || fail "vary-1.json does not say how it was drawn"
 hebm 1 ranks2 vary --vary.seed 5 || fail "vary with another seed"
 [[ $(stat -c '%i %Y' "$scratch/ranks2/results/vary.json") != "$before" ]] || fail "another seed did not change vary.json"
 

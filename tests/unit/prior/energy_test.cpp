@@ -124,6 +124,21 @@ TEST(EnergyNet, DenseSeesTheLayerFlat) {
   EXPECT_LT((f - net.forward(weights, biases, z.flip(1).reshape({2, 2, 2, 2}))).abs().max().item<double>(), 1e-14);
 }
 
+// Only the stage between the two dense layers adds to its input, not one that happens to keep the size: a layer of 2W = 12 elements behind a first weight of 0.
+TEST(EnergyNet, ALayerOfTheHiddenSizeIsNotAddedToTheHiddenUnits) {
+  for (const std::string kind : {"small", "dense"}) {
+    EnergyOptions options = tiny_energy(true);
+    options.net = kind;
+    options.spectral_norm = false;
+    const auto net = make_energy_net(options, {3, 2, 2}, {.seed = 1, .dtype = at::kDouble});
+    auto weights = net->weights(false);
+    ASSERT_EQ(weights.stages[0].sizes().vec(), (std::vector<std::int64_t>{12, 12})) << kind;
+    weights.stages[0] = weights.stages[0] * 0.0;
+    const at::Tensor f = net->forward(weights, net->select(weights, {}), some_u(2, 12).to(at::kDouble).reshape({2, 3, 2, 2}));
+    EXPECT_EQ(f[0].item<double>(), f[1].item<double>()) << kind;
+  }
+}
+
 TEST(EnergyNet, NormalisedWeightsHaveSpectralNormOneOnceConverged) {
   EnergyOptions options = tiny_energy(true);
   options.warm_iterations = 500;

@@ -12,16 +12,14 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
-#include <numbers>
 
 #include "../temp_folder.h"
 #include "base/error.h"
+#include "labelled_prior.h"
 #include "nets/tensor_io.h"
 #include "prior/forward_pair.h"
-#include "prior/label_draws.h"
 #include "prior/prior_file.h"
 #include "prior/reverse_chain.h"
-#include "vae/hvae.h"
 
 namespace hebm::prior {
 namespace {
@@ -102,43 +100,9 @@ TEST(LabelHeads, WhatIsWrongIsNamed) {
   EXPECT_NE(message([] { category_named(two_heads()[0], "d"); }).find("a, b, c"), std::string::npos);
 }
 
-struct Small {
-  explicit Small(bool per_level, LabelHeads heads, at::ScalarType dtype = at::kDouble)
-      : backbone(vae_options(), ImageShape{}, 1, dtype), energy(energy_options(per_level)),
-        prior(energy, backbone.groups(), make_schedule(2), 5, dtype, 1 << 30, std::move(heads)) {}
-  // Label weights of order 0.1, which are zero at first.
-  void draw_labels() {
-    const c10::NoGradGuard no_grad;
-    for (const auto& t : prior.named_tensors()) {
-      if (!t.name.ends_with("labels.weight")) continue;
-      const auto values = normal_rows(t.tensor.numel(), {9, 0, Purpose::kTest}, chain_ids(0, 1), {});
-      t.tensor.copy_(values.view(t.tensor.sizes()) * 0.1);
-    }
-  }
-  at::Tensor u(std::int64_t count) const {
-    return normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, chain_ids(0, count), {}).to(prior.net(0, 0).params().dtype());
-  }
-  static vae::HvaeOptions vae_options() {
-    vae::HvaeOptions o;
-    o.latents = "2x2,3x4,2x8";
-    o.width = o.image_width = o.pixel_width = 4;
-    return o;
-  }
-  static EnergyOptions energy_options(bool per_level) {
-    EnergyOptions o;
-    o.width = 6;
-    o.embedding = 8;
-    o.per_level = per_level;
-    return o;
-  }
-  vae::Hvae backbone;
-  EnergyOptions energy;
-  EnergyPrior prior;
-};
-
 TEST(LabelledPotential, OneCategoryOrFreshHeadsAreTheUnlabelledPrior) {
-  const Small plain(true, {}), one(true, {{"x", {"only"}, {0, 1, 2}}}), fresh(true, two_heads());
-  const auto value = [](const Small& s, std::int64_t t) {
+  const test::LabelledPrior plain(true, {}), one(true, {{"x", {"only"}, {0, 1, 2}}}), fresh(true, two_heads());
+  const auto value = [](const test::LabelledPrior& s, std::int64_t t) {
     const auto weights = s.prior.frozen_weights();
     return Potential(s.prior, s.backbone, weights, {t, t}, {kS2, nullptr}).value(s.u(2));
   };
@@ -153,7 +117,7 @@ TEST(LabelledPotential, OneCategoryOrFreshHeadsAreTheUnlabelledPrior) {
 // As for the unlabelled potential: central differences with h = 1e-5 are good to 1e-9 for f of order 1.
 TEST(LabelledPotential, GradientMatchesCentralDifferences) {
   for (const bool per_level : {true, false}) {
-    Small s(per_level, two_heads());
+    test::LabelledPrior s(per_level, two_heads());
     s.draw_labels();
     const auto weights = s.prior.frozen_weights();
     const std::vector<std::int64_t> levels = per_level ? std::vector<std::int64_t>{0, 0, 0} : std::vector<std::int64_t>{0, 1, 0};
@@ -175,7 +139,7 @@ TEST(LabelledPotential, GradientMatchesCentralDifferences) {
 }
 
 TEST(LabelledPotential, ChoiceAddsTheLogProbabilityOfItsCategory) {
-  Small s(true, two_heads());
+  test::LabelledPrior s(true, two_heads());
   s.draw_labels();
   const auto weights = s.prior.frozen_weights();
   const at::Tensor u = s.u(2);
@@ -186,7 +150,7 @@ TEST(LabelledPotential, ChoiceAddsTheLogProbabilityOfItsCategory) {
 }
 
 TEST(LabelledChain, HeldLayersStayAndLabelsMoveOnlyTheChainAtZero) {
-  Small s(true, two_heads(), at::kFloat);
+  test::LabelledPrior s(true, two_heads(), at::kFloat);
   s.draw_labels();
   LangevinOptions langevin;
   langevin.steps = 4;
@@ -214,7 +178,7 @@ TEST(LabelledChain, HeldLayersStayAndLabelsMoveOnlyTheChainAtZero) {
 
 // The chain that goes up f_y makes y likelier than the one that is asked for another category.
 TEST(LabelledChain, DrawsWhatItIsAskedFor) {
-  Small s(true, {{"kind", {"a", "b"}, {0, 1, 2}}}, at::kFloat);
+  test::LabelledPrior s(true, {{"kind", {"a", "b"}, {0, 1, 2}}}, at::kFloat);
   s.draw_labels();
   LangevinOptions langevin;
   langevin.steps = 20;
@@ -229,55 +193,9 @@ TEST(LabelledChain, DrawsWhatItIsAskedFor) {
   EXPECT_GT(mean_logit(1), mean_logit(0));
 }
 
-// Candidate m of a row is taken with probability ~ p(y | its u_0), of both heads where both are asked for. Shares of 20,000 rows are within 5 standard
-// deviations, sqrt(p (1 - p) / 20,000) < 0.0036.
-TEST(LabelCandidates, AreTakenByTheirProbabilityOfTheLabel) {
-  constexpr std::int64_t kRows = 20000;
-  const std::vector<std::vector<double>> kind = {{0.7, 0.2, 0.1}, {0.1, 0.3, 0.6}, {0.4, 0.4, 0.2}}, dark = {{0.9, 0.1}, {0.5, 0.5}, {0.2, 0.8}};
-  LabelCandidates candidates;
-  for (std::size_t m = 0; m < 3; ++m) {
-    candidates.log_probability.push_back({rows(kind[m], 3).log().expand({kRows, 3}), rows(dark[m], 2).log().expand({kRows, 2})});
-  }
-  for (const auto& [y, d, guidance] : {std::tuple{1, -1, 1.0}, {-1, 1, 1.0}, {2, 0, 1.0}, {-1, -1, 1.0}, {1, 0, 2.0}}) {
-    const LabelChoice choice{at::cat({at::full({kRows, 1}, y, at::kLong), at::full({kRows, 1}, d, at::kLong)}, 1), guidance};
-    const auto chosen = choose_candidates(candidates, choice, 7, chain_ids(0, kRows));
-    double weight[3], sum = 0;
-    for (std::size_t m = 0; m < 3; ++m) {
-      weight[m] = std::pow((y < 0 ? 1 : kind[m][static_cast<std::size_t>(y)]) * (d < 0 ? 1 : dark[m][static_cast<std::size_t>(d)]), guidance);
-      sum += weight[m];
-    }
-    for (std::size_t m = 0; m < 3; ++m) {
-      const auto times = std::count(chosen.begin(), chosen.end(), static_cast<std::int64_t>(m));
-      const double share = static_cast<double>(times) / static_cast<double>(kRows);
-      EXPECT_NEAR(share, weight[m] / sum, 5 * 0.0036) << "candidate " << m << " for " << y << ", " << d;
-    }
-  }
-}
-
-// One candidate is the paper's way, `sample` with labels; 4 make the category likelier (with a guidance that all but takes the likeliest), and each row's draw is its own, whatever its batch.
-TEST(LabelCandidates, MakeTheLabelLikelier) {
-  Small s(true, {{"kind", {"a", "b"}, {0, 1, 2}}}, at::kFloat);
-  s.draw_labels();
-  LangevinOptions langevin;
-  langevin.steps = 2;
-  const ReverseChain chain(s.prior, s.backbone, langevin);
-  constexpr std::int64_t kCount = 16;
-  const LabelChoice choice{at::full({kCount, 1}, 1, at::kLong), 20.0};
-  const at::Tensor one = sample_for_labels(chain, choice, 1, 3, chain_ids(0, kCount)), many = sample_for_labels(chain, choice, 4, 3, chain_ids(0, kCount));
-  EXPECT_TRUE(one.equal(chain.sample(3, chain_ids(0, kCount), {}, nullptr, &choice)));
-  const auto log_p = [&](const at::Tensor& u0) { return chain.label_log_probability(u0)[0].select(1, 1).mean().item<double>(); };
-  EXPECT_GT(log_p(many), log_p(one));
-  const LabelChoice last{at::full({1, 1}, 1, at::kLong), 20.0};
-  EXPECT_LT((sample_for_labels(chain, last, 4, 3, chain_ids(kCount - 1, 1)) - many.narrow(0, kCount - 1, 1)).abs().max().item<double>(), 1e-4);
-  HeldLayers held{{0}, many, forward_trajectory(many, s.prior.schedule(), 3, chain_ids(0, kCount))};
-  const at::Tensor lower = sample_for_labels(chain, choice, 2, 3, chain_ids(0, kCount), &held);
-  const std::int64_t top = s.backbone.groups()[0].size();
-  EXPECT_TRUE(lower.narrow(1, 0, top).equal(many.narrow(1, 0, top)));
-}
-
 TEST(LabelledPriorFile, KeepsHeadsAndRefusesBrokenOnes) {
   const test::TempFolder folder;
-  Small s(true, two_heads(), at::kFloat);
+  test::LabelledPrior s(true, two_heads(), at::kFloat);
   s.draw_labels();
   const auto path = folder / "prior.safetensors";
   save_prior(path, s.prior, s.energy, s.backbone.groups(), "v", nlohmann::json::object());
@@ -289,7 +207,7 @@ TEST(LabelledPriorFile, KeepsHeadsAndRefusesBrokenOnes) {
   for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(before[i].tensor.equal(after[i].tensor)) << before[i].name;
 
   EnergyPrior copy(s.energy, s.backbone.groups(), make_schedule(2), 77, at::kFloat, 1 << 30, two_heads());
-  const Small plain(true, {}, at::kFloat);
+  const test::LabelledPrior plain(true, {}, at::kFloat);
   copy.copy_from(plain.prior);
   const auto weights = copy.frozen_weights(), truth = plain.prior.frozen_weights();
   const at::Tensor u = plain.u(1);

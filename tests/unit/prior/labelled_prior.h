@@ -1,0 +1,48 @@
+// A tiny prior with label heads on an HVAE of three layers.
+#pragma once
+#include <c10/core/GradMode.h>
+
+#include <utility>
+
+#include "prior/forward_pair.h"
+#include "prior/label_heads.h"
+#include "prior/potential.h"
+#include "vae/hvae.h"
+
+namespace hebm::test {
+
+struct LabelledPrior {
+  explicit LabelledPrior(bool per_level, prior::LabelHeads heads, at::ScalarType dtype = at::kDouble)
+      : backbone(vae_options(), ImageShape{}, 1, dtype), energy(energy_options(per_level)),
+        prior(energy, backbone.groups(), prior::make_schedule(2), 5, dtype, 1 << 30, std::move(heads)) {}
+  // Label weights of order 0.1, which are zero at first.
+  void draw_labels() {
+    const c10::NoGradGuard no_grad;
+    for (const auto& t : prior.named_tensors()) {
+      if (!t.name.ends_with("labels.weight")) continue;
+      const auto values = normal_rows(t.tensor.numel(), {9, 0, Purpose::kTest}, prior::chain_ids(0, 1), {});
+      t.tensor.copy_(values.view(t.tensor.sizes()) * 0.1);
+    }
+  }
+  at::Tensor u(std::int64_t count) const {
+    return normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, prior::chain_ids(0, count), {}).to(prior.net(0, 0).params().dtype());
+  }
+  static vae::HvaeOptions vae_options() {
+    vae::HvaeOptions o;
+    o.latents = "2x2,3x4,2x8";
+    o.width = o.image_width = o.pixel_width = 4;
+    return o;
+  }
+  static prior::EnergyOptions energy_options(bool per_level) {
+    prior::EnergyOptions o;
+    o.width = 6;
+    o.embedding = 8;
+    o.per_level = per_level;
+    return o;
+  }
+  vae::Hvae backbone;
+  prior::EnergyOptions energy;
+  prior::EnergyPrior prior;
+};
+
+}  // namespace hebm::test
