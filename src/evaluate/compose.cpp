@@ -14,6 +14,7 @@
 #include "base/options.h"
 #include "evaluate/frechet.h"
 #include "evaluate/label_reader.h"
+#include "evaluate/training_moments.h"
 #include "prior/forward_pair.h"
 #include "prior/label_draws.h"
 #include "storage/png.h"
@@ -205,7 +206,7 @@ nlohmann::json grid_rows(const ComposeOptions& options, const ComposeSteps& step
 nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance, const ExperimentInputs& inputs,
                        comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name) {
   const Timer timer;
-  const Moments real = training_moments(inputs.dataset, *inputs.features.net, options.chunk, comm, logger);
+  const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
   Composition composition(options, steps, guidance, inputs);
   for_chunks(options.num_samples, options.chunk, [&](std::int64_t first) { return composition.draw(first); },
              [&](std::int64_t first, const at::Tensor& numbers) { composition.add(first, numbers); }, comm, logger,

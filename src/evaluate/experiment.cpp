@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "evaluate/feature_rows.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
@@ -23,16 +22,6 @@ std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Spli
 
 at::Tensor split_images(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count, at::Device device) {
   return vae::image_tensor(dataset.read(split_members(dataset, split, first, count))).to(device);
-}
-
-Moments training_moments(const data::Dataset& dataset, const nets::FeatureNet& net, std::int64_t chunk, comm::Communicator& comm,
-                         Logger& logger) {
-  const std::vector<double> origin(static_cast<std::size_t>(nets::FeatureNet::kFeatures), 0.0);
-  const auto images = [&](std::int64_t first, std::int64_t count) {
-    return split_images(dataset, data::Split::kTrain, first, count, net.params().device());
-  };
-  const auto count = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
-  return collect_features(net, origin, count, chunk, false, images, comm, logger, "features of the training images").sums.moments();
 }
 
 void for_chunks(std::int64_t n, std::int64_t chunk, const MakeNumbers& make, const TakeNumbers& take, comm::Communicator& comm,

@@ -11,7 +11,6 @@
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
-#include "evaluate/statistics.h"
 #include "nets/feature_net.h"
 #include "prior/langevin.h"
 #include "prior/potential.h"
@@ -38,10 +37,6 @@ struct ExperimentInputs {
 std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count);
 // The same as images, [count, C, H, W] in [0, 1] on `device`.
 at::Tensor split_images(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count, at::Device device);
-
-// Of the features of all training images: what fd_fmnist compares with. Collective.
-Moments training_moments(const data::Dataset& dataset, const nets::FeatureNet& net, std::int64_t chunk, comm::Communicator& comm,
-                         Logger& logger);
 
 // make(first) -> float32 numbers of chunk first .. first + chunk - 1, on the host, of any shape; rank r makes chunks r, r + size, ...
 // Every rank takes all of them in order, flat, so that sums over images have the same bits on any number of ranks. Collective.

@@ -14,6 +14,7 @@
 #include "base/options.h"
 #include "evaluate/frechet.h"
 #include "evaluate/label_reader.h"
+#include "evaluate/training_moments.h"
 #include "nets/device.h"
 #include "prior/forward_pair.h"
 #include "prior/label_draws.h"
@@ -252,7 +253,7 @@ nlohmann::json LabelRun::run(comm::Communicator& comm, Logger& logger, const fs:
     sets_[0].read.push_back(none);
     sets_[h + 1].read.assign(none.size(), none);
   }
-  const Moments real = training_moments(in_.dataset, *in_.features.net, options_.chunk, comm, logger);
+  const Moments real = training_moments(in_.dataset, in_.features, options_.chunk, comm, logger);
   for_chunks(options_.num_test, options_.chunk, [&](std::int64_t first) { return test(first); },
              [&](std::int64_t first, const at::Tensor& numbers) { add_test(first, numbers); }, comm, logger, "p(y | u_0) of test images");
   for_chunks(options_.num_samples, options_.chunk, [&](std::int64_t first) { return draw(first); },

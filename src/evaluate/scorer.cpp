@@ -10,6 +10,7 @@
 #include "evaluate/frechet.h"
 #include "evaluate/kid.h"
 #include "evaluate/stored_samples.h"
+#include "evaluate/training_moments.h"
 #include "prior/forward_pair.h"
 #include "vae/inputs.h"
 
@@ -39,7 +40,7 @@ Scorer::Scorer(const EvaluateOptions& options, const data::Dataset& dataset, con
   check(options.num_images <= num_test && options.num_images <= num_train, ExitCode::kUsage,
         "evaluate.num_images = {}: the data set has {} training and {} test images; every row uses the same number", options.num_images, num_train,
         num_test);
-  real_ = training_moments(dataset, *features.net, options.chunk, comm, logger);
+  real_ = training_moments(dataset, features, options.chunk, comm, logger);
   real_features_ = collect(options.num_images, true, [&](std::int64_t first, std::int64_t count) {
     return split_images(dataset, data::Split::kTrain, first, count, device_);
   }, "features of the reference subset").features;

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "evaluate/frechet.h"
+#include "evaluate/training_moments.h"
 #include "prior/reverse_chain.h"
 #include "storage/png.h"
 #include "vae/inputs.h"
@@ -157,7 +158,7 @@ nlohmann::json training_shares(const ExperimentInputs& in, std::int64_t chunk, c
 nlohmann::json transition(const TransitionOptions& options, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
                           const fs::path& directory) {
   const Timer timer;
-  const Moments real = training_moments(inputs.dataset, *inputs.features.net, options.chunk, comm, logger);
+  const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
   Transition chains(options, inputs);
   for_chunks(options.num_images, options.chunk, [&](std::int64_t first) { return chains.follow(first); },
              [&](std::int64_t first, const at::Tensor& numbers) { chains.add(first, numbers); }, comm, logger,

@@ -77,6 +77,7 @@ LoadedFeatureNet load_feature_net(const std::filesystem::path& path) {
   check_format(file, kFeaturesFormat, kFeaturesVersion);
   const nlohmann::json shape = metadata_json(file, "architecture");
   LoadedFeatureNet out;
+  out.file = path;
   try {
     const auto side = integer_field(shape, "side", kMaxSide);
     out.net = std::make_unique<FeatureNet>(ImageShape{integer_field(shape, "channels", kMaxChannels), side, side},

@@ -55,6 +55,7 @@ struct LoadedFeatureNet {
   std::unique_ptr<FeatureNet> net;
   std::string hash;
   double accuracy = 0;  // on the test images it was measured with
+  std::filesystem::path file;  // empty: made in memory
 };
 // All is checked before use, the hash included: Error(kCorrupt) naming the file.
 LoadedFeatureNet load_feature_net(const std::filesystem::path& path);

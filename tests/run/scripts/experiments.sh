@@ -23,6 +23,7 @@ for command in transition vary; do refused 2 'hebm_dist train-vae' base "$comman
 for command in train-vae train-features encode; do hebm 2 base "$command" || fail "$command"; done
 for command in transition vary; do refused 2 'hebm_dist train`' base "$command"; done
 for command in train sample evaluate; do hebm 2 base "$command" || fail "$command"; done
+[[ $(echo "$scratch"/base/features/moments-*.safetensors) == *-????????????????????????????????.safetensors ]] || fail "evaluate kept no features of the training images"
 
 echo "sample.steps is K of the drawing alone"
 refused 2 'langevin.steps: the file has 3, you ask for 9' base sample --sample.steps 9
@@ -35,6 +36,7 @@ for n in 1 2; do
   rm -f -- "$scratch/ranks$n"/samples/*.png
   hebm "$n" "ranks$n" evaluate || fail "evaluate on $n ranks"
   hebm "$n" "ranks$n" transition || fail "transition on $n ranks"
+  grep -q 'features of the training images' "$scratch/ranks$n.log" && fail "transition looked at all training images again"
   hebm "$n" "ranks$n" transition --steps 10 || fail "transition --steps 10 on $n ranks"
   hebm "$n" "ranks$n" vary || fail "vary on $n ranks"
   hebm "$n" "ranks$n" vary --layers 2,0 || fail "vary --layers 2,0 on $n ranks"

@@ -1,0 +1,119 @@
+#include "evaluate/training_moments.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <fmt/format.h>
+
+#include <cstring>
+#include <exception>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "evaluate/experiment.h"
+#include "evaluate/feature_rows.h"
+#include "nets/tensor_io.h"
+#include "storage/hash.h"
+
+namespace hebm::evaluate {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kFormat = "hebm-moments";
+constexpr const char* kVersion = "1";
+constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
+
+// What they belong to; a file of anything else is made anew.
+std::map<std::string, std::string> identity_of(const nets::LoadedFeatureNet& features, const data::Dataset& dataset) {
+  const auto& members = dataset.members(data::Split::kTrain);
+  return {{"features_hash", features.hash},
+          {"images_hash", dataset.images_hash()},
+          {"members_hash", storage::hash_bytes(storage::as_bytes(members.data(), members.size()))}};
+}
+
+Moments empty_moments(std::int64_t count) { return {at::empty({kFeatures}, at::kDouble), at::empty({kFeatures, kFeatures}, at::kDouble), count}; }
+
+std::vector<nets::NamedTensor> tensors_of(const Moments& moments) { return {{"mean", moments.mean}, {"covariance", moments.covariance}}; }
+
+// Nothing where the file is of something else.
+std::optional<Moments> kept(const fs::path& path, const std::map<std::string, std::string>& identity, std::int64_t count) {
+  const storage::SafetensorsFile file(path);
+  nets::check_format(file, kFormat, kVersion);
+  for (const auto& [key, value] : identity) {
+    if (nets::metadata_text(file, key) != value) return std::nullopt;
+  }
+  Moments out = empty_moments(count);
+  const auto tensors = tensors_of(out);
+  nets::load_tensors(file, tensors);
+  check(nets::metadata_text(file, "hash") == nets::hash_tensors(tensors), ExitCode::kCorrupt, "{}: the values do not have the hash that the file gives", path.string());
+  for (const auto& t : tensors) {
+    check(at::isfinite(t.tensor).all().item<bool>(), ExitCode::kCorrupt, "{}: {} is not finite", path.string(), t.name);
+  }
+  return out;
+}
+
+// On rank 0: the kept moments as bytes, "" where there are none of use.
+std::string kept_bytes(const fs::path& path, const std::map<std::string, std::string>& identity, std::int64_t count, Logger& logger) {
+  if (!fs::exists(path)) return "";
+  try {
+    const auto moments = kept(path, identity, count);
+    if (!moments) return "";
+    std::string out;
+    for (const auto& t : tensors_of(*moments)) out.append(static_cast<const char*>(t.tensor.const_data_ptr()), t.tensor.nbytes());
+    return out;
+  } catch (const Error& error) {
+    logger.line("note: {}; it is made again", error.what());
+    return "";
+  }
+}
+
+Moments from_bytes(const std::string& bytes, std::int64_t count) {
+  Moments out = empty_moments(count);
+  std::size_t at = 0;
+  for (const auto& t : tensors_of(out)) {
+    std::memcpy(t.tensor.mutable_data_ptr(), bytes.data() + at, t.tensor.nbytes());
+    at += t.tensor.nbytes();
+  }
+  return out;
+}
+
+void keep(const fs::path& path, const Moments& moments, std::map<std::string, std::string> metadata, Logger& logger) {
+  const auto tensors = tensors_of(moments);
+  metadata["format"] = kFormat;
+  metadata["version"] = kVersion;
+  metadata["hash"] = nets::hash_tensors(tensors);
+  try {
+    nets::publish_tensors(path, tensors, metadata);
+  } catch (const std::exception& error) {
+    logger.line("note: the features of the training images are not kept for the next time: {}", error.what());
+  }
+}
+
+}  // namespace
+
+fs::path moments_file(const nets::LoadedFeatureNet& features, const data::Dataset& dataset) {
+  return features.file.parent_path() / fmt::format("moments-{}.safetensors", dataset.images_hash());
+}
+
+Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk, comm::Communicator& comm, Logger& logger) {
+  const auto count = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
+  const bool keeps = !features.file.empty();
+  const auto identity = identity_of(features, dataset);
+  std::string bytes;
+  comm::agree(comm, [&] {
+    if (keeps && comm.is_root()) bytes = kept_bytes(moments_file(features, dataset), identity, count, logger);
+  });
+  bytes = comm.all_gather(bytes)[0];
+  if (!bytes.empty()) return from_bytes(bytes, count);
+  const std::vector<double> origin(static_cast<std::size_t>(kFeatures), 0.0);
+  const auto images = [&](std::int64_t first, std::int64_t n) { return split_images(dataset, data::Split::kTrain, first, n, features.net->params().device()); };
+  const Moments made = collect_features(*features.net, origin, count, chunk, false, images, comm, logger, "features of the training images").sums.moments();
+  comm::agree(comm, [&] {
+    if (keeps && comm.is_root()) keep(moments_file(features, dataset), made, identity, logger);
+  });
+  return made;
+}
+
+}  // namespace hebm::evaluate
