@@ -4,7 +4,7 @@
 
 # Exit codes of hebm_dist that the scripts use too (docs/operations.md).
 # shellcheck disable=SC2034
-readonly kExitRuntime=1 kExitUsage=2 kExitEnvironment=5 kExitRequeue=75
+readonly kExitRuntime=1 kExitUsage=2 kExitDiverged=3 kExitEnvironment=5 kExitRequeue=75
 
 # What launch/cluster needs and launch/setup --cluster installs.
 # shellcheck disable=SC2034

@@ -27,7 +27,7 @@ th{font-weight:600}td.n,th.n{text-align:right;white-space:nowrap}tr.ours td{font
 .columns table{font-size:.82em;width:100%;table-layout:fixed}.columns td{overflow-wrap:anywhere;padding-right:.5em}
 .columns td:first-child{width:40%}.changed td{font-weight:600}
 .pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,250px),1fr));gap:18px;align-items:end}
-.pictures.small{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}
+.pictures.small{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}.pictures.small figure{max-width:340px}
 .beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:8px 28px;align-items:end}.beside section{break-inside:avoid}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,200px),1fr));gap:14px;align-items:end}td a,h3 a{color:var(--accent)}table.index th{white-space:normal}
 figure{margin:0;break-inside:avoid}figcaption{font-size:.9em;margin-bottom:.3em}

@@ -4,7 +4,7 @@ set -uo pipefail
 launch=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../../launch" && pwd) || exit 1
 cd / || exit 1
 status=0
-for script in setup test quickstart mpirun cluster; do
+for script in setup test quickstart table1 mpirun cluster; do
   text=$("$launch/$script" --help 2>/dev/null) || { echo "$script --help: exit code $?"; status=1; }
   [[ $text == "Usage: launch/$script"* ]] || { echo "$script --help does not begin with its usage: $text"; status=1; }
   code=0

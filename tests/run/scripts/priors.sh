@@ -111,6 +111,23 @@ hebm 1 base evaluate --all --dry-run || fail "evaluate --all --dry-run"
 hebm 1 base report || fail "report"
 grep -q 'id="priors"' "$scratch/base/report.html" || fail "no section priors in the report"
 
+echo "launch/table1: the whole table by one command, which does nothing twice"
+table1() {
+  HEBM_BIN=$bin HEBM_LEVELS="3 2" HEBM_ETAS="0.02 0.5" "$source_folder/launch/table1" --ranks 2 --config "$config" --data "$data" "$scratch/base" "$scratch/table" >"$scratch/table.txt" 2>"$scratch/table.log" ||
+    fail "launch/table1: $(tail -n 5 "$scratch/table.log")"
+}
+table1
+for row in 'Gaussian prior' Reconstruction 'NCE, resampling' 'NCE, Langevin' 'Joint EBM (joint-0.02)' 'Joint EBM (joint-0.5)' 'Ours, T = 2' 'Ours, T = 3'; do
+  grep -qF -- "$row " "$scratch/table.txt" || fail "launch/table1: no '$row' in: $(cat "$scratch/table.txt")"
+done
+before=$(made table)
+table1
+[[ $(made table) == "$before" && -s $scratch/table/T3/report.html ]] || fail "launch/table1, again, repeated work, or made no report"
+code=0
+HEBM_BIN=$bin "$source_folder/launch/table1" "$scratch/empty" 2>"$scratch/table.log" || code=$?
+((code == 2)) || fail "launch/table1 without a VAE: exit code $code, expected 2"
+grep -q 'vae.safetensors is not there' "$scratch/table.log" || fail "launch/table1 without a VAE says: $(cat "$scratch/table.log")"
+
 echo "what evaluate --all refuses"
 refused 2 'belongs to --all' base evaluate --runs "$scratch/two"
 refused 2 'is not a folder' base evaluate --all --runs "$scratch/nowhere"

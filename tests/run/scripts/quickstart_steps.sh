@@ -6,7 +6,7 @@ work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 tree=$work/tree
 mkdir -p "$tree/launch" "$tree/build/cpu" "$tree/configs" "$work/bin" "$work/elsewhere"
-cp "$source_folder"/launch/{quickstart,lib.sh} "$tree/launch/"
+cp "$source_folder"/launch/{quickstart,lib.sh,steps.sh} "$tree/launch/"
 
 stand_in() { # stand_in FILE: a script of stdin
   { echo '#!/usr/bin/env bash'; cat; } >"$1"
