@@ -4,10 +4,9 @@
 #include <ATen/ops/isfinite.h>
 #include <fmt/format.h>
 
-#include <cstring>
+#include <cstddef>
 #include <exception>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,46 +36,30 @@ Moments empty_moments(std::int64_t count) { return {at::empty({kFeatures}, at::k
 
 std::vector<nets::NamedTensor> tensors_of(const Moments& moments) { return {{"mean", moments.mean}, {"covariance", moments.covariance}}; }
 
-// Nothing where the file is of something else.
-std::optional<Moments> kept(const fs::path& path, const std::map<std::string, std::string>& identity, std::int64_t count) {
+// Error(kCorrupt) where the file is damaged. False: it is of something else.
+bool read(const fs::path& path, const std::map<std::string, std::string>& identity, const Moments& out) {
   const storage::SafetensorsFile file(path);
   nets::check_format(file, kFormat, kVersion);
   for (const auto& [key, value] : identity) {
-    if (nets::metadata_text(file, key) != value) return std::nullopt;
+    if (nets::metadata_text(file, key) != value) return false;
   }
-  Moments out = empty_moments(count);
   const auto tensors = tensors_of(out);
   nets::load_tensors(file, tensors);
   check(nets::metadata_text(file, "hash") == nets::hash_tensors(tensors), ExitCode::kCorrupt, "{}: the values do not have the hash that the file gives", path.string());
   for (const auto& t : tensors) {
     check(at::isfinite(t.tensor).all().item<bool>(), ExitCode::kCorrupt, "{}: {} is not finite", path.string(), t.name);
   }
-  return out;
+  return true;
 }
 
-// On rank 0: the kept moments as bytes, "" where there are none of use.
-std::string kept_bytes(const fs::path& path, const std::map<std::string, std::string>& identity, std::int64_t count, Logger& logger) {
-  if (!fs::exists(path)) return "";
+// Whether `out` holds the kept moments now.
+bool read_kept(const fs::path& path, const std::map<std::string, std::string>& identity, const Moments& out, Logger& logger) {
   try {
-    const auto moments = kept(path, identity, count);
-    if (!moments) return "";
-    std::string out;
-    for (const auto& t : tensors_of(*moments)) out.append(static_cast<const char*>(t.tensor.const_data_ptr()), t.tensor.nbytes());
-    return out;
+    return fs::exists(path) && read(path, identity, out);
   } catch (const Error& error) {
     logger.line("note: {}; it is made again", error.what());
-    return "";
+    return false;
   }
-}
-
-Moments from_bytes(const std::string& bytes, std::int64_t count) {
-  Moments out = empty_moments(count);
-  std::size_t at = 0;
-  for (const auto& t : tensors_of(out)) {
-    std::memcpy(t.tensor.mutable_data_ptr(), bytes.data() + at, t.tensor.nbytes());
-    at += t.tensor.nbytes();
-  }
-  return out;
 }
 
 void keep(const fs::path& path, const Moments& moments, std::map<std::string, std::string> metadata, Logger& logger) {
@@ -101,12 +84,13 @@ Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeature
   const auto count = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
   const bool keeps = !features.file.empty();
   const auto identity = identity_of(features, dataset);
-  std::string bytes;
-  comm::agree(comm, [&] {
-    if (keeps && comm.is_root()) bytes = kept_bytes(moments_file(features, dataset), identity, count, logger);
-  });
-  bytes = comm.all_gather(bytes)[0];
-  if (!bytes.empty()) return from_bytes(bytes, count);
+  const Moments kept = empty_moments(count);
+  bool found = false;
+  comm::agree(comm, [&] { found = keeps && comm.is_root() && read_kept(moments_file(features, dataset), identity, kept, logger); });
+  if (comm::any(comm, found)) {
+    for (const auto& t : tensors_of(kept)) comm.broadcast({static_cast<std::byte*>(t.tensor.mutable_data_ptr()), t.tensor.nbytes()}, 0);
+    return kept;
+  }
   const std::vector<double> origin(static_cast<std::size_t>(kFeatures), 0.0);
   const auto images = [&](std::int64_t first, std::int64_t n) { return split_images(dataset, data::Split::kTrain, first, n, features.net->params().device()); };
   const Moments made = collect_features(*features.net, origin, count, chunk, false, images, comm, logger, "features of the training images").sums.moments();

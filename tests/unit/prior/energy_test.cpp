@@ -19,25 +19,13 @@
 #include "prior/potential.h"
 #include "prior/prior_file.h"
 #include "prior/reverse_chain.h"
-#include "vae/hvae.h"
+#include "tiny_prior.h"
 
 namespace hebm::prior {
 namespace {
 
-vae::HvaeOptions tiny_vae() {
-  vae::HvaeOptions o;
-  o.latents = "2x2,3x4,2x8";
-  o.width = o.image_width = o.pixel_width = 4;
-  return o;
-}
-
-EnergyOptions tiny_energy(bool per_level) {
-  EnergyOptions o;
-  o.width = 6;
-  o.embedding = 8;
-  o.per_level = per_level;
-  return o;
-}
+using test::tiny_energy;
+using test::tiny_vae;
 
 at::Tensor some_u(std::int64_t count, std::int64_t dim) {
   ChainIds ids;

@@ -11,7 +11,7 @@
 #include <cmath>
 #include <tuple>
 
-#include "labelled_prior.h"
+#include "tiny_prior.h"
 #include "prior/reverse_chain.h"
 
 namespace hebm::prior {

@@ -15,7 +15,7 @@
 
 #include "../temp_folder.h"
 #include "base/error.h"
-#include "labelled_prior.h"
+#include "tiny_prior.h"
 #include "nets/tensor_io.h"
 #include "prior/forward_pair.h"
 #include "prior/prior_file.h"

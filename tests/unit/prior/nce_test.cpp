@@ -12,10 +12,7 @@
 
 #include <array>
 #include <cmath>
-#include <limits>
 
-#include "../nets/support.h"
-#include "base/error.h"
 #include "linear_backbone.h"
 #include "prior/forward_pair.h"
 

@@ -1,4 +1,4 @@
-// A tiny prior with label heads on an HVAE of three layers.
+// A tiny HVAE of three layers, nets for it, and a prior with label heads on it.
 #pragma once
 #include <c10/core/GradMode.h>
 
@@ -11,9 +11,24 @@
 
 namespace hebm::test {
 
+inline vae::HvaeOptions tiny_vae() {
+  vae::HvaeOptions o;
+  o.latents = "2x2,3x4,2x8";
+  o.width = o.image_width = o.pixel_width = 4;
+  return o;
+}
+
+inline prior::EnergyOptions tiny_energy(bool per_level) {
+  prior::EnergyOptions o;
+  o.width = 6;
+  o.embedding = 8;
+  o.per_level = per_level;
+  return o;
+}
+
 struct LabelledPrior {
   explicit LabelledPrior(bool per_level, prior::LabelHeads heads, at::ScalarType dtype = at::kDouble)
-      : backbone(vae_options(), ImageShape{}, 1, dtype), energy(energy_options(per_level)),
+      : backbone(tiny_vae(), ImageShape{}, 1, dtype), energy(tiny_energy(per_level)),
         prior(energy, backbone.groups(), prior::make_schedule(2), 5, dtype, 1 << 30, std::move(heads)) {}
   // Label weights of order 0.1, which are zero at first.
   void draw_labels() {
@@ -26,19 +41,6 @@ struct LabelledPrior {
   }
   at::Tensor u(std::int64_t count) const {
     return normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, prior::chain_ids(0, count), {}).to(prior.net(0, 0).params().dtype());
-  }
-  static vae::HvaeOptions vae_options() {
-    vae::HvaeOptions o;
-    o.latents = "2x2,3x4,2x8";
-    o.width = o.image_width = o.pixel_width = 4;
-    return o;
-  }
-  static prior::EnergyOptions energy_options(bool per_level) {
-    prior::EnergyOptions o;
-    o.width = 6;
-    o.embedding = 8;
-    o.per_level = per_level;
-    return o;
   }
   vae::Hvae backbone;
   prior::EnergyOptions energy;
