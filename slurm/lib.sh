@@ -85,7 +85,7 @@ find_launcher() {
   fi
   if ((${SLURM_NTASKS:-1} == 1)); then return; fi
   if [[ -z $kind ]]; then
-    if srun --mpi=list 2>&1 | grep -qw pmix; then kind=srun; else kind=mpirun; fi
+    if srun --mpi=list 2>&1 | grep -w pmix >/dev/null; then kind=srun; else kind=mpirun; fi
   fi
   case $kind in
     # A rank that has saved leaves with 75 while others still do: no reason to kill them.
@@ -153,7 +153,7 @@ run_directory() { # run_directory COMMAND OPTION...
       --run.directory) printf '%s\n' "${words[i + 1]:-}" && return ;;
     esac
   done
-  "$kProgram" "$command" "$@" --dry-run | sed -n 's/^directory = \(.*\)  # .*/\1/p' | head -n 1
+  "$kProgram" "$command" "$@" --dry-run | sed -n 's/^directory = \(.*\)  # .*/\1/p'
 }
 
 # A whole batch job of one command.

@@ -46,7 +46,7 @@ training() { # training RUN UPDATES STEPS: sets words
 submit() { on_cluster "$source_folder/slurm/submit" "$@" 2>>"$scratch/submit.log" || fail "slurm/submit $*: $(tail -n 5 "$scratch/submit.log")"; }
 same() { cmp -- "$scratch/$1/prior/prior.safetensors" "$scratch/$2/prior/prior.safetensors" || fail "$1 and $2 differ"; }
 step_reached() { # one that is not of the start
-  compgen -G "$scratch/$1/prior/checkpoints/step-*" | grep -qv -e 'step-0000000$' -e tmp
+  compgen -G "$scratch/$1/prior/checkpoints/step-*" | grep -v -e 'step-0000000$' -e tmp >/dev/null
 }
 
 elapsed "data, VAE, classifier and cache, by one process"

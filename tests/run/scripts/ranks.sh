@@ -50,7 +50,7 @@ kill -TERM "$child" || fail "the run ended before it could be stopped"
 code=0
 wait "$child" || code=$?
 ((code == 75)) || fail "TERM: exit code $code, expected 75"
-"$bin/hebm_dist" status "$scratch/stopped" | grep -q '^train .*resumable' || fail "status does not say resumable: $("$bin/hebm_dist" status "$scratch/stopped")"
+"$bin/hebm_dist" status "$scratch/stopped" | grep '^train .*resumable' >/dev/null || fail "status does not say resumable: $("$bin/hebm_dist" status "$scratch/stopped")"
 hebm 1 stopped train "${long[@]}" || fail "resume"
 same whole/prior/prior.safetensors stopped/prior/prior.safetensors
 
