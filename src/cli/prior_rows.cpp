@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <sstream>
 #include <tuple>
@@ -43,6 +44,14 @@ std::string folder_name(const fs::path& run) {
   return (error ? run : full).filename().string();
 }
 
+// With what the rows of its kind differ in: T of ours, the joint EBM's step size.
+std::string title_of(const SamplesOf& what, const std::optional<std::int64_t>& num_levels, const nlohmann::json& samples) {
+  const std::string kind = what.kind;
+  if (kind == "diffusion" && num_levels) return fmt::format("{}, T = {}", what.title, *num_levels);
+  const double step = storage::number_in(samples, "langevin.eta_marginal");
+  return kind == "joint" && std::isfinite(step) ? fmt::format("{}, s^2 = {}", what.title, step) : what.title;
+}
+
 Found found(const fs::path& run, const fs::path& prior_file, std::size_t place, const fs::path& file, const std::string& vae_hash) {
   const SamplesOf& what = kSamples[place];
   const auto stored = evaluate::read_stored_samples(file);
@@ -61,7 +70,6 @@ Found found(const fs::path& run, const fs::path& prior_file, std::size_t place, 
   }
   const auto cost = evaluate::sampling_cost(what.kind, num_levels, stored.identity);
   const bool diffusion = std::string(what.kind) == "diffusion";
-  const std::string title = diffusion && num_levels ? fmt::format("{}, T = {}", what.title, *num_levels) : what.title;
   nlohmann::json about = {{"kind", what.kind},
                           {"run", folder_name(run)},
                           {"training_gradients", or_null(gradients)},
@@ -70,7 +78,7 @@ Found found(const fs::path& run, const fs::path& prior_file, std::size_t place, 
                           {"samples", stored.identity},
                           {"images_hash", stored.images_hash}};
   if (diffusion) about["T"] = or_null(num_levels);
-  return {place, num_levels.value_or(0), {title, file, std::move(about)}};
+  return {place, num_levels.value_or(0), {title_of(what, num_levels, stored.identity), file, std::move(about)}};
 }
 
 // Titles that come more than once get the run's name.

@@ -29,7 +29,7 @@ SamplingCost sampling_cost(const std::string& kind, std::optional<std::int64_t> 
 
 // A row of the table.
 struct PriorSamples {
-  std::string name;            // "Joint EBM"
+  std::string name;            // "Joint EBM, s^2 = 0.02"
   std::filesystem::path file;  // samples.h5
   nlohmann::json about;        // goes into the row as it is: kind, run, T, ...
 };

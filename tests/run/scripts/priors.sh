@@ -84,7 +84,7 @@ done
 import json, math, sys
 one, two = (json.load(open(f"{sys.argv[1]}/priors{n}.json")) for n in (1, 2))
 summary = json.load(open(f"{sys.argv[1]}/base/results/summary.json"))
-names = ["Gaussian prior", "Reconstruction", "NCE, resampling", "NCE, Langevin", "Joint EBM", "Ours, T = 2", "Ours, T = 3"]
+names = ["Gaussian prior", "Reconstruction", "NCE, resampling", "NCE, Langevin", "Joint EBM, s^2 = 0.02", "Ours, T = 2", "Ours, T = 3"]
 for table in (one, two):
     assert [row["name"] for row in table["rows"]] == names, [row["name"] for row in table["rows"]]
 for a, b in zip(one["rows"], two["rows"]):
@@ -106,7 +106,7 @@ PY
 before=$(stat -c '%i %Y' "$scratch/base/results/priors.json")
 hebm 1 base evaluate --all --runs "$scratch/two" || fail "evaluate --all, again"
 [[ $(stat -c '%i %Y' "$scratch/base/results/priors.json") == "$before" ]] || fail "evaluate --all was repeated"
-"$bin/hebm_dist" evaluate --all --config "$config" --run.directory "$scratch/base" --data.path "$data" --runs "$scratch/two" 2>/dev/null | grep '^Joint EBM .* [0-9]' >/dev/null || fail "no table on stdout"
+"$bin/hebm_dist" evaluate --all --config "$config" --run.directory "$scratch/base" --data.path "$data" --runs "$scratch/two" 2>/dev/null | grep '^Joint EBM, s^2 = 0.02  *[0-9]' >/dev/null || fail "no table on stdout"
 hebm 1 base evaluate --all --dry-run || fail "evaluate --all --dry-run"
 hebm 1 base report || fail "report"
 grep -q 'id="priors"' "$scratch/base/report.html" || fail "no section priors in the report"
@@ -118,7 +118,7 @@ table1() {
     fail "launch/table1: $(tail -n 5 "$scratch/table.log")"
 }
 table1
-for row in 'Gaussian prior' Reconstruction 'NCE, resampling' 'NCE, Langevin' 'Joint EBM (joint-0.02)' 'Joint EBM (joint-0.5)' 'Ours, T = 2' 'Ours, T = 3'; do
+for row in 'Gaussian prior' Reconstruction 'NCE, resampling' 'NCE, Langevin' 'Joint EBM, s^2 = 0.02' 'Joint EBM, s^2 = 0.5' 'Ours, T = 2' 'Ours, T = 3'; do
   grep -qF -- "$row " "$scratch/table.txt" || fail "launch/table1: no '$row' in: $(cat "$scratch/table.txt")"
 done
 before=$(made "$table")
