@@ -160,10 +160,7 @@ int couple_command(Arguments args) {
   for (const std::string& name : split(c.columns, ',')) columns.push_back(data::label_column(dataset, name));
   const RunVae vae = open_vae(c.run);
   const auto& backbone = vae.backbone;
-  const ImageShape shape = dataset.shape();
-  check(shape == backbone->image_shape(), ExitCode::kUsage, "{}: images of {} x {} x {}, the VAE takes {} x {} x {}: use the data set that it was trained on",
-        dataset.path().string(), shape.channels, shape.height, shape.width, backbone->image_shape().channels, backbone->image_shape().height,
-        backbone->image_shape().width);
+  check_images(dataset, *backbone);
   auto heads = c.heads(columns, static_cast<std::int64_t>(backbone->groups().size()));
   const Start start = c.coupling.from == "prior" ? from_prior(c, paths.prior, vae, heads, seed) : from_nothing(c, vae, heads, seed);
   prior::EnergyPrior& prior = *start.prior;

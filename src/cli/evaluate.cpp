@@ -10,6 +10,7 @@
 #include "cli/inputs.h"
 #include "cli/prior_rows.h"
 #include "evaluate/priors.h"
+#include "evaluate/stored_samples.h"
 #include "prior/prior_file.h"
 #include "report/report.h"
 
@@ -45,6 +46,7 @@ int compare_priors(const Options& options, const RunOptions& run, const evaluate
   require(paths.features, "hebm_dist train-features");
   const RunVae vae = open_vae(run);
   const auto features = nets::load_feature_net(paths.features);
+  check_images(dataset, *vae.backbone, features.net.get());
   const auto samples = find_prior_samples(run, run_folders(runs), vae.hash);
   if (is_plan) {
     Lines lines = describe_backbone(*vae.backbone);
@@ -100,6 +102,7 @@ int evaluate_command(Arguments args) {
   const auto& backbone = vae.backbone;
   const std::string& vae_hash = vae.hash;
   const auto features = nets::load_feature_net(paths.features);
+  check_images(dataset, *backbone, features.net.get());
   prior::LoadedPrior loaded;
   if (std::filesystem::exists(paths.prior)) loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
   if (action == Options::Action::kDryRun) {
@@ -116,8 +119,10 @@ int evaluate_command(Arguments args) {
   identity["vae_hash"] = vae_hash;
   identity["features_hash"] = features.hash;
   identity["prior_hash"] = loaded.prior_hash;
+  const auto samples = paths.samples() / "diffusion.h5";
+  identity["samples_hash"] = std::filesystem::exists(samples) ? evaluate::read_stored_samples(samples).images_hash : "";
   const auto summary = kept_result(paths.summary(), identity, context, [&] {
-    const evaluate::EvaluateInputs inputs{dataset, *backbone, features, paths.samples() / "diffusion.h5", loaded.prior.get(), langevin};
+    const evaluate::EvaluateInputs inputs{dataset, *backbone, features, samples, loaded.prior.get(), langevin};
     return evaluate::evaluate(evaluation, inputs, context.comm(), context.logger(), paths.samples());
   });
   if (context.comm().is_root()) std::cout << (json ? summary.dump(2) + "\n" : report::summary_table(summary)) << std::flush;

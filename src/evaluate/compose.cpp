@@ -206,8 +206,8 @@ nlohmann::json grid_rows(const ComposeOptions& options, const ComposeSteps& step
 nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance, const ExperimentInputs& inputs,
                        comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name) {
   const Timer timer;
-  const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
   Composition composition(options, steps, guidance, inputs);
+  const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
   for_chunks(options.num_samples, options.chunk, [&](std::int64_t first) { return composition.draw(first); },
              [&](std::int64_t first, const at::Tensor& numbers) { composition.add(first, numbers); }, comm, logger,
              fmt::format("images in {} steps", steps.size()));

@@ -38,7 +38,7 @@ Scorer::Scorer(const EvaluateOptions& options, const data::Dataset& dataset, con
   const auto num_train = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
   const auto num_test = static_cast<std::int64_t>(dataset.members(data::Split::kTest).size());
   check(options.num_images <= num_test && options.num_images <= num_train, ExitCode::kUsage,
-        "evaluate.num_images = {}: the data set has {} training and {} test images; every row uses the same number", options.num_images, num_train,
+        "evaluate.num_images = {}: {} has {} training and {} test images; every row uses the same number", options.num_images, dataset.path().string(), num_train,
         num_test);
   real_ = training_moments(dataset, features, options.chunk, comm, logger);
   real_features_ = collect(options.num_images, true, [&](std::int64_t first, std::int64_t count) {

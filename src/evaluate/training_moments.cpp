@@ -82,6 +82,8 @@ fs::path moments_file(const nets::LoadedFeatureNet& features, const data::Datase
 
 Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk, comm::Communicator& comm, Logger& logger) {
   const auto count = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
+  check(count >= 2, ExitCode::kUsage, "{}: {} training images; scores compare with all training images, at least 2: use the data set that the VAE was trained on",
+        dataset.path().string(), count);
   const bool keeps = !features.file.empty();
   const auto identity = identity_of(features, dataset);
   const Moments kept = empty_moments(count);

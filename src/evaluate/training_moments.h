@@ -15,6 +15,7 @@ namespace hebm::evaluate {
 // Of a classifier that was loaded from a file.
 std::filesystem::path moments_file(const nets::LoadedFeatureNet& features, const data::Dataset& dataset);
 
+// Error(kUsage): fewer than 2 training images.
 // The kept ones where they are of this classifier and these images, else made (chunk images at a time) and kept; a damaged file is replaced, and one that cannot be
 // written is a note in the log. The same on every rank. Collective.
 Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk, comm::Communicator& comm, Logger& logger);

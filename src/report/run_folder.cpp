@@ -112,7 +112,7 @@ RunFolder read_run_folder(const fs::path& directory) {
   const fs::path full = fs::weakly_canonical(directory, error);
   run.name = (error ? directory : full).filename().string();
   read_parts(run, directory);
-  for (const std::string& file : names_in(directory / "results", run, [](const auto& e) { return is_file(e, ".json"); })) {
+  for (const std::string& file : names_in(directory / "results", run, [](const auto& e) { return is_file(e, ".json") && e.path().filename() != "env.json"; })) {
     if (run.results.size() == kMaxResults) break;
     attempt(run, "results/" + file,
             [&] { run.results[fs::path(file).stem().string()] = read_json(directory / "results" / file); });

@@ -9,13 +9,6 @@ rm -rf -- "$scratch"
 mkdir -p -- "$scratch/base"
 # shellcheck source=tests/run/scripts/runs.sh
 . "$source_folder/tests/run/scripts/runs.sh"
-refused() { # refused CODE TEXT RUN COMMAND...
-  local want=$1 text=$2 code=0
-  shift 2
-  hebm 1 "$@" || code=$?
-  ((code == want)) || fail "hebm_dist $*: exit code $code, expected $want: $(cat "$scratch/$1.log")"
-  grep -qF -- "$text" "$scratch/$1.log" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/$1.log")"
-}
 
 "$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$data" >/dev/null
 echo "missing products are named, with the command that makes them"
@@ -100,6 +93,21 @@ grep -q '"langevin.steps": "4"' "$scratch/ranks2/results/vary-1.json" || fail "v
 hebm 1 ranks2 vary --vary.seed 5 || fail "vary with another seed"
 [[ $(stat -c '%i %Y' "$scratch/ranks2/results/vary.json") != "$before" ]] || fail "another seed did not change vary.json"
 
+echo "evaluate scores the samples that are there"
+mkdir -p -- "$scratch/later"
+cp -r -- "$scratch/base/vae" "$scratch/base/features" "$scratch/base/prior" "$scratch/later/"
+fast=(--evaluate.by_level false --evaluate.temperatures "")
+diffusion() { grep -A12 '"diffusion": {' "$scratch/later/results/summary.json" | grep -o '"fd_fmnist": [0-9.]*'; }
+hebm 1 later evaluate "${fast[@]}" || fail "evaluate without samples"
+[[ -z $(diffusion) ]] || fail "a row of the learned prior without samples"
+hebm 1 later sample || fail "sample after evaluate"
+hebm 1 later evaluate "${fast[@]}" || fail "evaluate with samples"
+first=$(diffusion)
+rm -- "$scratch/later/samples/diffusion.h5"
+hebm 1 later sample --sample.seed 9 || fail "sample with another seed"
+hebm 1 later evaluate "${fast[@]}" || fail "evaluate with other samples"
+[[ -n $first && -n $(diffusion) && $(diffusion) != "$first" ]] || fail "evaluate kept the row '$first' for other samples"
+
 echo "the report has the sections"
 hebm 1 ranks1 report || fail "report"
 for section in transition vary temperature; do
@@ -137,6 +145,18 @@ refused 2 'transition.rows' ranks1 transition --transition.rows 50
 refused 2 'evaluate.temperatures' ranks1 evaluate --evaluate.temperatures 0.7,-1
 head -c 4096 /dev/zero >"$scratch/zero.safetensors"
 refused 4 'zero.safetensors' ranks1 transition --run.prior "$scratch/zero.safetensors"
+kept=$data
+"$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 64 --limit-test 64 --pad 0 --out "$scratch/small.h5" >/dev/null
+data=$scratch/small.h5
+for command in vary transition evaluate "evaluate --all" "train --train.source online --run.prior $scratch/none"; do
+  read -ra words <<<"$command"
+  refused 2 'small.h5: images of 1 x 28 x 28, the VAE takes 1 x 32 x 32' ranks1 "${words[@]}"
+done
+"$bin/hebm_data" derive --from "$kept" --kind noise --out "$scratch/test_only.h5" >/dev/null
+data=$scratch/test_only.h5
+refused 2 'test_only.h5: 0 training images' ranks1 transition
+refused 2 'test_only.h5 has 0 training and' ranks1 evaluate
+data=$kept
 hebm 1 ranks1 transition --dry-run || fail "transition --dry-run"
 hebm 1 ranks1 vary --dry-run --layers 1 || fail "vary --dry-run"
 echo "all held"

@@ -9,13 +9,6 @@ rm -rf -- "$scratch"
 mkdir -p -- "$scratch/base"
 # shellcheck source=tests/run/scripts/runs.sh
 . "$source_folder/tests/run/scripts/runs.sh"
-refused() { # refused CODE TEXT RUN COMMAND...
-  local want=$1 text=$2 code=0
-  shift 2
-  hebm 1 "$@" || code=$?
-  ((code == want)) || fail "hebm_dist $*: exit code $code, expected $want: $(tail -n 3 "$scratch/$1.log")"
-  grep -qF -- "$text" "$scratch/$1.log" || fail "hebm_dist $*: no '$text' in: $(tail -n 3 "$scratch/$1.log")"
-}
 several=(--labels "group,brightness,width" --layers "0/1,2/2" --name attributes)
 
 "$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$plain" >/dev/null
@@ -88,6 +81,12 @@ metrics = [json.loads(line) for line in open(f"{scratch}/ranks1/prior-attributes
 assert any("accuracy/brightness" in m for m in metrics), metrics[-1]
 EOF
 
+echo "the report has the sections"
+hebm 1 ranks1 report || fail "report"
+for section in labels compose; do
+  grep -q "id=\"$section\"" "$scratch/ranks1/report.html" || fail "no section $section in the report"
+done
+
 echo "run again, nothing is done again"
 before=$(stat -c '%i %Y' "$scratch"/ranks1/prior-labels/prior.safetensors "$scratch"/ranks1/results/*.json "$scratch"/ranks1/samples/*.h5)
 hebm 1 ranks1 couple --train.deterministic || fail "couple, again"
@@ -123,12 +122,16 @@ refused 4 'zero.safetensors' ranks1 labels --run.prior "$scratch/zero.safetensor
 data=$plain
 refused 2 "no labels called 'group'; it has labels" ranks1 labels --name attributes
 refused 2 "no labels called 'group'; it has labels" ranks1 couple --labels group --name x
+refused 2 "no labels called 'group'; it has labels" ranks1 compose --name attributes
 data=$scratch/small.h5
 refused 2 'images of 1 x 28 x 28' ranks1 couple --name x
 refused 2 'images of 1 x 28 x 28' ranks1 labels
+refused 2 'images of 1 x 28 x 28' ranks1 compose --name attributes
 "$bin/hebm_data" derive --from "$plain" --kind noise --out "$scratch/unlabelled.h5" >/dev/null
 data=$scratch/unlabelled.h5
 refused 2 "no labels called 'labels'; it has none" ranks1 couple --name x
+refused 2 "no labels called 'labels'; it has none" ranks1 labels
+refused 2 "no labels called 'group'; it has none" ranks1 compose --name attributes
 data=$scratch/base/data.h5
 for command in couple labels "compose --name attributes" "sample --label Dress"; do
   # shellcheck disable=SC2086

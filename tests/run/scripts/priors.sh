@@ -10,14 +10,6 @@ rm -rf -- "$scratch"
 mkdir -p -- "$scratch/base"
 # shellcheck source=tests/run/scripts/runs.sh
 . "$source_folder/tests/run/scripts/runs.sh"
-refused() { # refused CODE TEXT RUN COMMAND...
-  local want=$1 text=$2 code=0
-  shift 2
-  : >"$scratch/$1.log"
-  hebm 1 "$@" || code=$?
-  ((code == want)) || fail "hebm_dist $*: exit code $code, expected $want: $(cat "$scratch/$1.log")"
-  grep -qF -- "$text" "$scratch/$1.log" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/$1.log")"
-}
 made() { find "$scratch/$1" \( -name '*.safetensors' -o -name '*.h5' \) -printf '%P %i %T@ %s\n' | sort; }
 
 "$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$data" >/dev/null

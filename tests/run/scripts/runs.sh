@@ -17,6 +17,14 @@ hebm() { # the same, waited for
   start "$@"
   wait "$child"
 }
+refused() { # refused CODE TEXT RUN COMMAND...: on one rank. The run's log starts anew, so that TEXT can only be of this command
+  local want=$1 text=$2 code=0
+  shift 2
+  : >"$scratch/$1.log"
+  hebm 1 "$@" || code=$?
+  ((code == want)) || fail "hebm_dist $*: exit code $code, expected $want: $(cat "$scratch/$1.log")"
+  grep -qF -- "$text" "$scratch/$1.log" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/$1.log")"
+}
 images_hash() { grep -o 'images_hash [0-9a-f]*' "$scratch/$1.log" | tail -n 1; }  # of a run's samples
 ranks_of() { # process ids of the ranks of a run, without their launcher
   local pid
