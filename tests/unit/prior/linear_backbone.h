@@ -1,10 +1,12 @@
 // A linear two-layer generator as a backbone, z_1 = u_1, z_2 = c u_1 + d u_2, one number a layer: whatever a prior does to it has a closed form.
 #pragma once
 #include <ATen/TensorOperators.h>
+#include <c10/core/GradMode.h>
 
 #include <vector>
 
 #include "base/error.h"
+#include "prior/energy_net.h"
 #include "vae/backbone.h"
 
 namespace hebm::test {
@@ -46,5 +48,17 @@ class LinearBackbone final : public vae::Backbone {
   std::vector<LatentShape> groups_ = {{1, 1, 1}, {1, 1, 1}};
   nets::Parameters params_;
 };
+
+// Nets of one number in that are linear: SiLU(x + 50) = x + 50 to the last bit of float32, the residual layer has weight 0, and the last one reads the first
+// unit times `slope`. So log r_i = slope z_i + constant.
+inline void make_linear(prior::EnergyNet& net, double slope) {
+  const c10::NoGradGuard no_grad;
+  for (const auto& p : net.params().parameters()) {
+    p.tensor.zero_();
+    if (p.name == "dense0.weight_orig" || p.name == "dense2.weight_orig") p.tensor[0][0].fill_(1.0);
+    if (p.name == "dense0.bias") p.tensor[0].fill_(50.0);
+    if (p.name == "out.weight_orig") p.tensor[0][0].fill_(slope);
+  }
+}
 
 }  // namespace hebm::test

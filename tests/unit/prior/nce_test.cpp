@@ -20,6 +20,7 @@ namespace hebm::prior {
 namespace {
 
 using test::LinearBackbone;
+using test::make_linear;
 
 // log N(z; m, v) / N(z; 0, 1) = a + b z + c z^2. Positives and negatives are the mid quantiles of both densities, so their means are integrals.
 TEST(NceLoss, IsLeastAtTheLogDensityRatioOfTwoGaussians) {
@@ -54,18 +55,6 @@ TEST(Contrast, ChangesOneLayerGivenThePosteriorsAboveIt) {
     const at::Tensor negative = layer == 0 ? noise : LinearBackbone::c * u0.select(1, 0) + LinearBackbone::d * noise;
     EXPECT_TRUE(z[0].equal(truth)) << layer;
     EXPECT_LT((z[1] - negative).abs().max().item<float>(), 1e-6F) << layer;
-  }
-}
-
-// Nets of one number in that are linear: SiLU(x + 50) = x + 50 to the last bit of float32, the residual layer has weight 0, and the last one reads the first
-// unit times `slope`. So log r_i = slope z_i + constant.
-void make_linear(EnergyNet& net, double slope) {
-  const c10::NoGradGuard no_grad;
-  for (const auto& p : net.params().parameters()) {
-    p.tensor.zero_();
-    if (p.name == "dense0.weight_orig" || p.name == "dense2.weight_orig") p.tensor[0][0].fill_(1.0);
-    if (p.name == "dense0.bias") p.tensor[0].fill_(50.0);
-    if (p.name == "out.weight_orig") p.tensor[0][0].fill_(slope);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "linear_backbone.h"
 #include "prior/forward_pair.h"
 #include "vae/hvae.h"
 
@@ -59,6 +60,42 @@ TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
   EXPECT_NEAR(free.var().item<double>(), variance, 5 * variance * std::sqrt(2 / n));
   // Not held, u_1 moves to the joint's mean, and u_0 with it.
   EXPECT_GT(std::fabs(end({}).narrow(1, 0, kHalf).to(at::kDouble).mean().item<double>() - mean), 0.1);
+}
+
+// The whole of Alg. 2 with nets that are linear, F = sum_i a_i z_i / s_t^2, on the linear generator: every level's chain is linear in u_{t+1},
+// u_t = A u_{t+1} + B g + n with g = df/du and n of variance C, so free layers have known means and variances, whatever the held ones are held at.
+TEST(HeldLayers, TheReverseChainOfTheFreeLayerHasItsMoments) {
+  constexpr double a1 = 0.09, a2 = -0.07, slope[] = {a1 + a2 * test::LinearBackbone::c, a2 * test::LinearBackbone::d};
+  constexpr std::uint32_t kCount = 4000;
+  const test::LinearBackbone backbone;
+  EnergyOptions energy;
+  energy.width = 4;
+  energy.spectral_norm = false;
+  energy.per_level = false;
+  EnergyPrior prior(energy, backbone.groups(), make_schedule(3), 1);
+  test::make_linear(prior.bucket(0), a1);
+  test::make_linear(prior.bucket(1), a2);
+  LangevinOptions options;
+  options.steps = 12;
+  options.step = 0.03;
+  double mean_of_slope = 0, variance = 1;  // of u_T
+  for (std::int64_t t = 2; t >= 0; --t) {
+    const StepCoefficients k = step_coefficients(prior.schedule(), options)[static_cast<std::size_t>(t)];
+    const double rk = std::pow(k.y, 12.0), sum = (1 - rk) / (1 - k.y), a = rk + sum * k.u_next;
+    mean_of_slope = a * mean_of_slope + sum * k.gradient;
+    variance = a * a * variance + k.noise * k.noise * (1 - rk * rk) / (1 - k.y * k.y);
+  }
+  const ReverseChain chain(prior, backbone, options);
+  const at::Tensor u0 = at::full({kCount, 2}, 1.7, at::kFloat);
+  for (const std::int64_t free : {0, 1}) {
+    const HeldLayers held{{1 - free}, u0, forward_trajectory(u0, prior.schedule(), 9, ids_of(kCount, 1))};
+    const at::Tensor u = chain.sample(2, ids_of(kCount, 1), {}, &held).to(at::kDouble);
+    EXPECT_TRUE(u.select(1, 1 - free).eq(u0.select(1, 0)).all().item<bool>()) << free;
+    const double mean = mean_of_slope * slope[free];
+    EXPECT_GT(std::fabs(mean), 0.1) << "the nets do nothing here";
+    EXPECT_NEAR(u.select(1, free).mean().item<double>(), mean, 5 * std::sqrt(variance / kCount)) << free;
+    EXPECT_NEAR(u.select(1, free).var().item<double>(), variance, 5 * variance * std::sqrt(2.0 / kCount)) << free;
+  }
 }
 
 TEST(ForwardTrajectory, HasTheMomentsOfEq7) {

@@ -7,11 +7,10 @@
 
 #include <cmath>
 #include <csignal>
-#include <cstring>
 
 #include "../prior/linear_backbone.h"
 #include "comm/single_communicator.h"
-#include "prior/forward_pair.h"
+#include "gaussian_source.h"
 #include "prior/nce.h"
 #include "support.h"
 
@@ -21,24 +20,7 @@ namespace {
 using test::LinearBackbone;
 constexpr double kMean1 = 0.8, kVariance1 = 0.5, kMean2 = -0.6, kVariance2 = 0.7;  // of u_1 and u_2 of the posterior
 
-// u_0 of micro-batches from `first` on.
-class GaussianSource final : public LatentSource {
- public:
-  GaussianSource(const MicroBatches& units, std::int64_t first) : size_(units.size), next_(first * units.count) {}
-  LatentBatch next() override {
-    const prior::ChainIds ids = prior::chain_ids(next_++ * size_, size_);
-    at::Tensor u = prior::normal_rows(2, {1, 0, Purpose::kTest}, ids, {});
-    u.select(1, 0).mul_(std::sqrt(kVariance1)).add_(kMean1);
-    u.select(1, 1).mul_(std::sqrt(kVariance2)).add_(kMean2);
-    LatentBatch out{size_, 2, std::vector<float>(static_cast<std::size_t>(2 * size_)), {}, ids.visit};
-    std::memcpy(out.u.data(), u.const_data_ptr<float>(), out.u.size() * sizeof(float));
-    for (const auto item : ids.item) out.index.push_back(item);
-    return out;
-  }
-
- private:
-  std::int64_t size_, next_;
-};
+const test::TwoNormals kPosterior{kMean1, kMean2, kVariance1, 0, kVariance2};
 
 prior::EnergyOptions net_options() {
   prior::EnergyOptions o;
@@ -68,7 +50,7 @@ struct World {
   prior::EnergyPrior prior{net_options(), backbone.groups(), prior::make_marginal_schedule(), 3};
   NceResult train(const std::filesystem::path& run, const PriorTrainOptions& options, const StopFlag* stop = nullptr) {
     return train_nce(options, {prior, backbone, 1, 3, run, {{"a", "1"}}, [](const MicroBatches& units, std::int64_t first) {
-                                 return std::make_unique<GaussianSource>(units, first);
+                                 return std::make_unique<test::GaussianSource>(kPosterior, units, first);
                                }}, stop, comm, logger);
   }
 };
