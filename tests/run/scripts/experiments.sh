@@ -35,28 +35,16 @@ for n in 1 2; do
   hebm "$n" "ranks$n" vary --layers 2,0 || fail "vary --layers 2,0 on $n ranks"
 done
 for file in "$scratch"/ranks1/samples/*.png; do same "ranks1/samples/${file##*/}" "ranks2/samples/${file##*/}"; done
-/usr/bin/python3 - "$scratch" <<'EOF'
-import json, math, os, sys
+/usr/bin/python3 -B - "$scratch" "$source_folder/tests/run/scripts" <<'EOF'
+import os, sys
 scratch = sys.argv[1]
-def read(ranks, name):
-    with open(f"{scratch}/ranks{ranks}/results/{name}.json") as file:
-        return json.load(file)
-def compare(one, two, where):
-    assert type(one) is type(two), (where, one, two)
-    if isinstance(one, dict):
-        assert one.keys() == two.keys(), where
-        for key in one:
-            # gap_closed divides by the difference of two nearly equal scores here, which are compared themselves.
-            if key not in ("seconds", "gap_closed"): compare(one[key], two[key], f"{where}.{key}")
-    elif isinstance(one, list):
-        assert len(one) == len(two), where
-        for i, (a, b) in enumerate(zip(one, two)): compare(a, b, f"{where}[{i}]")
-    elif isinstance(one, float):
-        assert math.isfinite(one) and abs(one - two) <= 1e-9 * max(1.0, abs(one)), (where, one, two)
-    else:
-        assert one == two, (where, one, two)
+sys.path.insert(0, sys.argv[2])
+import results
+def read(ranks, name): return results.read(scratch, ranks, name)
+# gap_closed divides by the difference of two nearly equal scores here, which are compared themselves.
+ignored = ("seconds", "gap_closed")
 for name in ("summary", "transition-3", "transition-10", "vary", "vary-0-2"):
-    compare(read(1, name), read(2, name), name)
+    results.compare(read(1, name), read(2, name), name, ignored)
 transition = read(2, "transition-10")
 assert [level["t"] for level in transition["levels"]] == [2, 1, 0]
 for level in transition["levels"]:

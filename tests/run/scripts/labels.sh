@@ -37,26 +37,13 @@ done
 for name in labels attributes; do same "ranks1/prior-$name/prior.safetensors" "ranks2/prior-$name/prior.safetensors"; done
 for file in "$scratch"/ranks1/samples/*.png; do same "ranks1/samples/${file##*/}" "ranks2/samples/${file##*/}"; done
 [[ $(images_hash ranks1) == $(images_hash ranks2) ]] || fail "sample --label: other images on 2 ranks"
-/usr/bin/python3 - "$scratch" <<'EOF'
-import json, math, os, struct, sys
+/usr/bin/python3 -B - "$scratch" "$source_folder/tests/run/scripts" <<'EOF'
+import json, os, struct, sys
 scratch = sys.argv[1]
-def read(ranks, name):
-    with open(f"{scratch}/ranks{ranks}/results/{name}.json") as file:
-        return json.load(file)
-def compare(one, two, where):
-    assert type(one) is type(two), (where, one, two)
-    if isinstance(one, dict):
-        assert one.keys() == two.keys(), where
-        for key in one:
-            if key != "seconds": compare(one[key], two[key], f"{where}.{key}")
-    elif isinstance(one, list):
-        assert len(one) == len(two), where
-        for i, (a, b) in enumerate(zip(one, two)): compare(a, b, f"{where}[{i}]")
-    elif isinstance(one, float):
-        assert math.isfinite(one) and abs(one - two) <= 1e-9 * max(1.0, abs(one)), (where, one, two)
-    else:
-        assert one == two, (where, one, two)
-for name in ("labels-labels", "labels-attributes", "compose-attributes"): compare(read(1, name), read(2, name), name)
+sys.path.insert(0, sys.argv[2])
+import results
+def read(ranks, name): return results.read(scratch, ranks, name)
+for name in ("labels-labels", "labels-attributes", "compose-attributes"): results.compare(read(1, name), read(2, name), name)
 labels = read(2, "labels-labels")
 assert [h["name"] for h in labels["heads"]] == ["labels"] and labels["heads"][0]["layers"] == [0, 1, 2] and labels["steps"] == 3, labels
 assert len(labels["heads"][0]["by_category"]) == 10
