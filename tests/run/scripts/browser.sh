@@ -15,13 +15,13 @@ browser=$(command -v chromium || command -v chromium-browser || command -v googl
 rm -rf -- "$scratch"
 mkdir -p -- "$scratch"
 
-# Sets `seen` to "WIDTH WINDOW PICTURES BROKEN HEADINGS" of a page in a frame as wide as a phone, and fails with what the console says.
+# Sets `seen` to "WIDTH WINDOW PICTURES BROKEN HEADINGS" (pictures and plots; broken ones are pictures) of a page in a frame as wide as a phone, and fails with what the console says.
 look() { # look PAGE
   cat >"$scratch/frame.html" <<HTML
 <title>not seen</title><iframe width="390" height="800" src="file://$1"></iframe>
 <script>onload = () => {
   const page = document.querySelector("iframe").contentDocument, pictures = [...page.images];
-  document.title = [page.documentElement.scrollWidth, 390, pictures.length, pictures.filter(p => !p.complete || p.naturalWidth == 0).length,
+  document.title = [page.documentElement.scrollWidth, 390, page.querySelectorAll("img, svg").length, pictures.filter(p => !p.complete || p.naturalWidth == 0).length,
                     page.querySelectorAll("h2[id]").length].join(" ");
 }</script>
 HTML
