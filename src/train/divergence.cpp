@@ -17,7 +17,7 @@ double median(const std::deque<double>& values) {
 }  // namespace
 
 DivergenceMonitor::DivergenceMonitor(std::int64_t num_levels, double factor, std::int64_t from, std::size_t window)
-    : factor_(factor), from_(from), window_(window), history_(static_cast<std::size_t>(num_levels)) {}
+    : factor_(factor), from_(from), window_(window), history_(static_cast<std::size_t>(num_levels)), lowest_(history_.size()) {}
 
 std::string DivergenceMonitor::observe(std::int64_t update, const std::vector<double>& gap,
                                        const std::vector<double>& count) {
@@ -34,21 +34,33 @@ std::string DivergenceMonitor::observe(std::int64_t update, const std::vector<do
     }
     past.push_back(std::fabs(gap[t]));
     if (past.size() > window_) past.pop_front();
+    if (past.size() < window_) continue;
+    const double usual = median(past);
+    double& lowest = lowest_[t];
+    if (wrong.empty() && update >= from_ && lowest > 0.0 && usual > factor_ * lowest) {
+      wrong = fmt::format("t = {}: the median of the last {} energy gaps is {:.4g}, it was {:.4g}", t, window_, usual, lowest);
+    }
+    if (lowest == 0.0 || usual < lowest) lowest = usual;
   }
   return wrong;
 }
 
 nlohmann::json DivergenceMonitor::state() const {
-  nlohmann::json out = nlohmann::json::array();
-  for (const auto& past : history_) out.push_back(std::vector<double>(past.begin(), past.end()));
-  return out;
+  nlohmann::json past = nlohmann::json::array();
+  for (const auto& gaps : history_) past.push_back(std::vector<double>(gaps.begin(), gaps.end()));
+  return {{"past", past}, {"lowest", lowest_}};
 }
 
 void DivergenceMonitor::restore(const nlohmann::json& state) {
+  // Checkpoints of earlier versions hold the past alone.
+  const auto past = state.is_object() ? state.value("past", nlohmann::json()) : state;
+  const auto lowest = state.is_object() ? state.value("lowest", nlohmann::json()) : nlohmann::json();
   for (std::size_t t = 0; t < history_.size(); ++t) {
     history_[t].clear();
-    if (!state.is_array() || t >= state.size()) continue;
-    for (const auto& value : state[t]) history_[t].push_back(value.get<double>());
+    if (past.is_array() && t < past.size()) {
+      for (const auto& value : past[t]) history_[t].push_back(value.get<double>());
+    }
+    lowest_[t] = lowest.is_array() && t < lowest.size() ? lowest[t].get<double>() : 0.0;
   }
 }
 

@@ -34,7 +34,7 @@ void PriorTrainOptions::describe(Options& o) {
   o.add("train.export_every", &export_every, "updates between files prior/ema-N.safetensors of the averaged weights; 0: none", {0, 1000000000});
   o.add("train.seed", &seed, "seed of energy nets, batches and noise; -1: run.seed (which the cache always has)", {-1});
   o.add("train.max_rollbacks", &max_rollbacks, "rollbacks before giving up with exit code 3", {0, 1000});
-  o.add("train.divergence_factor", &divergence_factor, "|energy gap| over its running median that counts as divergence", {2.0, 1e12});
+  o.add("train.divergence_factor", &divergence_factor, "|energy gap| over its running median, and that over its lowest, that counts as divergence", {2.0, 1e12});
 }
 
 void PriorTrainOptions::expect_possible(bool per_level, int num_ranks) const {
