@@ -61,7 +61,7 @@ void PriorTrainer::roll_back(const TrainingState& live, const std::string& why) 
   if (attempt > options_.max_rollbacks) {
     throw comm::AgreedError(ExitCode::kDiverged,
                             fmt::format("training diverged at update {} ({}) and {} rollbacks are spent; take a smaller train.learning_rate "
-                                        "or langevin.step (metrics.jsonl shows which t went first)",
+                                        "or langevin.step (of a joint EBM langevin.eta_marginal; metrics.jsonl shows which t went first)",
                                         update_, why, options_.max_rollbacks));
   }
   // The newest checkpoint may already be on its way to diverging: go to the one before, where there is one.
