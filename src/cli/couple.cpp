@@ -160,7 +160,7 @@ int couple_command(Arguments args) {
   for (const std::string& name : split(c.columns, ',')) columns.push_back(data::label_column(dataset, name));
   const RunVae vae = open_vae(c.run);
   const auto& backbone = vae.backbone;
-  check_images(dataset, *backbone);
+  dataset.expect_shape(backbone->image_shape(), "VAE");
   auto heads = c.heads(columns, static_cast<std::int64_t>(backbone->groups().size()));
   const Start start = c.coupling.from == "prior" ? from_prior(c, paths.prior, vae, heads, seed) : from_nothing(c, vae, heads, seed);
   prior::EnergyPrior& prior = *start.prior;

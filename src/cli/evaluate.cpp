@@ -46,7 +46,8 @@ int compare_priors(const Options& options, const RunOptions& run, const evaluate
   require(paths.features, "hebm_dist train-features");
   const RunVae vae = open_vae(run);
   const auto features = nets::load_feature_net(paths.features);
-  check_images(dataset, *vae.backbone, features.net.get());
+  dataset.expect_shape(vae.backbone->image_shape(), "VAE");
+  dataset.expect_shape(features.net->image_shape(), "classifier");
   const auto samples = find_prior_samples(run, run_folders(runs), vae.hash);
   if (is_plan) {
     Lines lines = describe_backbone(*vae.backbone);
@@ -102,7 +103,8 @@ int evaluate_command(Arguments args) {
   const auto& backbone = vae.backbone;
   const std::string& vae_hash = vae.hash;
   const auto features = nets::load_feature_net(paths.features);
-  check_images(dataset, *backbone, features.net.get());
+  dataset.expect_shape(backbone->image_shape(), "VAE");
+  dataset.expect_shape(features.net->image_shape(), "classifier");
   prior::LoadedPrior loaded;
   if (std::filesystem::exists(paths.prior)) loaded = prior::load_prior(paths.prior, backbone->groups(), vae_hash);
   if (action == Options::Action::kDryRun) {

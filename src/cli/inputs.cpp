@@ -24,16 +24,6 @@ data::Dataset open_dataset(const RunOptions& run) {
   return data::Dataset::open(dataset_path(run));
 }
 
-void check_images(const data::Dataset& dataset, const vae::Backbone& backbone, const nets::FeatureNet* features) {
-  const auto same = [&](const char* who, const ImageShape& wants) {
-    const ImageShape& has = dataset.shape();
-    check(has == wants, ExitCode::kUsage, "{}: images of {} x {} x {}, the {} takes {} x {} x {}: use the data set that it was trained on", dataset.path().string(),
-          has.channels, has.height, has.width, who, wants.channels, wants.height, wants.width);
-  };
-  same("VAE", backbone.image_shape());
-  if (features != nullptr) same("classifier", features->image_shape());
-}
-
 nlohmann::json product_identity(const Options& options, const std::vector<std::string>& prefixes, std::int64_t seed,
                                 const data::Dataset& dataset, const std::string& kind) {
   nlohmann::json out = identity_of(options, prefixes, kind);
@@ -122,7 +112,8 @@ Experiment open_experiment(const RunOptions& run, const std::string& prior_made_
   RunVae vae = open_vae(run);
   auto features = nets::load_feature_net(paths.features);
   auto prior = prior::load_prior(paths.prior, vae.backbone->groups(), vae.hash);
-  check_images(dataset, *vae.backbone, features.net.get());
+  dataset.expect_shape(vae.backbone->image_shape(), "VAE");
+  dataset.expect_shape(features.net->image_shape(), "classifier");
   return {std::move(dataset), std::move(vae), std::move(features), std::move(prior)};
 }
 

@@ -17,8 +17,6 @@ namespace hebm::cli {
 std::filesystem::path dataset_path(const RunOptions& run);
 void require_dataset(const RunOptions& run);  // Error(kUsage) where it is not there
 data::Dataset open_dataset(const RunOptions& run);
-// Error(kUsage) where its images are not of the shape that the VAE, and the classifier where there is one, were trained on.
-void check_images(const data::Dataset& dataset, const vae::Backbone& backbone, const nets::FeatureNet* features = nullptr);
 
 // The settings a product depends on: options under the prefixes (but for intervals of checkpoints and logs), seed, images.
 nlohmann::json product_identity(const Options& options, const std::vector<std::string>& prefixes, std::int64_t seed,

@@ -187,7 +187,7 @@ int train_command(Arguments args) {
     return 0;
   }
   const data::Dataset dataset = open_dataset(c.run);
-  check_images(dataset, *vae.backbone);
+  dataset.expect_shape(vae.backbone->image_shape(), "VAE");
   Context context(c.run, options, "train", paths.prior_directory);
   vae.backbone->params().to(context.device());
   prior.to(context.device());

@@ -222,6 +222,12 @@ std::vector<std::int64_t> Dataset::attribute_values(std::size_t attribute) const
   for (std::size_t i = attribute; i < impl_->attribute_values.size(); i += width) out.push_back(impl_->attribute_values[i]);
   return out;
 }
+void Dataset::expect_shape(const ImageShape& wanted, const char* who) const {
+  const ImageShape has = shape();
+  check(has == wanted, ExitCode::kUsage, "{}: images of {} x {} x {}, the {} takes {} x {} x {}: use the data set that it was trained on, or images of that shape",
+        path().string(), has.channels, has.height, has.width, who, wanted.channels, wanted.height, wanted.width);
+}
+
 const std::vector<std::int64_t>& Dataset::members(Split split) const {
   return impl_->members[static_cast<std::size_t>(split)];
 }

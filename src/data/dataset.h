@@ -28,6 +28,8 @@ class Dataset {
   const std::filesystem::path& path() const;
   std::int64_t size() const;
   ImageShape shape() const;
+  // Error(kUsage) where the images are not what `who` takes: "VAE", "classifier".
+  void expect_shape(const ImageShape& wanted, const char* who) const;
   const std::string& images_hash() const;
   const std::string& source() const;
   const std::vector<std::string>& label_names() const;  // empty without labels

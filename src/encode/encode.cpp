@@ -178,10 +178,7 @@ data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset
   layout.num_shards = options.shards;
   check(layout.key.num_images >= options.shards, ExitCode::kUsage, "cache.shards = {}: the {} split has {} images only",
         options.shards, options.split, layout.key.num_images);
-  check(dataset.shape() == backbone.image_shape(), ExitCode::kUsage,
-        "{}: images of {} x {} x {}, the VAE takes {} x {} x {}", dataset.path().string(), dataset.shape().channels,
-        dataset.shape().height, dataset.shape().width, backbone.image_shape().channels, backbone.image_shape().height,
-        backbone.image_shape().width);
+  dataset.expect_shape(backbone.image_shape(), "VAE");
   return layout;
 }
 

@@ -81,8 +81,6 @@ nlohmann::json describe_set(const OodSet& set, std::int64_t num_images) {
   return {{"name", set.name}, {"source", set.dataset.source()}, {"images_hash", set.dataset.images_hash()}, {"num_images", num_images}};
 }
 
-std::string shape_text(const ImageShape& shape) { return fmt::format("{} x {} x {}", shape.channels, shape.height, shape.width); }
-
 }  // namespace
 
 void OodOptions::describe(Options& o) {
@@ -103,8 +101,7 @@ std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& 
   }
   for (const OodSet* set : {&inputs.in, &inputs.out}) {
     const data::Dataset& dataset = set->dataset;
-    check(dataset.shape() == inputs.backbone.image_shape(), ExitCode::kUsage, "{}: images of {}, the VAE takes {}", dataset.path().string(),
-          shape_text(dataset.shape()), shape_text(inputs.backbone.image_shape()));
+    dataset.expect_shape(inputs.backbone.image_shape(), "VAE");
     const auto available = dataset.members(data::Split::kTest).size();
     check(available >= static_cast<std::size_t>(options.num_images), ExitCode::kUsage, "{}: {} test images, ood.num_images is {}",
           dataset.path().string(), available, options.num_images);

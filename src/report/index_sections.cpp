@@ -176,8 +176,7 @@ bool is_index_of_ours(const fs::path& file) {
 bool has_results(const fs::path& run) {
   std::error_code error;
   for (fs::directory_iterator it(run / "results", error), end; !error && it != end; it.increment(error)) {
-    // env.json is there as soon as `evaluate` starts.
-    if (it->path().extension() == ".json" && it->path().filename() != "env.json" && it->is_regular_file(error)) return true;
+    if (is_result(*it)) return true;
   }
   return false;
 }

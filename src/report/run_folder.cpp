@@ -104,6 +104,8 @@ void read_parts(RunFolder& run, const fs::path& directory) {
 
 }  // namespace
 
+bool is_result(const fs::directory_entry& entry) { return is_file(entry, ".json") && entry.path().filename() != "env.json"; }
+
 RunFolder read_run_folder(const fs::path& directory) {
   std::error_code error;
   check(fs::is_directory(directory, error), ExitCode::kUsage, "{}: not a folder; give the folder of a run, for example "
@@ -112,7 +114,7 @@ RunFolder read_run_folder(const fs::path& directory) {
   const fs::path full = fs::weakly_canonical(directory, error);
   run.name = (error ? directory : full).filename().string();
   read_parts(run, directory);
-  for (const std::string& file : names_in(directory / "results", run, [](const auto& e) { return is_file(e, ".json") && e.path().filename() != "env.json"; })) {
+  for (const std::string& file : names_in(directory / "results", run, is_result)) {
     if (run.results.size() == kMaxResults) break;
     attempt(run, "results/" + file,
             [&] { run.results[fs::path(file).stem().string()] = read_json(directory / "results" / file); });

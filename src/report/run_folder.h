@@ -31,6 +31,8 @@ struct RunFolder {
   std::vector<std::string> problems;              // files that are there but could not be used, and why
 };
 
+// Of a folder `results`: its *.json but env.json, which is there as soon as a command starts.
+bool is_result(const std::filesystem::directory_entry& entry);
 RunFolder read_run_folder(const std::filesystem::path& directory);
 
 }  // namespace hebm::report

@@ -2,7 +2,7 @@
 # browser.sh SCRATCH PAGE...: report pages, as other tests made them, open in headless Chromium without a word on its console, show their sections and pictures, and
 # are no wider than a phone. 77: there is no Chromium here.
 set -euo pipefail
-scratch=$1
+scratch=$1 phone=390  # pixels
 shift
 fail() {
   echo "FAILED: $*" >&2
@@ -15,13 +15,13 @@ browser=$(command -v chromium || command -v chromium-browser || command -v googl
 rm -rf -- "$scratch"
 mkdir -p -- "$scratch"
 
-# Sets `seen` to "WIDTH WINDOW PICTURES BROKEN HEADINGS" (pictures and plots; broken ones are pictures) of a page in a frame as wide as a phone, and fails with what the console says.
+# Sets `seen` to "WIDTH PICTURES BROKEN HEADINGS" (pictures and plots; broken ones are pictures) of a page in a frame as wide as a phone, and fails with what the console says.
 look() { # look PAGE
   cat >"$scratch/frame.html" <<HTML
-<title>not seen</title><iframe width="390" height="800" src="file://$1"></iframe>
+<title>not seen</title><iframe width="$phone" height="800" src="file://$1"></iframe>
 <script>onload = () => {
   const page = document.querySelector("iframe").contentDocument, pictures = [...page.images];
-  document.title = [page.documentElement.scrollWidth, 390, page.querySelectorAll("img, svg").length, pictures.filter(p => !p.complete || p.naturalWidth == 0).length,
+  document.title = [page.documentElement.scrollWidth, page.querySelectorAll("img, svg").length, pictures.filter(p => !p.complete || p.naturalWidth == 0).length,
                     page.querySelectorAll("h2[id]").length].join(" ");
 }</script>
 HTML
@@ -34,7 +34,7 @@ HTML
 for page; do
   [[ -s $page ]] || fail "$page is not there: the test that makes it did not run"
   look "$page"
-  read -r width phone pictures broken headings <<<"$seen" || fail "$page: not seen by the browser: $(head -c 300 "$scratch/dom.html")"
+  read -r width pictures broken headings <<<"$seen" || fail "$page: not seen by the browser: $(head -c 300 "$scratch/dom.html")"
   echo "$page: $width pixels wide, $pictures pictures, $headings sections"
   ((width <= phone)) || fail "$page: $width pixels wide on a phone of $phone"
   ((pictures > 0 && broken == 0)) || fail "$page: $broken of $pictures pictures do not show"

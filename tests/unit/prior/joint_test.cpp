@@ -12,6 +12,7 @@
 
 #include "../nets/support.h"
 #include "base/error.h"
+#include "linear_backbone.h"
 #include "prior/forward_pair.h"
 #include "prior/langevin.h"
 #include "prior/losses.h"
@@ -55,21 +56,15 @@ TEST(MarginalLangevin, HasItsOwnStepUnderBothRules) {
   EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), natural, 0), LangevinOptions().eta_marginal);
 }
 
-// z_1 = u_1, z_2 = c u_1 + d u_2 and F = sum_i a_i z_i + b_i z_i^2: Eq. 8 is normal with precision P = I - 2 (b_1 e e^T + b_2 w w^T), w = (c, d), and mean
-// P^-1 (a_1 e + a_2 w). The family is exponential, so learning from draws of it (Eq. 12) has one answer: these a and b.
+// Eq. 8 with F = sum_i a_i z_i + b_i z_i^2 on the linear generator. The family is exponential, so learning from draws of it (Eq. 12) has one answer: these a and b.
 struct LinearGaussian {
-  static constexpr double c = 0.8, d = 0.6;
+  static constexpr double c = test::LinearBackbone::c, d = test::LinearBackbone::d;
   static constexpr std::array<double, 4> truth = {0.6, -0.4, -0.5, -0.3};  // a_1, b_1, a_2, b_2
-  double p11 = 1 - 2 * (truth[1] + truth[3] * c * c), p12 = -2 * truth[3] * c * d, p22 = 1 - 2 * truth[3] * d * d;
-  double det = p11 * p22 - p12 * p12;
-  double v11 = p22 / det, v12 = -p12 / det, v22 = p11 / det;  // covariance
-  double mean1 = v11 * (truth[0] + truth[2] * c) + v12 * truth[2] * d, mean2 = v12 * (truth[0] + truth[2] * c) + v22 * truth[2] * d;
+  static constexpr test::TwoNormals law = test::tilted(truth[0], truth[1], truth[2], truth[3]);
 
-  at::Tensor draw(std::uint32_t visit) const {
+  static at::Tensor draw(std::uint32_t visit) {
     const at::Tensor n = normal_rows(2 * kHalf, {5, 0, Purpose::kTest}, rows(visit), {});
-    const at::Tensor n1 = n.narrow(1, 0, kHalf), n2 = n.narrow(1, kHalf, kHalf);
-    const double l11 = std::sqrt(v11), l21 = v12 / l11, l22 = std::sqrt(v22 - l21 * l21);
-    return at::cat({mean1 + l11 * n1, mean2 + l21 * n1 + l22 * n2}, 1);
+    return at::cat(law.draw(n.narrow(1, 0, kHalf), n.narrow(1, kHalf, kHalf)), 1);
   }
   static std::array<at::Tensor, 2> transport(const at::Tensor& u) {
     return {u.narrow(1, 0, kHalf), c * u.narrow(1, 0, kHalf) + d * u.narrow(1, kHalf, kHalf)};
@@ -99,26 +94,25 @@ LangevinOptions marginal_options() {
 // 80 steps of s^2 / 2 = 0.05 at precisions of 1.1 and more leave e^-4.5 = 1 % of the start; the Euler part of the step inflates the variances by at most
 // s^2 / 4 (P - 1) = 3 %; the noise of 2,500 copies has standard error 2 %, five of them 10 %.
 TEST(MarginalChain, HasTheMomentsOfEq8) {
-  const LinearGaussian model;
+  const test::TwoNormals& law = LinearGaussian::law;
   const at::Tensor u = chain_end(LinearGaussian::truth, marginal_options(), 3).to(at::kDouble);
   const at::Tensor u1 = u.narrow(1, 0, kHalf), u2 = u.narrow(1, kHalf, kHalf);
-  EXPECT_NEAR(u1.mean().item<double>(), model.mean1, 0.1 * std::sqrt(model.v11));
-  EXPECT_NEAR(u2.mean().item<double>(), model.mean2, 0.1 * std::sqrt(model.v22));
-  EXPECT_NEAR(u1.var().item<double>(), model.v11, 0.17 * model.v11);
-  EXPECT_NEAR(u2.var().item<double>(), model.v22, 0.17 * model.v22);
-  EXPECT_NEAR(((u1 - u1.mean()) * (u2 - u2.mean())).mean().item<double>(), model.v12, 0.1 * std::sqrt(model.v11 * model.v22));
+  EXPECT_NEAR(u1.mean().item<double>(), law.mean1, 0.1 * std::sqrt(law.v11));
+  EXPECT_NEAR(u2.mean().item<double>(), law.mean2, 0.1 * std::sqrt(law.v22));
+  EXPECT_NEAR(u1.var().item<double>(), law.v11, 0.17 * law.v11);
+  EXPECT_NEAR(u2.var().item<double>(), law.v22, 0.17 * law.v22);
+  EXPECT_NEAR(((u1 - u1.mean()) * (u2 - u2.mean())).mean().item<double>(), law.v12, 0.1 * std::sqrt(law.v11 * law.v22));
 }
 
 // Biases as above (5 % of b at most); the average of the last updates' iterates has a standard error of 0.01 to 0.02.
 TEST(JointEbm, LearnsTheTiltOfALinearGaussianGenerator) {
-  const LinearGaussian model;
   const LangevinOptions options = marginal_options();
   const double s2 = step_variance(make_marginal_schedule(), options, 0);
   const at::Tensor weight = at::full({kRows, kHalf}, 1.0 / s2, at::kFloat);
   std::array<double, 4> theta{}, average{};
   constexpr std::uint32_t kUpdates = 160, kAveraged = 80;
   for (std::uint32_t update = 0; update < kUpdates; ++update) {
-    const auto positive = LinearGaussian::transport(model.draw(update)), negative = LinearGaussian::transport(chain_end(theta, options, update));
+    const auto positive = LinearGaussian::transport(LinearGaussian::draw(update)), negative = LinearGaussian::transport(chain_end(theta, options, update));
     const c10::AutoGradMode grad_on(true);
     for (std::size_t i = 0; i < 2; ++i) {
       const at::Tensor a = at::tensor(theta[2 * i], at::kFloat).requires_grad_(true), b = at::tensor(theta[2 * i + 1], at::kFloat).requires_grad_(true);

@@ -62,7 +62,7 @@ class Samplers : public ::testing::Test {
  protected:
   static constexpr double c = LinearBackbone::c, d = LinearBackbone::d, a1 = 0.9, a2 = -0.7;
   static constexpr std::int64_t kCount = 4000, kProposals = 100;
-  Samplers() : prior_(options(), backbone_.groups(), make_marginal_schedule(), 1) {
+  Samplers() : prior_(test::plain_nets(4), backbone_.groups(), make_marginal_schedule(), 1) {
     at::set_num_threads(1);  // such small tensors are slower with several
     make_linear(prior_.bucket(0), a1);
     make_linear(prior_.bucket(1), a2);
@@ -70,12 +70,6 @@ class Samplers : public ::testing::Test {
     langevin_.eta_marginal = 0.2;
   }
   ~Samplers() override { at::set_num_threads(num_threads_); }
-  static EnergyOptions options() {
-    EnergyOptions o;
-    o.width = 4;
-    o.spectral_norm = false;
-    return o;
-  }
   NceSampler sampler(std::int64_t proposals = kProposals) const { return {prior_, backbone_, langevin_.marginal(), proposals}; }
   // Means of u_1, u_2, and their variances, which the tilt leaves at 1. 4,000 draws: five standard errors are 0.08 and 0.11.
   static void expect_moments(const at::Tensor& u, double mean1, double mean2, double bias) {

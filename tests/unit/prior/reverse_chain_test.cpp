@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "linear_backbone.h"
 #include "prior/forward_pair.h"
-#include "vae/hvae.h"
+#include "tiny_prior.h"
 
 namespace hebm::prior {
 namespace {
@@ -68,9 +68,7 @@ TEST(HeldLayers, TheReverseChainOfTheFreeLayerHasItsMoments) {
   constexpr double a1 = 0.09, a2 = -0.07, slope[] = {a1 + a2 * test::LinearBackbone::c, a2 * test::LinearBackbone::d};
   constexpr std::uint32_t kCount = 4000;
   const test::LinearBackbone backbone;
-  EnergyOptions energy;
-  energy.width = 4;
-  energy.spectral_norm = false;
+  EnergyOptions energy = test::plain_nets(4);
   energy.per_level = false;
   EnergyPrior prior(energy, backbone.groups(), make_schedule(3), 1);
   test::make_linear(prior.bucket(0), a1);
@@ -125,19 +123,7 @@ TEST(ForwardTrajectory, HasTheMomentsOfEq7) {
 class Reverse : public ::testing::Test {
  protected:
   static constexpr std::int64_t kBatch = 5;
-  Reverse() : backbone_(vae_options(), ImageShape{}, 1), prior_(energy_options(), backbone_.groups(), make_schedule(3), 5), chain_(prior_, backbone_, langevin()) {}
-  static vae::HvaeOptions vae_options() {
-    vae::HvaeOptions o;
-    o.latents = "2x2,3x4,2x8";
-    o.width = o.image_width = o.pixel_width = 4;
-    return o;
-  }
-  static EnergyOptions energy_options() {
-    EnergyOptions o;
-    o.width = 6;
-    o.embedding = 8;
-    return o;
-  }
+  Reverse() : backbone_(test::tiny_vae(), ImageShape{}, 1), prior_(test::tiny_energy(true), backbone_.groups(), make_schedule(3), 5), chain_(prior_, backbone_, langevin()) {}
   static LangevinOptions langevin() {
     LangevinOptions o;
     o.steps = 4;

@@ -22,13 +22,6 @@ constexpr double kMean1 = 0.8, kVariance1 = 0.5, kMean2 = -0.6, kVariance2 = 0.7
 
 const test::TwoNormals kPosterior{kMean1, kMean2, kVariance1, 0, kVariance2};
 
-prior::EnergyOptions net_options() {
-  prior::EnergyOptions o;
-  o.width = 16;
-  o.spectral_norm = false;
-  return o;
-}
-
 PriorTrainOptions train_options() {
   PriorTrainOptions o;
   o.updates = 700;
@@ -47,7 +40,7 @@ struct World {
   LinearBackbone backbone;
   comm::SingleCommunicator comm;
   Logger logger{false};
-  prior::EnergyPrior prior{net_options(), backbone.groups(), prior::make_marginal_schedule(), 3};
+  prior::EnergyPrior prior{test::plain_nets(16), backbone.groups(), prior::make_marginal_schedule(), 3};
   NceResult train(const std::filesystem::path& run, const PriorTrainOptions& options, const StopFlag* stop = nullptr) {
     return train_nce(options, {prior, backbone, 1, 3, run, {{"a", "1"}}, [](const MicroBatches& units, std::int64_t first) {
                                  return std::make_unique<test::GaussianSource>(kPosterior, units, first);
