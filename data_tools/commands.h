@@ -1,5 +1,5 @@
-// The commands of hebm_data, one file each. Arguments are without program and command name; results go to stdout,
-// errors are thrown as hebm::Error.
+// The commands of hebm_data, one file each. Arguments are without program and command name; results
+// go to stdout, errors are thrown as hebm::Error.
 #pragma once
 #include <span>
 #include <string>

@@ -18,13 +18,17 @@ struct DatasetOutput {
   bool json = false;
   void describe_out(Options& options);   // --out; no value is Error(kUsage) when the options are checked
   void describe_json(Options& options);  // --json
-  // Writes the data set (a file that already holds the same is left alone) and prints one line, or JSON. A dry run only says what it would do.
+  // Writes the data set (a file that already holds the same is left alone) and prints one line, or
+  // JSON. A dry run only says what it would do.
   void write(const data::DatasetContent& content, Options::Action action) const;
 };
 
-// The shape of one-channel images of rows x columns in `pad` pixels a side (0: as they are). Images that are larger are Error(kUsage) naming `name`.
+// The shape of one-channel images of rows x columns in `pad` pixels a side (0: as they are). Images
+// that are larger are Error(kUsage) naming `name`.
 ImageShape padded_shape(const std::string& name, std::uint64_t rows, std::uint64_t columns, std::int64_t pad);
-// Copies an image [rows, columns] into the middle of `to` of this shape, which is zero; an odd rest goes right and below.
-void place_centred(std::span<const std::uint8_t> image, std::size_t rows, std::size_t columns, std::uint8_t* to, const ImageShape& shape);
+// Copies an image [rows, columns] into the middle of `to` of this shape, which is zero; an odd rest
+// goes right and below.
+void place_centred(std::span<const std::uint8_t> image, std::size_t rows, std::size_t columns, std::uint8_t* to,
+                   const ImageShape& shape);
 
 }  // namespace hebm::data_tools

@@ -1,4 +1,5 @@
-// hebm_data derive-attributes: a data set with attributes that follow from its labels and pixels, for labels at several latent layers.
+// hebm_data derive-attributes: a data set with attributes that follow from its labels and pixels,
+// for labels at several latent layers.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -18,7 +19,8 @@ namespace {
 constexpr std::size_t kBlock = 4096;  // images at a time
 
 // Garments of Fashion-MNIST.
-constexpr const char* kFashionGroups = "top=T-shirt/top,Pullover,Coat,Shirt;trousers=Trouser;dress=Dress;shoes=Sandal,Sneaker,Ankle boot;bag=Bag";
+constexpr const char* kFashionGroups =
+    "top=T-shirt/top,Pullover,Coat,Shirt;trousers=Trouser;dress=Dress;shoes=Sandal,Sneaker,Ankle boot;bag=Bag";
 
 struct Settings {
   std::string from, groups;
@@ -39,14 +41,17 @@ bool groups_fit(const std::string& text, std::vector<std::string> names) {
 // "NAME=LABEL,LABEL;NAME=LABEL": every label of the set in one group.
 data::Attribute grouped(const std::string& text, const data::Dataset& set) {
   const auto& names = set.label_names();
-  check(!set.labels().empty() && !names.empty(), ExitCode::kUsage, "{}: groups need a data set with named labels", set.path().string());
+  check(!set.labels().empty() && !names.empty(), ExitCode::kUsage, "{}: groups need a data set with named labels",
+        set.path().string());
   data::Attribute out{"group", {}, "class", 0, std::vector<std::int64_t>(names.size(), -1)};
   for (const std::string& part : split(text, ';')) {
     const auto equals = part.find('=');
-    check(equals != std::string::npos && equals > 0, ExitCode::kUsage, "--groups: '{}': expected NAME=LABEL,LABEL", part);
+    check(equals != std::string::npos && equals > 0, ExitCode::kUsage, "--groups: '{}': expected NAME=LABEL,LABEL",
+          part);
     for (const std::string& label : split(part.substr(equals + 1), ',')) {
       const auto found = std::find(names.begin(), names.end(), label);
-      check(found != names.end(), ExitCode::kUsage, "--groups: there is no label '{}'; the data set has {}", label, fmt::join(names, ", "));
+      check(found != names.end(), ExitCode::kUsage, "--groups: there is no label '{}'; the data set has {}", label,
+            fmt::join(names, ", "));
       auto& category = out.of_label[static_cast<std::size_t>(found - names.begin())];
       check(category < 0, ExitCode::kUsage, "--groups: '{}' is in two groups", label);
       category = static_cast<std::int64_t>(out.categories.size());
@@ -72,12 +77,14 @@ Measured measure_all(const data::Dataset& set, const std::vector<data::Attribute
   std::vector<std::int64_t> block;
   for (std::int64_t first = 0; first < set.size(); first += static_cast<std::int64_t>(kBlock)) {
     block.clear();
-    for (std::int64_t i = first; i < std::min(set.size(), first + static_cast<std::int64_t>(kBlock)); ++i) block.push_back(i);
+    for (std::int64_t i = first; i < std::min(set.size(), first + static_cast<std::int64_t>(kBlock)); ++i)
+      block.push_back(i);
     const ImageBatch batch = set.read(block);
     for (std::size_t i = 0; i < block.size(); ++i) {
       const std::span<const std::uint8_t> image(batch.pixels.data() + i * size, size);
       for (std::size_t a = 0; a < attributes.size(); ++a) {
-        if (data::is_measured(attributes[a].measure)) out.values[a].push_back(data::measured(attributes[a].measure, set.shape(), image));
+        if (data::is_measured(attributes[a].measure))
+          out.values[a].push_back(data::measured(attributes[a].measure, set.shape(), image));
       }
     }
     out.pixels.insert(out.pixels.end(), batch.pixels.begin(), batch.pixels.end());
@@ -87,16 +94,19 @@ Measured measure_all(const data::Dataset& set, const std::vector<data::Attribute
 
 data::DatasetContent derived(const Settings& settings) {
   const data::Dataset set = data::Dataset::open(settings.from);
-  check(static_cast<std::uint64_t>(set.size()) * static_cast<std::uint64_t>(set.shape().size()) <= kMaxPixels, ExitCode::kUsage,
-        "{}: expected at most {} pixels, got {} images of {}", settings.from, kMaxPixels, set.size(), set.shape().size());
+  check(static_cast<std::uint64_t>(set.size()) * static_cast<std::uint64_t>(set.shape().size()) <= kMaxPixels,
+        ExitCode::kUsage, "{}: expected at most {} pixels, got {} images of {}", settings.from, kMaxPixels, set.size(),
+        set.shape().size());
   const auto& train = set.members(data::Split::kTrain);
-  check(!train.empty(), ExitCode::kUsage, "{}: the thresholds are medians of the training images, and there are none", settings.from);
+  check(!train.empty(), ExitCode::kUsage, "{}: the thresholds are medians of the training images, and there are none",
+        settings.from);
   data::DatasetContent content;
   content.shape = set.shape();
   content.labels = set.labels();
   content.label_names = set.label_names();
   content.splits.assign(static_cast<std::size_t>(set.size()), static_cast<std::uint8_t>(data::Split::kTrain));
-  for (const auto i : set.members(data::Split::kTest)) content.splits[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(data::Split::kTest);
+  for (const auto i : set.members(data::Split::kTest))
+    content.splits[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(data::Split::kTest);
   content.source = set.source();
 
   std::string groups = settings.groups;
@@ -116,8 +126,10 @@ data::DatasetContent derived(const Settings& settings) {
   for (std::size_t i = 0; i < content.splits.size(); ++i) {
     for (std::size_t a = 0; a < content.attributes.size(); ++a) {
       const data::Attribute& attribute = content.attributes[a];
-      const std::int64_t category = attribute.measure == "class" ? attribute.of_label[static_cast<std::size_t>(content.labels[i])]
-                                                                 : measured.values[a][i] > attribute.threshold ? 1 : 0;
+      const std::int64_t category = attribute.measure == "class"
+                                        ? attribute.of_label[static_cast<std::size_t>(content.labels[i])]
+                                    : measured.values[a][i] > attribute.threshold ? 1
+                                                                                  : 0;
       content.attribute_values.push_back(static_cast<std::uint8_t>(category));
     }
   }
@@ -129,12 +141,15 @@ data::DatasetContent derived(const Settings& settings) {
 void run_derive_attributes(std::span<const std::string> args) {
   Settings settings;
   Options options("hebm_data derive-attributes --from D.h5 --out FILE.h5",
-                  "Makes a copy of D that also has attributes: group (of D's labels), brightness, width and texture, measured from the pixels, above "
-                  "or not above the median of the training images. Pixels and images_hash stay, so a latent cache of D goes on being valid. For "
+                  "Makes a copy of D that also has attributes: group (of D's labels), brightness, width and texture, "
+                  "measured from the pixels, above "
+                  "or not above the median of the training images. Pixels and images_hash stay, so a latent cache of D "
+                  "goes on being valid. For "
                   "`hebm_dist couple --labels group,brightness,width,texture`.");
   options.add("from", &settings.from, "data set, with named labels for the groups", Show::kCommon);
   options.add("groups", &settings.groups,
-              "groups of labels, NAME=LABEL,LABEL;NAME=LABEL; default: of Fashion-MNIST top, trousers, dress, shoes and bag, of other sets none",
+              "groups of labels, NAME=LABEL,LABEL;NAME=LABEL; default: of Fashion-MNIST top, trousers, dress, shoes "
+              "and bag, of other sets none",
               Show::kCommon);
   settings.output.describe_out(options);
   settings.output.describe_json(options);

@@ -1,6 +1,6 @@
-// IDX files (MNIST, Fashion-MNIST), plain or gzip, told apart by their first bytes: big-endian magic 00 00 type dims,
-// one u32 for each dimension, then the elements. Only unsigned bytes are taken. The header is checked before memory is
-// asked for.
+// IDX files (MNIST, Fashion-MNIST), plain or gzip, told apart by their first bytes: big-endian
+// magic 00 00 type dims, one u32 for each dimension, then the elements. Only unsigned bytes are
+// taken. The header is checked before memory is asked for.
 #pragma once
 #include <zlib.h>
 
@@ -16,8 +16,8 @@ enum class IdxKind { kLabels, kImages };  // [N] and [N, rows, columns]
 
 class IdxFile {
  public:
-  // Reads and checks the header. Error(kCorrupt) naming file, expected and got; Error(kUsage) where there is no such
-  // file.
+  // Reads and checks the header. Error(kCorrupt) naming file, expected and got; Error(kUsage) where
+  // there is no such file.
   IdxFile(const std::filesystem::path& path, IdxKind kind);
   ~IdxFile();
   IdxFile(const IdxFile&) = delete;
@@ -27,7 +27,8 @@ class IdxFile {
   std::uint64_t count() const { return dims_[0]; }
   std::uint64_t rows() const { return dims_.size() == 3 ? dims_[1] : 1; }
   std::uint64_t columns() const { return dims_.size() == 3 ? dims_[2] : 1; }
-  // All elements, once; a file that is cut, damaged or longer than its header says is Error(kCorrupt).
+  // All elements, once; a file that is cut, damaged or longer than its header says is
+  // Error(kCorrupt).
   std::vector<std::uint8_t> read();
 
  private:

@@ -1,4 +1,5 @@
-// hebm_data import-idx: IDX images and labels -> data set, zero-padded around the centre to a square.
+// hebm_data import-idx: IDX images and labels -> data set, zero-padded around the centre to a
+// square.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -103,7 +104,8 @@ void add_split(data::DatasetContent& content, const std::string& image_path, con
   content.pixels.resize(start + count * size, 0);
   const std::uint64_t image = images.rows() * images.columns();
   for (std::uint64_t i = 0; i < count; ++i)
-    place_centred({pixels.data() + i * image, image}, images.rows(), images.columns(), content.pixels.data() + start + i * size, shape);
+    place_centred({pixels.data() + i * image, image}, images.rows(), images.columns(),
+                  content.pixels.data() + start + i * size, shape);
   content.labels.insert(content.labels.end(), numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(count));
   content.splits.insert(content.splits.end(), count, static_cast<std::uint8_t>(split));
 }

@@ -73,7 +73,8 @@ std::string label_name(const Dataset& set, std::size_t label) {
   return label < set.label_names().size() ? set.label_names()[label] : fmt::format("{}", label);
 }
 
-// Row r shows the first images of label r (without labels: the first images); -1 leaves a place empty.
+// Row r shows the first images of label r (without labels: the first images); -1 leaves a place
+// empty.
 std::vector<std::int64_t> sheet_members(const Dataset& set) {
   std::vector<std::int64_t> members;
   const auto& all = set.members(set.members(Split::kTrain).empty() ? Split::kTest : Split::kTrain);
@@ -117,10 +118,12 @@ nlohmann::ordered_json describe_attributes(const Dataset& set) {
     const auto& attribute = set.attributes()[a];
     const auto values = set.attribute_values(a);
     std::vector<std::int64_t> counts(attribute.categories.size(), 0);
-    for (const auto i : set.members(Split::kTrain)) ++counts[static_cast<std::size_t>(values[static_cast<std::size_t>(i)])];
+    for (const auto i : set.members(Split::kTrain))
+      ++counts[static_cast<std::size_t>(values[static_cast<std::size_t>(i)])];
     nlohmann::ordered_json entry = {{"name", attribute.name}, {"measure", attribute.measure}};
     if (data::is_measured(attribute.measure)) entry["threshold"] = attribute.threshold;
-    for (std::size_t y = 0; y < counts.size(); ++y) entry["train"].push_back({{"category", attribute.categories[y]}, {"images", counts[y]}});
+    for (std::size_t y = 0; y < counts.size(); ++y)
+      entry["train"].push_back({{"category", attribute.categories[y]}, {"images", counts[y]}});
     out.push_back(std::move(entry));
   }
   return out;
@@ -169,7 +172,8 @@ void print_text(const nlohmann::ordered_json& d) {
   for (const auto& attribute : d["attributes"]) {
     std::string line = fmt::format("attribute {}", attribute["name"].get<std::string>());
     if (attribute.contains("threshold")) line += fmt::format(" (above {:.4f})", attribute["threshold"].get<double>());
-    for (const auto& row : attribute["train"]) line += fmt::format("  {} {}", row["category"].get<std::string>(), row["images"].get<std::int64_t>());
+    for (const auto& row : attribute["train"])
+      line += fmt::format("  {} {}", row["category"].get<std::string>(), row["images"].get<std::int64_t>());
     fmt::print("{}\n", line);
   }
 }

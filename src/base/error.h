@@ -1,5 +1,6 @@
-// Errors and exit codes. Every failure a user can meet is an Error: what failed, expected against got, which file, key
-// or tensor, then what to do. Rank, host and step are prefixed once, in main. Names of base/ live in hebm itself.
+// Errors and exit codes. Every failure a user can meet is an Error: what failed, expected against
+// got, which file, key or tensor, then what to do. Rank, host and step are prefixed once, in main.
+// Names of base/ live in hebm itself.
 #pragma once
 #include <fmt/core.h>
 

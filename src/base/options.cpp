@@ -77,9 +77,10 @@ std::string Options::Impl::suggestion(const std::string& key, const char* prefix
   return near ? fmt::format("; did you mean {}{}?", prefix, *near) : "; --help-all lists what there is";
 }
 
-void Options::Impl::assign(Field& field, const std::string& value, const std::string& origin, const std::string& place) {
-  check(field.assign(value), ExitCode::kUsage, "{} = '{}' ({}): expected {}", field.key, detail::printable(value), place,
-        field.accepts);
+void Options::Impl::assign(Field& field, const std::string& value, const std::string& origin,
+                           const std::string& place) {
+  check(field.assign(value), ExitCode::kUsage, "{} = '{}' ({}): expected {}", field.key, detail::printable(value),
+        place, field.accepts);
   field.origin = origin;
 }
 
@@ -100,7 +101,8 @@ void Options::Impl::assign_positionals(const std::vector<std::string>& values) {
   std::size_t next = 0;
   for (const Positional& positional : positionals) {
     if (positional.many != nullptr) {
-      if (next < values.size()) positional.many->assign(values.begin() + static_cast<std::ptrdiff_t>(next), values.end());
+      if (next < values.size())
+        positional.many->assign(values.begin() + static_cast<std::ptrdiff_t>(next), values.end());
       next = std::max(next, values.size());
     } else if (next < values.size()) {
       *positional.one = values[next++];
@@ -116,9 +118,13 @@ void Options::Impl::assign_positionals(const std::vector<std::string>& values) {
 po::options_description Options::Impl::describe(bool all) const {
   po::options_description everything("", kColumns, kColumns / 2);
   po::options_description general("general", kColumns, kColumns / 2);
-  general.add_options()("config", po::value<std::string>()->value_name("FILE"), "INI file; may be given several times, "
-      "later ones win, the command line wins over all")("preset", po::value<std::string>()->value_name("NAME"),
-      "the INI file configs/NAME.ini that comes with the program, as by --config")("dry-run", "print the resolved configuration, sizes and costs; "
+  general.add_options()("config", po::value<std::string>()->value_name("FILE"),
+                        "INI file; may be given several times, "
+                        "later ones win, the command line wins over all")(
+      "preset", po::value<std::string>()->value_name("NAME"),
+      "the INI file configs/NAME.ini that comes with the program, as by --config")(
+      "dry-run",
+      "print the resolved configuration, sizes and costs; "
       "run nothing")("help", "the common options")("help-all", "all options");
   std::vector<std::string> sections;
   for (const Field& f : fields) {
@@ -137,7 +143,8 @@ po::options_description Options::Impl::describe(bool all) const {
   return everything.add(general);
 }
 
-// Boost takes no empty value after "=", and takes any next argument for the value of a bool: only a bool's word is one.
+// Boost takes no empty value after "=", and takes any next argument for the value of a bool: only a
+// bool's word is one.
 std::vector<std::string> Options::Impl::normalise(std::span<const std::string> args) {
   std::vector<std::string> out;
   for (std::size_t i = 0; i < args.size(); ++i) {
@@ -166,9 +173,12 @@ std::vector<po::option> Options::Impl::parse_command_line(std::span<const std::s
   const po::options_description description = describe(true);
   std::vector<po::option> options;
   try {
-    options = po::command_line_parser(normalise(args)).options(description)
+    options = po::command_line_parser(normalise(args))
+                  .options(description)
                   .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
-                  .allow_unregistered().run().options;
+                  .allow_unregistered()
+                  .run()
+                  .options;
   } catch (const po::error& e) {
     fail(ExitCode::kUsage, "command line: {}; --help shows the options", detail::printable(e.what()));
   }

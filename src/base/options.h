@@ -1,9 +1,11 @@
-// Declarative options on Boost.Program_options: each field is declared once; that line gives the flag (--langevin.steps),
-// the file key ([langevin] steps), the help, the range check and the line of the resolved configuration.
-// Precedence: command line (the last of repeated flags) over --config and --preset files (later over earlier) over default. A file is
-// regular, at most 1 MiB, and has a key once only. Unknown keys are errors that suggest the nearest key. A wrong value
-// names key, value, where it came from and what is accepted. All errors of the user are Error(kUsage); a declaration
-// that is wrong (twice, an empty name, default out of range) is Error(kRuntime).
+// Declarative options on Boost.Program_options: each field is declared once; that line gives the
+// flag (--langevin.steps), the file key ([langevin] steps), the help, the range check and the line
+// of the resolved configuration. Precedence: command line (the last of repeated flags) over
+// --config and --preset files (later over earlier) over default. A file is regular, at most 1 MiB,
+// and has a key once only. Unknown keys are errors that suggest the nearest key. A wrong value
+// names key, value, where it came from and what is accepted. All errors of the user are
+// Error(kUsage); a declaration that is wrong (twice, an empty name, default out of range) is
+// Error(kRuntime).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -26,14 +28,16 @@ enum class Show { kCommon, kAll };  // kCommon: in --help; kAll: only in --help-
 
 class Options {
  public:
-  // `usage` e.g. "hebm_dist train --config FILE.ini [--section.key VALUE ...]"; `about` one or two sentences.
+  // `usage` e.g. "hebm_dist train --config FILE.ini [--section.key VALUE ...]"; `about` one or two
+  // sentences.
   Options(std::string usage, std::string about);
   ~Options();
   Options(const Options&) = delete;
   Options& operator=(const Options&) = delete;
 
-  // *target's present content is the default. NaN and infinities are refused for double. Keys are "section.name";
-  // a key without a section ("json") is an option of the command line only, absent from files, dump() and values().
+  // *target's present content is the default. NaN and infinities are refused for double. Keys are
+  // "section.name"; a key without a section ("json") is an option of the command line only, absent
+  // from files, dump() and values().
   void add(const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds = {},
            Show show = Show::kAll);
   void add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds = {},
@@ -46,8 +50,8 @@ class Options {
   // "2,4,8"
   void add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
                 Bounds<std::int64_t> bounds = {}, Show show = Show::kAll);
-  void add_list(const std::string& key, std::vector<double>* target, const std::string& help, Bounds<double> bounds = {},
-                Show show = Show::kAll);
+  void add_list(const std::string& key, std::vector<double>* target, const std::string& help,
+                Bounds<double> bounds = {}, Show show = Show::kAll);
   // One positional argument, in order of the calls (e.g. RUN of `status RUN`).
   void add_positional(const std::string& name, std::string* target, const std::string& help, bool required);
   void add_positional_list(const std::string& name, std::vector<std::string>* target, const std::string& help);
@@ -55,13 +59,14 @@ class Options {
   void add_check(std::function<void()> check);
 
   enum class Action { kRun, kDryRun, kHelpShown };
-  // args without the program and command name. --help, --help-all print to stdout and give kHelpShown.
-  // A file that has keys of other commands' sections (a pipeline's one INI) is fine: keys listed by allow_known are
-  // skipped silently, all others are errors.
+  // args without the program and command name. --help, --help-all print to stdout and give
+  // kHelpShown. A file that has keys of other commands' sections (a pipeline's one INI) is fine:
+  // keys listed by allow_known are skipped silently, all others are errors.
   Action parse(std::span<const std::string> args);
   void allow_known(std::vector<std::string> keys);
 
-  // The resolved configuration as an INI that parse() reads back, with the origin of each value as a comment.
+  // The resolved configuration as an INI that parse() reads back, with the origin of each value as
+  // a comment.
   std::string dump() const;
   // key -> value text of every field, sorted; what config hashes are made of.
   std::vector<std::pair<std::string, std::string>> values() const;

@@ -18,7 +18,8 @@ struct Field {
   std::function<std::string()> text;               // as assign reads it
   std::string default_text, origin = "default";
 
-  // "" for a key without a section: it is an option of the command line only, not of files and dumps (--json).
+  // "" for a key without a section: it is an option of the command line only, not of files and
+  // dumps (--json).
   std::string section() const { return key.find('.') == std::string::npos ? "" : key.substr(0, key.rfind('.')); }
   std::string name() const { return key.substr(key.rfind('.') + 1); }
 };

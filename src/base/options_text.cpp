@@ -26,7 +26,8 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 bool is_name(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
   });
 }
 
@@ -40,8 +41,8 @@ std::optional<T> parse_number(std::string_view text) {
   return value;
 }
 
-// `text` starts behind the opening quote; *end is where the closing one stands. Nothing if it is not closed or an escape
-// is unknown.
+// `text` starts behind the opening quote; *end is where the closing one stands. Nothing if it is
+// not closed or an escape is unknown.
 std::optional<std::string> unquote(std::string_view text, std::size_t* end) {
   std::string value;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -55,11 +56,21 @@ std::optional<std::string> unquote(std::string_view text, std::size_t* end) {
     }
     if (++i == text.size()) return std::nullopt;
     switch (text[i]) {
-      case 'n': value += '\n'; break;
-      case 't': value += '\t'; break;
-      case 'r': value += '\r'; break;
-      case '"': case '\\': value += text[i]; break;
-      default: return std::nullopt;
+      case 'n':
+        value += '\n';
+        break;
+      case 't':
+        value += '\t';
+        break;
+      case 'r':
+        value += '\r';
+        break;
+      case '"':
+      case '\\':
+        value += text[i];
+        break;
+      default:
+        return std::nullopt;
     }
   }
   return std::nullopt;
@@ -78,8 +89,10 @@ std::string parse_value(const std::string& file, int line, std::string_view text
   if (text.empty() || text[0] != '"') return std::string(without_comment(text));
   std::size_t end = 0;
   const std::optional<std::string> value = unquote(text.substr(1), &end);
-  check(value.has_value(), ExitCode::kUsage, "{}:{}: the quoted value {} is not closed or has an escape other than "
-        "\\\" \\\\ \\n \\t \\r", file, line, printable(text));
+  check(value.has_value(), ExitCode::kUsage,
+        "{}:{}: the quoted value {} is not closed or has an escape other than "
+        "\\\" \\\\ \\n \\t \\r",
+        file, line, printable(text));
   const std::string_view rest = trim(text.substr(end + 2));
   check(rest.empty() || rest[0] == '#', ExitCode::kUsage, "{}:{}: '{}' follows the quoted value; only a comment may",
         file, line, printable(rest));
@@ -155,11 +168,21 @@ std::string quote(std::string_view value) {
   std::string text = "\"";
   for (char c : value) {
     switch (c) {
-      case '\n': text += "\\n"; break;
-      case '\t': text += "\\t"; break;
-      case '\r': text += "\\r"; break;
-      case '"': case '\\': text += '\\', text += c; break;
-      default: text += c;
+      case '\n':
+        text += "\\n";
+        break;
+      case '\t':
+        text += "\\t";
+        break;
+      case '\r':
+        text += "\\r";
+        break;
+      case '"':
+      case '\\':
+        text += '\\', text += c;
+        break;
+      default:
+        text += c;
     }
   }
   return text + '"';

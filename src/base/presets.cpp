@@ -37,7 +37,8 @@ std::string preset_file(const std::string& name) {
     if (!there.empty()) break;
   }
   std::sort(there.begin(), there.end());
-  fail(ExitCode::kUsage, "--preset {}: there is no such preset; there are: {}", printable(name), fmt::join(there, ", "));
+  fail(ExitCode::kUsage, "--preset {}: there is no such preset; there are: {}", printable(name),
+       fmt::join(there, ", "));
 }
 
 }  // namespace hebm::detail

@@ -19,7 +19,8 @@ constexpr std::uint32_t kMaxLayer = 1u << 8, kMaxT = 1u << 10, kMaxK = 1u << 22;
 constexpr std::uint64_t kMaxElement = 1u << 26;
 constexpr std::size_t kPadCounters = 16;  // the tail is made in a whole vector block, so every path is the vector path
 
-// Key of the one Philox call that turns (seed, attempt, purpose) into the stream's key: "hebm" and "dist" in ASCII.
+// Key of the one Philox call that turns (seed, attempt, purpose) into the stream's key: "hebm" and
+// "dist" in ASCII.
 constexpr std::array<std::uint32_t, 2> kDerivationKey{0x6865626du, 0x64697374u};
 
 Words philox(const Words& counter, const std::array<std::uint32_t, 2>& key) {
@@ -38,7 +39,8 @@ Words derive(const RandomKey& key) {
 detail::PhiloxStream open_stream(const RandomKey& key, const RandomCounter& c, std::uint64_t first_element,
                                  std::uint64_t count) {
   check_counter(c, first_element + count);
-  const auto words = detail::counter_words(static_cast<std::uint32_t>(first_element / 4), c.item, c.visit, c.t, c.k, c.layer);
+  const auto words =
+      detail::counter_words(static_cast<std::uint32_t>(first_element / 4), c.item, c.visit, c.t, c.k, c.layer);
   return {stream_key(key), {words.w0, words.w1, words.w2, words.w3}};
 }
 
@@ -81,8 +83,8 @@ std::array<std::uint32_t, 2> stream_key(const RandomKey& key) {
 
 void check_counter(const RandomCounter& c, std::uint64_t num_elements) {
   check(c.layer < kMaxLayer && c.t < kMaxT && c.k < kMaxK && num_elements <= kMaxElement, ExitCode::kRuntime,
-        "random counter out of range: layer {} (limit {}), t {} ({}), k {} ({}), {} elements ({})", c.layer, kMaxLayer, c.t, kMaxT,
-        c.k, kMaxK, num_elements, kMaxElement);
+        "random counter out of range: layer {} (limit {}), t {} ({}), k {} ({}), {} elements ({})", c.layer, kMaxLayer,
+        c.t, kMaxT, c.k, kMaxK, num_elements, kMaxElement);
 }
 
 void fill_normal(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
@@ -105,8 +107,9 @@ std::uint32_t draw_below(std::uint32_t bound, const RandomKey& key, const Random
   return static_cast<std::uint32_t>((static_cast<std::uint64_t>(w[0]) * bound + low) >> 32);
 }
 
-// Balanced Feistel network on the smallest even number of bits that holds `count`, walked along its cycle until the
-// value is below `count` (4 steps at most on average). The round function is one Philox call.
+// Balanced Feistel network on the smallest even number of bits that holds `count`, walked along its
+// cycle until the value is below `count` (4 steps at most on average). The round function is one
+// Philox call.
 std::uint64_t permute(std::uint64_t index, std::uint64_t count, const RandomKey& key, std::uint32_t visit) {
   constexpr std::uint32_t kRounds = 8;
   check(index < count, ExitCode::kRuntime, "permute: index {} is not below the count {}", index, count);
@@ -115,7 +118,8 @@ std::uint64_t permute(std::uint64_t index, std::uint64_t count, const RandomKey&
   const int half_bits = std::max(1, (static_cast<int>(std::bit_width(count - 1)) + 1) / 2);
   const std::uint32_t mask = static_cast<std::uint32_t>((std::uint64_t{1} << half_bits) - 1);
   do {
-    std::uint32_t left = static_cast<std::uint32_t>(index >> half_bits), right = static_cast<std::uint32_t>(index) & mask;
+    std::uint32_t left = static_cast<std::uint32_t>(index >> half_bits),
+                  right = static_cast<std::uint32_t>(index) & mask;
     for (std::uint32_t round = 0; round < kRounds; ++round) {
       const std::uint32_t mixed = left ^ (philox({right, round, visit, 0}, round_key)[0] & mask);
       left = right;

@@ -1,5 +1,6 @@
-// Counter-based random numbers (Philox4x32-10 of Random123): every draw is a pure function of (seed, attempt, purpose;
-// item, visit, t, k, layer, element), so results do not depend on order, batch, thread or rank and no state is saved.
+// Counter-based random numbers (Philox4x32-10 of Random123): every draw is a pure function of
+// (seed, attempt, purpose; item, visit, t, k, layer, element), so results do not depend on order,
+// batch, thread or rank and no state is saved.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -8,23 +9,23 @@
 namespace hebm {
 
 enum class Purpose : std::uint32_t {
-  kInit = 1,            // weights at the start; item = running number of the tensor
-  kBatchOrder = 2,      // permutation of a visit (epoch)
-  kPosterior = 3,       // noise of z ~ q(z|x); item = image, visit = draw or epoch
-  kCacheDraw = 4,       // which of the R cached draws
-  kDiffusionStep = 5,   // t ~ U{0..T-1}
-  kForwardNoise = 6,    // n of u_t
-  kTransitionNoise = 7, // n' of u_{t+1}
-  kLangevin = 8,        // noise of a Langevin step (t, k)
-  kPriorNoise = 9,      // u_T ~ N(0, I)
-  kPixels = 10,         // x ~ p(x|z)
-  kBinarise = 11,       // dynamic binarisation, dequantisation
-  kSpectral = 12,       // start of power-iteration vectors
-  kSubset = 13,         // choice of images for evaluation
+  kInit = 1,             // weights at the start; item = running number of the tensor
+  kBatchOrder = 2,       // permutation of a visit (epoch)
+  kPosterior = 3,        // noise of z ~ q(z|x); item = image, visit = draw or epoch
+  kCacheDraw = 4,        // which of the R cached draws
+  kDiffusionStep = 5,    // t ~ U{0..T-1}
+  kForwardNoise = 6,     // n of u_t
+  kTransitionNoise = 7,  // n' of u_{t+1}
+  kLangevin = 8,         // noise of a Langevin step (t, k)
+  kPriorNoise = 9,       // u_T ~ N(0, I)
+  kPixels = 10,          // x ~ p(x|z)
+  kBinarise = 11,        // dynamic binarisation, dequantisation
+  kSpectral = 12,        // start of power-iteration vectors
+  kSubset = 13,          // choice of images for evaluation
   kAugment = 14,
   kTest = 15,
-  kProposal = 16,       // of a layer's prior, for importance resampling (t = layer), and the choice among them (k = 1)
-  kContrast = 17,       // negatives of a layer's classifier (t = layer)
+  kProposal = 16,  // of a layer's prior, for importance resampling (t = layer), and the choice among them (k = 1)
+  kContrast = 17,  // negatives of a layer's classifier (t = layer)
 };
 
 struct RandomKey {
@@ -42,13 +43,15 @@ struct RandomCounter {
   std::uint32_t layer = 0;
 };
 
-// out[e] for e = first_element, first_element + 1, ...; out of any two calls agree wherever their elements overlap.
+// out[e] for e = first_element, first_element + 1, ...; out of any two calls agree wherever their
+// elements overlap.
 void fill_normal(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
                  std::uint32_t first_element = 0);
 void fill_uniform(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
                   std::uint32_t first_element = 0);  // [0, 1), 24 bits
 
-// For kernels that draw on their own (random_stream.h): the Philox key of a stream, and the limits above for elements [0, num_elements).
+// For kernels that draw on their own (random_stream.h): the Philox key of a stream, and the limits
+// above for elements [0, num_elements).
 std::array<std::uint32_t, 2> stream_key(const RandomKey& key);
 void check_counter(const RandomCounter& counter, std::uint64_t num_elements);
 
@@ -57,7 +60,8 @@ std::uint32_t draw_u32(const RandomKey& key, const RandomCounter& counter);
 // Uniform in {0..bound-1} without bias worth naming (64-bit multiply-shift); bound >= 1.
 std::uint32_t draw_below(std::uint32_t bound, const RandomKey& key, const RandomCounter& counter);
 
-// The value at `index` of a pseudo-random permutation of {0..count-1} that is keyed by (key, visit): O(1), no table.
+// The value at `index` of a pseudo-random permutation of {0..count-1} that is keyed by (key,
+// visit): O(1), no table.
 std::uint64_t permute(std::uint64_t index, std::uint64_t count, const RandomKey& key, std::uint32_t visit);
 
 }  // namespace hebm

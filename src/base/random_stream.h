@@ -1,6 +1,8 @@
-// The arithmetic of one block of four random numbers, under random.h: counter words -> Philox4x32-10 -> uniforms or normals. Written
-// once for the host's vector loops (random_kernels.cpp) and for GPUs: only integers and +, -, *, / of floats, so wherever no
-// fused multiply-add is made of them (-ffp-contract=off, nvcc --fmad=false) every processor draws the same bits.
+// The arithmetic of one block of four random numbers, under random.h: counter words ->
+// Philox4x32-10 -> uniforms or normals. Written once for the host's vector loops
+// (random_kernels.cpp) and for GPUs: only integers and +, -, *, / of floats, so wherever no fused
+// multiply-add is made of them (-ffp-contract=off, nvcc --fmad=false) every processor draws the
+// same bits.
 #pragma once
 #include <cstdint>
 
@@ -20,9 +22,10 @@ struct FourFloats {
   float e0, e1, e2, e3;
 };
 
-// The counter of elements 4 block .. 4 block + 3 of a stream (RandomCounter's fields and limits; block < 2^24).
-HEBM_HOST_DEVICE PhiloxWords counter_words(std::uint32_t block, std::uint32_t item, std::uint32_t visit, std::uint32_t t,
-                                           std::uint32_t k, std::uint32_t layer) {
+// The counter of elements 4 block .. 4 block + 3 of a stream (RandomCounter's fields and limits;
+// block < 2^24).
+HEBM_HOST_DEVICE PhiloxWords counter_words(std::uint32_t block, std::uint32_t item, std::uint32_t visit,
+                                           std::uint32_t t, std::uint32_t k, std::uint32_t layer) {
   return {block | layer << 24, item, visit, t | k << 10};
 }
 
@@ -30,7 +33,8 @@ HEBM_HOST_DEVICE std::uint32_t high_word(std::uint32_t a, std::uint32_t b) {
   return static_cast<std::uint32_t>((static_cast<std::uint64_t>(a) * b) >> 32);
 }
 
-// Philox4x32-10 (Salmon et al. 2011) written for vectorisation; a test holds it to Random123's known answers.
+// Philox4x32-10 (Salmon et al. 2011) written for vectorisation; a test holds it to Random123's
+// known answers.
 HEBM_HOST_DEVICE PhiloxWords philox(PhiloxWords c, std::uint32_t k0, std::uint32_t k1) {
   constexpr std::uint32_t kM0 = 0xD2511F53u, kM1 = 0xCD9E8D57u, kW0 = 0x9E3779B9u, kW1 = 0xBB67AE85u;
 #ifndef __CUDACC__
@@ -44,8 +48,8 @@ HEBM_HOST_DEVICE PhiloxWords philox(PhiloxWords c, std::uint32_t k0, std::uint32
   return c;
 }
 
-// x >= 0, x = 0 or x in [1e-8, 100]. Newton steps on 1 / sqrt from the usual bit estimate: a call of sqrt that may set
-// errno would keep the loop from vectorising.
+// x >= 0, x = 0 or x in [1e-8, 100]. Newton steps on 1 / sqrt from the usual bit estimate: a call
+// of sqrt that may set errno would keep the loop from vectorising.
 HEBM_HOST_DEVICE float square_root(float x) {
   const float half = 0.5f * x;
   float y = __builtin_bit_cast(float, 0x5F3759DF - (__builtin_bit_cast(std::int32_t, x) >> 1));
@@ -55,16 +59,19 @@ HEBM_HOST_DEVICE float square_root(float x) {
   return x * y;
 }
 
-// sqrt(-2 ln u) of u = (floor(word / 2) + 1/2) / 2^31, rounded to float: u in [2^-32, 1], so the result is finite.
+// sqrt(-2 ln u) of u = (floor(word / 2) + 1/2) / 2^31, rounded to float: u in [2^-32, 1], so the
+// result is finite.
 HEBM_HOST_DEVICE float radius(std::uint32_t word) {
   const float scaled = static_cast<float>(static_cast<std::int32_t>(word >> 1)) + 0.5f;  // u * 2^31
-  // scaled = 2^exponent * m, m in [sqrt(1/2), sqrt(2)); ln m = 2 artanh(s), s = (m - 1) / (m + 1), |s| <= 0.172.
+  // scaled = 2^exponent * m, m in [sqrt(1/2), sqrt(2)); ln m = 2 artanh(s), s = (m - 1) / (m + 1),
+  // |s| <= 0.172.
   const std::int32_t shifted = __builtin_bit_cast(std::int32_t, scaled) - 0x3F3504F3;
   const float exponent = static_cast<float>(31 - (shifted >> 23));
   const float m = __builtin_bit_cast(float, (shifted & 0x007FFFFF) + 0x3F3504F3);
   const float s = (m - 1.0f) / (m + 1.0f);
   const float z = s * s;
-  // Chebyshev fit of 2 (2 artanh(s) - 2 s) / s^3 in z, relative error of ln m below 1e-9 before rounding.
+  // Chebyshev fit of 2 (2 artanh(s) - 2 s) / s^3 in z, relative error of ln m below 1e-9 before
+  // rounding.
   const float p = 1.3333337f + z * (0.79977561f + z * 0.59159899f);
   return square_root(exponent * 1.38629436f - (s * 4.0f + s * z * p));
 }
@@ -84,10 +91,12 @@ HEBM_HOST_DEVICE SinCos sincos_turn(std::uint32_t word) {
   const std::uint32_t bits_s = __builtin_bit_cast(std::uint32_t, s), bits_c = __builtin_bit_cast(std::uint32_t, c);
   const std::uint32_t difference = (bits_s ^ bits_c) & swap;
   const std::uint32_t sign_s = (quarter & 2u) << 30, sign_c = ((quarter + 1u) & 2u) << 30;
-  return {__builtin_bit_cast(float, bits_s ^ difference ^ sign_s), __builtin_bit_cast(float, bits_c ^ difference ^ sign_c)};
+  return {__builtin_bit_cast(float, bits_s ^ difference ^ sign_s),
+          __builtin_bit_cast(float, bits_c ^ difference ^ sign_c)};
 }
 
-// Box-Muller: words (0, 1) give elements 0, 1 and words (2, 3) elements 2, 3. |normal| <= 6.67, never NaN or inf.
+// Box-Muller: words (0, 1) give elements 0, 1 and words (2, 3) elements 2, 3. |normal| <= 6.67,
+// never NaN or inf.
 HEBM_HOST_DEVICE FourFloats normals_of(PhiloxWords w) {
   const float r0 = radius(w.w0), r1 = radius(w.w2);
   const SinCos a0 = sincos_turn(w.w1), a1 = sincos_turn(w.w3);

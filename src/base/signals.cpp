@@ -19,8 +19,8 @@ extern "C" void note_stop(int number) {
   int none = 0;
   first_signal.compare_exchange_strong(none, number);
   if (number != SIGINT || ++interrupts < 2) return;
-  // The second SIGINT: end as a process without a handler does, so that the parent sees the signal. Both calls are
-  // async-signal-safe; the raised one is delivered when this handler returns.
+  // The second SIGINT: end as a process without a handler does, so that the parent sees the signal.
+  // Both calls are async-signal-safe; the raised one is delivered when this handler returns.
   std::signal(SIGINT, SIG_DFL);
   std::raise(SIGINT);
 }

@@ -1,13 +1,14 @@
-// Stop requests: SIGTERM and SIGUSR1 (schedulers) and SIGINT (a person) only set a flag, which the training loop reads at
-// a step's end and agrees on over all ranks. A second SIGINT ends the process at once, as without a handler.
+// Stop requests: SIGTERM and SIGUSR1 (schedulers) and SIGINT (a person) only set a flag, which the
+// training loop reads at a step's end and agrees on over all ranks. A second SIGINT ends the
+// process at once, as without a handler.
 #pragma once
 #include <array>
 #include <csignal>
 
 namespace hebm {
 
-// Installs the handlers and restores the former ones when it goes. One at a time in a process, made by main's thread
-// before others start: a second one is an Error(kRuntime).
+// Installs the handlers and restores the former ones when it goes. One at a time in a process, made
+// by main's thread before others start: a second one is an Error(kRuntime).
 class StopFlag {
  public:
   StopFlag();

@@ -29,7 +29,8 @@ std::size_t terminal_columns() {
 
 std::string one_line(std::string_view message) {
   std::string text(message);
-  std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
   return text;
 }
 
@@ -98,7 +99,8 @@ void Logger::write_file(std::string_view line) {
   file_ = nullptr;
   const std::string status = status_;
   clear_status();
-  put(fmt::format("warning: cannot write the log {}: {}; it ends here, the run goes on\n", path_, std::strerror(error)));
+  put(fmt::format("warning: cannot write the log {}: {}; it ends here, the run goes on\n", path_,
+                  std::strerror(error)));
   if (!status.empty()) show_status(status);
 }
 
@@ -121,7 +123,8 @@ StatusLine::~StatusLine() { logger_.clear_status(); }
 // "train  42 %  1200/3000  3.2/s  ETA 9 min 20 s  detail"
 std::string StatusLine::text(std::string_view detail) const {
   std::string line = what_;
-  if (total_ > 0) line += fmt::format("  {:.0f} %", std::floor(100 * static_cast<double>(done_) / static_cast<double>(total_)));
+  if (total_ > 0)
+    line += fmt::format("  {:.0f} %", std::floor(100 * static_cast<double>(done_) / static_cast<double>(total_)));
   line += fmt::format("  {}/{}", done_, total_);
   const double elapsed_s = timer_.seconds();
   if (done_ > start_ && elapsed_s > 0) {

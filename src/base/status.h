@@ -1,5 +1,6 @@
-// Talk on stderr: log lines and one status line with percent, rate and ETA (rewritten on a terminal, else a whole line
-// at most every 30 s). Only the rank told to be loud prints. The log is also kept in RUN/log.txt once a run is open.
+// Talk on stderr: log lines and one status line with percent, rate and ETA (rewritten on a
+// terminal, else a whole line at most every 30 s). Only the rank told to be loud prints. The log is
+// also kept in RUN/log.txt once a run is open.
 #pragma once
 #include <fmt/core.h>
 
@@ -13,9 +14,7 @@ namespace hebm {
 
 class Timer {
  public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
   void restart() { start_ = std::chrono::steady_clock::now(); }
 
  private:
@@ -33,8 +32,8 @@ class Logger {
   Logger(const Logger&) = delete;
   Logger& operator=(const Logger&) = delete;
 
-  // Appends to this file too from now on (rank 0 of a run). Error(kRuntime) if it cannot be opened; a line that cannot be
-  // written later is worth one warning on stderr, never the run.
+  // Appends to this file too from now on (rank 0 of a run). Error(kRuntime) if it cannot be opened;
+  // a line that cannot be written later is worth one warning on stderr, never the run.
   void open_file(const std::string& path);
   void write(std::string_view message);  // one line, with the time of day in the file
   template <class... Args>
@@ -54,8 +53,9 @@ class Logger {
   std::string status_;  // what stands on the terminal's last line
 };
 
-// `total` units of work, of which `start` were done before this process began (resume): rate and ETA count only new ones.
-// The destructor without finish() (an error on its way) only clears the line.
+// `total` units of work, of which `start` were done before this process began (resume): rate and
+// ETA count only new ones. The destructor without finish() (an error on its way) only clears the
+// line.
 class StatusLine {
  public:
   StatusLine(Logger& logger, std::string what, std::int64_t total, std::int64_t start = 0);

@@ -1,4 +1,5 @@
-// Value types that travel the pipeline (host memory, no torch): file -> ImageBatch -> LatentShard -> LatentBatch.
+// Value types that travel the pipeline (host memory, no torch): file -> ImageBatch -> LatentShard
+// -> LatentBatch.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,7 +13,8 @@ struct ImageShape {
   bool operator==(const ImageShape&) const = default;
 };
 
-// Latent layer (group) i; i = 0 is the TOP layer (the paper's z_L). The flat vector u is the layers in order, NCHW each.
+// Latent layer (group) i; i = 0 is the TOP layer (the paper's z_L). The flat vector u is the layers
+// in order, NCHW each.
 struct LatentShape {
   std::int64_t channels = 0, height = 0, width = 0;
   std::int64_t size() const { return channels * height * width; }
@@ -22,11 +24,12 @@ struct LatentShape {
 struct ImageBatch {
   ImageShape shape;
   std::int64_t count = 0;
-  std::vector<std::uint8_t> pixels;   // [count, C, H, W]
-  std::vector<std::int64_t> index;    // [count] global image number
+  std::vector<std::uint8_t> pixels;  // [count, C, H, W]
+  std::vector<std::int64_t> index;   // [count] global image number
 };
 
-// Posterior draws u_0 of one micro-batch: u [count, D], with the image and the visit (epoch) that key all its noise.
+// Posterior draws u_0 of one micro-batch: u [count, D], with the image and the visit (epoch) that
+// key all its noise.
 struct LatentBatch {
   std::int64_t count = 0, dim = 0;
   std::vector<float> u;

@@ -1,4 +1,5 @@
-// The project's version, as CMakeLists.txt says it (a test compares the two). Recorded in every file this program writes.
+// The project's version, as CMakeLists.txt says it (a test compares the two). Recorded in every
+// file this program writes.
 #pragma once
 
 namespace hebm {

@@ -31,20 +31,24 @@ double median_seconds(const std::function<void()>& work) {
   return times[times.size() / 2];
 }
 
-// Seconds to pread one record of the same size in the same shard and row, for each position; offsets within a file are off by its header.
-double pread_seconds(const std::string& directory, const data::CacheLayout& layout, const std::vector<std::int64_t>& position, std::size_t record) {
+// Seconds to pread one record of the same size in the same shard and row, for each position;
+// offsets within a file are off by its header.
+double pread_seconds(const std::string& directory, const data::CacheLayout& layout,
+                     const std::vector<std::int64_t>& position, std::size_t record) {
   const std::int64_t shards = layout.num_shards, images = layout.key.num_images;
   std::vector<std::unique_ptr<storage::ReadOnlyFile>> files;
   std::vector<std::int64_t> starts;
   for (std::int64_t s = 0; s < shards; ++s) {
-    files.push_back(std::make_unique<storage::ReadOnlyFile>(std::filesystem::path(directory) / data::shard_name(s, shards)));
+    files.push_back(
+        std::make_unique<storage::ReadOnlyFile>(std::filesystem::path(directory) / data::shard_name(s, shards)));
     starts.push_back(data::shard_range(s, shards, images).first);
   }
   std::vector<std::byte> raw(record);
   return median_seconds([&] {
     for (const std::int64_t p : position) {
       const auto s = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), p) - starts.begin() - 1);
-      files[s]->read_at(static_cast<std::uint64_t>(p - starts[s]) * static_cast<std::uint64_t>(layout.key.draws) * record, raw);
+      files[s]->read_at(
+          static_cast<std::uint64_t>(p - starts[s]) * static_cast<std::uint64_t>(layout.key.draws) * record, raw);
     }
   });
 }
@@ -56,20 +60,25 @@ nlohmann::json bench_cache(const std::string& directory) {
   const std::int64_t dim = cache.layout().dim();
   std::vector<std::int64_t> position, draw(static_cast<std::size_t>(count), 0);
   for (std::int64_t i = 0; i < count; ++i) {
-    position.push_back(static_cast<std::int64_t>(permute(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(cache.num_images()), {}, 0)));
+    position.push_back(static_cast<std::int64_t>(
+        permute(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(cache.num_images()), {}, 0)));
   }
   std::vector<float> out(static_cast<std::size_t>(count * dim));
   const double bytes = static_cast<double>(count * dim) * (cache.layout().key.dtype == "float16" ? 2 : 4);
   const double ours = median_seconds([&] { cache.read(position, draw, out); });
   const auto record = static_cast<std::size_t>(bytes / static_cast<double>(count));
   const double plain = pread_seconds(directory, cache.layout(), position, record);
-  return {{"gb_s", bytes / ours / 1e9}, {"pread_gb_s", bytes / plain / 1e9}, {"ratio", plain / ours}, {"records", count}};
+  return {
+      {"gb_s", bytes / ours / 1e9}, {"pread_gb_s", bytes / plain / 1e9}, {"ratio", plain / ours}, {"records", count}};
 }
 
 nlohmann::json bench_allreduce(comm::Communicator& comm) {
   auto rows = nlohmann::json::array();
   for (const auto& rate : comm::all_reduce_check(comm)) {
-    rows.push_back({{"bytes", rate.bytes}, {"us", rate.seconds * 1e6}, {"algbw_gb_s", rate.algbw_gb_s}, {"busbw_gb_s", rate.busbw_gb_s}});
+    rows.push_back({{"bytes", rate.bytes},
+                    {"us", rate.seconds * 1e6},
+                    {"algbw_gb_s", rate.algbw_gb_s},
+                    {"busbw_gb_s", rate.busbw_gb_s}});
   }
   return {{"ranks", comm.size()}, {"rows", rows}};
 }
@@ -78,7 +87,8 @@ nlohmann::json bench_allreduce(comm::Communicator& comm) {
 
 int bench_command(Arguments args) {
   Options options("hebm_dist bench langevin|draw|allreduce|cache [DIRECTORY] [--json]",
-                  "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian prior; allreduce: sums over "
+                  "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian "
+                  "prior; allreduce: sums over "
                   "ranks; cache: reads of a latent cache against pread.");
   std::string what, directory;
   bool json = false;

@@ -34,7 +34,8 @@ void wait_for(const at::Tensor& values) {
   if (!values.is_cpu()) values.flatten()[0].item();
 }
 
-// Best of kRepetitions of both, in turn: on a machine that others use the least disturbed times say what the program does.
+// Best of kRepetitions of both, in turn: on a machine that others use the least disturbed times say
+// what the program does.
 struct Rates {
   double step_s = 0, gemm_gflop_s = 0;
 };
@@ -46,10 +47,13 @@ Rates measure(at::Device device, const std::function<void(std::int64_t)>& steps)
   product();
   steps(1);
   const double first = seconds_of([&] { steps(1); });
-  const auto count = std::clamp(static_cast<std::int64_t>(std::ceil(kRepetitionSeconds / first)), std::int64_t{1}, kMaxSteps);
+  const auto count =
+      std::clamp(static_cast<std::int64_t>(std::ceil(kRepetitionSeconds / first)), std::int64_t{1}, kMaxSteps);
   Rates out{first, 0};
   for (int i = 0; i < kRepetitions; ++i) {
-    for (int k = 0; k < 4; ++k) out.gemm_gflop_s = std::max(out.gemm_gflop_s, 2e-9 * std::pow(static_cast<double>(side), 3) / seconds_of(product));
+    for (int k = 0; k < 4; ++k)
+      out.gemm_gflop_s =
+          std::max(out.gemm_gflop_s, 2e-9 * std::pow(static_cast<double>(side), 3) / seconds_of(product));
     out.step_s = std::min(out.step_s, seconds_of([&] { steps(count); }) / static_cast<double>(count));
   }
   return out;
@@ -61,18 +65,22 @@ double peak_memory_bytes() {
   return 1024.0 * static_cast<double>(usage.ru_maxrss);
 }
 
-// Seconds of a step and image by the authors' code, both cores of a machine with this matrix-product rate (docs/performance.md).
+// Seconds of a step and image by the authors' code, both cores of a machine with this
+// matrix-product rate (docs/performance.md).
 constexpr double kAuthorsGemm = 150.0;
 std::optional<double> authors_seconds(const LangevinBench& c) {
   const vae::NvaeOptions& o = c.vae.nvae;
   if (c.vae.kind != "nvae" || o.scales != 1 || o.side != 32) return {};
-  if (o.channels == 128 && o.groups_per_scale == 30 && o.latents == 20 && o.decoder_cells == 2 && c.energy.width == 128) return 0.86;
-  if (o.channels == 32 && o.groups_per_scale == 6 && o.latents == 10 && o.decoder_cells == 1 && c.energy.width == 32) return 16.6e-3;
+  if (o.channels == 128 && o.groups_per_scale == 30 && o.latents == 20 && o.decoder_cells == 2 && c.energy.width == 128)
+    return 0.86;
+  if (o.channels == 32 && o.groups_per_scale == 6 && o.latents == 10 && o.decoder_cells == 1 && c.energy.width == 32)
+    return 16.6e-3;
   return {};
 }
 
 std::unique_ptr<vae::Backbone> random_backbone(const LangevinBench& c, at::Device device) {
-  check(c.random_weights, ExitCode::kUsage, "bench langevin and bench draw have random weights alone; leave --random-weights out or set it");
+  check(c.random_weights, ExitCode::kUsage,
+        "bench langevin and bench draw have random weights alone; leave --random-weights out or set it");
   auto backbone = vae::make_backbone(c.vae, c.vae.kind == "nvae" ? c.vae.nvae.image_shape() : ImageShape{}, 0);
   backbone->freeze();
   backbone->params().to(device);
@@ -102,16 +110,25 @@ nlohmann::json bench_langevin(const LangevinBench& c, at::Device device) {
   const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, ids, {}, device);
   const prior::Potential potential(prior, *backbone, weights, levels);
   const Rates rates = measure(device, [&](std::int64_t steps) {
-    wait_for(prior::run_langevin(u, u, levels, coefficients, steps, {}, ids, [&](const at::Tensor& y) { return potential.gradient(y); }));
+    wait_for(prior::run_langevin(u, u, levels, coefficients, steps, {}, ids,
+                                 [&](const at::Tensor& y) { return potential.gradient(y); }));
   });
   double flop = backbone->transport_flop();
   for (std::size_t i = 0; i < backbone->groups().size(); ++i) flop += prior.net(0, i).forward_flop();
   flop *= 2.0;  // forward, and backward to u alone
   const double per_image = rates.step_s / static_cast<double>(c.batch), rate = flop / per_image / 1e9;
-  nlohmann::json out = {{"s_per_step", rates.step_s}, {"ms_per_step_image", per_image * 1e3}, {"mflop_per_step_image", flop / 1e6},
-                        {"gflop_s", rate}, {"gemm_gflop_s", rates.gemm_gflop_s}, {"ratio", rate / rates.gemm_gflop_s},
-                        {"device", device.is_cpu() ? "cpu" : "cuda"}, {"threads", at::get_num_threads()}, {"batch", c.batch}, {"vae_parameters", backbone->params().size()},
-                        {"energy_parameters", prior.num_parameters()}, {"latents", backbone->dim()},
+  nlohmann::json out = {{"s_per_step", rates.step_s},
+                        {"ms_per_step_image", per_image * 1e3},
+                        {"mflop_per_step_image", flop / 1e6},
+                        {"gflop_s", rate},
+                        {"gemm_gflop_s", rates.gemm_gflop_s},
+                        {"ratio", rate / rates.gemm_gflop_s},
+                        {"device", device.is_cpu() ? "cpu" : "cuda"},
+                        {"threads", at::get_num_threads()},
+                        {"batch", c.batch},
+                        {"vae_parameters", backbone->params().size()},
+                        {"energy_parameters", prior.num_parameters()},
+                        {"latents", backbone->dim()},
                         {"peak_memory_gb", peak_memory_bytes() / 1e9}};
   if (const auto theirs = device.is_cpu() ? authors_seconds(c) : std::nullopt) {
     const double scaled = *theirs * kAuthorsGemm / rates.gemm_gflop_s;
@@ -127,7 +144,8 @@ nlohmann::json bench_draw(const LangevinBench& c, at::Device device) {
   const double build_s = building.seconds();
   const c10::NoGradGuard no_grad;
   const Timer drawing;
-  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, prior::chain_ids(0, c.batch), {}, device);
+  const at::Tensor u =
+      prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, prior::chain_ids(0, c.batch), {}, device);
   const at::Tensor images = backbone->mean_image(backbone->decode(u));
   wait_for(images);
   const double draw_s = drawing.seconds();
@@ -137,7 +155,8 @@ nlohmann::json bench_draw(const LangevinBench& c, at::Device device) {
           {"image", images.sizes().slice(1).vec()},
           {"vae_parameters", backbone->params().size()},
           {"latents", backbone->dim()},
-          {"device", device.is_cpu() ? "cpu" : "cuda"}, {"threads", at::get_num_threads()},
+          {"device", device.is_cpu() ? "cpu" : "cuda"},
+          {"threads", at::get_num_threads()},
           {"peak_memory_gb", peak_memory_bytes() / 1e9}};
 }
 

@@ -1,5 +1,5 @@
-// `bench langevin`: one Langevin step with random weights against the matrix-product rate of the same process. `bench draw`: images of the
-// Gaussian prior by a VAE of random weights.
+// `bench langevin`: one Langevin step with random weights against the matrix-product rate of the
+// same process. `bench draw`: images of the Gaussian prior by a VAE of random weights.
 #pragma once
 #include <c10/core/Device.h>
 

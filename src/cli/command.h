@@ -1,5 +1,6 @@
-// One file a command. A command declares its options once, parses, and runs with what every ranked command has: communicator, run
-// directory, log. main() catches, prefixes rank and host once, and ends the world with the error's exit code.
+// One file a command. A command declares its options once, parses, and runs with what every ranked
+// command has: communicator, run directory, log. main() catches, prefixes rank and host once, and
+// ends the world with the error's exit code.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -40,11 +41,14 @@ inline at::Device device_of(int gpu) {
   return gpu < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<at::DeviceIndex>(gpu));
 }
 
-// The ranked commands' common part, from parsed options on. Opens RUN/log.txt, writes RUN/config.ini and RUN/env.json (rank 0).
+// The ranked commands' common part, from parsed options on. Opens RUN/log.txt, writes
+// RUN/config.ini and RUN/env.json (rank 0).
 class Context {
  public:
-  // owned: the folder that this command alone writes; rank 0 holds its lease (storage/lease.h), another job's is an Error.
-  Context(const RunOptions& run, const Options& options, const std::string& command, const std::filesystem::path& owned = {});
+  // owned: the folder that this command alone writes; rank 0 holds its lease (storage/lease.h),
+  // another job's is an Error.
+  Context(const RunOptions& run, const Options& options, const std::string& command,
+          const std::filesystem::path& owned = {});
   comm::Communicator& comm() { return *comm_; }
   Logger& logger() { return logger_; }
   const StopFlag& stop() const { return stop_; }
@@ -70,13 +74,16 @@ class Context {
 // --dry-run: prints the resolved configuration and these lines.
 void print_dry_run(const Options& options, const std::vector<std::string>& lines);
 
-// key -> value text of the options whose key starts with one of the prefixes and belongs to this prior.kind: what a product depends on.
-nlohmann::json identity_of(const Options& options, const std::vector<std::string>& prefixes, const std::string& kind = "diffusion");
+// key -> value text of the options whose key starts with one of the prefixes and belongs to this
+// prior.kind: what a product depends on.
+nlohmann::json identity_of(const Options& options, const std::vector<std::string>& prefixes,
+                           const std::string& kind = "diffusion");
 
 // Tells `options` all keys that other commands know, so that one INI serves the whole pipeline.
 void allow_pipeline_keys(Options& options);
 
-// All paths of a run: what it makes, and what it reads (its own unless told otherwise); the prior is that of one prior.kind.
+// All paths of a run: what it makes, and what it reads (its own unless told otherwise); the prior
+// is that of one prior.kind.
 struct RunPaths {
   explicit RunPaths(const RunOptions& options, const std::string& kind = "diffusion");
   explicit RunPaths(const std::filesystem::path& directory, const std::string& kind = "diffusion");
@@ -114,7 +121,7 @@ struct Command {
   std::string_view name, about;
   int (*run)(Arguments);
 };
-std::span<const Command> commands();                // in the order of a run
+std::span<const Command> commands();                 // in the order of a run
 const Command* find_command(std::string_view name);  // or null
 
 }  // namespace hebm::cli

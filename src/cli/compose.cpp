@@ -13,19 +13,23 @@
 namespace hebm::cli {
 namespace {
 
-Lines dry_run_lines(const evaluate::ComposeOptions& compose, std::size_t num_steps, const prior::LangevinOptions& langevin, const Experiment& files,
-                    const RunPaths& paths) {
+Lines dry_run_lines(const evaluate::ComposeOptions& compose, std::size_t num_steps,
+                    const prior::LangevinOptions& langevin, const Experiment& files, const RunPaths& paths) {
   const auto& backbone = *files.vae.backbone;
   const auto& prior = *files.prior.prior;
   const auto steps = static_cast<std::int64_t>(num_steps);
   Lines lines = describe_backbone(backbone);
   lines.push_back(energy_nets_line(prior));
-  lines.push_back(disk_line("grid", 1, static_cast<double>(4 * compose.rows * steps * backbone.image_shape().size()), paths.samples()));
-  lines.push_back(steps_line("chunks", (compose.num_samples + compose.chunk - 1) / compose.chunk,
-                             fmt::format("{} chains, {} steps of {} levels of {} Langevin steps, {} at t = 0", compose.chunk, steps, prior.num_levels(),
-                                         langevin.steps, langevin.steps_at(0))));
+  lines.push_back(disk_line("grid", 1, static_cast<double>(4 * compose.rows * steps * backbone.image_shape().size()),
+                            paths.samples()));
+  lines.push_back(
+      steps_line("chunks", (compose.num_samples + compose.chunk - 1) / compose.chunk,
+                 fmt::format("{} chains, {} steps of {} levels of {} Langevin steps, {} at t = 0", compose.chunk, steps,
+                             prior.num_levels(), langevin.steps, langevin.steps_at(0))));
   const double held = static_cast<double>(backbone.dim() * compose.chunk * (steps + 1 + prior.num_levels()));
-  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size() + files.features.net->params().size()) + held,
+  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size() +
+                                                           files.features.net->params().size()) +
+                                       held,
                                .values = chain_values(prior, backbone),
                                .images = static_cast<double>(compose.chunk),
                                .data_bytes = kept_bytes(files.dataset)}));
@@ -34,12 +38,14 @@ Lines dry_run_lines(const evaluate::ComposeOptions& compose, std::size_t num_ste
 
 std::string table(const nlohmann::json& result) {
   using storage::number_in;
-  std::string out = fmt::format("{:>4}  {:<16} {:>8} {:>9} {:>6} {:>10}\n", "step", "label", "asked in", "accuracy", "kept", "fd_fmnist");
+  std::string out = fmt::format("{:>4}  {:<16} {:>8} {:>9} {:>6} {:>10}\n", "step", "label", "asked in", "accuracy",
+                                "kept", "fd_fmnist");
   for (const auto& step : result["steps"]) {
     for (const auto& label : step["labels"]) {
       const std::string kept = label.contains("kept") ? fmt::format("{:.3f}", number_in(label, "kept")) : "-";
-      out += fmt::format("{:>4}  {:<16} {:>8} {:>9.3f} {:>6} {:>10.2f}\n", storage::integer_in(step, "step"), storage::text_in(label, "name"),
-                         storage::integer_in(label, "asked_in_step"), number_in(label, "accuracy"), kept, number_in(step, "fd_fmnist"));
+      out += fmt::format("{:>4}  {:<16} {:>8} {:>9.3f} {:>6} {:>10.2f}\n", storage::integer_in(step, "step"),
+                         storage::text_in(label, "name"), storage::integer_in(label, "asked_in_step"),
+                         number_in(label, "accuracy"), kept, number_in(step, "fd_fmnist"));
     }
   }
   return out;
@@ -51,7 +57,8 @@ nlohmann::json steps_identity(const evaluate::ComposeSteps& steps, const prior::
   for (const auto& step : steps) {
     auto asked = nlohmann::json::array();
     for (const auto& a : step) {
-      asked.push_back(heads[a.head].name + (a.category < 0 ? "" : "=" + heads[a.head].categories[static_cast<std::size_t>(a.category)]));
+      asked.push_back(heads[a.head].name +
+                      (a.category < 0 ? "" : "=" + heads[a.head].categories[static_cast<std::size_t>(a.category)]));
     }
     out.push_back(std::move(asked));
   }
@@ -61,9 +68,11 @@ nlohmann::json steps_identity(const evaluate::ComposeSteps& steps, const prior::
 }  // namespace
 
 int compose_command(Arguments args) {
-  Options options("hebm_dist compose [--name NAME] [--steps STEPS] [--config FILE.ini] [--section.key VALUE ...]",
-                  "Composes attributes step by step with a prior of `couple`, on all ranks: the layers of earlier steps' attributes are held, the others are "
-                  "drawn anew (Fig. 4). Result: RUN/results/compose-NAME.json, RUN/samples/compose-NAME.png; prints a table.");
+  Options options(
+      "hebm_dist compose [--name NAME] [--steps STEPS] [--config FILE.ini] [--section.key VALUE ...]",
+      "Composes attributes step by step with a prior of `couple`, on all ranks: the layers of earlier steps' "
+      "attributes are held, the others are "
+      "drawn anew (Fig. 4). Result: RUN/results/compose-NAME.json, RUN/samples/compose-NAME.png; prints a table.");
   RunOptions run;
   LabelOptions label_options;
   evaluate::ComposeOptions compose;
@@ -73,7 +82,8 @@ int compose_command(Arguments args) {
   run.describe(options);
   label_options.describe(options);
   options.add("steps", &steps_text,
-              "NAME or NAME=CATEGORY, with ',' in one step and '/' between steps, as in group=top/brightness,width; a name alone: all categories in turn; "
+              "NAME or NAME=CATEGORY, with ',' in one step and '/' between steps, as in group=top/brightness,width; a "
+              "name alone: all categories in turn; "
               "default: every label of the prior, those known to higher layers first",
               Show::kCommon);
   compose.describe(options);
@@ -104,10 +114,13 @@ int compose_command(Arguments args) {
   identity["steps"] = steps_identity(steps, heads);
   identity["attributes"] = data::attributes_text(files.dataset.attributes());
   identity.update(label_identity(label_options, langevin));
-  const auto result = kept_result(paths.results() / fmt::format("compose-{}.json", label_options.name), identity, context, [&] {
-    const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};
-    return evaluate::compose(compose, steps, {label_options.guidance, label_options.candidates}, inputs, context.comm(), context.logger(), paths.samples(), label_options.name);
-  });
+  const auto result =
+      kept_result(paths.results() / fmt::format("compose-{}.json", label_options.name), identity, context, [&] {
+        const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior,
+                                                langevin};
+        return evaluate::compose(compose, steps, {label_options.guidance, label_options.candidates}, inputs,
+                                 context.comm(), context.logger(), paths.samples(), label_options.name);
+      });
   if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
   return 0;
 }

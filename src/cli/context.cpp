@@ -62,9 +62,11 @@ void RunOptions::describe(Options& o) {
   o.add("run.vae", &vae, "VAE to use; default: vae/vae.safetensors of the run");
   o.add("run.features", &features, "classifier to use; default: features/features.safetensors of the run");
   o.add("run.cache", &cache, "latent cache to use; default: cache of the run");
-  o.add("run.prior", &prior, "prior to sample and score; default: prior/prior.safetensors of the run (prior-KIND/ for another prior.kind)");
+  o.add("run.prior", &prior,
+        "prior to sample and score; default: prior/prior.safetensors of the run (prior-KIND/ for another prior.kind)");
   o.add("vae.bn_readjust", &bn_readjust,
-        "forwards from prior samples that re-estimate the decoder's batch norm before encoding (paper, CIFAR-10: 500); 0: none",
+        "forwards from prior samples that re-estimate the decoder's batch norm before encoding (paper, CIFAR-10: 500); "
+        "0: none",
         {0, 10000000});
   o.add("run.seed", &seed, "seed of weights, batches and noise", {0}, Show::kCommon);
   o.add("data.path", &data_path, "data set (hebm_data makes it); default: dataset.h5 in run.directory", Show::kCommon);
@@ -72,7 +74,11 @@ void RunOptions::describe(Options& o) {
 }
 
 RunPaths::RunPaths(const fs::path& directory, const std::string& kind)
-    : run(directory), prior_directory(run / prior_folder(kind)), vae(run / "vae" / "vae.safetensors"), features(run / "features" / "features.safetensors"), cache(run / "cache"),
+    : run(directory),
+      prior_directory(run / prior_folder(kind)),
+      vae(run / "vae" / "vae.safetensors"),
+      features(run / "features" / "features.safetensors"),
+      cache(run / "cache"),
       prior(own_prior()) {}
 
 RunPaths::RunPaths(const RunOptions& options, const std::string& kind) : RunPaths(fs::path(options.directory), kind) {
@@ -83,7 +89,9 @@ RunPaths::RunPaths(const RunOptions& options, const std::string& kind) : RunPath
 }
 
 Context::Context(const RunOptions& run, const Options& options, const std::string& command, const fs::path& owned)
-    : comm_(comm::make_communicator(run.comm)), logger_(comm_->is_root()), directory_(run.directory),
+    : comm_(comm::make_communicator(run.comm)),
+      logger_(comm_->is_root()),
+      directory_(run.directory),
       placement_(comm::place(*comm_, run.comm)) {
   at::set_num_threads(placement_.threads);
   at::set_num_interop_threads(1);
@@ -95,8 +103,8 @@ Context::Context(const RunOptions& run, const Options& options, const std::strin
     if (!owned.empty()) take_lease(owned, command);
     open_run(options, command, owned);
   });
-  logger_.line("hebm_dist {} {}: {} rank{} ({}), {}", kVersion, command, comm_->size(), comm_->size() == 1 ? "" : "s", comm_->kind(),
-               placement_.describe());
+  logger_.line("hebm_dist {} {}: {} rank{} ({}), {}", kVersion, command, comm_->size(), comm_->size() == 1 ? "" : "s",
+               comm_->kind(), placement_.describe());
 }
 
 fs::path Context::folder_of(const std::string& command, const fs::path& owned) const {
@@ -110,7 +118,8 @@ void Context::take_lease(const fs::path& owned, const std::string& command) {
     comm::leave_now(static_cast<int>(ExitCode::kRuntime));
   });
   // What a killed job of this command left under temporary names: nobody else writes these.
-  for (const fs::path& folder : {owned, owned / "checkpoints", folder_of(command, owned)}) storage::sweep_temporaries(folder);
+  for (const fs::path& folder : {owned, owned / "checkpoints", folder_of(command, owned)})
+    storage::sweep_temporaries(folder);
   if (command != "train") return;
   storage::sweep_temporaries(directory_, "config.ini");
   storage::sweep_temporaries(directory_ / "samples", "train-");
@@ -119,13 +128,14 @@ void Context::take_lease(const fs::path& owned, const std::string& command) {
 void Context::open_run(const Options& options, const std::string& command, const fs::path& owned) {
   fs::create_directories(directory_);
   logger_.open_file((directory_ / "log.txt").string());
-  // Commands of one pipeline share RUN: each leaves its resolved configuration and surroundings in the folder of its product.
+  // Commands of one pipeline share RUN: each leaves its resolved configuration and surroundings in
+  // the folder of its product.
   const fs::path folder = folder_of(command, owned);
   fs::create_directories(folder);
   storage::write_file_atomic(folder / "config.ini", options.dump());
   if (command == "train") storage::write_file_atomic(directory_ / "config.ini", options.dump());
-  nlohmann::json env = {{"version", kVersion}, {"command", own_command_line()}, {"ranks", comm_->size()}, {"host", placement_.host},
-                        {"threads", placement_.threads}, {"time", std::time(nullptr)}};
+  nlohmann::json env = {{"version", kVersion},     {"command", own_command_line()}, {"ranks", comm_->size()},
+                        {"host", placement_.host}, {"threads", placement_.threads}, {"time", std::time(nullptr)}};
   for (const auto& [name, value] : comm::versions()) env["versions"][name] = value;
   storage::write_file_atomic(folder / "env.json", env.dump(2) + "\n");
 }
@@ -192,7 +202,8 @@ void allow_pipeline_keys(Options& options) {
 }
 
 void require(const fs::path& file, const std::string& made_by) {
-  check(fs::exists(file), ExitCode::kUsage, "{} is not there: run `{}` with the same run.directory first", file.string(), made_by);
+  check(fs::exists(file), ExitCode::kUsage, "{} is not there: run `{}` with the same run.directory first",
+        file.string(), made_by);
 }
 
 }  // namespace hebm::cli

@@ -22,7 +22,8 @@ std::set<std::string> openmp_runtimes() {
     const auto slash = line.rfind('/');
     if (slash == std::string::npos) continue;
     const std::string name = line.substr(slash + 1);
-    if (name.starts_with("libgomp") || name.starts_with("libomp") || name.starts_with("libiomp")) out.insert(line.substr(line.find('/')));
+    if (name.starts_with("libgomp") || name.starts_with("libomp") || name.starts_with("libiomp"))
+      out.insert(line.substr(line.find('/')));
   }
   return out;
 }
@@ -31,7 +32,8 @@ std::set<std::string> openmp_runtimes() {
 
 int doctor_command(Arguments args) {
   Options options("hebm_dist doctor [--comm.kind single|mpi|nccl]",
-                  "Checks this machine and launcher: versions, ranks and placement, one OpenMP runtime, a sum over ranks against its "
+                  "Checks this machine and launcher: versions, ranks and placement, one OpenMP runtime, a sum over "
+                  "ranks against its "
                   "closed form. Exit code 5 says what is wrong.");
   comm::CommOptions comm_options;
   comm_options.describe(options);
@@ -42,7 +44,8 @@ int doctor_command(Arguments args) {
   const auto runtimes = openmp_runtimes();
   const auto rates = comm::all_reduce_check(*comm);
   comm::agree(*comm, [&] {
-    check(runtimes.size() <= 1, ExitCode::kEnvironment, "{} OpenMP runtimes are loaded ({} and others): one must be enough", runtimes.size(),
+    check(runtimes.size() <= 1, ExitCode::kEnvironment,
+          "{} OpenMP runtimes are loaded ({} and others): one must be enough", runtimes.size(),
           runtimes.empty() ? "" : *runtimes.begin());
   });
   if (!comm->is_root()) return 0;
@@ -53,8 +56,9 @@ int doctor_command(Arguments args) {
   std::cout << "OpenMP runtime: " << (runtimes.empty() ? "none" : *runtimes.begin()) << "\n";
   std::cout << "sum over ranks: as expected\n";
   for (const auto& rate : rates) {
-    std::cout << fmt::format("  {:>9}: {:9.1f} us, algbw {:7.3f} GB/s, busbw {:7.3f} GB/s\n", format_bytes(static_cast<double>(rate.bytes)),
-                             rate.seconds * 1e6, rate.algbw_gb_s, rate.busbw_gb_s);
+    std::cout << fmt::format("  {:>9}: {:9.1f} us, algbw {:7.3f} GB/s, busbw {:7.3f} GB/s\n",
+                             format_bytes(static_cast<double>(rate.bytes)), rate.seconds * 1e6, rate.algbw_gb_s,
+                             rate.busbw_gb_s);
   }
   std::cout << "all is well\n";
   return 0;

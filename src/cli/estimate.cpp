@@ -30,7 +30,8 @@ double chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbo
   std::int64_t largest = 1;
   for (const auto& group : backbone.groups()) largest = std::max(largest, group.height);
   double values = map_values(backbone.params(), largest);
-  for (std::size_t i = 0; i < prior.num_layers(); ++i) values += map_values(prior.net(0, i).params(), backbone.groups()[i].height);
+  for (std::size_t i = 0; i < prior.num_layers(); ++i)
+    values += map_values(prior.net(0, i).params(), backbone.groups()[i].height);
   return values;
 }
 
@@ -45,15 +46,18 @@ double kept_bytes(const data::Dataset& dataset) {
 
 std::string memory_line(const Memory& m) {
   const double weights = kUsedBytes * m.used + kTrainedBytes * m.trained, work = kValueBytes * m.values * m.images;
-  return fmt::format("memory a rank: about {} (program {}, weights and optimiser {}, {:.0f} images at a time {}, images kept {})",
-                     format_bytes(kProgramBytes + weights + work + m.data_bytes), format_bytes(kProgramBytes), format_bytes(weights),
-                     m.images, format_bytes(work), format_bytes(m.data_bytes));
+  return fmt::format(
+      "memory a rank: about {} (program {}, weights and optimiser {}, {:.0f} images at a time {}, images kept {})",
+      format_bytes(kProgramBytes + weights + work + m.data_bytes), format_bytes(kProgramBytes), format_bytes(weights),
+      m.images, format_bytes(work), format_bytes(m.data_bytes));
 }
 
 std::string disk_line(const std::string& what, std::int64_t count, double bytes, const std::filesystem::path& folder) {
   const double total = static_cast<double>(count) * bytes, free = static_cast<double>(storage::free_bytes(folder));
-  const std::string size = count == 1 ? format_bytes(total) : fmt::format("{} x {} = {}", count, format_bytes(bytes), format_bytes(total));
-  return fmt::format("{}: {} in {}, {} free{}", what, size, folder.string(), format_bytes(free), total > free ? fmt::format(": {}", kNotEnough) : "");
+  const std::string size =
+      count == 1 ? format_bytes(total) : fmt::format("{} x {} = {}", count, format_bytes(bytes), format_bytes(total));
+  return fmt::format("{}: {} in {}, {} free{}", what, size, folder.string(), format_bytes(free),
+                     total > free ? fmt::format(": {}", kNotEnough) : "");
 }
 
 std::string checkpoint_line(std::int64_t trained, std::int64_t keep, const std::filesystem::path& folder) {

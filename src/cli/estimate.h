@@ -1,7 +1,11 @@
-// What --dry-run says about sizes: shapes, parameters, disk against free space, and memory a rank. From the architecture alone;
-// nothing is run, so memory is an upper estimate, good to a factor of about two:
-//   program (400 MiB with libtorch) + 4 bytes x weights that are only used + 20 bytes x trained ones (weight, gradient, two moments,
-//   average) + 12 bytes (value, its gradient, a temporary) x values of all convolutions' outputs x images at a time + data set.
+// What --dry-run says about sizes: shapes, parameters, disk against free space, and memory a rank.
+// From the architecture alone; nothing is run, so memory is an upper estimate, good to a factor of
+// about two:
+//   program (400 MiB with libtorch) + 4 bytes x weights that are only used + 20 bytes x trained
+//   ones (weight, gradient,
+//   two moments, average) + 12 bytes (value, its gradient, a temporary) x values of all
+//   convolutions' outputs x images
+//   at a time + data set.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -19,13 +23,14 @@ using Lines = std::vector<std::string>;
 
 // Outputs of one image's forward, all convolutions taken at this side; linear layers once.
 double map_values(const nets::Parameters& params, std::int64_t side);
-// Of one Langevin step's forward: transport at the largest latent side, and the energy nets of one level.
+// Of one Langevin step's forward: transport at the largest latent side, and the energy nets of one
+// level.
 double chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbone);
 std::string energy_nets_line(const prior::EnergyPrior& prior);
 
 struct Memory {
-  double trained = 0, used = 0;        // weights
-  double values = 0, images = 0;       // of one image; images at a time
+  double trained = 0, used = 0;   // weights
+  double values = 0, images = 0;  // of one image; images at a time
   double data_bytes = 0;
 };
 std::string memory_line(const Memory& memory);

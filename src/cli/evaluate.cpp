@@ -17,21 +17,25 @@
 namespace hebm::cli {
 namespace {
 
-Lines dry_run_lines(const evaluate::EvaluateOptions& evaluation, const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
-                    const prior::LoadedPrior& prior, const data::Dataset& dataset, const RunPaths& paths) {
+Lines dry_run_lines(const evaluate::EvaluateOptions& evaluation, const vae::Backbone& backbone,
+                    const nets::LoadedFeatureNet& features, const prior::LoadedPrior& prior,
+                    const data::Dataset& dataset, const RunPaths& paths) {
   const auto samples = paths.samples() / "diffusion.h5";
   Lines lines = describe_backbone(backbone);
-  lines.push_back(fmt::format("classifier: {} parameters, {} features, accuracy {:.4f}", features.net->params().size(), nets::FeatureNet::kFeatures,
-                              features.accuracy));
+  lines.push_back(fmt::format("classifier: {} parameters, {} features, accuracy {:.4f}", features.net->params().size(),
+                              nets::FeatureNet::kFeatures, features.accuracy));
   lines.push_back(prior.prior ? energy_nets_line(*prior.prior)
                               : fmt::format("energy nets: {} is not there", paths.prior.string()));
-  lines.push_back(fmt::format("samples: {} is {}", samples.string(), std::filesystem::exists(samples) ? "there" : "not there yet: hebm_dist sample makes it"));
+  lines.push_back(fmt::format("samples: {} is {}", samples.string(),
+                              std::filesystem::exists(samples) ? "there" : "not there yet: hebm_dist sample makes it"));
   lines.push_back(disk_line("result", 1, 64 << 10, paths.summary().parent_path()));
   const std::int64_t rows = 3, chunks = (evaluation.num_images + evaluation.chunk - 1) / evaluation.chunk;
-  lines.push_back(steps_line("chunks", rows * chunks, fmt::format("{} images: Gaussian prior, reconstructions, samples", evaluation.chunk)));
+  lines.push_back(steps_line("chunks", rows * chunks,
+                             fmt::format("{} images: Gaussian prior, reconstructions, samples", evaluation.chunk)));
   const double trained_images = static_cast<double>(dataset.members(data::Split::kTrain).size());
   lines.push_back(memory_line({.used = static_cast<double>(backbone.params().size() + features.net->params().size()) +
-                                       static_cast<double>(nets::FeatureNet::kFeatures) * (trained_images + 2.0 * static_cast<double>(evaluation.num_images)),
+                                       static_cast<double>(nets::FeatureNet::kFeatures) *
+                                           (trained_images + 2.0 * static_cast<double>(evaluation.num_images)),
                                .values = map_values(backbone.params(), backbone.image_shape().height / 2),
                                .images = static_cast<double>(evaluation.chunk),
                                .data_bytes = kept_bytes(dataset)}));
@@ -39,7 +43,8 @@ Lines dry_run_lines(const evaluate::EvaluateOptions& evaluation, const vae::Back
 }
 
 // --all.
-int compare_priors(const Options& options, const RunOptions& run, const evaluate::EvaluateOptions& evaluation, const std::string& runs, bool is_plan, bool json) {
+int compare_priors(const Options& options, const RunOptions& run, const evaluate::EvaluateOptions& evaluation,
+                   const std::string& runs, bool is_plan, bool json) {
   const data::Dataset dataset = open_dataset(run);
   const RunPaths paths(run);
   require(paths.vae, "hebm_dist train-vae");
@@ -58,13 +63,20 @@ int compare_priors(const Options& options, const RunOptions& run, const evaluate
   Context context(run, options, "evaluate");
   vae.backbone->params().to(context.device());
   features.net->params().to(context.device());
-  nlohmann::json identity = {{"evaluate.num_images", evaluation.num_images}, {"evaluate.chunk", evaluation.chunk}, {"evaluate.neighbours", evaluation.neighbours},
-                             {"evaluate.seed", evaluation.seed}, {"images_hash", dataset.images_hash()}, {"vae_hash", vae.hash}, {"features_hash", features.hash}};
+  nlohmann::json identity = {{"evaluate.num_images", evaluation.num_images},
+                             {"evaluate.chunk", evaluation.chunk},
+                             {"evaluate.neighbours", evaluation.neighbours},
+                             {"evaluate.seed", evaluation.seed},
+                             {"images_hash", dataset.images_hash()},
+                             {"vae_hash", vae.hash},
+                             {"features_hash", features.hash}};
   for (const auto& row : samples) identity["rows"].push_back({{"name", row.name}, {"about", row.about}});
   const auto result = kept_result(paths.results() / "priors.json", identity, context, [&] {
-    return evaluate::evaluate_priors(evaluation, dataset, *vae.backbone, features, samples, context.comm(), context.logger());
+    return evaluate::evaluate_priors(evaluation, dataset, *vae.backbone, features, samples, context.comm(),
+                                     context.logger());
   });
-  if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : report::priors_table(result)) << std::flush;
+  if (context.comm().is_root())
+    std::cout << (json ? result.dump(2) + "\n" : report::priors_table(result)) << std::flush;
   return 0;
 }
 
@@ -73,15 +85,20 @@ int compare_priors(const Options& options, const RunOptions& run, const evaluate
 int evaluate_command(Arguments args) {
   Options options("hebm_dist evaluate [--all [--runs DIR,DIR]] [--config FILE.ini] [--section.key VALUE ...]",
                   "Scores the Gaussian prior, reconstructions and the samples of `sample` on all ranks. Result: "
-                  "RUN/results/summary.json; prints a table. With --all the samples of every prior, beside each other (Table 1): RUN/results/priors.json.");
+                  "RUN/results/summary.json; prints a table. With --all the samples of every prior, beside each other "
+                  "(Table 1): RUN/results/priors.json.");
   RunOptions run;
   evaluate::EvaluateOptions evaluation;
   prior::LangevinOptions langevin;
   bool json = false, all = false;
   std::string runs;
   run.describe(options);
-  options.add("all", &all, "one table of every prior.kind whose samples there are, with seconds and gradient evaluations", Show::kCommon);
-  options.add("runs", &runs, "with --all: the samples of these run directories too, on the same VAE (T = 3 and T = 6, say): DIR,DIR", Show::kCommon);
+  options.add("all", &all,
+              "one table of every prior.kind whose samples there are, with seconds and gradient evaluations",
+              Show::kCommon);
+  options.add("runs", &runs,
+              "with --all: the samples of these run directories too, on the same VAE (T = 3 and T = 6, say): DIR,DIR",
+              Show::kCommon);
   evaluation.describe(options);
   langevin.describe_drawing(options);
   options.add("json", &json, "print the result file instead of the table");
@@ -127,7 +144,8 @@ int evaluate_command(Arguments args) {
     const evaluate::EvaluateInputs inputs{dataset, *backbone, features, samples, loaded.prior.get(), langevin};
     return evaluate::evaluate(evaluation, inputs, context.comm(), context.logger(), paths.samples());
   });
-  if (context.comm().is_root()) std::cout << (json ? summary.dump(2) + "\n" : report::summary_table(summary)) << std::flush;
+  if (context.comm().is_root())
+    std::cout << (json ? summary.dump(2) + "\n" : report::summary_table(summary)) << std::flush;
   return 0;
 }
 

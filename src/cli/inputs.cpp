@@ -11,7 +11,8 @@
 namespace hebm::cli {
 
 std::filesystem::path dataset_path(const RunOptions& run) {
-  return run.data_path.empty() ? std::filesystem::path(run.directory) / "dataset.h5" : std::filesystem::path(run.data_path);
+  return run.data_path.empty() ? std::filesystem::path(run.directory) / "dataset.h5"
+                               : std::filesystem::path(run.data_path);
 }
 
 void require_dataset(const RunOptions& run) {
@@ -28,7 +29,8 @@ nlohmann::json product_identity(const Options& options, const std::vector<std::s
                                 const data::Dataset& dataset, const std::string& kind) {
   nlohmann::json out = identity_of(options, prefixes, kind);
   for (const auto& [key, value] : options.values()) {
-    for (const char* volatile_end : {".checkpoint_every", ".log_every", ".keep", ".preview_every", ".export_every", ".max_rollbacks"}) {
+    for (const char* volatile_end :
+         {".checkpoint_every", ".log_every", ".keep", ".preview_every", ".export_every", ".max_rollbacks"}) {
       if (key.ends_with(volatile_end)) out.erase(key);
     }
   }
@@ -49,10 +51,12 @@ std::vector<std::string> describe_backbone(const vae::Backbone& backbone) {
   for (std::size_t i = 0; i < groups.size();) {
     std::size_t end = i;
     while (end < groups.size() && groups[end] == groups[i]) ++end;
-    layers += fmt::format("{}{} of {}x{}x{}", i == 0 ? "" : ", ", end - i, groups[i].channels, groups[i].height, groups[i].width);
+    layers += fmt::format("{}{} of {}x{}x{}", i == 0 ? "" : ", ", end - i, groups[i].channels, groups[i].height,
+                          groups[i].width);
     i = end;
   }
-  return {fmt::format("parameters: {}", backbone.params().size()), fmt::format("latents: {} in {} layers", backbone.dim(), groups.size()),
+  return {fmt::format("parameters: {}", backbone.params().size()),
+          fmt::format("latents: {} in {} layers", backbone.dim(), groups.size()),
           fmt::format("layers, top first: {}", layers)};
 }
 
@@ -76,8 +80,8 @@ RunVae open_vae(const RunOptions& run) {
     out.file = train::readjusted_file(run.directory);
     require(out.file, "hebm_dist encode");
     const auto difference = train::identity_difference(identity, vae::read_vae_info(out.file).identity);
-    check(difference.empty(), ExitCode::kUsage, "{} was made with other settings:{}\nRemove it and run `hebm_dist encode`.",
-          out.file.string(), difference);
+    check(difference.empty(), ExitCode::kUsage,
+          "{} was made with other settings:{}\nRemove it and run `hebm_dist encode`.", out.file.string(), difference);
   }
   out.backbone = vae::load_backbone(out.file);
   out.hash = vae::backbone_hash(*out.backbone);
@@ -86,14 +90,16 @@ RunVae open_vae(const RunOptions& run) {
 
 bool vae_is_there(const RunOptions& run) {
   const auto source = RunPaths(run).vae;
-  return std::filesystem::exists(source) && (!wants_copy(run, source) || std::filesystem::exists(train::readjusted_file(run.directory)));
+  return std::filesystem::exists(source) &&
+         (!wants_copy(run, source) || std::filesystem::exists(train::readjusted_file(run.directory)));
 }
 
 void readjust_where_asked(const RunOptions& run, Context& context) {
   const auto source = RunPaths(run).vae;
   require(source, "hebm_dist train-vae");
   if (!wants_copy(run, source)) return;
-  train::make_readjusted(source, train::readjusted_file(run.directory), run.bn_readjust, context.comm(), context.logger());
+  train::make_readjusted(source, train::readjusted_file(run.directory), run.bn_readjust, context.comm(),
+                         context.logger());
 }
 
 void Experiment::to(at::Device device) const {
@@ -124,8 +130,9 @@ std::vector<std::string> missing_for_experiment(const RunOptions& run) {
   return missing_lines(files);
 }
 
-nlohmann::json experiment_identity(const Options& options, const std::vector<std::string>& prefixes, const prior::LangevinOptions& drawing,
-                                   const RunOptions& run, const Experiment& files) {
+nlohmann::json experiment_identity(const Options& options, const std::vector<std::string>& prefixes,
+                                   const prior::LangevinOptions& drawing, const RunOptions& run,
+                                   const Experiment& files) {
   auto identity = product_identity(options, prefixes, run.seed, files.dataset);
   identity["langevin.steps"] = fmt::to_string(drawing.steps);
   identity["vae_hash"] = files.vae.hash;
@@ -134,12 +141,14 @@ nlohmann::json experiment_identity(const Options& options, const std::vector<std
   return identity;
 }
 
-void note_other_langevin(const Options& options, const prior::LangevinOptions& drawing, const prior::LoadedPrior& prior, Logger& logger) {
+void note_other_langevin(const Options& options, const prior::LangevinOptions& drawing, const prior::LoadedPrior& prior,
+                         Logger& logger) {
   auto settings = identity_of(options, {"langevin."}, prior.kind);
   if (settings.contains("langevin.steps")) settings["langevin.steps"] = fmt::to_string(drawing.steps);
   for (const auto& [key, value] : settings.items()) {
     const std::string trained = prior.identity.value(key, std::string("?"));
-    if (trained != value.get<std::string>()) logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);
+    if (trained != value.get<std::string>())
+      logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);
   }
 }
 
@@ -169,7 +178,8 @@ nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::js
 std::vector<std::string> missing_lines(const std::vector<std::filesystem::path>& files) {
   std::vector<std::string> out;
   for (const auto& file : files) {
-    if (!std::filesystem::exists(file)) out.push_back(fmt::format("{} is not there yet: only the options were checked", file.string()));
+    if (!std::filesystem::exists(file))
+      out.push_back(fmt::format("{} is not there yet: only the options were checked", file.string()));
   }
   return out;
 }

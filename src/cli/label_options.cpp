@@ -17,18 +17,23 @@ void LabelOptions::describe(Options& o) {
 }
 
 void LabelOptions::describe_keys(Options& o) {
-  o.add("couple.steps", &steps, "K, Langevin steps at t = 0 of a prior with labels; 0: what it was coupled with (couple: langevin.steps)", {0, 1000000},
+  o.add("couple.steps", &steps,
+        "K, Langevin steps at t = 0 of a prior with labels; 0: what it was coupled with (couple: langevin.steps)",
+        {0, 1000000}, Show::kCommon);
+  o.add("couple.guidance", &guidance, "factor of log p(y | u_0) in the chain for a label (paper: 1)", {0.0, 1000.0},
         Show::kCommon);
-  o.add("couple.guidance", &guidance, "factor of log p(y | u_0) in the chain for a label (paper: 1)", {0.0, 1000.0}, Show::kCommon);
-  o.add("couple.candidates", &candidates, "draws without a label for each image with one, of which one is taken by p(y | u_0) and goes up the label from there; 1: u_1 without regard to the label (paper)", {1, 100000},
-        Show::kCommon);
+  o.add("couple.candidates", &candidates,
+        "draws without a label for each image with one, of which one is taken by p(y | u_0) and goes up the label from "
+        "there; 1: u_1 without regard to the label (paper)",
+        {1, 100000}, Show::kCommon);
 }
 
 void CoupleOptions::describe(Options& o) {
-  o.add_choice("couple.from", &from, {"prior", "nothing"}, "start: the run's trained prior (run.prior), or nets that have learnt nothing",
-               Show::kCommon);
+  o.add_choice("couple.from", &from, {"prior", "nothing"},
+               "start: the run's trained prior (run.prior), or nets that have learnt nothing", Show::kCommon);
   o.add_choice("couple.levels", &levels, {"auto", "zero", "all"},
-               "levels that learn: t = 0 alone, the others kept as they are, or all (Eq. 21); auto: zero from a prior with nets for every t",
+               "levels that learn: t = 0 alone, the others kept as they are, or all (Eq. 21); auto: zero from a prior "
+               "with nets for every t",
                Show::kCommon);
   o.add("couple.updates", &updates, "updates, in place of train.updates", {1, 1000000000}, Show::kCommon);
   o.add("couple.learning_rate", &learning_rate, "in place of train.learning_rate; 0: that", {0.0, 10.0});
@@ -36,15 +41,19 @@ void CoupleOptions::describe(Options& o) {
 }
 
 void check_plain_name(const std::string& name, const std::string& option) {
-  const bool plain = !name.empty() && name.size() <= 100 && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-  });
-  check(plain, ExitCode::kUsage, "{}: the result cannot be called \"{}\": expected up to 100 letters, digits, '-', '_' and '.'", option, name);
+  const bool plain =
+      !name.empty() && name.size() <= 100 && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+               c == '.';
+      });
+  check(plain, ExitCode::kUsage,
+        "{}: the result cannot be called \"{}\": expected up to 100 letters, digits, '-', '_' and '.'", option, name);
 }
 
 std::filesystem::path labelled_directory(const RunOptions& run, const std::string& name) {
   check_plain_name(name, "--name");
-  check(!is_prior_kind(name), ExitCode::kUsage, "--name {}: that is a kind of prior without labels; choose another name", name);
+  check(!is_prior_kind(name), ExitCode::kUsage,
+        "--name {}: that is a kind of prior without labels; choose another name", name);
   return std::filesystem::path(run.directory) / ("prior-" + name);
 }
 
@@ -54,10 +63,12 @@ std::filesystem::path labelled_prior(const RunOptions& run, const std::string& n
 }
 
 void expect_heads(const prior::LoadedPrior& prior, const std::filesystem::path& file) {
-  check(!prior.prior->heads().empty(), ExitCode::kUsage, "{}: this prior has no label heads; `hebm_dist couple` makes one that has", file.string());
+  check(!prior.prior->heads().empty(), ExitCode::kUsage,
+        "{}: this prior has no label heads; `hebm_dist couple` makes one that has", file.string());
 }
 
-prior::LangevinOptions labelled_langevin(prior::LangevinOptions langevin, const LabelOptions& labels, const prior::LoadedPrior& prior) {
+prior::LangevinOptions labelled_langevin(prior::LangevinOptions langevin, const LabelOptions& labels,
+                                         const prior::LoadedPrior& prior) {
   langevin.zero_steps = labels.steps;
   const std::string trained = storage::text_in(prior.identity, "couple.steps");
   if (labels.steps == 0) std::from_chars(trained.data(), trained.data() + trained.size(), langevin.zero_steps);
@@ -65,7 +76,9 @@ prior::LangevinOptions labelled_langevin(prior::LangevinOptions langevin, const 
 }
 
 nlohmann::json label_identity(const LabelOptions& labels, const prior::LangevinOptions& langevin) {
-  return {{"couple.steps", langevin.zero_steps}, {"couple.guidance", labels.guidance}, {"couple.candidates", labels.candidates}};
+  return {{"couple.steps", langevin.zero_steps},
+          {"couple.guidance", labels.guidance},
+          {"couple.candidates", labels.candidates}};
 }
 
 std::vector<std::int64_t> chosen_categories(const std::string& text, const prior::LabelHeads& heads) {
@@ -73,7 +86,8 @@ std::vector<std::int64_t> chosen_categories(const std::string& text, const prior
   if (heads.size() == 1 && text.find('=') == std::string::npos) return {prior::category_named(heads[0], text)};
   for (const std::string& part : split(text, ',')) {
     const auto equals = part.find('=');
-    check(equals != std::string::npos, ExitCode::kUsage, "--label {}: the prior has {} labels; expected LABEL=CATEGORY", text, heads.size());
+    check(equals != std::string::npos, ExitCode::kUsage, "--label {}: the prior has {} labels; expected LABEL=CATEGORY",
+          text, heads.size());
     const std::size_t head = prior::head_named(heads, part.substr(0, equals));
     check(out[head] < 0, ExitCode::kUsage, "--label {}: '{}' is there twice", text, heads[head].name);
     out[head] = prior::category_named(heads[head], part.substr(equals + 1));
@@ -83,7 +97,8 @@ std::vector<std::int64_t> chosen_categories(const std::string& text, const prior
 
 std::string label_file_name(const std::string& name, const std::string& label) {
   std::string out = "label-" + name + "-" + label;
-  std::replace_if(out.begin(), out.end(), [](unsigned char c) { return std::isalnum(c) == 0 && c != '-' && c != '_'; }, '-');
+  std::replace_if(
+      out.begin(), out.end(), [](unsigned char c) { return std::isalnum(c) == 0 && c != '-' && c != '_'; }, '-');
   return out;
 }
 

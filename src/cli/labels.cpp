@@ -14,18 +14,21 @@
 namespace hebm::cli {
 namespace {
 
-Lines dry_run_lines(const evaluate::LabelsOptions& labels, const prior::LangevinOptions& langevin, std::int64_t candidates, const Experiment& files,
-                    const RunPaths& paths) {
+Lines dry_run_lines(const evaluate::LabelsOptions& labels, const prior::LangevinOptions& langevin,
+                    std::int64_t candidates, const Experiment& files, const RunPaths& paths) {
   const auto& backbone = *files.vae.backbone;
   const auto& prior = *files.prior.prior;
   const auto heads = static_cast<std::int64_t>(prior.heads().size());
   Lines lines = describe_backbone(backbone);
   lines.push_back(energy_nets_line(prior));
-  lines.push_back(disk_line("grid", heads, static_cast<double>(40 * labels.columns * backbone.image_shape().size()), paths.samples()));
-  lines.push_back(steps_line("chunks", (labels.num_samples + labels.chunk - 1) / labels.chunk,
-                             fmt::format("{} chains of {} levels of {} Langevin steps, {} times {} at t = 0, and {} candidates of all of it", labels.chunk,
-                                         prior.num_levels() - 1, langevin.steps, 1 + heads, langevin.steps_at(0), candidates)));
-  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size() + files.features.net->params().size()),
+  lines.push_back(disk_line("grid", heads, static_cast<double>(40 * labels.columns * backbone.image_shape().size()),
+                            paths.samples()));
+  lines.push_back(steps_line(
+      "chunks", (labels.num_samples + labels.chunk - 1) / labels.chunk,
+      fmt::format("{} chains of {} levels of {} Langevin steps, {} times {} at t = 0, and {} candidates of all of it",
+                  labels.chunk, prior.num_levels() - 1, langevin.steps, 1 + heads, langevin.steps_at(0), candidates)));
+  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size() +
+                                                           files.features.net->params().size()),
                                .values = chain_values(prior, backbone),
                                .images = static_cast<double>(labels.chunk),
                                .data_bytes = kept_bytes(files.dataset)}));
@@ -34,24 +37,28 @@ Lines dry_run_lines(const evaluate::LabelsOptions& labels, const prior::Langevin
 
 std::string table(const nlohmann::json& result) {
   using storage::number_in;
-  std::string out = fmt::format("{:<16} {:<12} {:>8} {:>10} {:>9} {:>10} {:>8} {:>10}\n", "label", "layers", "p(y|u_0)", "classifier", "drawn as",
-                                "fd_fmnist", "ratio", "imbalance");
+  std::string out = fmt::format("{:<16} {:<12} {:>8} {:>10} {:>9} {:>10} {:>8} {:>10}\n", "label", "layers", "p(y|u_0)",
+                                "classifier", "drawn as", "fd_fmnist", "ratio", "imbalance");
   for (const auto& head : result["heads"]) {
-    out += fmt::format("{:<16} {:<12} {:>8.4f} {:>10.4f} {:>9.4f} {:>10.2f} {:>8.3f} {:>10.3f}\n", storage::text_in(head, "name"),
-                       fmt::format("{}", fmt::join(head["layers"].get<std::vector<std::int64_t>>(), ",")), number_in(head["test"], "accuracy"),
-                       number_in(head["test"], "reader_accuracy"), number_in(head["drawn"], "accuracy"), number_in(head["drawn"], "fd_fmnist"),
+    out += fmt::format("{:<16} {:<12} {:>8.4f} {:>10.4f} {:>9.4f} {:>10.2f} {:>8.3f} {:>10.3f}\n",
+                       storage::text_in(head, "name"),
+                       fmt::format("{}", fmt::join(head["layers"].get<std::vector<std::int64_t>>(), ",")),
+                       number_in(head["test"], "accuracy"), number_in(head["test"], "reader_accuracy"),
+                       number_in(head["drawn"], "accuracy"), number_in(head["drawn"], "fd_fmnist"),
                        number_in(head["drawn"], "fd_fmnist_ratio"), number_in(head, "imbalance_without_label"));
   }
-  return out + fmt::format("without a label: fd_fmnist {:.2f} of {} images\n", number_in(result, "fd_fmnist_without_label"),
-                           storage::integer_in(result, "num_samples"));
+  return out + fmt::format("without a label: fd_fmnist {:.2f} of {} images\n",
+                           number_in(result, "fd_fmnist_without_label"), storage::integer_in(result, "num_samples"));
 }
 
 }  // namespace
 
 int labels_command(Arguments args) {
   Options options("hebm_dist labels [--name NAME] [--config FILE.ini] [--section.key VALUE ...]",
-                  "What a prior of `couple` knows and draws, on all ranks: accuracy of p(y | u_0) on test images, and of images drawn for each label as "
-                  "the classifier reads them (Fig. 5). Result: RUN/results/labels-NAME.json, RUN/samples/labels-NAME-*.png; prints a table.");
+                  "What a prior of `couple` knows and draws, on all ranks: accuracy of p(y | u_0) on test images, and "
+                  "of images drawn for each label as "
+                  "the classifier reads them (Fig. 5). Result: RUN/results/labels-NAME.json, "
+                  "RUN/samples/labels-NAME-*.png; prints a table.");
   RunOptions run;
   LabelOptions label_options;
   evaluate::LabelsOptions labels;
@@ -84,10 +91,13 @@ int labels_command(Arguments args) {
   auto identity = experiment_identity(options, {"labels.", "langevin."}, langevin, run, files);
   identity["attributes"] = data::attributes_text(files.dataset.attributes());
   identity.update(label_identity(label_options, langevin));
-  const auto result = kept_result(paths.results() / fmt::format("labels-{}.json", label_options.name), identity, context, [&] {
-    const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};
-    return evaluate::labels(labels, {label_options.guidance, label_options.candidates}, inputs, context.comm(), context.logger(), paths.samples(), label_options.name);
-  });
+  const auto result =
+      kept_result(paths.results() / fmt::format("labels-{}.json", label_options.name), identity, context, [&] {
+        const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior,
+                                                langevin};
+        return evaluate::labels(labels, {label_options.guidance, label_options.candidates}, inputs, context.comm(),
+                                context.logger(), paths.samples(), label_options.name);
+      });
   if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
   return 0;
 }

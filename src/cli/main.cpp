@@ -17,14 +17,17 @@ namespace {
 using hebm::cli::Arguments;
 
 void print_help() {
-  std::cout << "hebm_dist " << hebm::kVersion
-            << ": diffusion of hierarchical energy-based priors in the latent space of deep VAEs (Cui & Han, ICML 2024)\n\n"
-               "Usage: hebm_dist COMMAND [--config FILE.ini] [--section.key VALUE ...]\n"
-               "       mpirun -np 32 hebm_dist train --config FILE.ini\n\nCommands, in the order of a run:\n";
+  std::cout
+      << "hebm_dist " << hebm::kVersion
+      << ": diffusion of hierarchical energy-based priors in the latent space of deep VAEs (Cui & Han, ICML 2024)\n\n"
+         "Usage: hebm_dist COMMAND [--config FILE.ini] [--section.key VALUE ...]\n"
+         "       mpirun -np 32 hebm_dist train --config FILE.ini\n\nCommands, in the order of a run:\n";
   for (const auto& c : hebm::cli::commands()) std::cout << fmt::format("  {:<15} {}\n", c.name, c.about);
-  std::cout << "\n`hebm_dist COMMAND --help` shows the common options, `--help-all` all, `--dry-run` what would be done.\n"
-               "Run the same command again to resume. Exit codes: 0 done, 1 runtime error, 2 usage, 3 diverged, 4 corrupt data,\n"
-               "5 environment, 6 a peer was lost, 75 saved and wants to be run again.\n";
+  std::cout
+      << "\n`hebm_dist COMMAND --help` shows the common options, `--help-all` all, `--dry-run` what would be done.\n"
+         "Run the same command again to resume. Exit codes: 0 done, 1 runtime error, 2 usage, 3 diverged, 4 corrupt "
+         "data,\n"
+         "5 environment, 6 a peer was lost, 75 saved and wants to be run again.\n";
 }
 
 // "" without a launcher.
@@ -68,7 +71,8 @@ int main(int argc, char** argv) {
     // Wrong use is the same on all ranks: rank 0 says it. Everything else is said with its rank.
     const std::string rank = launch_rank();
     const bool usage = e.code() == hebm::ExitCode::kUsage;
-    if (!usage || rank.empty() || rank == "0") std::cerr << "hebm_dist:" << (usage ? "" : who()) << " error: " << e.what() << std::endl;
+    if (!usage || rank.empty() || rank == "0")
+      std::cerr << "hebm_dist:" << (usage ? "" : who()) << " error: " << e.what() << std::endl;
     return static_cast<int>(e.code());
   } catch (const std::exception& e) {
     std::cerr << "hebm_dist:" << who() << " internal error: " << e.what() << std::endl;

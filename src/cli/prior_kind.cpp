@@ -27,8 +27,10 @@ std::string train_command_of(const std::string& kind) {
 }
 
 bool belongs_to_kind(const std::string& kind, const std::string& key) {
-  static const std::set<std::string> kLevels = {"prior.T", "prior.alpha_cum", "langevin.step_rule", "langevin.step", "langevin.eta", "langevin.by_level"};
-  static const std::set<std::string> kChains = {"train.levels", "train.level_weight", "train.l2", "train.divergence_factor", "energy.power_iterations_in_chain"};
+  static const std::set<std::string> kLevels = {"prior.T",       "prior.alpha_cum", "langevin.step_rule",
+                                                "langevin.step", "langevin.eta",    "langevin.by_level"};
+  static const std::set<std::string> kChains = {"train.levels", "train.level_weight", "train.l2",
+                                                "train.divergence_factor", "energy.power_iterations_in_chain"};
   if (key.starts_with("nce.")) return kind == "nce";
   if (kind == "diffusion") return key != "langevin.eta_marginal";
   return !kLevels.contains(key) && !(kind == "nce" && (kChains.contains(key) || key.starts_with("langevin.")));

@@ -45,26 +45,31 @@ std::string folder_name(const fs::path& run) {
 }
 
 // With what the rows of its kind differ in: T of ours, the joint EBM's step size.
-std::string title_of(const SamplesOf& what, const std::optional<std::int64_t>& num_levels, const nlohmann::json& samples) {
+std::string title_of(const SamplesOf& what, const std::optional<std::int64_t>& num_levels,
+                     const nlohmann::json& samples) {
   const std::string kind = what.kind;
   if (kind == "diffusion" && num_levels) return fmt::format("{}, T = {}", what.title, *num_levels);
   const double step = storage::number_in(samples, "langevin.eta_marginal");
   return kind == "joint" && std::isfinite(step) ? fmt::format("{}, s^2 = {}", what.title, step) : what.title;
 }
 
-Found found(const fs::path& run, const fs::path& prior_file, std::size_t place, const fs::path& file, const std::string& vae_hash) {
+Found found(const fs::path& run, const fs::path& prior_file, std::size_t place, const fs::path& file,
+            const std::string& vae_hash) {
   const SamplesOf& what = kSamples[place];
   const auto stored = evaluate::read_stored_samples(file);
-  const std::string vae = storage::text_in(stored.identity, "vae_hash"), hash = storage::text_in(stored.identity, "prior_hash");
-  check(vae == vae_hash, ExitCode::kUsage, "{}: drawn with the VAE {}, this table is of the VAE {}; its rows must share one VAE (run.vae)", file.string(),
+  const std::string vae = storage::text_in(stored.identity, "vae_hash"),
+                    hash = storage::text_in(stored.identity, "prior_hash");
+  check(vae == vae_hash, ExitCode::kUsage,
+        "{}: drawn with the VAE {}, this table is of the VAE {}; its rows must share one VAE (run.vae)", file.string(),
         storage::printable(vae, 64), vae_hash);
   std::optional<std::int64_t> num_levels, gradients;
   if (fs::exists(prior_file)) {
     const prior::PriorInfo info = prior::read_prior_info(prior_file);
     check(info.prior_hash.empty() || info.prior_hash == hash, ExitCode::kUsage,
-          "{}: drawn from another prior than {}; remove it and run `hebm_dist sample` again", file.string(), prior_file.string());
-    check(info.kind == what.kind, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'", prior_file.string(),
-          storage::printable(info.kind), what.kind);
+          "{}: drawn from another prior than {}; remove it and run `hebm_dist sample` again", file.string(),
+          prior_file.string());
+    check(info.kind == what.kind, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
+          prior_file.string(), storage::printable(info.kind), what.kind);
     num_levels = info.num_levels;
     gradients = evaluate::training_gradients(what.kind, info.identity);
   }
@@ -96,30 +101,41 @@ std::vector<fs::path> run_folders(const std::string& list) {
   std::vector<fs::path> out;
   std::istringstream words(list);
   for (std::string word; std::getline(words, word, ',');) {
-    check(fs::is_directory(word), ExitCode::kUsage, "--runs: '{}' is not a folder; give run directories, separated by commas", word);
+    check(fs::is_directory(word), ExitCode::kUsage,
+          "--runs: '{}' is not a folder; give run directories, separated by commas", word);
     out.emplace_back(word);
   }
   return out;
 }
 
-std::vector<evaluate::PriorSamples> find_prior_samples(const RunOptions& run, const std::vector<fs::path>& others, const std::string& vae_hash) {
+std::vector<evaluate::PriorSamples> find_prior_samples(const RunOptions& run, const std::vector<fs::path>& others,
+                                                       const std::string& vae_hash) {
   std::vector<Found> rows;
   const fs::path own = run.directory;
   std::vector<fs::path> runs = {own};
   for (const fs::path& other : others) {
-    if (std::none_of(runs.begin(), runs.end(), [&](const fs::path& r) { return fs::exists(r) && fs::equivalent(r, other); })) runs.push_back(other);
+    if (std::none_of(runs.begin(), runs.end(),
+                     [&](const fs::path& r) { return fs::exists(r) && fs::equivalent(r, other); }))
+      runs.push_back(other);
   }
   for (const fs::path& folder : runs) {
     const std::size_t before = rows.size();
     for (std::size_t place = 0; place < std::size(kSamples); ++place) {
       const fs::path file = folder / "samples" / (std::string(kSamples[place].name) + ".h5");
       const bool given = folder == own && !run.prior.empty() && std::string(kSamples[place].kind) == "diffusion";
-      if (fs::exists(file)) rows.push_back(found(folder, given ? fs::path(run.prior) : RunPaths(folder, kSamples[place].kind).prior, place, file, vae_hash));
+      if (fs::exists(file))
+        rows.push_back(found(folder, given ? fs::path(run.prior) : RunPaths(folder, kSamples[place].kind).prior, place,
+                             file, vae_hash));
     }
-    check(rows.size() > before || folder == own, ExitCode::kUsage, "{}: no samples of a prior there; run `hebm_dist sample` with that run.directory", folder.string());
+    check(rows.size() > before || folder == own, ExitCode::kUsage,
+          "{}: no samples of a prior there; run `hebm_dist sample` with that run.directory", folder.string());
   }
-  check(!rows.empty(), ExitCode::kUsage, "{}: no samples of a prior; run `hebm_dist sample` (prior.kind) first, or name runs that have them (--runs)", own.string());
-  std::stable_sort(rows.begin(), rows.end(), [](const Found& a, const Found& b) { return std::tie(a.place, a.num_levels) < std::tie(b.place, b.num_levels); });
+  check(!rows.empty(), ExitCode::kUsage,
+        "{}: no samples of a prior; run `hebm_dist sample` (prior.kind) first, or name runs that have them (--runs)",
+        own.string());
+  std::stable_sort(rows.begin(), rows.end(), [](const Found& a, const Found& b) {
+    return std::tie(a.place, a.num_levels) < std::tie(b.place, b.num_levels);
+  });
   tell_apart(rows);
   std::vector<evaluate::PriorSamples> out;
   for (Found& row : rows) out.push_back(std::move(row.row));

@@ -2,8 +2,9 @@
 
 namespace hebm::cli {
 
-std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& training, const RunPaths& paths, const encode::EncodeOptions& encoding,
-                                                const data::Dataset& dataset, const RunVae& vae, std::uint64_t seed, Context& context) {
+std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& training, const RunPaths& paths,
+                                                const encode::EncodeOptions& encoding, const data::Dataset& dataset,
+                                                const RunVae& vae, std::uint64_t seed, Context& context) {
   std::optional<data::LatentCache> cache;
   if (training.source != "cache") return cache;
   comm::agree(context.comm(), [&] {
@@ -14,7 +15,8 @@ std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& 
   return cache;
 }
 
-std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior& prior, const train::PriorTrainer& trainer) {
+std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior& prior,
+                                                             const train::PriorTrainer& trainer) {
   std::vector<std::unique_ptr<nets::WithEma>> out;
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
     out.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), trainer.ema(b)));

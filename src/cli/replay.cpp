@@ -12,9 +12,11 @@
 namespace hebm::cli {
 
 int replay_command(Arguments args) {
-  Options options("hebm_dist replay --vae V.safetensors --prior P.safetensors --case case.h5 --out result.h5 [--float64] [--json]",
-                  "Runs a recorded case through posterior, transport, decoder, energy nets, Langevin chain, loss and gradients, writes its results "
-                  "under the case's names and prints the largest errors. Exit code 1: one is over its bar.");
+  Options options(
+      "hebm_dist replay --vae V.safetensors --prior P.safetensors --case case.h5 --out result.h5 [--float64] [--json]",
+      "Runs a recorded case through posterior, transport, decoder, energy nets, Langevin chain, loss and gradients, "
+      "writes its results "
+      "under the case's names and prints the largest errors. Exit code 1: one is over its bar.");
   std::string vae_file, prior_file, case_file, out_file;
   bool float64 = false, json = false;
   double eta = 3e-5;
@@ -25,10 +27,12 @@ int replay_command(Arguments args) {
   options.add("out", &out_file, "file to write; it must not exist", Show::kCommon);
   options.add("float64", &float64, "compute in float64 (the case is float32)", Show::kCommon);
   options.add("eta", &eta, "eta of the case's Langevin steps", {1e-12, 1e3}, Show::kCommon);
-  options.add_choice("compute.device", &device, {"cpu", "cuda"}, "where all stages are computed; the bars are those of a CPU", Show::kCommon);
+  options.add_choice("compute.device", &device, {"cpu", "cuda"},
+                     "where all stages are computed; the bars are those of a CPU", Show::kCommon);
   options.add("json", &json, "errors of all datasets, for machines", Show::kCommon);
   if (options.parse(args) == Options::Action::kHelpShown) return 0;
-  for (const auto& [name, value] : {std::pair{"vae", vae_file}, {"prior", prior_file}, {"case", case_file}, {"out", out_file}}) {
+  for (const auto& [name, value] :
+       {std::pair{"vae", vae_file}, {"prior", prior_file}, {"case", case_file}, {"out", out_file}}) {
     check(!value.empty(), ExitCode::kUsage, "replay: --{} is missing; `hebm_dist replay --help`", name);
   }
   check(!std::filesystem::exists(out_file), ExitCode::kUsage, "{} exists; remove it or give another --out", out_file);
@@ -49,7 +53,8 @@ int replay_command(Arguments args) {
   const auto results = evaluate::run_stages(inputs, *backbone, *loaded.prior, eta);
   const auto comparisons = evaluate::compare_with_case(recorded, results);
   evaluate::write_results(out_file, results);
-  std::cout << (json ? evaluate::comparison_json(comparisons).dump(2) + "\n" : evaluate::comparison_table(comparisons)) << std::flush;
+  std::cout << (json ? evaluate::comparison_json(comparisons).dump(2) + "\n" : evaluate::comparison_table(comparisons))
+            << std::flush;
   return static_cast<int>(evaluate::all_ok(comparisons) ? ExitCode::kDone : ExitCode::kRuntime);
 }
 

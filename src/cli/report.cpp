@@ -36,19 +36,22 @@ void report_several(const std::vector<fs::path>& runs, const fs::path& index) {
 
 int report_command(Arguments args) {
   Options options("hebm_dist report [RUN ...] [--out FILE] [--config FILE.ini] [--run.directory RUN]",
-                  "Writes RUN/report.html: one self-contained page. Of several RUN also an index page: a table with a row a run, and the samples of Gaussian and learned "
+                  "Writes RUN/report.html: one self-contained page. Of several RUN also an index page: a table with a "
+                  "row a run, and the samples of Gaussian and learned "
                   "prior side by side (Fig. 8).");
   RunOptions run;
   std::vector<std::string> named;
   std::string out;
   run.describe(options);
   options.add_positional_list("RUN", &named, "folders of runs that have results; default: run.directory");
-  options.add("out", &out, "the index page of several RUN; default: index.html in the nearest folder above them", Show::kCommon);
+  options.add("out", &out, "the index page of several RUN; default: index.html in the nearest folder above them",
+              Show::kCommon);
   allow_pipeline_keys(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   const auto runs = report::runs_with_results(named);
-  check(out.empty() || runs.size() > 1, ExitCode::kUsage, "--out = {} names the index page of several RUN; a run's own page is RUN/report.html", out);
+  check(out.empty() || runs.size() > 1, ExitCode::kUsage,
+        "--out = {} names the index page of several RUN; a run's own page is RUN/report.html", out);
   const fs::path index = runs.size() < 2 ? fs::path() : out.empty() ? report::index_place(runs) : fs::path(out);
   if (!index.empty()) report::check_index_place(index);
   if (action == Options::Action::kDryRun) {

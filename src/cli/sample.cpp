@@ -25,7 +25,9 @@ struct SampleCommand {
   void describe(Options& o) {
     run.describe(o);
     add_prior_kind(o, &kind, "the prior to draw from");
-    o.add("label", &label, "category to draw (Eq. 20), from a prior of `couple`; of several labels LABEL=CATEGORY,LABEL=CATEGORY", Show::kCommon);
+    o.add("label", &label,
+          "category to draw (Eq. 20), from a prior of `couple`; of several labels LABEL=CATEGORY,LABEL=CATEGORY",
+          Show::kCommon);
     labels.describe(o);
     sampling.describe(o);
     langevin.describe_drawing(o);
@@ -39,42 +41,55 @@ struct SampleCommand {
     return kind == "nce" ? "nce-" + nce.sampler : kind;
   }
   sample::DrawLatents draws(const prior::EnergyPrior* prior, const vae::Backbone& backbone) const {
-    if (!label.empty()) return sample::labelled_draws(*prior, backbone, langevin, chosen_categories(label, prior->heads()), labels.guidance, labels.candidates);
+    if (!label.empty())
+      return sample::labelled_draws(*prior, backbone, langevin, chosen_categories(label, prior->heads()),
+                                    labels.guidance, labels.candidates);
     if (kind == "gaussian") return sample::gaussian_draws(backbone);
     if (kind == "nce") return sample::nce_draws(*prior, backbone, langevin.marginal(), nce);
     return sample::chain_draws(*prior, backbone, kind == "diffusion" ? langevin : langevin.marginal());
   }
-  Lines dry_run_lines(const prior::EnergyPrior* prior, const vae::Backbone& backbone, const std::filesystem::path& folder) const;
+  Lines dry_run_lines(const prior::EnergyPrior* prior, const vae::Backbone& backbone,
+                      const std::filesystem::path& folder) const;
 };
 
-Lines SampleCommand::dry_run_lines(const prior::EnergyPrior* prior, const vae::Backbone& backbone, const std::filesystem::path& folder) const {
+Lines SampleCommand::dry_run_lines(const prior::EnergyPrior* prior, const vae::Backbone& backbone,
+                                   const std::filesystem::path& folder) const {
   Lines lines = describe_backbone(backbone);
   if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
-  lines.push_back(disk_line("result", 1, static_cast<double>(sampling.count) * static_cast<double>(backbone.image_shape().size()), folder));
+  lines.push_back(disk_line(
+      "result", 1, static_cast<double>(sampling.count) * static_cast<double>(backbone.image_shape().size()), folder));
   const std::string how = prior == nullptr ? ""
-                          : resamples()     ? fmt::format(", {} proposals for each of {} layers", nce.proposals, prior->num_layers())
-                                            : fmt::format(", {} levels of {} Langevin steps", prior->num_levels(), langevin.steps);
-  lines.push_back(steps_line("chunks", (sampling.count + sampling.chunk - 1) / sampling.chunk, fmt::format("{} images{}", sampling.chunk, how)));
+                          : resamples()
+                              ? fmt::format(", {} proposals for each of {} layers", nce.proposals, prior->num_layers())
+                              : fmt::format(", {} levels of {} Langevin steps", prior->num_levels(), langevin.steps);
+  lines.push_back(steps_line("chunks", (sampling.count + sampling.chunk - 1) / sampling.chunk,
+                             fmt::format("{} images{}", sampling.chunk, how)));
   const std::int64_t parameters = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters());
-  lines.push_back(memory_line({.used = static_cast<double>(parameters),
-                               .values = prior == nullptr ? map_values(backbone.params(), backbone.image_shape().height / 2) : chain_values(*prior, backbone),
-                               .images = static_cast<double>(sampling.chunk)}));
+  lines.push_back(
+      memory_line({.used = static_cast<double>(parameters),
+                   .values = prior == nullptr ? map_values(backbone.params(), backbone.image_shape().height / 2)
+                                              : chain_values(*prior, backbone),
+                   .images = static_cast<double>(sampling.chunk)}));
   return lines;
 }
 
 }  // namespace
 
 int sample_command(Arguments args) {
-  Options options("hebm_dist sample [--prior.kind KIND | --label CATEGORY] [--config FILE.ini] [--section.key VALUE ...]",
-                  "Draws images from the diffusion prior (Alg. 2), one that it is compared with, or one that knows labels (`couple`), on all ranks. Result: "
-                  "RUN/samples/KIND.h5 and .png (nce-resampling, nce-langevin), of a label RUN/samples/label-NAME-CATEGORY.h5 and .png.");
+  Options options(
+      "hebm_dist sample [--prior.kind KIND | --label CATEGORY] [--config FILE.ini] [--section.key VALUE ...]",
+      "Draws images from the diffusion prior (Alg. 2), one that it is compared with, or one that knows labels "
+      "(`couple`), on all ranks. Result: "
+      "RUN/samples/KIND.h5 and .png (nce-resampling, nce-langevin), of a label RUN/samples/label-NAME-CATEGORY.h5 and "
+      ".png.");
   SampleCommand c;
   c.describe(options);
   const auto action = options.parse(args);
   if (action == Options::Action::kHelpShown) return 0;
   c.langevin = c.langevin.drawing();
   if (!c.label.empty()) {
-    check(c.kind == "diffusion", ExitCode::kUsage, "--label: a prior of the kind {} has no labels; `hebm_dist couple` couples the diffusion prior", c.kind);
+    check(c.kind == "diffusion", ExitCode::kUsage,
+          "--label: a prior of the kind {} has no labels; `hebm_dist couple` couples the diffusion prior", c.kind);
     c.run.prior = labelled_prior(c.run, c.labels.name).string();
   }
   const RunPaths paths(c.run, c.kind);
@@ -85,7 +100,8 @@ int sample_command(Arguments args) {
     print_dry_run(options, missing_lines(files));
     return 0;
   }
-  const RunVae vae = open_vae(c.run);  // the VAE comes before the prior: it is the first to be named where both are missing
+  const RunVae vae =
+      open_vae(c.run);  // the VAE comes before the prior: it is the first to be named where both are missing
   const auto& backbone = vae.backbone;
   prior::LoadedPrior loaded;
   if (c.is_trained()) {
@@ -93,7 +109,8 @@ int sample_command(Arguments args) {
     loaded = prior::load_prior(paths.prior, backbone->groups(), vae.hash, at::kFloat, c.kind);
     if (!c.label.empty()) {
       expect_heads(loaded, paths.prior);
-      static_cast<void>(chosen_categories(c.label, loaded.prior->heads()));  // names that are not there: before anything is written
+      static_cast<void>(
+          chosen_categories(c.label, loaded.prior->heads()));  // names that are not there: before anything is written
     }
     if (!loaded.prior->heads().empty()) c.langevin = labelled_langevin(c.langevin, c.labels, loaded);
   }
@@ -113,8 +130,9 @@ int sample_command(Arguments args) {
     identity["label"] = c.label;
     identity.update(label_identity(c.labels, c.langevin));
   }
-  const auto result = sample::write_samples(paths.samples(), c.name(), c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone), identity,
-                                            &context.stop(), context.comm(), context.logger());
+  const auto result =
+      sample::write_samples(paths.samples(), c.name(), c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone),
+                            identity, &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);
 }
 

@@ -40,7 +40,8 @@ std::vector<std::string> coupled_priors(const fs::path& run) {
   std::error_code error;
   for (fs::directory_iterator it(run, error), end; !error && it != end; it.increment(error)) {
     const std::string folder = it->path().filename().string(), prefix = "prior-";
-    if (folder.starts_with(prefix) && !is_prior_kind(folder.substr(prefix.size()))) out.push_back(folder.substr(prefix.size()));
+    if (folder.starts_with(prefix) && !is_prior_kind(folder.substr(prefix.size())))
+      out.push_back(folder.substr(prefix.size()));
   }
   std::sort(out.begin(), out.end());
   return out;
@@ -49,13 +50,15 @@ std::vector<std::string> coupled_priors(const fs::path& run) {
 }  // namespace
 
 int status_command(Arguments args) {
-  Options options("hebm_dist status RUN [--json]", "Says from the files alone which parts of a run are done, resumable or failed.");
+  Options options("hebm_dist status RUN [--json]",
+                  "Says from the files alone which parts of a run are done, resumable or failed.");
   std::string directory;
   bool json = false, count_start = false, restarted = false;
   std::int64_t max_restarts = sweep::kMaxRestarts;
   options.add_positional("RUN", &directory, "run directory", true);
   options.add("json", &json, "for machines", Show::kCommon);
-  options.add("count_start", &count_start, "for batch scripts, at each start of a job: notes how far the run has come; exit code 1 when "
+  options.add("count_start", &count_start,
+              "for batch scripts, at each start of a job: notes how far the run has come; exit code 1 when "
               "max_restarts restarts in a row have found nothing new");
   options.add("restarted", &restarted, "with count_start: a scheduler started this job again, nobody asked for it");
   options.add("max_restarts", &max_restarts, "with count_start", {0, 1000});
@@ -92,7 +95,8 @@ int status_command(Arguments args) {
   }
   for (const std::string& part : parts) {
     std::string line = fmt::format("{:<15} {}", part, out[part]["state"].get<std::string>());
-    if (out[part].contains("step")) line += fmt::format(", newest verified update {}", out[part]["step"].get<std::int64_t>());
+    if (out[part].contains("step"))
+      line += fmt::format(", newest verified update {}", out[part]["step"].get<std::int64_t>());
     if (out[part].contains("reason")) line += ": " + out[part]["reason"].get<std::string>();
     std::cout << line << "\n";
   }

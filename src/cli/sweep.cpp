@@ -38,10 +38,15 @@ void SweepArguments::describe(Options& o) {
   o.add_positional("SWEEP.ini|DIR", &target, "plan: the sweep's file; else the planned sweep", true);
   o.add("out", &out, "plan: folder of the sweep (also -o)", Show::kCommon);
   o.add("jobs", &jobs, "run, retry: members at a time", {1, 100000}, Show::kCommon);
-  o.add("launcher", &launcher, "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process", Show::kCommon);
-  o.add("member", &member, "run: this member alone, as a batch job: leave with its exit code when it is interrupted; -1: all", {-1, sweep::kMaxMembers});
+  o.add("launcher", &launcher,
+        "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process",
+        Show::kCommon);
+  o.add("member", &member,
+        "run: this member alone, as a batch job: leave with its exit code when it is interrupted; -1: all",
+        {-1, sweep::kMaxMembers});
   o.add("shared", &shared, "run: VAE, classifier and cache alone, as a batch job");
-  o.add("max_restarts", &max_restarts, "run, retry: restarts in a row without getting further until a member counts as failed", {0, 1000});
+  o.add("max_restarts", &max_restarts,
+        "run, retry: restarts in a row without getting further until a member counts as failed", {0, 1000});
   o.add_choice("indices", &indices, {"", "waiting", "running", "resumable", "failed", "done", "unfinished"},
                "status: only the numbers of these members, separated by commas (unfinished: waiting or resumable)");
   o.add("json", &json, "status: for machines", Show::kCommon);
@@ -54,7 +59,8 @@ std::string own_program() {
   return program.string();
 }
 
-// ---- plan -------------------------------------------------------------------------------------------------------------
+// ---- plan
+// ------------------------------------------------------------------------------------------
 
 void print_members(const Plan& plan) {
   for (const auto& member : plan.members) std::cout << member.name() << " " << member.describe() << "\n";
@@ -90,14 +96,16 @@ int plan_sweep(const SweepArguments& a) {
   return 0;
 }
 
-// ---- run, retry ---------------------------------------------------------------------------------------------------------
+// ---- run, retry
+// ------------------------------------------------------------------------------------------
 
 sweep::RunSettings run_settings(const SweepArguments& a, const Plan& plan) {
   sweep::RunSettings settings;
   settings.program = detail::words_of(a.launcher);
   settings.program.push_back(own_program());
   settings.scheduled = a.member >= 0 || a.shared;
-  // Members that share the cores: bits depend on the threads of a rank, so a resumed sweep wants the same --jobs.
+  // Members that share the cores: bits depend on the threads of a rank, so a resumed sweep wants
+  // the same --jobs.
   const auto threads = static_cast<std::int64_t>(std::thread::hardware_concurrency()) / a.jobs;
   if (!settings.scheduled && a.launcher.empty() && plan.value("comm.threads").empty() && !plan.varies("comm.threads")) {
     settings.options = {"--comm.threads", std::to_string(std::max<std::int64_t>(1, threads))};
@@ -115,7 +123,8 @@ sweep::RunSettings run_settings(const SweepArguments& a, const Plan& plan) {
 
 void require_shared(const Task& shared, const fs::path& root) {
   const sweep::State state = shared.state();
-  check(state.standing == Standing::kDone, ExitCode::kUsage, "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
+  check(state.standing == Standing::kDone, ExitCode::kUsage,
+        "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
         word_of(state.standing), root.string());
 }
 
@@ -123,8 +132,8 @@ void require_shared(const Task& shared, const fs::path& root) {
 int run_part(const SweepArguments& a, const Layout& layout, const Plan& plan, sweep::Runner& runner) {
   const Task shared = shared_task(layout, plan);
   if (a.shared) return shared.state().standing == Standing::kDone ? 0 : runner.run({shared});
-  check(a.member < static_cast<std::int64_t>(plan.members.size()), ExitCode::kUsage, "--member {}: {} has members 0 to {}", a.member,
-        layout.root.string(), plan.members.size() - 1);
+  check(a.member < static_cast<std::int64_t>(plan.members.size()), ExitCode::kUsage,
+        "--member {}: {} has members 0 to {}", a.member, layout.root.string(), plan.members.size() - 1);
   require_shared(shared, layout.root);
   const Task task = member_task(layout, plan, plan.members[static_cast<std::size_t>(a.member)]);
   return task.state().standing == Standing::kDone ? 0 : runner.run({task});
@@ -141,7 +150,8 @@ std::vector<Task> chosen(const SweepArguments& a, const Layout& layout, const Pl
     if (failed == (a.verb == "retry")) {
       tasks.push_back(std::move(task));
     } else if (failed) {
-      logger.line("{}: failed before, left alone (sweep retry): {} returned {}: {}", task.label, state.step, state.exit_code, state.why);
+      logger.line("{}: failed before, left alone (sweep retry): {} returned {}: {}", task.label, state.step,
+                  state.exit_code, state.why);
     }
   }
   return tasks;
@@ -165,11 +175,13 @@ int run_sweep(const SweepArguments& a) {
   if (code != 0 || stop.requested()) return code;
   const auto rows = sweep::collect_rows(layout, plan);
   const auto left = static_cast<std::int64_t>(rows.size()) - num_done(rows);
-  if (left == 0) logger.line("all {} members are done; next: hebm_dist sweep collect {}", rows.size(), layout.root.string());
+  if (left == 0)
+    logger.line("all {} members are done; next: hebm_dist sweep collect {}", rows.size(), layout.root.string());
   return static_cast<int>(left == 0 ? ExitCode::kDone : ExitCode::kRuntime);
 }
 
-// ---- status, collect ------------------------------------------------------------------------------------------------------
+// ---- status, collect
+// ------------------------------------------------------------------------------------------
 
 std::string line_of(const std::string& name, const std::string& what, const sweep::State& state) {
   std::string line = fmt::format("{:<6} {:<9} {}", name, word_of(state.standing), what);
@@ -180,7 +192,8 @@ std::string line_of(const std::string& name, const std::string& what, const swee
 }
 
 bool matches(const std::string& wanted, Standing standing) {
-  return wanted == word_of(standing) || (wanted == "unfinished" && (standing == Standing::kWaiting || standing == Standing::kResumable));
+  return wanted == word_of(standing) ||
+         (wanted == "unfinished" && (standing == Standing::kWaiting || standing == Standing::kResumable));
 }
 
 int sweep_status(const SweepArguments& a) {
@@ -193,12 +206,18 @@ int sweep_status(const SweepArguments& a) {
   for (const auto& row : sweep::collect_rows(layout, plan)) {
     ++counts[static_cast<std::size_t>(row.state.standing)];
     lines += line_of(row.member.name(), row.member.describe(), row.state) + "\n";
-    if (matches(a.indices, row.state.standing)) indices += fmt::format("{}{}", indices.empty() ? "" : ",", row.member.number);
-    members.push_back({{"member", row.member.name()}, {"settings", row.member.describe()}, {"state", word_of(row.state.standing)},
-                       {"step", row.state.step}, {"exit_code", row.state.exit_code}, {"why", row.state.why}});
+    if (matches(a.indices, row.state.standing))
+      indices += fmt::format("{}{}", indices.empty() ? "" : ",", row.member.number);
+    members.push_back({{"member", row.member.name()},
+                       {"settings", row.member.describe()},
+                       {"state", word_of(row.state.standing)},
+                       {"step", row.state.step},
+                       {"exit_code", row.state.exit_code},
+                       {"why", row.state.why}});
   }
   std::string totals;
-  for (const Standing s : {Standing::kDone, Standing::kRunning, Standing::kResumable, Standing::kWaiting, Standing::kFailed}) {
+  for (const Standing s :
+       {Standing::kDone, Standing::kRunning, Standing::kResumable, Standing::kWaiting, Standing::kFailed}) {
     totals += fmt::format("{}{} {}", totals.empty() ? "" : ", ", counts[static_cast<std::size_t>(s)], word_of(s));
   }
   if (!a.indices.empty()) {
@@ -224,9 +243,11 @@ int collect_sweep(const SweepArguments& a) {
   storage::write_file_atomic(layout.results() / "sweep.json", sweep::json_of(rows).dump(2) + "\n");
   report::write_report(layout.root, layout.root / "report.html");
   std::cout << markdown;
-  std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(), (layout.root / "report.html").string());
-  check(left == 0, ExitCode::kRuntime, "{} of {} members are missing in the tables; `hebm_dist sweep status {}` says why",
-        left, rows.size(), layout.root.string());
+  std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(),
+                           (layout.root / "report.html").string());
+  check(left == 0, ExitCode::kRuntime,
+        "{} of {} members are missing in the tables; `hebm_dist sweep status {}` says why", left, rows.size(),
+        layout.root.string());
   return 0;
 }
 
@@ -234,8 +255,10 @@ int collect_sweep(const SweepArguments& a) {
 
 int sweep_command(Arguments args) {
   Options options("hebm_dist sweep plan SWEEP.ini -o DIR | run DIR [--jobs J] | status DIR | retry DIR | collect DIR",
-                  "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, samples and scores the members "
-                  "on this machine; again: goes on. retry: the failed ones once more. collect: tables and report.html (docs/operations.md).");
+                  "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, "
+                  "samples and scores the members "
+                  "on this machine; again: goes on. retry: the failed ones once more. collect: tables and report.html "
+                  "(docs/operations.md).");
   SweepArguments a;
   a.describe(options);
   std::vector<std::string> words(args.begin(), args.end());

@@ -58,14 +58,17 @@ void check_counts(const sweep::Task& task) {
   evaluation.describe(options);
   allow_pipeline_keys(options);
   options.parse(task.steps.front().options);
-  check(kind == "diffusion", ExitCode::kUsage, "prior.kind = {}: a sweep's table has the diffusion prior's scores; `hebm_dist evaluate --all` compares kinds", kind);
-  check(sampling.count >= evaluation.num_images, ExitCode::kUsage, "sample.count = {} are fewer than evaluate.num_images = {}", sampling.count,
-        evaluation.num_images);
+  check(kind == "diffusion", ExitCode::kUsage,
+        "prior.kind = {}: a sweep's table has the diffusion prior's scores; `hebm_dist evaluate --all` compares kinds",
+        kind);
+  check(sampling.count >= evaluation.num_images, ExitCode::kUsage,
+        "sample.count = {} are fewer than evaluate.num_images = {}", sampling.count, evaluation.num_images);
   const data::Dataset dataset = open_dataset(run);
   for (const auto split : {data::Split::kTrain, data::Split::kTest}) {
     const std::size_t images = dataset.members(split).size();
-    check(evaluation.num_images <= static_cast<std::int64_t>(images), ExitCode::kUsage, "evaluate.num_images = {}, but the data set has {} {} images",
-          evaluation.num_images, images, split == data::Split::kTrain ? "training" : "test");
+    check(evaluation.num_images <= static_cast<std::int64_t>(images), ExitCode::kUsage,
+          "evaluate.num_images = {}, but the data set has {} {} images", evaluation.num_images, images,
+          split == data::Split::kTrain ? "training" : "test");
   }
 }
 
@@ -86,17 +89,20 @@ std::string problem_of(const sweep::Task& task) {
 }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
   return text;
 }
 
 }  // namespace
 
 void check_plan(const sweep::Layout& layout, const std::filesystem::path& target, const sweep::Plan& plan) {
-  check(!plan.value("data.path").empty(), ExitCode::kUsage, "data.path is missing: a sweep's members read one data set; name it in the sweep's file");
+  check(!plan.value("data.path").empty(), ExitCode::kUsage,
+        "data.path is missing: a sweep's members read one data set; name it in the sweep's file");
   for (const char* key : {"run.vae", "run.features", "run.cache"}) {
     const std::string given = plan.value(key);
-    check(given.empty() || std::filesystem::exists(given), ExitCode::kUsage, "{} = {} is not there; leave it out, and the sweep makes its own", key, given);
+    check(given.empty() || std::filesystem::exists(given), ExitCode::kUsage,
+          "{} = {} is not there; leave it out, and the sweep makes its own", key, given);
   }
   std::string told;
   std::size_t wrong = 0;
@@ -110,7 +116,8 @@ void check_plan(const sweep::Layout& layout, const std::filesystem::path& target
     for (const sweep::Member& member : plan.members) look(member_task(layout, plan, member));
   }
   if (wrong > kTold) told += fmt::format("\n  and {} more", wrong - kTold);
-  check(wrong == 0, ExitCode::kUsage, "nothing was planned, {} of {} would fail:{}", wrong, plan.members.size() + 1, told);
+  check(wrong == 0, ExitCode::kUsage, "nothing was planned, {} of {} would fail:{}", wrong, plan.members.size() + 1,
+        told);
 }
 
 }  // namespace hebm::cli

@@ -8,8 +8,8 @@
 #include "cli/prior_training.h"
 #include "encode/encode.h"
 #include "prior/prior_file.h"
-#include "sample/sample.h"
 #include "prior/reverse_chain.h"
+#include "sample/sample.h"
 #include "storage/png.h"
 #include "train/product.h"
 #include "train/train_nce.h"
@@ -31,8 +31,10 @@ struct TrainCommand {
 
   void describe(Options& o) {
     run.describe(o);
-    add_prior_kind(o, &kind, "the prior to train: diffusion (Eq. 9), joint (marginal EBM of Eq. 4 and 8, whose step is langevin.eta_marginal), nce "
-                           "(a classifier a layer, NCP-VAE)");
+    add_prior_kind(o, &kind,
+                   "the prior to train: diffusion (Eq. 9), joint (marginal EBM of Eq. 4 and 8, whose step is "
+                   "langevin.eta_marginal), nce "
+                   "(a classifier a layer, NCP-VAE)");
     schedule.describe(o);
     energy.describe(o);
     langevin.describe(o);
@@ -62,18 +64,25 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
   const RunPaths paths(run, kind);
   const auto parameters = prior.num_parameters();
   Lines lines = describe_backbone(backbone);
-  if (!vae_is_there(run)) lines.insert(lines.begin(), fmt::format("{} is not there: sizes are those of vae.* and nvae.*", paths.vae.string()));
+  if (!vae_is_there(run))
+    lines.insert(lines.begin(),
+                 fmt::format("{} is not there: sizes are those of vae.* and nvae.*", paths.vae.string()));
   for (std::size_t i = 0; i < backbone.groups().size(); ++i) {
-    lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i, prior.net(0, i).params().size(),
-                                prior.net(0, i).forward_flop() / 1e6));
+    lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i,
+                                prior.net(0, i).params().size(), prior.net(0, i).forward_flop() / 1e6));
   }
-  lines.push_back(fmt::format("energy nets: {} parameters in {} nets, T = {}", parameters, prior.num_buckets(), prior.num_levels()));
+  lines.push_back(fmt::format("energy nets: {} parameters in {} nets, T = {}", parameters, prior.num_buckets(),
+                              prior.num_levels()));
   const bool cached = std::filesystem::exists(paths.cache / "index.json");
-  if (training.source == "cache") lines.push_back(fmt::format("cache: {} is {}", paths.cache.string(), cached ? "there" : "not there yet: hebm_dist encode makes it"));
+  if (training.source == "cache")
+    lines.push_back(fmt::format("cache: {} is {}", paths.cache.string(),
+                                cached ? "there" : "not there yet: hebm_dist encode makes it"));
   lines.push_back(checkpoint_line(parameters, training.keep, paths.prior_directory));
   lines.push_back(weights_line(parameters, paths.prior_directory));
-  lines.push_back(steps_line("updates", training.updates, fmt::format("{} images in units of {}{}", training.batch, training.micro_batch,
-                                                                      kind == "nce" ? "" : fmt::format(", {} Langevin steps each", langevin.steps))));
+  lines.push_back(
+      steps_line("updates", training.updates,
+                 fmt::format("{} images in units of {}{}", training.batch, training.micro_batch,
+                             kind == "nce" ? "" : fmt::format(", {} Langevin steps each", langevin.steps))));
   lines.push_back(memory_line({.trained = static_cast<double>(parameters),
                                .used = static_cast<double>(backbone.params().size()),
                                .values = chain_values(prior, backbone),
@@ -109,8 +118,8 @@ struct Training {
 int train_by_chains(Training t) {
   const TrainCommand& c = t.command;
   comm::Communicator& comm = t.context.comm();
-  train::PriorTrainer trainer(c.training, c.chains(), t.prior, c.energy, *t.vae.backbone, c.seed(), t.paths.prior_directory, t.identity, comm,
-                              t.context.logger());
+  train::PriorTrainer trainer(c.training, c.chains(), t.prior, c.energy, *t.vae.backbone, c.seed(),
+                              t.paths.prior_directory, t.identity, comm, t.context.logger());
   const auto due = [](std::int64_t update, std::int64_t every) { return every > 0 && update % every == 0; };
   bool write_failed = false;
   const auto observer = [&](std::int64_t update) {
@@ -147,7 +156,8 @@ int train_by_chains(Training t) {
 int train_classifiers(Training t) {
   comm::Communicator& comm = t.context.comm();
   const auto result = train::train_nce(t.command.training,
-                                       {t.prior, *t.vae.backbone, t.command.energy.power_iterations, t.command.seed(), t.paths.prior_directory, t.identity, t.make_source},
+                                       {t.prior, *t.vae.backbone, t.command.energy.power_iterations, t.command.seed(),
+                                        t.paths.prior_directory, t.identity, t.make_source},
                                        &t.context.stop(), comm, t.context.logger());
   if (result.outcome == train::Outcome::kDone) {
     comm::agree(comm, [&] {
@@ -161,16 +171,21 @@ int train_classifiers(Training t) {
 // A script that goes through all kinds need not know which of them are trained.
 int nothing_to_train(const RunOptions& run) {
   const auto comm = comm::make_communicator(run.comm);
-  Logger(comm->is_root()).line("prior.kind = gaussian: the Gaussian prior is the VAE's own, nothing to train; `hebm_dist sample --prior.kind gaussian` draws from it");
+  Logger(comm->is_root())
+      .line(
+          "prior.kind = gaussian: the Gaussian prior is the VAE's own, nothing to train; `hebm_dist sample "
+          "--prior.kind gaussian` draws from it");
   return 0;
 }
 
 }  // namespace
 
 int train_command(Arguments args) {
-  Options options("hebm_dist train [--prior.kind KIND] [--config FILE.ini] [--section.key VALUE ...]",
-                  "Trains the diffusion EBM prior (Alg. 1), or one that it is compared with, on all ranks, from the newest checkpoint if there is one. "
-                  "Result: RUN/prior/prior.safetensors (averaged weights), of another kind RUN/prior-KIND/prior.safetensors.");
+  Options options(
+      "hebm_dist train [--prior.kind KIND] [--config FILE.ini] [--section.key VALUE ...]",
+      "Trains the diffusion EBM prior (Alg. 1), or one that it is compared with, on all ranks, from the newest "
+      "checkpoint if there is one. "
+      "Result: RUN/prior/prior.safetensors (averaged weights), of another kind RUN/prior-KIND/prior.safetensors.");
   TrainCommand c;
   c.describe(options);
   const auto action = options.parse(args);
@@ -179,7 +194,8 @@ int train_command(Arguments args) {
   const RunPaths paths(c.run, c.kind);
   const bool is_plan = action == Options::Action::kDryRun;
   if (!is_plan) require_dataset(c.run);
-  const RunVae vae = is_plan && !vae_is_there(c.run) ? RunVae{paths.vae, planned_backbone(c.run, c.planned), ""} : open_vae(c.run);
+  const RunVae vae =
+      is_plan && !vae_is_there(c.run) ? RunVae{paths.vae, planned_backbone(c.run, c.planned), ""} : open_vae(c.run);
   prior::EnergyPrior prior = c.make_prior(vae.backbone->groups());
   if (is_plan) {
     c.training.expect_possible(prior.per_level(), 1);
@@ -191,11 +207,15 @@ int train_command(Arguments args) {
   Context context(c.run, options, "train", paths.prior_directory);
   vae.backbone->params().to(context.device());
   prior.to(context.device());
-  auto identity = product_identity(options, {"prior.", "energy.", "langevin.", "train.", "nce.gain"}, c.run.seed, dataset, c.kind);
+  auto identity =
+      product_identity(options, {"prior.", "energy.", "langevin.", "train.", "nce.gain"}, c.run.seed, dataset, c.kind);
   identity["vae_hash"] = vae.hash;
-  if (train::product_done(paths.own_prior(), prior::kPriorFormat, prior::kPriorVersion, identity, context.comm(), context.logger())) return 0;
+  if (train::product_done(paths.own_prior(), prior::kPriorFormat, prior::kPriorVersion, identity, context.comm(),
+                          context.logger()))
+    return 0;
 
-  const auto cache = training_cache(c.training, paths, c.encoding, dataset, vae, static_cast<std::uint64_t>(c.run.seed), context);
+  const auto cache =
+      training_cache(c.training, paths, c.encoding, dataset, vae, static_cast<std::uint64_t>(c.run.seed), context);
   const auto make_source = [&](const train::MicroBatches& units, std::int64_t first) {
     return cache ? train::cache_source(*cache, units, c.seed(), first, c.training.updates)
                  : train::online_source(dataset, data::Split::kTrain, *vae.backbone, units, c.seed(), first);

@@ -9,14 +9,14 @@
 namespace hebm::cli {
 namespace {
 
-Lines dry_run_lines(const train::FeatureTrainOptions& training, const data::Dataset& dataset, const std::filesystem::path& folder) {
+Lines dry_run_lines(const train::FeatureTrainOptions& training, const data::Dataset& dataset,
+                    const std::filesystem::path& folder) {
   const nets::FeatureNet net(dataset.shape(), train::count_classes(dataset), 0);
   const auto parameters = net.params().size();
   const auto& image = net.image_shape();
-  return {fmt::format("classifier: images [{}, {}, {}], {} features, {} classes, {} parameters", image.channels, image.height, image.width,
-                      nets::FeatureNet::kFeatures, net.num_classes(), parameters),
-          checkpoint_line(parameters, 2, folder),
-          weights_line(parameters, folder),
+  return {fmt::format("classifier: images [{}, {}, {}], {} features, {} classes, {} parameters", image.channels,
+                      image.height, image.width, nets::FeatureNet::kFeatures, net.num_classes(), parameters),
+          checkpoint_line(parameters, 2, folder), weights_line(parameters, folder),
           steps_line("updates", train::feature_updates(training, dataset.members(data::Split::kTrain).size()),
                      fmt::format("{} images in units of {}", training.batch, training.micro_batch)),
           memory_line({.trained = static_cast<double>(parameters),
@@ -44,8 +44,8 @@ int train_features_command(Arguments args) {
     return 0;
   }
   Context context(run, options, "train-features", RunPaths(run).run / "features");
-  const auto result = train::train_features(training, dataset, context.run(), &context.stop(), context.comm(), context.logger(),
-                                              context.device());
+  const auto result = train::train_features(training, dataset, context.run(), &context.stop(), context.comm(),
+                                            context.logger(), context.device());
   return exit_code(result.outcome, result.save_failed);
 }
 

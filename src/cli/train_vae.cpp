@@ -33,8 +33,9 @@ Lines dry_run_lines(const RunOptions& run, const train::VaeTrainOptions& trainin
 }  // namespace
 
 int train_vae_command(Arguments args) {
-  Options options("hebm_dist train-vae [--config FILE.ini] [--section.key VALUE ...]",
-                  "Trains the hierarchical VAE of Sec. 2.1 on all ranks. Result: RUN/vae/vae.safetensors (averaged weights).");
+  Options options(
+      "hebm_dist train-vae [--config FILE.ini] [--section.key VALUE ...]",
+      "Trains the hierarchical VAE of Sec. 2.1 on all ranks. Result: RUN/vae/vae.safetensors (averaged weights).");
   RunOptions run;
   vae::BackboneOptions architecture;
   train::VaeTrainOptions training;
@@ -55,8 +56,8 @@ int train_vae_command(Arguments args) {
   auto prefixes = architecture.prefixes();
   prefixes.emplace_back("vae_train.");
   nlohmann::json identity = product_identity(options, prefixes, run.seed, dataset);
-  train::VaeTrainer trainer(training, *backbone, dataset, static_cast<std::uint64_t>(run.seed), context.run(), identity, context.comm(),
-                            context.logger());
+  train::VaeTrainer trainer(training, *backbone, dataset, static_cast<std::uint64_t>(run.seed), context.run(), identity,
+                            context.comm(), context.logger());
   const auto outcome = trainer.run(&context.stop());
   if (outcome == train::Outcome::kDone) readjust_where_asked(run, context);
   return exit_code(outcome, trainer.save_failed());

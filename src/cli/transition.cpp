@@ -12,19 +12,25 @@
 namespace hebm::cli {
 namespace {
 
-Lines dry_run_lines(const evaluate::TransitionOptions& transition, std::int64_t steps, const Experiment& files, const RunPaths& paths) {
+Lines dry_run_lines(const evaluate::TransitionOptions& transition, std::int64_t steps, const Experiment& files,
+                    const RunPaths& paths) {
   const auto& backbone = *files.vae.backbone;
   const auto& prior = *files.prior.prior;
   const auto states = static_cast<std::int64_t>(evaluate::recorded_steps(steps, transition.every).size());
   Lines lines = describe_backbone(backbone);
   lines.push_back(energy_nets_line(prior));
-  lines.push_back(fmt::format("{} levels of {} Langevin steps, {} states of each decoded", prior.num_levels(), steps, states));
+  lines.push_back(
+      fmt::format("{} levels of {} Langevin steps, {} states of each decoded", prior.num_levels(), steps, states));
   lines.push_back(disk_line("grid", prior.num_levels(),
-                            static_cast<double>(4 * transition.rows * states * backbone.image_shape().size()), paths.samples()));
+                            static_cast<double>(4 * transition.rows * states * backbone.image_shape().size()),
+                            paths.samples()));
   lines.push_back(steps_line("chunks", (transition.num_images + transition.chunk - 1) / transition.chunk,
                              fmt::format("{} chains", transition.chunk)));
-  const double sums = static_cast<double>(prior.num_levels() * states) * nets::FeatureNet::kFeatures * (nets::FeatureNet::kFeatures + 1) * 2;
-  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size() + files.features.net->params().size()) + sums,
+  const double sums = static_cast<double>(prior.num_levels() * states) * nets::FeatureNet::kFeatures *
+                      (nets::FeatureNet::kFeatures + 1) * 2;
+  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size() +
+                                                           files.features.net->params().size()) +
+                                       sums,
                                .values = chain_values(prior, backbone),
                                .images = static_cast<double>(transition.chunk),
                                .data_bytes = kept_bytes(files.dataset)}));
@@ -33,22 +39,25 @@ Lines dry_run_lines(const evaluate::TransitionOptions& transition, std::int64_t 
 
 std::string table(const nlohmann::json& result) {
   using storage::number_in;
-  std::string out = fmt::format("{:>3} {:>7} {:>12} {:>12} {:>10} {:>7} {:>7}\n", "t", "k", "energy", "displacement", "fd_fmnist", "black", "white");
+  std::string out = fmt::format("{:>3} {:>7} {:>12} {:>12} {:>10} {:>7} {:>7}\n", "t", "k", "energy", "displacement",
+                                "fd_fmnist", "black", "white");
   for (const auto& level : result["levels"]) {
     for (const auto& state : level["states"]) {
-      out += fmt::format("{:>3} {:>7} {:>12.2f} {:>12.3f} {:>10.2f} {:>7.3f} {:>7.3f}\n", number_in(level, "t"), number_in(state, "k"),
-                         number_in(state, "energy"), number_in(state, "displacement"), number_in(state, "fd_fmnist"), number_in(state, "black"),
-                         number_in(state, "white"));
+      out += fmt::format("{:>3} {:>7} {:>12.2f} {:>12.3f} {:>10.2f} {:>7.3f} {:>7.3f}\n", number_in(level, "t"),
+                         number_in(state, "k"), number_in(state, "energy"), number_in(state, "displacement"),
+                         number_in(state, "fd_fmnist"), number_in(state, "black"), number_in(state, "white"));
     }
   }
-  return out + fmt::format("training images: black {:.3f}, white {:.3f}\n", number_in(result["training"], "black"), number_in(result["training"], "white"));
+  return out + fmt::format("training images: black {:.3f}, white {:.3f}\n", number_in(result["training"], "black"),
+                           number_in(result["training"], "white"));
 }
 
 }  // namespace
 
 int transition_command(Arguments args) {
   Options options("hebm_dist transition [--steps K] [--config FILE.ini] [--section.key VALUE ...]",
-                  "Follows the Langevin chains of every level on all ranks (Fig. 6, 7): energy, displacement, score and saturated pixels of every s-th "
+                  "Follows the Langevin chains of every level on all ranks (Fig. 6, 7): energy, displacement, score "
+                  "and saturated pixels of every s-th "
                   "state. Result: RUN/results/transition-K.json, RUN/samples/transition-K-tT.png; prints a table.");
   RunOptions run;
   evaluate::TransitionOptions transition;
@@ -56,7 +65,8 @@ int transition_command(Arguments args) {
   std::int64_t steps = 0;
   bool json = false;
   run.describe(options);
-  options.add("steps", &steps, "Langevin steps a level (paper: 30 and 300); 0: sample.steps", {0, 1000000}, Show::kCommon);
+  options.add("steps", &steps, "Langevin steps a level (paper: 30 and 300); 0: sample.steps", {0, 1000000},
+              Show::kCommon);
   transition.describe(options);
   langevin.describe_drawing(options);
   options.add("json", &json, "print the result file instead of the table");
@@ -81,7 +91,8 @@ int transition_command(Arguments args) {
   const auto identity = experiment_identity(options, {"transition.", "langevin."}, langevin, run, files);
   const auto file = paths.results() / fmt::format("transition-{}.json", langevin.steps);
   const auto result = kept_result(file, identity, context, [&] {
-    const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};
+    const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior,
+                                            langevin};
     return evaluate::transition(transition, inputs, context.comm(), context.logger(), paths.samples());
   });
   if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;

@@ -13,18 +13,24 @@
 namespace hebm::cli {
 namespace {
 
-Lines dry_run_lines(const evaluate::VaryOptions& vary, std::int64_t num_sets, std::int64_t steps, const Experiment& files, const RunPaths& paths) {
+Lines dry_run_lines(const evaluate::VaryOptions& vary, std::int64_t num_sets, std::int64_t steps,
+                    const Experiment& files, const RunPaths& paths) {
   const auto& backbone = *files.vae.backbone;
   const auto& prior = *files.prior.prior;
   const std::int64_t chains = vary.num_samples * vary.variations;
   Lines lines = describe_backbone(backbone);
   lines.push_back(energy_nets_line(prior));
-  lines.push_back(disk_line("grid", num_sets, static_cast<double>(4 * vary.rows * (1 + vary.variations) * backbone.image_shape().size()), paths.samples()));
-  lines.push_back(steps_line("chunks", num_sets * ((chains + vary.chunk - 1) / vary.chunk),
-                             fmt::format("{} chains of {} levels of {} Langevin steps", vary.chunk, prior.num_levels(), steps)));
+  lines.push_back(disk_line("grid", num_sets,
+                            static_cast<double>(4 * vary.rows * (1 + vary.variations) * backbone.image_shape().size()),
+                            paths.samples()));
+  lines.push_back(
+      steps_line("chunks", num_sets * ((chains + vary.chunk - 1) / vary.chunk),
+                 fmt::format("{} chains of {} levels of {} Langevin steps", vary.chunk, prior.num_levels(), steps)));
   const auto dim = static_cast<double>(backbone.dim());
   const double held = dim * static_cast<double>(vary.num_samples + vary.chunk * (1 + prior.num_levels()));
-  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size() + files.features.net->params().size()) + held,
+  lines.push_back(memory_line({.used = static_cast<double>(prior.num_parameters() + backbone.params().size() +
+                                                           files.features.net->params().size()) +
+                                       held,
                                .values = chain_values(prior, backbone),
                                .images = static_cast<double>(vary.chunk),
                                .data_bytes = kept_bytes(files.dataset)}));
@@ -34,8 +40,8 @@ Lines dry_run_lines(const evaluate::VaryOptions& vary, std::int64_t num_sets, st
 std::string table(const nlohmann::json& result) {
   std::string out = fmt::format("{:>12} {:>18} {:>14}\n", "free layers", "feature distance", "class changed");
   for (const auto& set : result["sets"]) {
-    out += fmt::format("{:>12} {:>18.3f} {:>14.3f}\n", storage::text_in(set, "name"), storage::number_in(set, "feature_distance"),
-                       storage::number_in(set, "class_changed"));
+    out += fmt::format("{:>12} {:>18.3f} {:>14.3f}\n", storage::text_in(set, "name"),
+                       storage::number_in(set, "feature_distance"), storage::number_in(set, "class_changed"));
   }
   return out;
 }
@@ -44,7 +50,8 @@ std::string table(const nlohmann::json& result) {
 
 int vary_command(Arguments args) {
   Options options("hebm_dist vary [--layers LIST] [--config FILE.ini] [--section.key VALUE ...]",
-                  "Keeps the u of some latent layers of samples and draws the others from the prior given these, on all ranks (Fig. 2). Result: "
+                  "Keeps the u of some latent layers of samples and draws the others from the prior given these, on "
+                  "all ranks (Fig. 2). Result: "
                   "RUN/results/vary.json (vary-LIST.json), RUN/samples/vary-*.png; prints a table.");
   RunOptions run;
   evaluate::VaryOptions vary;
@@ -52,7 +59,8 @@ int vary_command(Arguments args) {
   evaluate::FreeLayers layers;
   bool json = false;
   run.describe(options);
-  options.add_list("layers", &layers, "layers that are drawn anew, 0: the top; default: each layer alone, then all", {0}, Show::kCommon);
+  options.add_list("layers", &layers, "layers that are drawn anew, 0: the top; default: each layer alone, then all",
+                   {0}, Show::kCommon);
   vary.describe(options);
   langevin.describe_drawing(options);
   options.add("json", &json, "print the result file instead of the table");
@@ -85,7 +93,8 @@ int vary_command(Arguments args) {
   auto identity = experiment_identity(options, {"vary.", "langevin."}, langevin, run, files);
   identity["layers"] = sets;
   const auto result = kept_result(paths.results() / (name + ".json"), identity, context, [&] {
-    const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior, langevin};
+    const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior,
+                                            langevin};
     return evaluate::vary(vary, sets, inputs, context.comm(), context.logger(), paths.samples());
   });
   if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;

@@ -1,5 +1,5 @@
-// How to poll for a peer: first without giving the core away (where each rank has its own), then by yielding, then by sleeps
-// that grow with the time waited, so that they add at most 5 % to it.
+// How to poll for a peer: first without giving the core away (where each rank has its own), then by
+// yielding, then by sleeps that grow with the time waited, so that they add at most 5 % to it.
 #pragma once
 #include <sched.h>
 
@@ -13,8 +13,8 @@ class Backoff {
  public:
   explicit Backoff(bool spin) : spin_s_(spin ? 200e-6 : 0.0), yield_s_(spin ? 50e-3 : 200e-6) {}
 
-  // Seconds waited so far. A pause counts for at most 1 s: while this process or the whole job was stopped (SIGSTOP, a suspended
-  // job), the time that passed says nothing about the peers.
+  // Seconds waited so far. A pause counts for at most 1 s: while this process or the whole job was
+  // stopped (SIGSTOP, a suspended job), the time that passed says nothing about the peers.
   double waited_s() const { return waited_s_; }
 
   void pause() {

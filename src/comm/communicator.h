@@ -1,6 +1,6 @@
-// One contract for a single process, MPI and NCCL: all ranks call the same operations in the same order; counts come
-// from the spans; every wait has a time-out (CommOptions::hang_timeout_s, Error(kPeer)). `single` is the identity.
-// Only comm/ includes mpi.h or nccl.h.
+// One contract for a single process, MPI and NCCL: all ranks call the same operations in the same
+// order; counts come from the spans; every wait has a time-out (CommOptions::hang_timeout_s,
+// Error(kPeer)). `single` is the identity. Only comm/ includes mpi.h or nccl.h.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,19 +22,21 @@ namespace hebm::comm {
 enum class Op { kSum, kMin, kMax };
 
 struct CommOptions {
-  std::string kind = "auto";       // auto | single | mpi | nccl
-  double hang_timeout_s = 600;     // a collective that waits longer ends this process with exit code 6
-  std::int64_t threads = 0;        // 0: by placement (see placement.h)
-  std::string device = "auto";     // compute.device: auto | cpu | cuda
-  bool graphs = true;              // compute.graphs: Langevin steps of a GPU are recorded as CUDA graphs
-  bool share_gpu = false;          // compute.share_gpu: ranks of one machine may compute on one GPU (not under NCCL)
-  // Gets the message of a time-out just before the world is aborted; unset: stderr. Not an option of the command line.
+  std::string kind = "auto";    // auto | single | mpi | nccl
+  double hang_timeout_s = 600;  // a collective that waits longer ends this process with exit code 6
+  std::int64_t threads = 0;     // 0: by placement (see placement.h)
+  std::string device = "auto";  // compute.device: auto | cpu | cuda
+  bool graphs = true;           // compute.graphs: Langevin steps of a GPU are recorded as CUDA graphs
+  bool share_gpu = false;       // compute.share_gpu: ranks of one machine may compute on one GPU (not under NCCL)
+  // Gets the message of a time-out just before the world is aborted; unset: stderr. Not an option
+  // of the command line.
   std::function<void(const std::string&)> last_words;
   void describe(Options& options);
 };
 
-// A sum that was started; wait() makes the buffer valid. The buffer must live until then. Waiting twice is harmless;
-// destroying without waiting is an error that the destructor only reports (no collective runs in a destructor).
+// A sum that was started; wait() makes the buffer valid. The buffer must live until then. Waiting
+// twice is harmless; destroying without waiting is an error that the destructor only reports (no
+// collective runs in a destructor).
 class Pending {
  public:
   virtual ~Pending() = default;
@@ -48,42 +50,50 @@ class Communicator {
   virtual int size() const = 0;
   virtual std::string_view kind() const = 0;  // "single", "mpi", "nccl"
   bool is_root() const { return rank() == 0; }
-  // The lowest rank on this rank's machine (MPI_Comm_split_type): ranks with the same number share memory and cores.
+  // The lowest rank on this rank's machine (MPI_Comm_split_type): ranks with the same number share
+  // memory and cores.
   virtual int node() const = 0;
 
-  // Control plane (MPI also under NCCL), host memory, in place. Every call first compares its number, kind, type and count
-  // over the ranks: ranks that are not in the same call all throw Error(kRuntime) naming who is where.
+  // Control plane (MPI also under NCCL), host memory, in place. Every call first compares its
+  // number, kind, type and count over the ranks: ranks that are not in the same call all throw
+  // Error(kRuntime) naming who is where.
   virtual void all_reduce(std::span<float> values, Op op) = 0;
   virtual void all_reduce(std::span<double> values, Op op) = 0;
   virtual void all_reduce(std::span<std::int64_t> values, Op op) = 0;
 
-  // In place sums of gradients, in host memory for mpi, GPU memory for nccl; single does not look at it. They may
-  // overlap with computing and with each other and complete in any order. `name` appears in time-out messages.
+  // In place sums of gradients, in host memory for mpi, GPU memory for nccl; single does not look
+  // at it. They may overlap with computing and with each other and complete in any order. `name`
+  // appears in time-out messages.
   virtual std::unique_ptr<Pending> start_sum(std::span<float> values, std::string_view name) = 0;
   virtual std::unique_ptr<Pending> start_sum(std::span<std::int64_t> values, std::string_view name) = 0;
 
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
-  // Every rank gets everybody's text, by rank. Texts may differ in length (<= 2^31 - 1 bytes in all).
+  // Every rank gets everybody's text, by rank. Texts may differ in length (<= 2^31 - 1 bytes in
+  // all).
   virtual std::vector<std::string> all_gather(std::string_view mine) = 0;
   virtual void barrier() = 0;
   // Ends all ranks of the world with this exit code, now. Never returns.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 };
 
-// The world of this process; without a launcher (and with kind auto) that is `single` and MPI is never touched. Throws Error(kEnvironment) where the launcher and the
-// world disagree (SLURM_NTASKS > 1 or OMPI_COMM_WORLD_SIZE > 1 with an MPI world of 1: names `srun --mpi=pmix`). One MPI
-// world a process: make it once, keep it until the end. The destructor finalises MPI, unless an exception is in flight.
+// The world of this process; without a launcher (and with kind auto) that is `single` and MPI is
+// never touched. Throws Error(kEnvironment) where the launcher and the world disagree (SLURM_NTASKS
+// > 1 or OMPI_COMM_WORLD_SIZE > 1 with an MPI world of 1: names `srun --mpi=pmix`). One MPI world a
+// process: make it once, keep it until the end. The destructor finalises MPI, unless an exception
+// is in flight.
 std::unique_ptr<Communicator> make_communicator(const CommOptions& options);
 
-// What agree throws: the same on every rank, so one rank may speak for all and every rank can leave in order.
+// What agree throws: the same on every rank, so one rank may speak for all and every rank can leave
+// in order.
 class AgreedError : public Error {
  public:
   using Error::Error;
 };
 
-// Runs `local` on this rank; if it threw on any rank, every rank throws the same AgreedError (the lowest failing rank's
-// code and message, prefixed "rank R: " where there are several) - so a check that can differ between ranks never leaves
-// the others in a collective. `local` must not communicate.
+// Runs `local` on this rank; if it threw on any rank, every rank throws the same AgreedError (the
+// lowest failing rank's code and message, prefixed "rank R: " where there are several) - so a check
+// that can differ between ranks never leaves the others in a collective. `local` must not
+// communicate.
 void agree(Communicator& comm, const std::function<void()>& local);
 
 // True on all ranks when `flag` is true on any.

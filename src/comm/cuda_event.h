@@ -1,4 +1,5 @@
-// What NcclCommunicator needs of CUDA: checked calls, and an event (without timing) that orders streams.
+// What NcclCommunicator needs of CUDA: checked calls, and an event (without timing) that orders
+// streams.
 #pragma once
 #ifdef HEBM_CUDA
 #include <cuda_runtime_api.h>

@@ -18,8 +18,7 @@ void record_abort(int rank, int exit_code) noexcept {
   char line[64];
   const int path_length = std::snprintf(path, sizeof path, "%s/abort.%d", folder, rank);
   if (path_length < 0 || path_length >= static_cast<int>(sizeof path)) return;
-  const double now_s =
-      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const double now_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   const int length = std::snprintf(line, sizeof line, "%d %.6f\n", exit_code, now_s);
   // O_EXCL: the first reason counts.
   const int file = ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

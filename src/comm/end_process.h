@@ -1,4 +1,5 @@
-// Ways to end a process that cannot go on, and a guard for calls that have no time-out of their own.
+// Ways to end a process that cannot go on, and a guard for calls that have no time-out of their
+// own.
 #pragma once
 #include <condition_variable>
 #include <mutex>
@@ -7,14 +8,17 @@
 
 namespace hebm::comm {
 
-// Leaves a note for launch/mpirun (file abort.RANK in $HEBM_EXIT_DIR, if set): this rank ends the world on purpose with
-// this code, so the signals that then kill the other ranks are consequences. Best effort: it must not stop the abort.
+// Leaves a note for launch/mpirun (file abort.RANK in $HEBM_EXIT_DIR, if set): this rank ends the
+// world on purpose with this code, so the signals that then kill the other ranks are consequences.
+// Best effort: it must not stop the abort.
 void record_abort(int rank, int exit_code) noexcept;
 
-// Flushes stdio and leaves without destructors or exit handlers: threads may be inside locks, buffers may be in flight.
+// Flushes stdio and leaves without destructors or exit handlers: threads may be inside locks,
+// buffers may be in flight.
 [[noreturn]] void leave_now(int exit_code) noexcept;
 
-// While it lives, a thread waits; after seconds it prints "WHAT has not returned after N s" and leaves with exit_code.
+// While it lives, a thread waits; after seconds it prints "WHAT has not returned after N s" and
+// leaves with exit_code.
 class Deadline {
  public:
   Deadline(std::string what, double seconds, int rank, int exit_code);

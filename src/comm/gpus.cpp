@@ -12,7 +12,8 @@ int gpu_of_rank(const std::string& device, int local_rank, int gpus, bool everyw
 #ifdef HEBM_CUDA
   constexpr const char* kAdvice = "repair the driver, or take --compute.device cpu";
 #else
-  constexpr const char* kAdvice = "this program is built without CUDA: build the preset `cuda`, or take --compute.device cpu";
+  constexpr const char* kAdvice =
+      "this program is built without CUDA: build the preset `cuda`, or take --compute.device cpu";
 #endif
   check(gpus > 0, ExitCode::kEnvironment, "compute.device = {}, but no GPU is seen on {}: {}", device, host, kAdvice);
   return local_rank % gpus;
@@ -41,11 +42,13 @@ std::string take_gpu(int gpu) {
 #endif
 
 void check_gpus_apart(Communicator& comm, const std::string& address) {
-  const std::vector<std::string> places = comm.all_gather(address.empty() ? "" : fmt::format("node {} {}", comm.node(), address));
+  const std::vector<std::string> places =
+      comm.all_gather(address.empty() ? "" : fmt::format("node {} {}", comm.node(), address));
   for (std::size_t a = 0; a < places.size(); ++a) {
     for (std::size_t b = a + 1; b < places.size(); ++b) {
       check(places[a].empty() || places[a] != places[b], ExitCode::kEnvironment,
-            "ranks {} and {} would share one GPU ({}): start as many ranks on a machine as it has GPUs", a, b, places[a]);
+            "ranks {} and {} would share one GPU ({}): start as many ranks on a machine as it has GPUs", a, b,
+            places[a]);
     }
   }
 }

@@ -9,7 +9,8 @@
 namespace hebm::comm {
 namespace {
 
-// In order of trust: a variable of the process's own launcher before one that a batch script hands down.
+// In order of trust: a variable of the process's own launcher before one that a batch script hands
+// down.
 constexpr std::array kSizeVariables = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"};
 
 std::int64_t parse_size(const char* name, const char* text) {
@@ -22,7 +23,8 @@ std::int64_t parse_size(const char* name, const char* text) {
 }
 
 constexpr const char* kAdvice =
-    "start the ranks with `srun --mpi=pmix hebm_dist ...` or with the mpirun of the Open MPI that this program is built "
+    "start the ranks with `srun --mpi=pmix hebm_dist ...` or with the mpirun of the Open MPI that this program is "
+    "built "
     "with (launch/mpirun); for one process on purpose: --comm.kind single";
 
 }  // namespace

@@ -19,7 +19,8 @@ std::unique_ptr<Communicator> make_nccl([[maybe_unused]] const CommOptions& opti
   return std::make_unique<NcclCommunicator>(std::move(mpi));
 #else
   if (options.kind == "auto") return std::make_unique<MpiCommunicator>(options, launch);
-  fail(ExitCode::kEnvironment, "comm.kind = nccl, but this program is built without CUDA: use the `cuda` preset or mpi");
+  fail(ExitCode::kEnvironment,
+       "comm.kind = nccl, but this program is built without CUDA: use the `cuda` preset or mpi");
 #endif
 }
 
@@ -34,7 +35,8 @@ std::unique_ptr<Communicator> make_communicator(const CommOptions& options) {
   check(options.kind == "auto" || options.kind == "nccl", ExitCode::kUsage,
         "comm.kind = {}: must be auto, single, mpi or nccl", options.kind);
   check(options.kind == "auto" || options.device != "cpu", ExitCode::kUsage,
-        "comm.kind = nccl sums gradients in GPU memory, but compute.device = cpu: take comm.kind = mpi or another compute.device");
+        "comm.kind = nccl sums gradients in GPU memory, but compute.device = cpu: take comm.kind = mpi or another "
+        "compute.device");
   return make_nccl(options, launch);
 }
 

@@ -31,9 +31,12 @@ struct TypeOf<std::int64_t> {
 
 MPI_Op mpi_op(Op op) {
   switch (op) {
-    case Op::kSum: return MPI_SUM;
-    case Op::kMin: return MPI_MIN;
-    case Op::kMax: return MPI_MAX;
+    case Op::kSum:
+      return MPI_SUM;
+    case Op::kMin:
+      return MPI_MIN;
+    case Op::kMax:
+      return MPI_MAX;
   }
   fail(ExitCode::kRuntime, "unknown reduction {}", static_cast<int>(op));
 }
@@ -43,8 +46,7 @@ MPI_Op mpi_op(Op op) {
 // A started sum; one request a piece.
 class MpiPending final : public Pending {
  public:
-  MpiPending(MpiCommunicator& comm, Call call, std::string name)
-      : comm_(comm), name_(std::move(name)), call_(call) {
+  MpiPending(MpiCommunicator& comm, Call call, std::string name) : comm_(comm), name_(std::move(name)), call_(call) {
     call_.name = name_;
   }
   ~MpiPending() override {
@@ -103,12 +105,10 @@ void MpiCommunicator::reduce(std::span<T> values, Op op) {
 
 template <class T>
 std::unique_ptr<Pending> MpiCommunicator::start(std::span<T> values, std::string_view name) {
-  auto pending = std::make_unique<MpiPending>(*this,
-                                              Call{.kind = Call::Kind::kSum,
-                                                   .type = TypeOf<T>::kLetter,
-                                                   .count = std::ssize(values),
-                                                   .number = ++sum_calls_},
-                                              std::string(name));
+  auto pending = std::make_unique<MpiPending>(
+      *this,
+      Call{.kind = Call::Kind::kSum, .type = TypeOf<T>::kLetter, .count = std::ssize(values), .number = ++sum_calls_},
+      std::string(name));
   check_usable(pending->call());
   pending->set_requests(post(values, MPI_SUM, sums_, pending->call()));
   return pending;

@@ -1,5 +1,6 @@
-// MPI under the contract of communicator.h. Every operation is posted non-blocking and waited for by polling, so that each wait
-// has a time-out. Control and gradient sums use a communicator each: they can never match one another.
+// MPI under the contract of communicator.h. Every operation is posted non-blocking and waited for
+// by polling, so that each wait has a time-out. Control and gradient sums use a communicator each:
+// they can never match one another.
 #pragma once
 #define OMPI_SKIP_MPICXX 1  // only the C interface: the C++ one needs a library of its own
 #include <mpi.h>
@@ -13,15 +14,16 @@
 
 namespace hebm::comm {
 
-// One call as all ranks must agree on it. Numbers of control calls and of gradient sums are counted apart.
+// One call as all ranks must agree on it. Numbers of control calls and of gradient sums are counted
+// apart.
 struct Call {
   enum class Kind : std::int64_t { kAllReduce = 1, kBroadcast, kAllGather, kBarrier, kSum };
   Kind kind;
-  char type = '-';           // 'f', 'd', 'i', 'b' (byte), '-' (none)
-  std::int64_t count = 0;    // elements; 0 where ranks may differ
-  std::int64_t detail = 0;   // the Op, or the root
-  std::int64_t number = 0;   // 1, 2, ...
-  std::string_view name{};   // of a gradient sum
+  char type = '-';          // 'f', 'd', 'i', 'b' (byte), '-' (none)
+  std::int64_t count = 0;   // elements; 0 where ranks may differ
+  std::int64_t detail = 0;  // the Op, or the root
+  std::int64_t number = 0;  // 1, 2, ...
+  std::string_view name{};  // of a gradient sum
   std::string describe() const;
 };
 
@@ -30,7 +32,8 @@ class MpiCommunicator final : public Communicator {
   // MPI counts are int; longer spans go in pieces (also bounds the library's temporary memory).
   static constexpr std::int64_t kPieceElements = std::int64_t{1} << 26;
 
-  // Initialises MPI. Throws Error(kEnvironment) where that fails or the world is not the announced one.
+  // Initialises MPI. Throws Error(kEnvironment) where that fails or the world is not the announced
+  // one.
   MpiCommunicator(const CommOptions& options, const LaunchEnvironment& launch,
                   std::int64_t piece_elements = kPieceElements);
   ~MpiCommunicator() override;

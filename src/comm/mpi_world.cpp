@@ -1,4 +1,5 @@
-// The life of the MPI world: start, polling waits and what happens when they fail, the comparison of calls, the end.
+// The life of the MPI world: start, polling waits and what happens when they fail, the comparison
+// of calls, the end.
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,10 +44,14 @@ std::string Call::describe() const {
       const char* op = detail >= 0 && detail < 3 ? kOps[static_cast<std::size_t>(detail)] : "?";
       return fmt::format("collective {}: all_reduce({}) of {} x {}", number, op, count, type_name);
     }
-    case Kind::kBroadcast: return fmt::format("collective {}: broadcast of {} bytes from rank {}", number, count, detail);
-    case Kind::kAllGather: return fmt::format("collective {}: all_gather", number);
-    case Kind::kBarrier: return fmt::format("collective {}: barrier", number);
-    case Kind::kSum: return fmt::format("gradient sum {} '{}' of {} x {}", number, name, count, type_name);
+    case Kind::kBroadcast:
+      return fmt::format("collective {}: broadcast of {} bytes from rank {}", number, count, detail);
+    case Kind::kAllGather:
+      return fmt::format("collective {}: all_gather", number);
+    case Kind::kBarrier:
+      return fmt::format("collective {}: barrier", number);
+    case Kind::kSum:
+      return fmt::format("gradient sum {} '{}' of {} x {}", number, name, count, type_name);
   }
   return fmt::format("collective {}: unknown kind {}", number, static_cast<std::int64_t>(kind));
 }
@@ -99,7 +104,8 @@ void MpiCommunicator::find_node() {
 }
 
 MpiCommunicator::~MpiCommunicator() {
-  // An exception or a failed call: peers may never come to MPI_Finalize; whoever catches the exception calls abort.
+  // An exception or a failed call: peers may never come to MPI_Finalize; whoever catches the
+  // exception calls abort.
   if (broken_ || std::uncaught_exceptions() > exceptions_at_start_ || control_ == MPI_COMM_NULL) return;
   const Deadline deadline("MPI_Finalize", std::min(hang_timeout_s_, kEndTimeout_s), rank_,
                           static_cast<int>(ExitCode::kPeer));
@@ -140,7 +146,8 @@ void MpiCommunicator::wait(std::span<MPI_Request> requests, const Call& call) {
 
 void MpiCommunicator::time_out(const Call& call, double waited_s) {
   const std::string message = fmt::format(
-      "rank {} of {} on {}: {} waited {:.1f} s for the other ranks (comm.hang_timeout_s = {:g}): a peer hangs, is stopped "
+      "rank {} of {} on {}: {} waited {:.1f} s for the other ranks (comm.hang_timeout_s = {:g}): a peer hangs, is "
+      "stopped "
       "or is in another call; all ranks end with exit code {}, the newest checkpoint is valid",
       rank_, size_, host_, call.describe(), waited_s, hang_timeout_s_, static_cast<int>(ExitCode::kPeer));
   if (last_words_) {

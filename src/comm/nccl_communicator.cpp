@@ -13,9 +13,7 @@ namespace {
 
 constexpr double kEndTimeout_s = 20;
 
-std::string version_text(int code) {
-  return fmt::format("{}.{}.{}", code / 10000, code / 100 % 100, code % 100);
-}
+std::string version_text(int code) { return fmt::format("{}.{}.{}", code / 10000, code / 100 % 100, code % 100); }
 
 }  // namespace
 
@@ -37,9 +35,9 @@ class NcclPending final : public Pending {
   void start(void* values, ncclDataType_t type) {
     ready_.record(comm_.compute_);
     ready_.make_wait(comm_.stream_);
-    comm_.check_nccl(ncclAllReduce(values, values, static_cast<std::size_t>(call_.count), type, ncclSum, comm_.comm_,
-                                   comm_.stream_),
-                     "ncclAllReduce", call_);
+    comm_.check_nccl(
+        ncclAllReduce(values, values, static_cast<std::size_t>(call_.count), type, ncclSum, comm_.comm_, comm_.stream_),
+        "ncclAllReduce", call_);
     done_.record(comm_.stream_);
     started_ = true;
   }
@@ -64,7 +62,8 @@ NcclCommunicator::NcclCommunicator(std::unique_ptr<MpiCommunicator> mpi) : mpi_(
 }
 
 NcclCommunicator::~NcclCommunicator() {
-  // As with MPI: nothing that other ranks would have to join while an exception or a failure is on its way out.
+  // As with MPI: nothing that other ranks would have to join while an exception or a failure is on
+  // its way out.
   if (broken_ || std::uncaught_exceptions() > exceptions_at_start_ || comm_ == nullptr) return;
   const Deadline deadline("ncclCommDestroy", kEndTimeout_s, rank(), static_cast<int>(ExitCode::kPeer));
   if (ncclCommDestroy(comm_) != ncclSuccess) fmt::print(stderr, "rank {}: ncclCommDestroy failed\n", rank());

@@ -1,5 +1,6 @@
-// NCCL under the contract of communicator.h: gradient sums run on the GPU in a stream of their own, MPI bootstraps and carries
-// everything else. Only in builds with HEBM_CUDA. Compiled and linked, never run: no machine of this project had a GPU.
+// NCCL under the contract of communicator.h: gradient sums run on the GPU in a stream of their own,
+// MPI bootstraps and carries everything else. Only in builds with HEBM_CUDA. Compiled and linked,
+// never run: no machine of this project had a GPU.
 #pragma once
 #ifdef HEBM_CUDA
 #include <cuda_runtime_api.h>
@@ -13,8 +14,10 @@ namespace hebm::comm {
 
 class NcclCommunicator final : public Communicator {
  public:
-  // Collective. Takes the GPU of this rank's local number (gpus.h) and makes it CUDA's current device.
-  // Error(kEnvironment): header and library differ, ranks have different NCCL versions, two ranks on one GPU.
+  // Collective. Takes the GPU of this rank's local number (gpus.h) and makes it CUDA's current
+  // device.
+  // Error(kEnvironment): header and library differ, ranks have different NCCL versions, two ranks
+  // on one GPU.
   explicit NcclCommunicator(std::unique_ptr<MpiCommunicator> mpi);
   ~NcclCommunicator() override;
   NcclCommunicator(const NcclCommunicator&) = delete;
@@ -25,7 +28,8 @@ class NcclCommunicator final : public Communicator {
   std::string_view kind() const override { return "nccl"; }
   int node() const override { return mpi_->node(); }
   int device() const { return device_; }
-  // The stream that fills gradient buffers (default: CUDA's default stream): a sum starts after what was queued there.
+  // The stream that fills gradient buffers (default: CUDA's default stream): a sum starts after
+  // what was queued there.
   void set_compute_stream(cudaStream_t stream) { compute_ = stream; }
 
   void all_reduce(std::span<float> values, Op op) override { mpi_->all_reduce(values, op); }
@@ -44,7 +48,8 @@ class NcclCommunicator final : public Communicator {
   void check_versions();
   void connect();
   std::unique_ptr<Pending> start(void* values, ncclDataType_t type, Call call, std::string_view name);
-  // Throws Error(kPeer), after ncclCommAbort, where NCCL reports a failure; true while it is still at work.
+  // Throws Error(kPeer), after ncclCommAbort, where NCCL reports a failure; true while it is still
+  // at work.
   bool in_progress(const Call& call);
   void check_nccl(ncclResult_t result, const char* function, const Call& call);
   // Polls done() with the time-out of all waits.

@@ -24,12 +24,15 @@ std::vector<std::string> parse_names(const nlohmann::json& names, const std::str
 
 }  // namespace
 
-bool is_measured(const std::string& measure) { return measure == "brightness" || measure == "width" || measure == "texture"; }
+bool is_measured(const std::string& measure) {
+  return measure == "brightness" || measure == "width" || measure == "texture";
+}
 
 double measured(const std::string& measure, const ImageShape& shape, std::span<const std::uint8_t> pixels) {
   check(is_measured(measure) && pixels.size() == static_cast<std::size_t>(shape.size()), ExitCode::kRuntime,
         "attributes: measuring '{}' of {} pixels, the shape has {}", measure, pixels.size(), shape.size());
-  const auto plane = static_cast<std::size_t>(shape.height * shape.width), width = static_cast<std::size_t>(shape.width);
+  const auto plane = static_cast<std::size_t>(shape.height * shape.width),
+             width = static_cast<std::size_t>(shape.width);
   double weight = 0, count = 0, light2 = 0, column = 0, column2 = 0;
   for (std::size_t p = 0; p < plane; ++p) {
     double light = 0;
@@ -50,7 +53,8 @@ double measured(const std::string& measure, const ImageShape& shape, std::span<c
   if (count == 0) return 0;
   const double mean = weight / count;
   if (measure == "brightness") return mean;
-  const double variance = measure == "width" ? column2 / weight - (column / weight) * (column / weight) : light2 / count - mean * mean;
+  const double variance =
+      measure == "width" ? column2 / weight - (column / weight) * (column / weight) : light2 / count - mean * mean;
   return std::sqrt(std::max(0.0, variance));
 }
 
@@ -83,7 +87,8 @@ std::string attributes_text(const std::vector<Attribute>& attributes) {
 
 std::vector<Attribute> parse_attributes(const std::string& text, std::int64_t num_labels, const std::string& where) {
   const nlohmann::json json = parse_json(text, where);
-  check(json.is_array() && json.size() <= kMaxAttributes, ExitCode::kCorrupt, "{}: expected an array of at most {} attributes", where, kMaxAttributes);
+  check(json.is_array() && json.size() <= kMaxAttributes, ExitCode::kCorrupt,
+        "{}: expected an array of at most {} attributes", where, kMaxAttributes);
   std::vector<Attribute> out;
   for (const auto& entry : json) {
     Attribute a;
@@ -92,12 +97,15 @@ std::vector<Attribute> parse_attributes(const std::string& text, std::int64_t nu
     a.measure = json_string(entry, "measure", kMaxNameBytes, where);
     const auto last = static_cast<std::int64_t>(a.categories.size()) - 1;
     if (a.measure == "class") {
-      for (const auto& y : json_array(entry, "of_label", 0, kMaxLabels, where)) a.of_label.push_back(json_int_value(y, 0, last, where));
-      check(static_cast<std::int64_t>(a.of_label.size()) == num_labels, ExitCode::kCorrupt, "{}: '{}' has categories for {} labels, the set has {}",
-            where, a.name, a.of_label.size(), num_labels);
+      for (const auto& y : json_array(entry, "of_label", 0, kMaxLabels, where))
+        a.of_label.push_back(json_int_value(y, 0, last, where));
+      check(static_cast<std::int64_t>(a.of_label.size()) == num_labels, ExitCode::kCorrupt,
+            "{}: '{}' has categories for {} labels, the set has {}", where, a.name, a.of_label.size(), num_labels);
     } else {
-      check(is_measured(a.measure) && last == 1, ExitCode::kCorrupt, "{}: '{}' has the measure '{}' and {} categories; expected class, or brightness, width "
-            "or texture with 2", where, a.name, a.measure, last + 1);
+      check(is_measured(a.measure) && last == 1, ExitCode::kCorrupt,
+            "{}: '{}' has the measure '{}' and {} categories; expected class, or brightness, width "
+            "or texture with 2",
+            where, a.name, a.measure, last + 1);
       a.threshold = json_finite(entry, "threshold", where);
     }
     out.push_back(std::move(a));

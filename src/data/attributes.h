@@ -1,5 +1,6 @@
-// Attributes of images (Sec. 5.3, Fig. 4): one category an image and attribute, as a data set stores them, and how they are told from an image, so that
-// generated images are judged by the same rule.
+// Attributes of images (Sec. 5.3, Fig. 4): one category an image and attribute, as a data set
+// stores them, and how they are told from an image, so that generated images are judged by the same
+// rule.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -13,7 +14,8 @@ namespace hebm::data {
 struct Attribute {
   std::string name;
   std::vector<std::string> categories;
-  // class: by the image's label, of_label[label]; brightness, width, texture: measured, category 1 above the threshold, else 0.
+  // class: by the image's label, of_label[label]; brightness, width, texture: measured, category 1
+  // above the threshold, else 0.
   std::string measure;
   double threshold = 0;
   std::vector<std::int64_t> of_label;
@@ -22,7 +24,8 @@ struct Attribute {
 
 inline constexpr std::uint8_t kUnlit = 25;  // pixels up to this are background
 
-// Of one image, pixels [C, H, W]; a pixel is lit where any colour is above kUnlit, and its light is the mean of its colours. 0 without lit pixels.
+// Of one image, pixels [C, H, W]; a pixel is lit where any colour is above kUnlit, and its light is
+// the mean of its colours. 0 without lit pixels.
 //   brightness: mean light of the lit pixels, 0 .. 255;
 //   width: standard deviation of the lit pixels' columns, by light, in pixels;
 //   texture: standard deviation of the light of the lit pixels, 0 .. 255.

@@ -1,6 +1,6 @@
-// Which images make the global batch of step s: visit v (epoch) is a pseudo-random permutation of the N images, keyed
-// by (seed, v); position p = s * batch + j lies in visit p / N. A pure function: the same for any number of ranks, and
-// resume needs only the step.
+// Which images make the global batch of step s: visit v (epoch) is a pseudo-random permutation of
+// the N images, keyed by (seed, v); position p = s * batch + j lies in visit p / N. A pure
+// function: the same for any number of ranks, and resume needs only the step.
 #pragma once
 #include <cstdint>
 #include <vector>

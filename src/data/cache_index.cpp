@@ -72,7 +72,8 @@ CacheIndex read_index(const std::filesystem::path& directory) {
         "writes only what is missing",
         where);
   const std::string text = storage::read_file(path, kMaxIndexBytes);
-  check(text.ends_with('\n'), ExitCode::kCorrupt, "{}: expected a line end behind the last byte: the file was cut off", where);
+  check(text.ends_with('\n'), ExitCode::kCorrupt, "{}: expected a line end behind the last byte: the file was cut off",
+        where);
   const nlohmann::json json = parse_json(text, where);
   const std::string format = json_string(json, "format", 255, where);
   check(format == "hebm-latent-cache", ExitCode::kCorrupt, "{}: expected format hebm-latent-cache, got {}", where,

@@ -1,4 +1,5 @@
-// Internal to the latent cache: bounds and JSON of CacheLayout, shared by the writer and the reader.
+// Internal to the latent cache: bounds and JSON of CacheLayout, shared by the writer and the
+// reader.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -15,7 +16,8 @@ inline constexpr std::int64_t kMaxDraws = 4096;
 inline constexpr std::int64_t kMaxGroups = 256;  // limits of base/random.h
 inline constexpr std::int64_t kMaxDim = std::int64_t{1} << 26;
 
-// Error(code) unless all fields are within bounds, so that no later product of them overflows 64 bits.
+// Error(code) unless all fields are within bounds, so that no later product of them overflows 64
+// bits.
 void check_layout(const CacheLayout& layout, ExitCode code, const std::string& where);
 storage::H5Type element_type(const CacheKey& key);
 std::size_t element_bytes(const CacheKey& key);

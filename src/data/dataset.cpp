@@ -79,7 +79,7 @@ struct Dataset::Impl {
   std::vector<Attribute> attributes;
   std::string attributes_json;                 // as stored; "" without
   std::vector<std::uint8_t> attribute_values;  // [N,A]
-  std::vector<std::uint64_t> hashes;  // of each image, or empty
+  std::vector<std::uint64_t> hashes;           // of each image, or empty
   std::vector<std::int64_t> members[2];
   std::once_flag kept_once;
   std::vector<std::byte> kept;  // all pixels, filled by the first read()
@@ -138,13 +138,15 @@ void Dataset::Impl::load_attributes(const H5File& file) {
   attributes = parse_attributes(attributes_json, num_labels, path + ": attributes");
   const H5Info info = file.info("attributes");
   const std::vector<std::uint64_t> expected = {static_cast<std::uint64_t>(count), attributes.size()};
-  check(info.type == H5Type::kU8 && info.shape == expected, ExitCode::kCorrupt, "{}: attributes: expected u8 {}, got {} {}", path,
-        shape_text(expected), storage::name_of(info.type), shape_text(info.shape));
+  check(info.type == H5Type::kU8 && info.shape == expected, ExitCode::kCorrupt,
+        "{}: attributes: expected u8 {}, got {} {}", path, shape_text(expected), storage::name_of(info.type),
+        shape_text(info.shape));
   attribute_values = file.read_all<std::uint8_t>("attributes", H5Type::kU8);
   for (std::size_t i = 0; i < attribute_values.size(); ++i) {
     const Attribute& a = attributes[i % attributes.size()];
-    check(attribute_values[i] < a.categories.size(), ExitCode::kCorrupt, "{}: attributes: '{}': expected 0 to {}, got {} for image {}", path, a.name,
-          a.categories.size() - 1, attribute_values[i], i / attributes.size());
+    check(attribute_values[i] < a.categories.size(), ExitCode::kCorrupt,
+          "{}: attributes: '{}': expected 0 to {}, got {} for image {}", path, a.name, a.categories.size() - 1,
+          attribute_values[i], i / attributes.size());
   }
 }
 
@@ -171,9 +173,12 @@ void Dataset::Impl::check_content(const H5File& file, const std::vector<std::uin
   if (!file.has_attribute("content_hash")) return;
   const std::string expected = file.string_attribute("content_hash");
   const std::string names = file.has_attribute("label_names") ? file.string_attribute("label_names") : "";
-  const std::string got = content_hash({images_hash, source, names}, shape, labels, splits, hashes, attributes_json, attribute_values);
-  check(got == expected, ExitCode::kCorrupt, "{}: content_hash: expected {}, got {}: labels, splits or header are damaged; "
-        "remove the file and import it again", path, expected.substr(0, 64), got);
+  const std::string got =
+      content_hash({images_hash, source, names}, shape, labels, splits, hashes, attributes_json, attribute_values);
+  check(got == expected, ExitCode::kCorrupt,
+        "{}: content_hash: expected {}, got {}: labels, splits or header are damaged; "
+        "remove the file and import it again",
+        path, expected.substr(0, 64), got);
 }
 
 Dataset::Dataset(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -217,14 +222,18 @@ const std::vector<std::int64_t>& Dataset::labels() const { return impl_->labels;
 const std::vector<Attribute>& Dataset::attributes() const { return impl_->attributes; }
 std::vector<std::int64_t> Dataset::attribute_values(std::size_t attribute) const {
   const std::size_t width = impl_->attributes.size();
-  check(attribute < width, ExitCode::kRuntime, "{}: {} attributes, number {} is asked for", path().string(), width, attribute);
+  check(attribute < width, ExitCode::kRuntime, "{}: {} attributes, number {} is asked for", path().string(), width,
+        attribute);
   std::vector<std::int64_t> out;
-  for (std::size_t i = attribute; i < impl_->attribute_values.size(); i += width) out.push_back(impl_->attribute_values[i]);
+  for (std::size_t i = attribute; i < impl_->attribute_values.size(); i += width)
+    out.push_back(impl_->attribute_values[i]);
   return out;
 }
 void Dataset::expect_shape(const ImageShape& wanted, const char* who) const {
   const ImageShape has = shape();
-  check(has == wanted, ExitCode::kUsage, "{}: images of {} x {} x {}, the {} takes {} x {} x {}: use the data set that it was trained on, or images of that shape",
+  check(has == wanted, ExitCode::kUsage,
+        "{}: images of {} x {} x {}, the {} takes {} x {} x {}: use the data set that it was trained on, or images of "
+        "that shape",
         path().string(), has.channels, has.height, has.width, who, wanted.channels, wanted.height, wanted.width);
 }
 
@@ -238,8 +247,7 @@ ImageBatch Dataset::read(std::span<const std::int64_t> index) const {
     check(i >= 0 && i < impl_->count, ExitCode::kRuntime, "{}: expected image numbers 0 to {}, got {}", path().string(),
           impl_->count - 1, i);
   const bool keep = impl_->pixels_bytes <= kKeepBytes;
-  if (keep)
-    std::call_once(impl_->kept_once, [this] { impl_->keep_all(); });
+  if (keep) std::call_once(impl_->kept_once, [this] { impl_->keep_all(); });
   ImageBatch batch;
   batch.shape = impl_->shape;
   batch.count = static_cast<std::int64_t>(index.size());

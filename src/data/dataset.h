@@ -1,6 +1,8 @@
-// Image data sets as HDF5: `images` u8 [N,C,H,W], optional `labels` i64 [N], `splits` u8 [N] (0 train, 1 test), `hash` u64 [N]
-// (xxh3-64 of each image), optional `attributes` u8 [N,A]; attributes format = "hebm-dataset", version, source, images_hash (xxh3-128 of the pixels alone),
-// label_names (JSON), attributes (JSON, attributes.h), content_hash (of all the rest). Sets of other programs may lack `hash` and content_hash.
+// Image data sets as HDF5: `images` u8 [N,C,H,W], optional `labels` i64 [N], `splits` u8 [N] (0
+// train, 1 test), `hash` u64 [N] (xxh3-64 of each image), optional `attributes` u8 [N,A];
+// attributes format = "hebm-dataset", version, source, images_hash (xxh3-128 of the pixels alone),
+// label_names (JSON), attributes (JSON, attributes.h), content_hash (of all the rest). Sets of
+// other programs may lack `hash` and content_hash.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -19,7 +21,8 @@ enum class Split : std::uint8_t { kTrain = 0, kTest = 1 };
 
 class Dataset {
  public:
-  static constexpr std::uint64_t kKeepBytes = std::uint64_t{1} << 30;  // sets of up to so many bytes of pixels stay in memory
+  static constexpr std::uint64_t kKeepBytes = std::uint64_t{1}
+                                              << 30;  // sets of up to so many bytes of pixels stay in memory
   // Checks format, shapes, splits and content_hash; not the pixels (read() and verify() do).
   static Dataset open(const std::filesystem::path& path);
   Dataset(Dataset&&) noexcept;
@@ -32,14 +35,14 @@ class Dataset {
   void expect_shape(const ImageShape& wanted, const char* who) const;
   const std::string& images_hash() const;
   const std::string& source() const;
-  const std::vector<std::string>& label_names() const;  // empty without labels
-  const std::vector<std::int64_t>& labels() const;      // [N] or empty
-  const std::vector<Attribute>& attributes() const;     // none is empty
+  const std::vector<std::string>& label_names() const;                      // empty without labels
+  const std::vector<std::int64_t>& labels() const;                          // [N] or empty
+  const std::vector<Attribute>& attributes() const;                         // none is empty
   std::vector<std::int64_t> attribute_values(std::size_t attribute) const;  // [N] categories
   // Global image numbers of a split, ascending.
   const std::vector<std::int64_t>& members(Split split) const;
-  // Images by global number, any order; pixels are read from the file (kept in memory up to kKeepBytes) and
-  // checked against their hash: Error(kCorrupt).
+  // Images by global number, any order; pixels are read from the file (kept in memory up to
+  // kKeepBytes) and checked against their hash: Error(kCorrupt).
   ImageBatch read(std::span<const std::int64_t> index) const;
   void verify() const;  // recomputes images_hash: Error(kCorrupt) with expected and got
 
@@ -60,9 +63,9 @@ struct DatasetContent {
   std::vector<std::uint8_t> attribute_values;  // [N,A]
 };
 std::string images_hash(const DatasetContent& content);
-// Written under a temporary name, fsynced, renamed; an existing file is an error unless it already holds the same
-// content (same images_hash, shape, labels, splits, label names and attributes), which is verified and left alone: Error(kUsage)
-// names what differs. Returns images_hash.
+// Written under a temporary name, fsynced, renamed; an existing file is an error unless it already
+// holds the same content (same images_hash, shape, labels, splits, label names and attributes),
+// which is verified and left alone: Error(kUsage) names what differs. Returns images_hash.
 std::string write_dataset(const std::filesystem::path& path, const DatasetContent& content);
 
 }  // namespace hebm::data

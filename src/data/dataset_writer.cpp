@@ -29,12 +29,14 @@ void check_content(const DatasetContent& content, const std::string& path) {
         path, count, content.labels.size());
   for (const std::uint8_t split : content.splits)
     check(split <= 1, ExitCode::kCorrupt, "{}: expected splits 0 (train) or 1 (test), got {}", path, split);
-  check(content.attribute_values.size() == count * content.attributes.size(), ExitCode::kCorrupt, "{}: expected {} x {} attribute values, got {}", path,
-        count, content.attributes.size(), content.attribute_values.size());
+  check(content.attribute_values.size() == count * content.attributes.size(), ExitCode::kCorrupt,
+        "{}: expected {} x {} attribute values, got {}", path, count, content.attributes.size(),
+        content.attribute_values.size());
   for (std::size_t i = 0; i < content.attribute_values.size(); ++i) {
     const Attribute& a = content.attributes[i % content.attributes.size()];
-    check(content.attribute_values[i] < a.categories.size(), ExitCode::kCorrupt, "{}: '{}': expected categories 0 to {}, got {}", path, a.name,
-          a.categories.size() - 1, content.attribute_values[i]);
+    check(content.attribute_values[i] < a.categories.size(), ExitCode::kCorrupt,
+          "{}: '{}': expected categories 0 to {}, got {}", path, a.name, a.categories.size() - 1,
+          content.attribute_values[i]);
   }
   if (content.label_names.empty()) return;
   const auto num_names = static_cast<std::int64_t>(content.label_names.size());
@@ -49,7 +51,8 @@ std::vector<std::uint8_t> splits_of(const Dataset& set) {
   return splits;
 }
 
-// Fields of an existing data set that differ from the content that was to be written; "" when it is the same.
+// Fields of an existing data set that differ from the content that was to be written; "" when it is
+// the same.
 std::string difference(const Dataset& set, const DatasetContent& content, const std::string& images_hash) {
   std::vector<std::string> parts;
   const auto add = [&parts](const char* name, const auto& there, const auto& wanted) {
@@ -66,7 +69,8 @@ std::string difference(const Dataset& set, const DatasetContent& content, const 
   bool same_attributes = set.attributes() == content.attributes;
   for (std::size_t a = 0; same_attributes && a < content.attributes.size(); ++a) {
     const auto there = set.attribute_values(a);
-    for (std::size_t i = 0; i < there.size(); ++i) same_attributes &= there[i] == content.attribute_values[i * content.attributes.size() + a];
+    for (std::size_t i = 0; i < there.size(); ++i)
+      same_attributes &= there[i] == content.attribute_values[i * content.attributes.size() + a];
   }
   if (!same_attributes) parts.push_back("attributes");
   if (set.label_names() != content.label_names)
@@ -75,7 +79,8 @@ std::string difference(const Dataset& set, const DatasetContent& content, const 
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
-// An existing file is fine when it is whole and holds the same; everything else names what is wrong and what to do.
+// An existing file is fine when it is whole and holds the same; everything else names what is wrong
+// and what to do.
 void accept_existing(const std::filesystem::path& path, const DatasetContent& content, const std::string& images_hash) {
   constexpr const char* kRemedy = "nothing was written: remove that file or choose another name";
   std::string found;

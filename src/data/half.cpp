@@ -21,7 +21,8 @@ float widen(std::uint16_t half) {
   } else if (body >= 0x00800000u) {
     bits = body + 0x38000000u;  // normal: exponent bias 15 -> 127
   } else {
-    // Subnormal: m * 2^-24 as (2^-14 + m * 2^-24) - 2^-14, so that no operand is a float32 subnormal.
+    // Subnormal: m * 2^-24 as (2^-14 + m * 2^-24) - 2^-14, so that no operand is a float32
+    // subnormal.
     const float shifted = std::bit_cast<float>(body + 0x38800000u) - std::bit_cast<float>(0x38800000u);
     bits = std::bit_cast<std::uint32_t>(shifted);
   }
@@ -38,11 +39,12 @@ std::uint16_t narrow(float value) {
   } else if (magnitude >= 0x47800000u) {
     half = 0x7c00u;  // 2^16 and above
   } else if (magnitude >= 0x38800000u) {
-    // Rebias, then round to nearest even; a carry out of the mantissa goes rightly into the exponent, 65520 to
-    // infinity.
+    // Rebias, then round to nearest even; a carry out of the mantissa goes rightly into the
+    // exponent, 65520 to infinity.
     half = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
   } else {
-    // Below 2^-14: adding 0.5 leaves m in the low bits of the mantissa, rounded to nearest even by the addition.
+    // Below 2^-14: adding 0.5 leaves m in the low bits of the mantissa, rounded to nearest even by
+    // the addition.
     half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
   }
   return static_cast<std::uint16_t>(half | sign);

@@ -1,5 +1,6 @@
-// float32 <-> IEEE float16 of whole arrays: round to nearest even, subnormals kept even when the thread flushes them
-// (the Langevin threads do). By F16C where the processor has it, else by integer arithmetic; both give the same bits.
+// float32 <-> IEEE float16 of whole arrays: round to nearest even, subnormals kept even when the
+// thread flushes them (the Langevin threads do). By F16C where the processor has it, else by
+// integer arithmetic; both give the same bits.
 #pragma once
 #include <cstdint>
 #include <span>

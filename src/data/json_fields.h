@@ -1,5 +1,5 @@
-// Checked access to JSON that came from outside: every field has a type and bounds. `where` names file and part;
-// all errors are Error(kCorrupt) with expected and got.
+// Checked access to JSON that came from outside: every field has a type and bounds. `where` names
+// file and part; all errors are Error(kCorrupt) with expected and got.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -26,7 +26,8 @@ LabelColumn label_column(const Dataset& set, const std::string& name) {
   }
   LabelColumn out{name, set.label_names(), set.labels()};
   const std::int64_t last = *std::max_element(out.values.begin(), out.values.end());
-  while (static_cast<std::int64_t>(out.categories.size()) <= last) out.categories.push_back(fmt::to_string(out.categories.size()));
+  while (static_cast<std::int64_t>(out.categories.size()) <= last)
+    out.categories.push_back(fmt::to_string(out.categories.size()));
   return out;
 }
 

@@ -57,7 +57,8 @@ struct LatentCache::Impl {
   std::size_t dim = 0, element = 0, record = 0;  // latents a draw, bytes a latent, bytes a record
   bool is_half = false;
   mutable std::unique_ptr<ShardHandles> handles;
-  // A bit a record: its hash has been verified. Setting it twice is harmless, so relaxed order will do.
+  // A bit a record: its hash has been verified. Setting it twice is harmless, so relaxed order will
+  // do.
   mutable std::unique_ptr<std::atomic<std::uint64_t>[]> touched;
 
   std::size_t shard_of(std::int64_t position) const {

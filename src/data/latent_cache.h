@@ -1,9 +1,10 @@
-// The latent cache: R posterior draws u_0 an image, in shards `shard-00042-of-00128.h5` + `index.json` (the manifest,
-// last). A shard belongs to one writer, is written under a temporary name, fsynced, renamed and never changes again.
-// Per shard: `u` [n,R,D] (f32 or f16), `index` i64 [n] (global image number), `hash` u64 [n] (xxh3-64 of the record's
-// bytes as stored), attributes: key, groups (JSON [[c,h,w],...]), moments (JSON: per group mean and second moment).
-// Building is resumable by shard; the number of shards is a setting, not the number of ranks. Members of shard s are
-// the images s*N/S .. (s+1)*N/S - 1 of the encoded list.
+// The latent cache: R posterior draws u_0 an image, in shards `shard-00042-of-00128.h5` +
+// `index.json` (the manifest, last). A shard belongs to one writer, is written under a temporary
+// name, fsynced, renamed and never changes again. Per shard: `u` [n,R,D] (f32 or f16), `index` i64
+// [n] (global image number), `hash` u64 [n] (xxh3-64 of the record's bytes as stored), attributes:
+// key, groups (JSON [[c,h,w],...]), moments (JSON: per group mean and second moment). Building is
+// resumable by shard; the number of shards is a setting, not the number of ranks. Members of shard
+// s are the images s*N/S .. (s+1)*N/S - 1 of the encoded list.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -19,8 +20,8 @@
 
 namespace hebm::data {
 
-// Everything a draw depends on. Two caches are the same cache if and only if all fields are equal; a reader that
-// expects another key is refused with the differing fields named.
+// Everything a draw depends on. Two caches are the same cache if and only if all fields are equal;
+// a reader that expects another key is refused with the differing fields named.
 struct CacheKey {
   std::string images_hash, split = "train", preprocessing, vae_hash, posterior_rule, dtype = "float32";
   std::int64_t draws = 2;
@@ -41,8 +42,9 @@ struct CacheLayout {
 // --- writing (one rank owns whole shards) ---
 std::string shard_name(std::int64_t shard, std::int64_t num_shards);
 std::pair<std::int64_t, std::int64_t> shard_range(std::int64_t shard, std::int64_t num_shards, std::int64_t num_images);
-// True if the shard is there and whole (key, sizes; and record hashes); a shard of another key is Error(kCorrupt)
-// naming the fields; a damaged one is quarantined to *.bad, told to `warn`, and counts as missing.
+// True if the shard is there and whole (key, sizes; and record hashes); a shard of another key is
+// Error(kCorrupt) naming the fields; a damaged one is quarantined to *.bad, told to `warn`, and
+// counts as missing.
 bool shard_done(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
                 const std::function<void(const std::string&)>& warn = {});
 
@@ -51,8 +53,8 @@ struct ShardReport {
   std::vector<double> sum, sum_squares;          // by group, over n * R * group size elements
   std::int64_t num_records = 0;
 };
-// u [n,R,D] float32 in the layout's order. float16 refuses |u| > 6e4; NaN and Inf are refused: Error(kCorrupt) naming
-// image and group.
+// u [n,R,D] float32 in the layout's order. float16 refuses |u| > 6e4; NaN and Inf are refused:
+// Error(kCorrupt) naming image and group.
 ShardReport write_shard(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
                         std::span<const std::int64_t> index, std::span<const float> u);
 // After all shards are done (rank 0): checks that each is there, writes index.json durably.
@@ -69,8 +71,8 @@ class LatentCache {
   const CacheLayout& layout() const;
   std::int64_t num_images() const;
   std::int64_t global_index(std::int64_t position) const;
-  // Draw `draw[i]` of the image at list position `position[i]` -> out [count, D] as float32 (pread; a record's hash is
-  // verified on first touch: Error(kCorrupt) naming shard and record).
+  // Draw `draw[i]` of the image at list position `position[i]` -> out [count, D] as float32 (pread;
+  // a record's hash is verified on first touch: Error(kCorrupt) naming shard and record).
   void read(std::span<const std::int64_t> position, std::span<const std::int64_t> draw, std::span<float> out) const;
   struct Moments {
     double mean = 0, variance = 0;

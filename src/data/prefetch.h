@@ -1,5 +1,6 @@
-// One read-ahead thread for the latent cache: while the model works on step s, the latents of s+1 .. s+depth are read.
-// Every batch is a function of its step alone, so reading ahead changes nothing but the waiting.
+// One read-ahead thread for the latent cache: while the model works on step s, the latents of s+1
+// .. s+depth are read. Every batch is a function of its step alone, so reading ahead changes
+// nothing but the waiting.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -33,7 +34,8 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  // The batch of the next step; an exception of the thread is thrown here when its step is reached, and from then on.
+  // The batch of the next step; an exception of the thread is thrown here when its step is reached,
+  // and from then on.
   LatentBatch next();
   double waited_s() const { return waited_s_; }  // in next(), so far
   std::int64_t next_step() const { return next_step_; }

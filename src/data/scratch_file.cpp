@@ -8,7 +8,8 @@
 
 namespace hebm::data {
 
-ScratchFile::ScratchFile(const std::filesystem::path& target) : target_(target), path_(storage::temporary_name(target)) {
+ScratchFile::ScratchFile(const std::filesystem::path& target)
+    : target_(target), path_(storage::temporary_name(target)) {
   const std::filesystem::path parent = target.parent_path();
   if (!parent.empty()) storage::create_folders(parent);
 }

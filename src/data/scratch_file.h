@@ -1,6 +1,6 @@
-// A file under a temporary name next to its place: publish() renames it, and refuses where the place is taken (a published
-// shard or data set never changes); removed by the destructor otherwise.
-// The caller writes and fsyncs it.
+// A file under a temporary name next to its place: publish() renames it, and refuses where the
+// place is taken (a published shard or data set never changes); removed by the destructor
+// otherwise. The caller writes and fsyncs it.
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -143,7 +143,8 @@ std::string hash_outside_u(const storage::ReadOnlyFile& file, std::uint64_t u_of
 
 namespace {
 
-// Blocks of fixed size, so that -O2 vectorises the inner loop: this runs over every byte that is verified.
+// Blocks of fixed size, so that -O2 vectorises the inner loop: this runs over every byte that is
+// verified.
 template <class Word>
 bool all_finite(std::span<const std::byte> bytes, Word exponent) {
   constexpr std::size_t kLanes = 64 / sizeof(Word);

@@ -1,5 +1,5 @@
-// Internal to the latent cache: open descriptors of its shards, at most max_open at a time (a process may often have
-// 1,024 in all, a cache 99,999 shards). Safe to use from several threads.
+// Internal to the latent cache: open descriptors of its shards, at most max_open at a time (a
+// process may often have 1,024 in all, a cache 99,999 shards). Safe to use from several threads.
 #pragma once
 #include <cstddef>
 #include <deque>

@@ -44,7 +44,8 @@ class Encoder {
   }
 
  private:
-  // Images [start, start + batch) of the shard, the last one repeated to the chunk's fixed size; into u [n, R, D].
+  // Images [start, start + batch) of the shard, the last one repeated to the chunk's fixed size;
+  // into u [n, R, D].
   void encode_chunk(const std::vector<std::int64_t>& shard, std::int64_t start, std::vector<float>& u) const {
     const c10::NoGradGuard no_grad;
     const auto count = static_cast<std::int64_t>(shard.size());

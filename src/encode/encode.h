@@ -1,6 +1,6 @@
-// The latent cache from a frozen backbone (Alg. 1, line 3, ahead of time): R posterior draws u_0 an image, by shards
-// that are dealt to ranks. What a shard holds does not depend on the number of ranks: noise is keyed by image and draw,
-// and chunks have one fixed shape.
+// The latent cache from a frozen backbone (Alg. 1, line 3, ahead of time): R posterior draws u_0 an
+// image, by shards that are dealt to ranks. What a shard holds does not depend on the number of
+// ranks: noise is keyed by image and draw, and chunks have one fixed shape.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -26,7 +26,8 @@ struct EncodeOptions {
   void describe(Options& options);
 };
 
-// The noise of draw r of an image is that of visit kFirstDraw + r: no epoch of VAE training uses it.
+// The noise of draw r of an image is that of visit kFirstDraw + r: no epoch of VAE training uses
+// it.
 inline constexpr std::uint32_t kFirstDraw = 1000000;
 
 // What the cache of these settings is; readers expect() its key.
@@ -40,9 +41,9 @@ struct EncodeResult {
   double max_abs_u = 0, max_rounding_error = 0;
 };
 
-// Collective. Writes the shards that are missing into `directory` and, last, its index. A whole cache of these settings
-// is only described again; one of other settings is Error(kUsage) naming what differs. NaN from the posterior: Error
-// naming image and layer.
+// Collective. Writes the shards that are missing into `directory` and, last, its index. A whole
+// cache of these settings is only described again; one of other settings is Error(kUsage) naming
+// what differs. NaN from the posterior: Error naming image and layer.
 EncodeResult encode_cache(const EncodeOptions& options, const std::filesystem::path& directory,
                           const data::Dataset& dataset, const vae::Backbone& backbone, const std::string& vae_hash,
                           std::uint64_t seed, const StopFlag* stop, comm::Communicator& comm, Logger& logger);

@@ -30,7 +30,8 @@ void ComposeOptions::describe(Options& o) {
   o.add("compose.seed", &seed, "seed of the chains", {0});
 }
 
-std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior, const ComposeSteps& steps, const at::Tensor& asked,
+std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior,
+                                       const ComposeSteps& steps, const at::Tensor& asked,
                                        const LabelGuidance& guidance, std::uint64_t seed, const prior::ChainIds& ids) {
   std::vector<at::Tensor> out;
   prior::LabelChoice choice{at::full_like(asked, -1), guidance.guidance};
@@ -58,9 +59,15 @@ constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
 
 class Composition {
  public:
-  Composition(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance, const ExperimentInputs& inputs)
-      : options_(options), steps_(steps), guidance_(guidance), in_(inputs), heads_(inputs.prior.heads()),
-        chain_(inputs.prior, inputs.backbone, inputs.langevin), device_(inputs.backbone.params().device()),
+  Composition(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
+              const ExperimentInputs& inputs)
+      : options_(options),
+        steps_(steps),
+        guidance_(guidance),
+        in_(inputs),
+        heads_(inputs.prior.heads()),
+        chain_(inputs.prior, inputs.backbone, inputs.langevin),
+        device_(inputs.backbone.params().device()),
         features_(steps.size(), FeatureSums::with_zero_reference(kFeatures)) {
     for (std::size_t s = 0; s < steps_.size(); ++s) {
       for (const Asked& asked : steps_[s]) {
@@ -72,7 +79,8 @@ class Composition {
     kept_ = right_;
     same_ = right_;
   }
-  // Of each step's image: features, then whether it shows each asked label (numbers 0 and 1) and what it shows; then pictures.
+  // Of each step's image: features, then whether it shows each asked label (numbers 0 and 1) and
+  // what it shows; then pictures.
   at::Tensor draw(std::int64_t first) const;
   void add(std::int64_t first, const at::Tensor& numbers);
   nlohmann::json json(const Moments& real) const;
@@ -83,9 +91,13 @@ class Composition {
     std::size_t head, step;
   };
   std::int64_t images_of(std::int64_t first) const { return std::min(options_.chunk, options_.num_samples - first); }
-  std::int64_t shown(std::int64_t first) const { return std::clamp<std::int64_t>(options_.rows - first, 0, images_of(first)); }
+  std::int64_t shown(std::int64_t first) const {
+    return std::clamp<std::int64_t>(options_.rows - first, 0, images_of(first));
+  }
   std::int64_t width() const { return kFeatures + static_cast<std::int64_t>(asked_.size()); }
-  double share(std::int64_t count) const { return static_cast<double>(count) / static_cast<double>(options_.num_samples); }
+  double share(std::int64_t count) const {
+    return static_cast<double>(count) / static_cast<double>(options_.num_samples);
+  }
   nlohmann::json label_json(std::size_t s, std::size_t a) const;
 
   const ComposeOptions& options_;
@@ -97,8 +109,9 @@ class Composition {
   at::Device device_;
   std::vector<OfStep> asked_;  // all that is asked for, step by step
   std::vector<LabelReader> readers_;
-  std::vector<FeatureSums> features_;                            // by step
-  std::vector<std::vector<std::int64_t>> right_, kept_, same_;  // [step][asked]: right now; right at its own step and now; shows the same as then
+  std::vector<FeatureSums> features_;  // by step
+  std::vector<std::vector<std::int64_t>> right_, kept_,
+      same_;  // [step][asked]: right now; right at its own step and now; shows the same as then
   std::vector<at::Tensor> pictures_;
 };
 
@@ -110,8 +123,9 @@ at::Tensor Composition::draw(std::int64_t first) const {
     categories.insert(categories.end(), of_chain.begin(), of_chain.end());
   }
   const at::Tensor asked = at::tensor(categories, at::kLong).view({options_.chunk, -1}).to(device_);
-  const auto states = compose_chains(chain_, in_.prior, steps_, asked, guidance_, static_cast<std::uint64_t>(options_.seed),
-                                     prior::chain_ids(first, options_.chunk));
+  const auto states =
+      compose_chains(chain_, in_.prior, steps_, asked, guidance_, static_cast<std::uint64_t>(options_.seed),
+                     prior::chain_ids(first, options_.chunk));
   std::vector<at::Tensor> numbers, pictures;
   for (const at::Tensor& u0 : states) {
     const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(u0)), features = in_.features.net->features(x);
@@ -138,7 +152,8 @@ void Composition::add(std::int64_t first, const at::Tensor& numbers) {
   for (std::int64_t b = 0; b < images; ++b) {
     const auto wanted = asked_of_chain(steps_, heads_, first + b);
     const auto shown_at = [&](std::size_t s, std::size_t a) {
-      return static_cast<std::int64_t>(shows[s].const_data_ptr<float>()[static_cast<std::size_t>(b) * asked_.size() + a]);
+      return static_cast<std::int64_t>(
+          shows[s].const_data_ptr<float>()[static_cast<std::size_t>(b) * asked_.size() + a]);
     };
     for (std::size_t a = 0; a < asked_.size(); ++a) {
       const auto [head, own] = asked_[a];
@@ -203,15 +218,21 @@ nlohmann::json grid_rows(const ComposeOptions& options, const ComposeSteps& step
 
 }  // namespace
 
-nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance, const ExperimentInputs& inputs,
-                       comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name) {
+nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
+                       const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
+                       const fs::path& directory, const std::string& name) {
   const Timer timer;
   Composition composition(options, steps, guidance, inputs);
   const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
-  for_chunks(options.num_samples, options.chunk, [&](std::int64_t first) { return composition.draw(first); },
-             [&](std::int64_t first, const at::Tensor& numbers) { composition.add(first, numbers); }, comm, logger,
-             fmt::format("images in {} steps", steps.size()));
-  nlohmann::json out = {{"name", name}, {"num_samples", options.num_samples}, {"guidance", guidance.guidance}, {"candidates", guidance.candidates}, {"steps_at_zero", inputs.langevin.steps_at(0)}};
+  for_chunks(
+      options.num_samples, options.chunk, [&](std::int64_t first) { return composition.draw(first); },
+      [&](std::int64_t first, const at::Tensor& numbers) { composition.add(first, numbers); }, comm, logger,
+      fmt::format("images in {} steps", steps.size()));
+  nlohmann::json out = {{"name", name},
+                        {"num_samples", options.num_samples},
+                        {"guidance", guidance.guidance},
+                        {"candidates", guidance.candidates},
+                        {"steps_at_zero", inputs.langevin.steps_at(0)}};
   comm::agree(comm, [&] {
     out["steps"] = composition.json(real);
     out["grid"] = grid_rows(options, steps, inputs.prior.heads());

@@ -1,5 +1,7 @@
-// Several attributes step by step (Sec. 5.3, Fig. 4): the first step draws all layers with its attributes; each later one holds the layers of the
-// attributes before it and draws the others anew, given these and with its own attributes too. What images show is read again after every step.
+// Several attributes step by step (Sec. 5.3, Fig. 4): the first step draws all layers with its
+// attributes; each later one holds the layers of the attributes before it and draws the others
+// anew, given these and with its own attributes too. What images show is read again after every
+// step.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -29,21 +31,28 @@ struct Asked {
 };
 using ComposeSteps = std::vector<std::vector<Asked>>;
 
-// "group=top/brightness,width=wide": steps with '/', their attributes with ','; without '=' all categories in turn. "": heads in the order of
-// their top layers, each in the first step after which all its layers are held, or in one of its own. Error(kUsage) naming what is wrong: a label or category that is not there (those that are),
-// one twice, one whose layers earlier steps hold all.
+// "group=top/brightness,width=wide": steps with '/', their attributes with ','; without '=' all
+// categories in turn. "": heads in the order of their top layers, each in the first step after
+// which all its layers are held, or in one of its own. Error(kUsage) naming what is wrong: a label
+// or category that is not there (those that are), one twice, one whose layers earlier steps hold
+// all.
 ComposeSteps parse_steps(const std::string& text, const prior::LabelHeads& heads);
 // Layers that step s leaves where they are: those of all heads of the steps before it. Ascending.
 std::vector<std::int64_t> held_layers(const ComposeSteps& steps, std::size_t s, const prior::LabelHeads& heads);
-// Category of every head that chain c is asked for, -1 for heads of no step: mixed radix digits of c over the heads asked in turn.
+// Category of every head that chain c is asked for, -1 for heads of no step: mixed radix digits of
+// c over the heads asked in turn.
 std::vector<std::int64_t> asked_of_chain(const ComposeSteps& steps, const prior::LabelHeads& heads, std::int64_t chain);
 
-// u_0 after each step, [B, D]: held layers are those of the step before, bit by bit. asked [B, heads]; ids: visit 0.
-std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior, const ComposeSteps& steps, const at::Tensor& asked,
+// u_0 after each step, [B, D]: held layers are those of the step before, bit by bit. asked [B,
+// heads]; ids: visit 0.
+std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior,
+                                       const ComposeSteps& steps, const at::Tensor& asked,
                                        const LabelGuidance& guidance, std::uint64_t seed, const prior::ChainIds& ids);
 
-// Collective. The object of results/compose-NAME.json: docs/formats.md. Grid, a chain a row and a step a column: directory/compose-NAME.png.
-nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance, const ExperimentInputs& inputs,
-                       comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory, const std::string& name);
+// Collective. The object of results/compose-NAME.json: docs/formats.md. Grid, a chain a row and a
+// step a column: directory/compose-NAME.png.
+nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
+                       const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
+                       const std::filesystem::path& directory, const std::string& name);
 
 }  // namespace hebm::evaluate

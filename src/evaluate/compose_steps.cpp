@@ -15,7 +15,8 @@ namespace {
 ComposeSteps default_steps(const prior::LabelHeads& heads) {
   std::vector<std::size_t> order(heads.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return heads[a].layers < heads[b].layers; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return heads[a].layers < heads[b].layers; });
   ComposeSteps out;
   for (const std::size_t head : order) {
     std::size_t step = 0;  // the first after which all its layers are held, else a new one
@@ -38,9 +39,11 @@ void check_steps(const ComposeSteps& steps, const prior::LabelHeads& heads) {
     for (const Asked& asked : steps[s]) {
       const prior::LabelHead& head = heads[asked.head];
       check(seen.insert(asked.head).second, ExitCode::kUsage, "--steps: '{}' is there twice", head.name);
-      const bool is_free = std::any_of(head.layers.begin(), head.layers.end(),
-                                       [&](std::int64_t layer) { return std::find(held.begin(), held.end(), layer) == held.end(); });
-      check(is_free, ExitCode::kUsage, "--steps: '{}' is known to layers {}, which step {} holds all; ask for it in an earlier step", head.name,
+      const bool is_free = std::any_of(head.layers.begin(), head.layers.end(), [&](std::int64_t layer) {
+        return std::find(held.begin(), held.end(), layer) == held.end();
+      });
+      check(is_free, ExitCode::kUsage,
+            "--steps: '{}' is known to layers {}, which step {} holds all; ask for it in an earlier step", head.name,
             fmt::join(head.layers, ","), s + 1);
     }
   }
@@ -55,7 +58,8 @@ ComposeSteps parse_steps(const std::string& text, const prior::LabelHeads& heads
     for (const std::string& part : split(step, ',')) {
       const auto equals = part.find('=');
       const std::size_t head = prior::head_named(heads, part.substr(0, equals));
-      out.back().push_back({head, equals == std::string::npos ? -1 : prior::category_named(heads[head], part.substr(equals + 1))});
+      out.back().push_back(
+          {head, equals == std::string::npos ? -1 : prior::category_named(heads[head], part.substr(equals + 1))});
     }
   }
   check_steps(out, heads);
@@ -65,12 +69,14 @@ ComposeSteps parse_steps(const std::string& text, const prior::LabelHeads& heads
 std::vector<std::int64_t> held_layers(const ComposeSteps& steps, std::size_t s, const prior::LabelHeads& heads) {
   std::set<std::int64_t> out;
   for (std::size_t before = 0; before < s; ++before) {
-    for (const Asked& asked : steps[before]) out.insert(heads[asked.head].layers.begin(), heads[asked.head].layers.end());
+    for (const Asked& asked : steps[before])
+      out.insert(heads[asked.head].layers.begin(), heads[asked.head].layers.end());
   }
   return {out.begin(), out.end()};
 }
 
-std::vector<std::int64_t> asked_of_chain(const ComposeSteps& steps, const prior::LabelHeads& heads, std::int64_t chain) {
+std::vector<std::int64_t> asked_of_chain(const ComposeSteps& steps, const prior::LabelHeads& heads,
+                                         std::int64_t chain) {
   std::vector<std::int64_t> out(heads.size(), -1);
   for (const auto& step : steps) {
     for (const Asked& asked : step) {

@@ -1,5 +1,6 @@
-// Scores of priors and reconstructions on one data set: fd_fmnist (Frechet distance of the classifier's features, float64), KID,
-// precision and recall, gap closed; and the score by level. Work is shared by chunks over ranks; sums stream.
+// Scores of priors and reconstructions on one data set: fd_fmnist (Frechet distance of the
+// classifier's features, float64), KID, precision and recall, gap closed; and the score by level.
+// Work is shared by chunks over ranks; sums stream.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -27,24 +28,27 @@ struct EvaluateOptions {
   std::int64_t level_images = 2000;  // of by_level
   std::vector<double> temperatures;  // of the final decode, for Gaussian and diffusion prior; empty: not measured
   std::int64_t temperature_images = 2000;
-  std::int64_t neighbours = 3;       // of precision and recall
-  std::int64_t seed = 2;             // of Gaussian samples, reconstruction noise and KID's subsets
+  std::int64_t neighbours = 3;  // of precision and recall
+  std::int64_t seed = 2;        // of Gaussian samples, reconstruction noise and KID's subsets
   void describe(Options& options);
 };
 
-// Backbone, classifier and prior are on one device, where images are made and looked at; scores are computed on the host.
+// Backbone, classifier and prior are on one device, where images are made and looked at; scores are
+// computed on the host.
 struct EvaluateInputs {
   const data::Dataset& dataset;
   const vae::Backbone& backbone;
   const nets::LoadedFeatureNet& features;
-  std::filesystem::path samples;             // samples.h5 of `sample`
+  std::filesystem::path samples;              // samples.h5 of `sample`
   const prior::EnergyPrior* prior = nullptr;  // for by_level and temperatures
   prior::LangevinOptions langevin;
 };
 
-// Collective. The object of results/summary.json: gaussian, reconstruction, diffusion, sanity_test_vs_train, gap_closed, model, features; with
-// by_level also by_level: [{t, decode_true, from_true}]; with temperatures also by_temperature: [{temperature, gaussian, diffusion}], scores as above.
-nlohmann::json evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm, Logger& logger,
-                        const std::filesystem::path& picture_directory);
+// Collective. The object of results/summary.json: gaussian, reconstruction, diffusion,
+// sanity_test_vs_train, gap_closed, model, features; with by_level also by_level: [{t, decode_true,
+// from_true}]; with temperatures also by_temperature: [{temperature, gaussian, diffusion}], scores
+// as above.
+nlohmann::json evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm,
+                        Logger& logger, const std::filesystem::path& picture_directory);
 
 }  // namespace hebm::evaluate

@@ -10,7 +10,8 @@
 
 namespace hebm::evaluate {
 
-std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count) {
+std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Split split, std::int64_t first,
+                                        std::int64_t count) {
   const auto& members = dataset.members(split);
   const auto size = static_cast<std::int64_t>(members.size());
   check(size > 0, ExitCode::kUsage, "{}: the data set has no {} images", dataset.path().string(),
@@ -20,12 +21,13 @@ std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Spli
   return out;
 }
 
-at::Tensor split_images(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count, at::Device device) {
+at::Tensor split_images(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count,
+                        at::Device device) {
   return vae::image_tensor(dataset.read(split_members(dataset, split, first, count))).to(device);
 }
 
-void for_chunks(std::int64_t n, std::int64_t chunk, const MakeNumbers& make, const TakeNumbers& take, comm::Communicator& comm,
-                Logger& logger, const std::string& what) {
+void for_chunks(std::int64_t n, std::int64_t chunk, const MakeNumbers& make, const TakeNumbers& take,
+                comm::Communicator& comm, Logger& logger, const std::string& what) {
   const std::int64_t num_chunks = (n + chunk - 1) / chunk, ranks = comm.size();
   StatusLine status(logger, what, n);
   for (std::int64_t done = 0; done < num_chunks; done += ranks) {
@@ -34,7 +36,8 @@ void for_chunks(std::int64_t n, std::int64_t chunk, const MakeNumbers& make, con
       const std::int64_t c = done + comm.rank();
       if (c >= num_chunks) return;
       const at::Tensor numbers = make(c * chunk).contiguous();
-      check(numbers.is_cpu() && numbers.scalar_type() == at::kFloat, ExitCode::kRuntime, "{}: a chunk's numbers are no float32 on the host", what);
+      check(numbers.is_cpu() && numbers.scalar_type() == at::kFloat, ExitCode::kRuntime,
+            "{}: a chunk's numbers are no float32 on the host", what);
       mine.assign(reinterpret_cast<const char*>(numbers.const_data_ptr<float>()), numbers.nbytes());
     });
     const auto all = comm.all_gather(mine);

@@ -1,5 +1,5 @@
-// What the experiments on a trained prior (transition, vary) share: what they look at, who the images of a unit of work are, and the
-// order in which the ranks' results are taken.
+// What the experiments on a trained prior (transition, vary) share: what they look at, who the
+// images of a unit of work are, and the order in which the ranks' results are taken.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -33,16 +33,20 @@ struct ExperimentInputs {
   prior::LangevinOptions langevin;
 };
 
-// Numbers of a split's images first .. first + count - 1, starting again beyond the end (the padding of a last chunk).
-std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count);
+// Numbers of a split's images first .. first + count - 1, starting again beyond the end (the
+// padding of a last chunk).
+std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Split split, std::int64_t first,
+                                        std::int64_t count);
 // The same as images, [count, C, H, W] in [0, 1] on `device`.
-at::Tensor split_images(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count, at::Device device);
+at::Tensor split_images(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count,
+                        at::Device device);
 
-// make(first) -> float32 numbers of chunk first .. first + chunk - 1, on the host, of any shape; rank r makes chunks r, r + size, ...
-// Every rank takes all of them in order, flat, so that sums over images have the same bits on any number of ranks. Collective.
+// make(first) -> float32 numbers of chunk first .. first + chunk - 1, on the host, of any shape;
+// rank r makes chunks r, r + size, ... Every rank takes all of them in order, flat, so that sums
+// over images have the same bits on any number of ranks. Collective.
 using MakeNumbers = std::function<at::Tensor(std::int64_t first)>;
 using TakeNumbers = std::function<void(std::int64_t first, const at::Tensor& numbers)>;
-void for_chunks(std::int64_t n, std::int64_t chunk, const MakeNumbers& make, const TakeNumbers& take, comm::Communicator& comm,
-                Logger& logger, const std::string& what);
+void for_chunks(std::int64_t n, std::int64_t chunk, const MakeNumbers& make, const TakeNumbers& take,
+                comm::Communicator& comm, Logger& logger, const std::string& what);
 
 }  // namespace hebm::evaluate

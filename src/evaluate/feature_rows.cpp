@@ -11,8 +11,8 @@
 namespace hebm::evaluate {
 
 FeatureRows collect_features(const nets::FeatureNet& net, const std::vector<double>& reference, std::int64_t n,
-                             std::int64_t chunk, bool keep, const MakeImages& images, comm::Communicator& comm, Logger& logger,
-                             const std::string& what) {
+                             std::int64_t chunk, bool keep, const MakeImages& images, comm::Communicator& comm,
+                             Logger& logger, const std::string& what) {
   const c10::NoGradGuard no_grad;
   FeatureRows out{FeatureSums(reference), {}, 0};
   const std::int64_t num_chunks = (n + chunk - 1) / chunk, dim = nets::FeatureNet::kFeatures;

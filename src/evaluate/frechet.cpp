@@ -44,10 +44,12 @@ Root factorise(const at::Tensor& covariance, const char* which) {
   const double largest = values.abs().max().item<double>();
   const double smallest = values.min().item<double>();
   check(smallest >= -kNegativeBound * largest, ExitCode::kRuntime,
-        "Frechet distance: the {} covariance has the eigenvalue {:.6g} (allowed: {:.3g} times the largest, {:.6g}): it is "
+        "Frechet distance: the {} covariance has the eigenvalue {:.6g} (allowed: {:.3g} times the largest, {:.6g}): it "
+        "is "
         "not a covariance matrix",
         which, smallest, -kNegativeBound, largest);
-  // What the eigenvalue solver cannot tell from 0: its square root would be 1e8 times larger than the error itself.
+  // What the eigenvalue solver cannot tell from 0: its square root would be 1e8 times larger than
+  // the error itself.
   const double rounding = static_cast<double>(values.size(0)) * std::numeric_limits<double>::epsilon() * largest;
   const at::Tensor clamped = values.masked_fill(values.le(rounding), 0.0);
   return {clamped.sqrt().unsqueeze(1) * vectors.t(), clamped.sum().item<double>()};
@@ -59,8 +61,8 @@ FrechetDistance frechet_distance(const Moments& a, const Moments& b) {
   check_moments(a, "first");
   check_moments(b, "second");
   check(a.mean.size(0) == b.mean.size(0), ExitCode::kRuntime,
-        "Frechet distance: the two sets have {} and {} features; they must come from the same feature net", a.mean.size(0),
-        b.mean.size(0));
+        "Frechet distance: the two sets have {} and {} features; they must come from the same feature net",
+        a.mean.size(0), b.mean.size(0));
   const Root root_a = factorise(a.covariance, "first"), root_b = factorise(b.covariance, "second");
   const double cross = at::linalg_svdvals(at::matmul(root_a.factor, root_b.factor.t())).sum().item<double>();
   FrechetDistance result;

@@ -66,8 +66,8 @@ Kid kernel_distance(const at::Tensor& real, const at::Tensor& generated, const K
   generated_key.seed ^= 0x9e3779b97f4a7c15ull;  // other choices than for the real set, also where the sizes agree
   std::vector<double> values;
   for (std::int64_t s = 0; s < result.num_subsets; ++s) {
-    values.push_back(mmd_squared(subset(x, result.subset_size, s, real_key),
-                                 subset(y, result.subset_size, s, generated_key)));
+    values.push_back(
+        mmd_squared(subset(x, result.subset_size, s, real_key), subset(y, result.subset_size, s, generated_key)));
     result.mean += values.back() / static_cast<double>(result.num_subsets);
   }
   const std::int64_t disjoint = std::min(result.num_subsets, smaller / result.subset_size);

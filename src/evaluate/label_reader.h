@@ -1,5 +1,5 @@
-// What images show of a label, told without the prior: classes, and groups of them, by the classifier of the scores; measured attributes from the pixels,
-// by the data set's own rule.
+// What images show of a label, told without the prior: classes, and groups of them, by the
+// classifier of the scores; measured attributes from the pixels, by the data set's own rule.
 #pragma once
 #include <ATen/core/Tensor.h>
 

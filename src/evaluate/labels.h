@@ -1,5 +1,6 @@
-// What a prior with label heads knows and does (Sec. 5.3, Fig. 5): p(y | u_0) on test images (Eq. 19), and images drawn for each category (Eq. 20), which
-// the classifier of the scores reads without knowing what was asked for.
+// What a prior with label heads knows and does (Sec. 5.3, Fig. 5): p(y | u_0) on test images (Eq.
+// 19), and images drawn for each category (Eq. 20), which the classifier of the scores reads
+// without knowing what was asked for.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -21,10 +22,12 @@ struct LabelsOptions {
   void describe(Options& options);
 };
 
-// Collective; inputs.prior has heads. Chain c = 0, 1, ... is drawn without a label as `sample` does with the same seed and chunk, and
-// once for category c mod C of every head as `sample --label` does. The object of results/labels-NAME.json: docs/formats.md. Grids, a category a row:
+// Collective; inputs.prior has heads. Chain c = 0, 1, ... is drawn without a label as `sample` does
+// with the same seed and chunk, and once for category c mod C of every head as `sample --label`
+// does. The object of results/labels-NAME.json: docs/formats.md. Grids, a category a row:
 // directory/labels-NAME-HEAD.png.
-nlohmann::json labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
-                      const std::filesystem::path& directory, const std::string& name);
+nlohmann::json labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs,
+                      comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory,
+                      const std::string& name);
 
 }  // namespace hebm::evaluate

@@ -29,8 +29,8 @@ std::vector<std::int64_t> chosen_images(const OodOptions& options, const OodSet&
 }
 
 // [n][columns] on every rank. Collective.
-std::vector<double> set_scores(const OodOptions& options, const OodSet& set, std::uint32_t number, const OodScorer& scorer,
-                               at::Device device, comm::Communicator& comm, Logger& logger) {
+std::vector<double> set_scores(const OodOptions& options, const OodSet& set, std::uint32_t number,
+                               const OodScorer& scorer, at::Device device, comm::Communicator& comm, Logger& logger) {
   const auto columns = scorer.columns();
   const auto width = static_cast<std::int64_t>(columns.size());
   const std::int64_t n = options.num_images, num_chunks = (n + options.chunk - 1) / options.chunk;
@@ -41,12 +41,14 @@ std::vector<double> set_scores(const OodOptions& options, const OodSet& set, std
     for (std::int64_t c = comm.rank(); c < num_chunks; c += comm.size()) {
       const std::int64_t first = c * options.chunk, rows = std::min(options.chunk, n - first);
       std::vector<std::int64_t> images;  // the last chunk is filled up, for a row's bits depend on the number of rows
-      for (std::int64_t b = 0; b < options.chunk; ++b) images.push_back(all[static_cast<std::size_t>(first + std::min(b, rows - 1))]);
+      for (std::int64_t b = 0; b < options.chunk; ++b)
+        images.push_back(all[static_cast<std::size_t>(first + std::min(b, rows - 1))]);
       const at::Tensor scores = scorer.scores(vae::image_tensor(set.dataset.read(images)).to(device), images, number);
       const double* from = scores.const_data_ptr<double>();
       for (std::int64_t e = 0; e < rows * width; ++e) {
-        check(std::isfinite(from[e]), ExitCode::kRuntime, "{}: image {}: {} is {}; are VAE and prior trained?", set.dataset.path().string(),
-              images[static_cast<std::size_t>(e / width)], columns[static_cast<std::size_t>(e % width)], from[e]);
+        check(std::isfinite(from[e]), ExitCode::kRuntime, "{}: image {}: {} is {}; are VAE and prior trained?",
+              set.dataset.path().string(), images[static_cast<std::size_t>(e / width)],
+              columns[static_cast<std::size_t>(e % width)], from[e]);
       }
       std::copy_n(from, rows * width, table.begin() + first * width);
       status.update(std::min(n, (c + comm.size()) * options.chunk));
@@ -70,23 +72,32 @@ double mean(const std::vector<double>& values) {
 }
 
 nlohmann::json separation(const OodOptions& options, const std::vector<double>& in, const std::vector<double>& out) {
-  const Interval interval =
-      bootstrap_auroc(in, out, options.bootstrap, kLevel, {static_cast<std::uint64_t>(options.seed), 1, Purpose::kSubset});
-  return {{"auroc", auroc(in, out)},   {"auroc_low", interval.low}, {"auroc_high", interval.high},
-          {"aupr", aupr(in, out)},     {"fpr95", fpr_at_tpr(in, out, kLevel)},
-          {"mean_in", mean(in)},       {"mean_out", mean(out)},     {"histogram", paired_histogram(in, out, options.bins)}};
+  const Interval interval = bootstrap_auroc(in, out, options.bootstrap, kLevel,
+                                            {static_cast<std::uint64_t>(options.seed), 1, Purpose::kSubset});
+  return {{"auroc", auroc(in, out)},
+          {"auroc_low", interval.low},
+          {"auroc_high", interval.high},
+          {"aupr", aupr(in, out)},
+          {"fpr95", fpr_at_tpr(in, out, kLevel)},
+          {"mean_in", mean(in)},
+          {"mean_out", mean(out)},
+          {"histogram", paired_histogram(in, out, options.bins)}};
 }
 
 nlohmann::json describe_set(const OodSet& set, std::int64_t num_images) {
-  return {{"name", set.name}, {"source", set.dataset.source()}, {"images_hash", set.dataset.images_hash()}, {"num_images", num_images}};
+  return {{"name", set.name},
+          {"source", set.dataset.source()},
+          {"images_hash", set.dataset.images_hash()},
+          {"num_images", num_images}};
 }
 
 }  // namespace
 
 void OodOptions::describe(Options& o) {
   o.add("ood.num_images", &num_images, "test images of each set", {2, 1000000}, Show::kCommon);
-  o.add_list("ood.k", &k, "layers above k are used, for each of these k; 0: all layers, L - 1: the top one; empty: 0 .. L - 1", {0, 100000},
-             Show::kCommon);
+  o.add_list("ood.k", &k,
+             "layers above k are used, for each of these k; 0: all layers, L - 1: the top one; empty: 0 .. L - 1",
+             {0, 100000}, Show::kCommon);
   o.add("ood.chunk", &chunk, "images of one unit of work", {1, 100000});
   o.add("ood.bootstrap", &bootstrap, "resamples of the 95 % intervals", {1, 1000000});
   o.add("ood.bins", &bins, "bins of the histograms", {2, 1000});
@@ -94,17 +105,19 @@ void OodOptions::describe(Options& o) {
 }
 
 std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& inputs) {
-  check(inputs.prior.heads().empty(), ExitCode::kUsage, "ood: the prior has label heads, whose energy belongs to no layer alone; take one without");
+  check(inputs.prior.heads().empty(), ExitCode::kUsage,
+        "ood: the prior has label heads, whose energy belongs to no layer alone; take one without");
   const auto num_layers = static_cast<std::int64_t>(inputs.backbone.groups().size());
   for (const auto k : options.k) {
-    check(k < num_layers, ExitCode::kUsage, "ood.k = {}: the VAE has {} latent layers, expected 0 to {}", k, num_layers, num_layers - 1);
+    check(k < num_layers, ExitCode::kUsage, "ood.k = {}: the VAE has {} latent layers, expected 0 to {}", k, num_layers,
+          num_layers - 1);
   }
   for (const OodSet* set : {&inputs.in, &inputs.out}) {
     const data::Dataset& dataset = set->dataset;
     dataset.expect_shape(inputs.backbone.image_shape(), "VAE");
     const auto available = dataset.members(data::Split::kTest).size();
-    check(available >= static_cast<std::size_t>(options.num_images), ExitCode::kUsage, "{}: {} test images, ood.num_images is {}",
-          dataset.path().string(), available, options.num_images);
+    check(available >= static_cast<std::size_t>(options.num_images), ExitCode::kUsage,
+          "{}: {} test images, ood.num_images is {}", dataset.path().string(), available, options.num_images);
   }
   if (!options.k.empty()) return options.k;
   std::vector<std::int64_t> all;
@@ -121,7 +134,9 @@ nlohmann::json ood(const OodOptions& options, const OodInputs& inputs, comm::Com
   const auto out = set_scores(options, inputs.out, 1, scorer, device, comm, logger);
 
   nlohmann::json result = {{"format", "hebm-ood"}, {"version", 1}, {"positive", "out"}};
-  result["score"] = "energy -sum over layers above k of f_i / s_0^2, and -ELBO, in nats: a higher score speaks for the positive class";
+  result["score"] =
+      "energy -sum over layers above k of f_i / s_0^2, and -ELBO, in nats: a higher score speaks for the positive "
+      "class";
   result["in"] = describe_set(inputs.in, options.num_images);
   result["out"] = describe_set(inputs.out, options.num_images);
   result["num_layers"] = inputs.backbone.groups().size();
@@ -164,7 +179,12 @@ nlohmann::json paired_histogram(const std::vector<double>& in, const std::vector
   };
   std::int64_t outside_in = 0, outside_out = 0;
   const auto counts_in = counts(in, outside_in), counts_out = counts(out, outside_out);
-  return {{"low", low}, {"high", high}, {"in", counts_in}, {"out", counts_out}, {"outside_in", outside_in}, {"outside_out", outside_out}};
+  return {{"low", low},
+          {"high", high},
+          {"in", counts_in},
+          {"out", counts_out},
+          {"outside_in", outside_in},
+          {"outside_out", outside_out}};
 }
 
 }  // namespace hebm::evaluate

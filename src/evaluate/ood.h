@@ -1,5 +1,6 @@
-// Out-of-distribution detection on two data sets (Sec. 5.2, Fig. 3): scores of test images of both, and how well each score tells them
-// apart. Images are shared by fixed chunks over ranks, so the result does not depend on their number.
+// Out-of-distribution detection on two data sets (Sec. 5.2, Fig. 3): scores of test images of both,
+// and how well each score tells them apart. Images are shared by fixed chunks over ranks, so the
+// result does not depend on their number.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -40,14 +41,15 @@ struct OodInputs {
   prior::LangevinOptions langevin;
 };
 
-// The values of k: options.k, or all. Error(kUsage) names one that the VAE's layers do not have, a set whose images have another shape
-// than the VAE's, and one with too few test images.
+// The values of k: options.k, or all. Error(kUsage) names one that the VAE's layers do not have, a
+// set whose images have another shape than the VAE's, and one with too few test images.
 std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& inputs);
 
 // Collective. The object of results/ood-NAME.json (docs/formats.md).
 nlohmann::json ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger);
 
-// Counts of both sets in equal bins over the middle 99 % of all values: {low, high, in, out, outside_in, outside_out}.
+// Counts of both sets in equal bins over the middle 99 % of all values: {low, high, in, out,
+// outside_in, outside_out}.
 nlohmann::json paired_histogram(const std::vector<double>& in, const std::vector<double>& out, std::int64_t bins);
 
 }  // namespace hebm::evaluate

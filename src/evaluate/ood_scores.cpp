@@ -16,10 +16,15 @@ namespace hebm::evaluate {
 
 constexpr std::uint32_t kFirstVisit = 3000000;  // no epoch's and no other command's
 
-OodScorer::OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin,
-                     std::vector<std::int64_t> ks, std::uint64_t seed)
-    : prior_(prior), backbone_(backbone), chain_(prior, backbone, langevin), weights_(prior.frozen_weights()), ks_(std::move(ks)),
-      seed_(seed), step_variance_(prior::step_variance(prior.schedule(), langevin, 0)) {}
+OodScorer::OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                     const prior::LangevinOptions& langevin, std::vector<std::int64_t> ks, std::uint64_t seed)
+    : prior_(prior),
+      backbone_(backbone),
+      chain_(prior, backbone, langevin),
+      weights_(prior.frozen_weights()),
+      ks_(std::move(ks)),
+      seed_(seed),
+      step_variance_(prior::step_variance(prior.schedule(), langevin, 0)) {}
 
 std::vector<std::string> OodScorer::columns() const {
   std::vector<std::string> out = {"elbo"};
@@ -33,7 +38,8 @@ at::Tensor OodScorer::energies(const at::Tensor& u) const {
   const c10::NoGradGuard no_grad;
   const std::vector<std::int64_t> levels(static_cast<std::size_t>(u.size(0)), 0);
   const auto f = prior::Potential(prior_, backbone_, weights_, levels).by_layer(u);
-  const at::Tensor from_top = at::stack(f, 1).to(at::kDouble).cumsum(1) / -step_variance_;  // [B, L]: of the top layer, the top two, ...
+  const at::Tensor from_top =
+      at::stack(f, 1).to(at::kDouble).cumsum(1) / -step_variance_;  // [B, L]: of the top layer, the top two, ...
   std::vector<at::Tensor> out;
   for (const auto k : ks_) out.push_back(from_top.select(1, static_cast<std::int64_t>(f.size()) - k - 1));
   return at::stack(out, 1);
@@ -49,11 +55,13 @@ at::Tensor OodScorer::joined(const at::Tensor& above, const at::Tensor& others, 
 at::Tensor OodScorer::diffusion_energies(const at::Tensor& u_0, const prior::ChainIds& ids) const {
   const prior::Schedule& schedule = prior_.schedule();
   const std::vector<std::int64_t> first(ids.item.size(), 1);
-  at::Tensor inferred = prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kForwardNoise}, ids, first, u_0.device());
+  at::Tensor inferred =
+      prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kForwardNoise}, ids, first, u_0.device());
   inferred.mul_(schedule.sigma_cum[1]).add_(u_0, schedule.alpha_cum[1]);
   at::Tensor generated = inferred;  // never looked at where all layers are above k
   if (std::any_of(ks_.begin(), ks_.end(), [](std::int64_t k) { return k > 0; })) {
-    const at::Tensor noise = prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kPriorNoise}, ids, {}, u_0.device());
+    const at::Tensor noise =
+        prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kPriorNoise}, ids, {}, u_0.device());
     generated = chain_.run(noise, {schedule.num_levels - 1, 1}, seed_, ids);
   }
   std::vector<at::Tensor> out;

@@ -17,8 +17,9 @@ constexpr std::int64_t kChunkElements = 1 << 23;  // distances at once: 64 MiB
 
 std::int64_t chunk_rows(std::int64_t columns) { return std::max<std::int64_t>(1, kChunkElements / columns); }
 
-// [n, F], [m, F] -> [n, m]. From differences, not from |x|^2 + |y|^2 - 2 x.y: a point's distance to its own copy is then exactly 0
-// and a pair has the same bits in either order and in any chunk, so ties at a ball's surface count as inside.
+// [n, F], [m, F] -> [n, m]. From differences, not from |x|^2 + |y|^2 - 2 x.y: a point's distance to
+// its own copy is then exactly 0 and a pair has the same bits in either order and in any chunk, so
+// ties at a ball's surface count as inside.
 at::Tensor distances(const at::Tensor& x, const at::Tensor& y) {
   constexpr std::int64_t kNoMatrixProduct = 2;
   return at::cdist(x, y, 2.0, kNoMatrixProduct);
@@ -31,7 +32,8 @@ at::Tensor host_double(const at::Tensor& features) { return features.detach().cp
 at::Tensor neighbour_radii(const at::Tensor& features, std::int64_t k, std::int64_t first, std::int64_t count) {
   check_features(features, 2, "precision and recall");
   check(k >= 1 && k < features.size(0), ExitCode::kRuntime,
-        "precision and recall: expected k from 1 to {} for {} points, got {}", features.size(0) - 1, features.size(0), k);
+        "precision and recall: expected k from 1 to {} for {} points, got {}", features.size(0) - 1, features.size(0),
+        k);
   check(first >= 0 && count >= 0 && first <= features.size(0) - count, ExitCode::kRuntime,
         "precision and recall: rows {} to {} of {} points", first, first + count, features.size(0));
   const at::Tensor x = host_double(features);

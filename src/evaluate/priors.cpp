@@ -27,19 +27,24 @@ std::optional<std::int64_t> training_gradients(const std::string& kind, const nl
   const auto updates = count_in(identity, "train.updates"), batch = count_in(identity, "train.batch");
   const auto steps = kind == "nce" ? std::optional<std::int64_t>(0) : count_in(identity, "langevin.steps");
   std::int64_t product = 0;
-  if (!updates || !batch || !steps || __builtin_mul_overflow(*updates, *batch, &product) || __builtin_mul_overflow(product, *steps + 2, &product)) return std::nullopt;
+  if (!updates || !batch || !steps || __builtin_mul_overflow(*updates, *batch, &product) ||
+      __builtin_mul_overflow(product, *steps + 2, &product))
+    return std::nullopt;
   return product;
 }
 
-SamplingCost sampling_cost(const std::string& kind, std::optional<std::int64_t> num_levels, const nlohmann::json& samples) {
+SamplingCost sampling_cost(const std::string& kind, std::optional<std::int64_t> num_levels,
+                           const nlohmann::json& samples) {
   const std::int64_t steps = storage::integer_in(samples, "langevin.steps");
-  if (kind == "nce" && storage::text_in(samples, "nce.sampler") == "resampling") return {0, storage::integer_in(samples, "nce.proposals")};
+  if (kind == "nce" && storage::text_in(samples, "nce.sampler") == "resampling")
+    return {0, storage::integer_in(samples, "nce.proposals")};
   if (!num_levels || steps < 1) return {};
   return {*num_levels * steps, 0};
 }
 
-nlohmann::json evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset, const vae::Backbone& backbone,
-                               const nets::LoadedFeatureNet& features, const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger) {
+nlohmann::json evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset,
+                               const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
+                               const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger) {
   Scorer scorer(options, dataset, backbone, features, comm, logger);
   auto table = nlohmann::json::array();
   const auto add = [&](const std::string& name, const FeatureRows& rows, double seconds, const nlohmann::json& about) {
@@ -51,13 +56,17 @@ nlohmann::json evaluate_priors(const EvaluateOptions& options, const data::Datas
     table.push_back(std::move(row));
   };
   const auto gaussian = scorer.gaussian(), reconstruction = scorer.reconstruction();
-  add("Gaussian prior", gaussian, gaussian.seconds, {{"kind", "gaussian"}, {"training_gradients", 0}, {"sampling_gradients", 0}, {"sampling_evaluations", 0}});
+  add("Gaussian prior", gaussian, gaussian.seconds,
+      {{"kind", "gaussian"}, {"training_gradients", 0}, {"sampling_gradients", 0}, {"sampling_evaluations", 0}});
   add("Reconstruction", reconstruction, reconstruction.seconds, {{"kind", "reconstruction"}});
   for (const PriorSamples& prior : samples) {
     const auto rows = scorer.stored(prior.file, prior.name);
-    add(prior.name, rows, read_stored_samples(prior.file).seconds_per_image * static_cast<double>(options.num_images), prior.about);
+    add(prior.name, rows, read_stored_samples(prior.file).seconds_per_image * static_cast<double>(options.num_images),
+        prior.about);
   }
-  return {{"rows", table}, {"features", scorer.features_json()}, {"reference_images", dataset.members(data::Split::kTrain).size()}};
+  return {{"rows", table},
+          {"features", scorer.features_json()},
+          {"reference_images", dataset.members(data::Split::kTrain).size()}};
 }
 
 }  // namespace hebm::evaluate

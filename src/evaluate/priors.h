@@ -1,4 +1,5 @@
-// The priors on one backbone beside each other, as in the paper's Table 1: scores, seconds and gradient evaluations (`evaluate --all`).
+// The priors on one backbone beside each other, as in the paper's Table 1: scores, seconds and
+// gradient evaluations (`evaluate --all`).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -16,16 +17,19 @@
 
 namespace hebm::evaluate {
 
-// Gradients of all nets at one image, in training: updates x batch x (K of a chain, none for nce, + one for each half of the loss). identity: that of the
-// prior's file, whose values are text; without the settings (an imported prior) nothing.
+// Gradients of all nets at one image, in training: updates x batch x (K of a chain, none for nce, +
+// one for each half of the loss). identity: that of the prior's file, whose values are text;
+// without the settings (an imported prior) nothing.
 std::optional<std::int64_t> training_gradients(const std::string& kind, const nlohmann::json& identity);
 
-// What one image costs in sampling: gradients of all nets, and evaluations of all nets without gradient. samples: the identity of samples.h5.
+// What one image costs in sampling: gradients of all nets, and evaluations of all nets without
+// gradient. samples: the identity of samples.h5.
 struct SamplingCost {
   std::optional<std::int64_t> gradients;  // T K; K for one level; none by resampling
   std::int64_t evaluations = 0;           // M by resampling
 };
-SamplingCost sampling_cost(const std::string& kind, std::optional<std::int64_t> num_levels, const nlohmann::json& samples);
+SamplingCost sampling_cost(const std::string& kind, std::optional<std::int64_t> num_levels,
+                           const nlohmann::json& samples);
 
 // A row of the table.
 struct PriorSamples {
@@ -33,9 +37,12 @@ struct PriorSamples {
   std::filesystem::path file;  // samples.h5
   nlohmann::json about;        // goes into the row as it is: kind, run, T, ...
 };
-// Collective. {rows, features, reference_images}: the Gaussian prior, reconstructions, then `samples` in their order. A row: name, kind, the scores of
-// summary.json, seconds_per_1000 (images, on the ranks that drew them), training_gradients and sampling_gradients, sampling_evaluations where known.
-nlohmann::json evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset, const vae::Backbone& backbone,
-                               const nets::LoadedFeatureNet& features, const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger);
+// Collective. {rows, features, reference_images}: the Gaussian prior, reconstructions, then
+// `samples` in their order. A row: name, kind, the scores of summary.json, seconds_per_1000
+// (images, on the ranks that drew them), training_gradients and sampling_gradients,
+// sampling_evaluations where known.
+nlohmann::json evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset,
+                               const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
+                               const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::evaluate

@@ -17,7 +17,8 @@ struct Tie {
 void check_scores(std::span<const double> scores, const char* what) {
   check(!scores.empty(), ExitCode::kRuntime, "{} set: expected at least 1 score, got none", what);
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    check(std::isfinite(scores[i]), ExitCode::kRuntime, "{} set: score {} is {}, expected a finite number", what, i, scores[i]);
+    check(std::isfinite(scores[i]), ExitCode::kRuntime, "{} set: score {} is {}, expected a finite number", what, i,
+          scores[i]);
   }
 }
 
@@ -79,7 +80,8 @@ double aupr(std::span<const double> negative, std::span<const double> positive) 
 double fpr_at_tpr(std::span<const double> negative, std::span<const double> positive, double tpr) {
   check(tpr > 0.0 && tpr <= 1.0, ExitCode::kRuntime, "true positive rate: expected one in (0, 1], got {}", tpr);
   const auto rising = ties(negative, positive);
-  const double wanted = tpr * static_cast<double>(positive.size()) * (1.0 - 1e-12);  // 0.95 x 2000 is 1900, not a little more
+  const double wanted =
+      tpr * static_cast<double>(positive.size()) * (1.0 - 1e-12);  // 0.95 x 2000 is 1900, not a little more
   std::int64_t hits = 0, alarms = 0;
   for (auto tie = rising.rbegin(); tie != rising.rend() && static_cast<double>(hits) < wanted; ++tie) {
     hits += tie->positive;
@@ -88,8 +90,8 @@ double fpr_at_tpr(std::span<const double> negative, std::span<const double> posi
   return static_cast<double>(alarms) / static_cast<double>(negative.size());
 }
 
-Interval bootstrap_auroc(std::span<const double> negative, std::span<const double> positive, std::int64_t resamples, double level,
-                         const RandomKey& key) {
+Interval bootstrap_auroc(std::span<const double> negative, std::span<const double> positive, std::int64_t resamples,
+                         double level, const RandomKey& key) {
   check(resamples >= 1 && level > 0.0 && level < 1.0, ExitCode::kRuntime,
         "bootstrap: expected at least 1 resample and a level in (0, 1), got {} and {}", resamples, level);
   const auto values = distinct(negative, positive);
@@ -114,8 +116,8 @@ Interval bootstrap_auroc(std::span<const double> negative, std::span<const doubl
 }
 
 double sorted_quantile(std::span<const double> sorted, double q) {
-  check(!sorted.empty() && q >= 0.0 && q <= 1.0, ExitCode::kRuntime, "quantile {} of {} values: expected one in [0, 1] of at least 1", q,
-        sorted.size());
+  check(!sorted.empty() && q >= 0.0 && q <= 1.0, ExitCode::kRuntime,
+        "quantile {} of {} values: expected one in [0, 1] of at least 1", q, sorted.size());
   const double at = q * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(at);
   const auto above = std::min(below + 1, sorted.size() - 1);

@@ -40,7 +40,8 @@ prior::LangevinOptions paper_rule(double eta) {
   return out;
 }
 
-at::Tensor run_chain(const ReplayInputs& inputs, const prior::Potential& potential, const std::vector<prior::StepCoefficients>& coefficients) {
+at::Tensor run_chain(const ReplayInputs& inputs, const prior::Potential& potential,
+                     const std::vector<prior::StepCoefficients>& coefficients) {
   at::Tensor y = inputs.u;
   for (const auto& noise : inputs.langevin_noise) {
     y = prior::langevin_step(y, inputs.u, potential.gradient(y), noise, coefficients, inputs.t);
@@ -63,19 +64,23 @@ at::Tensor learn(const ReplayInputs& inputs, prior::EnergyPrior& prior, const st
     const c10::AutoGradMode grad_on(true);
     const auto live = net.weights(true);
     const auto biases = net.select(live, t);
-    const at::Tensor loss = prior::contrastive_loss(net.forward(live, biases, positive[i]), net.forward(live, biases, negative[i]), weight, 0.0,
-                                                    static_cast<std::int64_t>(inputs.t.size()));
+    const at::Tensor loss =
+        prior::contrastive_loss(net.forward(live, biases, positive[i]), net.forward(live, biases, negative[i]), weight,
+                                0.0, static_cast<std::int64_t>(inputs.t.size()));
     torch::autograd::backward({loss}, {});
     total = total.defined() ? total + loss.detach() : loss.detach();
-    for (const auto& g : net.params().views_of(net.params().grad(), fmt::format("grad/netE{}/", i))) gradients.push_back({g.name, g.tensor.clone()});
+    for (const auto& g : net.params().views_of(net.params().grad(), fmt::format("grad/netE{}/", i)))
+      gradients.push_back({g.name, g.tensor.clone()});
   }
   return total;
 }
 
 }  // namespace
 
-std::vector<nets::NamedTensor> run_stages(const ReplayInputs& inputs, const vae::Backbone& backbone, prior::EnergyPrior& prior, double eta) {
-  check(!prior.per_level(), ExitCode::kUsage, "replay: this prior has nets of their own for every t (energy.per_level); a case has one net a layer");
+std::vector<nets::NamedTensor> run_stages(const ReplayInputs& inputs, const vae::Backbone& backbone,
+                                          prior::EnergyPrior& prior, double eta) {
+  check(!prior.per_level(), ExitCode::kUsage,
+        "replay: this prior has nets of their own for every t (energy.per_level); a case has one net a layer");
   const c10::NoGradGuard no_grad;
   const auto& groups = backbone.groups();
   const auto langevin = paper_rule(eta);

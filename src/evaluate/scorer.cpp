@@ -30,20 +30,30 @@ Rows rows_of(const comm::Communicator& comm, std::int64_t n) {
 
 }  // namespace
 
-Scorer::Scorer(const EvaluateOptions& options, const data::Dataset& dataset, const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
-               comm::Communicator& comm, Logger& logger)
-    : options_(options), dataset_(dataset), backbone_(backbone), features_(features), comm_(comm), logger_(logger),
-      seed_(static_cast<std::uint64_t>(options.seed)), device_(backbone.params().device()) {
+Scorer::Scorer(const EvaluateOptions& options, const data::Dataset& dataset, const vae::Backbone& backbone,
+               const nets::LoadedFeatureNet& features, comm::Communicator& comm, Logger& logger)
+    : options_(options),
+      dataset_(dataset),
+      backbone_(backbone),
+      features_(features),
+      comm_(comm),
+      logger_(logger),
+      seed_(static_cast<std::uint64_t>(options.seed)),
+      device_(backbone.params().device()) {
   const c10::NoGradGuard no_grad;
   const auto num_train = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
   const auto num_test = static_cast<std::int64_t>(dataset.members(data::Split::kTest).size());
   check(options.num_images <= num_test && options.num_images <= num_train, ExitCode::kUsage,
-        "evaluate.num_images = {}: {} has {} training and {} test images; every row uses the same number", options.num_images, dataset.path().string(), num_train,
-        num_test);
+        "evaluate.num_images = {}: {} has {} training and {} test images; every row uses the same number",
+        options.num_images, dataset.path().string(), num_train, num_test);
   real_ = training_moments(dataset, features, options.chunk, comm, logger);
-  real_features_ = collect(options.num_images, true, [&](std::int64_t first, std::int64_t count) {
-    return split_images(dataset, data::Split::kTrain, first, count, device_);
-  }, "features of the reference subset").features;
+  real_features_ = collect(
+                       options.num_images, true,
+                       [&](std::int64_t first, std::int64_t count) {
+                         return split_images(dataset, data::Split::kTrain, first, count, device_);
+                       },
+                       "features of the reference subset")
+                       .features;
 }
 
 FeatureRows Scorer::collect(std::int64_t n, bool keep, const MakeImages& images, const std::string& what) {
@@ -51,40 +61,55 @@ FeatureRows Scorer::collect(std::int64_t n, bool keep, const MakeImages& images,
 }
 
 FeatureRows Scorer::gaussian() {
-  return collect(options_.num_images, true, [&](std::int64_t first, std::int64_t count) {
-    const at::Tensor u = prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kPriorNoise}, prior::chain_ids(first, count), {}, device_);
-    return backbone_.mean_image(backbone_.decode(u));
-  }, "Gaussian prior");
+  return collect(
+      options_.num_images, true,
+      [&](std::int64_t first, std::int64_t count) {
+        const at::Tensor u = prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kPriorNoise},
+                                                prior::chain_ids(first, count), {}, device_);
+        return backbone_.mean_image(backbone_.decode(u));
+      },
+      "Gaussian prior");
 }
 
 FeatureRows Scorer::reconstruction() {
-  return collect(options_.num_images, true, [&](std::int64_t first, std::int64_t count) {
-    return backbone_.mean_image(backbone_.decode_posterior(posterior(data::Split::kTest, first, count)));
-  }, "reconstructions");
+  return collect(
+      options_.num_images, true,
+      [&](std::int64_t first, std::int64_t count) {
+        return backbone_.mean_image(backbone_.decode_posterior(posterior(data::Split::kTest, first, count)));
+      },
+      "reconstructions");
 }
 
 FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::string& what) {
   comm::agree(comm_, [&] {
     const StoredSamples stored = read_stored_samples(samples);
-    check(stored.count >= options_.num_images, ExitCode::kUsage, "{} holds {} images, evaluate.num_images is {}; sample more (sample.count) or score fewer",
-          samples.string(), stored.count, options_.num_images);
+    check(stored.count >= options_.num_images, ExitCode::kUsage,
+          "{} holds {} images, evaluate.num_images is {}; sample more (sample.count) or score fewer", samples.string(),
+          stored.count, options_.num_images);
   });
-  return collect(options_.num_images, true, [&](std::int64_t first, std::int64_t count) {
-    return vae::image_tensor(read_sample_images(samples, backbone_.image_shape(), first, count)).to(device_);
-  }, what);
+  return collect(
+      options_.num_images, true,
+      [&](std::int64_t first, std::int64_t count) {
+        return vae::image_tensor(read_sample_images(samples, backbone_.image_shape(), first, count)).to(device_);
+      },
+      what);
 }
 
 FeatureRows Scorer::test_images() {
-  return collect(static_cast<std::int64_t>(dataset_.members(data::Split::kTest).size()), false, [&](std::int64_t first, std::int64_t count) {
-    return split_images(dataset_, data::Split::kTest, first, count, device_);
-  }, "features of the test images");
+  return collect(
+      static_cast<std::int64_t>(dataset_.members(data::Split::kTest).size()), false,
+      [&](std::int64_t first, std::int64_t count) {
+        return split_images(dataset_, data::Split::kTest, first, count, device_);
+      },
+      "features of the test images");
 }
 
 vae::Posterior Scorer::posterior(data::Split split, std::int64_t first, std::int64_t count) const {
   const auto index = split_members(dataset_, split, first, count);
   const std::vector<std::uint32_t> visits(index.size(), kVisit);
-  return backbone_.posterior(vae::image_tensor(dataset_.read(index)).to(device_),
-                             vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, backbone_.dim()).to(device_));
+  return backbone_.posterior(
+      vae::image_tensor(dataset_.read(index)).to(device_),
+      vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, backbone_.dim()).to(device_));
 }
 
 double Scorer::distance(const FeatureRows& rows) const { return frechet_distance(real_, rows.sums.moments()).total(); }
@@ -110,8 +135,10 @@ PrecisionRecall Scorer::manifold_scores(const at::Tensor& generated) {
   std::vector<double> inside(2, 0.0);
   comm::agree(comm_, [&] {
     const Rows g = rows_of(comm_, generated.size(0)), r = rows_of(comm_, real_features_.size(0));
-    if (g.count > 0) inside[0] = static_cast<double>(count_inside(generated.narrow(0, g.first, g.count), real_features_, real_radii_));
-    if (r.count > 0) inside[1] = static_cast<double>(count_inside(real_features_.narrow(0, r.first, r.count), generated, radii));
+    if (g.count > 0)
+      inside[0] = static_cast<double>(count_inside(generated.narrow(0, g.first, g.count), real_features_, real_radii_));
+    if (r.count > 0)
+      inside[1] = static_cast<double>(count_inside(real_features_.narrow(0, r.first, r.count), generated, radii));
   });
   comm_.all_reduce(std::span<double>(inside), comm::Op::kSum);
   return {inside[0] / static_cast<double>(generated.size(0)), inside[1] / static_cast<double>(real_features_.size(0))};
@@ -121,9 +148,8 @@ nlohmann::json Scorer::score(const FeatureRows& rows, double seconds) {
   const c10::NoGradGuard no_grad;
   const Kid kid = kernel_distance(real_features_, rows.features, {.key = {seed_, 0, Purpose::kSubset}});
   const PrecisionRecall pr = manifold_scores(rows.features);
-  return {{"fd_fmnist", distance(rows)},    {"num_images", rows.sums.count()}, {"seconds", seconds},
-          {"kid", kid.mean},                {"kid_error", kid.standard_error}, {"precision", pr.precision},
-          {"recall", pr.recall}};
+  return {{"fd_fmnist", distance(rows)},     {"num_images", rows.sums.count()}, {"seconds", seconds}, {"kid", kid.mean},
+          {"kid_error", kid.standard_error}, {"precision", pr.precision},       {"recall", pr.recall}};
 }
 
 }  // namespace hebm::evaluate

@@ -1,4 +1,5 @@
-// Scores of sets of images on one data set (fd_fmnist, KID, precision and recall): all against the same training images, each of evaluate.num_images images.
+// Scores of sets of images on one data set (fd_fmnist, KID, precision and recall): all against the
+// same training images, each of evaluate.num_images images.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -22,16 +23,17 @@ namespace hebm::evaluate {
 
 class Scorer {
  public:
-  // Looks at all training images. References must outlive this object; backbone and classifier are on one device. Collective, as are all methods but posterior().
-  // Error(kUsage) where the data set has fewer training or test images than a row.
-  Scorer(const EvaluateOptions& options, const data::Dataset& dataset, const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
-         comm::Communicator& comm, Logger& logger);
+  // Looks at all training images. References must outlive this object; backbone and classifier are
+  // on one device. Collective, as are all methods but posterior(). Error(kUsage) where the data set
+  // has fewer training or test images than a row.
+  Scorer(const EvaluateOptions& options, const data::Dataset& dataset, const vae::Backbone& backbone,
+         const nets::LoadedFeatureNet& features, comm::Communicator& comm, Logger& logger);
 
   FeatureRows collect(std::int64_t n, bool keep, const MakeImages& images, const std::string& what);
-  FeatureRows gaussian();        // images of the Gaussian prior
-  FeatureRows reconstruction();  // of test images
+  FeatureRows gaussian();                                                             // images of the Gaussian prior
+  FeatureRows reconstruction();                                                       // of test images
   FeatureRows stored(const std::filesystem::path& samples, const std::string& what);  // of `sample`
-  FeatureRows test_images();     // all of them, not kept
+  FeatureRows test_images();                                                          // all of them, not kept
 
   double distance(const FeatureRows& rows) const;  // fd_fmnist
   // {fd_fmnist, num_images, seconds, kid, kid_error, precision, recall}; rows are kept ones.

@@ -32,22 +32,24 @@ void check_features(const at::Tensor& features, std::int64_t min_rows, std::stri
         min_rows, features.size(0));
   if (features.numel() == 0 || at::isfinite(features).all().item<bool>()) return;
   const at::Tensor bad_rows = at::isfinite(features).all(1).logical_not();
-  fail(ExitCode::kRuntime,
-       "{}: {} of {} feature vectors hold NaN or Inf (the first is number {}); the images or the feature net are broken",
-       what, bad_rows.sum().item<std::int64_t>(), features.size(0),
-       bad_rows.nonzero().flatten()[0].item<std::int64_t>());
+  fail(
+      ExitCode::kRuntime,
+      "{}: {} of {} feature vectors hold NaN or Inf (the first is number {}); the images or the feature net are broken",
+      what, bad_rows.sum().item<std::int64_t>(), features.size(0),
+      bad_rows.nonzero().flatten()[0].item<std::int64_t>());
 }
 
 FeatureSums::FeatureSums(std::vector<double> reference) : reference_(std::move(reference)) {
-  check(!reference_.empty() && dim() <= kMaxDim, ExitCode::kRuntime,
-        "feature sums: expected 1 to {} features, got {}", kMaxDim, reference_.size());
+  check(!reference_.empty() && dim() <= kMaxDim, ExitCode::kRuntime, "feature sums: expected 1 to {} features, got {}",
+        kMaxDim, reference_.size());
   check(std::all_of(reference_.begin(), reference_.end(), [](double x) { return std::isfinite(x); }),
         ExitCode::kRuntime, "feature sums: the reference vector holds NaN or Inf");
   buffer_.assign(1 + reference_.size() + reference_.size() * reference_.size(), 0.0);
 }
 
 FeatureSums FeatureSums::with_zero_reference(std::int64_t dim) {
-  check(dim >= 1 && dim <= kMaxDim, ExitCode::kRuntime, "feature sums: expected 1 to {} features, got {}", kMaxDim, dim);
+  check(dim >= 1 && dim <= kMaxDim, ExitCode::kRuntime, "feature sums: expected 1 to {} features, got {}", kMaxDim,
+        dim);
   return FeatureSums(std::vector<double>(static_cast<std::size_t>(dim), 0.0));
 }
 

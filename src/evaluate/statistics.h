@@ -1,6 +1,7 @@
-// Mean and covariance of feature vectors as streaming sums, so that no set of features is ever gathered: each rank adds its
-// own, one sum over ranks of buffer() gives the whole. All sums are float64 and relative to a fixed reference vector near
-// the mean, so that covariance does not cancel; adding in another order changes results by rounding only (< 1e-12 relative).
+// Mean and covariance of feature vectors as streaming sums, so that no set of features is ever
+// gathered: each rank adds its own, one sum over ranks of buffer() gives the whole. All sums are
+// float64 and relative to a fixed reference vector near the mean, so that covariance does not
+// cancel; adding in another order changes results by rounding only (< 1e-12 relative).
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -11,9 +12,11 @@
 
 namespace hebm::evaluate {
 
-// Errors of this folder are Error(kRuntime) unless said; they depend on the data of this rank: wrap them in comm::agree.
+// Errors of this folder are Error(kRuntime) unless said; they depend on the data of this rank: wrap
+// them in comm::agree.
 
-// Throws unless features is a float32 or float64 tensor [n, F], n >= min_rows, F >= 1, without NaN and Inf. `what` names it.
+// Throws unless features is a float32 or float64 tensor [n, F], n >= min_rows, F >= 1, without NaN
+// and Inf. `what` names it.
 void check_features(const at::Tensor& features, std::int64_t min_rows, std::string_view what);
 
 struct Moments {
@@ -24,17 +27,20 @@ struct Moments {
 
 class FeatureSums {
  public:
-  // reference [F]: subtracted from every feature vector before summing; must be the same on all ranks (for example the
-  // mean of the reference set's first chunk). Any value is right, one near the mean is accurate.
+  // reference [F]: subtracted from every feature vector before summing; must be the same on all
+  // ranks (for example the mean of the reference set's first chunk). Any value is right, one near
+  // the mean is accurate.
   explicit FeatureSums(std::vector<double> reference);
   static FeatureSums with_zero_reference(std::int64_t dim);
 
-  // features float32 or float64 [n, F] on any device; n may be 0. NaN, Inf or another F is an error, nothing is added.
+  // features float32 or float64 [n, F] on any device; n may be 0. NaN, Inf or another F is an
+  // error, nothing is added.
   void add(const at::Tensor& features);
   // The same dim and reference, bit for bit, or an error.
   void merge(const FeatureSums& other);
 
-  // All numbers in one array, to be summed over ranks in place: [count, sum (F), second moment (F * F, row-major)].
+  // All numbers in one array, to be summed over ranks in place: [count, sum (F), second moment (F *
+  // F, row-major)].
   std::span<double> buffer() { return buffer_; }
   std::span<const double> buffer() const { return buffer_; }
 

@@ -1,4 +1,5 @@
-// samples.h5 of `sample`, read back for the scores. From outside: Error(kCorrupt) naming the file where it is not what `sample` writes.
+// samples.h5 of `sample`, read back for the scores. From outside: Error(kCorrupt) naming the file
+// where it is not what `sample` writes.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -17,7 +18,9 @@ struct StoredSamples {
 };
 StoredSamples read_stored_samples(const std::filesystem::path& file);
 
-// Images first .. first + count - 1 of this shape, starting with earlier ones beyond the end (the padding of a last chunk). Error(kUsage): fewer than count images.
-ImageBatch read_sample_images(const std::filesystem::path& file, const ImageShape& shape, std::int64_t first, std::int64_t count);
+// Images first .. first + count - 1 of this shape, starting with earlier ones beyond the end (the
+// padding of a last chunk). Error(kUsage): fewer than count images.
+ImageBatch read_sample_images(const std::filesystem::path& file, const ImageShape& shape, std::int64_t first,
+                              std::int64_t count);
 
 }  // namespace hebm::evaluate

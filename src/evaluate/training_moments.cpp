@@ -32,9 +32,13 @@ std::map<std::string, std::string> identity_of(const nets::LoadedFeatureNet& fea
           {"members_hash", storage::hash_bytes(storage::as_bytes(members.data(), members.size()))}};
 }
 
-Moments empty_moments(std::int64_t count) { return {at::empty({kFeatures}, at::kDouble), at::empty({kFeatures, kFeatures}, at::kDouble), count}; }
+Moments empty_moments(std::int64_t count) {
+  return {at::empty({kFeatures}, at::kDouble), at::empty({kFeatures, kFeatures}, at::kDouble), count};
+}
 
-std::vector<nets::NamedTensor> tensors_of(const Moments& moments) { return {{"mean", moments.mean}, {"covariance", moments.covariance}}; }
+std::vector<nets::NamedTensor> tensors_of(const Moments& moments) {
+  return {{"mean", moments.mean}, {"covariance", moments.covariance}};
+}
 
 // Error(kCorrupt) where the file is damaged. False: it is of something else.
 bool read(const fs::path& path, const std::map<std::string, std::string>& identity, const Moments& out) {
@@ -45,7 +49,8 @@ bool read(const fs::path& path, const std::map<std::string, std::string>& identi
   }
   const auto tensors = tensors_of(out);
   nets::load_tensors(file, tensors);
-  check(nets::metadata_text(file, "hash") == nets::hash_tensors(tensors), ExitCode::kCorrupt, "{}: the values do not have the hash that the file gives", path.string());
+  check(nets::metadata_text(file, "hash") == nets::hash_tensors(tensors), ExitCode::kCorrupt,
+        "{}: the values do not have the hash that the file gives", path.string());
   for (const auto& t : tensors) {
     check(at::isfinite(t.tensor).all().item<bool>(), ExitCode::kCorrupt, "{}: {} is not finite", path.string(), t.name);
   }
@@ -53,7 +58,8 @@ bool read(const fs::path& path, const std::map<std::string, std::string>& identi
 }
 
 // Whether `out` holds the kept moments now.
-bool read_kept(const fs::path& path, const std::map<std::string, std::string>& identity, const Moments& out, Logger& logger) {
+bool read_kept(const fs::path& path, const std::map<std::string, std::string>& identity, const Moments& out,
+               Logger& logger) {
   try {
     return fs::exists(path) && read(path, identity, out);
   } catch (const Error& error) {
@@ -80,22 +86,32 @@ fs::path moments_file(const nets::LoadedFeatureNet& features, const data::Datase
   return features.file.parent_path() / fmt::format("moments-{}.safetensors", dataset.images_hash());
 }
 
-Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk, comm::Communicator& comm, Logger& logger) {
+Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk,
+                         comm::Communicator& comm, Logger& logger) {
   const auto count = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
-  check(count >= 2, ExitCode::kUsage, "{}: {} training images; scores compare with all training images, at least 2: use the data set that the VAE was trained on",
+  check(count >= 2, ExitCode::kUsage,
+        "{}: {} training images; scores compare with all training images, at least 2: use the data set that the VAE "
+        "was trained on",
         dataset.path().string(), count);
   const bool keeps = !features.file.empty();
   const auto identity = identity_of(features, dataset);
   const Moments kept = empty_moments(count);
   bool found = false;
-  comm::agree(comm, [&] { found = keeps && comm.is_root() && read_kept(moments_file(features, dataset), identity, kept, logger); });
+  comm::agree(comm, [&] {
+    found = keeps && comm.is_root() && read_kept(moments_file(features, dataset), identity, kept, logger);
+  });
   if (comm::any(comm, found)) {
-    for (const auto& t : tensors_of(kept)) comm.broadcast({static_cast<std::byte*>(t.tensor.mutable_data_ptr()), t.tensor.nbytes()}, 0);
+    for (const auto& t : tensors_of(kept))
+      comm.broadcast({static_cast<std::byte*>(t.tensor.mutable_data_ptr()), t.tensor.nbytes()}, 0);
     return kept;
   }
   const std::vector<double> origin(static_cast<std::size_t>(kFeatures), 0.0);
-  const auto images = [&](std::int64_t first, std::int64_t n) { return split_images(dataset, data::Split::kTrain, first, n, features.net->params().device()); };
-  const Moments made = collect_features(*features.net, origin, count, chunk, false, images, comm, logger, "features of the training images").sums.moments();
+  const auto images = [&](std::int64_t first, std::int64_t n) {
+    return split_images(dataset, data::Split::kTrain, first, n, features.net->params().device());
+  };
+  const Moments made = collect_features(*features.net, origin, count, chunk, false, images, comm, logger,
+                                        "features of the training images")
+                           .sums.moments();
   comm::agree(comm, [&] {
     if (keeps && comm.is_root()) keep(moments_file(features, dataset), made, identity, logger);
   });

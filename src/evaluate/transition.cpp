@@ -23,10 +23,12 @@ namespace fs = std::filesystem;
 
 void TransitionOptions::describe(Options& o) {
   o.add("transition.num_images", &num_images, "chains of the curves", {2, 10000000}, Show::kCommon);
-  o.add("transition.every", &every, "s: every s-th state is decoded; 0: a tenth of the steps", {0, 1000000}, Show::kCommon);
+  o.add("transition.every", &every, "s: every s-th state is decoded; 0: a tenth of the steps", {0, 1000000},
+        Show::kCommon);
   o.add("transition.rows", &rows, "chains of a grid, at most transition.chunk", {1, 100});
   o.add("transition.chunk", &chunk, "images of one unit of work", {1, 100000});
-  o.add("transition.seed", &seed, "seed of the chains; with sample.seed and sample.chunk they are the chains of `sample`", {0});
+  o.add("transition.seed", &seed,
+        "seed of the chains; with sample.seed and sample.chunk they are the chains of `sample`", {0});
   o.add_check([this] {
     check(rows <= chunk, ExitCode::kUsage, "transition.rows = {} is more than transition.chunk = {}", rows, chunk);
   });
@@ -43,7 +45,9 @@ std::vector<std::int64_t> recorded_steps(std::int64_t steps, std::int64_t every)
 at::Tensor saturated_shares(const at::Tensor& x) {
   constexpr double kSlack = 1e-3 / 255;  // n / 255 as float32 is not exact
   const at::Tensor pixels = x.flatten(1);
-  return at::stack({pixels.le(1.0 / 255 + kSlack).to(at::kFloat).mean(1), pixels.ge(254.0 / 255 - kSlack).to(at::kFloat).mean(1)}, 1);
+  return at::stack(
+      {pixels.le(1.0 / 255 + kSlack).to(at::kFloat).mean(1), pixels.ge(254.0 / 255 - kSlack).to(at::kFloat).mean(1)},
+      1);
 }
 
 namespace {
@@ -58,11 +62,15 @@ struct StateSums {
 class Transition {
  public:
   Transition(const TransitionOptions& options, const ExperimentInputs& inputs)
-      : options_(options), in_(inputs), chain_(inputs.prior, inputs.backbone, inputs.langevin),
+      : options_(options),
+        in_(inputs),
+        chain_(inputs.prior, inputs.backbone, inputs.langevin),
         recorded_(recorded_steps(inputs.langevin.steps, options.every)),
-        states_(static_cast<std::size_t>(inputs.prior.num_levels()) * recorded_.size()), pictures_(states_.size()) {}
+        states_(static_cast<std::size_t>(inputs.prior.num_levels()) * recorded_.size()),
+        pictures_(states_.size()) {}
 
-  // [states, images, numbers and features] of the chunk's chains; states from the first of t = T-1 to the last of t = 0.
+  // [states, images, numbers and features] of the chunk's chains; states from the first of t = T-1
+  // to the last of t = 0.
   at::Tensor follow(std::int64_t first);
   void add(std::int64_t first, const at::Tensor& numbers);
   nlohmann::json levels(const Moments& real) const;
@@ -82,7 +90,8 @@ class Transition {
 at::Tensor Transition::follow(std::int64_t first) {
   const c10::NoGradGuard no_grad;
   const std::int64_t images = images_of(first);
-  const at::Tensor out = at::empty({static_cast<std::int64_t>(states_.size()), images, kNumNumbers + nets::FeatureNet::kFeatures}, at::kFloat);
+  const at::Tensor out = at::empty(
+      {static_cast<std::int64_t>(states_.size()), images, kNumNumbers + nets::FeatureNet::kFeatures}, at::kFloat);
   std::int64_t state = 0;
   at::Tensor start;
   const auto look = [&](std::int64_t t, std::int64_t k, const at::Tensor& y) {
@@ -90,9 +99,11 @@ at::Tensor Transition::follow(std::int64_t first) {
     if (!std::binary_search(recorded_.begin(), recorded_.end(), k)) return;
     const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(y));
     const at::Tensor moved = (y - start).square().sum(1).sqrt();
-    const at::Tensor numbers = at::cat({at::stack({chain_.energy(y, t), moved}, 1), saturated_shares(x), in_.features.net->features(x)}, 1);
+    const at::Tensor numbers =
+        at::cat({at::stack({chain_.energy(y, t), moved}, 1), saturated_shares(x), in_.features.net->features(x)}, 1);
     out.select(0, state).copy_(numbers.narrow(0, 0, images));
-    if (first == 0) pictures_[static_cast<std::size_t>(state)] = x.narrow(0, 0, std::min(options_.rows, images)).clone();
+    if (first == 0)
+      pictures_[static_cast<std::size_t>(state)] = x.narrow(0, 0, std::min(options_.rows, images)).clone();
     ++state;
   };
   chain_.sample(static_cast<std::uint64_t>(options_.seed), prior::chain_ids(first, options_.chunk), look);
@@ -124,7 +135,8 @@ nlohmann::json Transition::levels(const Moments& real) const {
                         {"black", numbers[kBlack] / n},
                         {"white", numbers[kWhite] / n}});
     }
-    out.push_back({{"t", t}, {"step_variance", prior::step_variance(in_.prior.schedule(), in_.langevin, t)}, {"states", states}});
+    out.push_back(
+        {{"t", t}, {"step_variance", prior::step_variance(in_.prior.schedule(), in_.langevin, t)}, {"states", states}});
   }
   return out;
 }
@@ -134,35 +146,44 @@ void Transition::write_grids(const fs::path& directory) const {
   const auto columns = static_cast<std::int64_t>(recorded_.size());
   auto state = pictures_.begin();
   for (std::int64_t t = in_.prior.num_levels() - 1; t >= 0; --t, state += columns) {
-    const at::Tensor images = at::stack(std::vector<at::Tensor>(state, state + columns), 1).flatten(0, 1);  // chain by chain
-    storage::write_png_grid(directory / fmt::format("transition-{}-t{}.png", in_.langevin.steps, t), vae::image_batch(images), columns);
+    const at::Tensor images =
+        at::stack(std::vector<at::Tensor>(state, state + columns), 1).flatten(0, 1);  // chain by chain
+    storage::write_png_grid(directory / fmt::format("transition-{}-t{}.png", in_.langevin.steps, t),
+                            vae::image_batch(images), columns);
   }
 }
 
 // Of the training images, in the pixels' own values.
-nlohmann::json training_shares(const ExperimentInputs& in, std::int64_t chunk, comm::Communicator& comm, Logger& logger) {
+nlohmann::json training_shares(const ExperimentInputs& in, std::int64_t chunk, comm::Communicator& comm,
+                               Logger& logger) {
   const auto n = static_cast<std::int64_t>(in.dataset.members(data::Split::kTrain).size());
   double black = 0, white = 0;
-  for_chunks(n, chunk, [&](std::int64_t first) {
-    return saturated_shares(split_images(in.dataset, data::Split::kTrain, first, std::min(chunk, n - first), at::kCPU));
-  }, [&](std::int64_t, const at::Tensor& numbers) {
-    const at::Tensor sums = numbers.view({-1, 2}).to(at::kDouble).sum(0);
-    black += sums[0].item<double>();
-    white += sums[1].item<double>();
-  }, comm, logger, "pixels of the training images");
+  for_chunks(
+      n, chunk,
+      [&](std::int64_t first) {
+        return saturated_shares(
+            split_images(in.dataset, data::Split::kTrain, first, std::min(chunk, n - first), at::kCPU));
+      },
+      [&](std::int64_t, const at::Tensor& numbers) {
+        const at::Tensor sums = numbers.view({-1, 2}).to(at::kDouble).sum(0);
+        black += sums[0].item<double>();
+        white += sums[1].item<double>();
+      },
+      comm, logger, "pixels of the training images");
   return {{"black", black / static_cast<double>(n)}, {"white", white / static_cast<double>(n)}};
 }
 
 }  // namespace
 
-nlohmann::json transition(const TransitionOptions& options, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
-                          const fs::path& directory) {
+nlohmann::json transition(const TransitionOptions& options, const ExperimentInputs& inputs, comm::Communicator& comm,
+                          Logger& logger, const fs::path& directory) {
   const Timer timer;
   const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
   Transition chains(options, inputs);
-  for_chunks(options.num_images, options.chunk, [&](std::int64_t first) { return chains.follow(first); },
-             [&](std::int64_t first, const at::Tensor& numbers) { chains.add(first, numbers); }, comm, logger,
-             fmt::format("chains of {} steps", inputs.langevin.steps));
+  for_chunks(
+      options.num_images, options.chunk, [&](std::int64_t first) { return chains.follow(first); },
+      [&](std::int64_t first, const at::Tensor& numbers) { chains.add(first, numbers); }, comm, logger,
+      fmt::format("chains of {} steps", inputs.langevin.steps));
   nlohmann::json out = {{"steps", inputs.langevin.steps}, {"num_images", options.num_images}};
   out["training"] = training_shares(inputs, options.chunk, comm, logger);
   comm::agree(comm, [&] {

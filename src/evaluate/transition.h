@@ -1,5 +1,6 @@
-// Langevin transitions (Sec. 5.4, Fig. 6 and 7): every s-th state of each level's chain of Alg. 2, decoded as if the chain had ended there.
-// Shows whether energy, displacement and score change smoothly along the chain, and whether a long chain over-saturates images.
+// Langevin transitions (Sec. 5.4, Fig. 6 and 7): every s-th state of each level's chain of Alg. 2,
+// decoded as if the chain had ended there. Shows whether energy, displacement and score change
+// smoothly along the chain, and whether a long chain over-saturates images.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -25,13 +26,16 @@ struct TransitionOptions {
 // k = 0, s, 2 s, ... and the last, `steps`.
 std::vector<std::int64_t> recorded_steps(std::int64_t steps, std::int64_t every);
 
-// Shares of an image's pixels that are nearly black (at most 1/255) and nearly white (at least 254/255): x [B, C, H, W] in [0, 1] -> [B, 2].
+// Shares of an image's pixels that are nearly black (at most 1/255) and nearly white (at least
+// 254/255): x [B, C, H, W] in [0, 1] -> [B, 2].
 at::Tensor saturated_shares(const at::Tensor& x);
 
-// Collective. inputs.langevin.steps is K of every level. The object of results/transition-K.json: levels from t = T-1 to 0, each with its
-// states {k, energy, displacement, fd_fmnist, black, white}, means over the images: energy -sum_i f_i / s_t^2, displacement |u_k - u_0| from the
-// level's start; and training {black, white}. Grids (rows: chains, columns: states): directory/transition-K-tT.png.
-nlohmann::json transition(const TransitionOptions& options, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
-                          const std::filesystem::path& directory);
+// Collective. inputs.langevin.steps is K of every level. The object of results/transition-K.json:
+// levels from t = T-1 to 0, each with its states {k, energy, displacement, fd_fmnist, black,
+// white}, means over the images: energy -sum_i f_i / s_t^2, displacement |u_k - u_0| from the
+// level's start; and training {black, white}. Grids (rows: chains, columns: states):
+// directory/transition-K-tT.png.
+nlohmann::json transition(const TransitionOptions& options, const ExperimentInputs& inputs, comm::Communicator& comm,
+                          Logger& logger, const std::filesystem::path& directory);
 
 }  // namespace hebm::evaluate

@@ -1,6 +1,7 @@
-// Hierarchical sampling (Sec. 5.1, Fig. 2): the u of some latent layers is kept from a sample, that of the others is drawn by the prior given
-// what is kept. Eq. 10 with the kept layers conditioned on: at level t they stand at u_t of one draw of Eq. 7 from their u_0, the Langevin chain
-// (Eq. 13) moves only the free layers, and at the end the kept ones are u_0 itself, bit by bit.
+// Hierarchical sampling (Sec. 5.1, Fig. 2): the u of some latent layers is kept from a sample, that
+// of the others is drawn by the prior given what is kept. Eq. 10 with the kept layers conditioned
+// on: at level t they stand at u_t of one draw of Eq. 7 from their u_0, the Langevin chain (Eq. 13)
+// moves only the free layers, and at the end the kept ones are u_0 itself, bit by bit.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -33,14 +34,17 @@ void check_free_layers(const FreeLayers& free, std::int64_t num_layers);
 // "0-2"; "all" for all of them.
 std::string layers_name(const FreeLayers& free, std::int64_t num_layers);
 
-// u_0 [B, D] of samples; ids: visit 0 is the sample's own, another visit a variation of it. Returns u_0 of the variations.
-at::Tensor vary_layers(const prior::ReverseChain& chain, const prior::Schedule& schedule, const at::Tensor& u0, const FreeLayers& free,
-                       std::int64_t num_layers, std::uint64_t seed, const prior::ChainIds& ids);
+// u_0 [B, D] of samples; ids: visit 0 is the sample's own, another visit a variation of it. Returns
+// u_0 of the variations.
+at::Tensor vary_layers(const prior::ReverseChain& chain, const prior::Schedule& schedule, const at::Tensor& u0,
+                       const FreeLayers& free, std::int64_t num_layers, std::uint64_t seed, const prior::ChainIds& ids);
 
-// Collective. Samples are chains 0, 1, ... of Alg. 2 (with sample.seed and sample.chunk those of `sample`), each with `variations` draws a set. The
-// object of results/vary*.json: sets [{free, feature_distance, class_changed}], means over all variations: distance of the classifier's 128 features
-// to the kept sample's, share whose predicted class is another. Grids (rows: samples, first column kept): directory/vary-NAME.png.
-nlohmann::json vary(const VaryOptions& options, const std::vector<FreeLayers>& sets, const ExperimentInputs& inputs, comm::Communicator& comm,
-                    Logger& logger, const std::filesystem::path& directory);
+// Collective. Samples are chains 0, 1, ... of Alg. 2 (with sample.seed and sample.chunk those of
+// `sample`), each with `variations` draws a set. The object of results/vary*.json: sets [{free,
+// feature_distance, class_changed}], means over all variations: distance of the classifier's 128
+// features to the kept sample's, share whose predicted class is another. Grids (rows: samples,
+// first column kept): directory/vary-NAME.png.
+nlohmann::json vary(const VaryOptions& options, const std::vector<FreeLayers>& sets, const ExperimentInputs& inputs,
+                    comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory);
 
 }  // namespace hebm::evaluate

@@ -28,7 +28,8 @@ constexpr std::int64_t kGrain = 1 << 15;  // elements worth a thread
 
 at::Tensor per_channel(const at::Tensor& values) { return values.view({1, -1, 1, 1}); }
 
-// float32 in host memory, as [outer, C, inner]: the loops of batch_norm_kernels.h. Else ATen does it, more slowly.
+// float32 in host memory, as [outer, C, inner]: the loops of batch_norm_kernels.h. Else ATen does
+// it, more slowly.
 bool has_kernel(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
 
 bool channels_last(const at::Tensor& x) {
@@ -48,7 +49,8 @@ NormShape shape_of(const at::Tensor& x) {
 
 template <class Work>
 void over_channels(const NormShape& n, const Work& work) {
-  at::parallel_for(0, n.channels, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, n.outer * n.inner)), work);
+  at::parallel_for(0, n.channels, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, n.outer * n.inner)),
+                   work);
 }
 
 template <class Work>
@@ -151,8 +153,7 @@ std::vector<double> backward_sums(const at::Tensor& x, const at::Tensor& dy, con
     });
     return out;
   }
-  const at::Tensor d =
-      (silu ? at::silu_backward(dy, x * per_channel(scale) + per_channel(shift)) : dy).to(at::kDouble);
+  const at::Tensor d = (silu ? at::silu_backward(dy, x * per_channel(scale) + per_channel(shift)) : dy).to(at::kDouble);
   const at::Tensor both = at::empty({2, channels}, at::kDouble);
   both[0].copy_(d.sum({0, 2, 3}));
   both[1].copy_((d * x.to(at::kDouble)).sum({0, 2, 3}));
@@ -177,8 +178,9 @@ at::Tensor backward_input(const at::Tensor& x, const at::Tensor& dy, const at::T
   return d * per_channel(scale) + x * per_channel(slope) + per_channel(offset);
 }
 
-// With n = (x - mean) inverse, v = gamma n + beta, y = act(v), d = dy act'(v), sums over the global batch of N values:
-// dx = gamma inverse (d - sum(d) / N - n sum(d n) / N), dgamma = sum(d n), dbeta = sum(d); the last two this rank's.
+// With n = (x - mean) inverse, v = gamma n + beta, y = act(v), d = dy act'(v), sums over the global
+// batch of N values: dx = gamma inverse (d - sum(d) / N - n sum(d n) / N), dgamma = sum(d n), dbeta
+// = sum(d); the last two this rank's.
 struct TrainNorm : torch::autograd::Function<TrainNorm> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& input, const at::Tensor& gamma,
                             const at::Tensor& beta, const BatchNormTensors* norm, const NormMode* mode, bool silu) {

@@ -29,7 +29,8 @@ HEBM_INLINE float slope_of(float v, bool silu) {
   return s * (1.0f + v * (1.0f - s));
 }
 
-// In blocks of kBlock channels when they lie next to each other: their accumulators stay in registers and cache.
+// In blocks of kBlock channels when they lie next to each other: their accumulators stay in
+// registers and cache.
 constexpr std::int64_t kBlock = 64;
 
 HEBM_INLINE void sums(const float* __restrict x, const NormShape& n, std::int64_t first, std::int64_t last,
@@ -154,7 +155,8 @@ HEBM_INLINE void backward_apply(const float* __restrict x, const float* __restri
 
 }  // namespace
 
-// The bodies above for three instruction sets; the loader picks one (a build without ifunc has the plain one).
+// The bodies above for three instruction sets; the loader picks one (a build without ifunc has the
+// plain one).
 #if defined(__x86_64__) && defined(__ELF__) && !defined(__SANITIZE_ADDRESS__)
 #define HEBM_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
 #else

@@ -37,8 +37,8 @@ std::int64_t num_blocks(std::int64_t channels, std::int64_t block) { return (cha
 
 at::Tensor pack_bias(const at::Tensor& bias, std::int64_t channels) {
   if (!bias.defined()) return {};
-  check(bias.dim() == 1 && bias.size(0) == channels, ExitCode::kRuntime, "depthwise: a bias of {} values for {} channels",
-        bias.numel(), channels);
+  check(bias.dim() == 1 && bias.size(0) == channels, ExitCode::kRuntime,
+        "depthwise: a bias of {} values for {} channels", bias.numel(), channels);
   at::Tensor out = at::zeros({num_blocks(channels, kTapLanes) * kTapLanes}, at::kFloat);
   out.narrow(0, 0, channels).copy_(bias.detach());
   return out;
@@ -50,8 +50,8 @@ struct Scratch {
   };
   std::unique_ptr<float[], Free> floats;
   explicit Scratch(std::int64_t width)
-      : floats(static_cast<float*>(::operator new[](static_cast<std::size_t>(detail::scratch_floats(width)) * sizeof(float),
-                                                    std::align_val_t{64}))) {}
+      : floats(static_cast<float*>(::operator new[](
+            static_cast<std::size_t>(detail::scratch_floats(width)) * sizeof(float), std::align_val_t{64}))) {}
 };
 
 struct Operands {
@@ -59,19 +59,23 @@ struct Operands {
 };
 
 const float* data_of(const at::Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
-float* mutable_data_of(const at::Tensor& t, std::int64_t offset) { return t.defined() ? t.mutable_data_ptr<float>() + offset : nullptr; }
+float* mutable_data_of(const at::Tensor& t, std::int64_t offset) {
+  return t.defined() ? t.mutable_data_ptr<float>() + offset : nullptr;
+}
 
 void check_operand(const Depthwise& layer, const at::Tensor& in, const at::Tensor& t) {
   check(t.dim() == 4 && t.sizes() == in.sizes() && t.size(3) == layer.channels && t.is_contiguous() && t.is_cpu() &&
             t.scalar_type() == at::kFloat,
-        ExitCode::kRuntime, "depthwise: expected contiguous float32 [B, H, W, {}] on the host, all alike", layer.channels);
+        ExitCode::kRuntime, "depthwise: expected contiguous float32 [B, H, W, {}] on the host, all alike",
+        layer.channels);
 }
 
 void run(DepthwiseMode mode, const Depthwise& layer, const Operands& o, DepthwiseIsa isa) {
   for (const auto& t : {o.in, o.out, o.in_slope, o.out_slope}) {
     if (t.defined()) check_operand(layer, o.in, t);
   }
-  check(depthwise_isa_supported(isa), ExitCode::kRuntime, "depthwise: this processor or build lacks the instruction set");
+  check(depthwise_isa_supported(isa), ExitCode::kRuntime,
+        "depthwise: this processor or build lacks the instruction set");
   const DepthwiseKernel kernel = kernel_of(isa);
   const std::int64_t height = o.in.size(1), width = o.in.size(2), blocks = num_blocks(layer.channels, kChannelBlock);
   at::parallel_for(0, o.in.size(0) * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -138,8 +142,8 @@ void depthwise_silu(const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::
   run(DepthwiseMode::kSilu, layer, {layer.taps, layer.bias, layer.in_bias, x, out, x, out_slope}, isa);
 }
 
-void depthwise_silu_gradient(const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope, const at::Tensor& out_slope,
-                             DepthwiseIsa isa) {
+void depthwise_silu_gradient(const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope,
+                             const at::Tensor& out_slope, DepthwiseIsa isa) {
   run(DepthwiseMode::kBackward, layer, {layer.turned, {}, {}, g, in_slope, in_slope, out_slope}, isa);
 }
 

@@ -1,6 +1,7 @@
-// Depthwise 5x5 convolution of our own, channels last, stride 1, padding 2, float32 on the CPU, without gradient to the taps:
-// for the cells of a frozen NVAE. torch's grouped convolution reaches a tenth of the matrix-product rate there; here bias and
-// the SiLU before and after are part of one pass over the image. Kernels: nets/depthwise_kernels.h.
+// Depthwise 5x5 convolution of our own, channels last, stride 1, padding 2, float32 on the CPU,
+// without gradient to the taps: for the cells of a frozen NVAE. torch's grouped convolution reaches
+// a tenth of the matrix-product rate there; here bias and the SiLU before and after are part of one
+// pass over the image. Kernels: nets/depthwise_kernels.h.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -22,21 +23,22 @@ struct Depthwise {
   at::Tensor bias;          // likewise, added to the convolution's result
 };
 
-// weight [C, 1, 5, 5]; in_bias, bias [C] or undefined; converted to float32. Error(kRuntime) for other shapes.
+// weight [C, 1, 5, 5]; in_bias, bias [C] or undefined; converted to float32. Error(kRuntime) for
+// other shapes.
 Depthwise pack_depthwise(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& in_bias = {});
 
-// All x, g and results: [B, H, W, C] contiguous float32; the images and channels are shared by torch's threads unless the caller
-// is one of several threads already.
-// conv(x) + bias, and its gradient to x for a gradient g of the result. No SiLU, no in_bias.
+// All x, g and results: [B, H, W, C] contiguous float32; the images and channels are shared by
+// torch's threads unless the caller is one of several threads already. conv(x) + bias, and its
+// gradient to x for a gradient g of the result. No SiLU, no in_bias.
 at::Tensor depthwise(const Depthwise& layer, const at::Tensor& x, DepthwiseIsa isa = best_depthwise_isa());
 at::Tensor depthwise_gradient(const Depthwise& layer, const at::Tensor& g, DepthwiseIsa isa = best_depthwise_isa());
 
-// out = SiLU(conv(SiLU(x + in_bias)) + bias). x becomes the slope of the first SiLU, out_slope that of the second: what
-// depthwise_silu_gradient needs. x, out, out_slope are three tensors.
+// out = SiLU(conv(SiLU(x + in_bias)) + bias). x becomes the slope of the first SiLU, out_slope that
+// of the second: what depthwise_silu_gradient needs. x, out, out_slope are three tensors.
 void depthwise_silu(const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::Tensor& out_slope,
                     DepthwiseIsa isa = best_depthwise_isa());
 // From g = d/d out to d/dx, which replaces in_slope.
-void depthwise_silu_gradient(const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope, const at::Tensor& out_slope,
-                             DepthwiseIsa isa = best_depthwise_isa());
+void depthwise_silu_gradient(const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope,
+                             const at::Tensor& out_slope, DepthwiseIsa isa = best_depthwise_isa());
 
 }  // namespace hebm::nets

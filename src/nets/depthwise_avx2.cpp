@@ -1,4 +1,5 @@
-// Compiled with this instruction set's flags (CMakeLists.txt); without them there is no such kernel.
+// Compiled with this instruction set's flags (CMakeLists.txt); without them there is no such
+// kernel.
 #include "nets/depthwise_kernels.h"
 
 #if defined(__AVX2__) && defined(__FMA__)

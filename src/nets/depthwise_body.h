@@ -1,6 +1,7 @@
-// The loops of depthwise_kernels.h by GCC's vector extensions: included by one source an instruction set, whose flags make
-// the vectors. Nothing of the standard library may be called here: an inline function compiled for AVX-512 could be the copy
-// that the linker keeps for everyone.
+// The loops of depthwise_kernels.h by GCC's vector extensions: included by one source an
+// instruction set, whose flags make the vectors. Nothing of the standard library may be called
+// here: an inline function compiled for AVX-512 could be the copy that the linker keeps for
+// everyone.
 #pragma once
 #include "nets/depthwise_kernels.h"
 
@@ -40,7 +41,8 @@ inline void store(float* p, Vec x, std::int64_t lanes) {
   for (std::int64_t i = 0; i < lanes; ++i) p[i] = x[i];
 }
 
-// min(max(x, -limit), limit) that keeps NaN, in the instructions that GCC does not find by itself (with AVX-512 it blends by mask).
+// min(max(x, -limit), limit) that keeps NaN, in the instructions that GCC does not find by itself
+// (with AVX-512 it blends by mask).
 inline Vec clamp(Vec x, float limit) {
   const Vec high = Vec{} + limit, low = Vec{} - limit;
 #if defined(__AVX2__) && !defined(__AVX512F__)
@@ -57,8 +59,8 @@ struct Silu {
   Vec value, slope;
 };
 
-// x s and its derivative s (1 + x (1 - s)), s = 1 / (1 + e^-x), to 3e-7 of max(1, |x|). e^-x = 2^n e^r, |r| <= ln 2 / 2, with a
-// minimax polynomial in r of relative error 8e-8. NaN stays NaN.
+// x s and its derivative s (1 + x (1 - s)), s = 1 / (1 + e^-x), to 3e-7 of max(1, |x|). e^-x = 2^n
+// e^r, |r| <= ln 2 / 2, with a minimax polynomial in r of relative error 8e-8. NaN stays NaN.
 inline Silu silu(Vec x) {
   constexpr float kLimit = 87.0f;        // behind it s is 1 to rounding, or below 2e-38
   constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which then is in the low bits
@@ -103,15 +105,16 @@ inline void finish(const DepthwiseImage& a, Vec sum, std::int64_t offset, std::i
   store<kWhole>(a.out + offset, sum, lanes);
 }
 
-// Place of one vector: the five rows of scratch around the output row (at this vector's channels), of which [k0, k1) are in
-// the image.
+// Place of one vector: the five rows of scratch around the output row (at this vector's channels),
+// of which [k0, k1) are in the image.
 struct Place {
   const float* rows[5];
   std::int64_t k0, k1;
   std::int64_t y, channel, lanes;
 };
 
-// kColumns outputs of one row from column x on: each input is loaded once a row and used for up to five outputs.
+// kColumns outputs of one row from column x on: each input is loaded once a row and used for up to
+// five outputs.
 template <DepthwiseMode kMode, bool kWhole, int kColumns>
 inline void tile(const DepthwiseImage& a, const Place& at, std::int64_t x) {
   Vec sums[kColumns];
@@ -122,8 +125,8 @@ inline void tile(const DepthwiseImage& a, const Place& at, std::int64_t x) {
   for (std::int64_t ky = at.k0; ky < at.k1; ++ky) {
     const float* row = at.rows[ky] + x * kChannelBlock;  // two columns to the left: of column x - 2
     const float* weights = taps + ky * 5 * kTapLanes;
-    const Vec w[5] = {load(weights), load(weights + kTapLanes), load(weights + 2 * kTapLanes), load(weights + 3 * kTapLanes),
-                      load(weights + 4 * kTapLanes)};
+    const Vec w[5] = {load(weights), load(weights + kTapLanes), load(weights + 2 * kTapLanes),
+                      load(weights + 3 * kTapLanes), load(weights + 4 * kTapLanes)};
 #pragma GCC unroll 16
     for (int column = 0; column < kColumns + 4; ++column) {
       const Vec in = load(row + column * kChannelBlock);
@@ -152,7 +155,7 @@ inline void output_row(const DepthwiseImage& a, const Place& at) {
 
 template <DepthwiseMode kMode, bool kWhole>
 void convolve(const DepthwiseImage& image, std::int64_t first) {
-  const DepthwiseImage a = image;  // a copy that no store can change stays in registers
+  const DepthwiseImage a = image;                            // a copy that no store can change stays in registers
   const std::int64_t pitch = (a.width + 4) * kChannelBlock;  // of a row of scratch
   const std::int64_t count = a.channels - first < kChannelBlock ? a.channels - first : kChannelBlock;
   for (std::int64_t slot = 0; slot < 5; ++slot) {

@@ -1,23 +1,25 @@
-// Depthwise 5x5 convolution of one image, channels last, stride 1, padding 2, float32, on one thread: the vector loops under
-// depthwise.h. One body (depthwise_body.h) compiled for several instruction sets; all but the plain one round a multiply-add
-// once, and they add in the same order, so AVX2 and AVX-512 agree to the bit and both differ from the plain one by rounding.
+// Depthwise 5x5 convolution of one image, channels last, stride 1, padding 2, float32, on one
+// thread: the vector loops under depthwise.h. One body (depthwise_body.h) compiled for several
+// instruction sets; all but the plain one round a multiply-add once, and they add in the same
+// order, so AVX2 and AVX-512 agree to the bit and both differ from the plain one by rounding.
 #pragma once
 #include <cstdint>
 
 namespace hebm::nets::detail {
 
-inline constexpr std::int64_t kTaps = 25;           // of 5 x 5
-inline constexpr std::int64_t kTapLanes = 16;       // packed weights come in blocks of so many channels
-inline constexpr std::int64_t kChannelBlock = 32;   // channels of one call
+inline constexpr std::int64_t kTaps = 25;          // of 5 x 5
+inline constexpr std::int64_t kTapLanes = 16;      // packed weights come in blocks of so many channels
+inline constexpr std::int64_t kChannelBlock = 32;  // channels of one call
 
 enum class DepthwiseMode {
   kPlain,     // out = conv(in) + bias
   kSilu,      // out = SiLU(conv(SiLU(in + in_bias)) + bias), and the slopes SiLU' at both places
-  kBackward,  // out = in_slope * conv(in * out_slope): kSilu's gradient to its input, with the taps turned by 180 degrees
+  kBackward,  // out = in_slope * conv(in * out_slope): kSilu's gradient to its input, with the taps turned by 180
+              // degrees
 };
 
-// Pointers to one image [H, W, stride] at channel 0. `out` may be `in` only in kBackward; in_slope may be `in` in kSilu and
-// `out` in kBackward: an element is read before its place is written.
+// Pointers to one image [H, W, stride] at channel 0. `out` may be `in` only in kBackward; in_slope
+// may be `in` in kSilu and `out` in kBackward: an element is read before its place is written.
 struct DepthwiseImage {
   std::int64_t height, width, channels, stride;  // stride: floats from pixel to pixel
   const float* taps;                             // [ceil(C/16)][25][16], zero behind channel C

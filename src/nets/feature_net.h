@@ -1,6 +1,6 @@
-// The small classifier whose 128 penultimate activations are the features of fd_fmnist (never "FID"): three times
-// conv3x3, ReLU, max-pool 2; a hidden layer of 128; class logits. Trained here with a fixed seed; its hash is in every
-// score.
+// The small classifier whose 128 penultimate activations are the features of fd_fmnist (never
+// "FID"): three times conv3x3, ReLU, max-pool 2; a hidden layer of 128; class logits. Trained here
+// with a fixed seed; its hash is in every score.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -23,7 +23,8 @@ class FeatureNet {
  public:
   static constexpr std::int64_t kFeatures = 128;
 
-  // Side a multiple of 8, at most 512; channels 1..4; classes 2..1000: else Error(kUsage). max_values: see Parameters.
+  // Side a multiple of 8, at most 512; channels 1..4; classes 2..1000: else Error(kUsage).
+  // max_values: see Parameters.
   FeatureNet(const ImageShape& image, std::int64_t num_classes, std::uint64_t seed,
              std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
 
@@ -54,7 +55,7 @@ void save_feature_net(const std::filesystem::path& path, const FeatureNet& net, 
 struct LoadedFeatureNet {
   std::unique_ptr<FeatureNet> net;
   std::string hash;
-  double accuracy = 0;  // on the test images it was measured with
+  double accuracy = 0;         // on the test images it was measured with
   std::filesystem::path file;  // empty: made in memory
 };
 // All is checked before use, the hash included: Error(kCorrupt) naming the file.

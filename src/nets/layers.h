@@ -17,8 +17,8 @@ struct Conv {
 };
 
 struct Linear {
-  at::Tensor weight;  // [out, in]
-  at::Tensor bias;    // [out] or undefined
+  at::Tensor weight;                                 // [out, in]
+  at::Tensor bias;                                   // [out] or undefined
   at::Tensor operator()(const at::Tensor& x) const;  // [B, in] -> [B, out]
 };
 
@@ -28,7 +28,8 @@ Conv make_conv(Parameters& params, const std::string& name, std::int64_t in, std
 Linear make_linear(Parameters& params, const std::string& name, std::int64_t in, std::int64_t out, double scale = 1.0,
                    bool bias = true);
 
-// [cos, sin](t * 10000^(-k/half)), k = 0 .. half-1: the authors' sinusoidal embedding of t; float32 [T, 2 half].
+// [cos, sin](t * 10000^(-k/half)), k = 0 .. half-1: the authors' sinusoidal embedding of t; float32
+// [T, 2 half].
 at::Tensor sinusoidal_embedding(std::int64_t num_steps, std::int64_t dim);
 
 }  // namespace hebm::nets

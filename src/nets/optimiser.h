@@ -1,5 +1,5 @@
-// First-order optimisers and the exponential moving average over flat parameter vectors (one per bucket). All state is named, saved
-// and restored, so that a resumed run continues bit by bit.
+// First-order optimisers and the exponential moving average over flat parameter vectors (one per
+// bucket). All state is named, saved and restored, so that a resumed run continues bit by bit.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -27,7 +27,8 @@ class Optimiser {
   Optimiser(Parameters& params, OptimiserSettings settings);
   // One update from params.grad() with this learning rate; counts itself.
   void step(double learning_rate);
-  // "exp_avg", "exp_avg_sq" (or "exp_inf") as flat vectors and "step" [1] int64, each with the prefix; the tensors are live.
+  // "exp_avg", "exp_avg_sq" (or "exp_inf") as flat vectors and "step" [1] int64, each with the
+  // prefix; the tensors are live.
   std::vector<NamedTensor> state(const std::string& prefix) const;
 
  private:
@@ -64,14 +65,15 @@ class WithEma {
 
 struct RateSchedule {
   double base = 0;
-  std::string kind;            // constant, linear, cosine, steps
-  double final_fraction = 0;   // linear, cosine: rate over base at `total`
+  std::string kind;           // constant, linear, cosine, steps
+  double final_fraction = 0;  // linear, cosine: rate over base at `total`
   std::int64_t warmup = 0, total = 0;
-  double decay = 1;            // steps: factor of the rate after every `decay_every` updates
+  double decay = 1;  // steps: factor of the rate after every `decay_every` updates
   std::int64_t decay_every = 1;
 };
 
-// The learning rate of an update: linear warm-up, then as `kind` says. Error(kUsage) for another kind.
+// The learning rate of an update: linear warm-up, then as `kind` says. Error(kUsage) for another
+// kind.
 double scheduled_rate(const RateSchedule& schedule, std::int64_t update);
 
 }  // namespace hebm::nets

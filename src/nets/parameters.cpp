@@ -11,14 +11,15 @@
 
 namespace hebm::nets {
 
-Parameters::Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype, at::Device device, std::int64_t max_values)
+Parameters::Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype, at::Device device,
+                       std::int64_t max_values)
     : seed_(seed), stream_(stream), dtype_(dtype), device_(device), max_values_(max_values) {}
 
 at::Tensor Parameters::make(const std::vector<std::int64_t>& shape, Init init, double scale) {
   std::int64_t wanted = 1;
   for (const auto side : shape) {
-    check(side >= 1 && !__builtin_mul_overflow(wanted, side, &wanted) && wanted <= max_values_ - num_values_, ExitCode::kCorrupt,
-          "a net of more than {} values was asked for", max_values_);
+    check(side >= 1 && !__builtin_mul_overflow(wanted, side, &wanted) && wanted <= max_values_ - num_values_,
+          ExitCode::kCorrupt, "a net of more than {} values was asked for", max_values_);
   }
   num_values_ += wanted;
   if (device_.is_meta()) return at::empty(shape, at::TensorOptions(dtype_).device(device_));
@@ -28,8 +29,11 @@ at::Tensor Parameters::make(const std::vector<std::int64_t>& shape, Init init, d
   const RandomKey key{seed_, 0, Purpose::kInit};
   const RandomCounter counter{.item = next_item_++, .visit = stream_};
   switch (init) {
-    case Init::kZero: break;
-    case Init::kOne: values.fill_(1.0); break;
+    case Init::kZero:
+      break;
+    case Init::kOne:
+      values.fill_(1.0);
+      break;
     case Init::kNormal:
       fill_normal(out, key, counter);
       values.mul_(scale);

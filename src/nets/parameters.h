@@ -1,5 +1,6 @@
-// All parameters of one net in one flat buffer, and their gradients in another: sums over ranks, the optimiser and EMA work
-// on flat vectors, layers see views. Usage: add() everything in a fixed order, then flatten() once.
+// All parameters of one net in one flat buffer, and their gradients in another: sums over ranks,
+// the optimiser and EMA work on flat vectors, layers see views. Usage: add() everything in a fixed
+// order, then flatten() once.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -20,25 +21,29 @@ struct NamedTensor {
 enum class Init {
   kZero,
   kOne,
-  kUniformFanIn,  // U(-b, b), b = scale / sqrt(fan_in), fan_in = elements / shape[0]: torch's default for conv and linear
+  kUniformFanIn,  // U(-b, b), b = scale / sqrt(fan_in), fan_in = elements / shape[0]: torch's default for conv and
+                  // linear
   kNormal,        // N(0, scale^2)
 };
 
 class Parameters {
  public:
-  // `stream` tells nets of one seed apart; values depend on (seed, stream, running number) only. dtype float32 or float64.
-  // Device kMeta: shapes and counts without memory or values.
-  // More than max_values in all is Error(kCorrupt) before anything of that size is allocated: for shapes that a file asks for.
+  // `stream` tells nets of one seed apart; values depend on (seed, stream, running number) only.
+  // dtype float32 or float64. Device kMeta: shapes and counts without memory or values. More than
+  // max_values in all is Error(kCorrupt) before anything of that size is allocated: for shapes that
+  // a file asks for.
   Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU,
              std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
 
   at::Tensor add(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale = 1.0);
   // State that no gradient touches (power-iteration vectors): saved, not optimised.
   at::Tensor add_state(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale = 1.0);
-  // What is neither trained nor saved but must be where the parameters are (tables of sines, masks); a copy on device().
+  // What is neither trained nor saved but must be where the parameters are (tables of sines,
+  // masks); a copy on device().
   at::Tensor add_constant(const at::Tensor& values);
   void flatten();
-  // Moves all of it, after flatten(): tensors that add*() gave stay valid, flat() and grad() are new ones.
+  // Moves all of it, after flatten(): tensors that add*() gave stay valid, flat() and grad() are
+  // new ones.
   void to(at::Device device);
 
   const at::Tensor& flat() const { return flat_; }  // [P]

@@ -22,8 +22,9 @@ struct Geometry {
   std::int64_t rows() const { return out_height * out_width; }
 };
 
-// Calls run(place in the row, place in the image, length) for every stretch of a row that lies in the image: the taps of one
-// kernel line are neighbours in both. An image offset below 0 means zeros.
+// Calls run(place in the row, place in the image, length) for every stretch of a row that lies in
+// the image: the taps of one kernel line are neighbours in both. An image offset below 0 means
+// zeros.
 template <class Run>
 void for_each_run(const Geometry& g, std::int64_t out_y, std::int64_t out_x, const Run& run) {
   const std::int64_t k = g.conv.kernel, x = out_x * g.conv.stride - g.conv.padding;
@@ -35,7 +36,8 @@ void for_each_run(const Geometry& g, std::int64_t out_y, std::int64_t out_x, con
       continue;
     }
     if (first > 0) run(row, std::int64_t{-1}, first * g.channels);
-    if (last > first) run(row + first * g.channels, (y * g.width + x + first) * g.channels, (last - first) * g.channels);
+    if (last > first)
+      run(row + first * g.channels, (y * g.width + x + first) * g.channels, (last - first) * g.channels);
     if (last < k) run(row + last * g.channels, std::int64_t{-1}, (k - last) * g.channels);
   }
 }
@@ -82,17 +84,21 @@ template <class T>
 void gather_all(const Geometry& g, const at::Tensor& x, const at::Tensor& rows) {
   const T* from = x.const_data_ptr<T>();
   T* to = rows.mutable_data_ptr<T>();
-  over_images(x.size(0), [&](std::int64_t b) { gather(g, from + b * g.image_size(), to + b * g.rows() * g.row_size()); });
+  over_images(x.size(0),
+              [&](std::int64_t b) { gather(g, from + b * g.image_size(), to + b * g.rows() * g.row_size()); });
 }
 
 template <class T>
 void scatter_all(const Geometry& g, const at::Tensor& rows, const at::Tensor& x) {
   const T* from = rows.const_data_ptr<T>();
   T* to = x.mutable_data_ptr<T>();
-  over_images(x.size(0), [&](std::int64_t b) { scatter_add(g, from + b * g.rows() * g.row_size(), to + b * g.image_size()); });
+  over_images(x.size(0),
+              [&](std::int64_t b) { scatter_add(g, from + b * g.rows() * g.row_size(), to + b * g.image_size()); });
 }
 
-Geometry geometry_of(at::IntArrayRef x, const ConvShape& s) { return {x[1], x[2], x[3], s.output(x[1]), s.output(x[2]), s}; }
+Geometry geometry_of(at::IntArrayRef x, const ConvShape& s) {
+  return {x[1], x[2], x[3], s.output(x[1]), s.output(x[2]), s};
+}
 
 // [B, H, W, C] -> [B H' W', k k C]
 at::Tensor rows_of(const at::Tensor& x, const Geometry& g) {
@@ -106,7 +112,8 @@ at::Tensor rows_of(const at::Tensor& x, const Geometry& g) {
 }
 
 struct PixelConv : torch::autograd::Function<PixelConv> {
-  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& input, const at::Tensor& matrix, const ConvShape& shape) {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& input, const at::Tensor& matrix,
+                            const ConvShape& shape) {
     const at::Tensor x = input.contiguous();
     const Geometry g = geometry_of(x.sizes(), shape);
     const at::Tensor rows = rows_of(x, g);
@@ -116,7 +123,8 @@ struct PixelConv : torch::autograd::Function<PixelConv> {
     return at::mm(rows, matrix).view({x.size(0), g.out_height, g.out_width, matrix.size(1)});
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list gradients) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list gradients) {
     const auto saved = ctx->get_saved_variables();
     const auto sizes = ctx->saved_data["sizes"].toIntVector(), conv = ctx->saved_data["conv"].toIntVector();
     const Geometry g = geometry_of(sizes, {conv[0], conv[1], conv[2]});
@@ -138,16 +146,20 @@ struct PixelConv : torch::autograd::Function<PixelConv> {
 
 }  // namespace
 
-at::Tensor conv_matrix(const at::Tensor& weight) { return weight.permute({2, 3, 1, 0}).reshape({-1, weight.size(0)}).contiguous(); }
+at::Tensor conv_matrix(const at::Tensor& weight) {
+  return weight.permute({2, 3, 1, 0}).reshape({-1, weight.size(0)}).contiguous();
+}
 
 at::Tensor conv_pixels(const at::Tensor& x, const at::Tensor& matrix, const ConvShape& shape) {
   const std::int64_t k = shape.kernel;
-  check(x.dim() == 4 && matrix.dim() == 2 && matrix.size(0) == k * k * x.size(3) && shape.output(x.size(1)) >= 1 && shape.output(x.size(2)) >= 1,
-        ExitCode::kRuntime, "convolution {}x{} of [B, {}, {}, {}] by a matrix of {} rows", k, k, x.dim() == 4 ? x.size(1) : 0,
-        x.dim() == 4 ? x.size(2) : 0, x.dim() == 4 ? x.size(3) : 0, matrix.size(0));
+  check(x.dim() == 4 && matrix.dim() == 2 && matrix.size(0) == k * k * x.size(3) && shape.output(x.size(1)) >= 1 &&
+            shape.output(x.size(2)) >= 1,
+        ExitCode::kRuntime, "convolution {}x{} of [B, {}, {}, {}] by a matrix of {} rows", k, k,
+        x.dim() == 4 ? x.size(1) : 0, x.dim() == 4 ? x.size(2) : 0, x.dim() == 4 ? x.size(3) : 0, matrix.size(0));
   if (x.is_cpu()) return PixelConv::apply(x, matrix, shape);
   const at::Tensor weight = matrix.view({k, k, x.size(3), matrix.size(1)}).permute({3, 2, 0, 1});
-  const at::Tensor y = at::conv2d(x.permute({0, 3, 1, 2}), weight, {}, {shape.stride, shape.stride}, {shape.padding, shape.padding});
+  const at::Tensor y =
+      at::conv2d(x.permute({0, 3, 1, 2}), weight, {}, {shape.stride, shape.stride}, {shape.padding, shape.padding});
   return y.permute({0, 2, 3, 1});
 }
 

@@ -18,10 +18,14 @@ constexpr const char* kHeaderHash = "header_hash";
 
 storage::StType st_type(const NamedTensor& t) {
   switch (t.tensor.scalar_type()) {
-    case at::kFloat: return storage::StType::kF32;
-    case at::kDouble: return storage::StType::kF64;
-    case at::kLong: return storage::StType::kI64;
-    default: fail(ExitCode::kRuntime, "tensor {}: this scalar type is not written", t.name);
+    case at::kFloat:
+      return storage::StType::kF32;
+    case at::kDouble:
+      return storage::StType::kF64;
+    case at::kLong:
+      return storage::StType::kI64;
+    default:
+      fail(ExitCode::kRuntime, "tensor {}: this scalar type is not written", t.name);
   }
 }
 
@@ -41,8 +45,9 @@ Texts shapes_of(const storage::SafetensorsFile& file) {
   return shapes;
 }
 
-// What a header says, however its JSON is laid out: the metadata but for `own_key`, then each tensor's name, type and shape, all by name,
-// each text with a 0 behind it so that none can shift into the next.
+// What a header says, however its JSON is laid out: the metadata but for `own_key`, then each
+// tensor's name, type and shape, all by name, each text with a 0 behind it so that none can shift
+// into the next.
 std::string header_text(const Texts& metadata, const Texts& shapes, const std::string& own_key) {
   std::string out;
   for (const Texts* texts : {&metadata, &shapes}) {
@@ -54,20 +59,23 @@ std::string header_text(const Texts& metadata, const Texts& shapes, const std::s
   return out;
 }
 
-// Files of ours have header_hash (and a hash of their values). Imported ones have CRCs of zlib instead: `crc32` of the data, which is
-// compared when they are loaded, and header_crc32.
+// Files of ours have header_hash (and a hash of their values). Imported ones have CRCs of zlib
+// instead: `crc32` of the data, which is compared when they are loaded, and header_crc32.
 void check_header(const storage::SafetensorsFile& file) {
   const auto& metadata = file.metadata();
   const bool imported = metadata.contains("header_crc32");
   const std::string key = imported ? "header_crc32" : kHeaderHash;
   const auto found = metadata.find(key);
   if (found == metadata.end() && metadata.contains("crc32")) return;
-  check(found != metadata.end(), ExitCode::kCorrupt, "{}: the metadata has no '{}': the file is damaged or of an older program; make it again",
-        file.path().string(), key);
+  check(found != metadata.end(), ExitCode::kCorrupt,
+        "{}: the metadata has no '{}': the file is damaged or of an older program; make it again", file.path().string(),
+        key);
   const std::string text = header_text(metadata, shapes_of(file), key);
-  const std::string got = imported ? fmt::format("{:08x}", crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()))
-                                   : storage::hash_text(text);
-  check(got == found->second, ExitCode::kCorrupt, "{}: the header has {} {}, expected {}: the file is damaged; make it again or copy it again",
+  const std::string got =
+      imported ? fmt::format("{:08x}", crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()))
+               : storage::hash_text(text);
+  check(got == found->second, ExitCode::kCorrupt,
+        "{}: the header has {} {}, expected {}: the file is damaged; make it again or copy it again",
         file.path().string(), imported ? "CRC-32" : "hash", got, found->second.substr(0, kShown));
 }
 
@@ -130,13 +138,15 @@ std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int
   const auto& value = json[key];
   const bool small = value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
                      value.get<std::uint64_t>() <= static_cast<std::uint64_t>(max);
-  check(small, ExitCode::kCorrupt, "'{}' must be an integer from 1 to {}, got {}", key, max, value.dump().substr(0, kShown));
+  check(small, ExitCode::kCorrupt, "'{}' must be an integer from 1 to {}, got {}", key, max,
+        value.dump().substr(0, kShown));
   return value.get<std::int64_t>();
 }
 
 std::int64_t num_values(const storage::SafetensorsFile& file) {
   std::int64_t total = 0;  // bounded by the file's size: the container was checked
-  for (const auto& [name, entry] : file.entries()) total += static_cast<std::int64_t>(entry.bytes / storage::size_of(entry.type));
+  for (const auto& [name, entry] : file.entries())
+    total += static_cast<std::int64_t>(entry.bytes / storage::size_of(entry.type));
   return total;
 }
 
@@ -165,7 +175,8 @@ void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedT
 void load_float32(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors) {
   std::vector<NamedTensor> stored;
   for (const auto& t : tensors) {
-    stored.push_back(t.tensor.scalar_type() == at::kFloat ? t : NamedTensor{t.name, at::empty(t.tensor.sizes(), at::kFloat)});
+    stored.push_back(
+        t.tensor.scalar_type() == at::kFloat ? t : NamedTensor{t.name, at::empty(t.tensor.sizes(), at::kFloat)});
   }
   load_tensors(file, stored);
   const c10::NoGradGuard no_grad;

@@ -17,13 +17,15 @@ namespace hebm::nets {
 storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path,
                                                const std::vector<NamedTensor>& tensors,
                                                const std::map<std::string, std::string>& metadata);
-// The same as one durable product: written under a temporary name, fsynced, renamed over `path`. Folders are made. Metadata gets
-// "header_hash", of all other metadata and of names, types and shapes; the values have a hash of their own among the metadata.
+// The same as one durable product: written under a temporary name, fsynced, renamed over `path`.
+// Folders are made. Metadata gets "header_hash", of all other metadata and of names, types and
+// shapes; the values have a hash of their own among the metadata.
 void publish_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                      const std::map<std::string, std::string>& metadata);
 
-// Metadata of a file that came from outside: Error(kCorrupt) naming file and key. check_format also verifies header_hash; only
-// imported files, which have a crc32 of their values instead, may lack it.
+// Metadata of a file that came from outside: Error(kCorrupt) naming file and key. check_format also
+// verifies header_hash; only imported files, which have a crc32 of their values instead, may lack
+// it.
 void check_format(const storage::SafetensorsFile& file, const std::string& format, const std::string& version);
 const std::string& metadata_text(const storage::SafetensorsFile& file, const std::string& key);
 nlohmann::json metadata_json(const storage::SafetensorsFile& file, const std::string& key);
@@ -32,9 +34,11 @@ std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int
 // Elements of all tensors: no model that is larger can be in the file.
 std::int64_t num_values(const storage::SafetensorsFile& file);
 
-// Copies the file's values into the tensors (in place). A name that is absent, or has another shape or type, is Error(kCorrupt) naming file,
-// tensor, expected and got. Names in the file that nobody asks for are an error too unless allow_extra.
-void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors, bool allow_extra = false);
+// Copies the file's values into the tensors (in place). A name that is absent, or has another shape
+// or type, is Error(kCorrupt) naming file, tensor, expected and got. Names in the file that nobody
+// asks for are an error too unless allow_extra.
+void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors,
+                  bool allow_extra = false);
 // The same for float32 files into float32 or float64 tensors.
 void load_float32(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors);
 // Metadata that need not be there: "" without it.

@@ -30,7 +30,8 @@ StreamKey kernel_key(const RandomKey& key) {
 const ChainRow* rows_in(const at::Tensor& bytes) { return static_cast<const ChainRow*>(bytes.const_data_ptr()); }
 
 void check_launch(cudaError_t result, const char* kernel) {
-  check(result == cudaSuccess, ExitCode::kEnvironment, "{}: the GPU refused the kernel: {}", kernel, cudaGetErrorString(result));
+  check(result == cudaSuccess, ExitCode::kEnvironment, "{}: the GPU refused the kernel: {}", kernel,
+        cudaGetErrorString(result));
 }
 #endif
 
@@ -56,19 +57,22 @@ ChainRows::ChainRows(at::Device device, const RandomKey& key, const ChainIds& id
 #ifdef HEBM_CUDA
   check(device.is_cuda(), ExitCode::kRuntime, "chains on {}: there are kernels for the CPU and for CUDA", device.str());
   for (const ChainRow& row : rows_) check_counter(counter_of(row, 0), 0);
-  const at::Tensor host = at::from_blob(rows_.data(), {static_cast<std::int64_t>(rows_.size() * sizeof(ChainRow))}, at::kByte);
+  const at::Tensor host =
+      at::from_blob(rows_.data(), {static_cast<std::int64_t>(rows_.size() * sizeof(ChainRow))}, at::kByte);
   device_rows_ = host.to(device, /*non_blocking=*/true);
   device_k_ = at::zeros({1}, at::TensorOptions(at::kLong).device(device));
 #else
-  fail(ExitCode::kRuntime, "chains on {}: this program is built without CUDA and has kernels for the CPU alone", device.str());
+  fail(ExitCode::kRuntime, "chains on {}: this program is built without CUDA and has kernels for the CPU alone",
+       device.str());
 #endif
 }
 
 void ChainRows::check_tensor(const at::Tensor& values, const char* name) const {
-  check(values.dim() == 2 && values.size(0) == count() && values.is_contiguous() && values.scalar_type() == at::kFloat &&
-            values.device() == device_,
-        ExitCode::kRuntime, "chains: {}: expected {} contiguous rows of float32 on {}, got {} rows of {} on {}", name, count(),
-        device_.str(), values.dim() > 0 ? values.size(0) : 0, c10::toString(values.scalar_type()), values.device().str());
+  check(values.dim() == 2 && values.size(0) == count() && values.is_contiguous() &&
+            values.scalar_type() == at::kFloat && values.device() == device_,
+        ExitCode::kRuntime, "chains: {}: expected {} contiguous rows of float32 on {}, got {} rows of {} on {}", name,
+        count(), device_.str(), values.dim() > 0 ? values.size(0) : 0, c10::toString(values.scalar_type()),
+        values.device().str());
 }
 
 void ChainRows::draw_normals(const at::Tensor& out) const {
@@ -78,7 +82,8 @@ void ChainRows::draw_normals(const at::Tensor& out) const {
     float* data = out.mutable_data_ptr<float>();
     at::parallel_for(0, count(), rows_at_once(dim), [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t b = first; b < last; ++b) {
-        fill_normal({data + b * dim, static_cast<std::size_t>(dim)}, key_, counter_of(rows_[static_cast<std::size_t>(b)], 0));
+        fill_normal({data + b * dim, static_cast<std::size_t>(dim)}, key_,
+                    counter_of(rows_[static_cast<std::size_t>(b)], 0));
       }
     });
     return;
@@ -102,9 +107,10 @@ void ChainRows::step(const at::Tensor& y, const at::Tensor& u_next, const at::Te
 #ifdef HEBM_CUDA
     const c10::cuda::CUDAGuard guard(device_);
     check_counter({.k = static_cast<std::uint32_t>(k_)}, static_cast<std::uint64_t>(y.size(1)));
-    check_launch(launch_langevin_step(y.mutable_data_ptr<float>(), u_next.const_data_ptr<float>(), gradient.const_data_ptr<float>(),
-                                      count(), y.size(1), rows_in(device_rows_), device_k_.const_data_ptr<std::int64_t>(),
-                                      kernel_key(key_), c10::cuda::getCurrentCUDAStream()),
+    check_launch(launch_langevin_step(y.mutable_data_ptr<float>(), u_next.const_data_ptr<float>(),
+                                      gradient.const_data_ptr<float>(), count(), y.size(1), rows_in(device_rows_),
+                                      device_k_.const_data_ptr<std::int64_t>(), kernel_key(key_),
+                                      c10::cuda::getCurrentCUDAStream()),
                  "langevin_step");
     device_k_.add_(1);
 #endif

@@ -20,9 +20,11 @@ const std::vector<std::string>& energy_net_names() {
 
 void EnergyOptions::describe(Options& o) {
   o.add_choice("energy.net", &net, energy_net_names(),
-               "energy nets: small (convolutions, for the HVAE's layers), dense (without them, for a small NVAE's), or the paper's of CIFAR-10 and CelebA-HQ-256 (latents 4 x 4 to 128 x 128)",
+               "energy nets: small (convolutions, for the HVAE's layers), dense (without them, for a small NVAE's), or "
+               "the paper's of CIFAR-10 and CelebA-HQ-256 (latents 4 x 4 to 128 x 128)",
                Show::kCommon);
-  o.add("energy.width", &width, "channels of the energy nets (paper: 128 CIFAR-10, 64 CelebA-HQ-256)", {4, 4096}, Show::kCommon);
+  o.add("energy.width", &width, "channels of the energy nets (paper: 128 CIFAR-10, 64 CelebA-HQ-256)", {4, 4096},
+        Show::kCommon);
   o.add("energy.embedding", &embedding, "size of the embedding of t, small nets (the paper's have 128)", {2, 4096});
   o.add("energy.per_level", &per_level, "nets of their own for every t; false: one net a layer that is told t (paper)");
   o.add("energy.gain", &gain, "factor of the nets' output", {1e-6, 1e6});
@@ -30,14 +32,17 @@ void EnergyOptions::describe(Options& o) {
   o.add("energy.power_iterations", &power_iterations, "power iterations an optimiser step", {0, 1000});
   o.add("energy.warm_iterations", &warm_iterations, "power iterations before the first step", {0, 10000});
   o.add("energy.power_iterations_in_chain", &power_iterations_in_chain,
-        "one power iteration at every Langevin step and each half of the loss, K + 2 an update (authors' code), instead of energy.power_iterations");
+        "one power iteration at every Langevin step and each half of the loss, K + 2 an update (authors' code), "
+        "instead of energy.power_iterations");
 }
 
 std::int64_t EnergyOptions::embedding_size() const { return ours() ? embedding : kPaperEmbedding; }
 
 EnergyNet::EnergyNet(const EnergyOptions& options, const NetSetting& setting)
-    : options_(options), num_levels_(setting.num_levels),
-      params_(setting.seed, setting.stream, setting.dtype, at::kCPU, setting.max_values), label_rows_(setting.label_rows) {}
+    : options_(options),
+      num_levels_(setting.num_levels),
+      params_(setting.seed, setting.stream, setting.dtype, at::kCPU, setting.max_values),
+      label_rows_(setting.label_rows) {}
 
 std::size_t EnergyNet::add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions) {
   double values = 1;
@@ -62,11 +67,13 @@ EnergyNet::Weights EnergyNet::assemble(const std::vector<at::Tensor>& effective,
   return out;
 }
 
-at::Tensor EnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+at::Tensor EnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases,
+                              const at::Tensor& z) const {
   return at::linear(features(weights, biases, z), weights.stages.back()).squeeze(1) * options_.gain;
 }
 
-EnergyNet::Outputs EnergyNet::outputs(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+EnergyNet::Outputs EnergyNet::outputs(const Weights& weights, const std::vector<at::Tensor>& biases,
+                                      const at::Tensor& z) const {
   const at::Tensor h = features(weights, biases, z);
   Outputs out{at::linear(h, weights.stages.back()).squeeze(1) * options_.gain, {}};
   if (weights.labels.defined()) out.labels = at::linear(h, weights.labels) * options_.gain;
@@ -85,7 +92,8 @@ EnergyNet::Weights EnergyNet::chain_weights(const PowerSequence& sequence, std::
   const c10::NoGradGuard no_grad;
   const at::Tensor sigma = sequence.sigma.select(0, step);
   std::vector<at::Tensor> effective;
-  for (std::size_t i = 0; i < weights_.size(); ++i) effective.push_back(weights_[i].weight / sigma.select(0, static_cast<std::int64_t>(i)));
+  for (std::size_t i = 0; i < weights_.size(); ++i)
+    effective.push_back(weights_[i].weight / sigma.select(0, static_cast<std::int64_t>(i)));
   return assemble(effective, false);
 }
 
@@ -143,14 +151,16 @@ void EnergyNet::adopt(const PowerSequence& sequence) const {
   }
 }
 
-std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting) {
+std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const LatentShape& shape,
+                                           const NetSetting& setting) {
   std::unique_ptr<EnergyNet> net;
   if (options.net == "cifar10") {
     net = std::make_unique<Cifar10EnergyNet>(options, shape, setting);
   } else if (options.net == "celebahq256") {
     net = std::make_unique<CelebaEnergyNet>(options, shape, setting);
   } else {
-    check(options.ours(), ExitCode::kUsage, "energy.net = '{}': expected one of {}", options.net, fmt::join(energy_net_names(), ", "));
+    check(options.ours(), ExitCode::kUsage, "energy.net = '{}': expected one of {}", options.net,
+          fmt::join(energy_net_names(), ", "));
     net = std::make_unique<SmallEnergyNet>(options, shape, setting);
   }
   net->power_iterate(options.warm_iterations);

@@ -1,6 +1,7 @@
-// f_i(z_i, t): the energy net of one latent layer (minus the energy, times s_t^2). What all nets share: weights W are used as
-// W / sigma (spectral norm, Miyato et al. 2018, with stored u and v), t enters through vectors that are made once for all t, and
-// everything that does not depend on z is prepared before a chain. Nets: small_energy_net.h, paper_energy_net.h.
+// f_i(z_i, t): the energy net of one latent layer (minus the energy, times s_t^2). What all nets
+// share: weights W are used as W / sigma (spectral norm, Miyato et al. 2018, with stored u and v),
+// t enters through vectors that are made once for all t, and everything that does not depend on z
+// is prepared before a chain. Nets: small_energy_net.h, paper_energy_net.h.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -21,11 +22,11 @@ class Options;
 namespace hebm::prior {
 
 struct EnergyOptions {
-  std::string net = "small";          // small (for the HVAE), dense (for an NVAE's), or the paper's: cifar10, celebahq256
-  std::int64_t width = 64;            // W; the paper's ch: 128 (CIFAR-10), 64 (CelebA-HQ-256)
-  std::int64_t embedding = 64;        // of t, small net; the paper's nets have 128
-  bool per_level = true;              // nets of its own for every t (false: one net a layer, told t, as in the paper)
-  double gain = 1.0;                  // of the output
+  std::string net = "small";    // small (for the HVAE), dense (for an NVAE's), or the paper's: cifar10, celebahq256
+  std::int64_t width = 64;      // W; the paper's ch: 128 (CIFAR-10), 64 (CelebA-HQ-256)
+  std::int64_t embedding = 64;  // of t, small net; the paper's nets have 128
+  bool per_level = true;        // nets of its own for every t (false: one net a layer, told t, as in the paper)
+  double gain = 1.0;            // of the output
   bool spectral_norm = true;
   std::int64_t power_iterations = 1;  // an optimiser step
   std::int64_t warm_iterations = 15;  // before the first
@@ -42,9 +43,10 @@ struct PowerVectors {
   std::vector<at::Tensor> u, v;
 };
 
-// The authors' nets make a power iteration at every forward in train mode: K + 2 an update (K Langevin steps, positives, negatives), so the
-// effective weights change within a chain. The weights themselves are frozen in an update, so all K + 2 can be had at its start, for
-// any number of micro-batches.
+// The authors' nets make a power iteration at every forward in train mode: K + 2 an update (K
+// Langevin steps, positives, negatives), so the effective weights change within a chain. The
+// weights themselves are frozen in an update, so all K + 2 can be had at its start, for any number
+// of micro-batches.
 struct PowerSequence {
   at::Tensor sigma;                 // [K, number of weights] u^T W v after 1 .. K iterations more than the stored u, v
   PowerVectors positive, negative;  // after K + 1 and K + 2
@@ -55,8 +57,9 @@ struct NetSetting {
   std::uint32_t stream = 0;     // tells the nets' random starts apart
   std::uint64_t seed = 0;
   at::ScalarType dtype = at::kFloat;
-  std::int64_t max_values = std::numeric_limits<std::int64_t>::max();  // of parameters and vectors: more is Error(kCorrupt)
-  std::int64_t label_rows = 0;  // numbers beside f for labels (label_heads.h)
+  std::int64_t max_values =
+      std::numeric_limits<std::int64_t>::max();  // of parameters and vectors: more is Error(kCorrupt)
+  std::int64_t label_rows = 0;                   // numbers beside f for labels (label_heads.h)
 };
 
 class EnergyNet {
@@ -65,7 +68,8 @@ class EnergyNet {
   EnergyNet(const EnergyNet&) = delete;
   EnergyNet& operator=(const EnergyNet&) = delete;
 
-  // What forward() needs, in the net's own order: effective weights ([out, in, k, k], [out, in] or as nets::conv_matrix has them) and vectors of t [num_levels, out].
+  // What forward() needs, in the net's own order: effective weights ([out, in, k, k], [out, in] or
+  // as nets::conv_matrix has them) and vectors of t [num_levels, out].
   struct Weights {
     std::vector<at::Tensor> stages, biases;
     at::Tensor labels;  // [label_rows, F], undefined without labels
@@ -74,12 +78,14 @@ class EnergyNet {
     at::Tensor f;       // [B]
     at::Tensor labels;  // [B, label_rows] g, undefined without labels
   };
-  // By the stored u and v. With grad: differentiable in the parameters, sigma included (loss). Without: detached (chains).
+  // By the stored u and v. With grad: differentiable in the parameters, sigma included (loss).
+  // Without: detached (chains).
   Weights weights(bool with_grad) const;
   // The same of one Langevin step (detached), and of the loss's positives or negatives (with grad).
   Weights chain_weights(const PowerSequence& sequence, std::int64_t step) const;
   Weights loss_weights(const PowerVectors& vectors) const;
-  // Rows of the vectors of t for these levels, [B, out] each; with one level [out]. Once a chain. t [B] int64.
+  // Rows of the vectors of t for these levels, [B, out] each; with one level [out]. Once a chain. t
+  // [B] int64.
   std::vector<at::Tensor> select(const Weights& weights, const at::Tensor& t) const;
   // z [B, c, h, w], biases from select() -> f [B].
   at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const;
@@ -100,14 +106,17 @@ class EnergyNet {
 
  protected:
   EnergyNet(const EnergyOptions& options, const NetSetting& setting);
-  // Registers a weight and returns its number. `positions`: how often it is applied in a forward of one image.
+  // Registers a weight and returns its number. `positions`: how often it is applied in a forward of
+  // one image.
   std::size_t add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions);
-  // The last of a constructor: adds the label rows, [label_rows, features], zero and without spectral norm, and flattens the parameters.
+  // The last of a constructor: adds the label rows, [label_rows, features], zero and without
+  // spectral norm, and flattens the parameters.
   void finish(std::int64_t features);
   // From the effective weights, by number.
   virtual Weights build(const std::vector<at::Tensor>& effective) const = 0;
   // [B, F]: what the output, the last stage [1, F], reads.
-  virtual at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;
+  virtual at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases,
+                              const at::Tensor& z) const = 0;
 
   EnergyOptions options_;
   std::int64_t num_levels_;
@@ -123,6 +132,7 @@ class EnergyNet {
 };
 
 // The net that options.net names. A latent size that it cannot take is Error(kUsage).
-std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
+std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const LatentShape& shape,
+                                           const NetSetting& setting);
 
 }  // namespace hebm::prior

@@ -1,4 +1,5 @@
-// Alg. 1, lines 4 and 5: a random diffusion step t for every image and the noisy pair (u_t, u_{t+1}) of Eq. 7.
+// Alg. 1, lines 4 and 5: a random diffusion step t for every image and the noisy pair (u_t,
+// u_{t+1}) of Eq. 7.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -20,8 +21,8 @@ struct NoisyPair {
 // t ~ U{0..T-1} for each (item, visit).
 std::vector<std::int64_t> draw_levels(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt,
                                       const ChainIds& ids);
-// One t for all images of a unit of work: t = (unit + offset) mod T, offset random by update, so every t comes equally often in a
-// batch whose number of units is a multiple of T.
+// One t for all images of a unit of work: t = (unit + offset) mod T, offset random by update, so
+// every t comes equally often in a batch whose number of units is a multiple of T.
 std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update,
                            std::int64_t unit);
 
@@ -29,9 +30,10 @@ std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::ui
 NoisyPair make_pair(const at::Tensor& u0, std::vector<std::int64_t> t, const Schedule& schedule, std::uint64_t seed,
                     std::uint32_t attempt, const ChainIds& ids);
 
-// One draw of Eq. 7 for every image: u_0 -> [T] of [B, D], entry 0 = alpha[0] u_0 + sigma[0] n_0, entry t + 1 = alpha[t + 1] (entry t) +
-// sigma[t + 1] n_{t + 1}; n_t is keyed by (ids, t).
-std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, std::uint64_t seed, const ChainIds& ids);
+// One draw of Eq. 7 for every image: u_0 -> [T] of [B, D], entry 0 = alpha[0] u_0 + sigma[0] n_0,
+// entry t + 1 = alpha[t + 1] (entry t) + sigma[t + 1] n_{t + 1}; n_t is keyed by (ids, t).
+std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, std::uint64_t seed,
+                                           const ChainIds& ids);
 
 // N(0, I), [B, D] on `device`: row b keyed by (ids[b], t[b]); t may be empty (0).
 at::Tensor normal_rows(std::int64_t dim, const RandomKey& key, const ChainIds& ids, const std::vector<std::int64_t>& t,

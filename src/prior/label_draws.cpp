@@ -17,7 +17,8 @@ constexpr std::uint32_t kMaxVisit = 1000, kMaxCandidates = 1u << 20;
 // Above all visits of other chains, and apart from one another.
 ChainIds ids_of_candidate(ChainIds ids, std::int64_t m) {
   for (auto& visit : ids.visit) {
-    check(visit < kMaxVisit && m < kMaxCandidates, ExitCode::kRuntime, "candidates: visit {} and candidate {} are too many", visit, m);
+    check(visit < kMaxVisit && m < kMaxCandidates, ExitCode::kRuntime,
+          "candidates: visit {} and candidate {} are too many", visit, m);
     visit = (visit + 1) * kMaxCandidates + static_cast<std::uint32_t>(m);
   }
   return ids;
@@ -25,7 +26,8 @@ ChainIds ids_of_candidate(ChainIds ids, std::int64_t m) {
 
 }  // namespace
 
-LabelCandidates draw_candidates(const ReverseChain& chain, std::int64_t candidates, std::uint64_t seed, const ChainIds& ids, const HeldLayers* held) {
+LabelCandidates draw_candidates(const ReverseChain& chain, std::int64_t candidates, std::uint64_t seed,
+                                const ChainIds& ids, const HeldLayers* held) {
   const LevelRange to_one{chain.num_levels() - 1, 1};
   if (candidates == 1) return {{chain.run(chain.noise(seed, ids), to_one, seed, ids, {}, held)}, {}, {}};
   LabelCandidates out;
@@ -38,13 +40,15 @@ LabelCandidates draw_candidates(const ReverseChain& chain, std::int64_t candidat
   return out;
 }
 
-std::vector<std::int64_t> choose_candidates(const LabelCandidates& candidates, const LabelChoice& choice, std::uint64_t seed, const ChainIds& ids) {
+std::vector<std::int64_t> choose_candidates(const LabelCandidates& candidates, const LabelChoice& choice,
+                                            std::uint64_t seed, const ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   std::vector<at::Tensor> weights;  // [M] of [B]
   for (const auto& heads : candidates.log_probability) {
     at::Tensor sum = at::zeros({choice.category.size(0)}, heads.at(0).options());
     for (std::size_t h = 0; h < heads.size(); ++h) {
-      const at::Tensor asked = choice.category.select(1, static_cast<std::int64_t>(h)).unsqueeze(1);  // -1: any, no weight
+      const at::Tensor asked =
+          choice.category.select(1, static_cast<std::int64_t>(h)).unsqueeze(1);  // -1: any, no weight
       sum = sum + (heads[h].gather(1, asked.clamp_min(0)) * asked.ge(0)).squeeze(1);
     }
     weights.push_back(sum.to(at::kDouble) * choice.guidance);
@@ -52,19 +56,20 @@ std::vector<std::int64_t> choose_candidates(const LabelCandidates& candidates, c
   return choose_proposals(at::stack(weights), choice_uniforms(seed, ids, 0));
 }
 
-at::Tensor finish_for_labels(const ReverseChain& chain, const LabelCandidates& candidates, const LabelChoice& choice, std::uint64_t seed, const ChainIds& ids,
-                             const HeldLayers* held) {
+at::Tensor finish_for_labels(const ReverseChain& chain, const LabelCandidates& candidates, const LabelChoice& choice,
+                             std::uint64_t seed, const ChainIds& ids, const HeldLayers* held) {
   if (candidates.u1.size() == 1) return chain.run(candidates.u1[0], 0, seed, ids, {}, held, &choice);
   const auto chosen = choose_candidates(candidates, choice, seed, ids);
   const auto of_rows = [&](const std::vector<at::Tensor>& values) {  // row b of values[chosen[b]]
-    const at::Tensor all = at::stack(values), index = nets::on_device(chosen, all.device()).view({1, -1, 1}).expand({1, -1, all.size(2)});
+    const at::Tensor all = at::stack(values),
+                     index = nets::on_device(chosen, all.device()).view({1, -1, 1}).expand({1, -1, all.size(2)});
     return all.gather(0, index).squeeze(0).contiguous();
   };
   return chain.run_at_zero(of_rows(candidates.u0), of_rows(candidates.u1), seed, ids, held, &choice);
 }
 
-at::Tensor sample_for_labels(const ReverseChain& chain, const LabelChoice& choice, std::int64_t candidates, std::uint64_t seed, const ChainIds& ids,
-                             const HeldLayers* held) {
+at::Tensor sample_for_labels(const ReverseChain& chain, const LabelChoice& choice, std::int64_t candidates,
+                             std::uint64_t seed, const ChainIds& ids, const HeldLayers* held) {
   return finish_for_labels(chain, draw_candidates(chain, candidates, seed, ids, held), choice, seed, ids, held);
 }
 

@@ -35,13 +35,16 @@ void check_heads(const LabelHeads& heads, std::int64_t num_layers) {
       check(heads[other].name != head.name, ExitCode::kUsage, "labels: '{}' is there twice", head.name);
     }
     check(!head.categories.empty(), ExitCode::kUsage, "labels: '{}' has no categories", head.name);
-    check(!head.layers.empty(), ExitCode::kUsage, "labels: '{}' has no layers; the VAE has layers 0 (top) to {}", head.name, num_layers - 1);
+    check(!head.layers.empty(), ExitCode::kUsage, "labels: '{}' has no layers; the VAE has layers 0 (top) to {}",
+          head.name, num_layers - 1);
     for (std::size_t k = 0; k < head.layers.size(); ++k) {
       const std::int64_t layer = head.layers[k];
-      check(layer >= 0 && layer < num_layers, ExitCode::kUsage, "layers = {} of '{}': there is no layer {}; the VAE has layers 0 (top) to {}",
-            fmt::join(head.layers, ","), head.name, layer, num_layers - 1);
-      check(k == 0 || layer > head.layers[k - 1], ExitCode::kUsage, "layers = {} of '{}': expected each layer once, in ascending order",
-            fmt::join(head.layers, ","), head.name);
+      check(layer >= 0 && layer < num_layers, ExitCode::kUsage,
+            "layers = {} of '{}': there is no layer {}; the VAE has layers 0 (top) to {}", fmt::join(head.layers, ","),
+            head.name, layer, num_layers - 1);
+      check(k == 0 || layer > head.layers[k - 1], ExitCode::kUsage,
+            "layers = {} of '{}': expected each layer once, in ascending order", fmt::join(head.layers, ","),
+            head.name);
     }
   }
 }

@@ -1,8 +1,12 @@
-// Coupling with labels at t = 0 (Sec. 3.3, A.2). A head is one label y whose C categories some latent layers tell apart: at t = 0 the net of such a
-// layer gives, beside its scalar f_i, one number g_{i,y} a category, so that the paper's f_{i,y} = f_i + g_{i,y} (times s_0^2, like every f here).
-//   logit_y = (sum over all layers of f_i + sum over the head's layers of g_{i,y}) / s_0^2                         (Eq. 14)
-//   F-hat   = sum of f_i + sum over heads of s_0^2 log sum_y exp(sum_i g_{i,y} / s_0^2)                           (Eq. 18)
-// g = 0 is the unlabelled prior, but for a constant; so is one category with g = 0. Several heads are independent given u_0.
+// Coupling with labels at t = 0 (Sec. 3.3, A.2). A head is one label y whose C categories some
+// latent layers tell apart: at t = 0 the net of such a layer gives, beside its scalar f_i, one
+// number g_{i,y} a category, so that the paper's f_{i,y} = f_i + g_{i,y} (times s_0^2, like every f
+// here).
+//   logit_y = (sum over all layers of f_i + sum over the head's layers of g_{i,y}) / s_0^2
+//   (Eq.
+//   14) F-hat   = sum of f_i + sum over heads of s_0^2 log sum_y exp(sum_i g_{i,y} / s_0^2) (Eq.
+//   18) g = 0 is the unlabelled prior, but for a constant; so is one category with g = 0. Several
+//   heads are independent given u_0.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -21,7 +25,9 @@ struct LabelHead {
 };
 using LabelHeads = std::vector<LabelHead>;
 
-// Error(kUsage) naming what is wrong: no category, a name twice, layers that are none, twice or outside 0 .. num_layers - 1.
+// Error(kUsage) naming what is wrong: no category, a name twice, layers that are none, twice or
+// outside 0 .. num_layers
+// - 1.
 void check_heads(const LabelHeads& heads, std::int64_t num_layers);
 // Numbers that layer i's net gives at t = 0 beside f_i: the categories of its heads, head by head.
 std::int64_t label_rows(const LabelHeads& heads, std::size_t layer);
@@ -29,14 +35,17 @@ std::int64_t label_rows(const LabelHeads& heads, std::size_t layer);
 std::size_t head_named(const LabelHeads& heads, const std::string& name);
 std::int64_t category_named(const LabelHead& head, const std::string& name);
 
-// outputs[i] [B, label_rows(i)], undefined where that is 0 -> by head [B, C] sum over its layers of g_{i,y}.
+// outputs[i] [B, label_rows(i)], undefined where that is 0 -> by head [B, C] sum over its layers of
+// g_{i,y}.
 std::vector<at::Tensor> head_values(const LabelHeads& heads, const std::vector<at::Tensor>& outputs);
 
 // g [B, C], s2 = s_0^2; results [B].
-at::Tensor marginal_value(const at::Tensor& g, double s2);                                // s2 log sum_y exp(g_y / s2): Eq. 18
-at::Tensor log_probability(const at::Tensor& g, double s2);                               // log p(y | u_0), [B, C]: Eq. 19
-at::Tensor cross_entropy(const at::Tensor& g, double s2, const at::Tensor& category);    // -log p(y | u_0), nats: Eq. 19; category [B] int64
-// For a chain: s2 (log p-hat + guidance log p(y | u_0)), so with guidance = 1 (Eq. 20) g_y itself; a category of -1 is summed over.
+at::Tensor marginal_value(const at::Tensor& g, double s2);   // s2 log sum_y exp(g_y / s2): Eq. 18
+at::Tensor log_probability(const at::Tensor& g, double s2);  // log p(y | u_0), [B, C]: Eq. 19
+at::Tensor cross_entropy(const at::Tensor& g, double s2,
+                         const at::Tensor& category);  // -log p(y | u_0), nats: Eq. 19; category [B] int64
+// For a chain: s2 (log p-hat + guidance log p(y | u_0)), so with guidance = 1 (Eq. 20) g_y itself;
+// a category of -1 is summed over.
 at::Tensor guided_value(const at::Tensor& g, double s2, const at::Tensor& category, double guidance);
 
 // The labels that chains are drawn for.

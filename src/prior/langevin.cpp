@@ -16,22 +16,29 @@ constexpr std::int64_t kRecordedSteps = 5;  // a shorter chain does not pay for 
 
 void LangevinOptions::describe(Options& o) {
   o.add("langevin.steps", &steps, "K, Langevin steps a level (Alg. 1, 2)", {1, 1000000}, Show::kCommon);
-  o.add_choice("langevin.step_rule", &step_rule, {"natural", "paper"},
-               "s_t^2: natural = 2 langevin.step / P_t, paper = langevin.eta * sigma_cum[t]/sigma_cum[0] * sigma[t+1]^2", Show::kCommon);
-  o.add("langevin.step", &step, "natural step size, in units of the Gaussian terms' variance", {1e-9, 2.0}, Show::kCommon);
-  o.add("langevin.eta", &eta, "eta of the paper's rule (3e-5 CIFAR-10, 2e-5 CelebA-HQ-256; with T = 1 about 100 times that)",
-        {1e-12, 1e3});
+  o.add_choice(
+      "langevin.step_rule", &step_rule, {"natural", "paper"},
+      "s_t^2: natural = 2 langevin.step / P_t, paper = langevin.eta * sigma_cum[t]/sigma_cum[0] * sigma[t+1]^2",
+      Show::kCommon);
+  o.add("langevin.step", &step, "natural step size, in units of the Gaussian terms' variance", {1e-9, 2.0},
+        Show::kCommon);
+  o.add("langevin.eta", &eta,
+        "eta of the paper's rule (3e-5 CIFAR-10, 2e-5 CelebA-HQ-256; with T = 1 about 100 times that)", {1e-12, 1e3});
   o.add_list("langevin.by_level", &by_level, "factors of s_t^2 for t = 0, 1, ... (the last one goes on)", {1e-9, 1e9});
   o.add_choice("langevin.integrator", &integrator, {"paper", "exact"},
                "paper: Euler-Maruyama step; exact: Gaussian terms by an Ornstein-Uhlenbeck step");
   o.add("langevin.noise", &noise, "factor of the chain's noise (paper: 1)", {0.0, 10.0});
   o.add("langevin.eta_marginal", &eta_marginal,
-        "s^2 of the chain of prior.kind joint and nce, under both step rules: one level from N(0, I), whose natural step would be half of it", {1e-9, 4.0});
+        "s^2 of the chain of prior.kind joint and nce, under both step rules: one level from N(0, I), whose natural "
+        "step would be half of it",
+        {1e-9, 4.0});
 }
 
 void LangevinOptions::describe_drawing(Options& o) {
   describe(o);
-  o.add("sample.steps", &draw_steps, "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's can be much better",
+  o.add("sample.steps", &draw_steps,
+        "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's "
+        "can be much better",
         {0, 1000000}, Show::kCommon);
 }
 
@@ -50,13 +57,15 @@ LangevinOptions LangevinOptions::marginal() const {
 }
 
 double gaussian_precision(const Schedule& schedule, std::int64_t t) {
-  const double ratio = schedule.alpha[static_cast<std::size_t>(t) + 1] / schedule.sigma[static_cast<std::size_t>(t) + 1];
+  const double ratio =
+      schedule.alpha[static_cast<std::size_t>(t) + 1] / schedule.sigma[static_cast<std::size_t>(t) + 1];
   return 1.0 + schedule.kernel_weight(t) * ratio * ratio;
 }
 
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t) {
   double factor = 1.0;
-  if (!options.by_level.empty()) factor = options.by_level[std::min(static_cast<std::size_t>(t), options.by_level.size() - 1)];
+  if (!options.by_level.empty())
+    factor = options.by_level[std::min(static_cast<std::size_t>(t), options.by_level.size() - 1)];
   if (options.step_rule == "paper") return factor * schedule.step_variance(t, options.eta);
   return factor * 2.0 * options.step / gaussian_precision(schedule, t);
 }
@@ -88,14 +97,15 @@ at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const
   at::Tensor y = start.detach().clone().contiguous();
   const at::Tensor next = u_next.detach().contiguous();
   check(t.size() == ids.item.size() && static_cast<std::int64_t>(t.size()) == y.size(0) && next.sizes() == y.sizes(),
-        ExitCode::kRuntime, "Langevin chain: {} chains, {} levels, {} ids, u_next has {} rows", y.size(0), t.size(), ids.item.size(),
-        next.size(0));
+        ExitCode::kRuntime, "Langevin chain: {} chains, {} levels, {} ids, u_next has {} rows", y.size(0), t.size(),
+        ids.item.size(), next.size(0));
   ChainRows chains(y.device(), key, ids, t, coefficients);
   if (constraint) constraint(y);
   const auto step = [&] {
     const at::Tensor g = gradient(y);
     const c10::NoGradGuard no_grad;
-    chains.step(y, next, g);  // Eq. 3, in place: the Gaussian terms of Eq. 13 in closed form, the gradient and fresh noise
+    chains.step(y, next,
+                g);  // Eq. 3, in place: the Gaussian terms of Eq. 13 in closed form, the gradient and fresh noise
     if (constraint) constraint(y);
   };
   std::unique_ptr<StepGraph> recorded;

@@ -1,7 +1,8 @@
-// The K-step Langevin chain of one reverse level (Eq. 3 with the gradient of Eq. 13), on all layers at once in u-space.
-// The nets output f = s_t^2 F (minus the energy, times s_t^2), as in the authors' code, so a step is
-//   y <- c_y y + c_u u_{t+1} + c_g df/du(y) + c_n n,   n ~ N(0, I),
-// with the coefficients of the level. The gradient is a callable, so the step is tested on Gaussians without a network.
+// The K-step Langevin chain of one reverse level (Eq. 3 with the gradient of Eq. 13), on all layers
+// at once in u-space. The nets output f = s_t^2 F (minus the energy, times s_t^2), as in the
+// authors' code, so a step is
+//   y <- c_y y + c_u u_{t+1} + c_g df/du(y) + c_n n,   n ~ N(0, I), with the coefficients of the
+//   level. The gradient is a callable, so the step is tested on Gaussians without a network.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -20,16 +21,17 @@ class Options;
 namespace hebm::prior {
 
 struct LangevinOptions {
-  std::int64_t steps = 30;              // K
-  std::int64_t zero_steps = 0;          // K at t = 0, of priors with label heads (couple.steps); 0: steps
-  double eta = 3e-5;                    // of `paper`; 3e-5: the paper on CIFAR-10, 2e-5: on CelebA-HQ-256
-  std::string step_rule = "natural";    // natural: s_t^2 = 2 step / P_t; paper: s_t^2 = eta sigma_cum[t]/sigma_cum[0] sigma[t+1]^2
-  double step = 0.01;                   // of `natural`, in units of the Gaussian terms' own variance 1 / P_t
-  std::vector<double> by_level;         // factors of s_t^2 for t = 0, 1, ...; the last one goes on; empty: 1
-  std::string integrator = "exact";     // paper: Euler-Maruyama; exact: the Gaussian terms by an Ornstein-Uhlenbeck step
-  double noise = 1.0;                   // factor of the noise's standard deviation
-  double eta_marginal = 0.02;           // s^2 of the marginal EBMs (joint, nce), whatever step_rule: their one level has P = 1
-  std::int64_t draw_steps = 0;          // K of the chains that draw (sample.steps), whatever K the training had; 0: steps
+  std::int64_t steps = 30;      // K
+  std::int64_t zero_steps = 0;  // K at t = 0, of priors with label heads (couple.steps); 0: steps
+  double eta = 3e-5;            // of `paper`; 3e-5: the paper on CIFAR-10, 2e-5: on CelebA-HQ-256
+  std::string step_rule =
+      "natural";       // natural: s_t^2 = 2 step / P_t; paper: s_t^2 = eta sigma_cum[t]/sigma_cum[0] sigma[t+1]^2
+  double step = 0.01;  // of `natural`, in units of the Gaussian terms' own variance 1 / P_t
+  std::vector<double> by_level;      // factors of s_t^2 for t = 0, 1, ...; the last one goes on; empty: 1
+  std::string integrator = "exact";  // paper: Euler-Maruyama; exact: the Gaussian terms by an Ornstein-Uhlenbeck step
+  double noise = 1.0;                // factor of the noise's standard deviation
+  double eta_marginal = 0.02;   // s^2 of the marginal EBMs (joint, nce), whatever step_rule: their one level has P = 1
+  std::int64_t draw_steps = 0;  // K of the chains that draw (sample.steps), whatever K the training had; 0: steps
   void describe(Options& options);          // langevin.*
   void describe_drawing(Options& options);  // and sample.steps
   LangevinOptions drawing() const;          // steps = draw_steps
@@ -47,9 +49,11 @@ double gaussian_precision(const Schedule& schedule, std::int64_t t);
 // The level's s_t^2, by_level included.
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);
 
-// paper: c_y = 1 - s^2/2 P, c_u = s^2/2 w a / sg^2, c_g = 1/2, c_n = s with P = 1 + w a^2 / sg^2, a = alpha[t+1], sg = sigma[t+1].
-// exact: rho = exp(-s^2 P / 2); c_y = rho, c_u = (1 - rho) w a / (sg^2 P), c_g = (1 - rho) / (P s^2),
-//        c_n = sqrt((1 - rho^2) / P): exact for f = 0 at any s, equal to the paper's to first order in s^2.
+// paper: c_y = 1 - s^2/2 P, c_u = s^2/2 w a / sg^2, c_g = 1/2, c_n = s with P = 1 + w a^2 / sg^2, a
+// = alpha[t+1], sg = sigma[t+1]. exact: rho = exp(-s^2 P / 2); c_y = rho, c_u = (1 - rho) w a /
+// (sg^2 P), c_g = (1 - rho) / (P s^2),
+//        c_n = sqrt((1 - rho^2) / P): exact for f = 0 at any s, equal to the paper's to first order
+//        in s^2.
 std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options);
 
 // Chains of one micro-batch: who they are (for the noise) and at which level.
@@ -64,12 +68,14 @@ ChainIds chain_ids(std::int64_t first, std::int64_t count);
 using Gradient = std::function<at::Tensor(const at::Tensor& y)>;
 // Called before step k = 0 .. K-1 and once after the last with k = K.
 using ChainObserver = std::function<void(std::int64_t k, const at::Tensor& y)>;
-// Puts parts of y where they must be, in place; called for the start and after every step, before the observer.
+// Puts parts of y where they must be, in place; called for the start and after every step, before
+// the observer.
 using Constraint = std::function<void(const at::Tensor& y)>;
 
-// start, u_next [B, D] float32 on one device, where the chain runs; t [B] levels. Returns y_K [B, D]. No autograd graph is kept, and
-// nothing waits for a GPU, where the second step is recorded and repeated (step_graph.h). steady: gradient and constraint do the same at every step; false
-// where weights move within a chain (energy.power_iterations_in_chain).
+// start, u_next [B, D] float32 on one device, where the chain runs; t [B] levels. Returns y_K [B,
+// D]. No autograd graph is kept, and nothing waits for a GPU, where the second step is recorded and
+// repeated (step_graph.h). steady: gradient and constraint do the same at every step; false where
+// weights move within a chain (energy.power_iterations_in_chain).
 at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
                         const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
                         const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer = {},

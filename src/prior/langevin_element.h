@@ -1,5 +1,6 @@
-// One Langevin step of four neighbouring elements of one chain, noise included (Eq. 13 in Eq. 3): what a thread of
-// langevin_kernel.cu does, written for host and device so that a test compares it with the host's loop bit by bit.
+// One Langevin step of four neighbouring elements of one chain, noise included (Eq. 13 in Eq. 3):
+// what a thread of langevin_kernel.cu does, written for host and device so that a test compares it
+// with the host's loop bit by bit.
 #pragma once
 #include <cstdint>
 
@@ -7,7 +8,8 @@
 
 namespace hebm::prior {
 
-// A chain as its update knows it: who it is and at which level (for the noise), and the coefficients of that level.
+// A chain as its update knows it: who it is and at which level (for the noise), and the
+// coefficients of that level.
 struct ChainRow {
   std::uint32_t item, visit, t;
   float y, u_next, gradient, noise;
@@ -23,13 +25,16 @@ HEBM_HOST_DEVICE float langevin_element(const ChainRow& c, float y, float u_next
 }
 
 // Elements 4 block .. 4 block + 3 of the row's noise n of step k; element e equals fill_normal's.
-HEBM_HOST_DEVICE detail::FourFloats row_normals(const ChainRow& row, std::uint32_t k, std::uint32_t block, StreamKey key) {
-  return detail::normals_of(detail::philox(detail::counter_words(block, row.item, row.visit, row.t, k, 0), key.k0, key.k1));
+HEBM_HOST_DEVICE detail::FourFloats row_normals(const ChainRow& row, std::uint32_t k, std::uint32_t block,
+                                                StreamKey key) {
+  return detail::normals_of(
+      detail::philox(detail::counter_words(block, row.item, row.visit, row.t, k, 0), key.k0, key.k1));
 }
 
 // Writes what `make(e, n_e)` gives for those elements of a row of `dim` to row[e].
 template <class Make>
-HEBM_HOST_DEVICE void for_block(float* row, std::int64_t dim, std::uint32_t block, const detail::FourFloats& n, const Make& make) {
+HEBM_HOST_DEVICE void for_block(float* row, std::int64_t dim, std::uint32_t block, const detail::FourFloats& n,
+                                const Make& make) {
   const std::int64_t e = std::int64_t{4} * block;
   row[e] = make(e, n.e0);
   if (e + 1 < dim) row[e + 1] = make(e + 1, n.e1);
@@ -38,14 +43,15 @@ HEBM_HOST_DEVICE void for_block(float* row, std::int64_t dim, std::uint32_t bloc
 }
 
 // The block's part of a step; y, u_next and gradient are the row's, [dim].
-HEBM_HOST_DEVICE void langevin_block(float* y, const float* u_next, const float* gradient, std::int64_t dim, std::uint32_t block,
-                                     const ChainRow& row, std::uint32_t k, StreamKey key) {
+HEBM_HOST_DEVICE void langevin_block(float* y, const float* u_next, const float* gradient, std::int64_t dim,
+                                     std::uint32_t block, const ChainRow& row, std::uint32_t k, StreamKey key) {
   for_block(y, dim, block, row_normals(row, k, block, key),
             [&](std::int64_t e, float noise) { return langevin_element(row, y[e], u_next[e], gradient[e], noise); });
 }
 
 // The block's part of out[dim] <- N(0, I), of k = 0.
-HEBM_HOST_DEVICE void normal_block(float* out, std::int64_t dim, std::uint32_t block, const ChainRow& row, StreamKey key) {
+HEBM_HOST_DEVICE void normal_block(float* out, std::int64_t dim, std::uint32_t block, const ChainRow& row,
+                                   StreamKey key) {
   for_block(out, dim, block, row_normals(row, 0, block, key), [](std::int64_t, float noise) { return noise; });
 }
 

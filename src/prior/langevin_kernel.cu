@@ -5,15 +5,16 @@ namespace {
 
 constexpr unsigned kThreads = 256, kMaxRowsOfGrid = 65535;
 
-// x: blocks of four elements of a row; y: rows, in strides where there are more than a grid may have.
+// x: blocks of four elements of a row; y: rows, in strides where there are more than a grid may
+// have.
 dim3 grid(std::int64_t count, std::int64_t dim) {
   const std::int64_t threads = (dim + 3) / 4;
   return {static_cast<unsigned>((threads + kThreads - 1) / kThreads),
           static_cast<unsigned>(count < kMaxRowsOfGrid ? count : kMaxRowsOfGrid), 1};
 }
 
-__global__ void langevin_step(float* y, const float* u_next, const float* gradient, std::int64_t count, std::int64_t dim,
-                              const ChainRow* rows, const std::int64_t* k, StreamKey key) {
+__global__ void langevin_step(float* y, const float* u_next, const float* gradient, std::int64_t count,
+                              std::int64_t dim, const ChainRow* rows, const std::int64_t* k, StreamKey key) {
   const std::uint32_t block = blockIdx.x * kThreads + threadIdx.x;
   if (std::int64_t{4} * block >= dim) return;
   const auto step = static_cast<std::uint32_t>(*k);
@@ -30,8 +31,9 @@ __global__ void normal_rows(float* out, std::int64_t count, std::int64_t dim, co
 
 }  // namespace
 
-cudaError_t launch_langevin_step(float* y, const float* u_next, const float* gradient, std::int64_t count, std::int64_t dim,
-                                 const ChainRow* rows, const std::int64_t* k, StreamKey key, cudaStream_t stream) {
+cudaError_t launch_langevin_step(float* y, const float* u_next, const float* gradient, std::int64_t count,
+                                 std::int64_t dim, const ChainRow* rows, const std::int64_t* k, StreamKey key,
+                                 cudaStream_t stream) {
   if (count == 0 || dim == 0) return cudaSuccess;
   langevin_step<<<grid(count, dim), kThreads, 0, stream>>>(y, u_next, gradient, count, dim, rows, k, key);
   return cudaGetLastError();

@@ -1,5 +1,6 @@
-// The same on a GPU: one thread a block of four elements (langevin_element.h). All pointers are GPU memory. Builds with HEBM_CUDA only;
-// compiled and linked, never run: no machine of this project had a GPU.
+// The same on a GPU: one thread a block of four elements (langevin_element.h). All pointers are GPU
+// memory. Builds with HEBM_CUDA only; compiled and linked, never run: no machine of this project
+// had a GPU.
 #pragma once
 #ifdef HEBM_CUDA
 #include <cuda_runtime_api.h>
@@ -10,10 +11,12 @@
 
 namespace hebm::prior {
 
-// y, u_next, gradient [count, dim], rows [count]. *k is read on the GPU when the kernel runs, so a captured graph that also counts it up
-// draws new noise at every replay. Both return the launch's error.
-cudaError_t launch_langevin_step(float* y, const float* u_next, const float* gradient, std::int64_t count, std::int64_t dim,
-                                 const ChainRow* rows, const std::int64_t* k, StreamKey key, cudaStream_t stream);
+// y, u_next, gradient [count, dim], rows [count]. *k is read on the GPU when the kernel runs, so a
+// captured graph that also counts it up draws new noise at every replay. Both return the launch's
+// error.
+cudaError_t launch_langevin_step(float* y, const float* u_next, const float* gradient, std::int64_t count,
+                                 std::int64_t dim, const ChainRow* rows, const std::int64_t* k, StreamKey key,
+                                 cudaStream_t stream);
 // out [count, dim] <- N(0, I).
 cudaError_t launch_normal_rows(float* out, std::int64_t count, std::int64_t dim, const ChainRow* rows, StreamKey key,
                                cudaStream_t stream);

@@ -25,8 +25,8 @@ std::vector<double> level_weights(const Schedule& schedule, const LangevinOption
   return out;
 }
 
-at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negative, const at::Tensor& weight,
-                            double l2, std::int64_t global_batch) {
+at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negative, const at::Tensor& weight, double l2,
+                            std::int64_t global_batch) {
   at::Tensor loss = (weight * (negative - positive)).sum();
   if (l2 > 0.0) loss = loss + l2 * (weight * (positive.square() + negative.square())).sum();
   return loss / static_cast<double>(global_batch);

@@ -10,12 +10,13 @@
 
 namespace hebm::prior {
 
-// By level t: paper 1/s_t^2 (the nets output f = s_t^2 F), sqrt 1/s_t^2 * s_t/s_{T-1}, flat 1/s_{T-1}^2.
+// By level t: paper 1/s_t^2 (the nets output f = s_t^2 F), sqrt 1/s_t^2 * s_t/s_{T-1}, flat
+// 1/s_{T-1}^2.
 std::vector<double> level_weights(const Schedule& schedule, const LangevinOptions& langevin, const std::string& kind);
 
-// -sum_b w_b (f+_b - f-_b) / global_batch + l2 * sum_b w_b (f+_b^2 + f-_b^2) / global_batch: its gradient is minus Eq. 12.
-// positive, negative, weight [B].
-at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negative, const at::Tensor& weight,
-                            double l2, std::int64_t global_batch);
+// -sum_b w_b (f+_b - f-_b) / global_batch + l2 * sum_b w_b (f+_b^2 + f-_b^2) / global_batch: its
+// gradient is minus Eq. 12. positive, negative, weight [B].
+at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negative, const at::Tensor& weight, double l2,
+                            std::int64_t global_batch);
 
 }  // namespace hebm::prior

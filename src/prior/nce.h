@@ -1,6 +1,8 @@
-// NCP-VAE's prior (Sec. 2.2; Aneja et al. 2021): the Gaussian p(z_i | z_<i) of every layer tilted by r_i(z_i), top down. log r_i is the logit of a binary
-// classifier between samples of layer i whose layers above are posterior samples: z_i from the posterior against z_i from p(z_i | z_<i). Learning is supervised,
-// without chains. The classifiers are the energy nets of a prior of one level (make_marginal_schedule), whose output here is the logit itself.
+// NCP-VAE's prior (Sec. 2.2; Aneja et al. 2021): the Gaussian p(z_i | z_<i) of every layer tilted
+// by r_i(z_i), top down. log r_i is the logit of a binary classifier between samples of layer i
+// whose layers above are posterior samples: z_i from the posterior against z_i from p(z_i | z_<i).
+// Learning is supervised, without chains. The classifiers are the energy nets of a prior of one
+// level (make_marginal_schedule), whose output here is the logit itself.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -20,33 +22,42 @@ class Options;
 namespace hebm::prior {
 
 struct NceOptions {
-  double gain = 50.0;  // of the classifiers, times energy.gain: an EBM's nets learn s^2 F with s^2 about 0.02, a logit is F itself
+  double gain = 50.0;  // of the classifiers, times energy.gain: an EBM's nets learn s^2 F with s^2 about 0.02, a logit
+                       // is F itself
   std::string sampler = "resampling";
   std::int64_t proposals = 100;  // M
   void describe_training(Options& options);
   void describe_sampling(Options& options);
 };
 
-// What classifier i is trained on, [2 B, c, h, w], a constant: z_i of u_0 [B, D], then z_i with the same layers above and u_i ~ N(0, I), keyed by (ids, i).
-at::Tensor contrast_layer(const at::Tensor& u0, std::size_t layer, const vae::Backbone& backbone, const RandomKey& key, const ChainIds& ids);
+// What classifier i is trained on, [2 B, c, h, w], a constant: z_i of u_0 [B, D], then z_i with the
+// same layers above and u_i ~ N(0, I), keyed by (ids, i).
+at::Tensor contrast_layer(const at::Tensor& u0, std::size_t layer, const vae::Backbone& backbone, const RandomKey& key,
+                          const ChainIds& ids);
 
-// sum_b [softplus(-f+_b) + softplus(f-_b)] / global_batch: at equal numbers of both its minimum is at f = log of the density ratio. [B] each.
+// sum_b [softplus(-f+_b) + softplus(f-_b)] / global_batch: at equal numbers of both its minimum is
+// at f = log of the density ratio. [B] each.
 at::Tensor nce_loss(const at::Tensor& positive, const at::Tensor& negative, std::int64_t global_batch);
 
 class NceSampler {
  public:
-  // References must outlive this object. langevin: as LangevinOptions::marginal() has it, for langevin() alone.
-  NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin, std::int64_t proposals);
-  // Sampling by importance resampling: layer by layer from the top, one of M draws of p(z_i | z_<i), with probability ~ r_i. For M -> infinity draws of the
-  // product of the tilted and normalised conditionals. [B, D]; M evaluations of every net and M L transports an image, no gradients.
+  // References must outlive this object. langevin: as LangevinOptions::marginal() has it, for
+  // langevin() alone.
+  NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin,
+             std::int64_t proposals);
+  // Sampling by importance resampling: layer by layer from the top, one of M draws of p(z_i |
+  // z_<i), with probability ~ r_i. For M -> infinity draws of the product of the tilted and
+  // normalised conditionals. [B, D]; M evaluations of every net and M L transports an image, no
+  // gradients.
   at::Tensor resample(std::uint64_t seed, const ChainIds& ids) const;
-  // K Langevin steps from N(0, I) with the gradient of sum_i log r_i(z_i(u)): draws of p(u) prod_i r_i, where the layers below have a say in those above by the
-  // conditionals' normalisers.
+  // K Langevin steps from N(0, I) with the gradient of sum_i log r_i(z_i(u)): draws of p(u) prod_i
+  // r_i, where the layers below have a say in those above by the conditionals' normalisers.
   at::Tensor langevin(std::uint64_t seed, const ChainIds& ids) const;
 
  private:
   // u_i of proposal which[b] of row b, [B, d_i].
-  at::Tensor propose(std::uint64_t seed, const ChainIds& ids, std::size_t layer, const std::vector<std::int64_t>& which) const;
+  at::Tensor propose(std::uint64_t seed, const ChainIds& ids, std::size_t layer,
+                     const std::vector<std::int64_t>& which) const;
 
   const EnergyPrior& prior_;
   const vae::Backbone& backbone_;

@@ -19,7 +19,9 @@ constexpr std::int64_t kMinSide = 4, kMaxSide = 128;
 constexpr std::int64_t kCifarBottom = 2, kCelebaBottom = 4;  // side at which the convolutions end
 
 // Two weights that are applied to one input, as one kernel.
-at::Tensor joined(const std::vector<at::Tensor>& effective, std::size_t a, std::size_t b) { return at::cat({effective[a], effective[b]}); }
+at::Tensor joined(const std::vector<at::Tensor>& effective, std::size_t a, std::size_t b) {
+  return at::cat({effective[a], effective[b]});
+}
 
 // Maps are channels last, [B, H, W, C].
 at::Tensor pixels(const at::Tensor& z) { return z.permute({0, 2, 3, 1}); }
@@ -32,15 +34,20 @@ at::Tensor over_pixels(const at::Tensor& bias) { return bias.dim() == 1 ? bias :
 
 }  // namespace
 
-// ---- what both share ------------------------------------------------------------------------------------------------
+// ---- what both share
+// ------------------------------------------------------------------------------------------
 
 PaperEnergyNet::PaperEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
-    : EnergyNet(options, setting), side_(shape.height),
-      sinusoid_(params_.add_constant(nets::sinusoidal_embedding(setting.num_levels, kPaperEmbedding).to(params_.dtype()))) {
-  const bool fits = shape.height == shape.width && side_ >= kMinSide && side_ <= kMaxSide && std::has_single_bit(static_cast<std::uint64_t>(side_));
+    : EnergyNet(options, setting),
+      side_(shape.height),
+      sinusoid_(
+          params_.add_constant(nets::sinusoidal_embedding(setting.num_levels, kPaperEmbedding).to(params_.dtype()))) {
+  const bool fits = shape.height == shape.width && side_ >= kMinSide && side_ <= kMaxSide &&
+                    std::has_single_bit(static_cast<std::uint64_t>(side_));
   check(fits, ExitCode::kUsage,
-        "energy.net = {} takes square latents with a side of 4, 8, 16, 32, 64 or 128; got {} x {} x {}; take energy.net = small", options.net,
-        shape.channels, shape.height, shape.width);
+        "energy.net = {} takes square latents with a side of 4, 8, 16, 32, 64 or 128; got {} x {} x {}; take "
+        "energy.net = small",
+        options.net, shape.channels, shape.height, shape.width);
 }
 
 PaperEnergyNet::Embedding PaperEnergyNet::add_embedding(const std::string& name, std::int64_t out) {
@@ -51,7 +58,8 @@ PaperEnergyNet::Embedding PaperEnergyNet::add_embedding(const std::string& name,
 void PaperEnergyNet::add_dense_end(std::int64_t features) {
   for (const std::string name : {"linear1_", "linear2_"}) {
     const std::int64_t half = features / 2;
-    const std::size_t x = add_weight(name + "x.1", {half, features}, 1), t = add_weight(name + "t.1", {half, kPaperEmbedding}, 0),
+    const std::size_t x = add_weight(name + "x.1", {half, features}, 1),
+                      t = add_weight(name + "t.1", {half, kPaperEmbedding}, 0),
                       all = add_weight(name + "all.1", {half, half}, 1);
     dense_.push_back({x, t, all, add_weight(name + "short.1", {half, features}, 1)});
     features = half;
@@ -64,7 +72,8 @@ at::Tensor PaperEnergyNet::embed(const Embedding& embedding, const std::vector<a
   return at::linear(at::silu(at::linear(sinusoid_, effective[embedding.first])), effective[embedding.second]);
 }
 
-void PaperEnergyNet::build_dense_end(const std::vector<at::Tensor>& effective, const at::Tensor& active, Weights& out) const {
+void PaperEnergyNet::build_dense_end(const std::vector<at::Tensor>& effective, const at::Tensor& active,
+                                     Weights& out) const {
   for (const DenseBlock& block : dense_) {
     out.stages.push_back(joined(effective, block.x, block.shortcut));
     out.stages.push_back(effective[block.all]);
@@ -73,7 +82,8 @@ void PaperEnergyNet::build_dense_end(const std::vector<at::Tensor>& effective, c
   out.stages.push_back(effective[out_]);
 }
 
-at::Tensor PaperEnergyNet::dense_end(const Weights& weights, const std::vector<at::Tensor>& biases, at::Tensor h) const {
+at::Tensor PaperEnergyNet::dense_end(const Weights& weights, const std::vector<at::Tensor>& biases,
+                                     at::Tensor h) const {
   std::size_t stage = weights.stages.size() - 5, bias = biases.size() - 2;
   for (; bias < biases.size(); ++bias, stage += 2) {
     const at::Tensor both = at::linear(at::silu(h), weights.stages[stage]);
@@ -84,7 +94,8 @@ at::Tensor PaperEnergyNet::dense_end(const Weights& weights, const std::vector<a
   return at::silu(h);
 }
 
-// ---- CIFAR-10 -------------------------------------------------------------------------------------------------------
+// ---- CIFAR-10
+// ------------------------------------------------------------------------------------------
 
 Cifar10EnergyNet::Cifar10EnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
     : PaperEnergyNet(options, shape, setting) {
@@ -124,7 +135,8 @@ EnergyNet::Weights Cifar10EnergyNet::build(const std::vector<at::Tensor>& effect
   return out;
 }
 
-at::Tensor Cifar10EnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+at::Tensor Cifar10EnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases,
+                                      const at::Tensor& z) const {
   const std::int64_t w = options_.width;
   at::Tensor h = pixels(z) + over_pixels(biases[0]);
   for (std::size_t j = 0; j < halvings_.size(); ++j) {
@@ -135,7 +147,8 @@ at::Tensor Cifar10EnergyNet::features(const Weights& weights, const std::vector<
   return dense_end(weights, biases, flat(h));
 }
 
-// ---- CelebA-HQ-256 --------------------------------------------------------------------------------------------------
+// ---- CelebA-HQ-256
+// ------------------------------------------------------------------------------------------
 
 CelebaEnergyNet::CelebaEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
     : PaperEnergyNet(options, shape, setting) {
@@ -143,7 +156,8 @@ CelebaEnergyNet::CelebaEnergyNet(const EnergyOptions& options, const LatentShape
   std::int64_t side = side_, channels = shape.channels;
   while (side / 2 > kCelebaBottom) {
     side /= 2;
-    convs_.push_back(add_weight(fmt::format("conv2d.conv{}", convs_.size() + 1), {options.width, channels, 4, 4}, side * side));
+    convs_.push_back(
+        add_weight(fmt::format("conv2d.conv{}", convs_.size() + 1), {options.width, channels, 4, 4}, side * side));
     channels = options.width;
   }
   const std::int64_t kernel = side == kCelebaBottom ? 3 : 4;
@@ -158,7 +172,8 @@ EnergyNet::Weights CelebaEnergyNet::build(const std::vector<at::Tensor>& effecti
   return out;
 }
 
-at::Tensor CelebaEnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+at::Tensor CelebaEnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases,
+                                     const at::Tensor& z) const {
   at::Tensor h = pixels(z);
   for (std::size_t j = 0; j < convs_.size(); ++j) {
     const at::Tensor x = j == 0 ? h : at::silu(h);

@@ -27,7 +27,8 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
     for (std::size_t i = 0; i < groups.size(); ++i) {
       const auto stream = kFirstStream + static_cast<std::uint32_t>(nets_.size());
       const std::int64_t rows = set == 0 ? label_rows(heads_, i) : 0;
-      nets_.push_back(make_energy_net(options, groups[i], {per_level_ ? 1 : num_levels(), stream, seed, dtype, max_values, rows}));
+      nets_.push_back(
+          make_energy_net(options, groups[i], {per_level_ ? 1 : num_levels(), stream, seed, dtype, max_values, rows}));
       max_values -= nets_.back()->params().size();
       for (const auto& state : nets_.back()->params().states()) max_values -= state.tensor.numel();
     }
@@ -72,7 +73,8 @@ void EnergyPrior::copy_from(const EnergyPrior& other) {
   for (const auto& t : named_tensors()) mine.emplace(t.name, t.tensor);
   for (const auto& t : other.named_tensors()) {
     const auto found = mine.find(t.name);
-    check(found != mine.end() && found->second.sizes() == t.tensor.sizes(), ExitCode::kRuntime, "copying a prior: {} does not fit here", t.name);
+    check(found != mine.end() && found->second.sizes() == t.tensor.sizes(), ExitCode::kRuntime,
+          "copying a prior: {} does not fit here", t.name);
     found->second.copy_(t.tensor);
   }
 }
@@ -89,19 +91,22 @@ std::vector<PowerSequence> EnergyPrior::power_sequences(std::int64_t chain_steps
   return out;
 }
 
-std::vector<EnergyNet::Weights> EnergyPrior::chain_weights(const std::vector<PowerSequence>& sequences, std::int64_t step) const {
+std::vector<EnergyNet::Weights> EnergyPrior::chain_weights(const std::vector<PowerSequence>& sequences,
+                                                           std::int64_t step) const {
   std::vector<EnergyNet::Weights> out;
   for (std::size_t b = 0; b < nets_.size(); ++b) out.push_back(nets_[b]->chain_weights(sequences[b], step));
   return out;
 }
 
 Potential::Potential(const EnergyPrior& prior, const vae::Backbone& backbone,
-                     const std::vector<EnergyNet::Weights>& weights, const std::vector<std::int64_t>& levels, const LabelPart& labels)
+                     const std::vector<EnergyNet::Weights>& weights, const std::vector<std::int64_t>& levels,
+                     const LabelPart& labels)
     : prior_(prior), backbone_(backbone), weights_(weights), set_(prior.set_of(levels)), labels_(labels) {
   const at::Tensor t = nets::on_device(levels, prior.device());
   labelled_ = !prior.heads().empty() && std::find(levels.begin(), levels.end(), 0) != levels.end();
   if (labelled_) {
-    check(labels.step_variance > 0, ExitCode::kRuntime, "a prior with label heads needs s_0^2 at t = 0, got {}", labels.step_variance);
+    check(labels.step_variance > 0, ExitCode::kRuntime, "a prior with label heads needs s_0^2 at t = 0, got {}",
+          labels.step_variance);
     at_zero_ = t.eq(0).to(prior.net(0, 0).params().dtype());
   }
   for (std::size_t i = 0; i < prior.num_layers(); ++i) {
@@ -119,7 +124,8 @@ std::vector<at::Tensor> Potential::by_layer(const at::Tensor& u) const {
 }
 
 at::Tensor Potential::of_layer(const at::Tensor& u, std::size_t layer) const {
-  return prior_.net(set_, layer).forward(weights_[set_ * prior_.num_layers() + layer], biases_[layer], backbone_.transport(u)[layer]);
+  return prior_.net(set_, layer)
+      .forward(weights_[set_ * prior_.num_layers() + layer], biases_[layer], backbone_.transport(u)[layer]);
 }
 
 EnergyNet::Outputs Potential::outputs(std::size_t layer, const at::Tensor& z) const {
@@ -144,9 +150,11 @@ at::Tensor Potential::labelled_value(const std::vector<at::Tensor>& z) const {
   const auto values = head_values(prior_.heads(), g);
   for (std::size_t h = 0; h < values.size(); ++h) {
     const double s2 = labels_.step_variance;
-    const at::Tensor term = labels_.choice == nullptr ? marginal_value(values[h], s2)
-                                                      : guided_value(values[h], s2, labels_.choice->category.select(1, static_cast<std::int64_t>(h)),
-                                                                     labels_.choice->guidance);
+    const at::Tensor term =
+        labels_.choice == nullptr
+            ? marginal_value(values[h], s2)
+            : guided_value(values[h], s2, labels_.choice->category.select(1, static_cast<std::int64_t>(h)),
+                           labels_.choice->guidance);
     total = total + at_zero_ * term;
   }
   return total;
@@ -164,12 +172,14 @@ at::Tensor Potential::gradient(const at::Tensor& u) const {
   const c10::AutoGradMode grad_on(true);
   const at::Tensor leaf = u.detach().requires_grad_(true);
   const std::vector<at::Tensor> z = backbone_.transport(leaf);
-  if (labelled_) return torch::autograd::grad({labelled_value(z).sum()}, {leaf})[0].contiguous();  // the heads couple layers: one graph
+  if (labelled_)
+    return torch::autograd::grad({labelled_value(z).sum()}, {leaf})[0]
+        .contiguous();  // the heads couple layers: one graph
   return torch::autograd::grad(z, {leaf}, layer_gradients(z))[0].contiguous();
 }
 
-// d f_i / d z_i, layer by layer: the nets meet in the backbone alone. Many nets are shared by the threads, each of them whole: small
-// convolutions split badly.
+// d f_i / d z_i, layer by layer: the nets meet in the backbone alone. Many nets are shared by the
+// threads, each of them whole: small convolutions split badly.
 std::vector<at::Tensor> Potential::layer_gradients(const std::vector<at::Tensor>& z) const {
   std::vector<at::Tensor> out(z.size());
   const auto work = [&](std::int64_t begin, std::int64_t end) {

@@ -1,4 +1,5 @@
-// F(u, t) = sum over layers of f_i(z_i, t), z = T_beta(u): the learned part of Eq. 9, and its gradient in u for the chains.
+// F(u, t) = sum over layers of f_i(z_i, t), z = T_beta(u): the learned part of Eq. 9, and its
+// gradient in u for the chains.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -13,10 +14,12 @@
 
 namespace hebm::prior {
 
-// The energy nets of all layers, top first, in sets: one set that is told t, or (energy.per_level) one set for every t. Owns them.
+// The energy nets of all layers, top first, in sets: one set that is told t, or (energy.per_level)
+// one set for every t. Owns them.
 class EnergyPrior {
  public:
-  // max_values: nets of more parameters and vectors in all are Error(kCorrupt) before they are allocated. heads: of the nets of t = 0.
+  // max_values: nets of more parameters and vectors in all are Error(kCorrupt) before they are
+  // allocated. heads: of the nets of t = 0.
   EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
               std::uint64_t seed, at::ScalarType dtype = at::kFloat,
               std::int64_t max_values = std::numeric_limits<std::int64_t>::max(), LabelHeads heads = {});
@@ -41,10 +44,12 @@ class EnergyPrior {
   void to(at::Device device);
   // Parameters and power-iteration vectors of all nets under their buckets' names.
   std::vector<nets::NamedTensor> named_tensors() const;
-  // All tensors of a prior of the same nets, which may have no label heads: then these stay as they are.
+  // All tensors of a prior of the same nets, which may have no label heads: then these stay as they
+  // are.
   void copy_from(const EnergyPrior& other);
   std::vector<EnergyNet::Weights> frozen_weights() const;  // by bucket
-  // With energy.power_iterations_in_chain: of an update with K Langevin steps, and the weights of step k; by bucket.
+  // With energy.power_iterations_in_chain: of an update with K Langevin steps, and the weights of
+  // step k; by bucket.
   std::vector<PowerSequence> power_sequences(std::int64_t chain_steps) const;
   std::vector<EnergyNet::Weights> chain_weights(const std::vector<PowerSequence>& sequences, std::int64_t step) const;
 
@@ -65,16 +70,19 @@ struct LabelPart {
 // The potential at frozen weights for chains at these levels: prepares biases once.
 class Potential {
  public:
-  // References must outlive this object; weights by bucket. A prior with label heads needs `labels` where a level is 0.
+  // References must outlive this object; weights by bucket. A prior with label heads needs `labels`
+  // where a level is 0.
   Potential(const EnergyPrior& prior, const vae::Backbone& backbone, const std::vector<EnergyNet::Weights>& weights,
             const std::vector<std::int64_t>& levels, const LabelPart& labels = {});
-  // u [B, D] -> f_i [L][B] (differentiable in u), without the label heads: these belong to no layer alone.
+  // u [B, D] -> f_i [L][B] (differentiable in u), without the label heads: these belong to no layer
+  // alone.
   std::vector<at::Tensor> by_layer(const at::Tensor& u) const;
   // f_i of one layer, [B].
   at::Tensor of_layer(const at::Tensor& u, std::size_t layer) const;
   // u [B, D] -> g of the label heads by layer, [L][B, label_rows(i)], undefined for layers without.
   std::vector<at::Tensor> label_outputs(const at::Tensor& u) const;
-  // F = sum_i f_i -> [B]; at t = 0 of a prior with label heads F-hat (Eq. 18), or with the choice's labels (Eq. 14).
+  // F = sum_i f_i -> [B]; at t = 0 of a prior with label heads F-hat (Eq. 18), or with the choice's
+  // labels (Eq. 14).
   at::Tensor value(const at::Tensor& u) const;
   // dF / du at u, [B, D]; one backward to u only.
   at::Tensor gradient(const at::Tensor& u) const;

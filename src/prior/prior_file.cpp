@@ -23,7 +23,8 @@ nlohmann::json groups_json(const std::vector<LatentShape>& groups) {
 
 nlohmann::json heads_json(const LabelHeads& heads) {
   auto out = nlohmann::json::array();
-  for (const LabelHead& head : heads) out.push_back({{"name", head.name}, {"categories", head.categories}, {"layers", head.layers}});
+  for (const LabelHead& head : heads)
+    out.push_back({{"name", head.name}, {"categories", head.categories}, {"layers", head.layers}});
   return out;
 }
 
@@ -31,15 +32,18 @@ LabelHeads heads_of(const nlohmann::json& architecture) {
   LabelHeads out;
   if (!architecture.contains("heads")) return out;
   const auto& heads = architecture.at("heads");
-  check(heads.is_array() && heads.size() <= kMaxHeads, ExitCode::kCorrupt, "heads: expected an array of at most {} label heads", kMaxHeads);
+  check(heads.is_array() && heads.size() <= kMaxHeads, ExitCode::kCorrupt,
+        "heads: expected an array of at most {} label heads", kMaxHeads);
   for (const auto& json : heads) {
     LabelHead head{json.at("name").get<std::string>(), json.at("categories").get<std::vector<std::string>>(),
                    json.at("layers").get<std::vector<std::int64_t>>()};
-    check(head.categories.size() <= kMaxCategories, ExitCode::kCorrupt, "heads: {} categories, at most {}", head.categories.size(), kMaxCategories);
+    check(head.categories.size() <= kMaxCategories, ExitCode::kCorrupt, "heads: {} categories, at most {}",
+          head.categories.size(), kMaxCategories);
     std::vector<std::string> names = head.categories;
     names.push_back(head.name);
     for (const std::string& name : names) {
-      check(name.size() <= kMaxNameBytes, ExitCode::kCorrupt, "heads: a name of {} bytes, at most {}", name.size(), kMaxNameBytes);
+      check(name.size() <= kMaxNameBytes, ExitCode::kCorrupt, "heads: a name of {} bytes, at most {}", name.size(),
+            kMaxNameBytes);
     }
     out.push_back(std::move(head));
   }
@@ -57,12 +61,12 @@ EnergyOptions energy_of(const nlohmann::json& json) {
   EnergyOptions energy;
   energy.net = json.at("nets").get<std::string>();
   const auto& names = energy_net_names();
-  check(std::find(names.begin(), names.end(), energy.net) != names.end(), ExitCode::kCorrupt, "expected nets of {}, got '{}'", fmt::join(names, ", "),
-        energy.net.substr(0, 100));
+  check(std::find(names.begin(), names.end(), energy.net) != names.end(), ExitCode::kCorrupt,
+        "expected nets of {}, got '{}'", fmt::join(names, ", "), energy.net.substr(0, 100));
   energy.width = nets::integer_field(json, "width", kMaxWidth);
   energy.embedding = nets::integer_field(json, "embedding", kMaxWidth);
-  check(energy.embedding == energy.embedding_size(), ExitCode::kCorrupt, "nets {} have an embedding of {}, the file says {}", energy.net,
-        energy.embedding_size(), energy.embedding);
+  check(energy.embedding == energy.embedding_size(), ExitCode::kCorrupt,
+        "nets {} have an embedding of {}, the file says {}", energy.net, energy.embedding_size(), energy.embedding);
   energy.per_level = json.at("per_level").get<bool>();
   energy.gain = json.at("gain").get<double>();
   energy.spectral_norm = json.at("spectral_norm").get<bool>();
@@ -79,17 +83,19 @@ std::string kind_of(const nlohmann::json& identity) {
 // Files of ours carry prior_hash, imported ones the CRC-32 of their data.
 void check_whole(const storage::SafetensorsFile& file, const std::string& got_hash) {
   const std::string hash = nets::metadata_or_empty(file, "prior_hash"), crc = nets::metadata_or_empty(file, "crc32");
-  check(!hash.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither 'prior_hash' nor 'crc32'", file.path().string());
+  check(!hash.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither 'prior_hash' nor 'crc32'",
+        file.path().string());
   const std::string& expected = hash.empty() ? crc : hash;
   const std::string got = hash.empty() ? file.data_crc32() : got_hash;
-  check(got == expected, ExitCode::kCorrupt, "{}: the weights have {} {}, expected {}: the file is damaged", file.path().string(),
-        hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
+  check(got == expected, ExitCode::kCorrupt, "{}: the weights have {} {}, expected {}: the file is damaged",
+        file.path().string(), hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
 }
 
 }  // namespace
 
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
-                       const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity) {
+                       const std::vector<LatentShape>& groups, const std::string& vae_hash,
+                       const nlohmann::json& identity) {
   nlohmann::json json = {{"nets", energy.net},
                          {"width", energy.width},
                          {"embedding", energy.embedding_size()},
@@ -116,8 +122,8 @@ PriorInfo read_prior_info(const std::filesystem::path& path) {
   nets::check_format(file, kPriorFormat, kPriorVersion);
   const auto architecture = nets::metadata_json(file, "architecture");
   const auto* alpha_cum = storage::field_in(architecture, "alpha_cum");
-  check(alpha_cum != nullptr && alpha_cum->is_array() && alpha_cum->size() >= 2, ExitCode::kCorrupt, "{}: architecture: no alpha_cum of two numbers or more",
-        path.string());
+  check(alpha_cum != nullptr && alpha_cum->is_array() && alpha_cum->size() >= 2, ExitCode::kCorrupt,
+        "{}: architecture: no alpha_cum of two numbers or more", path.string());
   PriorInfo out;
   out.identity = nets::metadata_json(file, "identity");
   out.kind = kind_of(out.identity);
@@ -134,22 +140,26 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
   out.vae_hash = nets::metadata_or_empty(file, "vae_hash");
   out.identity = nets::metadata_json(file, "identity");
   out.kind = kind_of(out.identity);
-  check(out.kind == kind, ExitCode::kUsage, "{}: a prior of the kind '{}', here one of the kind '{}' is wanted (`hebm_dist sample` takes every kind: prior.kind)",
+  check(out.kind == kind, ExitCode::kUsage,
+        "{}: a prior of the kind '{}', here one of the kind '{}' is wanted (`hebm_dist sample` takes every kind: "
+        "prior.kind)",
         path.string(), storage::printable(out.kind), kind);
   check(!out.vae_hash.empty() || !nets::metadata_or_empty(file, "crc32").empty(), ExitCode::kCorrupt,
         "{}: the metadata has no 'vae_hash' and no 'crc32' of an imported file", path.string());
   check(out.vae_hash.empty() || out.vae_hash == expected_vae_hash, ExitCode::kUsage,
-        "{}: this prior was trained on the VAE {}, here is the VAE {}; give the VAE it belongs to, or train it again", path.string(),
-        out.vae_hash.substr(0, 64), expected_vae_hash);
+        "{}: this prior was trained on the VAE {}, here is the VAE {}; give the VAE it belongs to, or train it again",
+        path.string(), out.vae_hash.substr(0, 64), expected_vae_hash);
   const std::string& architecture = nets::metadata_text(file, "architecture");
   const auto json = nets::metadata_json(file, "architecture");
   try {
-    check(json.at("groups") == groups_json(groups), ExitCode::kCorrupt, "made for latent groups {}, the VAE has {}", json.at("groups").dump(),
-          groups_json(groups).dump());
+    check(json.at("groups") == groups_json(groups), ExitCode::kCorrupt, "made for latent groups {}, the VAE has {}",
+          json.at("groups").dump(), groups_json(groups).dump());
     const auto alpha_cum = json.at("alpha_cum").get<std::vector<double>>();
-    check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{} levels", alpha_cum.size());
+    check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{} levels",
+          alpha_cum.size());
     out.energy = energy_of(json);
-    out.prior = std::make_unique<EnergyPrior>(out.energy, groups, make_schedule(alpha_cum), 0, dtype, nets::num_values(file), heads_of(json));
+    out.prior = std::make_unique<EnergyPrior>(out.energy, groups, make_schedule(alpha_cum), 0, dtype,
+                                              nets::num_values(file), heads_of(json));
   } catch (const nlohmann::json::exception& e) {
     fail(ExitCode::kCorrupt, "{}: architecture: {}", path.string(), e.what());
   } catch (const Error& e) {

@@ -1,6 +1,8 @@
-// A trained prior in one safetensors file: averaged weights and power-iteration vectors; metadata format = "hebm-prior", version,
-// architecture (JSON: nets, energy.*, alpha_cum, latent groups, label heads where it has some), identity (JSON: all settings of its training), vae_hash and prior_hash. A file
-// made by the importer has neither hash but crc32 of its data; it fits any VAE with the same latent groups.
+// A trained prior in one safetensors file: averaged weights and power-iteration vectors; metadata
+// format = "hebm-prior", version, architecture (JSON: nets, energy.*, alpha_cum, latent groups,
+// label heads where it has some), identity (JSON: all settings of its training), vae_hash and
+// prior_hash. A file made by the importer has neither hash but crc32 of its data; it fits any VAE
+// with the same latent groups.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -15,9 +17,11 @@ namespace hebm::prior {
 inline constexpr const char* kPriorFormat = "hebm-prior";
 inline constexpr const char* kPriorVersion = "1";
 
-// The weights that `prior` holds now (put the averaged ones in first). Published whole or not at all. Returns prior_hash.
+// The weights that `prior` holds now (put the averaged ones in first). Published whole or not at
+// all. Returns prior_hash.
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
-                       const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity);
+                       const std::vector<LatentShape>& groups, const std::string& vae_hash,
+                       const nlohmann::json& identity);
 
 // What the metadata say, without the weights.
 struct PriorInfo {
@@ -35,10 +39,12 @@ struct LoadedPrior {
   std::string kind;                  // prior.kind of its training; diffusion when imported
   nlohmann::json identity;
 };
-// Everything is checked before use: Error(kCorrupt) naming the file. expected_vae_hash: another one is Error(kUsage): the energy nets only mean
-// something on the VAE that they were trained on. A prior of another kind than `kind` too: its nets mean something else. dtype float32 or float64 (the
-// file has float32).
+// Everything is checked before use: Error(kCorrupt) naming the file. expected_vae_hash: another one
+// is Error(kUsage): the energy nets only mean something on the VAE that they were trained on. A
+// prior of another kind than `kind` too: its nets mean something else. dtype float32 or float64
+// (the file has float32).
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
-                       const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat, const std::string& kind = "diffusion");
+                       const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat,
+                       const std::string& kind = "diffusion");
 
 }  // namespace hebm::prior

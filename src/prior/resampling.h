@@ -10,8 +10,8 @@
 
 namespace hebm::prior {
 
-// For each column b of log weights [M, B] float64 a proposal m, drawn with probability ~ exp(weight[m, b]); uniform [B] in [0, 1). Error(kRuntime) where a
-// weight is not finite.
+// For each column b of log weights [M, B] float64 a proposal m, drawn with probability ~
+// exp(weight[m, b]); uniform [B] in [0, 1). Error(kRuntime) where a weight is not finite.
 std::vector<std::int64_t> choose_proposals(const at::Tensor& log_weights, const std::vector<double>& uniform);
 
 // uniform [B] of the choice, keyed by (ids, t).

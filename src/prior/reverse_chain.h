@@ -1,5 +1,5 @@
-// Alg. 2: from u_T ~ N(0, I) down to u_0, one Langevin chain a level; or from a given u_t (score by level); or with some latent layers held
-// (hierarchical sampling, Fig. 2).
+// Alg. 2: from u_T ~ N(0, I) down to u_0, one Langevin chain a level; or from a given u_t (score by
+// level); or with some latent layers held (hierarchical sampling, Fig. 2).
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -15,15 +15,17 @@ namespace hebm::prior {
 // Called around every Langevin step: level t, step k (see ChainObserver).
 using ReverseObserver = std::function<void(std::int64_t t, std::int64_t k, const at::Tensor& y)>;
 
-// t = first, first - 1, ..., last: from u_{first + 1} to u_last. None where last > first. A number alone means down to u_0.
+// t = first, first - 1, ..., last: from u_{first + 1} to u_last. None where last > first. A number
+// alone means down to u_0.
 struct LevelRange {
   LevelRange(std::int64_t first_level, std::int64_t last_level = 0) : first(first_level), last(last_level) {}
   std::int64_t first, last;
 };
 
-// Layers that the chains of all levels leave where they are, so that the others are drawn given them: at level t they stand at their own
-// noised values u_t (forward_trajectory gives them), which is where the net of level t knows them; a chain that
-// goes down to u_0 ends with u_0 itself, bit by bit.
+// Layers that the chains of all levels leave where they are, so that the others are drawn given
+// them: at level t they stand at their own noised values u_t (forward_trajectory gives them), which
+// is where the net of level t knows them; a chain that goes down to u_0 ends with u_0 itself, bit
+// by bit.
 struct HeldLayers {
   std::vector<std::int64_t> layers;  // i, top first
   at::Tensor u_0;                    // [B, D]; only the held layers' columns are read, here and in u_t
@@ -33,12 +35,15 @@ struct HeldLayers {
 class ReverseChain {
  public:
   ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin);
-  // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (seed; ids[b], t, k). labels: of the chain at t = 0 (Eq. 20); null: any.
+  // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (seed; ids[b], t, k).
+  // labels: of the chain at t = 0 (Eq. 20); null: any.
   at::Tensor run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
-                 const ReverseObserver& observer = {}, const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
-  // The chain of t = 0 that starts at `start` in place of u_1 [B, D each]; what else is as in run().
-  at::Tensor run_at_zero(const at::Tensor& start, const at::Tensor& u1, std::uint64_t seed, const ChainIds& ids, const HeldLayers* held = nullptr,
-                         const LabelChoice* labels = nullptr) const;
+                 const ReverseObserver& observer = {}, const HeldLayers* held = nullptr,
+                 const LabelChoice* labels = nullptr) const;
+  // The chain of t = 0 that starts at `start` in place of u_1 [B, D each]; what else is as in
+  // run().
+  at::Tensor run_at_zero(const at::Tensor& start, const at::Tensor& u1, std::uint64_t seed, const ChainIds& ids,
+                         const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
   // All of it from noise: u_T is drawn here too.
   at::Tensor sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer = {},
                     const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
@@ -47,15 +52,18 @@ class ReverseChain {
   std::int64_t num_levels() const { return prior_.num_levels(); }
   // log p(y | u_0) of every head, [B, C] (Eq. 19).
   std::vector<at::Tensor> label_log_probability(const at::Tensor& u0) const;
-  // What the label heads read of u_0 [B, D], by layer: [L][B, label_rows(i)] g, undefined for layers without (label_heads.h, Eq. 19).
+  // What the label heads read of u_0 [B, D], by layer: [L][B, label_rows(i)] g, undefined for
+  // layers without (label_heads.h, Eq. 19).
   std::vector<at::Tensor> label_outputs(const at::Tensor& u0) const;
-  // -F(z, t) / s_t^2 of states y [B, D] of level t, [B] (F-hat with label heads at t = 0): the energy that the nets add to the Gaussian terms.
+  // -F(z, t) / s_t^2 of states y [B, D] of level t, [B] (F-hat with label heads at t = 0): the
+  // energy that the nets add to the Gaussian terms.
   at::Tensor energy(const at::Tensor& y, std::int64_t t) const;
 
  private:
   // The chain of one level: from `start` to u_t, given u_{t+1}.
-  at::Tensor run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t, std::uint64_t seed, const ChainIds& ids,
-                       const ReverseObserver& observer, const HeldLayers* held, const LabelChoice* labels) const;
+  at::Tensor run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t, std::uint64_t seed,
+                       const ChainIds& ids, const ReverseObserver& observer, const HeldLayers* held,
+                       const LabelChoice* labels) const;
   // Writes the held layers of `values` into y, in place.
   void hold(const at::Tensor& y, const at::Tensor& values, const std::vector<std::int64_t>& layers) const;
 

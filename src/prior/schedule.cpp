@@ -46,12 +46,14 @@ Schedule make_marginal_schedule() {
 }
 
 Schedule make_schedule(const std::vector<double>& alpha_cum) {
-  check(alpha_cum.size() >= 2, ExitCode::kUsage, "prior.alpha_cum: expected T + 1 >= 2 numbers, got {}", alpha_cum.size());
+  check(alpha_cum.size() >= 2, ExitCode::kUsage, "prior.alpha_cum: expected T + 1 >= 2 numbers, got {}",
+        alpha_cum.size());
   Schedule s;
   s.num_levels = static_cast<std::int64_t>(alpha_cum.size()) - 1;
   double before = 1.0;
   for (const double a : alpha_cum) {
-    check(a > 0.0 && a < before, ExitCode::kUsage, "prior.alpha_cum: {} after {}: the numbers must fall within (0, 1)", a, before);
+    check(a > 0.0 && a < before, ExitCode::kUsage, "prior.alpha_cum: {} after {}: the numbers must fall within (0, 1)",
+          a, before);
     s.alpha_cum.push_back(a);
     s.sigma_cum.push_back(std::sqrt(1.0 - a * a));
     s.alpha.push_back(a / before);
@@ -62,8 +64,10 @@ Schedule make_schedule(const std::vector<double>& alpha_cum) {
 }
 
 void ScheduleOptions::describe(Options& o) {
-  o.add("prior.T", &num_levels, "T, diffusion steps; 1: the marginal EBM of Eq. 8", {1, kFineSteps / 2 + 1}, Show::kCommon);
-  o.add_list("prior.alpha_cum", &alpha_cum, "alpha_cum of t = 0 .. T, falling; empty: the paper's schedule", {0.0, 1.0});
+  o.add("prior.T", &num_levels, "T, diffusion steps; 1: the marginal EBM of Eq. 8", {1, kFineSteps / 2 + 1},
+        Show::kCommon);
+  o.add_list("prior.alpha_cum", &alpha_cum, "alpha_cum of t = 0 .. T, falling; empty: the paper's schedule",
+             {0.0, 1.0});
 }
 
 Schedule ScheduleOptions::make() const {

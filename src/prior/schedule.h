@@ -1,5 +1,7 @@
-// The noise schedule of the diffusion (Eq. 5, 6) and the step sizes of the Langevin chains, in float64.
-// Source: the authors' released code (docs/method.md, "Schedule"): 1000 linear betas, merged into T kernels.
+// The noise schedule of the diffusion (Eq. 5, 6) and the step sizes of the Langevin chains, in
+// float64.
+// Source: the authors' released code (docs/method.md, "Schedule"): 1000 linear betas, merged into T
+// kernels.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -11,11 +13,11 @@ class Options;
 namespace hebm::prior {
 
 struct Schedule {
-  std::int64_t num_levels = 0;     // T
-  std::vector<double> alpha;       // [T+1]; the kernel from u_t to u_{t+1} uses index t+1 (Eq. 6)
-  std::vector<double> sigma;       // [T+1] sqrt(1 - alpha^2)
-  std::vector<double> alpha_cum;   // [T+1] u_t = alpha_cum[t] u_0 + sigma_cum[t] n
-  std::vector<double> sigma_cum;   // [T+1]
+  std::int64_t num_levels = 0;    // T
+  std::vector<double> alpha;      // [T+1]; the kernel from u_t to u_{t+1} uses index t+1 (Eq. 6)
+  std::vector<double> sigma;      // [T+1] sqrt(1 - alpha^2)
+  std::vector<double> alpha_cum;  // [T+1] u_t = alpha_cum[t] u_0 + sigma_cum[t] n
+  std::vector<double> sigma_cum;  // [T+1]
 
   // w of the kernel term in Eq. 13: 1, but 0 at t = T-1, where the model is marginal.
   double kernel_weight(std::int64_t t) const { return t == num_levels - 1 ? 0.0 : 1.0; }
@@ -23,10 +25,12 @@ struct Schedule {
   double step_variance(std::int64_t t, double eta) const;
 };
 
-// The paper's: T in 1..501. T = 1 is the marginal EBM (Eq. 8): one level without kernel; it needs an eta of its own (about 100 times).
+// The paper's: T in 1..501. T = 1 is the marginal EBM (Eq. 8): one level without kernel; it needs
+// an eta of its own (about 100 times).
 Schedule make_schedule(std::int64_t num_levels);
-// The marginal EBM of Eq. 8 as a kind of its own (joint, nce): one level, no kernel, and a chain that starts at N(0, I): alpha_cum[1] = 1e-12 leaves
-// nothing of u_0 in float32, so sigma[1] = 1. alpha_cum[0] is the paper's.
+// The marginal EBM of Eq. 8 as a kind of its own (joint, nce): one level, no kernel, and a chain
+// that starts at N(0, I): alpha_cum[1] = 1e-12 leaves nothing of u_0 in float32, so sigma[1] = 1.
+// alpha_cum[0] is the paper's.
 Schedule make_marginal_schedule();
 // From chosen alpha_cum[0] > alpha_cum[1] > ... > alpha_cum[T], all within (0, 1).
 Schedule make_schedule(const std::vector<double>& alpha_cum);
@@ -35,7 +39,7 @@ struct ScheduleOptions {
   std::int64_t num_levels = 3;    // T
   std::vector<double> alpha_cum;  // empty: the paper's
   void describe(Options& options);
-  Schedule make() const;          // Error(kUsage) where the list does not fit T
+  Schedule make() const;  // Error(kUsage) where the list does not fit T
 };
 
 }  // namespace hebm::prior

@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::size_t kMaxRetired = 4;
 
-// Graphs that nobody will run again but the GPU may still be running. They share a pool of memory, which lives as long as one of them. Never destroyed:
-// at the program's end CUDA may be gone first.
+// Graphs that nobody will run again but the GPU may still be running. They share a pool of memory,
+// which lives as long as one of them. Never destroyed: at the program's end CUDA may be gone first.
 struct Retired {
   std::unique_ptr<at::cuda::CUDAGraph> graph;
   at::cuda::CUDAEvent done;
@@ -44,7 +44,8 @@ class CudaStepGraph final : public StepGraph {
   explicit CudaStepGraph(const std::function<void()>& step) {
     static const at::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
     const c10::cuda::CUDAStream outer = c10::cuda::getCurrentCUDAStream();
-    static const c10::cuda::CUDAStream inner = c10::cuda::getStreamFromPool();  // always the same: memory that one recording frees serves the next
+    static const c10::cuda::CUDAStream inner =
+        c10::cuda::getStreamFromPool();  // always the same: memory that one recording frees serves the next
     at::cuda::CUDAEvent before;
     before.record(outer);
     before.block(inner);
@@ -77,7 +78,9 @@ std::unique_ptr<StepGraph> StepGraph::record(at::Device device, const std::funct
     const c10::cuda::CUDAGuard guard(device);
     return std::make_unique<CudaStepGraph>(step);
   } catch (const c10::Error& error) {
-    fail(ExitCode::kEnvironment, "a Langevin step cannot be recorded as a CUDA graph: {}; --compute.graphs false does without", error.what_without_backtrace());
+    fail(ExitCode::kEnvironment,
+         "a Langevin step cannot be recorded as a CUDA graph: {}; --compute.graphs false does without",
+         error.what_without_backtrace());
   }
 }
 #else

@@ -59,7 +59,8 @@ std::size_t rank_of(const std::string& group) {
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// "t0" -> "t = 0", "layer2" -> "layer 2", "level1.layer2." -> "level 1, layer 2"; "" where it is not of such pieces.
+// "t0" -> "t = 0", "layer2" -> "layer 2", "level1.layer2." -> "level 1, layer 2"; "" where it is
+// not of such pieces.
 std::string index_name(std::string_view component) {
   std::string name;
   for (std::size_t i = 0; i < component.size();) {
@@ -69,7 +70,10 @@ std::string index_name(std::string_view component) {
     while (end < component.size() && is_digit(component[end])) ++end;
     if (end == digits || digits - i > 12) return {};
     const auto letters = component.substr(i, digits - i);
-    name += fmt::format("{}{}{}{}", name.empty() ? "" : ", ", letters, letters.empty() ? "" : letters.size() == 1 ? " = " : " ",
+    name += fmt::format("{}{}{}{}", name.empty() ? "" : ", ", letters,
+                        letters.empty()       ? ""
+                        : letters.size() == 1 ? " = "
+                                              : " ",
                         component.substr(digits, end - digits));
     if (end < component.size() && component[end] != '.') return {};
     i = end + 1;
@@ -112,7 +116,8 @@ std::string plot_title(const std::string& group) {
   }
   std::replace(title.begin(), title.end(), '_', ' ');
   for (auto slash = title.find('/'); slash != std::string::npos; slash = title.find('/')) title.replace(slash, 1, ", ");
-  if (!title.empty()) title[0] = title[0] >= 'a' && title[0] <= 'z' ? static_cast<char>(title[0] - 'a' + 'A') : title[0];
+  if (!title.empty())
+    title[0] = title[0] >= 'a' && title[0] <= 'z' ? static_cast<char>(title[0] - 'a' + 'A') : title[0];
   return title + unit;
 }
 

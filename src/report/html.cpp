@@ -14,7 +14,8 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 unsigned char byte_at(std::string_view text, std::size_t i) { return static_cast<unsigned char>(text[i]); }
 
-// Length of the well-formed UTF-8 sequence that starts at i (Unicode 15, Table 3-7), 0 where there is none.
+// Length of the well-formed UTF-8 sequence that starts at i (Unicode 15, Table 3-7), 0 where there
+// is none.
 std::size_t sequence_length(std::string_view text, std::size_t i) {
   const unsigned char first = byte_at(text, i);
   if (first < 0x80) return 1;
@@ -31,12 +32,18 @@ std::size_t sequence_length(std::string_view text, std::size_t i) {
 
 std::string_view entity(char c) {
   switch (c) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&quot;";
-    case '\'': return "&#39;";
-    default: return {};
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '"':
+      return "&quot;";
+    case '\'':
+      return "&#39;";
+    default:
+      return {};
   }
 }
 
@@ -83,7 +90,9 @@ std::string format_number(double value) {
 
 std::string number_cell(double value) { return fmt::format("<td class=\"n\">{}</td>", escape(format_number(value))); }
 
-std::string cell(double value, const char* format) { return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-"; }
+std::string cell(double value, const char* format) {
+  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-";
+}
 
 std::string utc(double seconds) {
   const auto time = static_cast<std::time_t>(std::clamp(seconds, 0.0, 1e11));

@@ -37,7 +37,8 @@ std::string url(const std::string& relative) {
   constexpr std::string_view kPlain = "-._~/";
   std::string out;
   for (const char c : relative) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || kPlain.find(c) != std::string_view::npos;
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       kPlain.find(c) != std::string_view::npos;
     out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
   }
   return out;
@@ -73,7 +74,8 @@ std::string backbone_title(const nlohmann::json& model) {
 
 // The day on which its scores were made.
 std::string scored_at(const RunFolder& run) {
-  const auto part = std::find_if(run.parts.begin(), run.parts.end(), [](const RunPart& p) { return p.name == "results"; });
+  const auto part =
+      std::find_if(run.parts.begin(), run.parts.end(), [](const RunPart& p) { return p.name == "results"; });
   const double time = part == run.parts.end() ? std::nan("") : number_in(part->env, "time");
   return std::isfinite(time) ? utc(time).substr(0, std::string_view("2026-01-31").size()) : "";
 }
@@ -107,7 +109,9 @@ Entry read_entry(const RunFolder& run, const std::string& name, const std::strin
 std::string count_cell(double value) { return std::abs(value) < 1e12 ? cell(value, "{:.0f}") : format_number(value); }
 std::string score_cell(double value) { return std::abs(value) < 1e12 ? cell(value, "{:.2f}") : format_number(value); }
 
-std::string link(const Entry& entry) { return fmt::format("<a href=\"{}/report.html\">{}</a>", url(entry.folder), escape(entry.name)); }
+std::string link(const Entry& entry) {
+  return fmt::format("<a href=\"{}/report.html\">{}</a>", url(entry.folder), escape(entry.name));
+}
 
 struct Column {
   const char* title;
@@ -133,14 +137,20 @@ std::vector<Column> columns() {
 std::string table(const std::vector<Entry>& entries) {
   std::string out = "<h2 id=\"runs\">Runs</h2>\n<div class=\"wide\"><table class=\"index\"><tr>";
   const auto shown = columns();
-  for (const Column& column : shown) out += fmt::format("<th{}>{}</th>", column.number ? " class=\"n\"" : "", column.title);
+  for (const Column& column : shown)
+    out += fmt::format("<th{}>{}</th>", column.number ? " class=\"n\"" : "", column.title);
   for (const Entry& entry : entries) {
     out += "</tr>\n<tr>";
-    for (const Column& column : shown) out += fmt::format("<td{}>{}</td>", column.number ? " class=\"n\"" : "", column.html(entry));
+    for (const Column& column : shown)
+      out += fmt::format("<td{}>{}</td>", column.number ? " class=\"n\"" : "", column.html(entry));
   }
-  return out + "</tr></table></div>\n<p class=\"soft\">Gaussian, reconstruction, ours: fd_fmnist, the Frechet distance of a run's own classifier's features; between runs "
-               "compare the ratio to the Gaussian prior. T levels of K Langevin steps. Sampling: seconds for the scored images, on the ranks that drew them. "
-               "-: not in the run's summary.json; <code>hebm_dist evaluate</code> writes it anew once that file is removed.</p>\n";
+  return out +
+         "</tr></table></div>\n<p class=\"soft\">Gaussian, reconstruction, ours: fd_fmnist, the Frechet distance of a "
+         "run's own classifier's features; between runs "
+         "compare the ratio to the Gaussian prior. T levels of K Langevin steps. Sampling: seconds for the scored "
+         "images, on the ranks that drew them. "
+         "-: not in the run's summary.json; <code>hebm_dist evaluate</code> writes it anew once that file is "
+         "removed.</p>\n";
 }
 
 // ": NVAE, 6 layers, 3072 latents, T = 2, K = 30", of what is known.
@@ -158,12 +168,15 @@ std::string model_line(const Entry& e) {
 std::string pair(const RunFolder& run, const Entry& entry, PictureBudget& budget) {
   const auto grids = main_grids(run);
   const auto one = [&](const Picture* picture, const char* prior, double fd, const char* made_by) {
-    if (picture == nullptr) return fmt::format("<div>{}</div>\n", missing(fmt::format("{}: no picture; <code>hebm_dist {}</code> makes it.", prior, made_by)));
+    if (picture == nullptr)
+      return fmt::format("<div>{}</div>\n",
+                         missing(fmt::format("{}: no picture; <code>hebm_dist {}</code> makes it.", prior, made_by)));
     const std::string score = std::isfinite(fd) ? ", fd_fmnist " + score_cell(fd) : "";
     return figure(*picture, prior + score, budget, entry.folder + "/samples");
   };
-  return fmt::format("<section><h3>{}{}</h3>\n<div class=\"pair\">{}{}</div></section>\n", link(entry), model_line(entry),
-                     one(grids[0], "Gaussian prior", entry.gaussian, "evaluate"), one(grids[2], "Learned prior", entry.ours, "sample"));
+  return fmt::format("<section><h3>{}{}</h3>\n<div class=\"pair\">{}{}</div></section>\n", link(entry),
+                     model_line(entry), one(grids[0], "Gaussian prior", entry.gaussian, "evaluate"),
+                     one(grids[2], "Learned prior", entry.ours, "sample"));
 }
 
 bool is_index_of_ours(const fs::path& file) {
@@ -187,8 +200,10 @@ std::vector<fs::path> runs_with_results(const std::vector<std::string>& runs) {
   std::vector<fs::path> out, seen;
   for (const std::string& run : runs) {
     std::error_code error;
-    check(fs::is_directory(run, error), ExitCode::kUsage, "RUN '{}' is not a folder; give the folders of runs, for example runs/quickstart", run);
-    check(has_results(run), ExitCode::kUsage, "RUN '{}' holds no results: run `hebm_dist evaluate` with that run.directory first", run);
+    check(fs::is_directory(run, error), ExitCode::kUsage,
+          "RUN '{}' is not a folder; give the folders of runs, for example runs/quickstart", run);
+    check(has_results(run), ExitCode::kUsage,
+          "RUN '{}' holds no results: run `hebm_dist evaluate` with that run.directory first", run);
     if (std::find(seen.begin(), seen.end(), resolved(run)) != seen.end()) continue;
     seen.push_back(resolved(run));
     out.emplace_back(run);
@@ -201,11 +216,13 @@ fs::path index_place(const std::vector<fs::path>& runs) { return shared_folder(r
 void check_index_place(const fs::path& out) {
   std::error_code error;
   const fs::path folder = folder_of(out);
-  check(fs::is_directory(folder, error), ExitCode::kUsage, "{}: not a folder; --out names a file in a folder that is there", folder.string());
+  check(fs::is_directory(folder, error), ExitCode::kUsage,
+        "{}: not a folder; --out names a file in a folder that is there", folder.string());
   const auto status = fs::symlink_status(out, error);
   if (status.type() == fs::file_type::not_found) return;
   check(fs::is_regular_file(status) && is_index_of_ours(out), ExitCode::kUsage,
-        "{} is there and is not an index page of hebm_dist: it is left alone; name another file with --out", out.string());
+        "{} is there and is not an index page of hebm_dist: it is left alone; name another file with --out",
+        out.string());
 }
 
 std::string render_index(const std::vector<fs::path>& runs, const fs::path& out) {
@@ -216,13 +233,16 @@ std::string render_index(const std::vector<fs::path>& runs, const fs::path& out)
   for (const fs::path& directory : runs) {  // one at a time: a run may have many pictures
     const RunFolder run = read_run_folder(directory);
     const fs::path full = resolved(directory);
-    entries.push_back(read_entry(run, full.lexically_relative(shared).generic_string(), full.lexically_relative(from).generic_string()));
+    entries.push_back(read_entry(run, full.lexically_relative(shared).generic_string(),
+                                 full.lexically_relative(from).generic_string()));
     pairs += pair(run, entries.back(), budget);
   }
-  return page_head(shared.has_filename() ? shared.filename().string() : "Runs", kGenerator, fmt::format("{} runs beside each other.", runs.size())) +
+  return page_head(shared.has_filename() ? shared.filename().string() : "Runs", kGenerator,
+                   fmt::format("{} runs beside each other.", runs.size())) +
          "<nav><a href=\"#runs\">Runs</a><a href=\"#backbones\">Samples</a></nav>\n" + table(entries) +
          "<h2 id=\"backbones\">Gaussian and learned prior, backbone by backbone</h2>\n"
-         "<p>As the paper's Fig. 8: images of the VAE's Gaussian prior beside those of the prior that was learned on it.</p>\n<div class=\"beside\">\n" +
+         "<p>As the paper's Fig. 8: images of the VAE's Gaussian prior beside those of the prior that was learned on "
+         "it.</p>\n<div class=\"beside\">\n" +
          pairs + "</div>\n</body></html>\n";
 }
 

@@ -27,10 +27,13 @@ std::string scalar(const Json& json) {
   return escape(json.dump());
 }
 
-std::string more(std::size_t size) { return size > kMaxRows ? fmt::format("<p class=\"soft\">and {} more</p>", size - kMaxRows) : ""; }
+std::string more(std::size_t size) {
+  return size > kMaxRows ? fmt::format("<p class=\"soft\">and {} more</p>", size - kMaxRows) : "";
+}
 
 bool is_table(const Json& json) {
-  return json.is_array() && !json.empty() && std::all_of(json.begin(), json.end(), [](const Json& j) { return j.is_object() && !j.empty(); });
+  return json.is_array() && !json.empty() &&
+         std::all_of(json.begin(), json.end(), [](const Json& j) { return j.is_object() && !j.empty(); });
 }
 
 std::string table(const Json& rows, int depth) {
@@ -45,7 +48,8 @@ std::string table(const Json& rows, int depth) {
   const auto numeric = [&](const std::string& column) { return rows[0].value(column, Json()).is_number(); };
   std::stable_partition(columns.begin(), columns.end(), [&](const std::string& column) { return !numeric(column); });
   std::string out = "<div class=\"wide\"><table><tr>";
-  for (const std::string& column : columns) out += fmt::format("<th{}>{}</th>", numeric(column) ? " class=\"n\"" : "", escape(column));
+  for (const std::string& column : columns)
+    out += fmt::format("<th{}>{}</th>", numeric(column) ? " class=\"n\"" : "", escape(column));
   for (std::size_t i = 0; i < std::min(rows.size(), kMaxRows); ++i) {
     out += "</tr>\n<tr>";
     for (const std::string& column : columns) {
@@ -68,7 +72,8 @@ std::string object(const Json& json, int depth) {
 
 std::string list(const Json& json, int depth) {
   std::string out;
-  for (std::size_t i = 0; i < std::min(json.size(), kMaxRows); ++i) out += (i > 0 ? ", " : "") + render(json[i], depth + 1);
+  for (std::size_t i = 0; i < std::min(json.size(), kMaxRows); ++i)
+    out += (i > 0 ? ", " : "") + render(json[i], depth + 1);
   return out + more(json.size());
 }
 

@@ -18,7 +18,9 @@ std::string problems(const RunFolder& run) {
 
 }  // namespace
 
-std::string generator_mark(const std::string& generator) { return fmt::format("<meta name=\"generator\" content=\"{}\">", escape(generator)); }
+std::string generator_mark(const std::string& generator) {
+  return fmt::format("<meta name=\"generator\" content=\"{}\">", escape(generator));
+}
 
 std::string page_head(const std::string& title, const std::string& generator, const std::string& about) {
   return fmt::format(
@@ -32,7 +34,8 @@ std::string page_head(const std::string& title, const std::string& generator, co
 std::string render_report(const std::filesystem::path& run_directory) {
   const RunFolder run = read_run_folder(run_directory);
   std::string out = page_head(run.name.empty() ? "run" : run.name, "hebm_dist report", "report of a run.");
-  if (const std::string sweep = sweep_section(run); !sweep.empty()) return out + problems(run) + sweep + "</body></html>\n";
+  if (const std::string sweep = sweep_section(run); !sweep.empty())
+    return out + problems(run) + sweep + "</body></html>\n";
   const std::string priors = priors_section(run), ood = ood_section(run), results = results_section(run);
   PictureBudget budget;
   const std::string pictures = pictures_section(run, budget);
@@ -41,8 +44,9 @@ std::string render_report(const std::filesystem::path& run_directory) {
   const std::string temperature = temperature_section(run, budget);
   const std::string labels = labels_section(run, budget), compose = compose_section(run, budget);
   const auto link = [](const std::string& section, const char* html) { return section.empty() ? "" : html; };
-  out += "<nav><a href=\"#scores\">Scores</a><a href=\"#pictures\">Pictures</a><a href=\"#curves\">Curves</a>"
-         "<a href=\"#levels\">By level</a>";
+  out +=
+      "<nav><a href=\"#scores\">Scores</a><a href=\"#pictures\">Pictures</a><a href=\"#curves\">Curves</a>"
+      "<a href=\"#levels\">By level</a>";
   out += link(priors, "<a href=\"#priors\">Priors</a>");
   out += link(ood, "<a href=\"#ood\">Out of distribution</a>");
   out += link(transition, "<a href=\"#transition\">Transitions</a>");
@@ -50,10 +54,12 @@ std::string render_report(const std::filesystem::path& run_directory) {
   out += link(temperature, "<a href=\"#temperature\">Temperature</a>");
   out += link(labels, "<a href=\"#labels\">Labels</a>");
   out += link(compose, "<a href=\"#compose\">Attributes</a>");
-  out += "<a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"
-         "<a href=\"#environment\">Environment</a></nav>\n";
-  out += problems(run) + scores_section(run) + priors + pictures + curves_section(run) + levels_section(run) + ood + transition + vary + temperature + labels +
-         compose + results + commands_section(run) + configuration_section(run) + environment_section(run);
+  out +=
+      "<a href=\"#commands\">How it was made</a><a href=\"#configuration\">Configuration</a>"
+      "<a href=\"#environment\">Environment</a></nav>\n";
+  out += problems(run) + scores_section(run) + priors + pictures + curves_section(run) + levels_section(run) + ood +
+         transition + vary + temperature + labels + compose + results + commands_section(run) +
+         configuration_section(run) + environment_section(run);
   return out + "</body></html>\n";
 }
 

@@ -18,13 +18,17 @@ class PictureBudget {
   std::size_t left_ = 1100 << 10;
 };
 
-// A <figure>; beyond the budget it says where the file is: folder is that of the picture, seen from the page.
-std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget, const std::string& folder = "samples");
+// A <figure>; beyond the budget it says where the file is: folder is that of the picture, seen from
+// the page.
+std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget,
+                   const std::string& folder = "samples");
 
-// The grids of the Gaussian prior, of reconstructions, and of the learned prior, by their names; null where there is none. No picture twice.
+// The grids of the Gaussian prior, of reconstructions, and of the learned prior, by their names;
+// null where there is none. No picture twice.
 std::array<const Picture*, 3> main_grids(const RunFolder& run);
 
-// Pictures that belong to an experiment's own section: transition-*, vary-*, temperature-*, labels-*, compose-*.
+// Pictures that belong to an experiment's own section: transition-*, vary-*, temperature-*,
+// labels-*, compose-*.
 bool of_an_experiment(const Picture& picture);
 std::vector<const Picture*> pictures_named(const RunFolder& run, const std::string& prefix);
 

@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t kMaxOne = 400 << 10;  // bytes of a PNG
 constexpr std::size_t kMaxProgress = 6;
-constexpr std::array<std::string_view, 5> kExperiments = {"transition-", "vary-", "temperature-", "labels-", "compose-"};
+constexpr std::array<std::string_view, 5> kExperiments = {"transition-", "vary-", "temperature-", "labels-",
+                                                          "compose-"};
 
 struct Kind {
   std::array<std::string_view, 3> words;
@@ -55,19 +56,22 @@ bool PictureBudget::take(const Picture& picture) {
   return true;
 }
 
-std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget, const std::string& folder) {
+std::string figure(const Picture& picture, const std::string& caption, PictureBudget& budget,
+                   const std::string& folder) {
   std::string out = fmt::format("<figure><figcaption>{}</figcaption>", escape(caption));
   if (budget.take(picture)) {
-    out += fmt::format("<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">", escape(caption), picture.width,
-                       picture.height, base64(picture.bytes));
+    out += fmt::format("<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">", escape(caption),
+                       picture.width, picture.height, base64(picture.bytes));
   } else {
-    out += missing(fmt::format("Too large for this page ({} KiB): see {}/{}.png", picture.bytes.size() >> 10, escape(folder), escape(picture.name)));
+    out += missing(fmt::format("Too large for this page ({} KiB): see {}/{}.png", picture.bytes.size() >> 10,
+                               escape(folder), escape(picture.name)));
   }
   return out + "</figure>\n";
 }
 
 bool of_an_experiment(const Picture& picture) {
-  return std::any_of(kExperiments.begin(), kExperiments.end(), [&](std::string_view prefix) { return picture.name.starts_with(prefix); });
+  return std::any_of(kExperiments.begin(), kExperiments.end(),
+                     [&](std::string_view prefix) { return picture.name.starts_with(prefix); });
 }
 
 std::vector<const Picture*> pictures_named(const RunFolder& run, const std::string& prefix) {
@@ -90,7 +94,9 @@ std::array<const Picture*, 3> main_grids(const RunFolder& run) {
 std::string pictures_section(const RunFolder& run, PictureBudget& budget) {
   std::string out = "<h2 id=\"pictures\">Pictures</h2>\n";
   if (run.pictures.empty()) {
-    return out + missing("No pictures yet: <code>hebm_dist sample</code> and <code>evaluate</code> write <code>samples/*.png</code>.");
+    return out + missing(
+                     "No pictures yet: <code>hebm_dist sample</code> and <code>evaluate</code> write "
+                     "<code>samples/*.png</code>.");
   }
   const auto grids = main_grids(run);
   std::string main;

@@ -82,7 +82,8 @@ std::pair<double, double> shown_range(const std::vector<Series>& series, bool lo
   const bool flattened = (high - low) > 0 && (*highest - *lowest) > 4 * (high - low);
   if (!flattened) return padded(*lowest, *highest, false);
   const double margin = 0.25 * (high - low);
-  return {std::max(low - margin, *lowest - 0.04 * (high - low)), std::min(high + margin, *highest + 0.04 * (high - low))};
+  return {std::max(low - margin, *lowest - 0.04 * (high - low)),
+          std::min(high + margin, *highest + 0.04 * (high - low))};
 }
 
 }  // namespace hebm::report

@@ -36,7 +36,8 @@ std::string large(double value) {
 
 std::string sampling(const nlohmann::json& row) {
   const double evaluations = number_in(row, "sampling_evaluations");
-  return large(number_in(row, "sampling_gradients")) + (evaluations > 0 ? fmt::format(" (+ {})", large(evaluations)) : "");
+  return large(number_in(row, "sampling_gradients")) +
+         (evaluations > 0 ? fmt::format(" (+ {})", large(evaluations)) : "");
 }
 
 struct Column {
@@ -55,18 +56,20 @@ std::vector<Column> columns(double unit) {
     const double value = number_in(row, "fd_fmnist") / unit;
     return std::isfinite(value) ? fmt::format("{:.3f}", value) : std::string();
   };
-  return {{"fd_fmnist", number("fd_fmnist", "{:.2f}")},
-          {"of Gaussian", share},
-          {"KID", number("kid", "{:.4g}")},
-          {"precision", number("precision", "{:.3f}")},
-          {"recall", number("recall", "{:.3f}")},
-          {"s / 1,000", number("seconds_per_1000", "{:.1f}")},
-          {"gradients, training", [](const nlohmann::json& row) { return large(number_in(row, "training_gradients")); }},
-          {"a sample", sampling}};
+  return {
+      {"fd_fmnist", number("fd_fmnist", "{:.2f}")},
+      {"of Gaussian", share},
+      {"KID", number("kid", "{:.4g}")},
+      {"precision", number("precision", "{:.3f}")},
+      {"recall", number("recall", "{:.3f}")},
+      {"s / 1,000", number("seconds_per_1000", "{:.1f}")},
+      {"gradients, training", [](const nlohmann::json& row) { return large(number_in(row, "training_gradients")); }},
+      {"a sample", sampling}};
 }
 
 double gaussian_distance(const std::vector<nlohmann::json>& rows) {
-  const auto it = std::find_if(rows.begin(), rows.end(), [](const nlohmann::json& row) { return storage::text_in(row, "kind") == "gaussian"; });
+  const auto it = std::find_if(rows.begin(), rows.end(),
+                               [](const nlohmann::json& row) { return storage::text_in(row, "kind") == "gaussian"; });
   return it == rows.end() ? std::nan("") : number_in(*it, "fd_fmnist");
 }
 
@@ -84,7 +87,8 @@ std::string priors_table(const nlohmann::json& result) {
     for (const auto& row : rows) cells.push_back(column.text(row));
     std::size_t width = 0;
     for (const std::string& cell : cells) width = std::max(width, cell.size());
-    for (std::size_t i = 0; i < cells.size(); ++i) lines[i] += fmt::format("  {:>{}}", cells[i].empty() ? "-" : cells[i], width);
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      lines[i] += fmt::format("  {:>{}}", cells[i].empty() ? "-" : cells[i], width);
   }
   std::string out;
   for (const std::string& line : lines) out += line + "\n";
@@ -96,21 +100,27 @@ std::string priors_section(const RunFolder& run) {
   const auto rows = it == run.results.end() ? std::vector<nlohmann::json>() : rows_of(it->second);
   if (rows.empty()) return {};
   const auto shown = columns(gaussian_distance(rows));
-  std::string out = "<h2 id=\"priors\">Priors on one backbone</h2>\n"
-                    "<p>As the paper's Table 1: the same VAE, latent cache and energy nets, another prior in each row (<code>hebm_dist evaluate --all</code>).</p>\n"
-                    "<div class=\"wide\"><table><tr><th></th>";
+  std::string out =
+      "<h2 id=\"priors\">Priors on one backbone</h2>\n"
+      "<p>As the paper's Table 1: the same VAE, latent cache and energy nets, another prior in each row "
+      "(<code>hebm_dist evaluate --all</code>).</p>\n"
+      "<div class=\"wide\"><table><tr><th></th>";
   for (const Column& column : shown) out += fmt::format("<th class=\"n\">{}</th>", column.title);
   out += "</tr>\n";
   for (const auto& row : rows) {
-    out += fmt::format("<tr{}><td>{}</td>", storage::text_in(row, "kind") == "diffusion" ? " class=\"ours\"" : "", escape(storage::text_in(row, "name")));
+    out += fmt::format("<tr{}><td>{}</td>", storage::text_in(row, "kind") == "diffusion" ? " class=\"ours\"" : "",
+                       escape(storage::text_in(row, "name")));
     for (const Column& column : shown) {
       const std::string text = column.text(row);
       out += fmt::format("<td class=\"n\">{}</td>", text.empty() ? "-" : escape(text));
     }
     out += "</tr>\n";
   }
-  return out + "</table></div>\n<p class=\"soft\">s / 1,000: seconds for 1,000 images on the ranks that drew them. Gradients: of all energy nets at one image, in "
-               "training (K of every chain, one for each half of the loss) and for one sample; (+ M): evaluations without gradient.</p>\n";
+  return out +
+         "</table></div>\n<p class=\"soft\">s / 1,000: seconds for 1,000 images on the ranks that drew them. "
+         "Gradients: of all energy nets at one image, in "
+         "training (K of every chain, one for each half of the loss) and for one sample; (+ M): evaluations without "
+         "gradient.</p>\n";
 }
 
 }  // namespace hebm::report

@@ -104,12 +104,16 @@ void read_parts(RunFolder& run, const fs::path& directory) {
 
 }  // namespace
 
-bool is_result(const fs::directory_entry& entry) { return is_file(entry, ".json") && entry.path().filename() != "env.json"; }
+bool is_result(const fs::directory_entry& entry) {
+  return is_file(entry, ".json") && entry.path().filename() != "env.json";
+}
 
 RunFolder read_run_folder(const fs::path& directory) {
   std::error_code error;
-  check(fs::is_directory(directory, error), ExitCode::kUsage, "{}: not a folder; give the folder of a run, for example "
-        "runs/quickstart", directory.string());
+  check(fs::is_directory(directory, error), ExitCode::kUsage,
+        "{}: not a folder; give the folder of a run, for example "
+        "runs/quickstart",
+        directory.string());
   RunFolder run;
   const fs::path full = fs::weakly_canonical(directory, error);
   run.name = (error ? directory : full).filename().string();

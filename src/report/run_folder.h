@@ -1,4 +1,5 @@
-// What a run folder holds for the report. Nothing here is trusted: sizes are bounded and broken files become problems, not errors.
+// What a run folder holds for the report. Nothing here is trusted: sizes are bounded and broken
+// files become problems, not errors.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -18,8 +19,8 @@ struct Picture {
 // The run folder itself (name "") or a subfolder of it with files of its own.
 struct RunPart {
   std::string name;
-  std::string config;                  // config.ini, "" if missing
-  nlohmann::json env;                  // null if missing
+  std::string config;  // config.ini, "" if missing
+  nlohmann::json env;  // null if missing
   std::vector<nlohmann::json> metrics;
 };
 

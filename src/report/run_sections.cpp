@@ -36,7 +36,8 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
-// One line "steps = 50  # command line" as a row; what does not come from the default is set in bold.
+// One line "steps = 50  # command line" as a row; what does not come from the default is set in
+// bold.
 std::string config_row(std::string_view line) {
   const auto equals = line.find('=');
   if (equals == std::string_view::npos) return fmt::format("<tr><td colspan=\"2\">{}</td></tr>", escape(line));
@@ -46,8 +47,9 @@ std::string config_row(std::string_view line) {
     value = value.substr(0, hash);
   }
   const bool changed = !origin.empty() && !origin.starts_with("default");
-  return fmt::format("<tr{}><td>{}</td><td>{}{}</td></tr>\n", changed ? " class=\"changed\"" : "", escape(trimmed(line.substr(0, equals))),
-                     escape(trimmed(value)), changed ? fmt::format(" <span class=\"soft\">{}</span>", escape(origin)) : "");
+  return fmt::format("<tr{}><td>{}</td><td>{}{}</td></tr>\n", changed ? " class=\"changed\"" : "",
+                     escape(trimmed(line.substr(0, equals))), escape(trimmed(value)),
+                     changed ? fmt::format(" <span class=\"soft\">{}</span>", escape(origin)) : "");
 }
 
 std::string config_html(const std::string& text) {
@@ -130,7 +132,9 @@ std::string curves_section(const RunFolder& run) {
     if (left_out > 0) out += fmt::format("<p class=\"soft\">{} more in metrics.jsonl.</p>\n", left_out);
   }
   if (!any) return out + missing("No curves yet: training writes <code>metrics.jsonl</code>.");
-  return out + "<p class=\"soft\">Faint: recorded values. Strong: their exponential moving average over a sixtieth of the record, at least 8 values.</p>\n";
+  return out +
+         "<p class=\"soft\">Faint: recorded values. Strong: their exponential moving average over a sixtieth of the "
+         "record, at least 8 values.</p>\n";
 }
 
 std::string configuration_section(const RunFolder& run) {
@@ -154,7 +158,8 @@ std::string environment_section(const RunFolder& run) {
     const std::string html = json_html(env);
     const std::string title = escape(part_title(part.name));
     // Steps of one run mostly share machine and versions: said once.
-    body += html == first ? fmt::format("<p class=\"soft\">{}: the same.</p>\n", title) : fmt::format("<h3>{}</h3>\n{}", title, html);
+    body += html == first ? fmt::format("<p class=\"soft\">{}: the same.</p>\n", title)
+                          : fmt::format("<h3>{}</h3>\n{}", title, html);
     if (first.empty()) first = html;
   }
   return out + (body.empty() ? missing("No <code>env.json</code> in this folder.") : body);
@@ -167,7 +172,8 @@ std::string commands_section(const RunFolder& run) {
     if (!command.empty()) commands += "# " + escape(part_title(part.name)) + "\n" + escape(command) + "\n";
   }
   const std::string heading = "<h2 id=\"commands\">How it was made</h2>\n";
-  if (commands.empty()) return heading + missing("No commands recorded: each step writes its own to <code>env.json</code>.");
+  if (commands.empty())
+    return heading + missing("No commands recorded: each step writes its own to <code>env.json</code>.");
   return heading + "<pre>" + commands + "</pre>\n";
 }
 

@@ -3,7 +3,8 @@
 namespace hebm::report {
 namespace {
 
-// Line colours: Okabe & Ito's set, safe for colour-blind readers, darkened where white paper needs it and lightened for dark screens.
+// Line colours: Okabe & Ito's set, safe for colour-blind readers, darkened where white paper needs
+// it and lightened for dark screens.
 constexpr std::string_view kStyle = R"css(
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--soft:#5b6570;--rule:#d8dde3;--panel:#f5f7f9;--accent:#0072b2;
 --c0:#0072b2;--c1:#d55e00;--c2:#00805e;--c3:#b8578c;--c4:#b87a00;--c5:#3a9bd6;--c6:#6b6b00;--c7:#555b62}

@@ -56,7 +56,8 @@ std::vector<Column> columns(const Summary& summary) {
           {"precision", [=](const ScoreRow& r) { return or_empty(r.precision, "{:.3f}"); }},
           {"recall", [=](const ScoreRow& r) { return or_empty(r.recall, "{:.3f}"); }},
           {"images", [=](const ScoreRow& r) { return or_empty(r.num_images, "{:.0f}"); }},
-          {"time", [](const ScoreRow& r) { return std::isfinite(r.seconds) ? format_duration(r.seconds) : std::string(); }}};
+          {"time",
+           [](const ScoreRow& r) { return std::isfinite(r.seconds) ? format_duration(r.seconds) : std::string(); }}};
 }
 
 }  // namespace
@@ -75,10 +76,12 @@ Summary read_summary(const nlohmann::json& json) {
   }
   for (const auto& [key, value] : json.items()) {
     if (summary.row(key) == nullptr && value.is_object() && std::isfinite(number_in(value, "fd_fmnist"))) {
-      summary.rows.push_back(read_row(key, key == "sanity_test_vs_train" ? "Test against training images" : readable(key), value));
+      summary.rows.push_back(
+          read_row(key, key == "sanity_test_vs_train" ? "Test against training images" : readable(key), value));
     }
   }
-  const ScoreRow *gaussian = summary.row("gaussian"), *best = summary.row("reconstruction"), *ours = summary.row("diffusion");
+  const ScoreRow *gaussian = summary.row("gaussian"), *best = summary.row("reconstruction"),
+                 *ours = summary.row("diffusion");
   if (!std::isfinite(summary.gap_closed) && gaussian && best && ours) {
     summary.gap_closed = (gaussian->fd - ours->fd) / (gaussian->fd - best->fd);
   }
@@ -92,14 +95,16 @@ std::string summary_table(const nlohmann::json& json) {
   for (const ScoreRow& row : summary.rows) name_width = std::max(name_width, row.title.size());
   std::vector<std::string> lines(summary.rows.size() + 1);
   lines[0] = fmt::format("{:<{}}", "", name_width);
-  for (std::size_t r = 0; r < summary.rows.size(); ++r) lines[r + 1] = fmt::format("{:<{}}", summary.rows[r].title, name_width);
+  for (std::size_t r = 0; r < summary.rows.size(); ++r)
+    lines[r + 1] = fmt::format("{:<{}}", summary.rows[r].title, name_width);
   for (const Column& column : columns(summary)) {
     std::vector<std::string> cells = {column.title};
     for (const ScoreRow& row : summary.rows) cells.push_back(column.text(row));
     if (std::all_of(cells.begin() + 1, cells.end(), [](const std::string& c) { return c.empty(); })) continue;
     std::size_t width = 0;
     for (const std::string& cell : cells) width = std::max(width, cell.size());
-    for (std::size_t i = 0; i < cells.size(); ++i) lines[i] += fmt::format("  {:>{}}", cells[i].empty() ? "-" : cells[i], width);
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      lines[i] += fmt::format("  {:>{}}", cells[i].empty() ? "-" : cells[i], width);
   }
   std::string out;
   for (const std::string& line : lines) out += line + "\n";

@@ -18,7 +18,8 @@ constexpr double kPlotWidth = kWidth - kLeft - kRight;
 constexpr double kCharWidth = 7.0;  // of 12-pixel text, on the safe side
 constexpr std::size_t kMaxPoints = 600, kMaxLegend = 12, kPalette = 8, kSmoothFrom = 30;
 
-// Series beyond the palette (30 layers) are a ramp from blue over green to orange, all readable on light and dark.
+// Series beyond the palette (30 layers) are a ramp from blue over green to orange, all readable on
+// light and dark.
 std::string colour(std::size_t i, std::size_t count) {
   if (count <= kPalette) return fmt::format("var(--c{})", i);
   const double at = static_cast<double>(i) / static_cast<double>(count - 1);
@@ -70,7 +71,8 @@ Axes make_axes(const LinePlot& plot) {
 }
 
 // Line segments between gaps; a point alone becomes a dot (a line of length 0 with round caps).
-std::string path(const Series& s, const std::vector<double>& y, const std::vector<std::size_t>& index, const Axes& axes) {
+std::string path(const Series& s, const std::vector<double>& y, const std::vector<std::size_t>& index,
+                 const Axes& axes) {
   std::string out;
   bool open = false;
   std::size_t in_segment = 0;
@@ -113,14 +115,16 @@ std::string draw_grid(const Axes& axes, const std::string& x_label) {
   const auto y_ticks = axes.log ? log_ticks(axes.y_low, axes.y_high) : linear_ticks(axes.y_low, axes.y_high, 5);
   for (const Tick& tick : y_ticks) {
     const double y = axes.y(tick.value);
-    out += fmt::format("<path class=\"grid\" d=\"M0 {0:.1f}h{1}\"/><text x=\"-6\" y=\"{2:.1f}\" text-anchor=\"end\">{3}</text>", y,
-                       kPlotWidth, y + 4, escape(tick.label));
+    out += fmt::format(
+        "<path class=\"grid\" d=\"M0 {0:.1f}h{1}\"/><text x=\"-6\" y=\"{2:.1f}\" text-anchor=\"end\">{3}</text>", y,
+        kPlotWidth, y + 4, escape(tick.label));
   }
   for (const Tick& tick : linear_ticks(axes.x_low, axes.x_high, 5)) {
     const double x = axes.x(tick.value);
     const char* anchor = x > kPlotWidth - 8 ? "end" : "middle";
-    out += fmt::format("<path class=\"tick\" d=\"M{:.1f} {}v4\"/><text x=\"{:.1f}\" y=\"{}\" text-anchor=\"{}\">{}</text>", x,
-                       kPlotHeight, x, kPlotHeight + 17, anchor, escape(tick.label));
+    out +=
+        fmt::format("<path class=\"tick\" d=\"M{:.1f} {}v4\"/><text x=\"{:.1f}\" y=\"{}\" text-anchor=\"{}\">{}</text>",
+                    x, kPlotHeight, x, kPlotHeight + 17, anchor, escape(tick.label));
   }
   out += fmt::format("<path class=\"axis\" d=\"M0 {0}h{1}\"/>", kPlotHeight, kPlotWidth);
   out += fmt::format("<text x=\"{:.0f}\" y=\"{}\" text-anchor=\"middle\" class=\"label\">{}</text>", kPlotWidth / 2,
@@ -151,10 +155,11 @@ int draw_legend(const LinePlot& plot, std::string& out) {
       ++row;
     }
     const double y = kTitle + kLegendRow * row;
-    out += fmt::format("<path class=\"line\" style=\"stroke:{}\" {} d=\"M{:.0f} {:.0f}h14\"/><text x=\"{:.0f}\" y=\"{:.0f}\">{} "
-                       "<tspan class=\"value\">{}</tspan></text>",
-                       colour(i, count), count <= kPalette && i >= 4 ? "stroke-dasharray=\"5 3\"" : "", x + 4, y + 6, x + 22,
-                       y + 10, escape(name), value);
+    out += fmt::format(
+        "<path class=\"line\" style=\"stroke:{}\" {} d=\"M{:.0f} {:.0f}h14\"/><text x=\"{:.0f}\" y=\"{:.0f}\">{} "
+        "<tspan class=\"value\">{}</tspan></text>",
+        colour(i, count), count <= kPalette && i >= 4 ? "stroke-dasharray=\"5 3\"" : "", x + 4, y + 6, x + 22, y + 10,
+        escape(name), value);
     x += width;
   }
   return row + 1;
@@ -175,7 +180,8 @@ std::string note(const LinePlot& plot, const Axes& axes) {
   if (outside > 0) text += fmt::format("{} outside the frame", outside);
   if (missing > 0) text += fmt::format("{}{} not finite", text.empty() ? "" : ", ", missing);
   if (text.empty()) return {};
-  return fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\" class=\"note\">{}</text>", kPlotWidth, kPlotHeight + 32, text);
+  return fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\" class=\"note\">{}</text>", kPlotWidth,
+                     kPlotHeight + 32, text);
 }
 
 }  // namespace
@@ -188,9 +194,10 @@ std::string line_plot_svg(const LinePlot& plot) {
   const Axes axes = make_axes(plot);
   std::string legend;
   const double top = kTitle + kLegendRow * draw_legend(plot, legend) + 8;
-  std::string out = fmt::format("<svg class=\"plot\" viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\"><title>{}</title>", kWidth,
-                                top + kPlotHeight + kBottom, escape(plot.title));
-  out += fmt::format("<text x=\"4\" y=\"14\" class=\"title\">{}{}</text>", escape(plot.title), axes.log ? ", log scale" : "");
+  std::string out = fmt::format("<svg class=\"plot\" viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\"><title>{}</title>",
+                                kWidth, top + kPlotHeight + kBottom, escape(plot.title));
+  out += fmt::format("<text x=\"4\" y=\"14\" class=\"title\">{}{}</text>", escape(plot.title),
+                     axes.log ? ", log scale" : "");
   out += legend + fmt::format("<g transform=\"translate({} {:.0f})\">", kLeft, top) + draw_grid(axes, plot.x_label);
   // An inner svg clips to its frame without an id, which would have to be unique on the page.
   out += fmt::format("<svg width=\"{}\" height=\"{}\">{}</svg>{}</g></svg>\n", kPlotWidth, kPlotHeight,

@@ -1,5 +1,6 @@
-// Line plots as inline SVG, no scripts: faint raw line under its exponential moving average, ticks at round numbers, a legend
-// with the last value. Colours are the page's CSS variables --c0 .. --c7 (style.h), so they follow light, dark and print.
+// Line plots as inline SVG, no scripts: faint raw line under its exponential moving average, ticks
+// at round numbers, a legend with the last value. Colours are the page's CSS variables --c0 .. --c7
+// (style.h), so they follow light, dark and print.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -15,7 +16,9 @@ struct Series {
 };
 
 // Finite, with room for differences: a diverged run records anything.
-inline bool drawable(double value, bool log_scale = false) { return std::abs(value) < 1e150 && (!log_scale || value > 1e-150); }
+inline bool drawable(double value, bool log_scale = false) {
+  return std::abs(value) < 1e150 && (!log_scale || value > 1e-150);
+}
 
 enum class Scale { kLinear, kLog, kAuto };  // kAuto: log where all values are positive and span a factor of 50
 
@@ -31,15 +34,17 @@ struct LinePlot {
 // Empty string where no series has a finite point.
 std::string line_plot_svg(const LinePlot& plot);
 
-// Bias-corrected exponential moving average with weight 2 / (window + 1) for the newest value; gaps stay gaps.
+// Bias-corrected exponential moving average with weight 2 / (window + 1) for the newest value; gaps
+// stay gaps.
 std::vector<double> smoothed(const std::vector<double>& y, double window);
 
-// At most max_points indices of y, ascending: the lowest and highest of each bucket, so that spikes stay, and each bucket's
-// first gap. All indices where there are few.
+// At most max_points indices of y, ascending: the lowest and highest of each bucket, so that spikes
+// stay, and each bucket's first gap. All indices where there are few.
 std::vector<std::size_t> thinned(const std::vector<double>& y, std::size_t max_points);
 
-// The part of the y axis that is worth showing: all of it where `whole`, or unless a few values (first updates, spikes) would flatten the
-// rest. Both ends finite, low < high; positive on a log scale.
+// The part of the y axis that is worth showing: all of it where `whole`, or unless a few values
+// (first updates, spikes) would flatten the rest. Both ends finite, low < high; positive on a log
+// scale.
 std::pair<double, double> shown_range(const std::vector<Series>& series, bool log_scale, bool whole = false);
 
 }  // namespace hebm::report

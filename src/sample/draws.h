@@ -18,13 +18,18 @@ using DrawLatents = std::function<at::Tensor(std::uint64_t seed, const prior::Ch
 
 // References must outlive the result.
 DrawLatents gaussian_draws(const vae::Backbone& backbone);
-// Alg. 2: the diffusion prior, or with make_marginal_schedule() and LangevinOptions::marginal() the joint one (Eq. 8).
-DrawLatents chain_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin);
+// Alg. 2: the diffusion prior, or with make_marginal_schedule() and LangevinOptions::marginal() the
+// joint one (Eq. 8).
+DrawLatents chain_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                        const prior::LangevinOptions& langevin);
 
 // prior::NceSampler by options.sampler; langevin as above.
-DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin, const prior::NceOptions& options);
-// Alg. 2 with the chain of t = 0 for these labels (Eq. 20): a category of every label head, -1: any; `candidates` as label_draws.h has them. The prior has label heads.
-DrawLatents labelled_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin,
-                           std::vector<std::int64_t> categories, double guidance, std::int64_t candidates);
+DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                      const prior::LangevinOptions& langevin, const prior::NceOptions& options);
+// Alg. 2 with the chain of t = 0 for these labels (Eq. 20): a category of every label head, -1:
+// any; `candidates` as label_draws.h has them. The prior has label heads.
+DrawLatents labelled_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                           const prior::LangevinOptions& langevin, std::vector<std::int64_t> categories,
+                           double guidance, std::int64_t candidates);
 
 }  // namespace hebm::sample

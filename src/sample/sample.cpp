@@ -31,9 +31,12 @@ void SampleOptions::describe(Options& o) {
 
 nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash, const DrawnPrior& drawn) {
   const auto& [kind, prior_hash, langevin, nce] = drawn;
-  nlohmann::json out = {{"sample.count", options.count},       {"sample.first", options.first},
-                        {"sample.chunk", options.chunk},       {"sample.seed", options.seed},
-                        {"sample.temperature", options.temperature}, {"sample.pixels", options.pixels},
+  nlohmann::json out = {{"sample.count", options.count},
+                        {"sample.first", options.first},
+                        {"sample.chunk", options.chunk},
+                        {"sample.seed", options.seed},
+                        {"sample.temperature", options.temperature},
+                        {"sample.pixels", options.pixels},
                         {"vae_hash", vae_hash}};
   if (kind != "diffusion") out["prior.kind"] = kind;
   if (kind == "gaussian") return out;
@@ -67,7 +70,8 @@ ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, con
   const at::Tensor noise = at::empty({u.size(0), backbone.sample_channels(), shape.height, shape.width}, at::kFloat);
   for (std::int64_t b = 0; b < u.size(0); ++b) {
     fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
-                 {static_cast<std::uint64_t>(options.seed), 0, Purpose::kPixels}, {.item = ids.item[static_cast<std::size_t>(b)]});
+                 {static_cast<std::uint64_t>(options.seed), 0, Purpose::kPixels},
+                 {.item = ids.item[static_cast<std::size_t>(b)]});
   }
   return vae::image_batch(backbone.sample_image(parameters, noise.to(parameters.device())));
 }
@@ -81,10 +85,11 @@ bool samples_done(const fs::path& file, const nlohmann::json& identity) {
   std::string difference;
   for (const auto& [key, value] : identity.items()) {
     const std::string there = stored.is_object() && stored.contains(key) ? stored[key].dump() : "nothing";
-    if (there != value.dump()) difference += fmt::format("\n  {}: the file has {}, you ask for {}", key, there, value.dump());
+    if (there != value.dump())
+      difference += fmt::format("\n  {}: the file has {}, you ask for {}", key, there, value.dump());
   }
-  check(difference.empty(), ExitCode::kUsage, "{} holds other samples:{}\nRemove it, or choose another run.directory.", file.string(),
-        difference);
+  check(difference.empty(), ExitCode::kUsage, "{} holds other samples:{}\nRemove it, or choose another run.directory.",
+        file.string(), difference);
   return true;
 }
 
@@ -92,8 +97,10 @@ bool samples_done(const fs::path& file, const nlohmann::json& identity) {
 class SampleWriter {
  public:
   SampleWriter(fs::path target, const ImageShape& shape, std::int64_t count)
-      : target_(std::move(target)), temporary_(storage::temporary_name(target_)),
-        file_(storage::H5File::create(temporary_)), shape_(shape) {
+      : target_(std::move(target)),
+        temporary_(storage::temporary_name(target_)),
+        file_(storage::H5File::create(temporary_)),
+        shape_(shape) {
     file_.create_dataset("images", storage::H5Type::kU8,
                          {static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(shape.channels),
                           static_cast<std::uint64_t>(shape.height), static_cast<std::uint64_t>(shape.width)});
@@ -109,8 +116,9 @@ class SampleWriter {
   // In order, without gaps.
   void rows(std::int64_t first, std::int64_t count, std::string_view pixels) {
     hasher_.update(storage::as_bytes(pixels.data(), pixels.size()));
-    file_.write_rows("images", storage::H5Type::kU8, static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(count),
-                     {reinterpret_cast<const std::byte*>(pixels.data()), static_cast<std::size_t>(count * shape_.size())});
+    file_.write_rows(
+        "images", storage::H5Type::kU8, static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(count),
+        {reinterpret_cast<const std::byte*>(pixels.data()), static_cast<std::size_t>(count * shape_.size())});
   }
   // Returns images_hash: equal images have equal hashes, whoever drew them.
   std::string publish(const nlohmann::json& identity, double seconds) {
@@ -172,7 +180,8 @@ SampleResult write_samples(const fs::path& directory, const std::string& name, c
       }
       const ImageBatch images = decode_images(backbone, draw(seed, ids), options, ids);
       const std::int64_t keep = std::min(options.chunk, options.count - c * options.chunk);
-      mine.assign(reinterpret_cast<const char*>(images.pixels.data()), static_cast<std::size_t>(keep * images.shape.size()));
+      mine.assign(reinterpret_cast<const char*>(images.pixels.data()),
+                  static_cast<std::size_t>(keep * images.shape.size()));
     });
     const auto all = comm.all_gather(mine);
     comm::agree(comm, [&] {
@@ -197,7 +206,8 @@ SampleResult write_samples(const fs::path& directory, const std::string& name, c
     if (!writer) return;
     storage::write_png_grid(directory / (name + ".png"), grid, 10);
     const std::string hash = writer->publish(identity, result.seconds);
-    logger.line("{}: {} images in {}, images_hash {}", file.string(), options.count, format_duration(result.seconds), hash);
+    logger.line("{}: {} images in {}, images_hash {}", file.string(), options.count, format_duration(result.seconds),
+                hash);
   });
   return result;
 }

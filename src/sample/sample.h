@@ -1,5 +1,6 @@
-// Algorithm 2 over ranks: N images from any of the priors in fixed chunks, so that image i depends on the
-// seed, i and the chunk size only, never on the number of ranks. Product: samples.h5 and a PNG grid.
+// Algorithm 2 over ranks: N images from any of the priors in fixed chunks, so that image i depends
+// on the seed, i and the chunk size only, never on the number of ranks. Product: samples.h5 and a
+// PNG grid.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -22,10 +23,10 @@ namespace hebm::sample {
 
 struct SampleOptions {
   std::int64_t count = 5000, chunk = 100;
-  std::int64_t first = 0;             // number of the first image: images first .. first + count - 1
-  double temperature = 1.0;           // of the final decode
-  std::string pixels = "mean";        // mean | sample of the likelihood
-  std::int64_t grid = 100;            // images of the PNG
+  std::int64_t first = 0;       // number of the first image: images first .. first + count - 1
+  double temperature = 1.0;     // of the final decode
+  std::string pixels = "mean";  // mean | sample of the likelihood
+  std::int64_t grid = 100;      // images of the PNG
   std::int64_t seed = 1;
   void describe(Options& options);
 };
@@ -40,17 +41,19 @@ struct DrawnPrior {
 // What the images depend on; stored in samples.h5.
 nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash, const DrawnPrior& drawn);
 
-// u_0 of chains first .. first + count - 1 -> images in [0, 255]. Shared with previews and evaluation-free callers.
+// u_0 of chains first .. first + count - 1 -> images in [0, 255]. Shared with previews and
+// evaluation-free callers.
 ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options,
                          const prior::ChainIds& ids);
 
 struct SampleResult {
-  bool stopped = false;     // asked to stop: leave with ExitCode::kRequeue; the next run starts this file again
-  double seconds = 0;       // of chains and decoding, the slowest rank
+  bool stopped = false;  // asked to stop: leave with ExitCode::kRequeue; the next run starts this file again
+  double seconds = 0;    // of chains and decoding, the slowest rank
 };
 // Collective. A whole file of the same identity is left as it is; another one is Error(kUsage).
-SampleResult write_samples(const std::filesystem::path& directory, const std::string& name, const SampleOptions& options,
-                           const vae::Backbone& backbone, const DrawLatents& draw, const nlohmann::json& identity,
-                           const StopFlag* stop, comm::Communicator& comm, Logger& logger);
+SampleResult write_samples(const std::filesystem::path& directory, const std::string& name,
+                           const SampleOptions& options, const vae::Backbone& backbone, const DrawLatents& draw,
+                           const nlohmann::json& identity, const StopFlag* stop, comm::Communicator& comm,
+                           Logger& logger);
 
 }  // namespace hebm::sample

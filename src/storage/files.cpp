@@ -110,7 +110,8 @@ void fsync_path(const fs::path& path) {
   Descriptor file(path, O_RDONLY, "open for fsync");
   while (::fsync(file.get()) != 0) {
     if (errno == EINTR) continue;
-    // Some network file systems have no fsync of folders and say so by EINVAL; there is nothing else to ask of them.
+    // Some network file systems have no fsync of folders and say so by EINVAL; there is nothing
+    // else to ask of them.
     if (errno == EINVAL && fs::is_directory(path)) return;
     fail_errno(errno, path, "fsync");
   }

@@ -1,5 +1,6 @@
-// Durable files by POSIX calls, every result checked; errors are Error(kRuntime) naming path, operation and errno.
-// Every write, fsync and rename of this module is made in files.cpp (libhdf5 writes its own data, but is fsynced here).
+// Durable files by POSIX calls, every result checked; errors are Error(kRuntime) naming path,
+// operation and errno. Every write, fsync and rename of this module is made in files.cpp (libhdf5
+// writes its own data, but is fsynced here).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -21,10 +22,12 @@ void fsync_path(const fs::path& path);                          // file or folde
 void rename_durable(const fs::path& from, const fs::path& to);  // rename + fsync of the parents
 // The same for a file whose place must be free: what is there is an error and stays.
 void rename_new_durable(const fs::path& from, const fs::path& to);
-// rename_durable of a file that the caller has just written and fsynced; where that fails, `from` is removed.
+// rename_durable of a file that the caller has just written and fsynced; where that fails, `from`
+// is removed.
 void publish_file(const fs::path& from, const fs::path& to);
-std::string random_suffix();                     // 16 hex digits from the system, for temporary names only
-fs::path temporary_name(const fs::path& path);   // path.tmp-<random_suffix()>, beside it; sweep_temporaries (lease.h) knows such names
+std::string random_suffix();  // 16 hex digits from the system, for temporary names only
+fs::path temporary_name(
+    const fs::path& path);  // path.tmp-<random_suffix()>, beside it; sweep_temporaries (lease.h) knows such names
 inline constexpr std::string_view kTemporaryMark = ".tmp-";
 std::uint64_t free_bytes(const fs::path& path);  // of the nearest existing folder
 void create_folders(const fs::path& path);       // and its parents; existing ones are fine; durable
@@ -43,9 +46,11 @@ class ReadOnlyFile {
   ReadOnlyFile& operator=(const ReadOnlyFile&) = delete;
   const fs::path& path() const { return path_; }
   std::uint64_t size() const { return size_; }
-  // pread of exactly out.size() bytes; safe from several threads. The file ends before: Error(kCorrupt).
+  // pread of exactly out.size() bytes; safe from several threads. The file ends before:
+  // Error(kCorrupt).
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
-  // fsyncs what anybody wrote to this file, and reports every write-back error since it was opened here.
+  // fsyncs what anybody wrote to this file, and reports every write-back error since it was opened
+  // here.
   void sync() const;
 
  private:
@@ -54,7 +59,8 @@ class ReadOnlyFile {
   std::uint64_t size_ = 0;
 };
 
-// A new file (O_EXCL) that hashes what it writes from memory. Destroyed without close_durable, it removes the file.
+// A new file (O_EXCL) that hashes what it writes from memory. Destroyed without close_durable, it
+// removes the file.
 class HashedFileWriter {
  public:
   explicit HashedFileWriter(const fs::path& path);
@@ -73,7 +79,8 @@ class HashedFileWriter {
   std::unique_ptr<Impl> impl_;
 };
 
-// A log file, made where it is missing. An append that fails (full disk) is taken back, so that no torn line stays.
+// A log file, made where it is missing. An append that fails (full disk) is taken back, so that no
+// torn line stays.
 class AppendFile {
  public:
   explicit AppendFile(const fs::path& path);

@@ -1,4 +1,5 @@
-// xxh3-128 of memory, as 32 hex digits (content addressing and integrity, not cryptography). Uses libxxhash.
+// xxh3-128 of memory, as 32 hex digits (content addressing and integrity, not cryptography). Uses
+// libxxhash.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -17,8 +17,9 @@ constexpr std::size_t kMaxString = std::size_t{1} << 20;
 
 Handle access_list(H5F_libver_t newest) {
   Handle list = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, ExitCode::kRuntime, "HDF5 access list");
-  // Files are immutable once published, and locks fail on some network file systems. We write the 1.8 format: it has
-  // checksums on its metadata and attributes of more than 64 KiB, and every reader of today knows it.
+  // Files are immutable once published, and locks fail on some network file systems. We write the
+  // 1.8 format: it has checksums on its metadata and attributes of more than 64 KiB, and every
+  // reader of today knows it.
   const bool ok = H5Pset_file_locking(list.get(), false, true) >= 0 &&
                   H5Pset_fclose_degree(list.get(), H5F_CLOSE_STRONG) >= 0 &&
                   H5Pset_libver_bounds(list.get(), H5F_LIBVER_V18, newest) >= 0;
@@ -28,7 +29,8 @@ Handle access_list(H5F_libver_t newest) {
 
 Handle contiguous_list() {
   Handle list = own(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, ExitCode::kRuntime, "HDF5 creation list");
-  // Early: the place in the file is known from the start (info().file_offset); every row is written, so no filling.
+  // Early: the place in the file is known from the start (info().file_offset); every row is
+  // written, so no filling.
   const bool ok = H5Pset_layout(list.get(), H5D_CONTIGUOUS) >= 0 &&
                   H5Pset_alloc_time(list.get(), H5D_ALLOC_TIME_EARLY) >= 0 &&
                   H5Pset_fill_time(list.get(), H5D_FILL_TIME_NEVER) >= 0;
@@ -62,7 +64,8 @@ Selection select_rows(const H5Info& info, std::uint64_t first, std::uint64_t cou
   return selection;
 }
 
-// What a caller asks for against what the file has; `code` is kCorrupt where the file is the one to blame.
+// What a caller asks for against what the file has; `code` is kCorrupt where the file is the one to
+// blame.
 void check_rows(const std::string& what, const H5Info& info, H5Type type, std::uint64_t first, std::uint64_t count,
                 std::size_t buffer, ExitCode code) {
   check(type == info.type, code, "{}: holds {}, expected {}", what, name_of(info.type), name_of(type));

@@ -1,8 +1,9 @@
-// HDF5 files, RAII, for exactly what this project writes and trusts: hard-linked, contiguous, unfiltered datasets of
-// native integers and floats plus scalar attributes. Anything else in a file that is read (external storage or links,
-// soft links, virtual or chunked datasets, filters, compound types) is refused by name: Error(kCorrupt). Sizes are
-// checked against the file's size before anything is allocated. File locking is off (immutable files, network file
-// systems). Only storage/ includes hdf5.h.
+// HDF5 files, RAII, for exactly what this project writes and trusts: hard-linked, contiguous,
+// unfiltered datasets of native integers and floats plus scalar attributes. Anything else in a file
+// that is read (external storage or links, soft links, virtual or chunked datasets, filters,
+// compound types) is refused by name: Error(kCorrupt). Sizes are checked against the file's size
+// before anything is allocated. File locking is off (immutable files, network file systems). Only
+// storage/ includes hdf5.h.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -40,7 +41,8 @@ class H5File {
   bool has(const std::string& name) const;
   std::vector<std::string> names() const;  // datasets of the root group and of groups below ("u0/3")
   H5Info info(const std::string& name) const;
-  // Rows [first, first+count) of the first dimension into out; type and size are checked against the dataset.
+  // Rows [first, first+count) of the first dimension into out; type and size are checked against
+  // the dataset.
   void read_rows(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count,
                  std::span<std::byte> out) const;
   template <class T>

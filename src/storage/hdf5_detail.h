@@ -1,4 +1,5 @@
-// Inside of hdf5.cpp: handles, types and the check of a foreign file. The only header that includes hdf5.h.
+// Inside of hdf5.cpp: handles, types and the check of a foreign file. The only header that includes
+// hdf5.h.
 #pragma once
 #include <hdf5.h>
 
@@ -39,8 +40,8 @@ class Handle {
   Closer closer_ = nullptr;
 };
 
-// Before the first call on a thread: libhdf5 prints nothing (its error stack is a thread's own), loads no plug-ins
-// and does nothing at exit.
+// Before the first call on a thread: libhdf5 prints nothing (its error stack is a thread's own),
+// loads no plug-ins and does nothing at exit.
 void prepare_thread();
 // The innermost message of this thread's last failed call, e.g. "file signature not found".
 std::string library_message();
@@ -61,11 +62,13 @@ std::optional<H5Type> identify_type(hid_t file_type);  // none: not a type of ou
 
 // Bytes of `shape`; none where a product of its non-zero dimensions passes 2^63.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::uint64_t>& shape, H5Type type);
-// A name that can stand in a path of ours: parts between '/' are not empty, "." or ".."; printable ASCII; not too long.
+// A name that can stand in a path of ours: parts between '/' are not empty, "." or ".."; printable
+// ASCII; not too long.
 bool is_good_name(const std::string& name);
 
-// Walks all links of an open file without following any but hard ones; every dataset is checked (hdf5.h says for what)
-// before anything of its size is allocated. Error(kCorrupt) names what is refused.
+// Walks all links of an open file without following any but hard ones; every dataset is checked
+// (hdf5.h says for what) before anything of its size is allocated. Error(kCorrupt) names what is
+// refused.
 std::map<std::string, H5Info> scan_file(hid_t file, const fs::path& path, std::uint64_t file_size);
 
 }  // namespace hebm::storage::detail

@@ -70,14 +70,14 @@ hid_t predefined(H5Type type) {
 }  // namespace
 
 void prepare_thread() {
-  // No clean-up at exit: our files are closed by their owners, and after a failed close (full disk) libhdf5 1.10.8
-  // keeps a dangling file that it would touch then: a segmentation fault after the error was handled. It must be the
-  // first call; where a program that we are linked into used the library before us, it keeps its clean-up, and that is its choice.
+  // No clean-up at exit: our files are closed by their owners, and after a failed close (full disk)
+  // libhdf5 1.10.8 keeps a dangling file that it would touch then: a segmentation fault after the
+  // error was handled. It must be the first call; where a program that we are linked into used the
+  // library before us, it keeps its clean-up, and that is its choice.
   [[maybe_unused]] static const bool no_exit_handler = H5dont_atexit() >= 0;
   static const bool no_plugins = H5PLset_loading_state(0) >= 0;
   thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
-  check(no_plugins && quiet, ExitCode::kEnvironment, "libhdf5 could not be set up: {}",
-        library_message());
+  check(no_plugins && quiet, ExitCode::kEnvironment, "libhdf5 could not be set up: {}", library_message());
 }
 
 std::string library_message() {
@@ -89,7 +89,8 @@ std::string library_message() {
 Handle make_type(H5Type type) {
   Handle id = own(H5Tcopy(predefined(type)), H5Tclose, ExitCode::kRuntime, "HDF5 type");
   if (type == H5Type::kF16) {
-    // IEEE half: sign bit 15, exponent bits 10-14 (bias 15), mantissa bits 0-9. Fields first: the size must hold them.
+    // IEEE half: sign bit 15, exponent bits 10-14 (bias 15), mantissa bits 0-9. Fields first: the
+    // size must hold them.
     const bool ok = H5Tset_fields(id.get(), 15, 10, 5, 0, 10) >= 0 && H5Tset_size(id.get(), 2) >= 0 &&
                     H5Tset_ebias(id.get(), 15) >= 0;
     check_h5(ok, ExitCode::kRuntime, "HDF5 type of IEEE half");

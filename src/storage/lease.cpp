@@ -76,14 +76,15 @@ bool holds(const fs::path& path, const LeaseHolder& mine) {
   return found && found->holder.token == mine.token;
 }
 
-// Puts ours in the place of `former` (its token; none: an empty place), and looks after a while whether it has stayed. Where
-// several do so at once the last one's stays: nothing slow may stand between the look and the rename.
+// Puts ours in the place of `former` (its token; none: an empty place), and looks after a while
+// whether it has stayed. Where several do so at once the last one's stays: nothing slow may stand
+// between the look and the rename.
 bool replace(const fs::path& path, const LeaseHolder& mine, const std::optional<std::string>& former) {
   const Proposal proposal(path, mine);
   const std::optional<Found> found = find(path);
   if (found.has_value() != former.has_value() || (found && found->holder.token != *former)) return false;
-  check(::rename(proposal.path().c_str(), path.c_str()) == 0, ExitCode::kRuntime, "{}: rename failed: {}", path.string(),
-        std::generic_category().message(errno));
+  check(::rename(proposal.path().c_str(), path.c_str()) == 0, ExitCode::kRuntime, "{}: rename failed: {}",
+        path.string(), std::generic_category().message(errno));
   std::this_thread::sleep_for(kSettle);
   return holds(path, mine);
 }
@@ -107,11 +108,13 @@ double file_system_now_s(const fs::path& path, const LeaseHolder& mine) {
 
 [[noreturn]] void refuse(const fs::path& path, const Found& found, double age_s) {
   fail(ExitCode::kRuntime,
-       "{} is in use by another job: {}; last sign of life {} ago. Wait for it, stop it, or choose another run.directory ({})",
+       "{} is in use by another job: {}; last sign of life {} ago. Wait for it, stop it, or choose another "
+       "run.directory ({})",
        path.parent_path().string(), found.holder.describe(), format_duration(std::max(0.0, age_s)), path.string());
 }
 
-// The holder may be on another machine: it is alive when its time stamp moves, dead when it has not moved for expiry_s.
+// The holder may be on another machine: it is alive when its time stamp moves, dead when it has not
+// moved for expiry_s.
 void wait_for_expiry(const fs::path& path, const Found& first, double age_s, const LeaseTimes& times) {
   const Timer waited;
   while (age_s + waited.seconds() < times.expiry_s) {
@@ -165,8 +168,9 @@ struct Lease::Impl {
       const std::optional<Found> found = find(path);
       if (!found) make_new(path, mine);
       if (found && found->holder.token != mine.token) {
-        return fmt::format("{} was taken over by another job: {}; this process was stopped or cut off for longer than {}",
-                           path.parent_path().string(), found->holder.describe(), format_duration(times.expiry_s));
+        return fmt::format(
+            "{} was taken over by another job: {}; this process was stopped or cut off for longer than {}",
+            path.parent_path().string(), found->holder.describe(), format_duration(times.expiry_s));
       }
       static_cast<void>(::utimensat(AT_FDCWD, path.c_str(), nullptr, 0));  // a missed beat is nothing yet
     } catch (const Error&) {
@@ -176,7 +180,8 @@ struct Lease::Impl {
   }
 };
 
-Lease::Lease(const fs::path& folder, const std::string& command, std::function<void(const std::string&)> on_lost, LeaseTimes times)
+Lease::Lease(const fs::path& folder, const std::string& command, std::function<void(const std::string&)> on_lost,
+             LeaseTimes times)
     : impl_(std::make_unique<Impl>()) {
   create_folders(folder);
   impl_->path = file_of(folder);
@@ -220,7 +225,8 @@ void sweep_temporaries(const fs::path& folder, const std::string& prefix) {
   for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
     const std::string name = it->path().filename();
     const std::size_t mark = name.rfind(kTemporaryMark);
-    if (!name.starts_with(prefix) || mark == std::string::npos || name.size() != mark + kTemporaryMark.size() + kDigits) continue;
+    if (!name.starts_with(prefix) || mark == std::string::npos || name.size() != mark + kTemporaryMark.size() + kDigits)
+      continue;
     if (name.find_first_not_of(kHex, mark + kTemporaryMark.size()) == std::string::npos) doomed.push_back(it->path());
   }
   for (const fs::path& path : doomed) remove_tree(path);

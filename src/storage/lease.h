@@ -1,6 +1,7 @@
-// One writer a folder: FOLDER/lease.json names the process that writes there, and a thread renews its time stamp. A second job
-// is refused. A lease is stale, and taken over, when its process is gone (same machine: at once) or its time stamp has not
-// moved for expiry_s (another machine); ages are measured by the file system's clock, so machines' clocks need not agree.
+// One writer a folder: FOLDER/lease.json names the process that writes there, and a thread renews
+// its time stamp. A second job is refused. A lease is stale, and taken over, when its process is
+// gone (same machine: at once) or its time stamp has not moved for expiry_s (another machine); ages
+// are measured by the file system's clock, so machines' clocks need not agree.
 #pragma once
 #include <functional>
 #include <memory>
@@ -17,9 +18,10 @@ struct LeaseTimes {
 
 class Lease {
  public:
-  // Makes the folder. Held by another job: Error(kRuntime) naming its host, process, job id and age. Waits up to expiry_s where
-  // the holder is on another machine and may be dead. on_lost runs on a thread of the lease, with the reason, when somebody
-  // else has taken the lease (this process was stopped for long): it must end the process, for now two jobs write here.
+  // Makes the folder. Held by another job: Error(kRuntime) naming its host, process, job id and
+  // age. Waits up to expiry_s where the holder is on another machine and may be dead. on_lost runs
+  // on a thread of the lease, with the reason, when somebody else has taken the lease (this process
+  // was stopped for long): it must end the process, for now two jobs write here.
   Lease(const fs::path& folder, const std::string& command, std::function<void(const std::string&)> on_lost,
         LeaseTimes times = {});
   ~Lease();  // removes the file
@@ -27,7 +29,8 @@ class Lease {
   Lease& operator=(const Lease&) = delete;
 
   static fs::path file_of(const fs::path& folder) { return folder / "lease.json"; }
-  // Who holds the folder now, in words, for those who only want to know; nothing where nobody does, or nobody alive.
+  // Who holds the folder now, in words, for those who only want to know; nothing where nobody does,
+  // or nobody alive.
   static std::optional<std::string> holder_of(const fs::path& folder, LeaseTimes times = {});
 
  private:
@@ -35,8 +38,8 @@ class Lease {
   std::unique_ptr<Impl> impl_;
 };
 
-// Removes files and folders PREFIX*.tmp-<16 hex digits> of the folder: what killed writers left. Only for the writer that holds
-// the folder's lease. What is in them was never read by anybody.
+// Removes files and folders PREFIX*.tmp-<16 hex digits> of the folder: what killed writers left.
+// Only for the writer that holds the folder's lease. What is in them was never read by anybody.
 void sweep_temporaries(const fs::path& folder, const std::string& prefix = "");
 
 }  // namespace hebm::storage

@@ -29,7 +29,8 @@ struct Process {
   std::int64_t start_ticks = 0;
 };
 
-// /proc/PID/stat: "PID (NAME) STATE ..." with the start time as field 22; the name may hold anything.
+// /proc/PID/stat: "PID (NAME) STATE ..." with the start time as field 22; the name may hold
+// anything.
 Process process_of(std::int64_t pid) {
   const std::string text = text_of("/proc/" + std::to_string(pid) + "/stat");
   const std::size_t name_end = text.rfind(')');
@@ -82,8 +83,8 @@ LeaseHolder this_process(const std::string& command) {
 
 std::string format_holder(const LeaseHolder& h) {
   const nlohmann::ordered_json json = {
-      {"token", h.token},     {"host", h.host}, {"boot", h.boot},       {"pid_namespace", h.pid_namespace},
-      {"pid", h.pid},         {"job", h.job},   {"command", h.command}, {"start_ticks", h.start_ticks},
+      {"token", h.token},  {"host", h.host}, {"boot", h.boot},       {"pid_namespace", h.pid_namespace},
+      {"pid", h.pid},      {"job", h.job},   {"command", h.command}, {"start_ticks", h.start_ticks},
       {"time_s", h.time_s}};
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -108,7 +109,8 @@ Life life_of(const LeaseHolder& holder, const LeaseHolder& observer) {
                           holder.pid_namespace == observer.pid_namespace;
   if (!comparable) return Life::kUnknown;
   const Process process = process_of(holder.pid);
-  const bool gone = process.state == 0 || process.state == 'Z' || process.state == 'X';  // Z: only its exit code is left
+  const bool gone =
+      process.state == 0 || process.state == 'Z' || process.state == 'X';  // Z: only its exit code is left
   return gone || process.start_ticks != holder.start_ticks ? Life::kDead : Life::kAlive;
 }
 

@@ -1,4 +1,5 @@
-// Inside of lease.cpp: who holds a lease, as lease.json says it, and whether that process still lives.
+// Inside of lease.cpp: who holds a lease, as lease.json says it, and whether that process still
+// lives.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,12 +9,12 @@ namespace hebm::storage::detail {
 inline constexpr std::uint64_t kMaxLease = 64 << 10;
 
 struct LeaseHolder {
-  std::string token;          // random: this holding of the lease
-  std::string host, boot;     // name; random id of the machine's start, the same in its containers
-  std::string pid_namespace;  // process numbers mean something within it only
+  std::string token;                      // random: this holding of the lease
+  std::string host, boot;                 // name; random id of the machine's start, the same in its containers
+  std::string pid_namespace;              // process numbers mean something within it only
   std::int64_t pid = 0, start_ticks = 0;  // the number alone may have been given to another process
-  std::string job, command;   // of the scheduler, "" without one
-  std::int64_t time_s = 0;    // when it was taken, by the holder's clock
+  std::string job, command;               // of the scheduler, "" without one
+  std::int64_t time_s = 0;                // when it was taken, by the holder's clock
 
   std::string describe() const;  // "hebm_dist train, process 12 on node7, job 345, since 3 min 20 s"
 };

@@ -1,4 +1,5 @@
-// Fields of JSON that may hold anything, read without errors: what is missing or of another type has the value named here.
+// Fields of JSON that may hold anything, read without errors: what is missing or of another type
+// has the value named here.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -36,7 +37,8 @@ inline std::vector<nlohmann::json> objects_in(const nlohmann::json& object, cons
   const nlohmann::json* field = field_in(object, key);
   std::vector<nlohmann::json> out;
   if (field == nullptr || !field->is_array()) return out;
-  std::copy_if(field->begin(), field->end(), std::back_inserter(out), [](const nlohmann::json& j) { return j.is_object(); });
+  std::copy_if(field->begin(), field->end(), std::back_inserter(out),
+               [](const nlohmann::json& j) { return j.is_object(); });
   return out;
 }
 

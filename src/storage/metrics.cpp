@@ -54,7 +54,8 @@ std::int64_t cut_after(const fs::path& path, std::int64_t last_step) {
   return dropped;
 }
 
-// TensorBoard reads the files of a folder in the order of their names, so the time comes first, to the microsecond.
+// TensorBoard reads the files of a folder in the order of their names, so the time comes first, to
+// the microsecond.
 fs::path event_path(const fs::path& folder) {
   return folder / fmt::format("events.out.tfevents.{:017.6f}.{}.{}", now_s(), host_name(), ::getpid());
 }

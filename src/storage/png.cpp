@@ -19,8 +19,8 @@ void check_format(std::int64_t width, std::int64_t height, int channels) {
         "PNG of {} x {} pixels, each side must be 1 to {}", width, height, kMaxSide);
 }
 
-// Copies image `source` [C,H,W], each pixel `scale` times enlarged, to (top, left) of `canvas` [canvas_height, stride /
-// C, C].
+// Copies image `source` [C,H,W], each pixel `scale` times enlarged, to (top, left) of `canvas`
+// [canvas_height, stride / C, C].
 void place_image(const std::uint8_t* source, const ImageShape& shape, int scale, std::int64_t top, std::int64_t left,
                  std::int64_t canvas_width, std::vector<std::uint8_t>& canvas) {
   for (std::int64_t y = 0; y < shape.height * scale; ++y) {
@@ -34,7 +34,8 @@ void place_image(const std::uint8_t* source, const ImageShape& shape, int scale,
 
 }  // namespace
 
-// libpng's simplified interface: it keeps its setjmp to itself, so that none jumps over our destructors.
+// libpng's simplified interface: it keeps its setjmp to itself, so that none jumps over our
+// destructors.
 std::vector<std::uint8_t> encode_png(std::int64_t width, std::int64_t height, int channels,
                                      std::span<const std::uint8_t> pixels) {
   check_format(width, height, channels);

@@ -1,4 +1,5 @@
-// Names out of foreign files, made safe for a message: no terminal escapes, no broken UTF-8, not too long.
+// Names out of foreign files, made safe for a message: no terminal escapes, no broken UTF-8, not
+// too long.
 #pragma once
 #include <fmt/core.h>
 

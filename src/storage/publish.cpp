@@ -107,7 +107,8 @@ void seal(const fs::path& temporary, const fs::path& target, const nlohmann::jso
   rename_durable(temporary, target);
 }
 
-// Best effort after a failure that is being reported; what stays is removed by retain() once it is stale.
+// Best effort after a failure that is being reported; what stays is removed by retain() once it is
+// stale.
 void discard(const fs::path& temporary, const fs::path& target, bool may_be_renamed) {
   std::error_code ignored;
   if (may_be_renamed && !fs::exists(temporary, ignored)) fs::rename(target, temporary, ignored);

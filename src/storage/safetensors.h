@@ -1,6 +1,6 @@
-// The safetensors container: u64 header length, JSON header, raw little-endian data. Header <= 100 MB, offsets without
-// overlap or holes, shape * size == extent, all checked before a byte of data is touched: Error(kCorrupt) names the
-// tensor.
+// The safetensors container: u64 header length, JSON header, raw little-endian data. Header <= 100
+// MB, offsets without overlap or holes, shape * size == extent, all checked before a byte of data
+// is touched: Error(kCorrupt) names the tensor.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,8 @@ struct StEntry {
   std::uint64_t offset = 0, bytes = 0;  // within the data part
 };
 
-// New file (O_EXCL), fsynced; hash is computed from memory while writing. Tensors are written in the order given.
+// New file (O_EXCL), fsynced; hash is computed from memory while writing. Tensors are written in
+// the order given.
 HashedFileWriter::Result write_safetensors(const fs::path& path, std::span<const StTensor> tensors,
                                            const std::map<std::string, std::string>& metadata);
 
@@ -45,7 +46,8 @@ class SafetensorsFile {
   const StEntry& entry(const std::string& name) const;  // absent: Error(kCorrupt) naming file and the nearest name
   // out.size() must be entry(name).bytes.
   void read(const std::string& name, std::span<std::byte> out) const;
-  // CRC-32 (zlib's) of the whole data part as 8 hex digits: what files written without xxh3 carry in their metadata.
+  // CRC-32 (zlib's) of the whole data part as 8 hex digits: what files written without xxh3 carry
+  // in their metadata.
   std::string data_crc32() const;
   const fs::path& path() const { return file_->path(); }
 

@@ -16,8 +16,9 @@ constexpr std::size_t kMaxRank = 32;
 constexpr StType kTypes[] = {StType::kU8,   StType::kI32, StType::kI64, StType::kF16,
                              StType::kBF16, StType::kF32, StType::kF64};
 
-// { "__metadata__": {text: text}, NAME: {"dtype": text, "shape": [n...], "data_offsets": [begin, end]} }, nothing else.
-// nlohmann's SAX parser keeps its own stack, and no level below the third is ever accepted.
+// { "__metadata__": {text: text}, NAME: {"dtype": text, "shape": [n...], "data_offsets": [begin,
+// end]} }, nothing else. nlohmann's SAX parser keeps its own stack, and no level below the third is
+// ever accepted.
 class HeaderReader : public nlohmann::json_sax<Json> {
  public:
   HeaderReader(const fs::path& file, StHeader& header) : file_(file), header_(header) {}

@@ -1,4 +1,5 @@
-// Inside of safetensors.cpp: the JSON header, parsed event by event so that nothing is built that was not checked.
+// Inside of safetensors.cpp: the JSON header, parsed event by event so that nothing is built that
+// was not checked.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -16,8 +17,8 @@ struct StHeader {
   std::map<std::string, std::string> metadata;
 };
 
-// `file` is for messages; data_bytes is the size of the data part. Error(kCorrupt) for anything but a header whose
-// tensors cover the data part without overlap or holes.
+// `file` is for messages; data_bytes is the size of the data part. Error(kCorrupt) for anything but
+// a header whose tensors cover the data part without overlap or holes.
 StHeader parse_st_header(std::string_view text, const fs::path& file, std::uint64_t data_bytes);
 
 // shape product * item size; Error(code) on a negative dimension or overflow, with `what` in front.

@@ -50,8 +50,8 @@ std::string bytes_field(std::uint32_t number, std::string_view value) {
 }
 std::string float_field(std::uint32_t number, float value) { return varint(number << 3 | 5) + raw(value); }
 
-// Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; SessionLog session_log =
-// 7 }
+// Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5;
+// SessionLog session_log = 7 }
 std::string event(double time_s, std::int64_t step, std::uint32_t field, std::string_view content) {
   return double_field(1, time_s) + integer_field(2, step) + bytes_field(field, content);
 }
@@ -75,7 +75,8 @@ std::string restart_event(double time_s, std::int64_t step) {
   return event(time_s, step, 7, integer_field(1, 1));  // SessionLog { status = 1: START = 1 }
 }
 
-// Summary { repeated Value value = 1 }, Value { string tag = 1; float simple_value = 2; Image image = 4 }
+// Summary { repeated Value value = 1 }, Value { string tag = 1; float simple_value = 2; Image image
+// = 4 }
 std::string scalars_event(double time_s, std::int64_t step,
                           const std::vector<std::pair<std::string, double>>& scalars) {
   std::string summary;

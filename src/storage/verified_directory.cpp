@@ -39,7 +39,8 @@ bool is_temporary(const std::string& name, const std::string& prefix) {
   return dot != std::string::npos && number_of(std::string_view(name).substr(0, dot), prefix).has_value();
 }
 
-// The newest time of the folder and what is in it: a large part that is still being written keeps it young.
+// The newest time of the folder and what is in it: a large part that is still being written keeps
+// it young.
 bool is_stale(const fs::path& folder) {
   std::error_code error;
   fs::file_time_type newest = fs::last_write_time(folder, error);
@@ -174,13 +175,15 @@ void retain(const fs::path& parent, const std::string& prefix, int keep) {
   const std::vector<std::string> names = list_directories(parent, prefix);
   std::size_t first_old = names.size();
   if (names.size() > static_cast<std::size_t>(keep)) {
-    // Only what is behind one that has just been read back whole is removed; where none verifies, all stay.
+    // Only what is behind one that has just been read back whole is removed; where none verifies,
+    // all stay.
     const auto newest =
         std::find_if(names.begin(), names.end(), [&](const auto& name) { return verifies(parent / name); });
     first_old = static_cast<std::size_t>(newest - names.begin()) + static_cast<std::size_t>(keep);
   }
   for (std::size_t i = first_old; i < names.size(); ++i) {
-    // Out of sight first, so that a kill in the middle leaves no half of a folder under a good name.
+    // Out of sight first, so that a kill in the middle leaves no half of a folder under a good
+    // name.
     const fs::path doomed = temporary_name(parent / names[i]);
     rename_durable(parent / names[i], doomed);
     remove_tree(doomed);

@@ -1,7 +1,7 @@
-// Folders that are whole or absent: checkpoints `step-0000400/`. Parts are written under `NAME.tmp-<uuid>/` with
-// O_EXCL, hashed from memory, fsynced; the manifest is last; then the folder is fsynced, renamed and its parent
-// fsynced. "Latest" is the highest name whose manifest and every part verify; what does not verify is quarantined
-// (renamed `.bad`), never used.
+// Folders that are whole or absent: checkpoints `step-0000400/`. Parts are written under
+// `NAME.tmp-<uuid>/` with O_EXCL, hashed from memory, fsynced; the manifest is last; then the
+// folder is fsynced, renamed and its parent fsynced. "Latest" is the highest name whose manifest
+// and every part verify; what does not verify is quarantined (renamed `.bad`), never used.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -28,31 +28,33 @@ struct PartResult {
   std::string hash;
 };
 
-// Each rank writes its own parts through `write_parts(folder)` (it may write none). Any failure on any rank drops the
-// attempt on all ranks: the temporary folder is removed, every rank throws the same Error(kRuntime) and earlier folders
-// are untouched. `manifest` is rank 0's; "format", "parts" are added. A name that exists already (verified) is an
-// error.
+// Each rank writes its own parts through `write_parts(folder)` (it may write none). Any failure on
+// any rank drops the attempt on all ranks: the temporary folder is removed, every rank throws the
+// same Error(kRuntime) and earlier folders are untouched. `manifest` is rank 0's; "format", "parts"
+// are added. A name that exists already (verified) is an error.
 void publish_directory(const fs::path& parent, const std::string& name, const nlohmann::json& manifest,
                        const std::function<std::vector<PartResult>(const fs::path&)>& write_parts, const Peers& peers);
 
-// Reads and bounds-checks the manifest, then size and hash of every part; extra files are an error too.
-// Throws Error(kCorrupt) naming the file, expected and got.
+// Reads and bounds-checks the manifest, then size and hash of every part; extra files are an error
+// too. Throws Error(kCorrupt) naming the file, expected and got.
 nlohmann::json verify_directory(const fs::path& directory);
 
-// Names `prefix-NNN` (no .tmp, no .bad) below parent, highest number first; empty where parent does not exist.
+// Names `prefix-NNN` (no .tmp, no .bad) below parent, highest number first; empty where parent does
+// not exist.
 std::vector<std::string> list_directories(const fs::path& parent, const std::string& prefix);
 
 struct Verified {
   std::string name;
   nlohmann::json manifest;
 };
-// The newest that verifies; those that do not are quarantined and reported through `warn`. Call on rank 0 only.
+// The newest that verifies; those that do not are quarantined and reported through `warn`. Call on
+// rank 0 only.
 std::optional<Verified> latest_verified(const fs::path& parent, const std::string& prefix,
                                         const std::function<void(const std::string&)>& warn);
 // Renames directory to NAME.bad (or .bad-2, ...); returns the new path.
 fs::path quarantine(const fs::path& directory);
-// Rank 0 only. Keeps the newest that verifies (it is read back whole), the keep - 1 (keep >= 2) before it and whatever
-// is newer; removes what is older, and stale temporary folders (> 1 h old).
+// Rank 0 only. Keeps the newest that verifies (it is read back whole), the keep - 1 (keep >= 2)
+// before it and whatever is newer; removes what is older, and stale temporary folders (> 1 h old).
 void retain(const fs::path& parent, const std::string& prefix, int keep);
 
 }  // namespace hebm::storage

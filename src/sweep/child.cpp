@@ -23,8 +23,10 @@ int code_of(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : 
 [[noreturn]] void become(char* const* words, int output, int nothing) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::dup2(nothing, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0 && ::dup2(output, STDERR_FILENO) >= 0) ::execvp(words[0], words);
-  constexpr std::string_view kMessage = "hebm_dist: error: the command of this step could not be started: no such program?\n";
+  if (::dup2(nothing, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0 && ::dup2(output, STDERR_FILENO) >= 0)
+    ::execvp(words[0], words);
+  constexpr std::string_view kMessage =
+      "hebm_dist: error: the command of this step could not be started: no such program?\n";
   if (::write(output, kMessage.data(), kMessage.size()) < 0) ::_exit(kNotFound);
   ::_exit(kNotFound);
 }
@@ -37,7 +39,8 @@ Child::Child(const std::vector<std::string>& words, const std::filesystem::path&
   for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
   pointers.push_back(nullptr);
   const int file = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  check(file >= 0, ExitCode::kRuntime, "{}: cannot be opened: {}", output.string(), std::generic_category().message(errno));
+  check(file >= 0, ExitCode::kRuntime, "{}: cannot be opened: {}", output.string(),
+        std::generic_category().message(errno));
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (nothing >= 0) pid_ = ::fork();
   if (nothing >= 0 && pid_ == 0) become(pointers.data(), file, nothing);

@@ -1,4 +1,5 @@
-// A command as a child process, in a process group of its own (Ctrl-C reaches the parent alone); it gets TERM when the parent dies.
+// A command as a child process, in a process group of its own (Ctrl-C reaches the parent alone); it
+// gets TERM when the parent dies.
 #pragma once
 #include <sys/types.h>
 

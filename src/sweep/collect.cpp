@@ -38,8 +38,9 @@ Scores read_scores(const fs::path& file) {
   const auto summary = nlohmann::json::parse(storage::read_file(file), nullptr, false);
   if (!summary.is_object() || !summary.contains("diffusion")) return out;
   const auto& ours = summary["diffusion"];
-  return {number_in(ours, "fd_fmnist"), number_in(ours, "kid"), number_in(ours, "precision"), number_in(ours, "recall"),
-          number_in(summary, "gap_closed"), number_in(ours, "num_images"), number_in(ours, "seconds")};
+  return {number_in(ours, "fd_fmnist"), number_in(ours, "kid"),           number_in(ours, "precision"),
+          number_in(ours, "recall"),    number_in(summary, "gap_closed"), number_in(ours, "num_images"),
+          number_in(ours, "seconds")};
 }
 
 std::vector<Row> collect_rows(const Layout& layout, const Plan& plan) {
@@ -75,7 +76,8 @@ std::vector<Group> group_rows(const std::vector<Row>& rows) {
     std::vector<Setting> settings;
     std::copy_if(row.member.settings.begin(), row.member.settings.end(), std::back_inserter(settings),
                  [](const Setting& s) { return !is_seed(s.key); });
-    const auto found = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.settings == settings; });
+    const auto found =
+        std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.settings == settings; });
     const auto place = static_cast<std::size_t>(found - groups.begin());
     if (found == groups.end()) {
       groups.push_back({.settings = settings});
@@ -84,7 +86,7 @@ std::vector<Group> group_rows(const std::vector<Row>& rows) {
     members[place].push_back(&row);
   }
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    const auto spread = [&](double Scores::* score) {
+    const auto spread = [&](double Scores::*score) {
       std::vector<double> values;
       for (const Row* row : members[i]) values.push_back(row->scores.*score);
       return spread_of(values);
@@ -110,7 +112,8 @@ std::string csv_of(const std::vector<Row>& rows) {
       out += "," + (found == nullptr ? "" : csv_field(found->value));
     }
     const Scores& s = row.scores;
-    for (const double value : {s.fd_fmnist, s.kid, s.precision, s.recall, s.gap_closed, s.num_images, s.sampling_s}) out += "," + csv_number(value);
+    for (const double value : {s.fd_fmnist, s.kid, s.precision, s.recall, s.gap_closed, s.num_images, s.sampling_s})
+      out += "," + csv_number(value);
     out += "\n";
   }
   return out;

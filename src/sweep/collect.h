@@ -1,5 +1,6 @@
-// The scores of a sweep's members (results/summary.json of each) as tables: one row a member, and one a setting with mean and range over
-// seeds (members that differ only in options called NAME.seed).
+// The scores of a sweep's members (results/summary.json of each) as tables: one row a member, and
+// one a setting with mean and range over seeds (members that differ only in options called
+// NAME.seed).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -42,8 +43,9 @@ std::vector<Group> group_rows(const std::vector<Row>& rows);
 std::string csv_of(const std::vector<Row>& rows);
 // Table 3 of the paper (score and sampling seconds by K and T), then every member.
 std::string markdown_of(const std::string& name, const std::vector<Row>& rows);
-// results/sweep.json: what the report draws. "members", "settings", and "plots": a line of score and one of seconds for each option
-// that varies over numbers, the others fixed: [{"option", "lines": [{"name", "x", "fd_fmnist", "low", "high", "sampling_s"}]}].
+// results/sweep.json: what the report draws. "members", "settings", and "plots": a line of score
+// and one of seconds for each option that varies over numbers, the others fixed: [{"option",
+// "lines": [{"name", "x", "fd_fmnist", "low", "high", "sampling_s"}]}].
 nlohmann::json json_of(const std::vector<Row>& rows);
 
 }  // namespace hebm::sweep

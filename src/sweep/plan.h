@@ -1,10 +1,14 @@
-// What a sweep consists of. SWEEP.ini is a configuration of the pipeline with two kinds of sections more: [sweep], whose config or
-// preset names a file to start from, and [grid] (any number of them, with names that begin with grid), which lists an option's values
-// separated by blanks. A grid is the product of its lines, the sweep is the union of its grids, and everything else holds for all.
+// What a sweep consists of. SWEEP.ini is a configuration of the pipeline with two kinds of sections
+// more: [sweep], whose config or preset names a file to start from, and [grid] (any number of them,
+// with names that begin with grid), which lists an option's values separated by blanks. A grid is
+// the product of its lines, the sweep is the union of its grids, and everything else holds for all.
 // A planned sweep is a folder:
-//   common.ini   settings of all members       members.txt   one line a member: 0007 prior.T=3 langevin.steps=50
-//   shared/      run directory of the VAE, the classifier and the latent cache, which all members read
-//   members/0007/   run directory of a member, with its settings in member.ini; nobody else writes there
+//   common.ini   settings of all members       members.txt   one line a member: 0007 prior.T=3
+//   langevin.steps=50
+//   shared/      run directory of the VAE, the classifier and the latent cache, which all members
+//   read
+//   members/0007/   run directory of a member, with its settings in member.ini; nobody else writes
+//   there
 //   results/     what `collect` makes
 #pragma once
 #include <cstdint>
@@ -42,8 +46,8 @@ struct Plan {
 
 inline constexpr std::int64_t kMaxMembers = 10000;
 
-// Error(kUsage) naming file, line and key: no grid, a key that members cannot differ in because they share what it makes, too many.
-// Relative paths of data and weights are made absolute.
+// Error(kUsage) naming file, line and key: no grid, a key that members cannot differ in because
+// they share what it makes, too many. Relative paths of data and weights are made absolute.
 Plan read_sweep(const std::string& file);
 
 // The folders and files of a planned sweep.

@@ -18,7 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kTrained = {kVae, kFeatures, kPrior, kJointPrior, kNcePrior};  // checkpoints lie beside them until they are there
+constexpr std::array kTrained = {kVae, kFeatures, kPrior, kJointPrior,
+                                 kNcePrior};  // checkpoints lie beside them until they are there
 constexpr std::array kWritten = {kSamples, kJointSamples, kGaussianSamples, kResampled, kNceLangevin, kSummary};
 
 std::int64_t newest_verified(const fs::path& checkpoints) {
@@ -51,7 +52,8 @@ std::optional<Starts> read_starts(const fs::path& file) {
   std::error_code error;
   if (!fs::exists(file, error)) return {};
   const auto json = nlohmann::json::parse(storage::read_file(file, 64 << 10), nullptr, false);
-  return Starts{{storage::integer_in(json, "products"), storage::integer_in(json, "steps")}, storage::integer_in(json, "restarts_without_progress")};
+  return Starts{{storage::integer_in(json, "products"), storage::integer_in(json, "steps")},
+                storage::integer_in(json, "restarts_without_progress")};
 }
 
 }  // namespace
@@ -83,8 +85,10 @@ void note_start(const fs::path& run, bool restarted, std::int64_t max_restarts) 
   const std::optional<Starts> before = read_starts(file);
   const bool stuck = restarted && before && now <= before->reached;
   const std::int64_t count = stuck ? before->without_progress + 1 : 0;
-  check(count <= max_restarts, ExitCode::kRuntime, "{}: restarted {} times without getting further than {}; log.txt there says why. It is not "
-        "started again by itself", run.string(), max_restarts, now.describe());
+  check(count <= max_restarts, ExitCode::kRuntime,
+        "{}: restarted {} times without getting further than {}; log.txt there says why. It is not "
+        "started again by itself",
+        run.string(), max_restarts, now.describe());
   storage::create_folders(run);
   const nlohmann::json json = {{"products", now.products}, {"steps", now.steps}, {"restarts_without_progress", count}};
   storage::write_file_atomic(file, json.dump(2) + "\n");

@@ -13,11 +13,14 @@ constexpr auto kLook = std::chrono::milliseconds(50);
 constexpr int kRequeueCode = static_cast<int>(ExitCode::kRequeue);
 
 // Codes after which the same command can go on.
-bool is_interruption(int code) { return code == kRequeueCode || code == static_cast<int>(ExitCode::kPeer) || code > 128; }
+bool is_interruption(int code) {
+  return code == kRequeueCode || code == static_cast<int>(ExitCode::kPeer) || code > 128;
+}
 
 }  // namespace
 
-Runner::Runner(RunSettings settings, const StopFlag& stop, Logger& logger) : settings_(std::move(settings)), stop_(stop), logger_(logger) {}
+Runner::Runner(RunSettings settings, const StopFlag& stop, Logger& logger)
+    : settings_(std::move(settings)), stop_(stop), logger_(logger) {}
 
 int Runner::run(const std::vector<Task>& tasks) {
   std::size_t next = 0;
@@ -29,7 +32,8 @@ int Runner::run(const std::vector<Task>& tasks) {
       for (Active& active : active_) active.child->signal(SIGUSR1);
       told = true;
     }
-    while (!stop_.requested() && next < tasks.size() && static_cast<std::int64_t>(active_.size()) < settings_.jobs) begin(tasks[next++]);
+    while (!stop_.requested() && next < tasks.size() && static_cast<std::int64_t>(active_.size()) < settings_.jobs)
+      begin(tasks[next++]);
     std::erase_if(active_, [&](Active& active) {
       const auto code = active.child->finished();
       return code && ended(active, *code);
@@ -43,7 +47,10 @@ int Runner::run(const std::vector<Task>& tasks) {
 
 void Runner::begin(const Task& task) {
   try {
-    Active active{.task = &task, .lease = std::make_unique<storage::Lease>(task.folder, "sweep run", settings_.on_lost), .step = 0, .child = {}};
+    Active active{.task = &task,
+                  .lease = std::make_unique<storage::Lease>(task.folder, "sweep run", settings_.on_lost),
+                  .step = 0,
+                  .child = {}};
     try {
       note_start(task.folder, settings_.restarted, settings_.max_restarts);
       start_step(active);

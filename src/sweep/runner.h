@@ -1,4 +1,5 @@
-// Runs tasks as child processes, so many at a time, each under the lease of its folder; output goes to FOLDER/output.txt.
+// Runs tasks as child processes, so many at a time, each under the lease of its folder; output goes
+// to FOLDER/output.txt.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -19,8 +20,8 @@ struct RunSettings {
   std::vector<std::string> program;  // what starts a command: {"hebm_dist"}, or a launcher's words before it
   std::vector<std::string> options;  // more, for every command
   std::int64_t jobs = 1, max_restarts = kMaxRestarts;
-  // A batch job: an interrupted task (exit codes 6, 75, a signal) is left to the scheduler, which starts us again (restarted); without
-  // one it is started again here.
+  // A batch job: an interrupted task (exit codes 6, 75, a signal) is left to the scheduler, which
+  // starts us again (restarted); without one it is started again here.
   bool scheduled = false, restarted = false;
   std::function<void(const std::string&)> on_lost;  // storage/lease.h
 };
@@ -28,8 +29,8 @@ struct RunSettings {
 class Runner {
  public:
   Runner(RunSettings settings, const StopFlag& stop, Logger& logger);
-  // Returns an exit code: 0 where all are done, 75 after a stop (every task saved first), 1 where some failed or are another job's;
-  // of a batch job what its task's command returned.
+  // Returns an exit code: 0 where all are done, 75 after a stop (every task saved first), 1 where
+  // some failed or are another job's; of a batch job what its task's command returned.
   int run(const std::vector<Task>& tasks);
 
  private:

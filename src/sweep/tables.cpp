@@ -25,7 +25,9 @@ std::string title_of(const std::vector<Setting>& settings) {
   return parts.empty() ? "all" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::string text(double value, const char* format) { return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-"; }
+std::string text(double value, const char* format) {
+  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-";
+}
 
 // "12.34 (12.01 - 12.80)"; without a range where there is one value.
 std::string spread_text(const Spread& s, const char* format) {
@@ -33,7 +35,9 @@ std::string spread_text(const Spread& s, const char* format) {
   return fmt::format("{} ({} - {})", text(s.mean, format), text(s.low, format), text(s.high, format));
 }
 
-std::string table_line(const std::vector<std::string>& cells) { return fmt::format("| {} |\n", fmt::join(cells, " | ")); }
+std::string table_line(const std::vector<std::string>& cells) {
+  return fmt::format("| {} |\n", fmt::join(cells, " | "));
+}
 
 std::string table(const std::vector<std::vector<std::string>>& lines) {
   std::string out = table_line(lines.front());
@@ -100,7 +104,8 @@ nlohmann::json plots_of(const std::vector<Group>& groups) {
 }  // namespace
 
 std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
-  std::vector<std::vector<std::string>> settings = {{"", "fd_fmnist", "sampling (s)", "gap closed", "members"}}, members;
+  std::vector<std::vector<std::string>> settings = {{"", "fd_fmnist", "sampling (s)", "gap closed", "members"}},
+                                        members;
   for (const Group& g : group_rows(rows)) {
     settings.push_back({title_of(g.settings), spread_text(g.fd_fmnist, "{:.2f}"), spread_text(g.sampling_s, "{:.2f}"),
                         spread_text(g.gap_closed, "{:.3f}"), fmt::format("{} of {}", g.fd_fmnist.count, g.members)});
@@ -108,27 +113,34 @@ std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
   members.push_back({"member", "settings", "state", "fd_fmnist", "KID", "precision", "recall", "sampling (s)"});
   for (const Row& row : rows) {
     const Scores& s = row.scores;
-    members.push_back({row.member.name(), title_of(row.member.settings), word_of(row.state.standing), text(s.fd_fmnist, "{:.2f}"),
-                       text(s.kid, "{:.4g}"), text(s.precision, "{:.3f}"), text(s.recall, "{:.3f}"), text(s.sampling_s, "{:.2f}")});
+    members.push_back({row.member.name(), title_of(row.member.settings), word_of(row.state.standing),
+                       text(s.fd_fmnist, "{:.2f}"), text(s.kid, "{:.4g}"), text(s.precision, "{:.3f}"),
+                       text(s.recall, "{:.3f}"), text(s.sampling_s, "{:.2f}")});
   }
-  return fmt::format("# {}: {} of {} members done\n\nMean over seeds, and the range where there are several.\n\n{}\n## Members\n\n{}", name,
-                     num_done(rows), rows.size(), table(settings), table(members));
+  return fmt::format(
+      "# {}: {} of {} members done\n\nMean over seeds, and the range where there are several.\n\n{}\n## Members\n\n{}",
+      name, num_done(rows), rows.size(), table(settings), table(members));
 }
 
 nlohmann::json json_of(const std::vector<Row>& rows) {
   nlohmann::json out = {{"members", nlohmann::json::array()}, {"settings", nlohmann::json::array()}};
   for (const Row& row : rows) {
     const Scores& s = row.scores;
-    nlohmann::json member = {{"member", row.member.name()}, {"state", word_of(row.state.standing)}, {"fd_fmnist", or_null(s.fd_fmnist)},
-                             {"kid", or_null(s.kid)}, {"precision", or_null(s.precision)}, {"recall", or_null(s.recall)},
-                             {"gap_closed", or_null(s.gap_closed)}, {"num_images", or_null(s.num_images)}, {"sampling_s", or_null(s.sampling_s)}};
+    nlohmann::json member = {{"member", row.member.name()},         {"state", word_of(row.state.standing)},
+                             {"fd_fmnist", or_null(s.fd_fmnist)},   {"kid", or_null(s.kid)},
+                             {"precision", or_null(s.precision)},   {"recall", or_null(s.recall)},
+                             {"gap_closed", or_null(s.gap_closed)}, {"num_images", or_null(s.num_images)},
+                             {"sampling_s", or_null(s.sampling_s)}};
     for (const Setting& setting : row.member.settings) member[setting.key] = setting.value;
     out["members"].push_back(std::move(member));
   }
   const std::vector<Group> groups = group_rows(rows);
   for (const Group& g : groups) {
-    nlohmann::json setting = {{"name", title_of(g.settings)}, {"members", g.members}, {"fd_fmnist", spread_json(g.fd_fmnist)},
-                              {"sampling_s", spread_json(g.sampling_s)}, {"gap_closed", spread_json(g.gap_closed)}};
+    nlohmann::json setting = {{"name", title_of(g.settings)},
+                              {"members", g.members},
+                              {"fd_fmnist", spread_json(g.fd_fmnist)},
+                              {"sampling_s", spread_json(g.sampling_s)},
+                              {"gap_closed", spread_json(g.gap_closed)}};
     for (const Setting& s : g.settings) setting[s.key] = s.value;
     out["settings"].push_back(std::move(setting));
   }

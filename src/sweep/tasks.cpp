@@ -42,13 +42,14 @@ Task member_task(const Layout& layout, const Plan& plan, const Member& member) {
   std::error_code error;
   const fs::path vae = fs::exists(copy, error) ? copy : given_or(plan, "run.vae", shared / kVae);
   const std::vector<std::string> options = {
-      "--config", layout.common().string(),
-      "--config", layout.member_ini(member).string(),
+      "--config",        layout.common().string(),
+      "--config",        layout.member_ini(member).string(),
       "--run.directory", run.string(),
-      "--run.vae", vae.string(),
-      "--run.features", given_or(plan, "run.features", shared / kFeatures).string(),
-      "--run.cache", given_or(plan, "run.cache", shared / kCache).string()};
-  Task task{.label = fmt::format("member {} ({})", member.name(), member.describe()), .folder = run,
+      "--run.vae",       vae.string(),
+      "--run.features",  given_or(plan, "run.features", shared / kFeatures).string(),
+      "--run.cache",     given_or(plan, "run.cache", shared / kCache).string()};
+  Task task{.label = fmt::format("member {} ({})", member.name(), member.describe()),
+            .folder = run,
             .products = {run / kSummary}};
   for (const char* command : {"train", "sample", "evaluate"}) task.steps.push_back({command, options});
   return task;

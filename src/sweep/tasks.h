@@ -22,7 +22,8 @@ struct Task {
   State state() const { return state_of(folder, products); }
 };
 
-// train-vae, train-features and encode, without those whose result the sweep's file gives (run.vae, run.features, run.cache).
+// train-vae, train-features and encode, without those whose result the sweep's file gives (run.vae,
+// run.features, run.cache).
 Task shared_task(const Layout& layout, const Plan& plan);
 // train, sample, evaluate.
 Task member_task(const Layout& layout, const Plan& plan, const Member& member);

@@ -54,18 +54,23 @@ storage::Peers peers_of(comm::Communicator& comm) {
 
 Checkpoints::Checkpoints(fs::path run_directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger,
                          int keep)
-    : directory_(std::move(run_directory) / "checkpoints"), identity_(std::move(identity)), comm_(comm),
-      logger_(logger), keep_(keep) {}
+    : directory_(std::move(run_directory) / "checkpoints"),
+      identity_(std::move(identity)),
+      comm_(comm),
+      logger_(logger),
+      keep_(keep) {}
 
 void Checkpoints::check_identity(const nlohmann::json& manifest) const {
   const auto stored = manifest.value("identity", nlohmann::json::object());
   std::string differences;
   for (const auto& [key, value] : identity_.items()) {
     const std::string there = stored_setting(stored, key);
-    if (there != value.dump()) differences += fmt::format("\n  {}: the run has {}, you ask for {}", key, there, value.dump());
+    if (there != value.dump())
+      differences += fmt::format("\n  {}: the run has {}, you ask for {}", key, there, value.dump());
   }
   check(differences.empty(), ExitCode::kUsage,
-        "{} holds a run with other settings:{}\nGive the run's settings again to go on with it, or choose another run.directory.",
+        "{} holds a run with other settings:{}\nGive the run's settings again to go on with it, or choose another "
+        "run.directory.",
         directory_.string(), differences);
 }
 
@@ -85,7 +90,8 @@ std::optional<CheckpointInfo> Checkpoints::load_newest(const TrainingState& stat
     const auto& manifest = json.at("manifest");
     check_identity(manifest);
     const fs::path folder = directory_ / json.at("name").get<std::string>();
-    for (const Part& part : all_parts(state)) nets::load_tensors(storage::SafetensorsFile(folder / part.file), part.tensors);
+    for (const Part& part : all_parts(state))
+      nets::load_tensors(storage::SafetensorsFile(folder / part.file), part.tensors);
     info.step = manifest.at("step").get<std::int64_t>();
     info.attempt = manifest.at("attempt").get<std::int64_t>();
     info.extra = manifest.value("extra", nlohmann::json::object());
@@ -93,7 +99,8 @@ std::optional<CheckpointInfo> Checkpoints::load_newest(const TrainingState& stat
   });
   const auto hashes = comm_.all_gather(hash);
   for (std::size_t r = 0; r < hashes.size(); ++r) {
-    check(hashes[r] == hash, ExitCode::kCorrupt, "{}: rank {} restored another state (hash {}, here {}): do all nodes see the same files?",
+    check(hashes[r] == hash, ExitCode::kCorrupt,
+          "{}: rank {} restored another state (hash {}, here {}): do all nodes see the same files?",
           directory_.string(), r, hashes[r], hash);
   }
   last_step_ = info.step;
@@ -119,8 +126,11 @@ std::optional<CheckpointInfo> Checkpoints::roll_back(const TrainingState& state,
 
 void Checkpoints::save(const TrainingState& state, const CheckpointInfo& info) {
   if (info.step == last_step_) return;
-  const nlohmann::json manifest = {{"step", info.step}, {"attempt", info.attempt}, {"identity", identity_},
-                                   {"extra", info.extra}, {"world_size", comm_.size()}};
+  const nlohmann::json manifest = {{"step", info.step},
+                                   {"attempt", info.attempt},
+                                   {"identity", identity_},
+                                   {"extra", info.extra},
+                                   {"world_size", comm_.size()}};
   try {
     comm::agree(comm_, [&] {
       if (comm_.is_root()) fs::create_directories(directory_);

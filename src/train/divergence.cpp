@@ -17,7 +17,11 @@ double median(const std::deque<double>& values) {
 }  // namespace
 
 DivergenceMonitor::DivergenceMonitor(std::int64_t num_levels, double factor, std::int64_t from, std::size_t window)
-    : factor_(factor), from_(from), window_(window), history_(static_cast<std::size_t>(num_levels)), lowest_(history_.size()) {}
+    : factor_(factor),
+      from_(from),
+      window_(window),
+      history_(static_cast<std::size_t>(num_levels)),
+      lowest_(history_.size()) {}
 
 std::string DivergenceMonitor::observe(std::int64_t update, const std::vector<double>& gap,
                                        const std::vector<double>& count) {
@@ -38,7 +42,8 @@ std::string DivergenceMonitor::observe(std::int64_t update, const std::vector<do
     const double usual = median(past);
     double& lowest = lowest_[t];
     if (wrong.empty() && update >= from_ && lowest > 0.0 && usual > factor_ * lowest) {
-      wrong = fmt::format("t = {}: the median of the last {} energy gaps is {:.4g}, it was {:.4g}", t, window_, usual, lowest);
+      wrong = fmt::format("t = {}: the median of the last {} energy gaps is {:.4g}, it was {:.4g}", t, window_, usual,
+                          lowest);
     }
     if (lowest == 0.0 || usual < lowest) lowest = usual;
   }

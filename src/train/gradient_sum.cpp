@@ -21,7 +21,8 @@ std::span<T> span_of(const at::Tensor& flat) {
   return {flat.data_ptr<T>(), static_cast<std::size_t>(flat.numel())};
 }
 
-// Power of two that puts |x| <= largest below 2^62 even after `terms` additions; 0 where nothing can be scaled.
+// Power of two that puts |x| <= largest below 2^62 even after `terms` additions; 0 where nothing
+// can be scaled.
 int shift_for(double largest, std::int64_t terms) {
   if (largest == 0.0) return 0;
   return 61 - static_cast<int>(std::ceil(std::log2(static_cast<double>(terms)))) - (std::ilogb(largest) + 1);
@@ -31,13 +32,18 @@ int shift_for(double largest, std::int64_t terms) {
 
 GradientSum::GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*> buckets, bool deterministic,
                          std::int64_t num_micro_batches)
-    : comm_(comm), buckets_(std::move(buckets)), deterministic_(deterministic), num_micro_batches_(num_micro_batches),
-      kept_(buckets_.size()), sums_(buckets_.size()), pending_(buckets_.size()) {}
+    : comm_(comm),
+      buckets_(std::move(buckets)),
+      deterministic_(deterministic),
+      num_micro_batches_(num_micro_batches),
+      kept_(buckets_.size()),
+      sums_(buckets_.size()),
+      pending_(buckets_.size()) {}
 
 // Where the communicator adds: a GPU's memory under NCCL, else the host's.
 at::Tensor GradientSum::summable(const at::Tensor& values) const {
-  check(comm_.kind() != "nccl" || values.is_cuda(), ExitCode::kRuntime, "gradient sum: NCCL adds in GPU memory, the gradients are on {}",
-        values.device().str());
+  check(comm_.kind() != "nccl" || values.is_cuda(), ExitCode::kRuntime,
+        "gradient sum: NCCL adds in GPU memory, the gradients are on {}", values.device().str());
   const bool stays = values.is_cpu() || comm_.kind() == "nccl" || comm_.size() == 1;
   return stays ? values : values.to(at::kCPU);
 }
@@ -49,8 +55,8 @@ double GradientSum::bytes_per_update() const {
 }
 
 void GradientSum::begin(std::vector<std::int64_t> expected) {
-  check(expected.size() == buckets_.size(), ExitCode::kRuntime, "gradient sum: {} counts for {} buckets", expected.size(),
-        buckets_.size());
+  check(expected.size() == buckets_.size(), ExitCode::kRuntime, "gradient sum: {} counts for {} buckets",
+        expected.size(), buckets_.size());
   expected_ = std::move(expected);
   started_ = 0;
   for (auto* bucket : buckets_) bucket->zero_grad();
@@ -69,7 +75,8 @@ void GradientSum::backward_done(std::size_t bucket) {
 void GradientSum::start_ready() {
   for (; started_ < buckets_.size() && expected_[started_] == 0; ++started_) {
     sums_[started_] = summable(buckets_[started_]->grad());
-    pending_[started_] = comm_.start_sum(span_of<float>(sums_[started_]), fmt::format("gradient of bucket {}", started_));
+    pending_[started_] =
+        comm_.start_sum(span_of<float>(sums_[started_]), fmt::format("gradient of bucket {}", started_));
   }
 }
 
@@ -79,8 +86,8 @@ void GradientSum::finish() {
     finish_deterministic();
   } else {
     start_ready();
-    check(started_ == buckets_.size(), ExitCode::kRuntime, "gradient sum: bucket {} still waits for {} backward passes", started_,
-          started_ < expected_.size() ? expected_[started_] : 0);
+    check(started_ == buckets_.size(), ExitCode::kRuntime, "gradient sum: bucket {} still waits for {} backward passes",
+          started_, started_ < expected_.size() ? expected_[started_] : 0);
     for (std::size_t i = 0; i < pending_.size(); ++i) {
       pending_[i]->wait();
       pending_[i].reset();
@@ -91,7 +98,8 @@ void GradientSum::finish() {
   waited_s_ += timer.seconds();
 }
 
-// The largest |gradient| of each bucket over its micro-batches and all ranks, and whether all are finite (NaN and Inf show in the largest).
+// The largest |gradient| of each bucket over its micro-batches and all ranks, and whether all are
+// finite (NaN and Inf show in the largest).
 std::pair<std::vector<double>, bool> GradientSum::largest_gradients() {
   std::vector<at::Tensor> local;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {

@@ -1,8 +1,11 @@
-// Sums the gradients of all buckets (a bucket: one energy net) over micro-batches and ranks (Alg. 1, line 7, data parallel). A
-// bucket's sum starts as soon as its last local backward and those of all buckets before it ended: all ranks start in one order. Fast: float, local micro-batches accumulate in the gradient buffer. Deterministic: every micro-batch's gradient becomes
-// int64 with one power-of-two scale a bucket (from the global largest entry), so the sum has the same bits in any order, for any number of ranks;
-// costs a copy of the gradient per local micro-batch and one small extra reduction. Gradients may be on a GPU: under NCCL they are summed
-// there, under MPI by way of the host.
+// Sums the gradients of all buckets (a bucket: one energy net) over micro-batches and ranks (Alg.
+// 1, line 7, data parallel). A bucket's sum starts as soon as its last local backward and those of
+// all buckets before it ended: all ranks start in one order. Fast: float, local micro-batches
+// accumulate in the gradient buffer. Deterministic: every micro-batch's gradient becomes int64 with
+// one power-of-two scale a bucket (from the global largest entry), so the sum has the same bits in
+// any order, for any number of ranks; costs a copy of the gradient per local micro-batch and one
+// small extra reduction. Gradients may be on a GPU: under NCCL they are summed there, under MPI by
+// way of the host.
 #pragma once
 #include <memory>
 #include <utility>
@@ -17,7 +20,8 @@ class GradientSum {
  public:
   GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*> buckets, bool deterministic,
               std::int64_t num_micro_batches);
-  // Of an update: zeroes the gradients. expected[b]: local backward passes of bucket b in this update.
+  // Of an update: zeroes the gradients. expected[b]: local backward passes of bucket b in this
+  // update.
   void begin(std::vector<std::int64_t> expected);
   void backward_done(std::size_t bucket);
   // All sums are in params.grad().

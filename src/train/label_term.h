@@ -1,4 +1,5 @@
-// The label term of the loss at t = 0 (Eq. 20): what `couple` adds to Algorithm 1. All other terms (Eq. 21) are those of `train`.
+// The label term of the loss at t = 0 (Eq. 20): what `couple` adds to Algorithm 1. All other terms
+// (Eq. 21) are those of `train`.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -11,7 +12,8 @@ namespace hebm::train {
 
 class LabelTerm {
  public:
-  // categories[h][n]: of head h for image n of the data set. weight: factor of the cross-entropy beside log p-hat (the paper's is 1).
+  // categories[h][n]: of head h for image n of the data set. weight: factor of the cross-entropy
+  // beside log p-hat (the paper's is 1).
   LabelTerm(prior::LabelHeads heads, std::vector<std::vector<std::int64_t>> categories, double weight);
   const prior::LabelHeads& heads() const { return heads_; }
   // Of these images, [B, heads] int64 on the host.
@@ -22,11 +24,12 @@ class LabelTerm {
     at::Tensor positive, negative;   // [B] log sum exp, detached: the head's share of F-hat / s_0^2
     at::Tensor cross_entropy, hits;  // [B], detached: nats; 1 where the likeliest category is the image's
   };
-  // The heads' part of Eq. 20: contrastive in s_0^2 log sum exp as the f_i are, plus weight * s_0^2 * cross-entropy of the positives, summed with
-  // row_weight over global_batch, so that both halves of Eq. 20 keep their proportion at any weight of t = 0.
-  // outputs: by layer [2 B, rows] of positives, then negatives; category [B, heads]; row_weight [B], 0 for rows of other levels.
-  std::vector<Head> losses(const std::vector<at::Tensor>& outputs, const at::Tensor& category, const at::Tensor& row_weight, double s2,
-                           std::int64_t global_batch) const;
+  // The heads' part of Eq. 20: contrastive in s_0^2 log sum exp as the f_i are, plus weight * s_0^2
+  // * cross-entropy of the positives, summed with row_weight over global_batch, so that both halves
+  // of Eq. 20 keep their proportion at any weight of t = 0. outputs: by layer [2 B, rows] of
+  // positives, then negatives; category [B, heads]; row_weight [B], 0 for rows of other levels.
+  std::vector<Head> losses(const std::vector<at::Tensor>& outputs, const at::Tensor& category,
+                           const at::Tensor& row_weight, double s2, std::int64_t global_batch) const;
 
  private:
   prior::LabelHeads heads_;

@@ -12,7 +12,8 @@
 namespace hebm::train {
 namespace {
 
-// Local micro-batch q (0, 1, ... since first_update) is unit first + q mod n of update first_update + q / n.
+// Local micro-batch q (0, 1, ... since first_update) is unit first + q mod n of update first_update
+// + q / n.
 struct UnitClock {
   MicroBatches units;
   std::int64_t first_update;
@@ -25,11 +26,14 @@ class CacheSource final : public LatentSource {
  public:
   CacheSource(const data::LatentCache& cache, const MicroBatches& units, std::uint64_t seed, std::int64_t first_update,
               std::int64_t total_updates)
-      : order_(cache.num_images(), units.batch, seed), clock_{units, first_update},
-        draw_key_{seed, 0, Purpose::kCacheDraw}, num_draws_(static_cast<std::uint32_t>(cache.layout().key.draws)),
+      : order_(cache.num_images(), units.batch, seed),
+        clock_{units, first_update},
+        draw_key_{seed, 0, Purpose::kCacheDraw},
+        num_draws_(static_cast<std::uint32_t>(cache.layout().key.draws)),
         cache_(cache),
-        prefetcher_(cache, [this](std::int64_t q) { return plan(q); }, 0,
-                    (total_updates - first_update) * clock_.per_update(), 4) {}
+        prefetcher_(
+            cache, [this](std::int64_t q) { return plan(q); }, 0, (total_updates - first_update) * clock_.per_update(),
+            4) {}
 
   LatentBatch next() override { return prefetcher_.next(); }
   double waited_s() const override { return prefetcher_.waited_s(); }
@@ -59,8 +63,12 @@ class OnlineSource final : public LatentSource {
  public:
   OnlineSource(const data::Dataset& dataset, data::Split split, const vae::Backbone& backbone,
                const MicroBatches& units, std::uint64_t seed, std::int64_t first_update)
-      : dataset_(dataset), members_(dataset.members(split)), backbone_(backbone),
-        order_(static_cast<std::int64_t>(members_.size()), units.batch, seed), clock_{units, first_update}, seed_(seed) {}
+      : dataset_(dataset),
+        members_(dataset.members(split)),
+        backbone_(backbone),
+        order_(static_cast<std::int64_t>(members_.size()), units.batch, seed),
+        clock_{units, first_update},
+        seed_(seed) {}
 
   LatentBatch next() override {
     const c10::NoGradGuard no_grad;
@@ -74,7 +82,8 @@ class OnlineSource final : public LatentSource {
     out.dim = backbone_.dim();
     const auto device = backbone_.params().device();
     const at::Tensor x = vae::image_tensor(dataset_.read(out.index)).to(device);
-    const at::Tensor noise = vae::posterior_noise({seed_, 0, Purpose::kPosterior}, out.index, out.visit, out.dim).to(device);
+    const at::Tensor noise =
+        vae::posterior_noise({seed_, 0, Purpose::kPosterior}, out.index, out.visit, out.dim).to(device);
     const at::Tensor u = backbone_.posterior(x, noise).u.to(at::kCPU).contiguous();
     out.u.resize(static_cast<std::size_t>(u.numel()));
     std::memcpy(out.u.data(), u.const_data_ptr<float>(), out.u.size() * sizeof(float));
@@ -93,8 +102,8 @@ class OnlineSource final : public LatentSource {
 
 }  // namespace
 
-std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const MicroBatches& units, std::uint64_t seed,
-                                           std::int64_t first_update, std::int64_t total_updates) {
+std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const MicroBatches& units,
+                                           std::uint64_t seed, std::int64_t first_update, std::int64_t total_updates) {
   return std::make_unique<CacheSource>(cache, units, seed, first_update, total_updates);
 }
 
@@ -106,7 +115,8 @@ prior::ChainIds ids_of(const LatentBatch& latents) {
 }
 
 at::Tensor on_device(const LatentBatch& latents, at::Device device) {
-  const at::Tensor u0 = at::from_blob(const_cast<float*>(latents.u.data()), {latents.count, latents.dim}, at::TensorOptions(at::kFloat));
+  const at::Tensor u0 =
+      at::from_blob(const_cast<float*>(latents.u.data()), {latents.count, latents.dim}, at::TensorOptions(at::kFloat));
   return u0.to(device, /*non_blocking=*/true);
 }
 

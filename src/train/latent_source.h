@@ -1,4 +1,5 @@
-// Where u_0 comes from (Alg. 1, line 3): the latent cache, or the posterior on the fly as the authors do.
+// Where u_0 comes from (Alg. 1, line 3): the latent cache, or the posterior on the fly as the
+// authors do.
 #pragma once
 #include <memory>
 
@@ -6,8 +7,8 @@
 #include "data/batch_order.h"
 #include "data/dataset.h"
 #include "data/latent_cache.h"
-#include "train/micro_batches.h"
 #include "prior/langevin.h"
+#include "train/micro_batches.h"
 #include "vae/backbone.h"
 
 namespace hebm::train {
@@ -21,10 +22,11 @@ class LatentSource {
 };
 
 // From update `first_update` on. References must outlive the source.
-std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const MicroBatches& units, std::uint64_t seed,
-                                           std::int64_t first_update, std::int64_t total_updates);
-std::unique_ptr<LatentSource> online_source(const data::Dataset& dataset, data::Split split, const vae::Backbone& backbone,
-                                            const MicroBatches& units, std::uint64_t seed, std::int64_t first_update);
+std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const MicroBatches& units,
+                                           std::uint64_t seed, std::int64_t first_update, std::int64_t total_updates);
+std::unique_ptr<LatentSource> online_source(const data::Dataset& dataset, data::Split split,
+                                            const vae::Backbone& backbone, const MicroBatches& units,
+                                            std::uint64_t seed, std::int64_t first_update);
 
 // Who the images of a micro-batch are, for their noise.
 prior::ChainIds ids_of(const LatentBatch& latents);

@@ -125,14 +125,17 @@ std::string NetLoop::judge() {
   for (const Bucket& bucket : buckets_) gradient_norms_.push_back(gradient_norm(bucket.params));
   if (!std::isfinite(sums_[0])) return fmt::format("the loss is {}", sums_[0]);
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
-    if (!std::isfinite(gradient_norms_[b])) return fmt::format("{}{}the gradient's norm is {}", buckets_[b].prefix, buckets_[b].prefix.empty() ? "" : " ", gradient_norms_[b]);
+    if (!std::isfinite(gradient_norms_[b]))
+      return fmt::format("{}{}the gradient's norm is {}", buckets_[b].prefix, buckets_[b].prefix.empty() ? "" : " ",
+                         gradient_norms_[b]);
   }
   return "";
 }
 
 void NetLoop::apply() {
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
-    if (options_.clip_norm > 0.0 && gradient_norms_[b] > options_.clip_norm) buckets_[b].params.grad().mul_(options_.clip_norm / gradient_norms_[b]);
+    if (options_.clip_norm > 0.0 && gradient_norms_[b] > options_.clip_norm)
+      buckets_[b].params.grad().mul_(options_.clip_norm / gradient_norms_[b]);
     optimisers_[b]->step(rate(update_));
     emas_[b]->update(update_);
   }
@@ -147,7 +150,8 @@ void NetLoop::roll_back(const std::string& why) {
   check(attempt <= options_.max_rollbacks, ExitCode::kDiverged,
         "{} diverged at update {} ({}) and {} rollbacks are spent; {}", options_.name, update_, why,
         options_.max_rollbacks, options_.advice);
-  // The newest checkpoint may already be on its way to diverging: go to the one before, where there is one.
+  // The newest checkpoint may already be on its way to diverging: go to the one before, where there
+  // is one.
   const auto found = checkpoints_.roll_back(state(), std::max<std::int64_t>(1, checkpoints_.last_step()));
   check(found.has_value(), ExitCode::kDiverged, "{} diverged at update {} ({}) and no earlier checkpoint is left",
         options_.name, update_, why);

@@ -1,6 +1,7 @@
-// The loop around the training of one net (the VAE, the feature classifier) or of several beside each other (NCE), data parallel: micro-batches ->
-// gradient sum -> update -> EMA -> checkpoint, with resume, stop requests, rollback after NaN and metrics. What is learnt is the
-// caller's function.
+// The loop around the training of one net (the VAE, the feature classifier) or of several beside
+// each other (NCE), data parallel: micro-batches -> gradient sum -> update -> EMA -> checkpoint,
+// with resume, stop requests, rollback after NaN and metrics. What is learnt is the caller's
+// function.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -36,10 +37,10 @@ struct NetLoopOptions {
   std::int64_t checkpoint_every = 100, keep = 2, log_every = 10;
   std::int64_t max_rollbacks = 3;
   bool deterministic = false;
-  bool whole_batch = false;                     // learn() gets all local units at once: a net that looks at the whole batch
+  bool whole_batch = false;  // learn() gets all local units at once: a net that looks at the whole batch
   std::vector<nets::NamedTensor> extra_state;  // saved and restored beside the optimiser's; live
-  std::function<void()> prepare;               // on all ranks, when a run starts from nothing, before its first checkpoint
-  std::function<void()> after_update;          // on all ranks, behind every step of the optimiser
+  std::function<void()> prepare;       // on all ranks, when a run starts from nothing, before its first checkpoint
+  std::function<void()> after_update;  // on all ranks, behind every step of the optimiser
 };
 
 // A net with an optimiser and an average of its own; prefix: of its names in checkpoints.
@@ -55,20 +56,21 @@ struct UpdatePlace {
 
 // Updates of so many epochs, at least one.
 std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t batch);
-// sqrt of the sum of squares, in float64 and a fixed order: the same bits on every rank with the same gradient.
+// sqrt of the sum of squares, in float64 and a fixed order: the same bits on every rank with the
+// same gradient.
 double gradient_norm(const nets::Parameters& params);
 
 class NetLoop {
  public:
   // Checkpoints, metrics.jsonl and TensorBoard events live in `directory`, which is made.
-  NetLoop(NetLoopOptions options, std::vector<Bucket> buckets, const MicroBatches& units, std::filesystem::path directory,
-          nlohmann::json identity, comm::Communicator& comm, Logger& logger);
+  NetLoop(NetLoopOptions options, std::vector<Bucket> buckets, const MicroBatches& units,
+          std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger);
   NetLoop(NetLoopOptions options, nets::Parameters& params, const MicroBatches& units, std::filesystem::path directory,
           nlohmann::json identity, comm::Communicator& comm, Logger& logger)
       : NetLoop(std::move(options), {{"", params}}, units, std::move(directory), std::move(identity), comm, logger) {}
 
-  // Backward of the share of units [first, last) of the loss into the buckets' grad(), and their share of the sums: sums[0] is
-  // the loss. One unit (micro-batch) a call unless whole_batch.
+  // Backward of the share of units [first, last) of the loss into the buckets' grad(), and their
+  // share of the sums: sums[0] is the loss. One unit (micro-batch) a call unless whole_batch.
   using Learn =
       std::function<void(const UpdatePlace& place, std::int64_t first, std::int64_t last, std::span<double> sums)>;
   // Scalars for the log, of the sums over the global batch.
@@ -104,8 +106,8 @@ class NetLoop {
   Checkpoints checkpoints_;
   std::unique_ptr<storage::MetricsWriter> metrics_;
   StragglerMonitor stragglers_;
-  std::vector<double> sums_;  // the caller's
-  double num_stopped_ = 0;    // ranks that were asked to stop
+  std::vector<double> sums_;            // the caller's
+  double num_stopped_ = 0;              // ranks that were asked to stop
   std::vector<double> gradient_norms_;  // by bucket
   std::int64_t update_ = 0, attempt_ = 0, logged_update_ = 0;
   Timer since_log_, since_flush_;

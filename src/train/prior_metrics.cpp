@@ -7,7 +7,10 @@
 namespace hebm::train {
 
 UpdateStats::UpdateStats(std::size_t num_layers, std::int64_t num_levels, std::size_t num_heads)
-    : layers(num_layers), levels(static_cast<std::size_t>(num_levels)), heads(num_heads), by_level(num_fields() * levels, 0.0) {}
+    : layers(num_layers),
+      levels(static_cast<std::size_t>(num_levels)),
+      heads(num_heads),
+      by_level(num_fields() * levels, 0.0) {}
 
 void UpdateStats::reduce(comm::Communicator& comm) {
   by_level.push_back(stop);
@@ -33,7 +36,8 @@ std::vector<double> UpdateStats::gap() const {
   for (std::size_t t = 0; t < levels; ++t) {
     for (std::size_t i = 0; i < layers; ++i) out[t] += layer_gap(i, t);
     const double count = at(kCount, t);
-    for (std::size_t h = 0; h < heads && count > 0.0; ++h) out[t] += (at(head(h) + kHeadPositive, t) - at(head(h) + kHeadNegative, t)) / count;
+    for (std::size_t h = 0; h < heads && count > 0.0; ++h)
+      out[t] += (at(head(h) + kHeadPositive, t) - at(head(h) + kHeadNegative, t)) / count;
   }
   return out;
 }
@@ -52,8 +56,10 @@ void PriorMetrics::write(std::int64_t step, const UpdateStats& stats, const stor
     scalars.emplace_back(fmt::format("gap/t{}", t), gap[t]);
     scalars.emplace_back(fmt::format("displacement/t{}", t), stats.at(UpdateStats::kDisplacement, t) / count);
     for (std::size_t i = 0; i < stats.layers; ++i) {
-      scalars.emplace_back(fmt::format("positive/layer{}/t{}", i, t), stats.at(UpdateStats::kPositive + 2 * i, t) / count);
-      scalars.emplace_back(fmt::format("negative/layer{}/t{}", i, t), stats.at(UpdateStats::kNegative + 2 * i, t) / count);
+      scalars.emplace_back(fmt::format("positive/layer{}/t{}", i, t),
+                           stats.at(UpdateStats::kPositive + 2 * i, t) / count);
+      scalars.emplace_back(fmt::format("negative/layer{}/t{}", i, t),
+                           stats.at(UpdateStats::kNegative + 2 * i, t) / count);
     }
   }
   scalars.emplace_back("loss", images > 0 ? loss / images : 0.0);

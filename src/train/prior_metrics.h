@@ -1,4 +1,5 @@
-// Statistics of one update, by diffusion step t and by layer: summed over ranks once an update, written to metrics.jsonl and TensorBoard.
+// Statistics of one update, by diffusion step t and by layer: summed over ranks once an update,
+// written to metrics.jsonl and TensorBoard.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -11,7 +12,8 @@ namespace hebm::train {
 
 // Sums over the images of an update; energies are f / s_t^2.
 struct UpdateStats {
-  // Fields of `at`: kPositive + 2 i and kNegative + 2 i belong to layer i; then label heads have kHeadFields each, from head(h) on.
+  // Fields of `at`: kPositive + 2 i and kNegative + 2 i belong to layer i; then label heads have
+  // kHeadFields each, from head(h) on.
   enum Field : std::size_t { kCount = 0, kDisplacement = 1, kPositive = 2, kNegative = 3 };
   enum HeadField : std::size_t { kHeadPositive = 0, kHeadNegative = 1, kCrossEntropy = 2, kHits = 3, kHeadFields = 4 };
 
@@ -22,8 +24,8 @@ struct UpdateStats {
   std::size_t num_fields() const { return head(heads); }
   // One sum over ranks, flags included.
   void reduce(comm::Communicator& comm);
-  std::vector<double> counts() const;                // [T]
-  std::vector<double> gap() const;                   // [T] mean of F(pos) - F(neg), label heads included; 0 where count is 0
+  std::vector<double> counts() const;  // [T]
+  std::vector<double> gap() const;     // [T] mean of F(pos) - F(neg), label heads included; 0 where count is 0
   double layer_gap(std::size_t layer, std::size_t t) const;
 
   std::size_t layers, levels, heads;
@@ -38,7 +40,8 @@ class PriorMetrics {
  public:
   PriorMetrics(const std::filesystem::path& directory, std::int64_t last_step) : writer_(directory, last_step) {}
   void write(std::int64_t step, const UpdateStats& stats, const storage::Scalars& gradient_norms,
-             const std::vector<double>& level_weights, const std::vector<double>& step_variances, storage::Scalars more);
+             const std::vector<double>& level_weights, const std::vector<double>& step_variances,
+             storage::Scalars more);
 
   void flush() { writer_.flush(); }
 

@@ -10,7 +10,8 @@
 namespace hebm::train {
 
 std::string stored_setting(const nlohmann::json& stored, const std::string& key) {
-  static const std::map<std::string, std::string> kLaterOptions = {{"energy.net", "small"}, {"energy.power_iterations_in_chain", "false"}};
+  static const std::map<std::string, std::string> kLaterOptions = {{"energy.net", "small"},
+                                                                   {"energy.power_iterations_in_chain", "false"}};
   if (stored.contains(key)) return stored[key].dump();
   const auto found = kLaterOptions.find(key);
   return found == kLaterOptions.end() ? "nothing" : nlohmann::json(found->second).dump();

@@ -1,4 +1,5 @@
-// A trained net's final file (vae.safetensors, features.safetensors): made once for one set of settings.
+// A trained net's final file (vae.safetensors, features.safetensors): made once for one set of
+// settings.
 #pragma once
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -9,14 +10,16 @@
 
 namespace hebm::train {
 
-// Value of a setting in a stored identity, as JSON text; of options that came after the first files, what runs did before them; else "nothing".
+// Value of a setting in a stored identity, as JSON text; of options that came after the first
+// files, what runs did before them; else "nothing".
 std::string stored_setting(const nlohmann::json& stored, const std::string& key);
 
 // "\n  key: `file` has A, you ask for B" for every key of `wanted` that differs; "" when none does.
 std::string identity_difference(const nlohmann::json& wanted, const nlohmann::json& stored);
 
-// Collective. True when `file` is there and was made with this identity (which is logged); false when it is not there.
-// Another identity: Error(kUsage) naming the keys; a damaged file: Error(kCorrupt).
+// Collective. True when `file` is there and was made with this identity (which is logged); false
+// when it is not there. Another identity: Error(kUsage) naming the keys; a damaged file:
+// Error(kCorrupt).
 bool product_done(const std::filesystem::path& file, const std::string& format, const std::string& version,
                   const nlohmann::json& identity, comm::Communicator& comm, Logger& logger);
 

@@ -71,9 +71,10 @@ void readjust_statistics(const vae::Nvae& net, std::int64_t forwards, comm::Comm
       running.mul_(1.0 - kReadjustMomentum).add_(rows[n], kReadjustMomentum);
     }
   }
-  check(at::isfinite(running).all().item<bool>(), ExitCode::kRuntime,
-        "batch-norm re-estimation: a statistic of the decoder's samples is not finite; train the VAE again with a larger "
-        "vae_train.spectral or a smaller learning rate");
+  check(
+      at::isfinite(running).all().item<bool>(), ExitCode::kRuntime,
+      "batch-norm re-estimation: a statistic of the decoder's samples is not finite; train the VAE again with a larger "
+      "vae_train.spectral or a smaller learning rate");
   copy_between(states, running, true);
 }
 

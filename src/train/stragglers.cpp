@@ -34,10 +34,13 @@ std::vector<double> sum_and_gather(comm::Communicator& comm, std::vector<double>
 StragglerMonitor::StragglerMonitor(std::vector<std::string> hosts, double factor, std::int64_t patience)
     : hosts_(std::move(hosts)), factor_(factor), patience_(patience), streaks_(hosts_.size()) {}
 
-StragglerMonitor StragglerMonitor::of(comm::Communicator& comm) { return StragglerMonitor(comm.all_gather(host_name())); }
+StragglerMonitor StragglerMonitor::of(comm::Communicator& comm) {
+  return StragglerMonitor(comm.all_gather(host_name()));
+}
 
 std::vector<std::string> StragglerMonitor::observe(std::span<const double> unit_s) {
-  check(unit_s.size() == hosts_.size(), ExitCode::kRuntime, "straggler monitor: times of {} ranks, expected {}", unit_s.size(), hosts_.size());
+  check(unit_s.size() == hosts_.size(), ExitCode::kRuntime, "straggler monitor: times of {} ranks, expected {}",
+        unit_s.size(), hosts_.size());
   median_s_ = lower_median(unit_s);
   slowest_s_ = *std::max_element(unit_s.begin(), unit_s.end());
   std::vector<std::string> lines;
@@ -61,9 +64,11 @@ std::optional<std::string> StragglerMonitor::observe(std::size_t rank, double se
   const double ratio = streak.sum_s / streak.sum_of_medians_s;
   streak = {.is_straggler = slow};
   if (!slow) return fmt::format("rank {} on {} keeps up again ({:.1f} times the median)", rank, hosts_[rank], ratio);
-  return fmt::format("WARNING: rank {} on {} is slow: {:.1f} times the median of the ranks over {} updates ({} a unit of work). All ranks wait for "
-                     "it: look for other work, a throttled processor or a slow disk there, or leave the host out.",
-                     rank, hosts_[rank], ratio, patience_, format_duration(seconds));
+  return fmt::format(
+      "WARNING: rank {} on {} is slow: {:.1f} times the median of the ranks over {} updates ({} a unit of work). All "
+      "ranks wait for "
+      "it: look for other work, a throttled processor or a slow disk there, or leave the host out.",
+      rank, hosts_[rank], ratio, patience_, format_duration(seconds));
 }
 
 }  // namespace hebm::train

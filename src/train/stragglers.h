@@ -1,4 +1,5 @@
-// Notices ranks that hold up all others: each update waits for the slowest. Told once when it begins and once when it ends.
+// Notices ranks that hold up all others: each update waits for the slowest. Told once when it
+// begins and once when it ends.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -15,13 +16,14 @@ std::vector<double> sum_and_gather(comm::Communicator& comm, std::vector<double>
 
 class StragglerMonitor {
  public:
-  // A rank is a straggler when its time exceeded `factor` times the ranks' median for `patience` updates in a row.
+  // A rank is a straggler when its time exceeded `factor` times the ranks' median for `patience`
+  // updates in a row.
   explicit StragglerMonitor(std::vector<std::string> hosts, double factor = 1.5, std::int64_t patience = 20);
   // The hosts of the world's ranks. Collective.
   static StragglerMonitor of(comm::Communicator& comm);
 
-  // unit_s[r]: seconds that rank r spent on one of its units of work in this update, its data included, the wait for other ranks not.
-  // Returns lines for the log, without their line ends.
+  // unit_s[r]: seconds that rank r spent on one of its units of work in this update, its data
+  // included, the wait for other ranks not. Returns lines for the log, without their line ends.
   std::vector<std::string> observe(std::span<const double> unit_s);
   // Of the last update: the median and the slowest, in seconds.
   double median_s() const { return median_s_; }

@@ -1,6 +1,7 @@
-// Training of the feature classifier of fd_fmnist. Its weights depend on the data set and features.* alone, not on
-// run.seed and not on the number of ranks (int64 gradient sums, one thread a rank), but bits of a GPU are others. Product:
-// RUN/features/features.safetensors.
+// Training of the feature classifier of fd_fmnist. Its weights depend on the data set and
+// features.* alone, not on run.seed and not on the number of ranks (int64 gradient sums, one thread
+// a rank), but bits of a GPU are others.
+// Product: RUN/features/features.safetensors.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -37,18 +38,20 @@ struct FeatureResult {
   Outcome outcome = Outcome::kDone;
   bool save_failed = false;
 };
-// From the newest checkpoint to the product; when it is there already, only says so. Error(kRuntime) when the accuracy
-// on the test images is below features.min_accuracy, Error(kUsage) for a data set without labels.
+// From the newest checkpoint to the product; when it is there already, only says so.
+// Error(kRuntime) when the accuracy on the test images is below features.min_accuracy,
+// Error(kUsage) for a data set without labels.
 FeatureResult train_features(const FeatureTrainOptions& options, const data::Dataset& dataset,
                              const std::filesystem::path& run_directory, const StopFlag* stop, comm::Communicator& comm,
                              Logger& logger, at::Device device = at::kCPU);
 
-// Fraction of the split's images whose largest logit is the label's; fixed chunks, the same for any number of ranks.
-// Collective.
+// Fraction of the split's images whose largest logit is the label's; fixed chunks, the same for any
+// number of ranks. Collective.
 double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split,
                         comm::Communicator& comm);
 
-// Moves every image by its (dy, dx) pixels, filling with 0: pixels[c][y][x] comes from [c][y - dy][x - dx].
+// Moves every image by its (dy, dx) pixels, filling with 0: pixels[c][y][x] comes from [c][y -
+// dy][x - dx].
 struct Shift {
   std::int64_t dy = 0, dx = 0;
 };

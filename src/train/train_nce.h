@@ -1,5 +1,5 @@
-// The classifiers of the NCE prior (prior/nce.h): posterior against prior samples of every layer, data parallel over ranks. No chains: one pass of the nets over
-// both an update.
+// The classifiers of the NCE prior (prior/nce.h): posterior against prior samples of every layer,
+// data parallel over ranks. No chains: one pass of the nets over both an update.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -35,8 +35,10 @@ struct NceResult {
   bool save_failed;
 };
 
-// From the newest checkpoint to the last update. Of options, train.levels, level_weight, l2, divergence_factor and the previews mean nothing here. When it is
-// kDone, the nets hold the averaged weights. Collective.
-NceResult train_nce(const PriorTrainOptions& options, NceInputs inputs, const StopFlag* stop, comm::Communicator& comm, Logger& logger);
+// From the newest checkpoint to the last update. Of options, train.levels, level_weight, l2,
+// divergence_factor and the previews mean nothing here. When it is kDone, the nets hold the
+// averaged weights. Collective.
+NceResult train_nce(const PriorTrainOptions& options, NceInputs inputs, const StopFlag* stop, comm::Communicator& comm,
+                    Logger& logger);
 
 }  // namespace hebm::train

@@ -30,12 +30,21 @@ std::vector<nets::Parameters*> buckets(prior::EnergyPrior& prior) {
 }  // namespace
 
 PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::LangevinOptions& langevin,
-                           prior::EnergyPrior& prior, const prior::EnergyOptions& energy,
-                           const vae::Backbone& backbone, std::uint64_t seed, std::filesystem::path directory,
-                           nlohmann::json identity, comm::Communicator& comm, Logger& logger, const LabelTerm* labels)
-    : options_(options), langevin_(langevin), prior_(prior), power_iterations_(energy.power_iterations),
-      power_in_chain_(energy.power_iterations_in_chain), device_(prior.device()),
-      backbone_(backbone), seed_(seed), directory_(std::move(directory)), comm_(comm), logger_(logger), labels_(labels),
+                           prior::EnergyPrior& prior, const prior::EnergyOptions& energy, const vae::Backbone& backbone,
+                           std::uint64_t seed, std::filesystem::path directory, nlohmann::json identity,
+                           comm::Communicator& comm, Logger& logger, const LabelTerm* labels)
+    : options_(options),
+      langevin_(langevin),
+      prior_(prior),
+      power_iterations_(energy.power_iterations),
+      power_in_chain_(energy.power_iterations_in_chain),
+      device_(prior.device()),
+      backbone_(backbone),
+      seed_(seed),
+      directory_(std::move(directory)),
+      comm_(comm),
+      logger_(logger),
+      labels_(labels),
       schedule_(prior.schedule()),
       coefficients_(prior::step_coefficients(schedule_, langevin)),
       level_weights_(prior::level_weights(schedule_, langevin, options.level_weight)),
@@ -45,20 +54,25 @@ PriorTrainer::PriorTrainer(const PriorTrainOptions& options, const prior::Langev
       units_(options.batch, options.micro_batch, comm.rank(), comm.size(), "train.batch, train.micro_batch"),
       sum_(comm, buckets(prior), options.deterministic, units_.count),
       checkpoints_(directory_, std::move(identity), comm, logger, static_cast<int>(options.keep)),
-      monitor_(prior.num_levels(), options.divergence_factor), stragglers_(StragglerMonitor::of(comm)), stats_(prior.num_layers(), prior.num_levels(), prior.heads().size()),
+      monitor_(prior.num_levels(), options.divergence_factor),
+      stragglers_(StragglerMonitor::of(comm)),
+      stats_(prior.num_layers(), prior.num_levels(), prior.heads().size()),
       level_sums_(stats_.num_fields(), prior.num_levels(), device_) {
-  check(backbone.params().device() == device_, ExitCode::kRuntime, "prior training: the energy nets are on {}, the VAE on {}",
-        device_.str(), backbone.params().device().str());
+  check(backbone.params().device() == device_, ExitCode::kRuntime,
+        "prior training: the energy nets are on {}, the VAE on {}", device_.str(), backbone.params().device().str());
   options.expect_possible(prior.per_level(), comm.size());
   check(prior.heads() == (labels == nullptr ? prior::LabelHeads() : labels->heads()), ExitCode::kRuntime,
         "prior training: the prior's label heads and the labels do not belong together");
-  check(langevin.steps_at(0) == langevin.steps || (one_level_a_unit() && !power_in_chain_), ExitCode::kUsage,
-        "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain", langevin.zero_steps,
-        langevin.steps);
+  check(
+      langevin.steps_at(0) == langevin.steps || (one_level_a_unit() && !power_in_chain_), ExitCode::kUsage,
+      "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain",
+      langevin.zero_steps, langevin.steps);
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
     optimisers_.push_back(std::make_unique<nets::Optimiser>(
-        prior.bucket(b).params(), nets::OptimiserSettings{.rule = nets::Rule::kAdam, .beta1 = options.beta1,
-                                                         .beta2 = options.beta2, .weight_decay = options.weight_decay}));
+        prior.bucket(b).params(), nets::OptimiserSettings{.rule = nets::Rule::kAdam,
+                                                          .beta1 = options.beta1,
+                                                          .beta2 = options.beta2,
+                                                          .weight_decay = options.weight_decay}));
     emas_.push_back(std::make_unique<nets::Ema>(prior.bucket(b).params(), options.ema));
   }
 }
@@ -74,19 +88,21 @@ void PriorTrainer::update(LatentSource& source) {
   level_sums_.zero();
   sum_.begin(plan_update());
   for (std::int64_t unit = units_.first; unit < units_.last; ++unit) {
-    const LatentBatch latents = source.next();                       // line 3: u_0 ~ q(u_0 | x)
+    const LatentBatch latents = source.next();  // line 3: u_0 ~ q(u_0 | x)
     const prior::ChainIds ids = ids_of(latents);
-    const prior::NoisyPair pair = draw_pair(latents, ids, unit);     // lines 4, 5: t, then u_t and u_{t+1} (Eq. 7)
-    const at::Tensor negatives = draw_negatives(pair, ids);          // line 6: K Langevin steps from u_{t+1} (Eq. 3, 13)
-    learn(pair, negatives, ids);                                     // line 7: the gradient of Eq. 12, layer by layer
+    const prior::NoisyPair pair = draw_pair(latents, ids, unit);  // lines 4, 5: t, then u_t and u_{t+1} (Eq. 7)
+    const at::Tensor negatives = draw_negatives(pair, ids);       // line 6: K Langevin steps from u_{t+1} (Eq. 3, 13)
+    learn(pair, negatives, ids);                                  // line 7: the gradient of Eq. 12, layer by layer
   }
   stats_.unit_s = timer.seconds() / static_cast<double>(units_.last - units_.first);
-  sum_.finish();                                                     // over micro-batches and ranks
+  sum_.finish();  // over micro-batches and ranks
   read_statistics();
 }
 
 std::int64_t PriorTrainer::unit_level(std::int64_t unit) const {
-  return options_.only_zero ? 0 : prior::level_of_unit(schedule_, seed_, static_cast<std::uint32_t>(attempt_), update_, unit);
+  return options_.only_zero
+             ? 0
+             : prior::level_of_unit(schedule_, seed_, static_cast<std::uint32_t>(attempt_), update_, unit);
 }
 
 std::vector<std::int64_t> PriorTrainer::plan_update() {
@@ -105,10 +121,10 @@ std::vector<std::int64_t> PriorTrainer::plan_update() {
 
 prior::NoisyPair PriorTrainer::draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, std::int64_t unit) {
   const auto attempt = static_cast<std::uint32_t>(attempt_);
-  auto levels = one_level_a_unit() || options_.only_zero
-                    ? std::vector<std::int64_t>(ids.item.size(), unit_level(unit))
-                    : prior::draw_levels(schedule_, seed_, attempt, ids);
-  return prior::make_pair(on_device(latents, device_), std::move(levels), schedule_, seed_, attempt, ids);  // which copies
+  auto levels = one_level_a_unit() || options_.only_zero ? std::vector<std::int64_t>(ids.item.size(), unit_level(unit))
+                                                         : prior::draw_levels(schedule_, seed_, attempt, ids);
+  return prior::make_pair(on_device(latents, device_), std::move(levels), schedule_, seed_, attempt,
+                          ids);  // which copies
 }
 
 prior::Gradient PriorTrainer::chain_gradient(const std::vector<std::int64_t>& levels) const {
@@ -126,8 +142,8 @@ prior::Gradient PriorTrainer::chain_gradient(const std::vector<std::int64_t>& le
 at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids) {
   const Timer timer;
   const RandomKey key{seed_, static_cast<std::uint32_t>(attempt_), Purpose::kLangevin};
-  at::Tensor y = prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, langevin_.steps_at(pair.t[0]), key, ids,
-                                     chain_gradient(pair.t), {}, {}, /*steady=*/!power_in_chain_);
+  at::Tensor y = prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, langevin_.steps_at(pair.t[0]),
+                                     key, ids, chain_gradient(pair.t), {}, {}, /*steady=*/!power_in_chain_);
   if (device_.is_cpu()) stats_.chain_s += timer.seconds();  // a GPU may not have begun: only the update's time is known
   for (const auto t : pair.t) stats_.at(UpdateStats::kCount, static_cast<std::size_t>(t)) += 1;
   level_sums_.set_rows(nets::on_device(pair.t, device_));
@@ -137,7 +153,8 @@ at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prio
 
 prior::EnergyNet::Outputs PriorTrainer::energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const {
   const prior::EnergyNet& net = prior_.bucket(bucket);
-  const auto outputs_of = [&](const prior::EnergyNet::Weights& weights, const at::Tensor& rows, const at::Tensor& levels) {
+  const auto outputs_of = [&](const prior::EnergyNet::Weights& weights, const at::Tensor& rows,
+                              const at::Tensor& levels) {
     return net.outputs(weights, net.select(weights, levels), rows);
   };
   if (!power_in_chain_) return outputs_of(net.weights(true), z, t);
@@ -145,7 +162,8 @@ prior::EnergyNet::Outputs PriorTrainer::energies(std::size_t bucket, const at::T
   const prior::PowerSequence& sequence = sequences_[bucket];
   const auto positive = outputs_of(net.loss_weights(sequence.positive), zs[0], ts[0]);
   const auto negative = outputs_of(net.loss_weights(sequence.negative), zs[1], ts[1]);
-  return {at::cat({positive.f, negative.f}), positive.labels.defined() ? at::cat({positive.labels, negative.labels}) : at::Tensor()};
+  return {at::cat({positive.f, negative.f}),
+          positive.labels.defined() ? at::cat({positive.labels, negative.labels}) : at::Tensor()};
 }
 
 void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negatives, const prior::ChainIds& ids) {
@@ -156,7 +174,8 @@ void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negativ
     z = backbone_.transport(at::cat({pair.u_t, negatives}));
   }
   const at::Tensor t = nets::on_device(pair.t, device_), t_both = at::cat({t, t});
-  const at::Tensor weights = weight_of_level_.index_select(0, t), variances = variance_of_level_.index_select(0, t_both);
+  const at::Tensor weights = weight_of_level_.index_select(0, t),
+                   variances = variance_of_level_.index_select(0, t_both);
   const bool labelled = labels_ != nullptr && std::find(pair.t.begin(), pair.t.end(), 0) != pair.t.end();
   at::Tensor layers_loss;                 // with labels, which couple the layers: their losses' sum
   std::vector<at::Tensor> label_outputs;  // by layer
@@ -164,8 +183,8 @@ void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negativ
   for (std::size_t i = 0; i < z.size(); ++i) {
     const std::size_t bucket = prior_.set_of(pair.t) * prior_.num_layers() + i;
     const auto [f, labels] = energies(bucket, z[i], t_both);  // [2 B]
-    const at::Tensor loss = prior::contrastive_loss(f.narrow(0, 0, count), f.narrow(0, count, count), weights,
-                                                    options_.l2, options_.batch);
+    const at::Tensor loss =
+        prior::contrastive_loss(f.narrow(0, 0, count), f.narrow(0, count, count), weights, options_.l2, options_.batch);
     if (labelled) {
       layers_loss = layers_loss.defined() ? layers_loss + loss : loss;
       label_outputs.push_back(labels);
@@ -180,17 +199,21 @@ void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negativ
   if (labelled) learn_labelled(layers_loss, label_outputs, pair, weights, ids);
 }
 
-void PriorTrainer::learn_labelled(const at::Tensor& layers_loss, const std::vector<at::Tensor>& outputs, const prior::NoisyPair& pair,
-                                  const at::Tensor& weights, const prior::ChainIds& ids) {
+void PriorTrainer::learn_labelled(const at::Tensor& layers_loss, const std::vector<at::Tensor>& outputs,
+                                  const prior::NoisyPair& pair, const at::Tensor& weights, const prior::ChainIds& ids) {
   const at::Tensor at_zero = nets::on_device(pair.t, device_).eq(0);
-  const auto heads = labels_->losses(outputs, labels_->of_images(ids.item).to(device_), weights * at_zero, step_variances_[0], options_.batch);
+  const auto heads = labels_->losses(outputs, labels_->of_images(ids.item).to(device_), weights * at_zero,
+                                     step_variances_[0], options_.batch);
   at::Tensor loss = layers_loss;
   for (const auto& head : heads) loss = loss + head.loss;
   torch::autograd::backward({loss}, {});
-  for (std::size_t i = 0; i < prior_.num_layers(); ++i) sum_.backward_done(prior_.set_of(pair.t) * prior_.num_layers() + i);
+  for (std::size_t i = 0; i < prior_.num_layers(); ++i)
+    sum_.backward_done(prior_.set_of(pair.t) * prior_.num_layers() + i);
   for (std::size_t h = 0; h < heads.size(); ++h) {
     const std::size_t field = stats_.head(h);
-    const auto add = [&](std::size_t which, const at::Tensor& values) { level_sums_.add(field + which, (values * at_zero).to(at::kDouble)); };
+    const auto add = [&](std::size_t which, const at::Tensor& values) {
+      level_sums_.add(field + which, (values * at_zero).to(at::kDouble));
+    };
     add(UpdateStats::kHeadPositive, heads[h].positive);
     add(UpdateStats::kHeadNegative, heads[h].negative);
     add(UpdateStats::kCrossEntropy, heads[h].cross_entropy);

@@ -1,4 +1,5 @@
-// Algorithm 1: learning the energy nets of all layers by maximum likelihood with short Langevin chains, data parallel over ranks.
+// Algorithm 1: learning the energy nets of all layers by maximum likelihood with short Langevin
+// chains, data parallel over ranks.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -48,8 +49,8 @@ struct PriorTrainOptions {
   std::int64_t log_every = 10;
   std::int64_t preview_every = 100;  // updates; 0: none
   std::int64_t export_every = 0;
-  std::int64_t seed = -1;            // of nets, batches, noise; -1: run.seed
-  bool only_zero = false;            // t = 0 alone: the other levels' nets stay as they are (couple)
+  std::int64_t seed = -1;  // of nets, batches, noise; -1: run.seed
+  bool only_zero = false;  // t = 0 alone: the other levels' nets stay as they are (couple)
   std::int64_t max_rollbacks = 3;
   double divergence_factor = 50.0;
   nets::RateSchedule rate_schedule() const;
@@ -60,8 +61,8 @@ struct PriorTrainOptions {
 
 class PriorTrainer {
  public:
-  // Computes where the nets and the backbone are (both in one place). labels: of a prior with label heads, whose label term it adds at t = 0
-  // (Eq. 20); it must outlive the trainer.
+  // Computes where the nets and the backbone are (both in one place). labels: of a prior with label
+  // heads, whose label term it adds at t = 0 (Eq. 20); it must outlive the trainer.
   PriorTrainer(const PriorTrainOptions& options, const prior::LangevinOptions& langevin, prior::EnergyPrior& prior,
                const prior::EnergyOptions& energy, const vae::Backbone& backbone, std::uint64_t seed,
                std::filesystem::path directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger,
@@ -70,7 +71,8 @@ class PriorTrainer {
   using MakeSource = std::function<std::unique_ptr<LatentSource>(const MicroBatches&, std::int64_t first_update)>;
   // Called on every rank after each update, checkpoint included.
   using Observer = std::function<void(std::int64_t update)>;
-  // Runs from the newest checkpoint to the last update. Error(kDiverged) when the rollbacks are spent.
+  // Runs from the newest checkpoint to the last update. Error(kDiverged) when the rollbacks are
+  // spent.
   Outcome run(const MakeSource& make_source, const StopFlag& stop, const Observer& observer = {});
 
   // The averaged weights, for samples and the product.
@@ -89,12 +91,13 @@ class PriorTrainer {
   at::Tensor draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids);
   // Level of a unit of work, where its images share one.
   std::int64_t unit_level(std::int64_t unit) const;
-  // f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's parameters. z, t: of both.
+  // f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's
+  // parameters. z, t: of both.
   prior::EnergyNet::Outputs energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
   void learn(const prior::NoisyPair& pair, const at::Tensor& negatives, const prior::ChainIds& ids);
   // Eq. 20 at t = 0: the layers' losses and the label heads' as one graph.
-  void learn_labelled(const at::Tensor& layers_loss, const std::vector<at::Tensor>& outputs, const prior::NoisyPair& pair, const at::Tensor& weights,
-                      const prior::ChainIds& ids);
+  void learn_labelled(const at::Tensor& layers_loss, const std::vector<at::Tensor>& outputs,
+                      const prior::NoisyPair& pair, const at::Tensor& weights, const prior::ChainIds& ids);
   void read_statistics();
   void apply_gradients();
   std::string judge();
@@ -132,8 +135,9 @@ class PriorTrainer {
   DivergenceMonitor monitor_;
   StragglerMonitor stragglers_;
   std::vector<prior::EnergyNet::Weights> frozen_;  // by bucket: effective weights for the chains of this update
-  std::vector<prior::PowerSequence> sequences_;    // by bucket: with energy.power_iterations_in_chain, in place of frozen_
-  std::vector<bool> active_;                       // by bucket: gets a gradient in this update
+  std::vector<prior::PowerSequence>
+      sequences_;             // by bucket: with energy.power_iterations_in_chain, in place of frozen_
+  std::vector<bool> active_;  // by bucket: gets a gradient in this update
   UpdateStats stats_;
   LevelSums level_sums_;  // of this update, in stats_ once read
   std::vector<double> gradient_norms_;

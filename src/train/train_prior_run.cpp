@@ -1,4 +1,5 @@
-// The run around Algorithm 1: resume, stop requests, rollback after divergence, checkpoints and the log.
+// The run around Algorithm 1: resume, stop requests, rollback after divergence, checkpoints and the
+// log.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +15,8 @@ Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, c
   if (const auto found = checkpoints_.restore(live)) adopt(*found);
   open_metrics();
   if (one_level_a_unit() && !options_.only_zero && units_.count % schedule_.num_levels != 0) {
-    logger_.line("note: {} units of work a batch for T = {}: levels come equally often only over many updates", units_.count, schedule_.num_levels);
+    logger_.line("note: {} units of work a batch for T = {}: levels come equally often only over many updates",
+                 units_.count, schedule_.num_levels);
   }
   if (update_ == 0) checkpoints_.save(live, info());  // something to roll back to
   auto source = make_source(units_, update_);
@@ -49,7 +51,8 @@ Outcome PriorTrainer::run(const MakeSource& make_source, const StopFlag& stop, c
 
 std::string PriorTrainer::judge() {
   for (std::size_t b = 0; b < gradient_norms_.size(); ++b) {
-    if (!std::isfinite(gradient_norms_[b])) return fmt::format("{} the gradient's norm is {}", prior_.bucket_name(b), gradient_norms_[b]);
+    if (!std::isfinite(gradient_norms_[b]))
+      return fmt::format("{} the gradient's norm is {}", prior_.bucket_name(b), gradient_norms_[b]);
   }
   return monitor_.observe(update_, stats_.gap(), stats_.counts());
 }
@@ -59,15 +62,20 @@ void PriorTrainer::roll_back(const TrainingState& live, const std::string& why) 
   const std::int64_t attempt = attempt_ + 1;
   // All ranks judged the same sums: they give up together.
   if (attempt > options_.max_rollbacks) {
-    throw comm::AgreedError(ExitCode::kDiverged,
-                            fmt::format("training diverged at update {} ({}) and {} rollbacks are spent; take a smaller train.learning_rate "
-                                        "or langevin.step (of a joint EBM langevin.eta_marginal; metrics.jsonl shows which t went first)",
-                                        update_, why, options_.max_rollbacks));
+    throw comm::AgreedError(
+        ExitCode::kDiverged,
+        fmt::format(
+            "training diverged at update {} ({}) and {} rollbacks are spent; take a smaller train.learning_rate "
+            "or langevin.step (of a joint EBM langevin.eta_marginal; metrics.jsonl shows which t went first)",
+            update_, why, options_.max_rollbacks));
   }
-  // The newest checkpoint may already be on its way to diverging: go to the one before, where there is one.
+  // The newest checkpoint may already be on its way to diverging: go to the one before, where there
+  // is one.
   const auto found = checkpoints_.roll_back(live, std::max<std::int64_t>(1, checkpoints_.last_step()));
   if (!found) {
-    throw comm::AgreedError(ExitCode::kDiverged, fmt::format("training diverged at update {} ({}) and no earlier checkpoint is left", update_, why));
+    throw comm::AgreedError(
+        ExitCode::kDiverged,
+        fmt::format("training diverged at update {} ({}) and no earlier checkpoint is left", update_, why));
   }
   adopt(*found);
   attempt_ = attempt;
@@ -111,7 +119,8 @@ std::string PriorTrainer::progress_text() const {
   for (const double g : gap) out += fmt::format(" {:.3g}", g);
   const double images = stats_.at(UpdateStats::kCount, 0);
   for (std::size_t h = 0; h < stats_.heads && images > 0.0; ++h) {
-    out += fmt::format(", {}: {:.3f}", prior_.heads()[h].name, stats_.at(stats_.head(h) + UpdateStats::kHits, 0) / images);
+    out +=
+        fmt::format(", {}: {:.3f}", prior_.heads()[h].name, stats_.at(stats_.head(h) + UpdateStats::kHits, 0) / images);
   }
   return out;
 }
@@ -146,7 +155,8 @@ void PriorTrainer::log_update(const LatentSource& source) {
   const double images = stats_.at(UpdateStats::kCount, 0);
   for (std::size_t h = 0; h < stats_.heads && images > 0.0; ++h) {
     const std::string& name = prior_.heads()[h].name;
-    more.emplace_back(fmt::format("cross_entropy/{}", name), stats_.at(stats_.head(h) + UpdateStats::kCrossEntropy, 0) / images);
+    more.emplace_back(fmt::format("cross_entropy/{}", name),
+                      stats_.at(stats_.head(h) + UpdateStats::kCrossEntropy, 0) / images);
     more.emplace_back(fmt::format("accuracy/{}", name), stats_.at(stats_.head(h) + UpdateStats::kHits, 0) / images);
   }
   if (device_.is_cpu()) more.emplace_back("seconds/chain", stats_.chain_s / comm_.size());

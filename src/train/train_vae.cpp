@@ -21,7 +21,7 @@ namespace hebm::train {
 namespace {
 
 constexpr std::int64_t kElboImages = 2000;
-constexpr double kDeadLayer = 1.0;  // nats: a layer below it carries nothing
+constexpr double kDeadLayer = 1.0;                // nats: a layer below it carries nothing
 constexpr std::int64_t kStatisticsBatches = 100;  // with momentum 0.05 the earlier statistics keep a weight of 0.6 %
 
 // Null for a backbone that has no batch norm.
@@ -45,7 +45,8 @@ std::filesystem::path vae_file(const std::filesystem::path& run_directory) {
   return run_directory / "vae" / "vae.safetensors";
 }
 
-// ---- set-up ---------------------------------------------------------------------------------------------------------
+// ---- set-up
+// ------------------------------------------------------------------------------------------
 
 VaeTrainer::VaeTrainer(const VaeTrainOptions& options, vae::Backbone& backbone, const data::Dataset& dataset,
                        std::uint64_t seed, const std::filesystem::path& run_directory, nlohmann::json identity,
@@ -119,10 +120,11 @@ VaeTrainer::Batch VaeTrainer::load(std::int64_t update, std::uint32_t attempt, s
           vae::posterior_noise(key, images, visits, backbone_.dim()).to(device)};
 }
 
-// ---- Sec. 2.1: the ELBO ---------------------------------------------------------------------------------------------
+// ---- Sec. 2.1: the ELBO
+// ---------------------------------------------------------------------------------------------
 
-// log p(x) >= E_q log p(x | z) - sum_i KL(q(z_i | x, z_<i) || p(z_i | z_<i)); the KL terms carry a weight beta that is
-// annealed in.
+// log p(x) >= E_q log p(x | z) - sum_i KL(q(z_i | x, z_<i) || p(z_i | z_<i)); the KL terms carry a
+// weight beta that is annealed in.
 void VaeTrainer::learn(const UpdatePlace& place, std::int64_t first, std::int64_t last, std::span<double> sums) {
   const auto [x, eps] = load(place.update, place.attempt, first, last);
   const c10::AutoGradMode grad_on(true);
@@ -139,7 +141,8 @@ void VaeTrainer::learn(const UpdatePlace& place, std::int64_t first, std::int64_
   }
   loss = loss / static_cast<double>(units_.batch);  // the mean over the global batch, made once
   if (options_.spectral > 0.0) {
-    // Every rank has the same penalty: each gives its share, so that the sum over ranks has it once.
+    // Every rank has the same penalty: each gives its share, so that the sum over ranks has it
+    // once.
     const at::Tensor penalty = nvae_->penalty() / static_cast<double>(comm_.size());
     loss = loss + spectral_weight(place) * penalty;
     sums.back() += penalty.item<double>();
@@ -187,7 +190,8 @@ storage::Scalars VaeTrainer::describe(const UpdatePlace& place, std::span<const 
   return out;
 }
 
-// ---- the run around it ----------------------------------------------------------------------------------------------
+// ---- the run around it
+// ------------------------------------------------------------------------------------------
 
 Outcome VaeTrainer::run(const StopFlag* stop) {
   if (product_done(product_, vae::kVaeFormat, vae::kVaeVersion, identity_, comm_, logger_)) return Outcome::kDone;
@@ -201,7 +205,8 @@ Outcome VaeTrainer::run(const StopFlag* stop) {
   return outcome;
 }
 
-// The averaged weights, and batch-norm statistics that are theirs: those of the last training batches' weights differ.
+// The averaged weights, and batch-norm statistics that are theirs: those of the last training
+// batches' weights differ.
 void VaeTrainer::adopt_averaged() {
   const c10::NoGradGuard no_grad;
   backbone_.params().flat().copy_(loop_.ema().flat());

@@ -1,6 +1,7 @@
-// Training of the hierarchical VAE (Sec. 2.1): maximises the ELBO, data parallel over ranks. Product:
-// RUN/vae/vae.safetensors. NVAE's batch norm and KL balance look at the whole global batch: then a rank takes all its units
-// at once, and results agree for any number of ranks to rounding only.
+// Training of the hierarchical VAE (Sec. 2.1): maximises the ELBO, data parallel over ranks.
+// Product: RUN/vae/vae.safetensors. NVAE's batch norm and KL balance look at the whole global
+// batch: then a rank takes all its units at once, and results agree for any number of ranks to
+// rounding only.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -30,8 +31,8 @@ struct VaeTrainOptions {
   double final_fraction = 0.05;
   std::int64_t warmup = 50;
   double kl_weight = 0.15;
-  double kl_anneal = 0.3;  // of all updates: the weight grows linearly from 0
-  double free_bits = 0.0;  // nats a layer
+  double kl_anneal = 0.3;               // of all updates: the weight grows linearly from 0
+  double free_bits = 0.0;               // nats a layer
   double kl_delay = 0.0, kl_min = 0.0;  // see vae::kl_annealed, but updates count from 1
   bool kl_balance = false;
   double spectral = 0.0, spectral_start = 0.0;
@@ -45,17 +46,18 @@ struct VaeTrainOptions {
 };
 
 std::int64_t vae_updates(const VaeTrainOptions& options, std::size_t num_images);  // of all epochs
-std::filesystem::path vae_file(const std::filesystem::path& run_directory);  // RUN/vae/vae.safetensors
+std::filesystem::path vae_file(const std::filesystem::path& run_directory);        // RUN/vae/vae.safetensors
 
 class VaeTrainer {
  public:
-  // identity: the settings that made the weights. The backbone holds its starting weights; after kDone it holds the
-  // averaged ones.
+  // identity: the settings that made the weights. The backbone holds its starting weights; after
+  // kDone it holds the averaged ones.
   VaeTrainer(const VaeTrainOptions& options, vae::Backbone& backbone, const data::Dataset& dataset, std::uint64_t seed,
              const std::filesystem::path& run_directory, nlohmann::json identity, comm::Communicator& comm,
              Logger& logger);
 
-  // From the newest checkpoint to the product; when the product is there already, only says so (and loads nothing).
+  // From the newest checkpoint to the product; when the product is there already, only says so (and
+  // loads nothing).
   Outcome run(const StopFlag* stop);
   bool save_failed() const { return loop_.save_failed(); }
   std::int64_t update_count() const { return loop_.update_count(); }

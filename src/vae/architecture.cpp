@@ -8,10 +8,11 @@ namespace hebm::vae {
 
 constexpr std::size_t kMaxArchitecture = 64 << 10;  // bytes of JSON
 
-void read_architecture(const std::string& text, const std::string& backbone, const std::function<void(const nlohmann::json&)>& build) {
+void read_architecture(const std::string& text, const std::string& backbone,
+                       const std::function<void(const nlohmann::json&)>& build) {
   const std::string shown = text.substr(0, 200);
-  check(text.size() <= kMaxArchitecture, ExitCode::kCorrupt, "architecture of the VAE: {} bytes, expected at most {}", text.size(),
-        kMaxArchitecture);
+  check(text.size() <= kMaxArchitecture, ExitCode::kCorrupt, "architecture of the VAE: {} bytes, expected at most {}",
+        text.size(), kMaxArchitecture);
   const auto json = nlohmann::json::parse(text, nullptr, false);
   check(json.is_object(), ExitCode::kCorrupt, "architecture of the VAE: expected a JSON object, got '{}'", shown);
   try {

@@ -1,5 +1,6 @@
-// A frozen hierarchical VAE as the prior sees it: posterior, transport u <-> z (Eq. 15), decoder (Sec. 2.1, A.1).
-// Layers top first (i = 0 is the paper's z_L); u [B, D] is all layers flat in that order. One interface for HVAE and NVAE.
+// A frozen hierarchical VAE as the prior sees it: posterior, transport u <-> z (Eq. 15), decoder
+// (Sec. 2.1, A.1). Layers top first (i = 0 is the paper's z_L); u [B, D] is all layers flat in that
+// order. One interface for HVAE and NVAE.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -40,7 +41,8 @@ class Backbone {
   virtual at::Tensor inverse(const std::vector<at::Tensor>& z) const = 0;
   // x [B, C, H, W] in [0, 1], noise [B, D] ~ N(0, I): z and u of one draw of q(z|x), in one pass.
   virtual Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const = 0;
-  // Likelihood parameters of x given u [B, D]; temperature scales every sigma (z of the top layer too).
+  // Likelihood parameters of x given u [B, D]; temperature scales every sigma (z of the top layer
+  // too).
   virtual at::Tensor decode(const at::Tensor& u, double temperature = 1.0) const = 0;
   // Parameters of the likelihood for a posterior just drawn (reconstruction, ELBO).
   virtual at::Tensor decode_posterior(const Posterior& posterior) const = 0;
@@ -58,7 +60,8 @@ class Backbone {
   virtual std::string architecture() const = 0;
   // Multiply-adds times two of transport() for one image.
   virtual double transport_flop() const = 0;
-  // The parameters stay as they are from here on: transport() may prepare what it needs of them once. A later change is seen.
+  // The parameters stay as they are from here on: transport() may prepare what it needs of them
+  // once. A later change is seen.
   virtual void freeze() {}
 };
 

@@ -20,15 +20,11 @@ constexpr double kLogScaleBound = 4.0;  // and of the posterior's log scale in s
 
 at::Tensor soft_clamp(const at::Tensor& x, double bound) { return at::tanh(x / bound) * bound; }
 
-at::Tensor double_side(const at::Tensor& x) {
-  return at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
-}
+at::Tensor double_side(const at::Tensor& x) { return at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}); }
 
 }  // namespace
 
-at::Tensor ResBlock::operator()(const at::Tensor& x) const {
-  return x + second(at::silu(first(at::silu(x))));
-}
+at::Tensor ResBlock::operator()(const at::Tensor& x) const { return x + second(at::silu(first(at::silu(x)))); }
 
 at::Tensor Hvae::start(std::int64_t count) const {
   return start_.expand({count, start_.size(1), start_.size(2), start_.size(3)});

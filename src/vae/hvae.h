@@ -1,6 +1,7 @@
-// The paper's second backbone: a convolutional top-down hierarchical VAE with L latent layers (default 3), bidirectional inference and
-// residual posteriors: in standard coordinates q(u_i | x, z_<i) = N(d_mu_i, exp(d_log_sigma_i)^2), so z_i = mu_i + sigma_i u_i and
-// KL_i has the closed form of two Gaussians, independent of mu_i and sigma_i. The top layer is z_0 = u_0 (Eq. 15).
+// The paper's second backbone: a convolutional top-down hierarchical VAE with L latent layers
+// (default 3), bidirectional inference and residual posteriors: in standard coordinates q(u_i | x,
+// z_<i) = N(d_mu_i, exp(d_log_sigma_i)^2), so z_i = mu_i + sigma_i u_i and KL_i has the closed form
+// of two Gaussians, independent of mu_i and sigma_i. The top layer is z_0 = u_0 (Eq. 15).
 #pragma once
 #include <limits>
 #include <string>
@@ -21,7 +22,7 @@ struct HvaeOptions {
   std::int64_t width = 32;               // channels of the path from layer to layer: what a Langevin step runs
   std::int64_t image_width = 64;         // channels of encoder and image decoder up to a quarter of the image's side
   std::int64_t pixel_width = 32;         // channels at half the image's side
-  std::string image_from = "bottom";     // the image decoder sees the bottom z alone, or (all) what all layers left in s
+  std::string image_from = "bottom";  // the image decoder sees the bottom z alone, or (all) what all layers left in s
   std::string likelihood = "bernoulli";
   void describe(Options& options);
 };
@@ -53,14 +54,15 @@ class Hvae final : public Backbone {
   nets::Parameters& params() override { return params_; }
   const nets::Parameters& params() const override { return params_; }
   std::string architecture() const override;
-  // From the metadata of a weights file of max_values numbers: hostile until checked, Error(kCorrupt).
+  // From the metadata of a weights file of max_values numbers: hostile until checked,
+  // Error(kCorrupt).
   static std::unique_ptr<Hvae> from_architecture(const std::string& json,
                                                  std::int64_t max_values = std::numeric_limits<std::int64_t>::max(),
                                                  at::ScalarType dtype = at::kFloat);
   double transport_flop() const override { return transport_flop_; }
 
  private:
-  struct Layer {              // of latent i
+  struct Layer {                // of latent i
     bool doubles = false;       // nearest x2 first
     ResBlock block;             // top-down
     nets::Conv prior_head;      // -> mu, raw log sigma (not for i = 0)

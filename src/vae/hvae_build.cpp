@@ -14,7 +14,8 @@
 namespace hebm::vae {
 namespace {
 
-constexpr std::int64_t kMaxChannels = 4096, kMaxSide = 256, kMaxLayers = 64, kMaxImageSide = 1024, kMaxImageChannels = 3;
+constexpr std::int64_t kMaxChannels = 4096, kMaxSide = 256, kMaxLayers = 64, kMaxImageSide = 1024,
+                       kMaxImageChannels = 3;
 
 double conv_flop(const nets::Conv& conv, std::int64_t side) {
   return conv.weight.defined() ? 2.0 * static_cast<double>(conv.weight.numel() * side * side) : 0.0;
@@ -29,8 +30,10 @@ ResBlock make_block(nets::Parameters& params, const std::string& name, std::int6
 
 void HvaeOptions::describe(Options& o) {
   o.add("vae.latents", &latents, "latent layers as channels x side, top first: 16x2,8x4,8x8", Show::kCommon);
-  o.add("vae.width", &width, "channels of the path from layer to layer (what a Langevin step runs)", {4, kMaxChannels}, Show::kCommon);
-  o.add("vae.image_width", &image_width, "channels of encoder and image decoder up to a quarter of the image's side", {4, kMaxChannels});
+  o.add("vae.width", &width, "channels of the path from layer to layer (what a Langevin step runs)", {4, kMaxChannels},
+        Show::kCommon);
+  o.add("vae.image_width", &image_width, "channels of encoder and image decoder up to a quarter of the image's side",
+        {4, kMaxChannels});
   o.add("vae.pixel_width", &pixel_width, "their channels at half the image's side", {4, kMaxChannels});
   o.add_choice("vae.image_from", &image_from, {"bottom", "all"},
                "the image is decoded from the bottom z alone, or from what all layers left");
@@ -45,8 +48,8 @@ std::vector<LatentShape> parse_latents(const std::string& text) {
     LatentShape g;
     char x = 0;
     std::stringstream part(item);
-    check(static_cast<bool>(part >> g.channels >> x >> g.height) && x == 'x' && (part >> std::ws).eof(), ExitCode::kUsage,
-          "vae.latents = '{}': '{}' is not CHANNELSxSIDE", text, item);
+    check(static_cast<bool>(part >> g.channels >> x >> g.height) && x == 'x' && (part >> std::ws).eof(),
+          ExitCode::kUsage, "vae.latents = '{}': '{}' is not CHANNELSxSIDE", text, item);
     g.width = g.height;
     check(g.channels >= 1 && g.channels <= kMaxChannels && g.height >= 1 && g.height <= kMaxSide, ExitCode::kUsage,
           "vae.latents = '{}': '{}' is out of range (channels 1..{}, side 1..{})", text, item, kMaxChannels, kMaxSide);
@@ -61,9 +64,13 @@ std::vector<LatentShape> parse_latents(const std::string& text) {
   return out;
 }
 
-Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype, std::int64_t max_values)
-    : options_(options), image_(image), likelihood_{parse_likelihood(options.likelihood), image.channels},
-      groups_(parse_latents(options.latents)), params_(seed, 1, dtype, at::kCPU, max_values) {
+Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype,
+           std::int64_t max_values)
+    : options_(options),
+      image_(image),
+      likelihood_{parse_likelihood(options.likelihood), image.channels},
+      groups_(parse_latents(options.latents)),
+      params_(seed, 1, dtype, at::kCPU, max_values) {
   check(image.height == image.width, ExitCode::kUsage, "the HVAE takes square images, got {} x {}", image.height,
         image.width);
   std::int64_t side = groups_.back().height;
@@ -104,7 +111,8 @@ void Hvae::build_decoder() {
     }
     layer.posterior_head = nets::make_conv(params_, name + ".posterior", options_.image_width + w, 2 * c, 3, 1, 0.5);
     layer.from_z = nets::make_conv(params_, name + ".from_z", c, w, 1);
-    transport_flop_ += conv_flop(layer.block.first, side) + conv_flop(layer.block.second, side) + conv_flop(layer.prior_head, side);
+    transport_flop_ +=
+        conv_flop(layer.block.first, side) + conv_flop(layer.block.second, side) + conv_flop(layer.prior_head, side);
     if (i + 1 < groups_.size()) transport_flop_ += conv_flop(layer.from_z, side);
     layers_.push_back(layer);
   }
@@ -149,11 +157,13 @@ std::unique_ptr<Hvae> Hvae::from_architecture(const std::string& text, std::int6
     options.image_width = nets::integer_field(json, "image_width", kMaxChannels);
     options.pixel_width = nets::integer_field(json, "pixel_width", kMaxChannels);
     options.image_from = json.at("image_from").get<std::string>();
-    check(options.image_from == "bottom" || options.image_from == "all", ExitCode::kCorrupt, "image_from is '{}'", options.image_from);
+    check(options.image_from == "bottom" || options.image_from == "all", ExitCode::kCorrupt, "image_from is '{}'",
+          options.image_from);
     options.likelihood = json.at("likelihood").get<std::string>();
     const std::int64_t side = nets::integer_field(json, "side", kMaxImageSide);
-    out = std::make_unique<Hvae>(options, ImageShape{nets::integer_field(json, "channels", kMaxImageChannels), side, side}, 0, dtype,
-                                 max_values);
+    out = std::make_unique<Hvae>(options,
+                                 ImageShape{nets::integer_field(json, "channels", kMaxImageChannels), side, side}, 0,
+                                 dtype, max_values);
   });
   return out;
 }

@@ -1,4 +1,5 @@
-// Images and noise as the backbone takes them. One image's noise depends on (key, image, visit) alone.
+// Images and noise as the backbone takes them. One image's noise depends on (key, image, visit)
+// alone.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -17,7 +18,8 @@ at::Tensor image_tensor(const ImageBatch& images);
 ImageBatch image_batch(const at::Tensor& x);
 // floor(255 x / 2^(8 - bits)) / (2^bits - 1); bits in 1..8, 8: x itself. x = u8 / 255.
 at::Tensor quantised(const at::Tensor& x, std::int64_t bits);
-// Bernoulli draws of probability x [images, C, H, W], 0 or 1: image b's are keyed by (images[b], visits[b]).
+// Bernoulli draws of probability x [images, C, H, W], 0 or 1: image b's are keyed by (images[b],
+// visits[b]).
 at::Tensor binarised(const at::Tensor& x, const RandomKey& key, std::span<const std::int64_t> images,
                      std::span<const std::uint32_t> visits);
 // eps ~ N(0, I), [images, dim] float32 on the host: row b is keyed by (images[b], visits[b]).

@@ -21,7 +21,8 @@ constexpr double kHalfBin = 1.0 / 255.0;  // on [-1, 1], 256 values
 constexpr double kHalfLog2Pi = 0.91893853320467274178;
 constexpr double kSmallestUniform = 1e-5;
 
-// The soft clamps of NVAE's Normal, in the latents too: mean in (-5, 5), sigma = exp(5 tanh(raw / 5)) + 0.01.
+// The soft clamps of NVAE's Normal, in the latents too: mean in (-5, 5), sigma = exp(5 tanh(raw /
+// 5)) + 0.01.
 at::Tensor normal_mean(const at::Tensor& raw) { return at::tanh(raw / 5.0) * 5.0; }
 at::Tensor normal_sigma(const at::Tensor& raw) { return (at::tanh(raw / 5.0) * 5.0).exp() + 0.01; }
 
@@ -51,7 +52,8 @@ std::int64_t Likelihood::sample_channels() const { return image_channels + (kind
 at::Tensor logistic_bin(const at::Tensor& x, const at::Tensor& mean, const at::Tensor& log_scale, double half_bin) {
   const at::Tensor inverse = (-log_scale).exp(), centred = x - mean;
   const at::Tensor upper = inverse * (centred + half_bin), lower = inverse * (centred - half_bin);
-  // log(sigmoid(upper) - sigmoid(lower)) without a difference of nearly equal numbers, so that value and gradient hold in both tails.
+  // log(sigmoid(upper) - sigmoid(lower)) without a difference of nearly equal numbers, so that
+  // value and gradient hold in both tails.
   const at::Tensor log_cdf = at::log_sigmoid(upper);    // first bin: everything below
   const at::Tensor log_tail = at::log_sigmoid(-lower);  // last bin: everything above
   const at::Tensor bulk = (-at::expm1(lower - upper)).log() + log_cdf + log_tail;
@@ -81,22 +83,30 @@ at::Tensor log_likelihood(const Likelihood& likelihood, const at::Tensor& parame
 
 at::Tensor mean_image(const Likelihood& likelihood, const at::Tensor& parameters) {
   switch (likelihood.kind) {
-    case LikelihoodKind::kBernoulli: return at::sigmoid(parameters);
-    case LikelihoodKind::kMixture: return to_unit(mixture_mean(parameters, likelihood.mixtures));
-    case LikelihoodKind::kLogistic: return to_unit(parameters.chunk(2, 1)[0]);
-    case LikelihoodKind::kNormal: return to_unit(normal_mean(parameters.chunk(2, 1)[0]));
+    case LikelihoodKind::kBernoulli:
+      return at::sigmoid(parameters);
+    case LikelihoodKind::kMixture:
+      return to_unit(mixture_mean(parameters, likelihood.mixtures));
+    case LikelihoodKind::kLogistic:
+      return to_unit(parameters.chunk(2, 1)[0]);
+    case LikelihoodKind::kNormal:
+      return to_unit(normal_mean(parameters.chunk(2, 1)[0]));
   }
   fail(ExitCode::kRuntime, "likelihood {} is unknown", static_cast<int>(likelihood.kind));
 }
 
 at::Tensor sample_image(const Likelihood& likelihood, const at::Tensor& parameters, const at::Tensor& uniform) {
   switch (likelihood.kind) {
-    case LikelihoodKind::kBernoulli: return at::lt(uniform, at::sigmoid(parameters)).to(parameters.scalar_type());
-    case LikelihoodKind::kMixture: return to_unit(mixture_sample(parameters, uniform, likelihood.mixtures));
-    default: break;
+    case LikelihoodKind::kBernoulli:
+      return at::lt(uniform, at::sigmoid(parameters)).to(parameters.scalar_type());
+    case LikelihoodKind::kMixture:
+      return to_unit(mixture_sample(parameters, uniform, likelihood.mixtures));
+    default:
+      break;
   }
   const auto parts = parameters.chunk(2, 1);
-  if (likelihood.kind == LikelihoodKind::kLogistic) return to_unit(logistic_quantile(parts[0], parts[1].clamp_min(kMinLogScale), uniform));
+  if (likelihood.kind == LikelihoodKind::kLogistic)
+    return to_unit(logistic_quantile(parts[0], parts[1].clamp_min(kMinLogScale), uniform));
   const at::Tensor safe = uniform.clamp(kSmallestUniform, 1.0 - kSmallestUniform);
   return to_unit(normal_mean(parts[0]) + normal_sigma(parts[1]) * at::special_ndtri(safe));
 }

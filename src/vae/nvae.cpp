@@ -15,7 +15,7 @@
 namespace hebm::vae {
 namespace {
 
-constexpr double kClamp = 5.0;          // soft clamp of mu and log sigma
+constexpr double kClamp = 5.0;  // soft clamp of mu and log sigma
 constexpr double kSigmaOffset = 0.01;
 constexpr double kTopSigma = 1.0 + kSigmaOffset;  // the top layer's raw log sigma is 0
 
@@ -25,7 +25,9 @@ at::Tensor sum_of_layer(const at::Tensor& x) { return x.flatten(1).sum(1); }  //
 
 }  // namespace
 
-Nvae::Normal Nvae::normal_of(const Raw& raw) { return {soft_clamp(raw.mu), soft_clamp(raw.log_sigma).exp() + kSigmaOffset}; }
+Nvae::Normal Nvae::normal_of(const Raw& raw) {
+  return {soft_clamp(raw.mu), soft_clamp(raw.log_sigma).exp() + kSigmaOffset};
+}
 
 at::Tensor Nvae::start_of(std::int64_t count) const { return start_.unsqueeze(0).expand({count, -1, -1, -1}); }
 
@@ -45,11 +47,13 @@ Nvae::Raw Nvae::prior_of(std::size_t i, const at::Tensor& s, const Pass& pass) c
   return {parts[0], parts[1]};
 }
 
-// ---- frozen ---------------------------------------------------------------------------------------------------------
+// ---- frozen
+// ------------------------------------------------------------------------------------------
 
 Nvae::~Nvae() = default;
 
-// Every change in place of a parameter or state, through whichever view, counts up its storage's version: a changed net is folded again.
+// Every change in place of a parameter or state, through whichever view, counts up its storage's
+// version: a changed net is folded again.
 std::shared_ptr<const NvaeFrozen> Nvae::frozen() const {
   if (!wants_frozen_ || params_.dtype() != at::kFloat || params_.device() != at::kCPU) return nullptr;
   std::uint64_t version = params_.flat()._version();
@@ -63,7 +67,8 @@ std::shared_ptr<const NvaeFrozen> Nvae::frozen() const {
   return frozen_;
 }
 
-// ---- Eq. 15: u -> z and back ----------------------------------------------------------------------------------------
+// ---- Eq. 15: u -> z and back
+// ----------------------------------------------------------------------------------------
 
 std::vector<at::Tensor> Nvae::transport(const at::Tensor& u) const {
   if (const auto net = frozen(); net && u.scalar_type() == at::kFloat && u.is_cpu()) return net->transport(u);
@@ -97,7 +102,8 @@ at::Tensor Nvae::inverse(const std::vector<at::Tensor>& z) const {
   return join_layers(u);
 }
 
-// ---- posterior ------------------------------------------------------------------------------------------------------
+// ---- posterior
+// ------------------------------------------------------------------------------------------
 
 std::vector<at::Tensor> Nvae::encode(const at::Tensor& x, const Pass& pass) const {
   at::Tensor h = pass.conv(stem_, 2.0 * x - 1.0);
@@ -112,7 +118,8 @@ std::vector<at::Tensor> Nvae::encode(const at::Tensor& x, const Pass& pass) cons
   return features;
 }
 
-Nvae::Raw Nvae::posterior_of(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const Raw& prior, const Pass& pass) const {
+Nvae::Raw Nvae::posterior_of(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const Raw& prior,
+                             const Pass& pass) const {
   const NvaeLayer& layer = latent_layers_[i];
   const at::Tensor seen = i == 0 ? feature : feature + pass.conv(layer.encoder_combine, s);
   const auto parts = pass.conv(layer.posterior, seen).chunk(2, 1);
@@ -136,10 +143,12 @@ Posterior Nvae::posterior(const at::Tensor& x, const at::Tensor& noise, const Pa
     u.push_back((z - p.mu) / p.sigma);
     out.z.push_back(z);
     const at::Tensor log_ratio = (p.sigma / q.sigma).log();
-    // A flow changes the density's shape but no volume: then KL is log q(z before) - log p(z after) at this draw, else the closed form.
-    const at::Tensor kl = latent_layers_[i].flows.empty()
-                              ? 0.5 * (((q.mu - p.mu) / p.sigma).square() + (q.sigma / p.sigma).square() - 1.0) + log_ratio
-                              : 0.5 * (u.back().square() - eps[i].square()) + log_ratio;
+    // A flow changes the density's shape but no volume: then KL is log q(z before) - log p(z after)
+    // at this draw, else the closed form.
+    const at::Tensor kl =
+        latent_layers_[i].flows.empty()
+            ? 0.5 * (((q.mu - p.mu) / p.sigma).square() + (q.sigma / p.sigma).square() - 1.0) + log_ratio
+            : 0.5 * (u.back().square() - eps[i].square()) + log_ratio;
     out.kl.push_back(sum_of_layer(kl));
     s = after_layer(i, s, z, pass);
   }
@@ -148,7 +157,8 @@ Posterior Nvae::posterior(const at::Tensor& x, const at::Tensor& noise, const Pa
   return out;
 }
 
-// ---- decoder --------------------------------------------------------------------------------------------------------
+// ---- decoder
+// ------------------------------------------------------------------------------------------
 
 at::Tensor Nvae::decode(const at::Tensor& u, double temperature, const Pass& pass) const {
   const auto parts = split_layers(u, groups_);

@@ -1,7 +1,8 @@
-// NVAE, the paper's first backbone: a deep hierarchical VAE with residual cells, several spatial scales, residual posteriors and
-// autoregressive flows in the posterior. Parameters have the names of the authors' checkpoints. Every layer, the top one too, is
-// z_i = mu_i + sigma_i u_i, mu = 5 tanh(mu_raw / 5), sigma = exp(5 tanh(raw / 5)) + 0.01; raw values of the top layer are 0, so
-// z_0 = 1.01 u_0 (the paper: u_0).
+// NVAE, the paper's first backbone: a deep hierarchical VAE with residual cells, several spatial
+// scales, residual posteriors and autoregressive flows in the posterior. Parameters have the names
+// of the authors' checkpoints. Every layer, the top one too, is z_i = mu_i + sigma_i u_i, mu = 5
+// tanh(mu_raw / 5), sigma = exp(5 tanh(raw / 5)) + 0.01; raw values of the top layer are 0, so z_0
+// = 1.01 u_0 (the paper: u_0).
 #pragma once
 #include <limits>
 #include <memory>
@@ -48,9 +49,13 @@ class Nvae final : public Backbone {
   std::vector<at::Tensor> transport(const at::Tensor& u) const override;
   Transported transport_with_scale(const at::Tensor& u) const override { return transport(u, Pass{}); }
   at::Tensor inverse(const std::vector<at::Tensor>& z) const override;
-  Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const override { return posterior(x, noise, Pass{}); }
+  Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const override {
+    return posterior(x, noise, Pass{});
+  }
   at::Tensor decode(const at::Tensor& u, double temperature) const override { return decode(u, temperature, Pass{}); }
-  at::Tensor decode_posterior(const Posterior& posterior) const override { return decode_tail(posterior.state, Pass{}); }
+  at::Tensor decode_posterior(const Posterior& posterior) const override {
+    return decode_tail(posterior.state, Pass{});
+  }
   at::Tensor log_likelihood(const at::Tensor& parameters, const at::Tensor& x) const override;
   at::Tensor mean_image(const at::Tensor& parameters) const override;
   at::Tensor sample_image(const at::Tensor& parameters, const at::Tensor& noise) const override;
@@ -58,8 +63,10 @@ class Nvae final : public Backbone {
   nets::Parameters& params() override { return params_; }
   const nets::Parameters& params() const override { return params_; }
   std::string architecture() const override;
-  // From the metadata of a weights file of max_values numbers: hostile until checked, Error(kCorrupt).
-  static std::unique_ptr<Nvae> from_architecture(const std::string& json, std::int64_t max_values = std::numeric_limits<std::int64_t>::max(),
+  // From the metadata of a weights file of max_values numbers: hostile until checked,
+  // Error(kCorrupt).
+  static std::unique_ptr<Nvae> from_architecture(const std::string& json,
+                                                 std::int64_t max_values = std::numeric_limits<std::int64_t>::max(),
                                                  at::ScalarType dtype = at::kFloat);
   double transport_flop() const override { return transport_flop_; }
   void freeze() override { wants_frozen_ = true; }
@@ -68,7 +75,8 @@ class Nvae final : public Backbone {
   Transported transport(const at::Tensor& u, const Pass& pass) const;
   Posterior posterior(const at::Tensor& x, const at::Tensor& noise, const Pass& pass) const;
   at::Tensor decode(const at::Tensor& u, double temperature, const Pass& pass) const;
-  at::Tensor decode_tail(const at::Tensor& state, const Pass& pass) const;  // s behind the last layer -> likelihood parameters
+  at::Tensor decode_tail(const at::Tensor& state,
+                         const Pass& pass) const;  // s behind the last layer -> likelihood parameters
 
   const NvaeOptions& options() const { return options_; }  // resolved
   const NvaeLayers& layers() const { return layers_; }
@@ -87,7 +95,8 @@ class Nvae final : public Backbone {
   at::Tensor before_layer(std::size_t i, const at::Tensor& s, const Pass& pass) const;
   at::Tensor after_layer(std::size_t i, const at::Tensor& s, const at::Tensor& z, const Pass& pass) const;
   Raw prior_of(std::size_t i, const at::Tensor& s, const Pass& pass) const;
-  Raw posterior_of(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const Raw& prior, const Pass& pass) const;
+  Raw posterior_of(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const Raw& prior,
+                   const Pass& pass) const;
   std::vector<at::Tensor> encode(const at::Tensor& x, const Pass& pass) const;  // [L], of layer i
   void build_encoder();
   void build_samplers();

@@ -21,15 +21,20 @@ double conv_flop(const NvaeConv& conv, std::int64_t side) {
 }
 
 double cell_flop(const MbCell& cell, std::int64_t side) {
-  return conv_flop(cell.skip, side) + conv_flop(cell.expand, side) + conv_flop(cell.depthwise, side) + conv_flop(cell.project, side);
+  return conv_flop(cell.skip, side) + conv_flop(cell.expand, side) + conv_flop(cell.depthwise, side) +
+         conv_flop(cell.project, side);
 }
 
 }  // namespace
 
-Nvae::Nvae(const NvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype, std::int64_t max_values,
-           at::Device device)
-    : options_(options.resolved(image)), likelihood_(options_.make_likelihood()), scales_(nvae_scales(options_)),
-      groups_(nvae_groups(options_)), params_(seed, 1, dtype, device, max_values), layers_(params_) {
+Nvae::Nvae(const NvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype,
+           std::int64_t max_values, at::Device device)
+    : options_(options.resolved(image)),
+      likelihood_(options_.make_likelihood()),
+      scales_(nvae_scales(options_)),
+      groups_(nvae_groups(options_)),
+      params_(seed, 1, dtype, device, max_values),
+      layers_(params_) {
   latent_layers_.resize(groups_.size());
   encoder_.resize(groups_.size());
   const NvaeScale& top = scales_.front();
@@ -58,7 +63,8 @@ void Nvae::build_encoder() {
   const auto next = [&] { return "enc_tower." + std::to_string(module++); };
   for (auto scale = scales_.rbegin(); scale != scales_.rend(); ++scale) {
     for (std::int64_t k = 0; k < scale->groups; ++k, ++g) {
-      if (k == 0 && g > 0) encoder_[g].down = make_res_cell(layers_, next(), scale->encoder_channels / 2, true, options_.use_se);
+      if (k == 0 && g > 0)
+        encoder_[g].down = make_res_cell(layers_, next(), scale->encoder_channels / 2, true, options_.use_se);
       for (std::int64_t c = 0; c < options_.encoder_cells; ++c) {
         encoder_[g].cells.push_back(make_res_cell(layers_, next(), scale->encoder_channels, false, options_.use_se));
       }
@@ -76,10 +82,11 @@ void Nvae::build_samplers() {
   for (const auto& scale : scales_) {
     for (std::int64_t k = 0; k < scale.groups; ++k, ++i) {
       NvaeLayer& layer = latent_layers_[i];
-      layer.posterior = layers_.conv("enc_sampler." + std::to_string(i), {.in = scale.encoder_channels, .out = 2 * options_.latents, .kernel = 3});
+      layer.posterior = layers_.conv("enc_sampler." + std::to_string(i),
+                                     {.in = scale.encoder_channels, .out = 2 * options_.latents, .kernel = 3});
       if (i > 0) {
-        layer.prior =
-            layers_.conv("dec_sampler." + std::to_string(i - 1) + ".1", {.in = scale.decoder_channels, .out = 2 * options_.latents});
+        layer.prior = layers_.conv("dec_sampler." + std::to_string(i - 1) + ".1",
+                                   {.in = scale.decoder_channels, .out = 2 * options_.latents});
       }
       for (std::int64_t f = 0; f < options_.flows; ++f) {
         const auto number = static_cast<std::int64_t>(i) * options_.flows + f;
@@ -106,7 +113,8 @@ void Nvae::build_decoder() {
   std::int64_t channels = scales_.back().decoder_channels;
   for (std::int64_t n = 0; n < options_.postprocess_blocks * options_.postprocess_cells; ++n) {
     const bool up = n % options_.postprocess_cells == 0;
-    postprocess_.push_back(make_mb_cell(layers_, "post_process." + std::to_string(n), channels, up, kPostExpansion, options_.use_se));
+    postprocess_.push_back(
+        make_mb_cell(layers_, "post_process." + std::to_string(n), channels, up, kPostExpansion, options_.use_se));
     if (up) channels /= 2;
   }
   out_ = layers_.conv("image_conditional.1", {.in = channels, .out = likelihood_.channels(), .kernel = 3});
@@ -156,17 +164,28 @@ std::unique_ptr<Nvae> Nvae::from_architecture(const std::string& text, std::int6
   read_architecture(text, "nvae", [&](const nlohmann::json& json) {
     // 0 is a value of some fields: integer_field takes positive ones only.
     const auto or_zero = [&](const char* key) {
-      return json.contains(key) && json[key].is_number_unsigned() && json[key].get<std::uint64_t>() == 0 ? 0
-                                                                                                          : nets::integer_field(json, key, kMaxField);
+      return json.contains(key) && json[key].is_number_unsigned() && json[key].get<std::uint64_t>() == 0
+                 ? 0
+                 : nets::integer_field(json, key, kMaxField);
     };
     NvaeOptions o;
-    for (const auto& [key, field] : std::initializer_list<std::pair<const char*, std::int64_t*>>{
-             {"encoder_channels", &o.encoder_channels}, {"decoder_channels", &o.decoder_channels}, {"scales", &o.scales},
-             {"groups_per_scale", &o.groups_per_scale}, {"latents", &o.latents}, {"encoder_cells", &o.encoder_cells},
-             {"decoder_cells", &o.decoder_cells}, {"preprocess_blocks", &o.preprocess_blocks},
-             {"preprocess_cells", &o.preprocess_cells}, {"postprocess_blocks", &o.postprocess_blocks},
-             {"postprocess_cells", &o.postprocess_cells}, {"min_groups_per_scale", &o.min_groups_per_scale},
-             {"mixtures", &o.mixtures}, {"bits", &o.bits}, {"image_channels", &o.image_channels}, {"side", &o.side}}) {
+    for (const auto& [key, field] :
+         std::initializer_list<std::pair<const char*, std::int64_t*>>{{"encoder_channels", &o.encoder_channels},
+                                                                      {"decoder_channels", &o.decoder_channels},
+                                                                      {"scales", &o.scales},
+                                                                      {"groups_per_scale", &o.groups_per_scale},
+                                                                      {"latents", &o.latents},
+                                                                      {"encoder_cells", &o.encoder_cells},
+                                                                      {"decoder_cells", &o.decoder_cells},
+                                                                      {"preprocess_blocks", &o.preprocess_blocks},
+                                                                      {"preprocess_cells", &o.preprocess_cells},
+                                                                      {"postprocess_blocks", &o.postprocess_blocks},
+                                                                      {"postprocess_cells", &o.postprocess_cells},
+                                                                      {"min_groups_per_scale", &o.min_groups_per_scale},
+                                                                      {"mixtures", &o.mixtures},
+                                                                      {"bits", &o.bits},
+                                                                      {"image_channels", &o.image_channels},
+                                                                      {"side", &o.side}}) {
       *field = nets::integer_field(json, key, kMaxField);
     }
     o.flows = or_zero("flows");

@@ -14,8 +14,8 @@ constexpr double kBranchWeight = 0.1;
 at::Tensor skip_down(const ResCell& cell, const at::Tensor& x, const Pass& pass) {
   const at::Tensor h = at::silu(x);
   const at::Tensor lower = h.slice(2, 1);
-  return at::cat({pass.conv(cell.skip[0], h), pass.conv(cell.skip[1], lower.slice(3, 1)), pass.conv(cell.skip[2], h.slice(3, 1)),
-                  pass.conv(cell.skip[3], lower)},
+  return at::cat({pass.conv(cell.skip[0], h), pass.conv(cell.skip[1], lower.slice(3, 1)),
+                  pass.conv(cell.skip[2], h.slice(3, 1)), pass.conv(cell.skip[3], lower)},
                  1);
 }
 
@@ -33,7 +33,8 @@ at::Tensor MbCell::operator()(const at::Tensor& x, const Pass& pass) const {
   h = pass.norm_silu(norm_expanded, pass.conv(expand, h));
   h = pass.norm_silu(norm_depthwise, pass.conv(depthwise, h));
   h = pass.norm(norm_out, pass.conv(project, h));
-  return (up ? pass.conv(skip, at::upsample_bilinear2d(x, {height, width}, true)) : x) + kBranchWeight * squeeze_excite(h);
+  return (up ? pass.conv(skip, at::upsample_bilinear2d(x, {height, width}, true)) : x) +
+         kBranchWeight * squeeze_excite(h);
 }
 
 ResCell make_res_cell(NvaeLayers& layers, const std::string& name, std::int64_t channels, bool down, bool use_se) {
@@ -57,7 +58,8 @@ ResCell make_res_cell(NvaeLayers& layers, const std::string& name, std::int64_t 
   return cell;
 }
 
-MbCell make_mb_cell(NvaeLayers& layers, const std::string& name, std::int64_t channels, bool up, std::int64_t expansion, bool use_se) {
+MbCell make_mb_cell(NvaeLayers& layers, const std::string& name, std::int64_t channels, bool up, std::int64_t expansion,
+                    bool use_se) {
   MbCell cell;
   cell.up = up;
   const std::int64_t out = up ? channels / 2 : channels, hidden = expansion * channels;

@@ -27,8 +27,11 @@ Affine affine_of(const BatchNorm& norm) {
   return {scale, to_double(norm.bias) - to_double(norm.running_mean) * scale};
 }
 
-// Small enough for a core's cache with the pixels of a pass (vae/nvae_frozen.cpp), large enough for the matrix products.
-std::int64_t usual_slice(std::int64_t channels) { return std::max<std::int64_t>(kLeastSlice, (2 * channels + 31) / 32 * 32); }
+// Small enough for a core's cache with the pixels of a pass (vae/nvae_frozen.cpp), large enough for
+// the matrix products.
+std::int64_t usual_slice(std::int64_t channels) {
+  return std::max<std::int64_t>(kLeastSlice, (2 * channels + 31) / 32 * 32);
+}
 
 // Takes what s lacks before the cell and leaves what it lacks behind it.
 FoldedCell fold_cell(const MbCell& cell, at::Tensor& missing, std::int64_t chosen_slice) {

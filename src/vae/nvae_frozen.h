@@ -1,5 +1,6 @@
-// T_beta(u) of a frozen NVAE on the CPU in float32, the inner loop of every chain: folded weights (nvae_fold.h), one forward and one
-// reverse pass of our own (nvae_frozen_pass.h), chunks of images shared by the threads. Equal to Nvae::transport to rounding.
+// T_beta(u) of a frozen NVAE on the CPU in float32, the inner loop of every chain: folded weights
+// (nvae_fold.h), one forward and one reverse pass of our own (nvae_frozen_pass.h), chunks of images
+// shared by the threads. Equal to Nvae::transport to rounding.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -13,9 +14,11 @@ namespace hebm::vae {
 
 class NvaeFrozen : public std::enable_shared_from_this<NvaeFrozen> {
  public:
-  // slice: hidden channels that run through a cell at a time, a multiple of 32; images: of a pass; 0 chooses.
+  // slice: hidden channels that run through a cell at a time, a multiple of 32; images: of a pass;
+  // 0 chooses.
   explicit NvaeFrozen(const Nvae& net, std::int64_t slice = 0, std::int64_t images = 0);
-  // u [B, D] float32 -> z [L] of [B, c, h, w]; differentiable in u once (no second backward through the same z, no double backward).
+  // u [B, D] float32 -> z [L] of [B, c, h, w]; differentiable in u once (no second backward through
+  // the same z, no double backward).
   std::vector<at::Tensor> transport(const at::Tensor& u) const;
   // Images of one forward and reverse pass for a batch of `count`.
   std::int64_t chunk(std::int64_t count) const;

@@ -50,13 +50,15 @@ FrozenPass::FrozenPass(const FoldedDecoder& decoder, std::int64_t images) : deco
       prepare_cell(layer.cells[c], layer.shape.height, layer.shape.width, layer.channels, layers_[i].cells[c]);
       for (const auto& slope : layers_[i].cells[c].in_slope) largest = std::max(largest, slope.numel());
     }
-    if (i > 0) layers_[i].activated = at::empty({images * layer.shape.height * layer.shape.width, layer.channels}, at::kFloat);
+    if (i > 0)
+      layers_[i].activated = at::empty({images * layer.shape.height * layer.shape.width, layer.channels}, at::kFloat);
   }
   active_ = at::empty({largest}, at::kFloat);
   low_ = at::empty({largest / 4}, at::kFloat);
 }
 
-void FrozenPass::prepare_cell(const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels, CellState& state) {
+void FrozenPass::prepare_cell(const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels,
+                              CellState& state) {
   for (const auto& slice : cell.slices) {
     const std::int64_t h = slice.depthwise.channels;
     state.in_slope.push_back(at::empty({images_, height, width, h}, at::kFloat));
@@ -65,8 +67,10 @@ void FrozenPass::prepare_cell(const FoldedCell& cell, std::int64_t height, std::
   state.branch = at::empty({images_ * height * width, channels}, at::kFloat);
 }
 
-// Nearest doubling commutes with all that is before the depthwise convolution, so an up cell expands at the coarse scale.
-void FrozenPass::expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s, at::Tensor& out) {
+// Nearest doubling commutes with all that is before the depthwise convolution, so an up cell
+// expands at the coarse scale.
+void FrozenPass::expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s,
+                           at::Tensor& out) {
   if (!cell.up) {
     at::Tensor target = matrix(out);
     at::mm_out(target, s, slice.expand);
@@ -75,7 +79,8 @@ void FrozenPass::expand_to(const FoldedCell& cell, const FoldedCell::Slice& slic
   const std::int64_t height = out.size(1) / 2, width = out.size(2) / 2, h = out.size(3);
   at::Tensor low = low_.narrow(0, 0, s.size(0) * h).view({s.size(0), h});
   at::mm_out(low, s, slice.expand);
-  out.view({images_, height, 2, width, 2, h}).copy_(low.view({images_, height, 1, width, 1, h}).expand({images_, height, 2, width, 2, h}));
+  out.view({images_, height, 2, width, 2, h})
+      .copy_(low.view({images_, height, 1, width, 1, h}).expand({images_, height, 2, width, 2, h}));
 }
 
 void FrozenPass::cell_forward(const FoldedCell& cell, CellState& state, at::Tensor& s) {
@@ -169,7 +174,8 @@ void FrozenPass::forward(const at::Tensor& u, const std::vector<at::Tensor>& z, 
     const FoldedLayer& layer = decoder_.layers[i];
     LayerState& state = layers_[i];
     const auto [n, height, width] = layer.shape;
-    state.u = u.narrow(1, first, layer.shape.size()).view({images_, n, height * width}).transpose(1, 2).reshape({-1, n});
+    state.u =
+        u.narrow(1, first, layer.shape.size()).view({images_, n, height * width}).transpose(1, 2).reshape({-1, n});
     first += layer.shape.size();
     for (std::size_t c = 0; c < layer.cells.size(); ++c) cell_forward(layer.cells[c], state.cells[c], s);
     if (i == 0) {
@@ -190,7 +196,8 @@ void FrozenPass::reverse(const std::vector<at::Tensor>& grads, std::int64_t row,
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const FoldedLayer& layer = decoder_.layers[i];
     LayerState& state = layers_[i];
-    at::Tensor gz = grads[i].defined() ? to_pixels(grads[i].narrow(0, row, images_)).contiguous() : at::zeros_like(state.z);
+    at::Tensor gz =
+        grads[i].defined() ? to_pixels(grads[i].narrow(0, row, images_)).contiguous() : at::zeros_like(state.z);
     if (g.defined()) {
       gz = at::addmm(gz, g, layer.combine_z.t());
       if (i > 0) g = at::mm(g, layer.combine_s.t());

@@ -1,6 +1,7 @@
-// Forward and reverse pass of a folded NVAE's latent path over one chunk of m images, channels last, with all tensors that live
-// longer than an operation kept from step to step (a fresh megabyte costs more in page faults than a matrix product in it).
-// s: [m H W, C] of the layer's scale; hidden: [m, H, W, h] a slice; autograd sees none of it.
+// Forward and reverse pass of a folded NVAE's latent path over one chunk of m images, channels
+// last, with all tensors that live longer than an operation kept from step to step (a fresh
+// megabyte costs more in page faults than a matrix product in it). s: [m H W, C] of the layer's
+// scale; hidden: [m, H, W, h] a slice; autograd sees none of it.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -18,7 +19,8 @@ class FrozenPass {
 
   // u [m, D] -> z, written to rows [row, row + m) of z[i] [B, n, H, W]. Keeps what reverse() needs.
   void forward(const at::Tensor& u, const std::vector<at::Tensor>& z, std::int64_t row);
-  // grads[i]: d/d z[i], the same rows (undefined: zero) -> d/du, written to out [m, D]. Once a forward(): it uses up what was kept.
+  // grads[i]: d/d z[i], the same rows (undefined: zero) -> d/du, written to out [m, D]. Once a
+  // forward(): it uses up what was kept.
   void reverse(const std::vector<at::Tensor>& grads, std::int64_t row, const at::Tensor& out);
 
  private:
@@ -29,12 +31,13 @@ class FrozenPass {
   };
   struct LayerState {
     std::vector<CellState> cells;
-    at::Tensor activated;     // [m H W, C] ELU(s)
-    at::Tensor clamped;       // [m H W, 2 n] tanh(raw / 5)
-    at::Tensor sigma, u, z;   // [m H W, n]
+    at::Tensor activated;    // [m H W, C] ELU(s)
+    at::Tensor clamped;      // [m H W, 2 n] tanh(raw / 5)
+    at::Tensor sigma, u, z;  // [m H W, n]
   };
 
-  void prepare_cell(const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels, CellState& state);
+  void prepare_cell(const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels,
+                    CellState& state);
   void expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s, at::Tensor& out);
   void cell_forward(const FoldedCell& cell, CellState& state, at::Tensor& s);
   void cell_reverse(const FoldedCell& cell, CellState& state, at::Tensor& g);

@@ -17,7 +17,9 @@ namespace {
 constexpr double kWeightNormEpsilon = 1e-5;  // outside the root
 constexpr double kInitialNormOffset = 1e-2;
 
-at::Tensor channel_norm(const at::Tensor& weight) { return weight.square().sum({1, 2, 3}, true).sqrt(); }  // [out, 1, 1, 1]
+at::Tensor channel_norm(const at::Tensor& weight) {
+  return weight.square().sum({1, 2, 3}, true).sqrt();
+}  // [out, 1, 1, 1]
 
 }  // namespace
 
@@ -32,12 +34,15 @@ at::Tensor NvaeConv::apply(const at::Tensor& x, const at::Tensor& effective) con
 }
 
 at::Tensor Pass::norm(const BatchNorm& norm, const at::Tensor& x) const {
-  return at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, false, 0.0, kBatchNormEpsilon, false);
+  return at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, false, 0.0, kBatchNormEpsilon,
+                        false);
 }
 
 at::Tensor Pass::norm_silu(const BatchNorm& norm, const at::Tensor& x) const { return at::silu(this->norm(norm, x)); }
 
-at::Tensor Pass::conv(const NvaeConv& conv, const at::Tensor& x) const { return conv.apply(x, conv.effective_weight()); }
+at::Tensor Pass::conv(const NvaeConv& conv, const at::Tensor& x) const {
+  return conv.apply(x, conv.effective_weight());
+}
 
 at::Tensor SqueezeExcite::operator()(const at::Tensor& x) const {
   if (!squeeze.weight.defined()) return x;
@@ -48,9 +53,11 @@ at::Tensor SqueezeExcite::operator()(const at::Tensor& x) const {
 NvaeConv NvaeLayers::conv(const std::string& name, const ConvShape& shape, const at::Tensor& mask, double norm_factor) {
   NvaeConv out;
   const std::int64_t fan_in = shape.in / shape.groups * shape.kernel * shape.kernel;
-  out.weight = params_.add(name + ".weight", {shape.out, shape.in / shape.groups, shape.kernel, shape.kernel}, nets::Init::kUniformFanIn);
+  out.weight = params_.add(name + ".weight", {shape.out, shape.in / shape.groups, shape.kernel, shape.kernel},
+                           nets::Init::kUniformFanIn);
   if (shape.bias) {
-    out.bias = params_.add(name + ".bias", {shape.out}, nets::Init::kUniformFanIn, 1.0 / std::sqrt(static_cast<double>(fan_in)));
+    out.bias = params_.add(name + ".bias", {shape.out}, nets::Init::kUniformFanIn,
+                           1.0 / std::sqrt(static_cast<double>(fan_in)));
   }
   if (mask.defined()) out.mask = params_.add_constant(mask);
   if (shape.weight_norm) {
@@ -80,7 +87,8 @@ BatchNorm NvaeLayers::norm(const std::string& name, std::int64_t channels) {
 
 SqueezeExcite NvaeLayers::squeeze_excite(const std::string& name, std::int64_t channels) {
   const std::int64_t hidden = std::max<std::int64_t>(channels / 16, 4);
-  return {nets::make_linear(params_, name + ".0", channels, hidden), nets::make_linear(params_, name + ".2", hidden, channels)};
+  return {nets::make_linear(params_, name + ".0", channels, hidden),
+          nets::make_linear(params_, name + ".2", hidden, channels)};
 }
 
 }  // namespace hebm::vae

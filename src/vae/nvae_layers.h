@@ -1,6 +1,7 @@
-// NVAE's layers over nets::Parameters: convolution (weight-normalised or plain, masked in the flows), batch norm, squeeze-and-excitation.
-// They are handles: a copy shares its tensors. How they run is a Pass: the base class is evaluation (running statistics, weights
-// normalised at every use); training and frozen decoders override it.
+// NVAE's layers over nets::Parameters: convolution (weight-normalised or plain, masked in the
+// flows), batch norm, squeeze-and-excitation. They are handles: a copy shares its tensors. How they
+// run is a Pass: the base class is evaluation (running statistics, weights normalised at every
+// use); training and frozen decoders override it.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -38,7 +39,7 @@ inline constexpr double kBatchNormEpsilon = 1e-5;
 class Pass {
  public:
   virtual ~Pass() = default;
-  virtual at::Tensor norm(const BatchNorm& norm, const at::Tensor& x) const;   // x [B, C, H, W]
+  virtual at::Tensor norm(const BatchNorm& norm, const at::Tensor& x) const;  // x [B, C, H, W]
   virtual at::Tensor norm_silu(const BatchNorm& norm, const at::Tensor& x) const;
   virtual at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const;
 };
@@ -54,15 +55,17 @@ struct ConvShape {
   bool weight_norm = true, bias = true;
 };
 
-// Every convolution and batch norm of one net in order of construction, and the parameters they are made in. NVAE's spectral
-// regularisation sums over all of `convs`, those without weight norm too; its batch-norm penalty over all of `norms`.
+// Every convolution and batch norm of one net in order of construction, and the parameters they are
+// made in. NVAE's spectral regularisation sums over all of `convs`, those without weight norm too;
+// its batch-norm penalty over all of `norms`.
 class NvaeLayers {
  public:
   explicit NvaeLayers(nets::Parameters& params) : params_(params) {}
   NvaeLayers(const NvaeLayers&) = delete;
   NvaeLayers& operator=(const NvaeLayers&) = delete;
 
-  // Weights and bias U(+-1/sqrt(fan_in)), padding k / 2, log_weight_norm = log(norm_factor (|m v| + 0.01)). mask: see NvaeConv.
+  // Weights and bias U(+-1/sqrt(fan_in)), padding k / 2, log_weight_norm = log(norm_factor (|m v| +
+  // 0.01)). mask: see NvaeConv.
   NvaeConv conv(const std::string& name, const ConvShape& shape, const at::Tensor& mask = {}, double norm_factor = 1.0);
   BatchNorm norm(const std::string& name, std::int64_t channels);
   SqueezeExcite squeeze_excite(const std::string& name, std::int64_t channels);

@@ -1,4 +1,5 @@
-// NVAE's settings (options `nvae.*`), their check, and what follows from them: the groups, channels and side of every scale.
+// NVAE's settings (options `nvae.*`), their check, and what follows from them: the groups, channels
+// and side of every scale.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,8 +15,8 @@ class Options;
 namespace hebm::vae {
 
 struct NvaeOptions {
-  std::string cells = "res_mbconv";                            // the one cell set there is
-  std::int64_t channels = 16;                                  // of encoder and decoder at the image's side, where those are 0
+  std::string cells = "res_mbconv";  // the one cell set there is
+  std::int64_t channels = 16;        // of encoder and decoder at the image's side, where those are 0
   std::int64_t encoder_channels = 0, decoder_channels = 0;     // 0: channels
   std::int64_t scales = 1, groups_per_scale = 6, latents = 8;  // latents: channels of a group
   std::int64_t encoder_cells = 1, decoder_cells = 1;           // a group
@@ -26,13 +27,13 @@ struct NvaeOptions {
   std::int64_t min_groups_per_scale = 1;
   bool use_se = true, res_dist = true;
   std::string likelihood = "bernoulli";
-  std::int64_t mixtures = 10, bits = 8;         // of the mixture of logistics
-  std::int64_t image_channels = 0, side = 0;    // 0: the data set's
-  std::int64_t crop = 0;                        // zero padding on each side, outside the log-likelihood
+  std::int64_t mixtures = 10, bits = 8;       // of the mixture of logistics
+  std::int64_t image_channels = 0, side = 0;  // 0: the data set's
+  std::int64_t crop = 0;                      // zero padding on each side, outside the log-likelihood
 
   void describe(Options& options);
-  // With every 0 above replaced and all checked. Another shape than side and image_channels say, or a setting that does not
-  // fit: Error(kUsage) naming it.
+  // With every 0 above replaced and all checked. Another shape than side and image_channels say, or
+  // a setting that does not fit: Error(kUsage) naming it.
   NvaeOptions resolved(const ImageShape& image) const;
   // The shape that the options themselves give; Error(kUsage) when they leave it to the data set.
   ImageShape image_shape() const;

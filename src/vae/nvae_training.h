@@ -1,5 +1,6 @@
-// NVAE while it is trained: batch norm over the global batch, effective weights made once an update, and NVAE's two
-// regularisers, lambda * (sum of the largest singular values of all convolutions + sum over batch norms of max |gamma|).
+// NVAE while it is trained: batch norm over the global batch, effective weights made once an
+// update, and NVAE's two regularisers, lambda * (sum of the largest singular values of all
+// convolutions + sum over batch norms of max |gamma|).
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -12,18 +13,20 @@ namespace hebm::vae {
 
 class NvaeTraining final : public Pass {
  public:
-  // `net` and this object stay where they are; `sum` adds over ranks, in the same order on all of them.
+  // `net` and this object stay where they are; `sum` adds over ranks, in the same order on all of
+  // them.
   NvaeTraining(const Nvae& net, nets::SumOverRanks sum, std::uint64_t seed);
 
   const Nvae& net() const { return net_; }
   // Once, on the starting weights: the first power iterations.
   void warm_up();
-  // Data-dependent start (Salimans & Kingma 2016) from x [B, C, H, W], noise [B, D]: one forward in which every
-  // weight-normalised convolution without a mask gets norm and bias so that its output has mean 0 and standard deviation
-  // 1/5 a channel. NVAE's code does so for cells without batch norm alone. Running statistics stay.
+  // Data-dependent start (Salimans & Kingma 2016) from x [B, C, H, W], noise [B, D]: one forward in
+  // which every weight-normalised convolution without a mask gets norm and bias so that its output
+  // has mean 0 and standard deviation 1/5 a channel. NVAE's code does so for cells without batch
+  // norm alone. Running statistics stay.
   void initialise(const at::Tensor& x, const at::Tensor& noise);
-  // Before an update's forward passes: the effective weights of the present parameters, differentiable; with `penalised`
-  // also the power iterations that penalty() needs.
+  // Before an update's forward passes: the effective weights of the present parameters,
+  // differentiable; with `penalised` also the power iterations that penalty() needs.
   void begin_update(bool penalised);
   Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const { return net_.posterior(x, noise, *this); }
   at::Tensor decode(const Posterior& q) const { return net_.decode_tail(q.state, *this); }
@@ -43,8 +46,8 @@ class NvaeTraining final : public Pass {
   nets::SpectralPenalty spectral_;
 };
 
-// The decoder's batch-norm statistics of one forward from u [B, D] at temperature 1 (the encoder's are untouched): the
-// running statistics move by `momentum` towards those of this batch alone.
+// The decoder's batch-norm statistics of one forward from u [B, D] at temperature 1 (the encoder's
+// are untouched): the running statistics move by `momentum` towards those of this batch alone.
 void update_decoder_statistics(const Nvae& net, const at::Tensor& u, double momentum);
 // Those states of the net that it moves, in a fixed order; live.
 std::vector<nets::NamedTensor> decoder_statistics(const Nvae& net);

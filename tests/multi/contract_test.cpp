@@ -1,5 +1,6 @@
-// The contract of communicator.h on real ranks (2 and 4, by launch/mpirun), with MPI, and NCCL where there is a GPU a rank. Values depend on the rank, so that a world of one
-// rank, or a sum that forgets a rank, cannot pass.
+// The contract of communicator.h on real ranks (2 and 4, by launch/mpirun), with MPI, and NCCL
+// where there is a GPU a rank. Values depend on the rank, so that a world of one rank, or a sum
+// that forgets a rank, cannot pass.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -129,7 +130,9 @@ TEST(Broadcast, RootOutsideTheWorldIsRefused) {
 
 TEST(AllGather, TextsOfDifferentLengthsAndNone) {
   // Rank 1 brings nothing, the others r * 1000 + 3 letters.
-  const auto text = [](int r) { return r == 1 ? std::string() : std::string(r * 1000 + 3, static_cast<char>('a' + r)); };
+  const auto text = [](int r) {
+    return r == 1 ? std::string() : std::string(r * 1000 + 3, static_cast<char>('a' + r));
+  };
   const std::vector<std::string> all = world().all_gather(text(world().rank()));
   ASSERT_EQ(std::ssize(all), ranks());
   for (int r = 0; r < world().size(); ++r) EXPECT_EQ(all[static_cast<std::size_t>(r)], text(r)) << r;

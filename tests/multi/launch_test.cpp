@@ -1,4 +1,5 @@
-// What a user of launch/mpirun gets when ranks hang, die, disagree or are asked to stop: exit code, sentence, time.
+// What a user of launch/mpirun gets when ranks hang, die, disagree or are asked to stop: exit code,
+// sentence, time.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -137,7 +138,8 @@ INSTANTIATE_TEST_SUITE_P(All, ExitCodes,
                          testing::Values(ExitCase{{"0", "0"}, 0}, ExitCase{{"75", "75", "75"}, 75},
                                          ExitCase{{"75", "0"}, 75}, ExitCase{{"0", "75"}, 75}, ExitCase{{"0", "3"}, 3},
                                          ExitCase{{"75", "4"}, 4},
-                                         // Rank 1 fails 0.3 s later, if mpirun lets it live so long.
+                                         // Rank 1 fails 0.3 s later, if mpirun lets it live so
+                                         // long.
                                          ExitCase{{"2", "2"}, 2}, ExitCase{{"5", "1"}, 5}));
 
 class Stop : public testing::TestWithParam<int> {};
@@ -149,7 +151,8 @@ TEST_P(Stop, RanksSaveForAsLongAsTheyNeedAndTheCodeIsRequeue) {
   const Finished finished = launched.finish(30);
   EXPECT_EQ(finished.code, 75) << finished.output;
   // Rank 2 needs 3 s; mpirun itself would have given 1 s after TERM.
-  for (const char* line : {"rank 0 saved", "rank 1 saved", "rank 2 saved"}) EXPECT_THAT(finished.output, HasSubstr(line));
+  for (const char* line : {"rank 0 saved", "rank 1 saved", "rank 2 saved"})
+    EXPECT_THAT(finished.output, HasSubstr(line));
 }
 
 INSTANTIATE_TEST_SUITE_P(Signals, Stop, testing::Values(SIGTERM, SIGINT, SIGUSR1, SIGHUP));
@@ -226,8 +229,9 @@ TEST_F(Copied, PathsMayHaveSpaces) {
 class NormalUser : public Copied {
  protected:
   std::vector<std::string> as_nobody(std::vector<std::string> rest) {
-    std::vector<std::string> all = {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-                                    "/usr/bin/env",     "-C",            "/",             "HOME=/nonexistent"};
+    std::vector<std::string> all = {
+        "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/env", "-C", "/",
+        "HOME=/nonexistent"};
     all.insert(all.end(), rest.begin(), rest.end());
     return all;
   }

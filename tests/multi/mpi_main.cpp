@@ -1,5 +1,5 @@
-// Main of the tests that run as several ranks: one MPI world for all of them, the number of ranks checked against
-// HEBM_TEST_RANKS, failures of every rank shown and returned by all.
+// Main of the tests that run as several ranks: one MPI world for all of them, the number of ranks
+// checked against HEBM_TEST_RANKS, failures of every rank shown and returned by all.
 #include <gtest/gtest.h>
 
 #include <cstdio>

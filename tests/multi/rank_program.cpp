@@ -1,5 +1,6 @@
-// What a rank can do wrong, by name; launch_test.cpp starts it under launch/mpirun and looks at what the user gets. Main is as
-// in hebm_dist: an Error is printed with its rank, then the world is aborted; an AgreedError is printed once.
+// What a rank can do wrong, by name; launch_test.cpp starts it under launch/mpirun and looks at
+// what the user gets. Main is as in hebm_dist: an Error is printed with its rank, then the world is
+// aborted; an AgreedError is printed once.
 #include <fmt/core.h>
 
 #include <array>

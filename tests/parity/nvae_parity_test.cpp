@@ -1,5 +1,6 @@
-// NVAE against the authors' code: every recorded case (checkpoint.pt, case.h5) is imported and its posterior, transport and decoder
-// are compared. float32 bars: z and u 1e-5, logits 2e-5, of the tensor's largest value.
+// NVAE against the authors' code: every recorded case (checkpoint.pt, case.h5) is imported and its
+// posterior, transport and decoder are compared. float32 bars: z and u 1e-5, logits 2e-5, of the
+// tensor's largest value.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
@@ -38,7 +39,8 @@ at::Tensor tensor_of(const storage::H5File& file, const std::string& name, at::S
   return at::from_blob(values.data(), shape, at::TensorOptions(at::kFloat)).to(dtype).clone();
 }
 
-std::vector<at::Tensor> layers_of(const storage::H5File& file, const std::string& name, std::size_t count, at::ScalarType dtype) {
+std::vector<at::Tensor> layers_of(const storage::H5File& file, const std::string& name, std::size_t count,
+                                  at::ScalarType dtype) {
   std::vector<at::Tensor> out;
   for (std::size_t i = 0; i < count; ++i) out.push_back(tensor_of(file, name + "/" + std::to_string(i), dtype));
   return out;
@@ -51,10 +53,11 @@ double relative_error(const at::Tensor& got, const at::Tensor& expected) {
 class Parity : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    if (GetParam() == "none") GTEST_SKIP() << "no recorded cases in " << HEBM_PARITY_CASES << " (CMake: HEBM_PARITY_CASES)";
+    if (GetParam() == "none")
+      GTEST_SKIP() << "no recorded cases in " << HEBM_PARITY_CASES << " (CMake: HEBM_PARITY_CASES)";
     if (!fs::exists(HEBM_PYTHON3)) GTEST_SKIP() << "python3, which runs the importer, is not installed";
-    const std::string command = std::string("'") + HEBM_PYTHON3 + "' '" + HEBM_IMPORTER + "' nvae '" + (folder() / "checkpoint.pt").string() +
-                                "' -o '" + weights().string() + "' >&2";
+    const std::string command = std::string("'") + HEBM_PYTHON3 + "' '" + HEBM_IMPORTER + "' nvae '" +
+                                (folder() / "checkpoint.pt").string() + "' -o '" + weights().string() + "' >&2";
     const int status = std::system(command.c_str());
     ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << command;
   }

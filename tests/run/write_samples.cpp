@@ -1,5 +1,6 @@
-// Writes one file of each format that other programs read to a folder, for readers.py: samples.safetensors, samples.h5,
-// run/ (metrics.jsonl and TensorBoard events of a run that was resumed once) and grid.png.
+// Writes one file of each format that other programs read to a folder, for readers.py:
+// samples.safetensors, samples.h5, run/ (metrics.jsonl and TensorBoard events of a run that was
+// resumed once) and grid.png.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>

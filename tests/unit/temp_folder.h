@@ -1,4 +1,5 @@
-// A folder for a test's files, removed at the end; one of its own, so that tests may run side by side.
+// A folder for a test's files, removed at the end; one of its own, so that tests may run side by
+// side.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -9,7 +10,9 @@ namespace hebm::test {
 
 class TempFolder {
  public:
-  TempFolder() : path_(std::filesystem::temp_directory_path() / ("hebm-test-" + storage::random_suffix())) { std::filesystem::create_directory(path_); }
+  TempFolder() : path_(std::filesystem::temp_directory_path() / ("hebm-test-" + storage::random_suffix())) {
+    std::filesystem::create_directory(path_);
+  }
   ~TempFolder() { std::filesystem::remove_all(path_); }
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;

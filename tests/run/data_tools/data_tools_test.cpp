@@ -1,10 +1,10 @@
-// hebm_data as its users run it: the built program, its exit codes, what it prints and what it leaves on disk.
-#include "program.h"
-
+// hebm_data as its users run it: the built program, its exit codes, what it prints and what it
+// leaves on disk.
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "data/dataset.h"
+#include "program.h"
 
 namespace hebm::data_tools::test {
 namespace {
@@ -156,9 +156,12 @@ TEST_F(DataTools, WrongUseIsExitCodeTwo) {
 }
 
 TEST_F(DataTools, HelpIsOnStdout) {
-  for (const std::vector<std::string>& args :
-       {std::vector<std::string>{"--help"}, {"import-idx", "--help"}, {"import-mnist5k", "--help"}, {"derive", "--help"},
-        {"inspect", "--help"}, {"verify", "--help"}}) {
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"--help"},
+                                               {"import-idx", "--help"},
+                                               {"import-mnist5k", "--help"},
+                                               {"derive", "--help"},
+                                               {"inspect", "--help"},
+                                               {"verify", "--help"}}) {
     const Outcome outcome = run(args);
     EXPECT_EQ(outcome.code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -240,7 +243,8 @@ TEST_F(DataTools, Mnist5kBecomesTestImages) {
   const std::string text = mnist_text();
   const Outcome outcome = run({"import-mnist5k", "--csv", put_gz("m.csv.gz", text), "--out", out()});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("wrote 5000 images of 1 x 32 x 32 (0 train, 5000 test)"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("wrote 5000 images of 1 x 32 x 32 (0 train, 5000 test)"), std::string::npos)
+      << outcome.out;
   const data::Dataset set = data::Dataset::open(out());
   set.verify();
   EXPECT_EQ(set.members(data::Split::kTest).size(), 5000u);
@@ -257,7 +261,8 @@ TEST_F(DataTools, Mnist5kBecomesTestImages) {
   // Plain text is the same, and again is no work.
   const Outcome again = run({"import-mnist5k", "--csv", put("m.csv", text), "--out", out()});
   EXPECT_NE(again.out.find("already holds"), std::string::npos) << again.err;
-  const Outcome dry = run({"import-mnist5k", "--csv", folder_ / "m.csv", "--out", folder_ / "other.h5", "--pad", "0", "--dry-run"});
+  const Outcome dry =
+      run({"import-mnist5k", "--csv", folder_ / "m.csv", "--out", folder_ / "other.h5", "--pad", "0", "--dry-run"});
   EXPECT_NE(dry.out.find("would write 5000 images of 1 x 28 x 28"), std::string::npos) << dry.err;
 }
 
@@ -273,17 +278,19 @@ TEST_F(DataTools, Mnist5kOfAnotherFormIsNamed) {
   refused("1.5" + text.substr(1), {"line 1, column 1", "\"1.5,"});
   refused("\x1b[31m", {"line 1, column 1", "\\x1b[31m"});
   refused(line + line.substr(2), {"line 2, column 784", "then a comma"});  // a pixel short
-  refused(line + "0," + line, {"line 2, column 785", "0 to 9"});             // a pixel more
+  refused(line + "0," + line, {"line 2, column 785", "0 to 9"});           // a pixel more
   refused("", {"expected 5000 lines, got 0"});
   put_gz("g", text);
   const std::string packed = slurp(folder_ / "g");
   refused(packed.substr(0, packed.size() / 2), {"damaged gzip data"});
-  expect_refused(run({"import-mnist5k", "--csv", put_gz("b", std::string(33 << 20, '0')), "--out", out()}), 4, {"33554432 bytes of text, got more"});
+  expect_refused(run({"import-mnist5k", "--csv", put_gz("b", std::string(33 << 20, '0')), "--out", out()}), 4,
+                 {"33554432 bytes of text, got more"});
   expect_refused(run({"import-mnist5k", "--out", out()}), 2, {"--csv"});
   expect_refused(run({"import-mnist5k", "--csv", folder_ / "m"}), 2, {"--out"});
   expect_refused(run({"import-mnist5k", "--csv", folder_ / "none", "--out", out()}), 2, {"no such file"});
   expect_refused(run({"import-mnist5k", "--csv", folder_, "--out", out()}), 2, {"got a folder"});
-  expect_refused(run({"import-mnist5k", "--csv", folder_ / "m", "--out", out(), "--pad", "27"}), 2, {"28 x 28", "--pad 28"});
+  expect_refused(run({"import-mnist5k", "--csv", folder_ / "m", "--out", out(), "--pad", "27"}), 2,
+                 {"28 x 28", "--pad 28"});
 }
 
 class Derive : public DataTools {
@@ -291,8 +298,9 @@ class Derive : public DataTools {
   Derive() {
     const std::string images = put("i", idx_images(3, 8, 8)), labels = put("l", idx_labels(3));
     from_ = folder_ / "from.h5";
-    const Outcome made = run({"import-idx", "--images", images, "--labels", labels, "--test-images", put("t", idx_images(5, 8, 8)), "--test-labels",
-                              put("tl", idx_labels(5)), "--pad", "0", "--out", from_, "--label-names", "a,b,c"});
+    const Outcome made =
+        run({"import-idx", "--images", images, "--labels", labels, "--test-images", put("t", idx_images(5, 8, 8)),
+             "--test-labels", put("tl", idx_labels(5)), "--pad", "0", "--out", from_, "--label-names", "a,b,c"});
     EXPECT_EQ(made.code, 0) << made.err;
   }
   Outcome derive(const std::string& kind, std::vector<std::string> more = {}) const {
@@ -322,7 +330,8 @@ TEST_F(Derive, TurnsEveryTestImageByAQuarter) {
   for (std::size_t i = 0; i < 5; ++i) {
     for (std::size_t y = 0; y < 8; ++y) {
       // To the left: the right column becomes the top row.
-      for (std::size_t x = 0; x < 8; ++x) ASSERT_EQ(b.pixels[i * 64 + y * 8 + x], a.pixels[i * 64 + x * 8 + (7 - y)]) << i << y << x;
+      for (std::size_t x = 0; x < 8; ++x)
+        ASSERT_EQ(b.pixels[i * 64 + y * 8 + x], a.pixels[i * 64 + x * 8 + (7 - y)]) << i << y << x;
     }
   }
   const data::Dataset set = data::Dataset::open(out());
@@ -340,7 +349,8 @@ TEST_F(Derive, InvertsEveryPixel) {
   for (std::size_t p = 0; p < a.pixels.size(); ++p) ASSERT_EQ(a.pixels[p] + b.pixels[p], 255) << p;
 }
 
-// 5 x 64 pixels: the mean of n uniform bytes is 127.5 with a deviation of 73.9 / sqrt(n), 4.1; five of them are 21.
+// 5 x 64 pixels: the mean of n uniform bytes is 127.5 with a deviation of 73.9 / sqrt(n), 4.1; five
+// of them are 21.
 TEST_F(Derive, NoiseIsUniformAndFollowsItsSeed) {
   ASSERT_EQ(derive("noise", {"--seed", "4"}).code, 0);
   const ImageBatch noise = after();
@@ -349,7 +359,8 @@ TEST_F(Derive, NoiseIsUniformAndFollowsItsSeed) {
   EXPECT_NEAR(sum / 320, 127.5, 21);
   EXPECT_GT(*std::max_element(noise.pixels.begin(), noise.pixels.end()), 240);
   EXPECT_LT(*std::min_element(noise.pixels.begin(), noise.pixels.end()), 15);
-  EXPECT_FALSE(std::equal(noise.pixels.begin(), noise.pixels.begin() + 64, noise.pixels.begin() + 64)) << "images differ";
+  EXPECT_FALSE(std::equal(noise.pixels.begin(), noise.pixels.begin() + 64, noise.pixels.begin() + 64))
+      << "images differ";
   EXPECT_TRUE(data::Dataset::open(out()).labels().empty());
   EXPECT_NE(derive("noise", {"--seed", "4"}).out.find("already holds"), std::string::npos);
   EXPECT_EQ(derive("noise", {"--seed", "5"}).code, 2);
@@ -365,8 +376,10 @@ TEST_F(Derive, BadInputIsNamed) {
   ASSERT_EQ(run({"import-idx", "--images", folder_ / "i", "--labels", folder_ / "l", "--out", train}).code, 0);
   expect_refused(run({"derive", "--from", train, "--out", out()}), 2, {"train.h5", "test images"});
   const std::string wide = put("w", idx_images(3, 8, 6));
-  ASSERT_EQ(run({"import-idx", "--images", wide, "--labels", folder_ / "l", "--test-images", wide, "--test-labels", folder_ / "l", "--pad", "0",
-                 "--out", flat}).code, 0);
+  ASSERT_EQ(run({"import-idx", "--images", wide, "--labels", folder_ / "l", "--test-images", wide, "--test-labels",
+                 folder_ / "l", "--pad", "0", "--out", flat})
+                .code,
+            0);
   expect_refused(run({"derive", "--from", flat, "--out", out()}), 2, {"flat.h5", "8 x 6", "90 degrees"});
 }
 

@@ -1,4 +1,5 @@
-// hebm_data derive-attributes: attributes that follow from labels and pixels, beside the same images.
+// hebm_data derive-attributes: attributes that follow from labels and pixels, beside the same
+// images.
 #include <nlohmann/json.hpp>
 
 #include "data/attributes.h"
@@ -12,8 +13,10 @@ class DeriveAttributes : public DataTools {
  protected:
   DeriveAttributes() : from_(folder_ / "from.h5") {
     const std::string images = put("i", idx_images(7, 8, 8)), labels = put("l", idx_labels(7));
-    EXPECT_EQ(run({"import-idx", "--images", images, "--labels", labels, "--test-images", images, "--test-labels", labels, "--label-names", "a,b,c",
-                   "--pad", "0", "--out", from_}).code, 0);
+    EXPECT_EQ(run({"import-idx", "--images", images, "--labels", labels, "--test-images", images, "--test-labels",
+                   labels, "--label-names", "a,b,c", "--pad", "0", "--out", from_})
+                  .code,
+              0);
   }
   Outcome derive(std::vector<std::string> more = {}) const {
     std::vector<std::string> args = {"derive-attributes", "--from", from_, "--out", out()};
@@ -41,7 +44,8 @@ TEST_F(DeriveAttributes, ImagesStayAndMeasuresSplitAtTheTrainingImagesMedian) {
     for (std::int64_t i = 0; i < after.size(); ++i) {
       const ImageBatch image = after.read({&i, 1});
       const double value = data::measured(attribute.measure, after.shape(), image.pixels);
-      EXPECT_EQ(values[static_cast<std::size_t>(i)], value > attribute.threshold ? 1 : 0) << attribute.name << " of image " << i;
+      EXPECT_EQ(values[static_cast<std::size_t>(i)], value > attribute.threshold ? 1 : 0)
+          << attribute.name << " of image " << i;
       if (i < 7) of_train.push_back(value);
     }
     std::sort(of_train.begin(), of_train.end());
@@ -70,7 +74,10 @@ TEST_F(DeriveAttributes, GroupsAreOfLabels) {
 
 TEST_F(DeriveAttributes, FashionMnistHasItsGroups) {
   const std::string fashion = folder_ / "fashion.h5";
-  ASSERT_EQ(run({"import-idx", "--fashion-mnist", "/usr/share/datasets/fashion-mnist", "--limit", "200", "--limit-test", "20", "--out", fashion}).code, 0);
+  ASSERT_EQ(run({"import-idx", "--fashion-mnist", "/usr/share/datasets/fashion-mnist", "--limit", "200", "--limit-test",
+                 "20", "--out", fashion})
+                .code,
+            0);
   ASSERT_EQ(run({"derive-attributes", "--from", fashion, "--out", out()}).code, 0);
   const data::Dataset set = data::Dataset::open(out());
   ASSERT_EQ(set.attributes().size(), 4u);

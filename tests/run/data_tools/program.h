@@ -1,4 +1,5 @@
-// hebm_data as the tests of this folder run it: the built program, a folder of its own, files of images.
+// hebm_data as the tests of this folder run it: the built program, a folder of its own, files of
+// images.
 #pragma once
 #include <gtest/gtest.h>
 #include <sys/wait.h>

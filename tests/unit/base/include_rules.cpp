@@ -28,7 +28,9 @@ const std::map<std::string, Set, std::less<>>& table() {
       {"evaluate", kPipeline},
       {"report", {"base", "storage"}},
       {"sweep", {"base", "storage"}},
-      {"cli", {"base", "comm", "storage", "data", "nets", "vae", "prior", "train", "encode", "sample", "evaluate", "report", "sweep"}},
+      {"cli",
+       {"base", "comm", "storage", "data", "nets", "vae", "prior", "train", "encode", "sample", "evaluate", "report",
+        "sweep"}},
       {"data_tools", {"base", "storage", "data"}},
   };
   return kTable;
@@ -44,8 +46,8 @@ struct File {
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
-// Where the literal that starts at `i` ends (one behind it). A raw string has its delimiter; others end at the line's end
-// at the latest.
+// Where the literal that starts at `i` ends (one behind it). A raw string has its delimiter; others
+// end at the line's end at the latest.
 std::size_t literal_end(std::string_view text, std::size_t i) {
   if (text[i] == '"' && i > 0 && text[i - 1] == 'R') {
     const std::size_t open = text.find('(', i);
@@ -81,13 +83,16 @@ std::string check_include(const File& file, const std::string& target, bool quot
   const bool hdf5 = target.starts_with("hdf5") || target.starts_with("H5");
   if (hdf5 && file.module != "storage") return fmt::format("<{}> belongs to storage/ alone", target);
   const bool torch = first == "torch" || first == "ATen" || first == "c10" || first == "caffe2";
-  if (torch && kWithoutTorch.contains(file.module)) return fmt::format("{}/ may not include torch: <{}>", file.module, target);
-  if (first == "torch" && file.header) return fmt::format("a header may not include <{}>; ATen/core/Tensor.h will do", target);
+  if (torch && kWithoutTorch.contains(file.module))
+    return fmt::format("{}/ may not include torch: <{}>", file.module, target);
+  if (first == "torch" && file.header)
+    return fmt::format("a header may not include <{}>; ATen/core/Tensor.h will do", target);
   if ((target == "torch/torch.h" || target == "torch/all.h" || target == "torch/extension.h") &&
       !kMayIncludeAllOfTorch.contains(file.module)) {
     return fmt::format("<{}> belongs to sources of nets, vae, prior and train", target);
   }
-  if (target == "torch/script.h" || target.starts_with("torch/csrc/jit") || target.find("pickle") != std::string::npos) {
+  if (target == "torch/script.h" || target.starts_with("torch/csrc/jit") ||
+      target.find("pickle") != std::string::npos) {
     return fmt::format("<{}> reads code from files; weights are safetensors", target);
   }
   return "";
@@ -106,16 +111,19 @@ std::string check_include_line(const File& file, std::string_view line) {
   line.remove_prefix(std::string_view("include").size());
   skip_blanks();
   const char close = line.starts_with('<') ? '>' : '"';
-  const std::size_t end = line.empty() || (line[0] != '<' && line[0] != '"') ? std::string_view::npos : line.find(close, 1);
+  const std::size_t end =
+      line.empty() || (line[0] != '<' && line[0] != '"') ? std::string_view::npos : line.find(close, 1);
   if (end == std::string_view::npos) return "an include must name its file in <> or \"\"";
   const std::string target(line.substr(1, end - 1));
-  if (target.find("..") != std::string::npos) return fmt::format("\"{}\" leaves its folder; start with the module", target);
+  if (target.find("..") != std::string::npos)
+    return fmt::format("\"{}\" leaves its folder; start with the module", target);
   return check_include(file, target, close == '"');
 }
 
 std::string check_words(const File& file, const std::string& line) {
   for (const char* banned : {"torch::load", "jit::load", "torch::jit", "import_ir_module"}) {
-    if (line.find(banned) != std::string::npos) return fmt::format("{} runs code from files; weights are safetensors", banned);
+    if (line.find(banned) != std::string::npos)
+      return fmt::format("{} runs code from files; weights are safetensors", banned);
   }
   std::string lower = line;
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -167,7 +175,8 @@ std::vector<std::string> violations(const std::string& path, std::string_view te
   if (!table().contains(file.module)) return {path + ":1: its folder is not in the table of modules"};
   std::vector<std::string> found;
   const std::string code = strip(text, false), words = strip(text, true);
-  if (file.header && code.find("#pragma once") == std::string::npos) found.push_back(path + ":1: a header without #pragma once");
+  if (file.header && code.find("#pragma once") == std::string::npos)
+    found.push_back(path + ":1: a header without #pragma once");
   std::size_t begin = 0;
   for (int line = 1; begin < code.size(); ++line) {
     const std::size_t end = std::min(code.find('\n', begin), code.size());

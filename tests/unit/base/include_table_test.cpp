@@ -1,4 +1,5 @@
-// Reads the sources of the program and holds them to the module table; and shows that the check sees what it should.
+// Reads the sources of the program and holds them to the module table; and shows that the check
+// sees what it should.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -78,13 +79,15 @@ const Case kGood[] = {
     {"src/evaluate/a.cpp", "#include <torch/csrc/autograd/autograd.h>\n#include \"prior/schedule.h\"", ""},
     {"src/cli/a.cpp", "#include \"train/x.h\"\n#include \"report/x.h\"\n#include \"comm/communicator.h\"", ""},
     {"data_tools/a.cpp", "#include \"idx.h\"\n#include \"data/dataset.h\"", ""},
-    {"src/base/a.cpp", "// #include \"storage/files.h\"\n/*\n#include \"train/x.h\"\npickle */ using namespace std;", ""},
+    {"src/base/a.cpp", "// #include \"storage/files.h\"\n/*\n#include \"train/x.h\"\npickle */ using namespace std;",
+     ""},
     {"src/base/a.cpp", "const char* t = \"never torch::load, no pickle\"; // torch::load", ""},
     {"src/base/a.h", "#pragma once\n// using namespace std;\n", ""},
 };
 
 TEST(IncludeTable, TheCheckSeesEveryKindOfViolation) {
-  for (const Case& c : kBad) EXPECT_THAT(violations(c.path, c.text), ElementsAre(HasSubstr(c.problem))) << c.path << '\n' << c.text;
+  for (const Case& c : kBad)
+    EXPECT_THAT(violations(c.path, c.text), ElementsAre(HasSubstr(c.problem))) << c.path << '\n' << c.text;
 }
 
 TEST(IncludeTable, TheCheckAcceptsWhatIsAllowed) {

@@ -91,8 +91,9 @@ class OptionsTest : public testing::Test {
 TEST_F(OptionsTest, DefaultsStayWithoutArguments) { EXPECT_EQ(parse({}), Settings{}); }
 
 TEST_F(OptionsTest, CommandLineForms) {
-  const Settings s = parse({"--langevin.steps", "7", "--langevin.eta=0.25", "--prior.name", "two words", "--train.seed",
-                            "-3", "--prior.kind=nce", "--prior.widths", "1, 2,3", "--prior.rates=", "--train.scale=+2e3"});
+  const Settings s =
+      parse({"--langevin.steps", "7", "--langevin.eta=0.25", "--prior.name", "two words", "--train.seed", "-3",
+             "--prior.kind=nce", "--prior.widths", "1, 2,3", "--prior.rates=", "--train.scale=+2e3"});
   EXPECT_EQ(s.steps, 7);
   EXPECT_EQ(s.eta, 0.25);
   EXPECT_EQ(s.name, "two words");
@@ -117,11 +118,13 @@ TEST_F(OptionsTest, BoolForms) {
   const Settings s = parse({"--train.online", "--langevin.steps", "3"});
   EXPECT_TRUE(s.online);
   EXPECT_EQ(s.steps, 3);
-  EXPECT_THAT(error_of({"--train.online=maybe"}), AllOf(HasSubstr("train.online"), HasSubstr("'maybe'"), HasSubstr("true or false")));
+  EXPECT_THAT(error_of({"--train.online=maybe"}),
+              AllOf(HasSubstr("train.online"), HasSubstr("'maybe'"), HasSubstr("true or false")));
 }
 
 TEST_F(OptionsTest, CommandLineOverLaterFileOverEarlierFileOverDefault) {
-  const std::string first = write("first.ini", "# comment\n; another\n[langevin]\nsteps = 10\neta = 0.5  # half\n[train]\nseed=2\n");
+  const std::string first =
+      write("first.ini", "# comment\n; another\n[langevin]\nsteps = 10\neta = 0.5  # half\n[train]\nseed=2\n");
   const std::string second = write("second.ini", "[train]\r\nseed = 3\r\n\r\n[langevin]\r\nsteps = 20\r\n");
   const Settings s = parse({"--config", first, "--langevin.steps=30", "--config", second});
   EXPECT_EQ(s.steps, 30);
@@ -144,7 +147,8 @@ TEST_F(OptionsTest, UnknownKeysSuggestTheNearest) {
   EXPECT_THAT(error_of({"--zzzzzzzzzzzz.q", "3"}), HasSubstr("--help-all"));
   EXPECT_THAT(error_of({"--x", "3"}), HasSubstr("--help-all"));
   EXPECT_THAT(error_of({"--langevin.ste", "3"}), HasSubstr("unknown"));  // no guessing by prefix
-  EXPECT_THAT(error_of_file("[langevin]\n\nstep = 3\n"), AllOf(HasSubstr("bad.ini:3"), HasSubstr("did you mean langevin.steps?")));
+  EXPECT_THAT(error_of_file("[langevin]\n\nstep = 3\n"),
+              AllOf(HasSubstr("bad.ini:3"), HasSubstr("did you mean langevin.steps?")));
   EXPECT_THAT(error_of_file("[langvin]\nsteps = 3\n"), HasSubstr("did you mean langevin.steps?"));
 }
 
@@ -172,7 +176,8 @@ TEST_F(OptionsTest, WrongValuesNameKeyValueRangeAndOrigin) {
 }
 
 TEST_F(OptionsTest, AnOverriddenValueOfAFileIsCheckedToo) {
-  EXPECT_THAT(error_of({"--config", write("b.ini", "[langevin]\nsteps = many\n"), "--langevin.steps=3"}), HasSubstr("'many'"));
+  EXPECT_THAT(error_of({"--config", write("b.ini", "[langevin]\nsteps = many\n"), "--langevin.steps=3"}),
+              HasSubstr("'many'"));
 }
 
 TEST_F(OptionsTest, MissingValues) {
@@ -188,7 +193,8 @@ TEST_F(OptionsTest, PresetsAreTheFilesOfConfigs) {
   EXPECT_THAT(error_of({"--preset", "smok"}), AllOf(HasSubstr("--preset smok"), HasSubstr("quickstart, smoke")));
   EXPECT_THAT(error_of({"--preset", "../configs/smoke"}), HasSubstr("no such preset"));
   // Read like a file: its first key is no option of this test.
-  EXPECT_THAT(error_of({"--preset", "nvae-mnist"}), AllOf(HasSubstr("nvae-mnist.ini"), HasSubstr("unknown key vae.kind")));
+  EXPECT_THAT(error_of({"--preset", "nvae-mnist"}),
+              AllOf(HasSubstr("nvae-mnist.ini"), HasSubstr("unknown key vae.kind")));
 }
 
 TEST_F(OptionsTest, FilesThatAreNoConfigurationAreRefused) {
@@ -204,9 +210,9 @@ TEST_F(OptionsTest, FilesThatAreNoConfigurationAreRefused) {
 }
 
 TEST_F(OptionsTest, MalformedLinesNameFileAndLine) {
-  for (const char* text : {"\n[langevin\n", "\n[lan gevin]\n", "\n[]\n", "\nsteps = 3\n", "[langevin]\nsteps\n", "[langevin]\n= 3\n",
-                           "[langevin]\nsteps = 3\nsteps = 3\n", "[prior]\nname = \"open\n", "[prior]\nname = \"a\" b\n",
-                           "[prior]\nname = \"\\q\"\n", "[prior]\nname = \"\\"}) {
+  for (const char* text : {"\n[langevin\n", "\n[lan gevin]\n", "\n[]\n", "\nsteps = 3\n", "[langevin]\nsteps\n",
+                           "[langevin]\n= 3\n", "[langevin]\nsteps = 3\nsteps = 3\n", "[prior]\nname = \"open\n",
+                           "[prior]\nname = \"a\" b\n", "[prior]\nname = \"\\q\"\n", "[prior]\nname = \"\\"}) {
     EXPECT_THAT(error_of_file(text), testing::ContainsRegex("bad.ini:[23]: ")) << text;
   }
   EXPECT_THAT(error_of_file("[langevin]\nsteps = 3\n[train]\n[langevin]\nsteps = 4\n"),
@@ -231,8 +237,10 @@ TEST_F(OptionsTest, DumpReadsBackToTheSameValues) {
 }
 
 TEST_F(OptionsTest, AwkwardTextRoundTrips) {
-  for (const std::string text : {"", " ", "a b", " lead", "trail ", "#", "a#b", "a #b", "a\t#b", "\"", "\"quoted\"", "\\", "\\n", "a\\",
-                                 "a\nb", "a\r", "\t", ";x", "[x]", "= =", "ü ß", "\x7f", "--x", "a = b # c \"d\" \\ e"}) {
+  for (const std::string text :
+       {"",      " ",  "a b",        " lead", "trail ", "#",    "a#b",  "a #b",
+        "a\t#b", "\"", "\"quoted\"", "\\",    "\\n",    "a\\",  "a\nb", "a\r",
+        "\t",    ";x", "[x]",        "= =",   "ü ß",    "\x7f", "--x",  "a = b # c \"d\" \\ e"}) {
     Settings s;
     s.name = text;
     const auto options = declare(&s);
@@ -242,7 +250,8 @@ TEST_F(OptionsTest, AwkwardTextRoundTrips) {
 
 TEST_F(OptionsTest, DoublesAndIntegersRoundTripBitForBit) {
   std::mt19937_64 bits(1);
-  std::vector<double> values{0.0, -0.0, 0.1, 1e23, 5e-324, std::numeric_limits<double>::max(), -std::numeric_limits<double>::min()};
+  std::vector<double> values{
+      0.0, -0.0, 0.1, 1e23, 5e-324, std::numeric_limits<double>::max(), -std::numeric_limits<double>::min()};
   while (values.size() < 1000) {
     const double value = std::bit_cast<double>(bits());
     if (std::isfinite(value)) values.push_back(value);
@@ -272,8 +281,9 @@ TEST_F(OptionsTest, HelpHasDefaultsRangesSectionsAndFits) {
   Settings s;
   const auto options = declare(&s);
   const std::string common = options->help(false), all = options->help(true);
-  EXPECT_THAT(common, AllOf(HasSubstr("usage: hebm_dist train"), HasSubstr("[langevin]"), HasSubstr("--langevin.steps"),
-                            HasSubstr("default 50"), HasSubstr("[1, 1000]"), HasSubstr("--config"), HasSubstr("--dry-run")));
+  EXPECT_THAT(common,
+              AllOf(HasSubstr("usage: hebm_dist train"), HasSubstr("[langevin]"), HasSubstr("--langevin.steps"),
+                    HasSubstr("default 50"), HasSubstr("[1, 1000]"), HasSubstr("--config"), HasSubstr("--dry-run")));
   EXPECT_THAT(common, Not(HasSubstr("train.seed")));
   EXPECT_THAT(all, AllOf(HasSubstr("--train.seed"), HasSubstr("one of diffusion, joint, nce")));
   std::istringstream lines(all);
@@ -330,7 +340,9 @@ TEST_F(OptionsTest, AKeyWithoutSectionIsOfTheCommandLineAlone) {
 }
 
 TEST_F(OptionsTest, HelpKeepsCommandsToCopyAsTheyAre) {
-  const std::string long_line(120, 'x'), sentence = "A sentence of words that is longer than a line of the help text, so that it has to be broken somewhere.";
+  const std::string long_line(120, 'x'),
+      sentence =
+          "A sentence of words that is longer than a line of the help text, so that it has to be broken somewhere.";
   Options options("u", sentence + "\n\n  run " + long_line + "\n" + sentence);
   const std::string help = options.help(false);
   EXPECT_THAT(help, HasSubstr("\n\n  run " + long_line + "\nA sentence"));

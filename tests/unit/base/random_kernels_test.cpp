@@ -1,4 +1,5 @@
-// The vector kernels against Random123 and against exact arithmetic, on every instruction set of this machine.
+// The vector kernels against Random123 and against exact arithmetic, on every instruction set of
+// this machine.
 #include "base/random_kernels.h"
 
 #include <Random123/philox.h>
@@ -21,8 +22,8 @@ std::vector<Isa> isas() {
 }
 
 std::array<std::uint32_t, 4> reference(PhiloxStream s, std::uint32_t i) {
-  const auto w = r123::Philox4x32()({{s.counter[0] + i, s.counter[1], s.counter[2], s.counter[3]}},
-                                    {{s.key[0], s.key[1]}});
+  const auto w =
+      r123::Philox4x32()({{s.counter[0] + i, s.counter[1], s.counter[2], s.counter[3]}}, {{s.key[0], s.key[1]}});
   return {w[0], w[1], w[2], w[3]};
 }
 
@@ -108,7 +109,8 @@ TEST(RandomKernels, NormalsAreWithinTheStatedError) {
       EXPECT_NEAR(scaled / 2147483648.0, u, u * 1.2e-7);
       const double x = out[4 * i + 2 * pair], y = out[4 * i + 2 * pair + 1];
       worst_radius = std::max(worst_radius, std::abs(std::hypot(x, y) / radius - 1));
-      worst_angle = std::max({worst_angle, std::abs(x / radius - std::cos(angle)), std::abs(y / radius - std::sin(angle))});
+      worst_angle =
+          std::max({worst_angle, std::abs(x / radius - std::cos(angle)), std::abs(y / radius - std::sin(angle))});
     }
   }
   EXPECT_LT(worst_radius, 3.6e-7);

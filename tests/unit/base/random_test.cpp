@@ -1,5 +1,6 @@
-// Streams of random.h: distribution, independence, limits, and the keyed permutation. Seeds are fixed, so a p-value is
-// the same in every run; thresholds say how unlikely a correct generator would be to fail when the seed was chosen.
+// Streams of random.h: distribution, independence, limits, and the keyed permutation. Seeds are
+// fixed, so a p-value is the same in every run; thresholds say how unlikely a correct generator
+// would be to fail when the seed was chosen.
 #include "base/random.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +24,8 @@ std::vector<float> normals(std::size_t n, const RandomKey& key, const RandomCoun
   return out;
 }
 
-// p-value of the Kolmogorov-Smirnov statistic (asymptotic series with Stephens' small-sample correction).
+// p-value of the Kolmogorov-Smirnov statistic (asymptotic series with Stephens' small-sample
+// correction).
 double ks_p_value(std::vector<float> x, const std::function<double(double)>& cdf) {
   std::sort(x.begin(), x.end());
   const double n = static_cast<double>(x.size());
@@ -60,7 +62,8 @@ TEST(Random, UniformsPassKolmogorovSmirnov) {
   EXPECT_LT(*std::max_element(x.begin(), x.end()), 1.0f);
 }
 
-// Standard errors of the sample moments 1..4 of N(0, 1): 1, sqrt(2), sqrt(15), sqrt(96) over sqrt(n); 4 of them.
+// Standard errors of the sample moments 1..4 of N(0, 1): 1, sqrt(2), sqrt(15), sqrt(96) over
+// sqrt(n); 4 of them.
 TEST(Random, NormalMoments) {
   const std::size_t n = 4000000;
   const std::vector<float> x = normals(n, kKey, {.item = 8, .visit = 1});
@@ -227,7 +230,9 @@ TEST(Permute, AllOrdersOfThreeAreEquallyLikely) {
 }
 
 TEST(Permute, NeighboursAreScattered) {
-  // Mean |p(i + 1) - p(i)| of a random permutation is (count + 1) / 3, with standard deviation ~ count / sqrt(18 count) * 1.3
+  // Mean |p(i + 1) - p(i)| of a random permutation is (count + 1) / 3, with standard deviation ~
+  // count / sqrt(18 count)
+  // * 1.3
   const std::uint64_t count = 60000;
   double sum = 0;
   std::uint64_t previous = permute(0, count, kKey, 9);

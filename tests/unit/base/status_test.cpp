@@ -68,8 +68,10 @@ TEST(Status, WholeLinesWhereItIsNoTerminal) {
   }
   const std::string text = testing::internal::GetCapturedStderr();
   std::smatch part;
-  ASSERT_TRUE(std::regex_match(text, part, std::regex("train  40 %  1200/3000  ([0-9.]+)/s  ETA ([0-9.]+) s  loss 3\n"
-                                                      "train  3000/3000 in [0-9.]+ s  \\([0-9.e+]+/s\\)\n"))) << text;
+  ASSERT_TRUE(std::regex_match(text, part,
+                               std::regex("train  40 %  1200/3000  ([0-9.]+)/s  ETA ([0-9.]+) s  loss 3\n"
+                                          "train  3000/3000 in [0-9.]+ s  \\([0-9.e+]+/s\\)\n")))
+      << text;
   // 200 new ones in at least 150 ms, 1800 to go: what was done before this process does not count.
   EXPECT_LE(std::stod(part[1]), 1334);
   EXPECT_NEAR(std::stod(part[2]), 1800 / std::stod(part[1]), 0.06);
@@ -165,7 +167,8 @@ TEST(Status, AnErrorClearsTheTerminalLine) {
 }
 
 TEST(Version, IsThatOfTheBuild) {
-  EXPECT_THAT(read_all(HEBM_SOURCE_DIR "/CMakeLists.txt"), HasSubstr(std::string("project(hebm_dist VERSION ") + kVersion + " "));
+  EXPECT_THAT(read_all(HEBM_SOURCE_DIR "/CMakeLists.txt"),
+              HasSubstr(std::string("project(hebm_dist VERSION ") + kVersion + " "));
 }
 
 }  // namespace

@@ -1,9 +1,8 @@
 // The rule that gives ranks their GPUs; no GPU is needed for it.
-#include "comm/gpus.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "comm/gpus.h"
 #include "comm/placement.h"
 #include "comm/single_communicator.h"
 

@@ -82,7 +82,11 @@ TEST(LaunchEnvironment, MpirunOfAnotherMpiMakesWorldsOfOne) {
 
 TEST(LaunchEnvironment, NonsenseIsNamed) {
   for (const char* text : {"0", "-3", "four", "4x", "99999999999999999999"}) {
-    EXPECT_THAT(message_of([&] { read({{"SLURM_NTASKS", text}}); }, ExitCode::kEnvironment),
+    EXPECT_THAT(message_of(
+                    [&] {
+                      read({{"SLURM_NTASKS", text}});
+                    },
+                    ExitCode::kEnvironment),
                 HasSubstr(std::string("SLURM_NTASKS='") + text));
   }
   EXPECT_EQ(read({{"SLURM_NTASKS", ""}}).expected_size, 0);

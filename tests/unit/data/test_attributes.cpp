@@ -1,4 +1,5 @@
-// Attributes: what is measured, against values by hand; how a data set keeps them; what is refused in a file.
+// Attributes: what is measured, against values by hand; how a data set keeps them; what is refused
+// in a file.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -32,9 +33,11 @@ TEST(Measured, LitPixelsAloneCount) {
   EXPECT_DOUBLE_EQ(measured("texture", shape, image), 50);
   // Columns 0 and 2 with weights 1/3 and 2/3: mean 4/3, variance 8/3 - 16/9 = 8/9.
   EXPECT_NEAR(measured("width", shape, image), std::sqrt(8.0 / 9.0), 1e-12);
-  for (const char* measure : {"brightness", "width", "texture"}) EXPECT_EQ(measured(measure, shape, std::vector<std::uint8_t>(8, 25)), 0) << measure;
+  for (const char* measure : {"brightness", "width", "texture"})
+    EXPECT_EQ(measured(measure, shape, std::vector<std::uint8_t>(8, 25)), 0) << measure;
   // Three colours: lit where one of them is, its light their mean.
-  const std::vector<std::uint8_t> colours = {90, 0, 0, 0, 30, 60};  // [3, 1, 2]: pixel 0 (90, 0, 30), pixel 1 (0, 0, 60)
+  const std::vector<std::uint8_t> colours = {90, 0,  0,
+                                             0,  30, 60};  // [3, 1, 2]: pixel 0 (90, 0, 30), pixel 1 (0, 0, 60)
   EXPECT_DOUBLE_EQ(measured("brightness", {3, 1, 2}, colours), 30);
   EXPECT_THROW(measured("colour", shape, image), Error);
   EXPECT_THROW(measured("width", {1, 2, 2}, image), Error);
@@ -60,7 +63,8 @@ DatasetContent content() {
 
 DatasetContent with_attributes() {
   DatasetContent out = content();
-  out.attributes = {{"animal", {"any", "other"}, "class", 0, {0, 1}}, {"width", {"narrow", "wide"}, "width", 0.125, {}}};
+  out.attributes = {{"animal", {"any", "other"}, "class", 0, {0, 1}},
+                    {"width", {"narrow", "wide"}, "width", 0.125, {}}};
   out.attribute_values = {1, 0, 0, 1, 1, 1};
   return out;
 }
@@ -75,12 +79,15 @@ TEST(Attributes, AreKeptBesideTheSamePixels) {
   EXPECT_EQ(set.attribute_values(1), (std::vector<std::int64_t>{0, 1, 1}));
   EXPECT_TRUE(Dataset::open(folder / "plain.h5").attributes().empty());
   write_dataset(folder / "with.h5", with_attributes());  // the same again is fine
-  EXPECT_NE(message([&] { write_dataset(folder / "with.h5", content()); }, ExitCode::kUsage).find("attributes"), std::string::npos);
+  EXPECT_NE(message([&] { write_dataset(folder / "with.h5", content()); }, ExitCode::kUsage).find("attributes"),
+            std::string::npos);
   auto other = with_attributes();
   other.attribute_values[3] = 0;
-  EXPECT_NE(message([&] { write_dataset(folder / "with.h5", other); }, ExitCode::kUsage).find("attributes"), std::string::npos);
+  EXPECT_NE(message([&] { write_dataset(folder / "with.h5", other); }, ExitCode::kUsage).find("attributes"),
+            std::string::npos);
   other.attribute_values[3] = 2;
-  EXPECT_NE(message([&] { write_dataset(folder / "new.h5", other); }, ExitCode::kCorrupt).find("width"), std::string::npos);
+  EXPECT_NE(message([&] { write_dataset(folder / "new.h5", other); }, ExitCode::kCorrupt).find("width"),
+            std::string::npos);
 }
 
 TEST(LabelColumns, AreLabelsAndAttributesByName) {
@@ -91,15 +98,19 @@ TEST(LabelColumns, AreLabelsAndAttributesByName) {
   EXPECT_EQ(label_column(set, "labels").categories, (std::vector<std::string>{"cat", "dog"}));
   EXPECT_EQ(label_column(set, "width").categories, (std::vector<std::string>{"narrow", "wide"}));
   EXPECT_EQ(label_column(set, "width").values, (std::vector<std::int64_t>{0, 1, 1}));
-  EXPECT_NE(message([&] { label_column(set, "colour"); }, ExitCode::kUsage).find("labels, animal, width"), std::string::npos);
+  EXPECT_NE(message([&] { label_column(set, "colour"); }, ExitCode::kUsage).find("labels, animal, width"),
+            std::string::npos);
   auto bare = content();
   bare.labels = {0, 3, 0};
   bare.label_names.clear();
   write_dataset(folder / "bare.h5", bare);
-  EXPECT_EQ(label_column(Dataset::open(folder / "bare.h5"), "labels").categories, (std::vector<std::string>{"0", "1", "2", "3"}));
+  EXPECT_EQ(label_column(Dataset::open(folder / "bare.h5"), "labels").categories,
+            (std::vector<std::string>{"0", "1", "2", "3"}));
   bare.labels.clear();
   write_dataset(folder / "none.h5", bare);
-  EXPECT_NE(message([&] { label_column(Dataset::open(folder / "none.h5"), "labels"); }, ExitCode::kUsage).find("it has none"), std::string::npos);
+  EXPECT_NE(
+      message([&] { label_column(Dataset::open(folder / "none.h5"), "labels"); }, ExitCode::kUsage).find("it has none"),
+      std::string::npos);
 }
 
 TEST(AttributesText, IsReadBackAndHostileTextIsRefused) {
@@ -110,12 +121,13 @@ TEST(AttributesText, IsReadBackAndHostileTextIsRefused) {
     return message([&] { parse_attributes(hostile, labels, "set.h5"); }, ExitCode::kCorrupt);
   };
   EXPECT_NE(refused(text, 3).find("the set has 3"), std::string::npos);
-  for (const char* hostile : {"", "{}", "[1]", "[{}]", R"([{"name":"a","categories":[],"measure":"width","threshold":1}])",
-                              R"([{"name":"a","categories":["x"],"measure":"width","threshold":1}])",
-                              R"([{"name":"a","categories":["x","y"],"measure":"height","threshold":1}])",
-                              R"([{"name":"a","categories":["x","y"],"measure":"width","threshold":"much"}])",
-                              R"([{"name":"a","categories":["x","y"],"measure":"class","of_label":[0,2]}])",
-                              R"([{"name":"a","categories":["x",7],"measure":"width","threshold":1}])"}) {
+  for (const char* hostile :
+       {"", "{}", "[1]", "[{}]", R"([{"name":"a","categories":[],"measure":"width","threshold":1}])",
+        R"([{"name":"a","categories":["x"],"measure":"width","threshold":1}])",
+        R"([{"name":"a","categories":["x","y"],"measure":"height","threshold":1}])",
+        R"([{"name":"a","categories":["x","y"],"measure":"width","threshold":"much"}])",
+        R"([{"name":"a","categories":["x","y"],"measure":"class","of_label":[0,2]}])",
+        R"([{"name":"a","categories":["x",7],"measure":"width","threshold":1}])"}) {
     EXPECT_NE(refused(hostile).find("set.h5"), std::string::npos) << hostile;
   }
 }

@@ -59,7 +59,8 @@ TEST(BatchOrder, VisitsAndSeedsDiffer) {
     same_visit += first[i].first == second[i].first ? 1 : 0;
     same_seed += first[i].first == foreign[i].first ? 1 : 0;
   }
-  // Fixed points of a random permutation: Poisson with mean 1; more than 12 has a chance below 1e-10.
+  // Fixed points of a random permutation: Poisson with mean 1; more than 12 has a chance below
+  // 1e-10.
   EXPECT_LE(same_visit, 12);
   EXPECT_LE(same_seed, 12);
 }

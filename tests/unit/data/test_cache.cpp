@@ -217,7 +217,8 @@ class CacheValues : public ::testing::Test {
 };
 
 TEST_F(CacheValues, NanAndInfinityAreRefusedByImageAndGroup) {
-  // Element 1 * 12 + 6 + 2: second image of the shard (list position 5), draw 1, third latent: group 1.
+  // Element 1 * 12 + 6 + 2: second image of the shard (list position 5), draw 1, third latent:
+  // group 1.
   for (const char* dtype : {"float32", "float16"})
     for (const float value :
          {std::nanf(""), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})

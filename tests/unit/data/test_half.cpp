@@ -44,8 +44,8 @@ void expect_all_right(void (*widen)(std::span<const std::uint16_t>, std::span<fl
     wrong += is_nan ? (back[h] & 0x7fff) <= 0x7c00 : back[h] != all[h];
   }
   EXPECT_EQ(wrong, 0);
-  // Between neighbours a < b: the middle goes to the even one, its neighbours to the nearer one. The largest finite
-  // half and the "next", 65536, behave alike, with 65536 shown as infinity.
+  // Between neighbours a < b: the middle goes to the even one, its neighbours to the nearer one.
+  // The largest finite half and the "next", 65536, behave alike, with 65536 shown as infinity.
   std::vector<float> values;
   std::vector<std::uint16_t> expected;
   for (std::uint16_t a = 0; a < 0x7c00; ++a) {

@@ -94,7 +94,8 @@ TEST(EncodeCache, HoldsThePosteriorDrawsOfEveryImage) {
   EXPECT_EQ(result.max_abs_u, largest);
 }
 
-// What is encoded does not depend on how the list is cut into shards, as long as a chunk's shape is the same.
+// What is encoded does not depend on how the list is cut into shards, as long as a chunk's shape is
+// the same.
 TEST(EncodeCache, ShardsDoNotChangeTheBits) {
   World world;
   world.encode("three");

@@ -15,7 +15,11 @@
 namespace hebm::evaluate {
 namespace {
 
-prior::LabelHeads heads() { return {{"labels", {"a", "b", "c", "d"}, {0}}, {"brightness", {"dark", "bright"}, {1}}, {"width", {"narrow", "wide"}, {1}}}; }
+prior::LabelHeads heads() {
+  return {{"labels", {"a", "b", "c", "d"}, {0}},
+          {"brightness", {"dark", "bright"}, {1}},
+          {"width", {"narrow", "wide"}, {1}}};
+}
 
 std::string message(const std::function<void()>& call) {
   try {
@@ -42,11 +46,13 @@ TEST(ComposeSteps, AreReadInOrderAndByDefaultGoFromTheTopDown) {
   EXPECT_EQ(shape(parse_steps("brightness/labels", heads())), (Shape{{{1, -1}}, {{0, -1}}}));
   auto reversed = heads();
   std::swap(reversed[0], reversed[2]);
-  EXPECT_EQ(shape(parse_steps("", reversed)), (Shape{{{2, -1}}, {{0, -1}, {1, -1}}})) << "top first, whatever the order of the heads";
+  EXPECT_EQ(shape(parse_steps("", reversed)), (Shape{{{2, -1}}, {{0, -1}, {1, -1}}}))
+      << "top first, whatever the order of the heads";
 }
 
 TEST(ComposeSteps, ByDefaultNoLabelComesTooLate) {
-  const prior::LabelHeads overlapping = {{"a", {"x", "y"}, {2}}, {"b", {"x", "y"}, {1}}, {"c", {"x", "y"}, {0, 2}}, {"d", {"x", "y"}, {1, 2}}};
+  const prior::LabelHeads overlapping = {
+      {"a", {"x", "y"}, {2}}, {"b", {"x", "y"}, {1}}, {"c", {"x", "y"}, {0, 2}}, {"d", {"x", "y"}, {1, 2}}};
   const auto steps = parse_steps("", overlapping);  // c, then a with it; b, then d with it
   ASSERT_EQ(steps.size(), 2u);
   EXPECT_EQ(steps[0][0].head, 2u);
@@ -78,7 +84,8 @@ TEST(ComposeSteps, WhatIsWrongIsNamed) {
   EXPECT_NE(message([] { parse_steps("colour", heads()); }).find("labels, brightness, width"), std::string::npos);
   EXPECT_NE(message([] { parse_steps("labels=e", heads()); }).find("a, b, c, d"), std::string::npos);
   EXPECT_NE(message([] { parse_steps("labels/labels", heads()); }).find("twice"), std::string::npos);
-  EXPECT_NE(message([] { parse_steps("labels/brightness/width", heads()); }).find("step 3 holds all"), std::string::npos);
+  EXPECT_NE(message([] { parse_steps("labels/brightness/width", heads()); }).find("step 3 holds all"),
+            std::string::npos);
   EXPECT_NE(message([] { parse_steps("labels//width", heads()); }), "");
 }
 
@@ -89,11 +96,13 @@ TEST(ComposeChains, LaterStepsLeaveHeldLayersBitByBit) {
   const prior::ReverseChain chain(trained.prior, trained.backbone, langevin);
   const auto steps = parse_steps("", heads());
   const std::vector<std::int64_t> asked = {0, 1, 0, 3, 0, 1};
-  const auto states = compose_chains(chain, trained.prior, steps, at::tensor(asked, at::kLong).view({2, 3}), {1.0, 2}, 4, prior::chain_ids(7, 2));
+  const auto states = compose_chains(chain, trained.prior, steps, at::tensor(asked, at::kLong).view({2, 3}), {1.0, 2},
+                                     4, prior::chain_ids(7, 2));
   ASSERT_EQ(states.size(), 2u);
   const std::int64_t top = trained.backbone.groups()[0].size(), rest = trained.backbone.groups()[1].size();
   EXPECT_TRUE(states[1].narrow(1, 0, top).equal(states[0].narrow(1, 0, top)));
-  EXPECT_GT((states[1].narrow(1, top, rest) - states[0].narrow(1, top, rest)).abs().min().item<double>(), 0.0) << "drawn anew";
+  EXPECT_GT((states[1].narrow(1, top, rest) - states[0].narrow(1, top, rest)).abs().min().item<double>(), 0.0)
+      << "drawn anew";
 }
 
 TEST(Compose, CountsWhatImagesShowAfterEveryStep) {
@@ -104,7 +113,8 @@ TEST(Compose, CountsWhatImagesShowAfterEveryStep) {
   options.rows = 3;
   comm::SingleCommunicator comm;
   Logger logger(false);
-  const auto result = compose(options, parse_steps("", heads()), {1.0, 2}, trained.inputs(2), comm, logger, trained.folder.path(), "x");
+  const auto result =
+      compose(options, parse_steps("", heads()), {1.0, 2}, trained.inputs(2), comm, logger, trained.folder.path(), "x");
   ASSERT_EQ(result["steps"].size(), 2u);
   EXPECT_EQ(result["steps"][1]["held_layers"], (std::vector<int>{0}));
   for (const auto& step : result["steps"]) {
@@ -145,12 +155,16 @@ TEST(Labels, MeasuresAccuracyImagesAndBalance) {
     EXPECT_EQ(images, 10);
     EXPECT_TRUE(std::filesystem::exists(trained.folder / ("labels-x-" + head["name"].get<std::string>() + ".png")));
   }
-  // Fresh heads: every category is equally likely, the first is said, and all labels draw the image that none draws.
+  // Fresh heads: every category is equally likely, the first is said, and all labels draw the image
+  // that none draws.
   EXPECT_NEAR(result["heads"][0]["test"]["cross_entropy"].get<double>(), std::log(4.0), 1e-6);
   EXPECT_NEAR(result["heads"][0]["drawn"]["fd_fmnist_ratio"].get<double>(), 1.0, 1e-4);
   EXPECT_EQ(result["heads"][1]["test"]["reader_accuracy"], 1.0) << "measured attributes are their own reader";
   options.num_test = 5;
-  EXPECT_NE(message([&] { labels(options, {1.0, 2}, trained.inputs(2), comm, logger, trained.folder.path(), "x"); }).find("4 test images"), std::string::npos);
+  EXPECT_NE(message([&] {
+              labels(options, {1.0, 2}, trained.inputs(2), comm, logger, trained.folder.path(), "x");
+            }).find("4 test images"),
+            std::string::npos);
 }
 
 TEST(Labels, HeadsOfAnotherDataSetAreRefusedByName) {
@@ -162,7 +176,8 @@ TEST(Labels, HeadsOfAnotherDataSetAreRefusedByName) {
     options.num_test = 1;
     return message([&] { labels(options, {1.0, 2}, trained.inputs(1), comm, logger, trained.folder.path(), "x"); });
   };
-  EXPECT_NE(refused({{"colour", {"red"}, {0}}}).find("no labels called 'colour'; it has labels, brightness, width"), std::string::npos);
+  EXPECT_NE(refused({{"colour", {"red"}, {0}}}).find("no labels called 'colour'; it has labels, brightness, width"),
+            std::string::npos);
   EXPECT_NE(refused({{"labels", {"x", "y"}, {0}}}).find("x, y"), std::string::npos);
 }
 

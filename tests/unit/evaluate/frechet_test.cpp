@@ -93,7 +93,8 @@ TEST(Frechet, RankDeficientCovariances) {
   at::Tensor one = at::zeros({dim, dim}, kDouble);
   one[0][0] = 4.0;
   const at::Tensor rank_one = rotated(one, rotation(dim, 9));
-  EXPECT_NEAR(frechet_distance(centred(rank_one), centred(at::eye(dim, kDouble))).covariance_part, 4.0 + 16.0 - 4.0, 1e-12);
+  EXPECT_NEAR(frechet_distance(centred(rank_one), centred(at::eye(dim, kDouble))).covariance_part, 4.0 + 16.0 - 4.0,
+              1e-12);
   EXPECT_NEAR(frechet_distance(centred(rank_one), centred(rank_one)).covariance_part, 0.0, 1e-12);
   const at::Tensor nothing = at::zeros({dim, dim}, kDouble);
   EXPECT_NEAR(frechet_distance(centred(rank_one), centred(nothing)).covariance_part, 4.0, 1e-12);
@@ -104,7 +105,8 @@ TEST(Frechet, RankDeficientCovariances) {
   EXPECT_LT(frechet_distance(m, m).total(), 1e-12 * m.covariance.trace().item<double>());
 }
 
-// 20 sets of 20,000 from N(0, I) and N(mu, I): the expectation is |mu|^2 plus a bias of order F^2 / n.
+// 20 sets of 20,000 from N(0, I) and N(mu, I): the expectation is |mu|^2 plus a bias of order F^2 /
+// n.
 TEST(Frechet, SampledSetsComeNearTheTruth) {
   FeatureSums x = FeatureSums::with_zero_reference(4), y = FeatureSums::with_zero_reference(4);
   x.add(standard_normal(20000, 4, 11));

@@ -51,8 +51,8 @@ TEST(Kid, OneSubsetOfTheWholeSetIsTheFullEstimate) {
   EXPECT_EQ(kid.standard_error, 0.0);
 }
 
-// F = 1: k = 1 + 3 x y + 3 (x y)^2 + (x y)^3, so MMD^2 = 3 d1^2 + 3 d2^2 + d3^2 with dp the difference of the p-th moments.
-// N(0, 1) against N(0.5, 1): d1 = 0.5, d2 = 0.25, d3 = 0.125 + 1.5.
+// F = 1: k = 1 + 3 x y + 3 (x y)^2 + (x y)^3, so MMD^2 = 3 d1^2 + 3 d2^2 + d3^2 with dp the
+// difference of the p-th moments. N(0, 1) against N(0.5, 1): d1 = 0.5, d2 = 0.25, d3 = 0.125 + 1.5.
 TEST(Kid, KnownExpectation) {
   const double truth = 3 * 0.25 + 3 * 0.0625 + 1.625 * 1.625;
   const at::Tensor x = standard_normal(40000, 1, 5), y = standard_normal(40000, 1, 6) + 0.5f;
@@ -80,7 +80,8 @@ TEST(Kid, SubsetsDependOnTheKeyOnly) {
   EXPECT_NE(kernel_distance(x, y, options).mean, a.mean);
 }
 
-// A rare outlier is in exactly one of the disjoint blocks that cover the set once, whatever the key.
+// A rare outlier is in exactly one of the disjoint blocks that cover the set once, whatever the
+// key.
 TEST(Kid, BlocksCoverTheSet) {
   const at::Tensor y = standard_normal(100, 2, 11);
   at::Tensor x = standard_normal(100, 2, 12);

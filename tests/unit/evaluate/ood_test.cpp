@@ -1,5 +1,5 @@
-// Scores for out-of-distribution detection against a direct computation: energies net by net, the diffusion scheme step by step, the
-// ELBO; and the whole result on two data sets.
+// Scores for out-of-distribution detection against a direct computation: energies net by net, the
+// diffusion scheme step by step, the ELBO; and the whole result on two data sets.
 #include "evaluate/ood.h"
 
 #include <ATen/Parallel.h>
@@ -53,23 +53,29 @@ class Ood : public ::testing::Test {
   static constexpr std::uint32_t kVisit = 3000001;  // of the out set
 
   Ood()
-      : backbone_(tiny_vae(), ImageShape{}, 1), prior_(tiny_energy(), backbone_.groups(), prior::make_schedule(3), 5),
-        images_{70, 7, 40}, ids_{{70, 7, 40}, {kVisit, kVisit, kVisit}},
+      : backbone_(tiny_vae(), ImageShape{}, 1),
+        prior_(tiny_energy(), backbone_.groups(), prior::make_schedule(3), 5),
+        images_{70, 7, 40},
+        ids_{{70, 7, 40}, {kVisit, kVisit, kVisit}},
         x_(test::random_tensor({kBatch, 1, kSide, kSide}, 3, at::kFloat).abs()) {
     at::set_num_threads(1);  // nets so small are slower on several, and far slower where other tests have the cores
   }
   ~Ood() override { at::set_num_threads(num_threads_); }
 
-  OodScorer scorer(std::vector<std::int64_t> ks) const { return {prior_, backbone_, few_steps(), std::move(ks), kSeed}; }
+  OodScorer scorer(std::vector<std::int64_t> ks) const {
+    return {prior_, backbone_, few_steps(), std::move(ks), kSeed};
+  }
   vae::Posterior posterior() const {
     const c10::NoGradGuard no_grad;
-    return backbone_.posterior(x_, vae::posterior_noise({kSeed, 0, Purpose::kPosterior}, images_, ids_.visit, backbone_.dim()));
+    return backbone_.posterior(
+        x_, vae::posterior_noise({kSeed, 0, Purpose::kPosterior}, images_, ids_.visit, backbone_.dim()));
   }
   // -f_i / s_0^2 of each layer, net by net. [L] of [B].
   std::vector<at::Tensor> layer_energies(const at::Tensor& u) const {
     const c10::NoGradGuard no_grad;
     const auto z = backbone_.transport(u);
-    const double s2 = 2.0 * 2.0 * few_steps().step / prior::gaussian_precision(prior_.schedule(), 0);  // by_level[0] = 2
+    const double s2 =
+        2.0 * 2.0 * few_steps().step / prior::gaussian_precision(prior_.schedule(), 0);  // by_level[0] = 2
     std::vector<at::Tensor> out;
     for (std::size_t i = 0; i < z.size(); ++i) {
       const prior::EnergyNet& net = prior_.net(0, i);  // level 0's set
@@ -83,8 +89,9 @@ class Ood : public ::testing::Test {
     const auto weights = prior_.frozen_weights();
     const std::vector<std::int64_t> levels(kBatch, t);
     const prior::Potential potential(prior_, backbone_, weights, levels);
-    return prior::run_langevin(u, u, levels, prior::step_coefficients(prior_.schedule(), few_steps()), few_steps().steps,
-                               {kSeed, 0, Purpose::kLangevin}, ids_, [&](const at::Tensor& y) { return potential.gradient(y); });
+    return prior::run_langevin(u, u, levels, prior::step_coefficients(prior_.schedule(), few_steps()),
+                               few_steps().steps, {kSeed, 0, Purpose::kLangevin}, ids_,
+                               [&](const at::Tensor& y) { return potential.gradient(y); });
   }
 
   int num_threads_ = at::get_num_threads();
@@ -95,14 +102,16 @@ class Ood : public ::testing::Test {
   at::Tensor x_;
 };
 
-// Float32 nets, summed in float64: equal sums of equal numbers; rounding of the net's own value is shared.
+// Float32 nets, summed in float64: equal sums of equal numbers; rounding of the net's own value is
+// shared.
 TEST_F(Ood, InferenceEnergiesAreTheSumsOfTheLayersAbove) {
   const at::Tensor u = posterior().u;
   const auto layers = layer_energies(u);
   const at::Tensor got = scorer({0, 1, 2}).energies(u);
   ASSERT_EQ(got.sizes().vec(), (std::vector<std::int64_t>{kBatch, 3}));
   const double scale = got.abs().max().item<double>();
-  EXPECT_LT(test::largest_difference(got.select(1, 0), layers[0] + layers[1] + layers[2]), 1e-12 * scale) << "k = 0: all layers";
+  EXPECT_LT(test::largest_difference(got.select(1, 0), layers[0] + layers[1] + layers[2]), 1e-12 * scale)
+      << "k = 0: all layers";
   EXPECT_LT(test::largest_difference(got.select(1, 1), layers[0] + layers[1]), 1e-12 * scale);
   EXPECT_LT(test::largest_difference(got.select(1, 2), layers[0]), 1e-12 * scale) << "k = 2: the top layer";
   EXPECT_GT(layers[2].abs().max().item<double>(), 1e-3 * scale) << "the bottom layer counts";
@@ -125,13 +134,17 @@ TEST_F(Ood, DiffusionSchemeIsThatOfSection52) {
   ASSERT_EQ(got.sizes().vec(), (std::vector<std::int64_t>{kBatch, 7}));
   for (std::int64_t k = 0; k < 3; ++k) {
     const std::int64_t above = k == 0 ? backbone_.dim() : k == 1 ? top + middle : top;
-    const at::Tensor u_1 = at::cat({inferred.narrow(1, 0, above), generated.narrow(1, above, backbone_.dim() - above)}, 1);
+    const at::Tensor u_1 =
+        at::cat({inferred.narrow(1, 0, above), generated.narrow(1, above, backbone_.dim() - above)}, 1);
     const auto layers = layer_energies(run_level(u_1, 0));
     at::Tensor want = layers[0];
     for (std::size_t i = 1; i + static_cast<std::size_t>(k) < layers.size(); ++i) want = want + layers[i];
-    // Rounding apart the same numbers: what the lower layers do to the energy above is small, and must show.
-    EXPECT_LT(test::largest_difference(got.select(1, 4 + k), want), 1e-12 * want.abs().max().item<double>()) << "k = " << k;
-    EXPECT_GT(test::largest_difference(got.select(1, 4 + k), got.select(1, 1 + k)), 1e-3 * want.abs().max().item<double>())
+    // Rounding apart the same numbers: what the lower layers do to the energy above is small, and
+    // must show.
+    EXPECT_LT(test::largest_difference(got.select(1, 4 + k), want), 1e-12 * want.abs().max().item<double>())
+        << "k = " << k;
+    EXPECT_GT(test::largest_difference(got.select(1, 4 + k), got.select(1, 1 + k)),
+              1e-3 * want.abs().max().item<double>())
         << "not the inference scheme's";
   }
 }
@@ -180,7 +193,8 @@ class OodSets : public Ood {
   data::Dataset make(const std::string& name, std::int64_t count, int step, std::int64_t side) const {
     data::DatasetContent content;
     content.shape = {1, side, side};
-    for (std::int64_t p = 0; p < count * content.shape.size(); ++p) content.pixels.push_back(static_cast<std::uint8_t>(p * step / 7));
+    for (std::int64_t p = 0; p < count * content.shape.size(); ++p)
+      content.pixels.push_back(static_cast<std::uint8_t>(p * step / 7));
     content.splits.assign(static_cast<std::size_t>(count), 1);
     content.source = "made by a test";
     data::write_dataset(folder_ / name, content);
@@ -265,7 +279,8 @@ TEST_F(OodSets, BadInputIsNamed) {
   o.num_images = 13;
   refused(o, inputs(), {"in.h5", "12 test images", "ood.num_images is 13"});
   const data::Dataset small = make("small.h5", 12, 1, 16);
-  refused(options(), {{"in", in_}, {"small", small}, backbone_, prior_, few_steps()}, {"small.h5", "1 x 16 x 16", "1 x 32 x 32"});
+  refused(options(), {{"in", in_}, {"small", small}, backbone_, prior_, few_steps()},
+          {"small.h5", "1 x 16 x 16", "1 x 32 x 32"});
   EXPECT_EQ(check_ood(options(), inputs()), (std::vector<std::int64_t>{0, 1, 2}));
 }
 

@@ -45,8 +45,8 @@ TEST(PrecisionRecall, DisjointSetsGiveZero) {
   EXPECT_EQ(pr.recall, 0.0);
 }
 
-// Real: 0..99 on a line and a far cluster; generated: 50..149. With k = 3 the balls inside a row of integers have radius 2,
-// that of the end points 3.
+// Real: 0..99 on a line and a far cluster; generated: 50..149. With k = 3 the balls inside a row of
+// integers have radius 2, that of the end points 3.
 TEST(PrecisionRecall, HalfOverlapByHand) {
   const auto integers = [](double from, double to) {
     return at::arange(from, to, at::TensorOptions().dtype(at::kDouble)).unsqueeze(1);
@@ -82,7 +82,8 @@ TEST(PrecisionRecall, ChunksEqualTheDefinition) {
   const auto a = x.accessor<double, 2>(), b = y.accessor<double, 2>();
   std::vector<double> radius(static_cast<std::size_t>(n)), row(static_cast<std::size_t>(n));
   for (std::int64_t i = 0; i < n; ++i) {
-    for (std::int64_t j = 0; j < n; ++j) row[static_cast<std::size_t>(j)] = std::hypot(a[i][0] - a[j][0], a[i][1] - a[j][1]);
+    for (std::int64_t j = 0; j < n; ++j)
+      row[static_cast<std::size_t>(j)] = std::hypot(a[i][0] - a[j][0], a[i][1] - a[j][1]);
     row[static_cast<std::size_t>(i)] = std::numeric_limits<double>::infinity();
     std::nth_element(row.begin(), row.begin() + (k - 1), row.end());
     radius[static_cast<std::size_t>(i)] = row[static_cast<std::size_t>(k - 1)];
@@ -96,7 +97,8 @@ TEST(PrecisionRecall, ChunksEqualTheDefinition) {
     inside += any ? 1 : 0;
   }
   const at::Tensor radii = neighbour_radii(real, k, 0, n);
-  for (std::int64_t i = 0; i < n; i += 7) EXPECT_NEAR(radii[i].item<double>(), radius[static_cast<std::size_t>(i)], 1e-14);
+  for (std::int64_t i = 0; i < n; i += 7)
+    EXPECT_NEAR(radii[i].item<double>(), radius[static_cast<std::size_t>(i)], 1e-14);
   EXPECT_EQ(count_inside(generated, real, radii), inside);
   EXPECT_GT(inside, n / 2);
   EXPECT_LT(inside, n);

@@ -21,7 +21,10 @@ TEST(Cost, OfTrainingCountsChainsAndBothHalvesOfTheLoss) {
     EXPECT_EQ(training_gradients("nce", {{"train.updates", bad}, {"train.batch", "128"}}), std::nullopt) << bad;
   }
   EXPECT_EQ(training_gradients("nce", {{"train.updates", 600}, {"train.batch", "128"}}), std::nullopt);
-  EXPECT_EQ(training_gradients("joint", {{"train.updates", "1000000000"}, {"train.batch", "1000000000"}, {"langevin.steps", "1000000000"}}), std::nullopt);
+  EXPECT_EQ(
+      training_gradients(
+          "joint", {{"train.updates", "1000000000"}, {"train.batch", "1000000000"}, {"langevin.steps", "1000000000"}}),
+      std::nullopt);
   EXPECT_EQ(training_gradients("nce", nlohmann::json()), std::nullopt);
 }
 
@@ -60,9 +63,11 @@ TEST_F(StoredSamplesTest, AreReadBack) {
   EXPECT_DOUBLE_EQ(stored.seconds_per_image, 0.5);
   EXPECT_EQ(stored.identity.at("vae_hash"), "v");
   EXPECT_EQ(stored.images_hash, "");
-  EXPECT_EQ(read_sample_images(file, {1, 2, 2}, 2, 2).pixels, (std::vector<std::uint8_t>{8, 9, 10, 11, 12, 13, 14, 15}));
+  EXPECT_EQ(read_sample_images(file, {1, 2, 2}, 2, 2).pixels,
+            (std::vector<std::uint8_t>{8, 9, 10, 11, 12, 13, 14, 15}));
   // Beyond the end: image 4 first, then what comes before it.
-  EXPECT_EQ(read_sample_images(file, {1, 2, 2}, 4, 3).pixels, (std::vector<std::uint8_t>{16, 17, 18, 19, 8, 9, 10, 11, 12, 13, 14, 15}));
+  EXPECT_EQ(read_sample_images(file, {1, 2, 2}, 4, 3).pixels,
+            (std::vector<std::uint8_t>{16, 17, 18, 19, 8, 9, 10, 11, 12, 13, 14, 15}));
   test::expect_error(ExitCode::kCorrupt, {"a.h5", "1 x 2 x 3"}, [&] { read_sample_images(file, {1, 2, 3}, 0, 2); });
   test::expect_error(ExitCode::kUsage, {"a.h5", "6"}, [&] { read_sample_images(file, {1, 2, 2}, 0, 6); });
 }

@@ -1,5 +1,5 @@
-// AUROC, AUPR and FPR at a given TPR against brute force on scores with many ties, closed forms, and the bootstrap's interval
-// against the statistic's known spread.
+// AUROC, AUPR and FPR at a given TPR against brute force on scores with many ties, closed forms,
+// and the bootstrap's interval against the statistic's known spread.
 #include "evaluate/ranking.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,8 @@ using Scores = std::vector<double>;
 // Whole numbers 0 .. bound - 1 plus `shift`.
 Scores tied_scores(std::size_t count, std::uint32_t bound, double shift, std::uint32_t visit) {
   Scores out;
-  for (std::uint32_t i = 0; i < count; ++i) out.push_back(shift + draw_below(bound, {5, 0, Purpose::kTest}, {.item = i, .visit = visit}));
+  for (std::uint32_t i = 0; i < count; ++i)
+    out.push_back(shift + draw_below(bound, {5, 0, Purpose::kTest}, {.item = i, .visit = visit}));
   return out;
 }
 
@@ -108,8 +109,8 @@ TEST(Ranking, ClosedForms) {
   EXPECT_EQ(fpr_at_tpr(negative, positive, 0.951), 1.0);
 }
 
-// N(0, 1) against N(d, 1): AUROC = Phi(d / sqrt(2)); the standard deviation of the estimate with n = m = 4000 is below 0.006
-// (Hanley and McNeil 1982), so 5 of them are 0.03.
+// N(0, 1) against N(d, 1): AUROC = Phi(d / sqrt(2)); the standard deviation of the estimate with n
+// = m = 4000 is below 0.006 (Hanley and McNeil 1982), so 5 of them are 0.03.
 TEST(Ranking, TwoNormalsHaveTheAurocOfTheirDistance) {
   for (const double d : {0.0, 0.5, 1.0, 3.0}) {
     EXPECT_NEAR(auroc(normal_scores(4000, 0, 1), normal_scores(4000, d, 2)), 0.5 * std::erfc(-d / 2.0), 0.03) << d;
@@ -126,8 +127,9 @@ TEST(Ranking, DoesNotDependOnOrderOrOnTheScale) {
   EXPECT_EQ(fpr_at_tpr(a, b, 0.95), fpr_at_tpr(negative, positive, 0.95));
 }
 
-// For equal distributions the statistic has the standard deviation sqrt((n + m + 1) / (12 n m)); a 95 % interval is 3.92 of them wide.
-// The bootstrap estimates that from one sample: within 25 % at n = m = 300 and 2,000 resamples.
+// For equal distributions the statistic has the standard deviation sqrt((n + m + 1) / (12 n m)); a
+// 95 % interval is 3.92 of them wide. The bootstrap estimates that from one sample: within 25 % at
+// n = m = 300 and 2,000 resamples.
 TEST(Bootstrap, HasTheStatisticsOwnSpreadAndHoldsTheEstimate) {
   const Scores negative = normal_scores(300, 0, 5), positive = normal_scores(300, 0, 6);
   const Interval interval = bootstrap_auroc(negative, positive, 2000, 0.95, {1, 0, Purpose::kTest});
@@ -148,8 +150,8 @@ TEST(Bootstrap, IsAPointWhereNothingVaries) {
   EXPECT_EQ(apart.high, 1.0);
 }
 
-// Two positives about one negative: resamples are 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4 (each +-0.01 here), so the middle 40 % are
-// all 1/2 and the middle 60 % reach both ends.
+// Two positives about one negative: resamples are 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4 (each
+// +-0.01 here), so the middle 40 % are all 1/2 and the middle 60 % reach both ends.
 TEST(Bootstrap, TakesTheMiddleOfTheResamples) {
   const Interval narrow = bootstrap_auroc(Scores{0}, Scores{-1, 1}, 2000, 0.4, {1, 0, Purpose::kTest});
   EXPECT_EQ(narrow.low, 0.5);

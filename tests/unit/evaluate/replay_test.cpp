@@ -1,4 +1,7 @@
-// Replay of a case that the program made itself: equal to its own record, and each way in which a case can be wrong.
+// Replay of a case that the program made itself: equal to its own record, and each way in which a
+// case can be wrong.
+#include "evaluate/replay.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
@@ -7,7 +10,6 @@
 
 #include "../nets/support.h"
 #include "base/error.h"
-#include "evaluate/replay.h"
 #include "prior/forward_pair.h"
 #include "vae/hvae.h"
 
@@ -19,7 +21,9 @@ namespace fs = std::filesystem;
 class Replay : public ::testing::Test {
  protected:
   static constexpr double kEta = 3e-5;
-  Replay() : backbone_(vae_options(), ImageShape{}, 1), prior_(energy_options(), backbone_.groups(), prior::make_schedule(3), 5) {
+  Replay()
+      : backbone_(vae_options(), ImageShape{}, 1),
+        prior_(energy_options(), backbone_.groups(), prior::make_schedule(3), 5) {
     inputs_.t = {0, 1, 2};
     inputs_.posterior_noise = noise(backbone_.dim(), 1);
     inputs_.u = noise(backbone_.dim(), 2);
@@ -109,19 +113,27 @@ TEST_F(Replay, EqualsItsOwnRecord) {
   }
   EXPECT_EQ(gradients, prior_.bucket(0).params().parameters().size() + prior_.bucket(1).params().parameters().size());
   const std::string table = comparison_table(comparisons);
-  for (const char* stage : {"schedule", "posterior_z", "u0", "z_of_u", "logits_of_u", "f ", "langevin_y", "loss", "grad/netE0", "grad/netE1"}) {
+  for (const char* stage : {"schedule", "posterior_z", "u0", "z_of_u", "logits_of_u", "f ", "langevin_y", "loss",
+                            "grad/netE0", "grad/netE1"}) {
     EXPECT_NE(table.find(stage), std::string::npos) << stage;
   }
   EXPECT_TRUE(comparison_json(comparisons)["ok"].get<bool>());
 }
 
 TEST_F(Replay, EveryStageHasItsBar) {
-  const std::pair<const char*, double> bars[] = {{"posterior_z/1", 1e-5}, {"u0/0", 1e-5},         {"z_of_u/1", 1e-5}, {"logits_of_u", 2e-5},
-                                                 {"f", 1e-6},             {"langevin_y/0", 1e-5}, {"loss", 1e-4},     {"schedule/sigmas", 1e-9},
+  const std::pair<const char*, double> bars[] = {{"posterior_z/1", 1e-5},
+                                                 {"u0/0", 1e-5},
+                                                 {"z_of_u/1", 1e-5},
+                                                 {"logits_of_u", 2e-5},
+                                                 {"f", 1e-6},
+                                                 {"langevin_y/0", 1e-5},
+                                                 {"loss", 1e-4},
+                                                 {"schedule/sigmas", 1e-9},
                                                  {"grad/netE1/conv_start.weight_orig", 5e-4}};
   for (const auto& [name, bar] : bars) {
     const at::Tensor kept = of(name);
-    const bool absolute = name[0] == 'f' || std::string(name).starts_with("langevin_y") || std::string(name).starts_with("schedule");
+    const bool absolute =
+        name[0] == 'f' || std::string(name).starts_with("langevin_y") || std::string(name).starts_with("schedule");
     double scale = absolute ? 1.0 : kept.abs().max().item<double>();
     if (std::string(name).starts_with("grad")) {
       for (const auto& entry : case_) {
@@ -148,7 +160,8 @@ TEST_F(Replay, ANaNIsNeverOk) {
 
 TEST_F(Replay, RefusesWrongCasesByName) {
   const auto whole = case_;
-  for (const char* name : {"x", "u/1", "posterior_noise/0", "langevin_noise/1/1", "loss", "u0/0", "grad/netE0/out.1.weight_orig"}) {
+  for (const char* name :
+       {"x", "u/1", "posterior_noise/0", "langevin_noise/1/1", "loss", "u0/0", "grad/netE0/out.1.weight_orig"}) {
     drop(name);
     expect_corrupt(std::string("no dataset ") + name);
     case_ = whole;

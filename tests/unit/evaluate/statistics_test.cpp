@@ -51,7 +51,8 @@ TEST(FeatureSums, HandComputed) {
   EXPECT_DOUBLE_EQ(m.covariance[1][1].item<double>(), 18.0);
 }
 
-// Mean 1e6 times the deviation: without a reference the second moment loses 1e12 * eps = 2e-4 of the variance.
+// Mean 1e6 times the deviation: without a reference the second moment loses 1e12 * eps = 2e-4 of
+// the variance.
 TEST(FeatureSums, ReferenceKeepsSmallVarianceAccurate) {
   const at::Tensor x = standard_normal(4000, 3, 2).to(at::kDouble) + 1e6;
   const at::Tensor truth = direct_covariance(x);
@@ -72,7 +73,8 @@ TEST(FeatureSums, SumOverRanksInAnyOrder) {
   for (const std::int64_t ranks : {2, 3, 4}) {
     for (const bool backwards : {false, true}) {
       std::vector<FeatureSums> parts(static_cast<std::size_t>(ranks), FeatureSums(repeated(dim, 0.9)));
-      for (std::int64_t i = 0; i < n; i += 50) parts[static_cast<std::size_t>((i / 50) % ranks)].add(x.narrow(0, i, 50));
+      for (std::int64_t i = 0; i < n; i += 50)
+        parts[static_cast<std::size_t>((i / 50) % ranks)].add(x.narrow(0, i, 50));
       FeatureSums total(repeated(dim, 0.9));
       for (std::int64_t r = 0; r < ranks; ++r) {
         const auto part = parts[static_cast<std::size_t>(backwards ? ranks - 1 - r : r)].buffer();

@@ -1,4 +1,5 @@
-// A tiny backbone, classifier and prior of random weights, and a data set of random images, for the experiments' tests.
+// A tiny backbone, classifier and prior of random weights, and a data set of random images, for the
+// experiments' tests.
 #pragma once
 #include <algorithm>
 #include <memory>
@@ -17,8 +18,10 @@ class Trained {
  public:
   // gain = 0: f = 0, so that chains are those of the Gaussian terms.
   explicit Trained(std::int64_t num_levels, double gain = 1.0, prior::LabelHeads heads = {})
-      : backbone(vae_options(), ImageShape{}, 1), dataset(make_dataset(folder / "data.h5")),
-        prior(energy_options(gain), backbone.groups(), prior::make_schedule(num_levels), 5, at::kFloat, 1 << 30, std::move(heads)) {
+      : backbone(vae_options(), ImageShape{}, 1),
+        dataset(make_dataset(folder / "data.h5")),
+        prior(energy_options(gain), backbone.groups(), prior::make_schedule(num_levels), 5, at::kFloat, 1 << 30,
+              std::move(heads)) {
     features.net = std::make_unique<nets::FeatureNet>(ImageShape{}, 4, 3);
   }
   ExperimentInputs inputs(std::int64_t steps) const {
@@ -57,11 +60,13 @@ class Trained {
     content.splits.assign(kImages, 0);
     std::fill_n(content.splits.rbegin(), 4, std::uint8_t{1});
     content.label_names = {"a", "b", "c", "d"};
-    content.attributes = {{"brightness", {"dark", "bright"}, "brightness", 140.0, {}}, {"width", {"narrow", "wide"}, "width", 9.2, {}}};
+    content.attributes = {{"brightness", {"dark", "bright"}, "brightness", 140.0, {}},
+                          {"width", {"narrow", "wide"}, "width", 9.2, {}}};
     for (std::uint32_t i = 0; i < kImages; ++i) {
       content.labels.push_back(i % 4);
       for (const auto& a : content.attributes) {
-        const double value = data::measured(a.measure, content.shape, std::span(content.pixels).subspan(i * 32 * 32, 32 * 32));
+        const double value =
+            data::measured(a.measure, content.shape, std::span(content.pixels).subspan(i * 32 * 32, 32 * 32));
         content.attribute_values.push_back(value > a.threshold ? 1 : 0);
       }
     }

@@ -1,4 +1,5 @@
-// The kept moments of the training images' features: read where they fit, made again where they do not or are damaged.
+// The kept moments of the training images' features: read where they fit, made again where they do
+// not or are damaged.
 #include "evaluate/training_moments.h"
 
 #include <c10/core/GradMode.h>

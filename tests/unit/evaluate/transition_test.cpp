@@ -33,8 +33,9 @@ TEST(SaturatedShares, CountBytesAtBothEnds) {
 
 double number(const nlohmann::json& state, const char* key) { return state.at(key).get<double>(); }
 
-// f = 0 and T = 1: from u_T ~ N(0, I) the exact chain is stationary, cov(y_0, y_k) = rho^k, so y_k - y_0 ~ N(0, 2 (1 - rho^k) I_D), whose mean norm is
-// sqrt(2 (1 - rho^k)) sqrt(2) Gamma((D + 1) / 2) / Gamma(D / 2); the variance of a norm is below that of one element.
+// f = 0 and T = 1: from u_T ~ N(0, I) the exact chain is stationary, cov(y_0, y_k) = rho^k, so y_k
+// - y_0 ~ N(0, 2 (1 - rho^k) I_D), whose mean norm is sqrt(2 (1 - rho^k)) sqrt(2) Gamma((D + 1) /
+// 2) / Gamma(D / 2); the variance of a norm is below that of one element.
 TEST(Transition, DisplacementWithoutEnergyHasItsClosedForm) {
   const Trained trained(1, 0.0);
   TransitionOptions options;
@@ -80,7 +81,8 @@ TEST(Transition, ALevelStartsWhereTheOneAboveEnded) {
   const double pixels = 39.0 * 32 * 32, share = 2.0 / 256;
   EXPECT_NEAR(number(result["training"], "black"), share, 5 * std::sqrt(share / pixels));
   EXPECT_NEAR(number(result["training"], "white"), share, 5 * std::sqrt(share / pixels));
-  for (const char* name : {"transition-6-t1.png", "transition-6-t0.png"}) EXPECT_TRUE(std::filesystem::exists(trained.folder / name)) << name;
+  for (const char* name : {"transition-6-t1.png", "transition-6-t0.png"})
+    EXPECT_TRUE(std::filesystem::exists(trained.folder / name)) << name;
 }
 
 TEST(ForChunks, TakesAllChunksInOrder) {
@@ -88,11 +90,13 @@ TEST(ForChunks, TakesAllChunksInOrder) {
   Logger logger(false);
   std::vector<std::int64_t> order;
   double sum = 0;
-  for_chunks(7, 3, [](std::int64_t first) { return at::full({2}, static_cast<double>(first), at::kFloat); },
-             [&](std::int64_t first, const at::Tensor& numbers) {
-    order.push_back(first);
-    sum += numbers.sum().item<double>();
-  }, comm, logger, "test");
+  for_chunks(
+      7, 3, [](std::int64_t first) { return at::full({2}, static_cast<double>(first), at::kFloat); },
+      [&](std::int64_t first, const at::Tensor& numbers) {
+        order.push_back(first);
+        sum += numbers.sum().item<double>();
+      },
+      comm, logger, "test");
   EXPECT_EQ(order, (std::vector<std::int64_t>{0, 3, 6}));
   EXPECT_EQ(sum, 18.0);
 }

@@ -35,7 +35,8 @@ TEST(FreeLayerSets, OutsideTheVaeOrTwiceAreUsageErrorsThatSaySo) {
   EXPECT_NE(message({-1}), "");
 }
 
-// f = 0 and T = 1: the free layer's law given anything is N(0, I), and the exact chain leaves it so from the start; what is held stays, bit by bit.
+// f = 0 and T = 1: the free layer's law given anything is N(0, I), and the exact chain leaves it so
+// from the start; what is held stays, bit by bit.
 TEST(VaryLayers, WithoutEnergyFreeLayersAreStandardNormalAndHeldOnesStay) {
   const Trained trained(1, 0.0);
   prior::LangevinOptions langevin;
@@ -74,11 +75,13 @@ TEST(Vary, SetsHaveDistancesSharesAndGrids) {
   }
   EXPECT_EQ(result["sets"][0]["free"], (std::vector<int>{0}));
   EXPECT_EQ(result["sets"][1]["name"], "all");
-  for (const char* name : {"vary-0.png", "vary-all.png"}) EXPECT_TRUE(std::filesystem::exists(trained.folder / name)) << name;
+  for (const char* name : {"vary-0.png", "vary-all.png"})
+    EXPECT_TRUE(std::filesystem::exists(trained.folder / name)) << name;
   // Units of work change nothing but rounding: the draws belong to (sample, variation).
   options.chunk = 15;
   const auto other = vary(options, {{0}}, trained.inputs(3), comm, logger, trained.folder.path());
-  EXPECT_NEAR(other["sets"][0]["feature_distance"].get<double>(), result["sets"][0]["feature_distance"].get<double>(), 1e-4);
+  EXPECT_NEAR(other["sets"][0]["feature_distance"].get<double>(), result["sets"][0]["feature_distance"].get<double>(),
+              1e-4);
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ struct Case {
 // Channels of different mean and spread; `weight` is the loss's dy.
 Case make_case(std::int64_t rows, std::int64_t channels, std::int64_t side, at::ScalarType dtype) {
   Case c;
-  const at::Tensor spread = normals({1, channels, 1, 1}, 1, dtype).exp(), mean = 2.0 * normals({1, channels, 1, 1}, 2, dtype);
+  const at::Tensor spread = normals({1, channels, 1, 1}, 1, dtype).exp(),
+                   mean = 2.0 * normals({1, channels, 1, 1}, 2, dtype);
   c.x = (normals({rows, channels, side, side}, 3, dtype) * spread + mean).requires_grad_(true);
   c.weight = normals({rows, channels, side, side}, 4, dtype);
   c.gamma = (1.0 + 0.3 * normals({channels}, 5, dtype)).requires_grad_(true);
@@ -76,7 +77,8 @@ void expect_close(const Result& a, const Result& b, double tolerance) {
   EXPECT_LT(difference(a.running_var, b.running_var), tolerance);
 }
 
-// Against ATen's own batch norm in float64: value, all gradients, running statistics (unbiased variance).
+// Against ATen's own batch norm in float64: value, all gradients, running statistics (unbiased
+// variance).
 TEST(BatchNorm, TrainModeEqualsAten) {
   const NormMode mode{.training = true, .momentum = 0.05, .sum = {}};
   for (const bool silu : {false, true}) {
@@ -94,7 +96,8 @@ TEST(BatchNorm, TrainModeEqualsAten) {
       };
       expect_close(run(wide, wide.x, own(wide)), expected, 1e-12);
       const Case narrow = make_case(5, channels, 6, at::kFloat);  // the loops of batch_norm_kernels.h
-      // Rounding of float32 in x alone is 6e-8 of |x| <= 20 spreads; dx is a difference of terms a few times as large.
+      // Rounding of float32 in x alone is 6e-8 of |x| <= 20 spreads; dx is a difference of terms a
+      // few times as large.
       expect_close(run(narrow, narrow.x, own(narrow)), expected, 1e-5);
       const at::Tensor last = narrow.x.contiguous(at::MemoryFormat::ChannelsLast);
       const Result same = run(narrow, last, own(narrow));
@@ -112,15 +115,17 @@ TEST(BatchNorm, EvaluationUsesTheRunningStatistics) {
   EXPECT_TRUE(c.running_mean.equal(mean));
 }
 
-// Two and three "ranks" (threads with a common sum) with unequal parts of a batch: the whole batch's values and gradients.
+// Two and three "ranks" (threads with a common sum) with unequal parts of a batch: the whole
+// batch's values and gradients.
 TEST(BatchNorm, PartsOfABatchMakeTheWhole) {
   for (const auto& counts : std::vector<std::vector<std::int64_t>>{{2, 5}, {1, 4, 2}}) {
     for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
       const Case whole = make_case(7, 8, 4, dtype);
       const NormMode alone{.training = true, .momentum = 0.05, .sum = {}};
-      const Result expected = run(whole, whole.x, [&](const at::Tensor& x, const at::Tensor& mean, const at::Tensor& var) {
-        return batch_norm(x, {whole.gamma, whole.beta, mean, var}, alone, true);
-      });
+      const Result expected =
+          run(whole, whole.x, [&](const at::Tensor& x, const at::Tensor& mean, const at::Tensor& var) {
+            return batch_norm(x, {whole.gamma, whole.beta, mean, var}, alone, true);
+          });
       const std::size_t ranks = counts.size();
       std::vector<std::vector<double>> posted(ranks);
       std::barrier meeting(static_cast<std::ptrdiff_t>(ranks));
@@ -135,14 +140,14 @@ TEST(BatchNorm, PartsOfABatchMakeTheWhole) {
           part.x = part.x.detach().narrow(0, start, count).clone().requires_grad_(true);
           part.weight = part.weight.narrow(0, start, count);
           const NormMode mode{.training = true, .momentum = 0.05, .sum = [&, r](std::span<double> values) {
-            posted[r].assign(values.begin(), values.end());
-            meeting.arrive_and_wait();
-            for (std::size_t i = 0; i < values.size(); ++i) {
-              values[i] = 0;
-              for (const auto& one : posted) values[i] += one.at(i);
-            }
-            meeting.arrive_and_wait();
-          }};
+                                posted[r].assign(values.begin(), values.end());
+                                meeting.arrive_and_wait();
+                                for (std::size_t i = 0; i < values.size(); ++i) {
+                                  values[i] = 0;
+                                  for (const auto& one : posted) values[i] += one.at(i);
+                                }
+                                meeting.arrive_and_wait();
+                              }};
           results[r] = run(part, part.x, [&](const at::Tensor& x, const at::Tensor& mean, const at::Tensor& var) {
             return batch_norm(x, {part.gamma, part.beta, mean, var}, mode, true);
           });
@@ -166,7 +171,8 @@ TEST(BatchNorm, PartsOfABatchMakeTheWhole) {
 TEST(BatchNorm, RefusesOneValueAndKeepsNan) {
   const NormMode mode{.training = true, .momentum = 0.05, .sum = {}};
   const Case one = make_case(1, 3, 1, at::kFloat);
-  test::expect_error(ExitCode::kRuntime, {"batch norm", "larger batch"}, [&] { batch_norm(one.x, one.norm(), mode, false); });
+  test::expect_error(ExitCode::kRuntime, {"batch norm", "larger batch"},
+                     [&] { batch_norm(one.x, one.norm(), mode, false); });
   const Case c = make_case(2, 3, 4, at::kFloat);
   c.x.detach()[0][1][2][3].fill_(std::numeric_limits<float>::quiet_NaN());
   for (const bool silu : {false, true}) {

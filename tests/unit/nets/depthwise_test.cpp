@@ -1,5 +1,6 @@
-// The depthwise kernels against torch's convolution in float64, on every instruction set of this machine. Tolerances: a sum of
-// n products in float32 is within n 2^-24 of the sum of their absolute values, and SiLU within 3e-7 of max(1, |x|).
+// The depthwise kernels against torch's convolution in float64, on every instruction set of this
+// machine. Tolerances: a sum of n products in float32 is within n 2^-24 of the sum of their
+// absolute values, and SiLU within 3e-7 of max(1, |x|).
 #include "nets/depthwise.h"
 
 #include <ATen/Parallel.h>
@@ -34,22 +35,27 @@ class DepthwiseTest : public testing::TestWithParam<DepthwiseIsa> {
   void TearDown() override { at::set_num_threads(num_threads_); }
   int num_threads_ = at::get_num_threads();
 };
-INSTANTIATE_TEST_SUITE_P(Isa, DepthwiseTest, testing::Values(DepthwiseIsa::kPlain, DepthwiseIsa::kAvx2, DepthwiseIsa::kAvx512),
+INSTANTIATE_TEST_SUITE_P(Isa, DepthwiseTest,
+                         testing::Values(DepthwiseIsa::kPlain, DepthwiseIsa::kAvx2, DepthwiseIsa::kAvx512),
                          [](const auto& isa) {
-                           return isa.param == DepthwiseIsa::kPlain ? "plain" : isa.param == DepthwiseIsa::kAvx2 ? "avx2" : "avx512";
+                           return isa.param == DepthwiseIsa::kPlain  ? "plain"
+                                  : isa.param == DepthwiseIsa::kAvx2 ? "avx2"
+                                                                     : "avx512";
                          });
 
 struct Case {
   at::Tensor weight, bias, in_bias, x;  // float32; x [B, H, W, C]
   Case(std::int64_t batch, std::int64_t height, std::int64_t width, std::int64_t channels)
-      : weight(random_tensor({channels, 1, 5, 5}, 1, at::kFloat)), bias(random_tensor({channels}, 2, at::kFloat)),
-        in_bias(random_tensor({channels}, 3, at::kFloat)), x(4 * random_tensor({batch, height, width, channels}, 4, at::kFloat)) {}
+      : weight(random_tensor({channels, 1, 5, 5}, 1, at::kFloat)),
+        bias(random_tensor({channels}, 2, at::kFloat)),
+        in_bias(random_tensor({channels}, 3, at::kFloat)),
+        x(4 * random_tensor({batch, height, width, channels}, 4, at::kFloat)) {}
 };
 
 // Channels last in, channels last out, float64.
 at::Tensor reference(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return at::conv2d(x.to(at::kDouble).permute({0, 3, 1, 2}), weight.to(at::kDouble), bias.to(at::kDouble), {1, 1}, {2, 2}, {1, 1},
-                    weight.size(0))
+  return at::conv2d(x.to(at::kDouble).permute({0, 3, 1, 2}), weight.to(at::kDouble), bias.to(at::kDouble), {1, 1},
+                    {2, 2}, {1, 1}, weight.size(0))
       .permute({0, 2, 3, 1});
 }
 
@@ -63,7 +69,8 @@ const std::vector<std::array<std::int64_t, 4>>& shapes() {
   static const std::vector<std::array<std::int64_t, 4>> all = [] {
     std::vector<std::array<std::int64_t, 4>> out;
     for (std::int64_t side = 1; side <= 17; ++side) out.push_back({2, side, 18 - side, 1 + 11 * side % 40});
-    for (const std::int64_t channels : {1, 4, 8, 15, 16, 17, 32, 33, 64, 65, 129, 200}) out.push_back({1, 3, 6, channels});
+    for (const std::int64_t channels : {1, 4, 8, 15, 16, 17, 32, 33, 64, 65, 129, 200})
+      out.push_back({1, 3, 6, channels});
     return out;
   }();
   return all;
@@ -74,8 +81,10 @@ TEST_P(DepthwiseTest, EqualsConv2d) {
     SCOPED_TRACE(testing::Message() << batch << "x" << height << "x" << width << "x" << channels);
     const Case c(batch, height, width, channels);
     const at::Tensor bound = 26 * kEps * reference(c.x.abs(), c.weight.abs(), c.bias.abs());
-    expect_within(depthwise(pack_depthwise(c.weight, c.bias), c.x, GetParam()), reference(c.x, c.weight, c.bias), bound);
-    expect_within(depthwise(pack_depthwise(c.weight, {}), c.x, GetParam()), reference(c.x, c.weight, at::zeros({channels})), bound);
+    expect_within(depthwise(pack_depthwise(c.weight, c.bias), c.x, GetParam()), reference(c.x, c.weight, c.bias),
+                  bound);
+    expect_within(depthwise(pack_depthwise(c.weight, {}), c.x, GetParam()),
+                  reference(c.x, c.weight, at::zeros({channels})), bound);
   }
 }
 
@@ -101,7 +110,8 @@ TEST_P(DepthwiseTest, FusedSiluAndItsGradient) {
     for (const bool biased : {true, false}) {
       const Depthwise layer = pack_depthwise(c.weight, c.bias, biased ? c.in_bias : at::Tensor());
       const at::Tensor leaf = c.x.to(at::kDouble).requires_grad_(true);
-      const at::Tensor before = at::silu(biased ? leaf + c.in_bias : leaf), sum = reference(before, c.weight, c.bias), truth = at::silu(sum);
+      const at::Tensor before = at::silu(biased ? leaf + c.in_bias : leaf), sum = reference(before, c.weight, c.bias),
+                       truth = at::silu(sum);
       // Every slope of SiLU is within 1.1, its curvature within 0.5.
       const at::Tensor conv_bound = (26 * kEps + 3e-7) * reference(before.abs() + 1, c.weight.abs(), c.bias.abs());
       at::Tensor x = c.x.clone(), out = at::empty_like(x), slope = at::empty_like(x);
@@ -111,7 +121,9 @@ TEST_P(DepthwiseTest, FusedSiluAndItsGradient) {
       const at::Tensor expected = torch::autograd::grad({truth}, {leaf}, {g.to(at::kDouble)})[0];
       const at::Tensor worst_slope = 0.5 * conv_bound + 1e-6 * (1 + sum.abs());  // of d out / d sum
       const at::Tensor turned = at::flip(c.weight.abs(), {2, 3}), none = at::zeros({channels});
-      expect_within(x, expected, 1.1 * reference(g.abs() * worst_slope, turned, none) + 4e-6 * reference(1.1 * g.abs(), turned, none));
+      expect_within(
+          x, expected,
+          1.1 * reference(g.abs() * worst_slope, turned, none) + 4e-6 * reference(1.1 * g.abs(), turned, none));
     }
   }
 }
@@ -123,12 +135,14 @@ TEST_P(DepthwiseTest, SiluOverTheWholeRange) {
   const auto count = static_cast<std::int64_t>(values.size());
   at::Tensor weight = at::zeros({count, 1, 5, 5});
   weight.select(3, 2).select(2, 2).fill_(1.0);
-  at::Tensor x = test::numbers(values).to(at::kFloat).reshape({1, 1, 1, count}), out = at::empty_like(x), slope = at::empty_like(x);
+  at::Tensor x = test::numbers(values).to(at::kFloat).reshape({1, 1, 1, count}), out = at::empty_like(x),
+             slope = at::empty_like(x);
   const at::Tensor exact = x.to(at::kDouble), s = at::sigmoid(exact), once = exact * s, s2 = at::sigmoid(once);
   depthwise_silu(pack_depthwise(weight, {}), x, out, slope, GetParam());
   const at::Tensor scale = exact.abs() + 1;
   expect_within(out, once * s2, 1e-6 * scale);
-  // 1 - s cancels where s is near 1: its error 2^-24 is multiplied by x, up to |x| = 17, where s is 1 to rounding.
+  // 1 - s cancels where s is near 1: its error 2^-24 is multiplied by x, up to |x| = 17, where s is
+  // 1 to rounding.
   expect_within(x, s * (1 + exact * (1 - s)), 2e-6 + 0 * scale);
   expect_within(slope, s2 * (1 + once * (1 - s2)), 2e-6 + 0 * scale);
 }
@@ -156,10 +170,13 @@ TEST_P(DepthwiseTest, BitsOfAnImageDoNotDependOnItsBatch) {
 TEST(Depthwise, RefusesOtherShapes) {
   const Case c(1, 3, 3, 4);
   test::expect_error(ExitCode::kRuntime, {"[C, 1, 5, 5]"}, [&] { pack_depthwise(at::zeros({4, 1, 3, 3}), {}); });
-  test::expect_error(ExitCode::kRuntime, {"bias of 3", "4 channels"}, [&] { pack_depthwise(c.weight, at::zeros({3})); });
+  test::expect_error(ExitCode::kRuntime, {"bias of 3", "4 channels"},
+                     [&] { pack_depthwise(c.weight, at::zeros({3})); });
   const Depthwise layer = pack_depthwise(c.weight, c.bias);
   test::expect_error(ExitCode::kRuntime, {"[B, H, W, 4]"}, [&] { depthwise(layer, at::zeros({1, 4, 3, 3})); });
-  test::expect_error(ExitCode::kRuntime, {"contiguous"}, [&] { depthwise(layer, at::zeros({1, 4, 3, 3}).permute({0, 2, 3, 1})); });
+  test::expect_error(ExitCode::kRuntime, {"contiguous"}, [&] {
+    depthwise(layer, at::zeros({1, 4, 3, 3}).permute({0, 2, 3, 1}));
+  });
   test::expect_error(ExitCode::kRuntime, {"float32"}, [&] { depthwise(layer, at::zeros({1, 3, 3, 4}, at::kDouble)); });
 }
 

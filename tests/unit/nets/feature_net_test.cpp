@@ -34,8 +34,8 @@ TEST(FeatureNet, Shapes) {
             (27 * 16 + 16) + (144 * 32 + 32) + (288 * 64 + 64) + (1024 * 128 + 128) + (128 * 7 + 7));
 }
 
-// Every convolution passes channel 0 on, times 1, 2 and 1: the hidden layer sees 2 max(x). Dyadic numbers, so all is
-// exact.
+// Every convolution passes channel 0 on, times 1, 2 and 1: the hidden layer sees 2 max(x). Dyadic
+// numbers, so all is exact.
 TEST(FeatureNet, KnownAnswerOfAHandSetNet) {
   FeatureNet net({1, 8, 8}, 2, 1);
   net.params().flat().zero_();

@@ -11,7 +11,8 @@ namespace {
 
 using test::values_of;
 
-// One parameter, 1.0, with gradients 0.5 and -0.25 and a rate of 0.1: worked out by hand from Kingma & Ba 2015.
+// One parameter, 1.0, with gradients 0.5 and -0.25 and a rate of 0.1: worked out by hand from
+// Kingma & Ba 2015.
 struct One {
   Parameters params{1, 0, at::kDouble};
   One() {

@@ -1,4 +1,5 @@
-// Convolution by a matrix product against torch's in float64: values and both gradients, at borders, odd sides, strides.
+// Convolution by a matrix product against torch's in float64: values and both gradients, at
+// borders, odd sides, strides.
 #include "nets/pixel_conv.h"
 
 #include <ATen/TensorOperators.h>
@@ -17,16 +18,16 @@ struct Case {
   ConvShape shape;
 };
 const std::vector<Case> kCases = {
-    {4, 4, 3, 5, {3, 1, 1}},   // the whole kernel at few places
-    {1, 2, 2, 3, {3, 1, 1}},   // smaller than the kernel
-    {8, 6, 4, 2, {4, 2, 1}},   // the halving of the paper's nets
-    {7, 5, 1, 4, {4, 2, 1}},   // odd: the last column is not read by all
-    {6, 9, 2, 2, {5, 3, 2}},
-    {5, 5, 3, 2, {1, 1, 0}},
+    {4, 4, 3, 5, {3, 1, 1}},  // the whole kernel at few places
+    {1, 2, 2, 3, {3, 1, 1}},  // smaller than the kernel
+    {8, 6, 4, 2, {4, 2, 1}},  // the halving of the paper's nets
+    {7, 5, 1, 4, {4, 2, 1}},  // odd: the last column is not read by all
+    {6, 9, 2, 2, {5, 3, 2}}, {5, 5, 3, 2, {1, 1, 0}},
 };
 
 at::Tensor truth(const at::Tensor& x, const at::Tensor& weight, const ConvShape& s) {
-  return at::conv2d(x.permute({0, 3, 1, 2}), weight, {}, {s.stride, s.stride}, {s.padding, s.padding}).permute({0, 2, 3, 1});
+  return at::conv2d(x.permute({0, 3, 1, 2}), weight, {}, {s.stride, s.stride}, {s.padding, s.padding})
+      .permute({0, 2, 3, 1});
 }
 
 double distance(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
@@ -48,11 +49,14 @@ TEST(PixelConv, ValuesAndGradientsAreThoseOfADirectConvolution) {
 }
 
 TEST(PixelConv, Float32IsTheSameToRounding) {
-  const at::Tensor x = random_tensor({2, 8, 8, 6}, 1, at::kFloat).requires_grad_(true), weight = random_tensor({4, 6, 4, 4}, 2, at::kFloat);
+  const at::Tensor x = random_tensor({2, 8, 8, 6}, 1, at::kFloat).requires_grad_(true),
+                   weight = random_tensor({4, 6, 4, 4}, 2, at::kFloat);
   const at::Tensor y = conv_pixels(x, conv_matrix(weight), {4, 2, 1});
   // 96 products: 96 * 2^-24 of the sum of their absolute values.
-  const at::Tensor bound = 96 * 5.97e-8 * truth(x.detach().abs().to(at::kDouble), weight.abs().to(at::kDouble), {4, 2, 1});
-  const at::Tensor error = (y.detach().to(at::kDouble) - truth(x.detach().to(at::kDouble), weight.to(at::kDouble), {4, 2, 1})).abs();
+  const at::Tensor bound =
+      96 * 5.97e-8 * truth(x.detach().abs().to(at::kDouble), weight.abs().to(at::kDouble), {4, 2, 1});
+  const at::Tensor error =
+      (y.detach().to(at::kDouble) - truth(x.detach().to(at::kDouble), weight.to(at::kDouble), {4, 2, 1})).abs();
   EXPECT_LE((error / bound).max().item<double>(), 1.0);
   EXPECT_EQ(torch::autograd::grad({y.sum()}, {x})[0].scalar_type(), at::kFloat);
 }
@@ -65,7 +69,9 @@ TEST(PixelConv, AnInputThatIsAViewIsTakenByItsValues) {
 
 TEST(PixelConv, ShapesThatDoNotFitAreRefused) {
   const at::Tensor x = random_tensor({1, 4, 4, 3}, 1), matrix = conv_matrix(random_tensor({2, 3, 3, 3}, 2));
-  test::expect_error(ExitCode::kRuntime, {"4x4 of [B, 4, 4, 3]", "27 rows"}, [&] { conv_pixels(x, matrix, {4, 2, 1}); });
+  test::expect_error(ExitCode::kRuntime, {"4x4 of [B, 4, 4, 3]", "27 rows"}, [&] {
+    conv_pixels(x, matrix, {4, 2, 1});
+  });
   test::expect_error(ExitCode::kRuntime, {"27 rows"}, [&] { conv_pixels(x.narrow(1, 0, 1), matrix, {3, 1, 0}); });
   test::expect_error(ExitCode::kRuntime, {"27 rows"}, [&] { conv_pixels(x[0], matrix, {}); });
 }

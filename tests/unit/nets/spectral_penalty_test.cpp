@@ -36,7 +36,8 @@ TEST(SpectralPenalty, ConvergesToTheLargestSingularValues) {
   EXPECT_NEAR(penalty.value(weights).item<double>(), exact(weights), 1e-9);
 }
 
-// At the singular vectors d sigma / dW = u v^T is the derivative of the largest singular value itself.
+// At the singular vectors d sigma / dW = u v^T is the derivative of the largest singular value
+// itself.
 TEST(SpectralPenalty, GradientEqualsFiniteDifferencesOfTheSingularValue) {
   auto weights = make_weights();
   for (auto& w : weights) w.requires_grad_(true);

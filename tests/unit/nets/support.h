@@ -1,4 +1,5 @@
-// What the tests of nets/, vae/, train/ and encode/ share: whole files as text, errors by code and words, tensors by values.
+// What the tests of nets/, vae/, train/ and encode/ share: whole files as text, errors by code and
+// words, tensors by values.
 #pragma once
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>

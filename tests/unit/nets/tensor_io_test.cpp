@@ -80,12 +80,14 @@ TEST(TensorIo, PublishReplacesAndLeavesNothingBehind) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "deep"), {}), 1);
 }
 
-// Wherever a bit of the header flips: metadata, names, types, shapes, offsets, the header's length, the blanks at its end.
+// Wherever a bit of the header flips: metadata, names, types, shapes, offsets, the header's length,
+// the blanks at its end.
 TEST(TensorIo, EveryFlippedBitOfTheHeaderIsNoticed) {
   const TempFolder folder;
   const auto path = folder / "x.safetensors";
-  publish_tensors(path, {{"a", at::zeros({1, 2})}, {"n", at::full({3}, 1ll << 60, at::kLong)}},
-                  {{"format", "hebm-vae"}, {"version", "1"}, {"identity", R"({"run.seed":0})"}, {"results", R"({"elbo":-231.5})"}});
+  publish_tensors(
+      path, {{"a", at::zeros({1, 2})}, {"n", at::full({3}, 1ll << 60, at::kLong)}},
+      {{"format", "hebm-vae"}, {"version", "1"}, {"identity", R"({"run.seed":0})"}, {"results", R"({"elbo":-231.5})"}});
   const auto open = [&] { check_format(storage::SafetensorsFile(path), "hebm-vae", "1"); };
   open();
   const std::string whole = test::slurp(path);

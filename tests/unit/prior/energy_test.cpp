@@ -34,13 +34,15 @@ at::Tensor some_u(std::int64_t count, std::int64_t dim) {
   return normal_rows(dim, {3, 0, Purpose::kTest}, ids, {});
 }
 
-// Central differences in float64: truncation h^2 |f'''| / 6 and rounding eps |f| / h with h = 1e-5 are both below 1e-9 for f of order 1.
+// Central differences in float64: truncation h^2 |f'''| / 6 and rounding eps |f| / h with h = 1e-5
+// are both below 1e-9 for f of order 1.
 TEST(Potential, GradientThroughTheTransportMatchesCentralDifferences) {
   const vae::Hvae backbone(tiny_vae(), ImageShape{}, 1, at::kDouble);
   for (const bool per_level : {true, false}) {
     const EnergyPrior prior(tiny_energy(per_level), backbone.groups(), make_schedule(2), 5, at::kDouble);
     const auto weights = prior.frozen_weights();
-    const std::vector<std::int64_t> levels = per_level ? std::vector<std::int64_t>{1, 1} : std::vector<std::int64_t>{1, 0};
+    const std::vector<std::int64_t> levels =
+        per_level ? std::vector<std::int64_t>{1, 1} : std::vector<std::int64_t>{1, 0};
     const Potential potential(prior, backbone, weights, levels);
     const at::Tensor u = some_u(2, backbone.dim()).to(at::kDouble);
     const at::Tensor gradient = potential.gradient(u);
@@ -56,7 +58,8 @@ TEST(Potential, GradientThroughTheTransportMatchesCentralDifferences) {
   }
 }
 
-// Six nets for one, two and three threads: from two on they are shared out, four threads would have too few.
+// Six nets for one, two and three threads: from two on they are shared out, four threads would have
+// too few.
 TEST(Potential, GradientIsTheSameHoweverThreadsShareTheNets) {
   vae::HvaeOptions many = tiny_vae();
   many.latents = "2x1,2x1,2x2,2x2,2x4,2x4";
@@ -92,8 +95,9 @@ TEST(EnergyNet, TakesEveryLatentSize) {
   }
 }
 
-// A dense net has no notion of neighbours: with the columns of its first weight permuted as the elements are, f stays; and an element moves f
-// wherever it lies. Its size: 8 -> 2W -> 2W -> W -> 1 with biases, W = 6.
+// A dense net has no notion of neighbours: with the columns of its first weight permuted as the
+// elements are, f stays; and an element moves f wherever it lies. Its size: 8 -> 2W -> 2W -> W -> 1
+// with biases, W = 6.
 TEST(EnergyNet, DenseSeesTheLayerFlat) {
   EnergyOptions options = tiny_energy(true);
   options.net = "dense";
@@ -112,7 +116,8 @@ TEST(EnergyNet, DenseSeesTheLayerFlat) {
   EXPECT_LT((f - net.forward(weights, biases, z.flip(1).reshape({2, 2, 2, 2}))).abs().max().item<double>(), 1e-14);
 }
 
-// Only the stage between the two dense layers adds to its input, not one that happens to keep the size: a layer of 2W = 12 elements behind a first weight of 0.
+// Only the stage between the two dense layers adds to its input, not one that happens to keep the
+// size: a layer of 2W = 12 elements behind a first weight of 0.
 TEST(EnergyNet, ALayerOfTheHiddenSizeIsNotAddedToTheHiddenUnits) {
   for (const std::string kind : {"small", "dense"}) {
     EnergyOptions options = tiny_energy(true);
@@ -122,7 +127,8 @@ TEST(EnergyNet, ALayerOfTheHiddenSizeIsNotAddedToTheHiddenUnits) {
     auto weights = net->weights(false);
     ASSERT_EQ(weights.stages[0].sizes().vec(), (std::vector<std::int64_t>{12, 12})) << kind;
     weights.stages[0] = weights.stages[0] * 0.0;
-    const at::Tensor f = net->forward(weights, net->select(weights, {}), some_u(2, 12).to(at::kDouble).reshape({2, 3, 2, 2}));
+    const at::Tensor f =
+        net->forward(weights, net->select(weights, {}), some_u(2, 12).to(at::kDouble).reshape({2, 3, 2, 2}));
     EXPECT_EQ(f[0].item<double>(), f[1].item<double>()) << kind;
   }
 }
@@ -165,7 +171,8 @@ TEST(Losses, LevelWeightsFollowTheirFormulas) {
 }
 
 TEST(Losses, ContrastiveLossIsTheWeightedDifference) {
-  const at::Tensor positive = at::tensor(std::vector<double>{1.0, 3.0}), negative = at::tensor(std::vector<double>{2.0, -1.0}),
+  const at::Tensor positive = at::tensor(std::vector<double>{1.0, 3.0}),
+                   negative = at::tensor(std::vector<double>{2.0, -1.0}),
                    weight = at::tensor(std::vector<double>{10.0, 1.0});
   // (10 (2 - 1) + 1 (-1 - 3)) / 4 = 1.5; with l2 = 0.1: + 0.1 (10 (1 + 4) + (9 + 1)) / 4 = 1.5
   EXPECT_NEAR(contrastive_loss(positive, negative, weight, 0.0, 4).item<double>(), 1.5, 1e-12);
@@ -179,9 +186,10 @@ TEST(ReverseChain, ChainsDoNotDependOnTheirBatch) {
   langevin.steps = 3;
   const ReverseChain chain(prior, backbone, langevin);
   std::vector<std::int64_t> levels;
-  const at::Tensor a = chain.sample(9, {{0, 1, 2, 3}, {0, 0, 0, 0}}, [&](std::int64_t t, std::int64_t k, const at::Tensor&) {
-    if (k == 0) levels.push_back(t);
-  });
+  const at::Tensor a =
+      chain.sample(9, {{0, 1, 2, 3}, {0, 0, 0, 0}}, [&](std::int64_t t, std::int64_t k, const at::Tensor&) {
+        if (k == 0) levels.push_back(t);
+      });
   const at::Tensor b = chain.sample(9, {{2, 3, 4, 5}, {0, 0, 0, 0}});
   EXPECT_EQ(levels, (std::vector<std::int64_t>{1, 0}));
   EXPECT_TRUE(a.narrow(0, 2, 2).equal(b.narrow(0, 0, 2)));

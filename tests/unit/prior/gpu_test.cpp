@@ -1,5 +1,5 @@
-// What a GPU computes against the host, on a GPU: skipped where there is none (docs/building.md, CUDA). Noise and Langevin steps are the host's bits; nets
-// and transport round differently.
+// What a GPU computes against the host, on a GPU: skipped where there is none (docs/building.md,
+// CUDA). Noise and Langevin steps are the host's bits; nets and transport round differently.
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
@@ -68,7 +68,8 @@ TEST_F(Gpu, DrawsTheNormalsOfTheHost) {
   for (const auto& [count, dim] : {std::pair<std::int64_t, std::int64_t>{500, 4099}, {70000, 6}}) {
     const ChainIds ids = many_ids(count);
     const auto levels = many_levels(count);
-    const at::Tensor host = at::empty({count, dim}, at::kFloat), gpu = at::empty({count, dim}, at::TensorOptions(at::kFloat).device(device_));
+    const at::Tensor host = at::empty({count, dim}, at::kFloat),
+                     gpu = at::empty({count, dim}, at::TensorOptions(at::kFloat).device(device_));
     ChainRows(at::kCPU, kKey, ids, levels, {}).draw_normals(host);
     ChainRows(device_, kKey, ids, levels, {}).draw_normals(gpu);
     EXPECT_EQ(different_values(host, gpu), 0) << "of " << count << " x " << dim;
@@ -80,14 +81,17 @@ TEST_F(Gpu, TakesTheStepsOfTheHost) {
   const ChainIds ids = many_ids(kCount);
   const auto levels = many_levels(kCount);
   const auto coefficients = step_coefficients(make_schedule(3), {});
-  const at::Tensor start = normal_rows(kDim, {5, 0, Purpose::kTest}, ids, {}), next = normal_rows(kDim, {6, 0, Purpose::kTest}, ids, {});
+  const at::Tensor start = normal_rows(kDim, {5, 0, Purpose::kTest}, ids, {}),
+                   next = normal_rows(kDim, {6, 0, Purpose::kTest}, ids, {});
   const auto gradient = [](const at::Tensor& y) { return (y * -0.37f).contiguous(); };
   const at::Tensor host = run_langevin(start, next, levels, coefficients, kSteps, kKey, ids, gradient);
-  const at::Tensor gpu = run_langevin(start.to(device_), next.to(device_), levels, coefficients, kSteps, kKey, ids, gradient);
+  const at::Tensor gpu =
+      run_langevin(start.to(device_), next.to(device_), levels, coefficients, kSteps, kKey, ids, gradient);
   EXPECT_EQ(different_values(host, gpu), 0);
 }
 
-// Through nets and transport, K steps by a graph and one by one: the same kernels, so the same bits; with layers held, too.
+// Through nets and transport, K steps by a graph and one by one: the same kernels, so the same
+// bits; with layers held, too.
 TEST_F(Gpu, RecordedStepsAreThoseThatAreQueued) {
   vae::Hvae backbone = small_vae();
   EnergyPrior prior(small_energy("small"), backbone.groups(), make_schedule(2), 5);
@@ -103,7 +107,9 @@ TEST_F(Gpu, RecordedStepsAreThoseThatAreQueued) {
   for (const Constraint& constraint : {Constraint(), hold}) {
     const auto run = [&](bool graphs) {
       nets::set_graphs(graphs);
-      const at::Tensor out = run_langevin(u, u, levels, step_coefficients(prior.schedule(), {}), 12, kKey, ids, gradient, {}, constraint).cpu();
+      const at::Tensor out =
+          run_langevin(u, u, levels, step_coefficients(prior.schedule(), {}), 12, kKey, ids, gradient, {}, constraint)
+              .cpu();
       nets::set_graphs(true);
       return out;
     };

@@ -1,4 +1,5 @@
-// The marginal EBM (prior.kind joint, Eq. 8): its schedule, its chain, and what is learnt, against closed forms of a linear two-layer generator.
+// The marginal EBM (prior.kind joint, Eq. 8): its schedule, its chain, and what is learnt, against
+// closed forms of a linear two-layer generator.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
@@ -21,7 +22,9 @@
 namespace hebm::prior {
 namespace {
 
-constexpr std::int64_t kRows = 10, kHalf = 250;  // 2,500 copies of the two-layer problem: u_1 in the left half of the columns, u_2 in the right
+constexpr std::int64_t
+    kRows = 10,
+    kHalf = 250;  // 2,500 copies of the two-layer problem: u_1 in the left half of the columns, u_2 in the right
 
 ChainIds rows(std::uint32_t visit) {
   ChainIds ids = chain_ids(0, kRows);
@@ -36,7 +39,8 @@ TEST(MarginalSchedule, StartsTheChainAtNoiseAlone) {
   EXPECT_EQ(schedule.sigma[1], 1.0);
   const at::Tensor u0 = at::full({kRows, 2 * kHalf}, 3.0, at::kFloat);
   const NoisyPair pair = make_pair(u0, std::vector<std::int64_t>(kRows, 0), schedule, 7, 0, rows(1));
-  const at::Tensor noise = normal_rows(2 * kHalf, {7, 0, Purpose::kTransitionNoise}, rows(1), std::vector<std::int64_t>(kRows, 0));
+  const at::Tensor noise =
+      normal_rows(2 * kHalf, {7, 0, Purpose::kTransitionNoise}, rows(1), std::vector<std::int64_t>(kRows, 0));
   EXPECT_LT((pair.u_next - noise).abs().max().item<float>(), 1e-11F);
 }
 
@@ -56,7 +60,8 @@ TEST(MarginalLangevin, HasItsOwnStepUnderBothRules) {
   EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), natural, 0), LangevinOptions().eta_marginal);
 }
 
-// Eq. 8 with F = sum_i a_i z_i + b_i z_i^2 on the linear generator. The family is exponential, so learning from draws of it (Eq. 12) has one answer: these a and b.
+// Eq. 8 with F = sum_i a_i z_i + b_i z_i^2 on the linear generator. The family is exponential, so
+// learning from draws of it (Eq. 12) has one answer: these a and b.
 struct LinearGaussian {
   static constexpr double c = test::LinearBackbone::c, d = test::LinearBackbone::d;
   static constexpr std::array<double, 4> truth = {0.6, -0.4, -0.5, -0.3};  // a_1, b_1, a_2, b_2
@@ -76,10 +81,11 @@ at::Tensor chain_end(const std::array<double, 4>& theta, const LangevinOptions& 
   const Schedule schedule = make_marginal_schedule();
   const double s2 = step_variance(schedule, options, 0);
   const at::Tensor start = normal_rows(2 * kHalf, {5, 0, Purpose::kPriorNoise}, rows(visit), {});
-  return run_langevin(start, start, std::vector<std::int64_t>(kRows, 0), step_coefficients(schedule, options), options.steps,
-                      {5, 0, Purpose::kLangevin}, rows(visit), [&](const at::Tensor& u) {
+  return run_langevin(start, start, std::vector<std::int64_t>(kRows, 0), step_coefficients(schedule, options),
+                      options.steps, {5, 0, Purpose::kLangevin}, rows(visit), [&](const at::Tensor& u) {
                         const auto z = LinearGaussian::transport(u);
-                        const at::Tensor g1 = s2 * (theta[0] + 2 * theta[1] * z[0]), g2 = s2 * (theta[2] + 2 * theta[3] * z[1]);
+                        const at::Tensor g1 = s2 * (theta[0] + 2 * theta[1] * z[0]),
+                                         g2 = s2 * (theta[2] + 2 * theta[3] * z[1]);
                         return at::cat({g1 + LinearGaussian::c * g2, LinearGaussian::d * g2}, 1);
                       });
 }
@@ -91,8 +97,9 @@ LangevinOptions marginal_options() {
   return options.marginal();
 }
 
-// 80 steps of s^2 / 2 = 0.05 at precisions of 1.1 and more leave e^-4.5 = 1 % of the start; the Euler part of the step inflates the variances by at most
-// s^2 / 4 (P - 1) = 3 %; the noise of 2,500 copies has standard error 2 %, five of them 10 %.
+// 80 steps of s^2 / 2 = 0.05 at precisions of 1.1 and more leave e^-4.5 = 1 % of the start; the
+// Euler part of the step inflates the variances by at most s^2 / 4 (P - 1) = 3 %; the noise of
+// 2,500 copies has standard error 2 %, five of them 10 %.
 TEST(MarginalChain, HasTheMomentsOfEq8) {
   const test::TwoNormals& law = LinearGaussian::law;
   const at::Tensor u = chain_end(LinearGaussian::truth, marginal_options(), 3).to(at::kDouble);
@@ -104,7 +111,8 @@ TEST(MarginalChain, HasTheMomentsOfEq8) {
   EXPECT_NEAR(((u1 - u1.mean()) * (u2 - u2.mean())).mean().item<double>(), law.v12, 0.1 * std::sqrt(law.v11 * law.v22));
 }
 
-// Biases as above (5 % of b at most); the average of the last updates' iterates has a standard error of 0.01 to 0.02.
+// Biases as above (5 % of b at most); the average of the last updates' iterates has a standard
+// error of 0.01 to 0.02.
 TEST(JointEbm, LearnsTheTiltOfALinearGaussianGenerator) {
   const LangevinOptions options = marginal_options();
   const double s2 = step_variance(make_marginal_schedule(), options, 0);
@@ -112,10 +120,12 @@ TEST(JointEbm, LearnsTheTiltOfALinearGaussianGenerator) {
   std::array<double, 4> theta{}, average{};
   constexpr std::uint32_t kUpdates = 160, kAveraged = 80;
   for (std::uint32_t update = 0; update < kUpdates; ++update) {
-    const auto positive = LinearGaussian::transport(LinearGaussian::draw(update)), negative = LinearGaussian::transport(chain_end(theta, options, update));
+    const auto positive = LinearGaussian::transport(LinearGaussian::draw(update)),
+               negative = LinearGaussian::transport(chain_end(theta, options, update));
     const c10::AutoGradMode grad_on(true);
     for (std::size_t i = 0; i < 2; ++i) {
-      const at::Tensor a = at::tensor(theta[2 * i], at::kFloat).requires_grad_(true), b = at::tensor(theta[2 * i + 1], at::kFloat).requires_grad_(true);
+      const at::Tensor a = at::tensor(theta[2 * i], at::kFloat).requires_grad_(true),
+                       b = at::tensor(theta[2 * i + 1], at::kFloat).requires_grad_(true);
       const auto f = [&](const at::Tensor& z) { return s2 * (a * z + b * z.square()); };
       const at::Tensor loss = contrastive_loss(f(positive[i]), f(negative[i]), weight, 0.0, kRows * kHalf);
       const auto gradient = torch::autograd::grad({loss}, {a, b});
@@ -137,10 +147,12 @@ TEST(PriorKinds, AFileIsTakenForItsKindAlone) {
   const LoadedPrior loaded = load_prior(folder / "joint.safetensors", groups, "vae", at::kFloat, "joint");
   EXPECT_EQ(loaded.kind, "joint");
   EXPECT_EQ(loaded.prior->schedule().alpha_cum, make_marginal_schedule().alpha_cum);
-  test::expect_error(ExitCode::kUsage, {"joint.safetensors", "'joint'", "'diffusion'"}, [&] { load_prior(folder / "joint.safetensors", groups, "vae"); });
+  test::expect_error(ExitCode::kUsage, {"joint.safetensors", "'joint'", "'diffusion'"},
+                     [&] { load_prior(folder / "joint.safetensors", groups, "vae"); });
   save_prior(folder / "old.safetensors", prior, energy, groups, "vae", nlohmann::json::object());
   EXPECT_EQ(load_prior(folder / "old.safetensors", groups, "vae").kind, "diffusion");
-  test::expect_error(ExitCode::kUsage, {"old.safetensors", "'joint'"}, [&] { load_prior(folder / "old.safetensors", groups, "vae", at::kFloat, "joint"); });
+  test::expect_error(ExitCode::kUsage, {"old.safetensors", "'joint'"},
+                     [&] { load_prior(folder / "old.safetensors", groups, "vae", at::kFloat, "joint"); });
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Label heads at t = 0: F-hat, the classifier and the gradients against closed forms and central differences in float64; the prior's file; chains.
+// Label heads at t = 0: F-hat, the classifier and the gradients against closed forms and central
+// differences in float64; the prior's file; chains.
 #include "prior/label_heads.h"
 
 #include <ATen/TensorOperators.h>
@@ -15,11 +16,11 @@
 
 #include "../temp_folder.h"
 #include "base/error.h"
-#include "tiny_prior.h"
 #include "nets/tensor_io.h"
 #include "prior/forward_pair.h"
 #include "prior/prior_file.h"
 #include "prior/reverse_chain.h"
+#include "tiny_prior.h"
 
 namespace hebm::prior {
 namespace {
@@ -29,7 +30,9 @@ constexpr double kS2 = 0.2;
 LabelHeads two_heads() { return {{"kind", {"a", "b", "c"}, {0, 2}}, {"dark", {"no", "yes"}, {2}}}; }
 
 at::Tensor longs(std::vector<std::int64_t> values) { return at::tensor(values, at::kLong); }
-at::Tensor rows(std::vector<double> values, std::int64_t columns) { return at::tensor(values, at::kDouble).view({-1, columns}); }
+at::Tensor rows(std::vector<double> values, std::int64_t columns) {
+  return at::tensor(values, at::kDouble).view({-1, columns});
+}
 
 TEST(LabelValues, HaveTheirClosedFormsAndGradients) {
   const std::vector<double> values = {0.3, -0.1, 0.05, -2.0, 1.5, 1.4};
@@ -39,10 +42,12 @@ TEST(LabelValues, HaveTheirClosedFormsAndGradients) {
     for (std::size_t k = 0; k < 3; ++k) sum += std::exp(values[3 * b + k] / kS2);
     return std::exp(values[3 * b + c] / kS2) / sum;
   };
-  const at::Tensor marginal = marginal_value(g, kS2), entropy = cross_entropy(g, kS2, y), guided = guided_value(g, kS2, y, 1.0),
-                   strong = guided_value(g, kS2, y, 3.0), any = guided_value(g, kS2, longs({-1, -1}), 3.0);
+  const at::Tensor marginal = marginal_value(g, kS2), entropy = cross_entropy(g, kS2, y),
+                   guided = guided_value(g, kS2, y, 1.0), strong = guided_value(g, kS2, y, 3.0),
+                   any = guided_value(g, kS2, longs({-1, -1}), 3.0);
   const auto slope = [&](const at::Tensor& of) { return torch::autograd::grad({of.sum()}, {g}, {}, true)[0]; };
-  const at::Tensor d_marginal = slope(marginal), d_entropy = slope(entropy), d_guided = slope(guided), d_strong = slope(strong);
+  const at::Tensor d_marginal = slope(marginal), d_entropy = slope(entropy), d_guided = slope(guided),
+                   d_strong = slope(strong);
   const std::size_t chosen[] = {1, 2};
   for (std::size_t b = 0; b < 2; ++b) {
     const auto row = static_cast<std::int64_t>(b);
@@ -88,7 +93,8 @@ std::string message(const std::function<void()>& call, ExitCode code = ExitCode:
 
 TEST(LabelHeads, WhatIsWrongIsNamed) {
   EXPECT_EQ(message([] { check_heads(two_heads(), 3); }), "");
-  EXPECT_NE(message([] { check_heads(two_heads(), 2); }).find("no layer 2; the VAE has layers 0 (top) to 1"), std::string::npos);
+  EXPECT_NE(message([] { check_heads(two_heads(), 2); }).find("no layer 2; the VAE has layers 0 (top) to 1"),
+            std::string::npos);
   EXPECT_NE(message([] { check_heads({{"x", {"a"}, {1, 1}}}, 3); }).find("each layer once"), std::string::npos);
   EXPECT_NE(message([] { check_heads({{"x", {"a"}, {-1}}}, 3); }), "");
   EXPECT_NE(message([] { check_heads({{"x", {"a"}, {}}}, 3); }).find("no layers"), std::string::npos);
@@ -114,13 +120,15 @@ TEST(LabelledPotential, OneCategoryOrFreshHeadsAreTheUnlabelledPrior) {
   EXPECT_EQ(message([&] { Potential(fresh.prior, fresh.backbone, weights, {0}); }, ExitCode::kRuntime).empty(), false);
 }
 
-// As for the unlabelled potential: central differences with h = 1e-5 are good to 1e-9 for f of order 1.
+// As for the unlabelled potential: central differences with h = 1e-5 are good to 1e-9 for f of
+// order 1.
 TEST(LabelledPotential, GradientMatchesCentralDifferences) {
   for (const bool per_level : {true, false}) {
     test::LabelledPrior s(per_level, two_heads());
     s.draw_labels();
     const auto weights = s.prior.frozen_weights();
-    const std::vector<std::int64_t> levels = per_level ? std::vector<std::int64_t>{0, 0, 0} : std::vector<std::int64_t>{0, 1, 0};
+    const std::vector<std::int64_t> levels =
+        per_level ? std::vector<std::int64_t>{0, 0, 0} : std::vector<std::int64_t>{0, 1, 0};
     const LabelChoice choice{longs({2, 0, 0, 1, -1, 1}).view({3, 2}), 1.5};
     for (const LabelChoice* chosen : {static_cast<const LabelChoice*>(nullptr), &choice}) {
       const Potential potential(s.prior, s.backbone, weights, levels, {kS2, chosen});
@@ -144,7 +152,8 @@ TEST(LabelledPotential, ChoiceAddsTheLogProbabilityOfItsCategory) {
   const auto weights = s.prior.frozen_weights();
   const at::Tensor u = s.u(2);
   const LabelChoice choice{longs({2, -1, 0, -1}).view({2, 2}), 1.0};
-  const Potential free(s.prior, s.backbone, weights, {0, 0}, {kS2, nullptr}), asked(s.prior, s.backbone, weights, {0, 0}, {kS2, &choice});
+  const Potential free(s.prior, s.backbone, weights, {0, 0}, {kS2, nullptr}),
+      asked(s.prior, s.backbone, weights, {0, 0}, {kS2, &choice});
   const at::Tensor log_p = -cross_entropy(head_values(s.prior.heads(), free.label_outputs(u))[0], kS2, longs({2, 0}));
   EXPECT_LT((asked.value(u) - free.value(u) - kS2 * log_p).abs().max().item<double>(), 1e-14);
 }
@@ -204,19 +213,23 @@ TEST(LabelledPriorFile, KeepsHeadsAndRefusesBrokenOnes) {
   EXPECT_EQ(loaded.energy.width, s.energy.width);
   const auto before = s.prior.named_tensors(), after = loaded.prior->named_tensors();
   ASSERT_EQ(before.size(), after.size());
-  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(before[i].tensor.equal(after[i].tensor)) << before[i].name;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_TRUE(before[i].tensor.equal(after[i].tensor)) << before[i].name;
 
   EnergyPrior copy(s.energy, s.backbone.groups(), make_schedule(2), 77, at::kFloat, 1 << 30, two_heads());
   const test::LabelledPrior plain(true, {}, at::kFloat);
   copy.copy_from(plain.prior);
   const auto weights = copy.frozen_weights(), truth = plain.prior.frozen_weights();
   const at::Tensor u = plain.u(1);
-  EXPECT_TRUE(Potential(copy, s.backbone, weights, {1}).value(u).equal(Potential(plain.prior, s.backbone, truth, {1}).value(u)));
+  EXPECT_TRUE(Potential(copy, s.backbone, weights, {1})
+                  .value(u)
+                  .equal(Potential(plain.prior, s.backbone, truth, {1}).value(u)));
 
   const auto broken = [&](const std::string& from, const std::string& to) {
     std::map<std::string, std::string> metadata;
     const storage::SafetensorsFile file(path);
-    for (const char* key : {"format", "version", "architecture", "identity", "vae_hash", "prior_hash"}) metadata[key] = nets::metadata_text(file, key);
+    for (const char* key : {"format", "version", "architecture", "identity", "vae_hash", "prior_hash"})
+      metadata[key] = nets::metadata_text(file, key);
     const auto at = metadata["architecture"].find(from);
     EXPECT_NE(at, std::string::npos) << from;
     metadata["architecture"].replace(at, from.size(), to);

@@ -1,7 +1,5 @@
-// What a GPU's thread computes (langevin_element.h), run here thread by thread, against the host's loops: bit for bit, since both are
-// made of the same operations without fused multiply-adds.
-#include "prior/langevin_element.h"
-
+// What a GPU's thread computes (langevin_element.h), run here thread by thread, against the host's
+// loops: bit for bit, since both are made of the same operations without fused multiply-adds.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <Random123/philox.h>
@@ -12,6 +10,7 @@
 #include "base/error.h"
 #include "prior/chain_rows.h"
 #include "prior/forward_pair.h"
+#include "prior/langevin_element.h"
 
 namespace hebm::prior {
 namespace {
@@ -27,8 +26,13 @@ StreamKey key_words() {
 
 ChainRow row_of(std::size_t b, const std::vector<StepCoefficients>& coefficients) {
   const StepCoefficients& c = coefficients[static_cast<std::size_t>(kLevels[b])];
-  return {kIds.item[b], kIds.visit[b], static_cast<std::uint32_t>(kLevels[b]), static_cast<float>(c.y), static_cast<float>(c.u_next),
-          static_cast<float>(c.gradient), static_cast<float>(c.noise)};
+  return {kIds.item[b],
+          kIds.visit[b],
+          static_cast<std::uint32_t>(kLevels[b]),
+          static_cast<float>(c.y),
+          static_cast<float>(c.u_next),
+          static_cast<float>(c.gradient),
+          static_cast<float>(c.noise)};
 }
 
 // The grid of langevin_kernel.cu: all blocks of all rows, in an order that must not matter.
@@ -66,7 +70,8 @@ TEST_P(Kernel, DrawsTheNormalsOfTheHost) {
   const auto coefficients = step_coefficients(make_schedule(3), {});
   const at::Tensor got = at::empty({3, dim}, at::kFloat).fill_(-1e9);
   all_threads(3, dim, [&](std::size_t b, std::uint32_t block) {
-    normal_block(got.data_ptr<float>() + static_cast<std::int64_t>(b) * dim, dim, block, row_of(b, coefficients), key_words());
+    normal_block(got.data_ptr<float>() + static_cast<std::int64_t>(b) * dim, dim, block, row_of(b, coefficients),
+                 key_words());
   });
   EXPECT_TRUE(same_bits(got, normal_rows(dim, kKey, kIds, kLevels)));
   std::vector<float> row(static_cast<std::size_t>(dim));
@@ -80,7 +85,8 @@ TEST_P(Kernel, TakesTheStepsOfTheHost) {
   LangevinOptions options;
   options.step = 0.3;
   const auto coefficients = step_coefficients(make_schedule(3), options);
-  const at::Tensor start = normal_rows(dim, {5, 0, Purpose::kTest}, kIds, {}), next = normal_rows(dim, {6, 0, Purpose::kTest}, kIds, {});
+  const at::Tensor start = normal_rows(dim, {5, 0, Purpose::kTest}, kIds, {}),
+                   next = normal_rows(dim, {6, 0, Purpose::kTest}, kIds, {});
   const auto gradient = [](const at::Tensor& y) { return (y * -0.37).contiguous(); };
   const at::Tensor expected = run_langevin(start, next, kLevels, coefficients, kSteps, kKey, kIds, gradient);
   at::Tensor y = start.clone();
@@ -88,8 +94,8 @@ TEST_P(Kernel, TakesTheStepsOfTheHost) {
     const at::Tensor g = gradient(y);
     all_threads(3, dim, [&](std::size_t b, std::uint32_t block) {
       const std::int64_t at = static_cast<std::int64_t>(b) * dim;
-      langevin_block(y.data_ptr<float>() + at, next.const_data_ptr<float>() + at, g.const_data_ptr<float>() + at, dim, block,
-                     row_of(b, coefficients), k, key_words());
+      langevin_block(y.data_ptr<float>() + at, next.const_data_ptr<float>() + at, g.const_data_ptr<float>() + at, dim,
+                     block, row_of(b, coefficients), k, key_words());
     });
   }
   EXPECT_TRUE(same_bits(y, expected));

@@ -1,4 +1,5 @@
-// The chain on a quadratic potential, F = -c |u|^2 / 2, whose moments after K steps have a closed form: no network is involved.
+// The chain on a quadratic potential, F = -c |u|^2 / 2, whose moments after K steps have a closed
+// form: no network is involved.
 #include "prior/langevin.h"
 
 #include <ATen/TensorOperators.h>
@@ -27,8 +28,9 @@ ChainMoments simulate(const Schedule& schedule, const LangevinOptions& options, 
   ChainIds ids;
   for (std::uint32_t b = 0; b < kCount; ++b) ids.item.push_back(b);
   ids.visit.assign(kCount, 0);
-  const at::Tensor y = run_langevin(u_next, u_next, std::vector<std::int64_t>(kCount, t), step_coefficients(schedule, options), options.steps,
-                                    {11, 0, Purpose::kLangevin}, ids, [&](const at::Tensor& u) { return u * (-kCurvature * s2); })
+  const at::Tensor y = run_langevin(u_next, u_next, std::vector<std::int64_t>(kCount, t),
+                                    step_coefficients(schedule, options), options.steps, {11, 0, Purpose::kLangevin},
+                                    ids, [&](const at::Tensor& u) { return u * (-kCurvature * s2); })
                            .to(at::kDouble);
   return {y.mean().item<double>(), y.var().item<double>()};
 }
@@ -63,7 +65,8 @@ TEST_P(Chain, OfThePaperHasTheClosedFormMoments) {
   options.steps = 25;
   const double s2 = step_variance(schedule, options, t);
   EXPECT_DOUBLE_EQ(s2, schedule.step_variance(t, options.eta));
-  const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1], sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
+  const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1],
+               sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
   const double w = t == 2 ? 0.0 : 1.0, start = 1.5;
   // Eq. 13: drift s^2/2 (-c y - w alpha (alpha y - u') / sigma^2 - y).
   const double a = 1 - 0.5 * s2 * (kCurvature + w * alpha * alpha / (sigma * sigma) + 1);
@@ -82,8 +85,10 @@ TEST_P(Chain, WithExactGaussianTermsIsExactWithoutEnergyAtAnyStep) {
   options.steps = 20;
   const double precision = gaussian_precision(schedule, t);
   const auto c = step_coefficients(schedule, options)[static_cast<std::size_t>(t)];
-  // Stationary: mean m = c_u u' / (1 - c_y) = w alpha u' / (sigma^2 P), variance c_n^2 / (1 - c_y^2) = 1 / P.
-  const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1], sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
+  // Stationary: mean m = c_u u' / (1 - c_y) = w alpha u' / (sigma^2 P), variance c_n^2 / (1 -
+  // c_y^2) = 1 / P.
+  const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1],
+               sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
   EXPECT_NEAR(c.u_next / (1 - c.y), schedule.kernel_weight(t) * alpha / (sigma * sigma * precision), 1e-12);
   EXPECT_NEAR(c.noise * c.noise / (1 - c.y * c.y), 1 / precision, 1e-12);
 }
@@ -91,14 +96,15 @@ TEST_P(Chain, WithExactGaussianTermsIsExactWithoutEnergyAtAnyStep) {
 TEST_P(Chain, ExactAndPaperAgreeToFirstOrderInTheStep) {
   const auto t = static_cast<std::size_t>(GetParam());
   const Schedule schedule = make_schedule(3);
-  // The coefficients differ by O(s^4) in y and u_next, O(s^2) in the gradient's and O(s^3) in the noise's: halving s^2 shrinks the
-  // difference by 4, 4, 2 and 2^1.5.
+  // The coefficients differ by O(s^4) in y and u_next, O(s^2) in the gradient's and O(s^3) in the
+  // noise's: halving s^2 shrinks the difference by 4, 4, 2 and 2^1.5.
   const auto difference = [&](double step) {
     LangevinOptions exact, euler;
     exact.step = euler.step = step;
     euler.integrator = "paper";
     const auto a = step_coefficients(schedule, exact)[t], b = step_coefficients(schedule, euler)[t];
-    return StepCoefficients{std::fabs(a.y - b.y), std::fabs(a.u_next - b.u_next), std::fabs(a.gradient - b.gradient), std::fabs(a.noise - b.noise)};
+    return StepCoefficients{std::fabs(a.y - b.y), std::fabs(a.u_next - b.u_next), std::fabs(a.gradient - b.gradient),
+                            std::fabs(a.noise - b.noise)};
   };
   const auto coarse = difference(2e-3), fine = difference(1e-3);
   EXPECT_NEAR(coarse.y / fine.y, 4.0, 0.02);
@@ -132,9 +138,11 @@ TEST_P(Chain, GaussianTermsInClosedFormAreAutogradsGradient) {
   LangevinOptions options;
   options.integrator = "paper";
   const double s2 = step_variance(schedule, options, t), w = schedule.kernel_weight(t);
-  const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1], sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
+  const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1],
+               sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
   const at::Tensor y = at::full({3}, 0.4, at::kDouble).requires_grad_(true), u = at::full({3}, -1.3, at::kDouble);
-  const at::Tensor log_density = -0.5 * y.square().sum() - w * (alpha * y - u).square().sum() / (2 * sigma * sigma);  // Eq. 13
+  const at::Tensor log_density =
+      -0.5 * y.square().sum() - w * (alpha * y - u).square().sum() / (2 * sigma * sigma);  // Eq. 13
   const double gradient = torch::autograd::grad({log_density}, {y})[0][0].item<double>();
   const auto c = step_coefficients(schedule, options)[static_cast<std::size_t>(t)];
   EXPECT_NEAR(c.y * 0.4 + c.u_next * -1.3, 0.4 + 0.5 * s2 * gradient, 1e-14);
@@ -151,10 +159,12 @@ TEST(Langevin, DoesNotDependOnTheBatchAndKnowsEveryKey) {
   const auto zero = [](const at::Tensor& y) { return y * 0.0; };
   const RandomKey key{1, 0, Purpose::kLangevin};
   const at::Tensor all = run_langevin(u, u, {0, 1, 0}, coefficients, 4, key, {{4, 5, 6}, {0, 0, 0}}, zero);
-  const at::Tensor last = run_langevin(u.narrow(0, 2, 1), u.narrow(0, 2, 1), {0}, coefficients, 4, key, {{6}, {0}}, zero);
+  const at::Tensor last =
+      run_langevin(u.narrow(0, 2, 1), u.narrow(0, 2, 1), {0}, coefficients, 4, key, {{6}, {0}}, zero);
   EXPECT_TRUE(all.narrow(0, 2, 1).equal(last));
   EXPECT_FALSE(all[0].equal(all[2])) << "other chains have other noise";
-  EXPECT_FALSE(run_langevin(u, u, {0, 1, 0}, coefficients, 4, {1, 1, Purpose::kLangevin}, {{4, 5, 6}, {0, 0, 0}}, zero).equal(all));
+  EXPECT_FALSE(run_langevin(u, u, {0, 1, 0}, coefficients, 4, {1, 1, Purpose::kLangevin}, {{4, 5, 6}, {0, 0, 0}}, zero)
+                   .equal(all));
   EXPECT_FALSE(run_langevin(u, u, {0, 1, 0}, coefficients, 4, key, {{4, 5, 6}, {1, 1, 1}}, zero).equal(all));
 }
 
@@ -165,7 +175,8 @@ TEST(Langevin, ShowsEveryStateAndChecksItsArguments) {
   std::vector<std::int64_t> seen;
   const auto coefficients = step_coefficients(schedule, options);
   const auto zero = [](const at::Tensor& y) { return y * 0.0; };
-  run_langevin(u, u, {0}, coefficients, 3, {}, {{0}, {0}}, zero, [&](std::int64_t k, const at::Tensor&) { seen.push_back(k); });
+  run_langevin(u, u, {0}, coefficients, 3, {}, {{0}, {0}}, zero,
+               [&](std::int64_t k, const at::Tensor&) { seen.push_back(k); });
   EXPECT_EQ(seen, (std::vector<std::int64_t>{0, 1, 2, 3}));
   EXPECT_THROW(run_langevin(u, u, {0, 1}, coefficients, 3, {}, {{0}, {0}}, zero), Error);
 }

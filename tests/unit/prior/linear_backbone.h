@@ -1,4 +1,5 @@
-// A linear two-layer generator as a backbone, z_1 = u_1, z_2 = c u_1 + d u_2, one number a layer: whatever a prior does to it has a closed form.
+// A linear two-layer generator as a backbone, z_1 = u_1, z_2 = c u_1 + d u_2, one number a layer:
+// whatever a prior does to it has a closed form.
 #pragma once
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
@@ -62,10 +63,12 @@ struct TwoNormals {
   }
 };
 
-// Eq. 8 with F = sum_i a_i z_i + b_i z_i^2 is normal with precision P = I - 2 (b_1 e e^T + b_2 w w^T), w = (c, d), and mean P^-1 (a_1 e + a_2 w).
+// Eq. 8 with F = sum_i a_i z_i + b_i z_i^2 is normal with precision P = I - 2 (b_1 e e^T + b_2 w
+// w^T), w = (c, d), and mean P^-1 (a_1 e + a_2 w).
 constexpr TwoNormals tilted(double a1, double b1, double a2, double b2) {
   constexpr double c = LinearBackbone::c, d = LinearBackbone::d;
-  const double p11 = 1 - 2 * (b1 + b2 * c * c), p12 = -2 * b2 * c * d, p22 = 1 - 2 * b2 * d * d, det = p11 * p22 - p12 * p12;
+  const double p11 = 1 - 2 * (b1 + b2 * c * c), p12 = -2 * b2 * c * d, p22 = 1 - 2 * b2 * d * d,
+               det = p11 * p22 - p12 * p12;
   const double v11 = p22 / det, v12 = -p12 / det, v22 = p11 / det;
   return {v11 * (a1 + a2 * c) + v12 * a2 * d, v12 * (a1 + a2 * c) + v22 * a2 * d, v11, v12, v22};
 }
@@ -78,8 +81,9 @@ inline prior::EnergyOptions plain_nets(std::int64_t width) {
   return o;
 }
 
-// Nets of one number in that are linear: SiLU(x + 50) = x + 50 to the last bit of float32, the residual layer has weight 0, and the last one reads the first
-// unit times `slope`. So log r_i = slope z_i + constant.
+// Nets of one number in that are linear: SiLU(x + 50) = x + 50 to the last bit of float32, the
+// residual layer has weight 0, and the last one reads the first unit times `slope`. So log r_i =
+// slope z_i + constant.
 inline void make_linear(prior::EnergyNet& net, double slope) {
   const c10::NoGradGuard no_grad;
   for (const auto& p : net.params().parameters()) {

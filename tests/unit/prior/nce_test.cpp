@@ -1,4 +1,5 @@
-// The NCE prior (Sec. 2.2): classifiers against density ratios, and both samplers against the closed form of a linear tilt of a linear generator.
+// The NCE prior (Sec. 2.2): classifiers against density ratios, and both samplers against the
+// closed form of a linear tilt of a linear generator.
 #include "prior/nce.h"
 
 #include <ATen/Parallel.h>
@@ -22,7 +23,8 @@ namespace {
 using test::LinearBackbone;
 using test::make_linear;
 
-// log N(z; m, v) / N(z; 0, 1) = a + b z + c z^2. Positives and negatives are the mid quantiles of both densities, so their means are integrals.
+// log N(z; m, v) / N(z; 0, 1) = a + b z + c z^2. Positives and negatives are the mid quantiles of
+// both densities, so their means are integrals.
 TEST(NceLoss, IsLeastAtTheLogDensityRatioOfTwoGaussians) {
   constexpr double m = 0.7, v = 0.6;
   constexpr std::int64_t kCount = 4000;
@@ -38,7 +40,8 @@ TEST(NceLoss, IsLeastAtTheLogDensityRatioOfTwoGaussians) {
     const auto gradient = torch::autograd::grad({nce_loss(logit(positive), logit(standard), kCount)}, p);
     for (std::size_t k = 0; k < 3; ++k) theta[k] -= 1.0 * gradient[k].item<double>();
   }
-  for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(theta[k], truth[k], 5e-3) << k;  // the outermost of 4,000 quantiles cut the integrals at 3.7 sigma
+  for (std::size_t k = 0; k < 3; ++k)
+    EXPECT_NEAR(theta[k], truth[k], 5e-3) << k;  // the outermost of 4,000 quantiles cut the integrals at 3.7 sigma
   // At no knowledge the loss of one positive and one negative is 2 log 2.
   EXPECT_NEAR(nce_loss(at::tensor(0.0), at::tensor(0.0), 1).item<double>(), 2 * std::log(2.0), 1e-6);
 }
@@ -70,8 +73,11 @@ class Samplers : public ::testing::Test {
     langevin_.eta_marginal = 0.2;
   }
   ~Samplers() override { at::set_num_threads(num_threads_); }
-  NceSampler sampler(std::int64_t proposals = kProposals) const { return {prior_, backbone_, langevin_.marginal(), proposals}; }
-  // Means of u_1, u_2, and their variances, which the tilt leaves at 1. 4,000 draws: five standard errors are 0.08 and 0.11.
+  NceSampler sampler(std::int64_t proposals = kProposals) const {
+    return {prior_, backbone_, langevin_.marginal(), proposals};
+  }
+  // Means of u_1, u_2, and their variances, which the tilt leaves at 1. 4,000 draws: five standard
+  // errors are 0.08 and 0.11.
   static void expect_moments(const at::Tensor& u, double mean1, double mean2, double bias) {
     const at::Tensor values = u.to(at::kDouble);
     const at::Tensor u1 = values.select(1, 0), u2 = values.select(1, 1);
@@ -88,11 +94,17 @@ class Samplers : public ::testing::Test {
   LangevinOptions langevin_;
 };
 
-// Top down, each conditional normalised: u_1 ~ N(a_1, 1); z_2 | z_1 ~ N(c z_1 + a_2 d^2, d^2), so u_2 ~ N(a_2 d, 1). M draws bias a mean by about (e^{a^2} - 1) a / M, 0.02 at most.
-TEST_F(Samplers, ResamplingDrawsFromTheTiltedConditionals) { expect_moments(sampler().resample(4, chain_ids(0, kCount)), a1, a2 * d, 0.02); }
+// Top down, each conditional normalised: u_1 ~ N(a_1, 1); z_2 | z_1 ~ N(c z_1 + a_2 d^2, d^2), so
+// u_2 ~ N(a_2 d, 1). M draws bias a mean by about (e^{a^2} - 1) a / M, 0.02 at most.
+TEST_F(Samplers, ResamplingDrawsFromTheTiltedConditionals) {
+  expect_moments(sampler().resample(4, chain_ids(0, kCount)), a1, a2 * d, 0.02);
+}
 
-// All at once: p(u) exp(a_1 u_1 + a_2 (c u_1 + d u_2)), so u_1 ~ N(a_1 + a_2 c, 1): the layer below has its say. 60 steps of 0.1 leave e^-6 of the start.
-TEST_F(Samplers, LangevinDrawsFromTheJointTilt) { expect_moments(sampler().langevin(4, chain_ids(0, kCount)), a1 + a2 * c, a2 * d, 0.005); }
+// All at once: p(u) exp(a_1 u_1 + a_2 (c u_1 + d u_2)), so u_1 ~ N(a_1 + a_2 c, 1): the layer below
+// has its say. 60 steps of 0.1 leave e^-6 of the start.
+TEST_F(Samplers, LangevinDrawsFromTheJointTilt) {
+  expect_moments(sampler().langevin(4, chain_ids(0, kCount)), a1 + a2 * c, a2 * d, 0.005);
+}
 
 TEST_F(Samplers, OneProposalIsTheGaussianPriorAndRowsDoNotDependOnTheirBatch) {
   expect_moments(sampler(1).resample(4, chain_ids(0, kCount)), 0.0, 0.0, 0.0);

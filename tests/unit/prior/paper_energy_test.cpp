@@ -1,4 +1,5 @@
-// The paper's energy nets against their formulas written out once more with plain float64 loops, sizes, gradients through the transport.
+// The paper's energy nets against their formulas written out once more with plain float64 loops,
+// sizes, gradients through the transport.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
@@ -14,7 +15,8 @@
 namespace hebm::prior {
 namespace {
 
-// ---- a reference of loops over vectors -----------------------------------------------------------------------------------
+// ---- a reference of loops over vectors
+// -----------------------------------------------------------------------------------
 
 using Values = std::vector<double>;
 struct Map {  // [channels, side, side]
@@ -73,7 +75,8 @@ class Reference {
   }
   Map conv(const std::string& name, const Map& x, std::int64_t kernel, std::int64_t stride) const {
     const Values w = weight(name);
-    const std::int64_t outs = static_cast<std::int64_t>(w.size()) / (x.channels * kernel * kernel), side = x.side / stride;
+    const std::int64_t outs = static_cast<std::int64_t>(w.size()) / (x.channels * kernel * kernel),
+                       side = x.side / stride;
     Map out{outs, side, {}};
     for (std::int64_t o = 0; o < outs; ++o) {
       for (std::int64_t p = 0; p < side * side; ++p) {
@@ -90,8 +93,10 @@ class Reference {
   }
   Values embedding(const std::string& name, std::int64_t t) const {
     Values e;
-    for (int k = 0; k < 64; ++k) e.push_back(static_cast<float>(std::cos(static_cast<double>(t) * std::pow(10000.0, -k / 64.0))));
-    for (int k = 0; k < 64; ++k) e.push_back(static_cast<float>(std::sin(static_cast<double>(t) * std::pow(10000.0, -k / 64.0))));
+    for (int k = 0; k < 64; ++k)
+      e.push_back(static_cast<float>(std::cos(static_cast<double>(t) * std::pow(10000.0, -k / 64.0))));
+    for (int k = 0; k < 64; ++k)
+      e.push_back(static_cast<float>(std::sin(static_cast<double>(t) * std::pow(10000.0, -k / 64.0))));
     return linear(name + ".2", silu(linear(name + ".0", e)));
   }
   double dense_end(Values h, const Values& active) const {
@@ -142,7 +147,8 @@ TEST(PaperEnergyNet, IsTheFormulaForEverySizeAndLevel) {
           const auto level = t[static_cast<std::size_t>(b)];
           const double want = net == "cifar10" ? reference.cifar10(map, level) : reference.celeba(map, level);
           // 1e-12: rounding of sums of at most 16 W = 64 terms of order one, in five layers.
-          EXPECT_NEAR(f[static_cast<std::size_t>(b)], want, 1e-12 * (1 + std::abs(want))) << net << " " << side << " t " << level;
+          EXPECT_NEAR(f[static_cast<std::size_t>(b)], want, 1e-12 * (1 + std::abs(want)))
+              << net << " " << side << " t " << level;
         }
       }
     }
@@ -155,7 +161,8 @@ TEST(PaperEnergyNet, TakesTheSizesFourTo128AndNoOther) {
       const auto made = make_energy_net(paper_options(net), {2, side, side}, {.num_levels = 2, .seed = 1});
       const auto weights = made->weights(false);
       const at::Tensor z = normal({1, 2, side, side}, 5).to(at::kFloat).expand({2, 2, side, side});
-      const at::Tensor f = made->forward(weights, made->select(weights, at::tensor(std::vector<std::int64_t>{0, 1}, at::kLong)), z);
+      const at::Tensor f =
+          made->forward(weights, made->select(weights, at::tensor(std::vector<std::int64_t>{0, 1}, at::kLong)), z);
       EXPECT_EQ(f.sizes().vec(), (std::vector<std::int64_t>{2}));
       EXPECT_NE(f[0].item<float>(), f[1].item<float>()) << "t matters: " << net << " " << side;
     }

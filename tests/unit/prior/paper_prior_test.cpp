@@ -1,5 +1,5 @@
-// The paper's nets in use: power iterations within the chain against a literal loop of forwards, one step with given noise, prior files of ours
-// and imported ones.
+// The paper's nets in use: power iterations within the chain against a literal loop of forwards,
+// one step with given noise, prior files of ours and imported ones.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
@@ -20,13 +20,16 @@
 namespace hebm::prior {
 namespace {
 
-// ---- power iterations within the chain -------------------------------------------------------------------------------------
+// ---- power iterations within the chain
+// -------------------------------------------------------------------------------------
 
 TEST(PowerSequence, IsALiteralLoopOfForwardsWithAnIterationEach) {
   constexpr std::int64_t kSteps = 3;
   const std::vector<std::int64_t> levels = {0, 1};
   const at::Tensor t = at::tensor(levels, at::kLong), z = normal({2, 2, 8, 8}, 4);
-  const auto make = [] { return make_energy_net(paper_options("cifar10"), {2, 8, 8}, {.num_levels = 2, .seed = 3, .dtype = at::kDouble}); };
+  const auto make = [] {
+    return make_energy_net(paper_options("cifar10"), {2, 8, 8}, {.num_levels = 2, .seed = 3, .dtype = at::kDouble});
+  };
   const auto net = make(), literal = make();
   const auto f_of = [&](const EnergyNet& n, const EnergyNet::Weights& w) { return n.forward(w, n.select(w, t), z); };
   const auto gradient = [&](EnergyNet& n, const EnergyNet::Weights& w) {
@@ -37,7 +40,9 @@ TEST(PowerSequence, IsALiteralLoopOfForwardsWithAnIterationEach) {
   const at::Tensor before = net->params().states()[0].tensor.clone();
   const PowerSequence sequence = net->power_sequence(kSteps);
   EXPECT_TRUE(net->params().states()[0].tensor.equal(before)) << "the stored vectors stay until adopt()";
-  const auto expect_equal = [](const at::Tensor& a, const at::Tensor& b) { EXPECT_LT((a - b).abs().max().item<double>(), 1e-13); };
+  const auto expect_equal = [](const at::Tensor& a, const at::Tensor& b) {
+    EXPECT_LT((a - b).abs().max().item<double>(), 1e-13);
+  };
   at::Tensor last;
   for (std::int64_t k = 0; k < kSteps; ++k) {
     literal->power_iterate(1);
@@ -58,14 +63,16 @@ TEST(PowerSequence, IsALiteralLoopOfForwardsWithAnIterationEach) {
   }
 }
 
-// ---- one step with given noise -----------------------------------------------------------------------------------------------
+// ---- one step with given noise
+// ------------------------------------------------------------------------------------------
 
 TEST(LangevinStep, IsTheAuthorsUpdate) {
   const Schedule schedule = make_schedule(3);
   LangevinOptions options;
   options.step_rule = options.integrator = "paper";
   options.eta = 3e-5;
-  const at::Tensor y = normal({3, 5}, 1), next = normal({3, 5}, 2), gradient = normal({3, 5}, 3), noise = normal({3, 5}, 4);
+  const at::Tensor y = normal({3, 5}, 1), next = normal({3, 5}, 2), gradient = normal({3, 5}, 3),
+                   noise = normal({3, 5}, 4);
   const std::vector<std::int64_t> t = {0, 1, 2};
   const at::Tensor got = langevin_step(y, next, gradient, noise, step_coefficients(schedule, options), t);
   for (std::size_t b = 0; b < 3; ++b) {
@@ -73,12 +80,14 @@ TEST(LangevinStep, IsTheAuthorsUpdate) {
     const double s2 = 3e-5 * schedule.sigma_cum[b] / schedule.sigma_cum[0] * sigma * sigma;
     const auto row = static_cast<std::int64_t>(b);
     const at::Tensor want = y[row] + 0.5 * gradient[row] -
-                            0.5 * s2 * (w * alpha * (alpha * y[row] - next[row]) / (sigma * sigma) + y[row]) + std::sqrt(s2) * noise[row];
+                            0.5 * s2 * (w * alpha * (alpha * y[row] - next[row]) / (sigma * sigma) + y[row]) +
+                            std::sqrt(s2) * noise[row];
     EXPECT_LT((got[row] - want).abs().max().item<double>(), 1e-14);
   }
 }
 
-// ---- files -------------------------------------------------------------------------------------------------------------------
+// ---- files
+// ------------------------------------------------------------------------------------------
 
 class PaperPriorFile : public ::testing::Test {
  protected:
@@ -96,7 +105,8 @@ TEST_F(PaperPriorFile, KeepsKindAndBitsAndLoadsInFloat64) {
       EXPECT_EQ(loaded.prior_hash, hash);
       const auto want = prior.named_tensors(), got = loaded.prior->named_tensors();
       ASSERT_EQ(got.size(), want.size());
-      for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(got[i].tensor.equal(want[i].tensor.to(dtype))) << got[i].name;
+      for (std::size_t i = 0; i < got.size(); ++i)
+        EXPECT_TRUE(got[i].tensor.equal(want[i].tensor.to(dtype))) << got[i].name;
     }
   }
 }

@@ -1,4 +1,5 @@
-// Chains with held layers, the noised values at which they are held, and the energy of a state: against closed forms.
+// Chains with held layers, the noised values at which they are held, and the energy of a state:
+// against closed forms.
 #include "prior/reverse_chain.h"
 
 #include <ATen/TensorOperators.h>
@@ -23,8 +24,9 @@ ChainIds ids_of(std::uint32_t count, std::uint32_t visit = 0) {
   return ids;
 }
 
-// A linear two-layer generator, z_1 = u_0, z_2 = a u_0 + b u_1, and F = -(z_2 - m)^2 / (2 v) of the lower layer alone. With u_1 = c held, the marginal level's
-// p(u_0 | u_1 = c) ~ N(u_0; 0, 1) exp F is normal with precision P = 1 + a^2 / v and mean (a (m - b c) / v) / P.
+// A linear two-layer generator, z_1 = u_0, z_2 = a u_0 + b u_1, and F = -(z_2 - m)^2 / (2 v) of the
+// lower layer alone. With u_1 = c held, the marginal level's p(u_0 | u_1 = c) ~ N(u_0; 0, 1) exp F
+// is normal with precision P = 1 + a^2 / v and mean (a (m - b c) / v) / P.
 TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
   constexpr double a = 1.2, b = 0.8, m = 0.9, v = 0.5, c = -0.7;
   constexpr std::int64_t kCount = 400, kHalf = 500, t = 2;
@@ -42,8 +44,8 @@ TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
   const at::Tensor start = at::full({kCount, 2 * kHalf}, 1.5, at::kFloat);
   const auto coefficients = step_coefficients(schedule, options);
   const auto end = [&](const Constraint& constraint) {
-    return run_langevin(start, start, std::vector<std::int64_t>(kCount, t), coefficients, options.steps, {11, 0, Purpose::kLangevin}, ids_of(kCount),
-                        gradient, {}, constraint);
+    return run_langevin(start, start, std::vector<std::int64_t>(kCount, t), coefficients, options.steps,
+                        {11, 0, Purpose::kLangevin}, ids_of(kCount), gradient, {}, constraint);
   };
   const at::Tensor y = end(hold);
   EXPECT_TRUE(y.narrow(1, kHalf, kHalf).equal(held));
@@ -54,16 +56,19 @@ TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
   const double rk = std::pow(r, static_cast<double>(options.steps));
   const double mean = rk * 1.5 + d * (1 - rk) / (1 - r), variance = k.noise * k.noise * (1 - rk * rk) / (1 - r * r);
   const double precision = 1 + a * a / v, n = kCount * kHalf;
-  EXPECT_NEAR(d / (1 - r), a * (m - b * c) / v / precision, 1e-12);  // the chain's stationary mean is the conditional's at any step
-  EXPECT_NEAR(variance, 1 / precision, 0.05 / precision);            // its variance to first order in the step
+  EXPECT_NEAR(d / (1 - r), a * (m - b * c) / v / precision,
+              1e-12);  // the chain's stationary mean is the conditional's at any step
+  EXPECT_NEAR(variance, 1 / precision, 0.05 / precision);  // its variance to first order in the step
   EXPECT_NEAR(free.mean().item<double>(), mean, 5 * std::sqrt(variance / n));
   EXPECT_NEAR(free.var().item<double>(), variance, 5 * variance * std::sqrt(2 / n));
   // Not held, u_1 moves to the joint's mean, and u_0 with it.
   EXPECT_GT(std::fabs(end({}).narrow(1, 0, kHalf).to(at::kDouble).mean().item<double>() - mean), 0.1);
 }
 
-// The whole of Alg. 2 with nets that are linear, F = sum_i a_i z_i / s_t^2, on the linear generator: every level's chain is linear in u_{t+1},
-// u_t = A u_{t+1} + B g + n with g = df/du and n of variance C, so free layers have known means and variances, whatever the held ones are held at.
+// The whole of Alg. 2 with nets that are linear, F = sum_i a_i z_i / s_t^2, on the linear
+// generator: every level's chain is linear in u_{t+1}, u_t = A u_{t+1} + B g + n with g = df/du and
+// n of variance C, so free layers have known means and variances, whatever the held ones are held
+// at.
 TEST(HeldLayers, TheReverseChainOfTheFreeLayerHasItsMoments) {
   constexpr double a1 = 0.09, a2 = -0.07, slope[] = {a1 + a2 * test::LinearBackbone::c, a2 * test::LinearBackbone::d};
   constexpr std::uint32_t kCount = 4000;
@@ -123,7 +128,10 @@ TEST(ForwardTrajectory, HasTheMomentsOfEq7) {
 class Reverse : public ::testing::Test {
  protected:
   static constexpr std::int64_t kBatch = 5;
-  Reverse() : backbone_(test::tiny_vae(), ImageShape{}, 1), prior_(test::tiny_energy(true), backbone_.groups(), make_schedule(3), 5), chain_(prior_, backbone_, langevin()) {}
+  Reverse()
+      : backbone_(test::tiny_vae(), ImageShape{}, 1),
+        prior_(test::tiny_energy(true), backbone_.groups(), make_schedule(3), 5),
+        chain_(prior_, backbone_, langevin()) {}
   static LangevinOptions langevin() {
     LangevinOptions o;
     o.steps = 4;
@@ -144,10 +152,13 @@ TEST_F(Reverse, HeldLayersNeverMove) {
   const HeldLayers middle = held({1}, u0);
   const auto layer = [&](const at::Tensor& u, std::size_t i) { return vae::split_layers(u, backbone_.groups())[i]; };
   std::int64_t seen = 0;
-  const at::Tensor end = chain_.sample(2, ids_of(kBatch, 1), [&](std::int64_t t, std::int64_t k, const at::Tensor& y) {
-    EXPECT_TRUE(layer(y, 1).equal(layer(middle.u_t[static_cast<std::size_t>(t)], 1))) << t << " " << k;
-    ++seen;
-  }, &middle);
+  const at::Tensor end = chain_.sample(
+      2, ids_of(kBatch, 1),
+      [&](std::int64_t t, std::int64_t k, const at::Tensor& y) {
+        EXPECT_TRUE(layer(y, 1).equal(layer(middle.u_t[static_cast<std::size_t>(t)], 1))) << t << " " << k;
+        ++seen;
+      },
+      &middle);
   EXPECT_EQ(seen, 3 * 5);
   EXPECT_TRUE(layer(end, 1).equal(layer(u0, 1)));
   EXPECT_FALSE(layer(end, 0).equal(layer(u0, 0)));
@@ -157,7 +168,9 @@ TEST_F(Reverse, HeldLayersNeverMove) {
 TEST_F(Reverse, FreeLayersSeeWhatIsHeld) {
   const at::Tensor u0 = some_u(), other = -some_u();
   const HeldLayers a = held({2}, u0), b = held({2}, other);
-  const auto top = [&](const HeldLayers* h) { return vae::split_layers(chain_.sample(2, ids_of(kBatch, 1), {}, h), backbone_.groups())[0]; };
+  const auto top = [&](const HeldLayers* h) {
+    return vae::split_layers(chain_.sample(2, ids_of(kBatch, 1), {}, h), backbone_.groups())[0];
+  };
   EXPECT_FALSE(top(&a).equal(top(&b))) << "the nets of the layers below the free one couple them";
 }
 

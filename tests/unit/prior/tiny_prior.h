@@ -28,7 +28,8 @@ inline prior::EnergyOptions tiny_energy(bool per_level) {
 
 struct LabelledPrior {
   explicit LabelledPrior(bool per_level, prior::LabelHeads heads, at::ScalarType dtype = at::kDouble)
-      : backbone(tiny_vae(), ImageShape{}, 1, dtype), energy(tiny_energy(per_level)),
+      : backbone(tiny_vae(), ImageShape{}, 1, dtype),
+        energy(tiny_energy(per_level)),
         prior(energy, backbone.groups(), prior::make_schedule(2), 5, dtype, 1 << 30, std::move(heads)) {}
   // Label weights of order 0.1, which are zero at first.
   void draw_labels() {
@@ -40,7 +41,8 @@ struct LabelledPrior {
     }
   }
   at::Tensor u(std::int64_t count) const {
-    return normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, prior::chain_ids(0, count), {}).to(prior.net(0, 0).params().dtype());
+    return normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, prior::chain_ids(0, count), {})
+        .to(prior.net(0, 0).params().dtype());
   }
   vae::Hvae backbone;
   prior::EnergyOptions energy;

@@ -49,7 +49,10 @@ TEST(Curves, TitlesHaveUnits) {
 }
 
 TEST(Curves, LinesThatAreNotMetricsAreSkipped) {
-  EXPECT_TRUE(plots_of({json::array(), json(3), {{"loss", 1.0}}, {{"step", "x"}, {"loss", 1.0}}, {{"step", 1}, {"note", "text"}}}).empty());
+  EXPECT_TRUE(
+      plots_of(
+          {json::array(), json(3), {{"loss", 1.0}}, {{"step", "x"}, {"loss", 1.0}}, {{"step", 1}, {"note", "text"}}})
+          .empty());
 }
 
 }  // namespace

@@ -25,11 +25,11 @@ TEST(Escape, ReplacesControlCharactersAndBrokenUtf8) {
   EXPECT_EQ(escape(std::string("a\0b", 3)), "a" + kReplacement + "b");
   EXPECT_EQ(escape("\x1b[31m"), kReplacement + "[31m");
   EXPECT_EQ(escape("a\xFFz"), "a" + kReplacement + "z");
-  EXPECT_EQ(escape("a\xC3"), "a" + kReplacement);                                                // cut short
-  EXPECT_EQ(escape("\xC0\xBC"), kReplacement + kReplacement);                                    // overlong '<'
-  EXPECT_EQ(escape("\xE0\x80\xBC"), kReplacement + kReplacement + kReplacement);                 // overlong '<'
-  EXPECT_EQ(escape("\xED\xA0\x80"), kReplacement + kReplacement + kReplacement);                 // surrogate
-  EXPECT_EQ(escape("\xC3<"), kReplacement + "&lt;");                                             // '<' is not swallowed
+  EXPECT_EQ(escape("a\xC3"), "a" + kReplacement);                                 // cut short
+  EXPECT_EQ(escape("\xC0\xBC"), kReplacement + kReplacement);                     // overlong '<'
+  EXPECT_EQ(escape("\xE0\x80\xBC"), kReplacement + kReplacement + kReplacement);  // overlong '<'
+  EXPECT_EQ(escape("\xED\xA0\x80"), kReplacement + kReplacement + kReplacement);  // surrogate
+  EXPECT_EQ(escape("\xC3<"), kReplacement + "&lt;");                              // '<' is not swallowed
 }
 
 TEST(Base64, KnownAnswersOfRfc4648) {

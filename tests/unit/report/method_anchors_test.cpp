@@ -1,4 +1,5 @@
-// docs/method.md maps every equation, algorithm, table and figure of the paper to one file and function, or to "not yet".
+// docs/method.md maps every equation, algorithm, table and figure of the paper to one file and
+// function, or to "not yet".
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -36,10 +37,12 @@ std::string without_comments(const std::string& code) { return std::regex_replac
 
 std::size_t count(const std::string& code, const std::string& pattern) {
   const std::regex regex(pattern);
-  return static_cast<std::size_t>(std::distance(std::sregex_iterator(code.begin(), code.end(), regex), std::sregex_iterator()));
+  return static_cast<std::size_t>(
+      std::distance(std::sregex_iterator(code.begin(), code.end(), regex), std::sregex_iterator()));
 }
 
-// How often the code declares (in a header) or defines (in a source) this class, struct or function.
+// How often the code declares (in a header) or defines (in a source) this class, struct or
+// function.
 std::size_t declarations(const std::string& code, const std::string& name) {
   const std::string plain = without_comments(code);
   const std::size_t types = count(plain, "\\b(class|struct) " + name + "\\b[^;]*\\{");
@@ -54,7 +57,8 @@ std::string problem(const std::string& where, const fs::path& source) {
   if (!std::regex_match(where, match, kPlace)) return "neither 'not yet' nor a file and `function`";
   if (!fs::is_regular_file(source / match[1].str())) return match[1].str() + " does not exist";
   const std::size_t found = declarations(storage::read_file(source / match[1].str()), match[2]);
-  return found == 1 ? "" : match[1].str() + " has " + match[2].str() + " " + std::to_string(found) + " times, expected once";
+  return found == 1 ? ""
+                    : match[1].str() + " has " + match[2].str() + " " + std::to_string(found) + " times, expected once";
 }
 
 std::vector<std::string> items() {

@@ -60,13 +60,14 @@ inline ::testing::AssertionResult balanced(const std::string& html) {
       open.pop_back();
     }
   }
-  return open.empty() ? ::testing::AssertionSuccess() : ::testing::AssertionFailure() << "<" << open.back() << "> is open";
+  return open.empty() ? ::testing::AssertionSuccess()
+                      : ::testing::AssertionFailure() << "<" << open.back() << "> is open";
 }
 
 // Nothing that a browser would load or run.
 inline ::testing::AssertionResult self_contained(const std::string& html) {
-  for (const char* word : {"http:", "https:", "ftp:", "file:", "src=\"/", "<script", "<link", "<iframe", "<object", "@import", "url(",
-                           "xlink:", "javascript:", " onload", " onerror"}) {
+  for (const char* word : {"http:", "https:", "ftp:", "file:", "src=\"/", "<script", "<link", "<iframe", "<object",
+                           "@import", "url(", "xlink:", "javascript:", " onload", " onerror"}) {
     if (const auto at = html.find(word); at != std::string::npos) {
       return ::testing::AssertionFailure() << word << " in " << html.substr(at > 60 ? at - 60 : 0, 140);
     }

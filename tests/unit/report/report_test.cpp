@@ -50,9 +50,10 @@ TEST_F(ReportTest, OutOfDistributionHasPlotsAndTable) {
   const std::string html = render_report(run_);
   EXPECT_TRUE(balanced(html));
   EXPECT_TRUE(self_contained(html));
-  for (const char* part : {"href=\"#ood\"", "fashion against &lt;digits&gt;", "AUROC", "diffusion scheme", "inference scheme", "Energy of layers above 27, diffusion scheme",
-                           "-ELBO (nats)", "0.931 (0.920 - 0.940)", "0.123 (0.110 - 0.140)", "2000 test images", "&lt;digits&gt; (out)",
-                           "<td class=\"n\">27</td><td class=\"n\">3</td>"}) {
+  for (const char* part :
+       {"href=\"#ood\"", "fashion against &lt;digits&gt;", "AUROC", "diffusion scheme", "inference scheme",
+        "Energy of layers above 27, diffusion scheme", "-ELBO (nats)", "0.931 (0.920 - 0.940)", "0.123 (0.110 - 0.140)",
+        "2000 test images", "&lt;digits&gt; (out)", "<td class=\"n\">27</td><td class=\"n\">3</td>"}) {
     EXPECT_THAT(html, HasSubstr(part));
   }
   EXPECT_THAT(html, Not(HasSubstr("Other results"))) << "not twice";
@@ -62,7 +63,8 @@ TEST_F(ReportTest, OutOfDistributionHasPlotsAndTable) {
 // Whatever stands in the file: no error, and nothing of it unescaped.
 TEST_F(ReportTest, OutOfDistributionOfAnyContent) {
   put("results/ood-a.json", R"({"format": "hebm-ood"})");
-  put("results/ood-b.json", R"({"format": "hebm-ood", "in": 3, "out": {"name": 4}, "num_layers": "<b>", "rows": [1, [], {}, {"k": "x"}, {"scheme": "elbo", "auroc": null,
+  put("results/ood-b.json",
+      R"({"format": "hebm-ood", "in": 3, "out": {"name": 4}, "num_layers": "<b>", "rows": [1, [], {}, {"k": "x"}, {"scheme": "elbo", "auroc": null,
     "histogram": 7}, {"scheme": "diffusion", "k": 1e300, "auroc": -1e300, "histogram": {"low": 1, "high": 1, "in": ["<i>", 1], "out": {}}}]})");
   put("results/ood-c.json", R"({"format": "other", "rows": 1})");
   const std::string html = render_report(run_);
@@ -89,23 +91,43 @@ TEST_F(ReportTest, FullFolder) {
   put("results/summary.json", kSummary);
   put("results/ood.json", R"({"auroc": {"mnist": 0.98}})");
   put("config.ini", "[langevin]\nsteps = 30  # default\neta = 3e-5  # command line\n");
-  put("prior/env.json", R"({"command": ["hebm_dist", "train", "--run.name", "it's"], "version": "0.1.0", "time": 1767225600})");
+  put("prior/env.json",
+      R"({"command": ["hebm_dist", "train", "--run.name", "it's"], "version": "0.1.0", "time": 1767225600})");
   std::string lines;
   for (int i = 0; i < 3000; ++i) {
-    lines += fmt::format("{{\"step\":{0},\"time_s\":1.0,\"loss\":{1},\"gap/t0\":{1},\"attempt\":0}}\n", i, std::sin(i * 0.01));
+    lines += fmt::format("{{\"step\":{0},\"time_s\":1.0,\"loss\":{1},\"gap/t0\":{1},\"attempt\":0}}\n", i,
+                         std::sin(i * 0.01));
   }
   put("prior/metrics.jsonl", lines + "{\"step\": 3000, \"lo");  // torn by a kill
-  for (const char* name : {"gaussian.png", "reconstruction.png", "diffusion.png", "step-0000100.png", "step-0000200.png"}) put_png(name, 32);
+  for (const char* name :
+       {"gaussian.png", "reconstruction.png", "diffusion.png", "step-0000100.png", "step-0000200.png"})
+    put_png(name, 32);
   write_report(run_, run_ / "report.html");
   const std::string html = storage::read_file(run_ / "report.html");
   EXPECT_EQ(html, render_report(run_));
   EXPECT_TRUE(balanced(html));
   EXPECT_TRUE(self_contained(html));
   EXPECT_THAT(html, Not(HasSubstr("class=\"missing\"")));
-  for (const char* part : {"37.41", "20.63", "7.21", "56 %", "0.551", "241.8 s|4 min", "accuracy 0.9112", "0123abcd", "<td class=\"n\">19.40</td>", "mnist",
-                           "Loss", "Energy gap by t", "Constant: Attempt", "hebm_dist train --run.name &#39;it&#39;\\&#39;&#39;s&#39;",
-                           "<td>eta</td><td>3e-5 <span class=\"soft\">command line</span>", "<td>steps</td><td>30</td>",
-                           "2026-01-01 00:00:00 UTC", "Gaussian prior</figcaption>", "While training", "data:image/png;base64,iVBORw0KGgo"}) {
+  for (const char* part : {"37.41",
+                           "20.63",
+                           "7.21",
+                           "56 %",
+                           "0.551",
+                           "241.8 s|4 min",
+                           "accuracy 0.9112",
+                           "0123abcd",
+                           "<td class=\"n\">19.40</td>",
+                           "mnist",
+                           "Loss",
+                           "Energy gap by t",
+                           "Constant: Attempt",
+                           "hebm_dist train --run.name &#39;it&#39;\\&#39;&#39;s&#39;",
+                           "<td>eta</td><td>3e-5 <span class=\"soft\">command line</span>",
+                           "<td>steps</td><td>30</td>",
+                           "2026-01-01 00:00:00 UTC",
+                           "Gaussian prior</figcaption>",
+                           "While training",
+                           "data:image/png;base64,iVBORw0KGgo"}) {
     const std::string text = part;
     const auto bar = text.find('|');
     EXPECT_TRUE(html.find(text.substr(0, bar)) != std::string::npos ||
@@ -116,11 +138,13 @@ TEST_F(ReportTest, FullFolder) {
 }
 
 TEST_F(ReportTest, NullsAndWrongShapesAreNotErrors) {
-  put("results/summary.json", R"({"gaussian": {"fd_fmnist": null, "num_images": "many"}, "reconstruction": 3, "diffusion": {"fd_fmnist": 1e400},
+  put("results/summary.json",
+      R"({"gaussian": {"fd_fmnist": null, "num_images": "many"}, "reconstruction": 3, "diffusion": {"fd_fmnist": 1e400},
       "gap_closed": null, "features": [], "by_level": [1, {"t": null}]})");
   put("results/list.json", "[]");
   put("results/deep.json", "[[[[[[[[[[[[1]]]]]]]]]]]]");
-  put("prior/metrics.jsonl", "{\"step\":1,\"loss\":null}\n{\"step\":2,\"loss\":1.5,\"text\":\"x\"}\n{\"step\":3,\"loss\":[1]}\n");
+  put("prior/metrics.jsonl",
+      "{\"step\":1,\"loss\":null}\n{\"step\":2,\"loss\":1.5,\"text\":\"x\"}\n{\"step\":3,\"loss\":[1]}\n");
   put("env.json", "[1, 2]");
   put("vae/env.json", "{\"time\": 1e300}");
   const std::string html = render_report(run_);
@@ -137,7 +161,8 @@ TEST_F(ReportTest, BrokenFilesAreNamedAndTheRestIsShown) {
   put("prior/metrics.jsonl", "{\"step\":1}\nnot json\n{\"step\":2}\n");
   const std::string html = render_report(run_);
   EXPECT_TRUE(balanced(html));
-  for (const char* file : {"results/broken.json: not valid JSON", "samples/fake.png: not a PNG", "samples/huge.png: ", "prior/metrics.jsonl: "}) {
+  for (const char* file : {"results/broken.json: not valid JSON", "samples/fake.png: not a PNG",
+                           "samples/huge.png: ", "prior/metrics.jsonl: "}) {
     EXPECT_THAT(html, HasSubstr(file));
   }
   EXPECT_THAT(html, HasSubstr("20.63"));
@@ -146,7 +171,9 @@ TEST_F(ReportTest, BrokenFilesAreNamedAndTheRestIsShown) {
 TEST_F(ReportTest, TextFromFilesIsEscapedEverywhere) {
   const std::string evil = "<script>alert(1)</script>";
   const std::string in_json = "<script>alert(1)<\\/script>";
-  put("results/summary.json", "{\"" + in_json + "\": {\"fd_fmnist\": 1}, \"gaussian\": {\"fd_fmnist\": 2}, \"features\": {\"hash\": \"" + in_json + "\"}}");
+  put("results/summary.json",
+      "{\"" + in_json + "\": {\"fd_fmnist\": 1}, \"gaussian\": {\"fd_fmnist\": 2}, \"features\": {\"hash\": \"" +
+          in_json + "\"}}");
   put("results/<script>.json", "{\"" + in_json + "\": [{\"" + in_json + "\": \"" + in_json + "\"}]}");
   put("results/list.json", "[{\"" + in_json + "\": \"" + in_json + "\"}]");
   put("config.ini", "[" + evil + "]\n" + evil + " = " + evil + "  # " + evil + "\n" + evil + "\n");
@@ -169,7 +196,8 @@ TEST_F(ReportTest, PageStaysBelowTwoMegabytes) {
   std::string lines;
   for (int i = 0; i < 2000; ++i) {
     lines += fmt::format("{{\"step\":{}", i);
-    for (int k = 0; k < 40; ++k) lines += fmt::format(",\"value{0}/t0\":{1},\"value{0}/t1\":{2}", k, (i * 7919 + k) % 101, (i * 104729) % 97);
+    for (int k = 0; k < 40; ++k)
+      lines += fmt::format(",\"value{0}/t0\":{1},\"value{0}/t1\":{2}", k, (i * 7919 + k) % 101, (i * 104729) % 97);
     lines += "}\n";
   }
   put("prior/metrics.jsonl", lines);
@@ -193,8 +221,9 @@ TEST_F(ReportTest, ASweepHasItsTableAndAPlotOfEachOption) {
     "plots": [{"option": "T", "lines": [{"name": "K = 10", "x": [1, 2], "fd_fmnist": [30, 20], "sampling_s": [1, 2]}]}]})");
   const std::string html = render_report(run_);
   EXPECT_TRUE(balanced(html));
-  EXPECT_THAT(html, AllOf(HasSubstr("fd_fmnist over T"), HasSubstr("Sampling time (s) over T"), HasSubstr("T = 1 &amp; more"), HasSubstr("12.5 (12 - 13)"),
-                          HasSubstr("3.25"), HasSubstr("&lt;1&gt;"), Not(HasSubstr("No scores yet"))));
+  EXPECT_THAT(html, AllOf(HasSubstr("fd_fmnist over T"), HasSubstr("Sampling time (s) over T"),
+                          HasSubstr("T = 1 &amp; more"), HasSubstr("12.5 (12 - 13)"), HasSubstr("3.25"),
+                          HasSubstr("&lt;1&gt;"), Not(HasSubstr("No scores yet"))));
   for (const char* other : {"[]", "3", R"({"plots": [1, {"lines": [{"x": 3}]}], "settings": [2], "members": {}})"}) {
     put("results/sweep.json", other);
     EXPECT_TRUE(balanced(render_report(run_))) << other;
@@ -202,38 +231,50 @@ TEST_F(ReportTest, ASweepHasItsTableAndAPlotOfEachOption) {
 }
 
 TEST_F(ReportTest, ExperimentsHaveTheirSections) {
-  put("results/transition-30.json", R"({"steps": 30, "num_images": 64, "training": {"black": 0.5, "white": 0.02}, "levels": [
+  put("results/transition-30.json",
+      R"({"steps": 30, "num_images": 64, "training": {"black": 0.5, "white": 0.02}, "levels": [
     {"t": 1, "states": [{"k": 0, "energy": 7.25, "displacement": 0, "fd_fmnist": 91.5, "black": 0.41, "white": 0.011}, {"k": 30, "energy": -3.5}]},
     {"t": 0, "states": []}, "x"]})");
-  put("results/vary.json", R"({"num_samples": 4, "variations": 2, "sets": [{"name": "0", "feature_distance": 12.75, "class_changed": 0.625}]})");
-  put("results/summary.json", R"({"by_temperature": [{"temperature": 1, "gaussian": {"fd_fmnist": 55.5}, "diffusion": {"recall": 0.125}},
+  put("results/vary.json",
+      R"({"num_samples": 4, "variations": 2, "sets": [{"name": "0", "feature_distance": 12.75, "class_changed": 0.625}]})");
+  put("results/summary.json",
+      R"({"by_temperature": [{"temperature": 1, "gaussian": {"fd_fmnist": 55.5}, "diffusion": {"recall": 0.125}},
     {"temperature": 0.7, "gaussian": 3}, {"temperature": "x"}]})");
-  for (const char* name : {"transition-30-t1.png", "transition-30-t10.png", "vary-0.png", "temperature-gaussian.png", "temperature-diffusion.png"}) put_png(name, 8);
+  for (const char* name : {"transition-30-t1.png", "transition-30-t10.png", "vary-0.png", "temperature-gaussian.png",
+                           "temperature-diffusion.png"})
+    put_png(name, 8);
   const std::string page = render_report(run_);
   EXPECT_TRUE(balanced(page));
-  EXPECT_THAT(page, AllOf(HasSubstr("30 steps a level, 64 chains"), HasSubstr("t = 1"), HasSubstr("7.25"), HasSubstr("12.75"), HasSubstr("0.625"), HasSubstr("55.5"),
-                          HasSubstr("0.125"), HasSubstr("training images")));
-  EXPECT_THAT(page, AllOf(HasSubstr("href=\"#transition\""), HasSubstr("href=\"#vary\""), HasSubstr("href=\"#temperature\"")));
+  EXPECT_THAT(page,
+              AllOf(HasSubstr("30 steps a level, 64 chains"), HasSubstr("t = 1"), HasSubstr("7.25"), HasSubstr("12.75"),
+                    HasSubstr("0.625"), HasSubstr("55.5"), HasSubstr("0.125"), HasSubstr("training images")));
+  EXPECT_THAT(
+      page, AllOf(HasSubstr("href=\"#transition\""), HasSubstr("href=\"#vary\""), HasSubstr("href=\"#temperature\"")));
   EXPECT_THAT(page, AllOf(Not(HasSubstr("Other results")), Not(HasSubstr("<h3>Others</h3>"))));
-  EXPECT_THAT(page, Not(HasSubstr("alt=\"Gaussian prior\"")) ) << "no picture of an experiment among the samples";
+  EXPECT_THAT(page, Not(HasSubstr("alt=\"Gaussian prior\""))) << "no picture of an experiment among the samples";
   std::size_t figures = 0;
   for (auto at = page.find("<figure>"); at != std::string::npos; at = page.find("<figure>", at + 1)) ++figures;
   EXPECT_EQ(figures, 4u) << "the level that is not there has no picture";
 }
 
 TEST_F(ReportTest, LabelsAndAttributesHaveTheirSections) {
-  put("results/labels-top.json", R"({"num_samples": 40, "heads": [{"name": "kind<1>", "layers": [0, 2], "test": {"accuracy": 0.8125, "reader_accuracy": 0.9375},
+  put("results/labels-top.json",
+      R"({"num_samples": 40, "heads": [{"name": "kind<1>", "layers": [0, 2], "test": {"accuracy": 0.8125, "reader_accuracy": 0.9375},
     "drawn": {"accuracy": 0.71875, "own_accuracy": 0.75, "fd_fmnist": 33.25, "fd_fmnist_ratio": 1.125}, "imbalance_without_label": 0.0625,
     "by_category": [{"category": "T-shirt & top", "accuracy": 0.53125, "share_without_label": 0.09375}, 3]}, "x"]})");
-  put("results/compose-top.json", R"({"num_samples": 24, "grid": [{"kind": "bag", "width": "wide"}, 1], "steps": [{"step": 2, "held_layers": [0, 1],
+  put("results/compose-top.json",
+      R"({"num_samples": 24, "grid": [{"kind": "bag", "width": "wide"}, 1], "steps": [{"step": 2, "held_layers": [0, 1],
     "fd_fmnist": 44.5, "labels": [{"name": "width", "asked_in_step": 2, "accuracy": 0.65625, "kept": 0.96875}]}, []]})");
   put("results/labels-broken.json", R"({"heads": 3})");
   for (const char* name : {"labels-top-kind.png", "labels-top-kind<1>.png", "compose-top.png"}) put_png(name, 8);
   const std::string page = render_report(run_);
   EXPECT_TRUE(balanced(page));
-  EXPECT_THAT(page, AllOf(HasSubstr("kind&lt;1&gt;"), HasSubstr("0,2"), HasSubstr("0.8125"), HasSubstr("0.7188"), HasSubstr("33.25"), HasSubstr("1.125")));
-  EXPECT_THAT(page, AllOf(HasSubstr("T-shirt &amp; top"), HasSubstr("0.9688"), HasSubstr("44.5"), HasSubstr("kind bag, width wide"), HasSubstr("href=\"#labels\""),
-                          HasSubstr("href=\"#compose\""), Not(HasSubstr("Other results")), Not(HasSubstr("<h3>Others</h3>"))));
+  EXPECT_THAT(page, AllOf(HasSubstr("kind&lt;1&gt;"), HasSubstr("0,2"), HasSubstr("0.8125"), HasSubstr("0.7188"),
+                          HasSubstr("33.25"), HasSubstr("1.125")));
+  EXPECT_THAT(page,
+              AllOf(HasSubstr("T-shirt &amp; top"), HasSubstr("0.9688"), HasSubstr("44.5"),
+                    HasSubstr("kind bag, width wide"), HasSubstr("href=\"#labels\""), HasSubstr("href=\"#compose\""),
+                    Not(HasSubstr("Other results")), Not(HasSubstr("<h3>Others</h3>"))));
   std::size_t figures = 0;
   for (auto at = page.find("<figure>"); at != std::string::npos; at = page.find("<figure>", at + 1)) ++figures;
   EXPECT_EQ(figures, 2u);
@@ -241,7 +282,8 @@ TEST_F(ReportTest, LabelsAndAttributesHaveTheirSections) {
 
 TEST_F(ReportTest, ExperimentsThatWereNotRunHaveNoSections) {
   const std::string page = render_report(run_);
-  EXPECT_THAT(page, AllOf(Not(HasSubstr("#transition")), Not(HasSubstr("#vary")), Not(HasSubstr("#temperature")), Not(HasSubstr("#labels")), Not(HasSubstr("#compose"))));
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("#transition")), Not(HasSubstr("#vary")), Not(HasSubstr("#temperature")),
+                          Not(HasSubstr("#labels")), Not(HasSubstr("#compose"))));
 }
 
 const char* const kPriors = R"({"rows": [
@@ -255,14 +297,20 @@ TEST_F(ReportTest, PriorsHaveTheirSection) {
   const std::string page = render_report(run_);
   EXPECT_TRUE(balanced(page));
   EXPECT_TRUE(self_contained(page));
-  EXPECT_THAT(page, AllOf(HasSubstr("href=\"#priors\""), HasSubstr("<tr class=\"ours\"><td>Ours, T = 3</td><td class=\"n\">10.00</td><td class=\"n\">0.250</td>"),
-                          HasSubstr("2.46 M"), HasSubstr("0 (+ 100)"), HasSubstr("NCE, &lt;resampling&gt;"), HasSubstr("12.3"), Not(HasSubstr("Other results"))));
-  for (const char* other : {"[]", "3", "{}", R"({"rows": 3})", R"({"rows": [1, {}, {"fd_fmnist": "x"}, {"fd_fmnist": null}]})"}) {
+  EXPECT_THAT(
+      page,
+      AllOf(HasSubstr("href=\"#priors\""),
+            HasSubstr("<tr class=\"ours\"><td>Ours, T = 3</td><td class=\"n\">10.00</td><td class=\"n\">0.250</td>"),
+            HasSubstr("2.46 M"), HasSubstr("0 (+ 100)"), HasSubstr("NCE, &lt;resampling&gt;"), HasSubstr("12.3"),
+            Not(HasSubstr("Other results"))));
+  for (const char* other :
+       {"[]", "3", "{}", R"({"rows": 3})", R"({"rows": [1, {}, {"fd_fmnist": "x"}, {"fd_fmnist": null}]})"}) {
     put("results/priors.json", other);
     EXPECT_THAT(render_report(run_), Not(HasSubstr("#priors"))) << other;
     EXPECT_EQ(priors_table(nlohmann::json::parse(other)), "no scores yet\n") << other;
   }
-  put("results/priors.json", R"({"rows": [{"fd_fmnist": 1, "name": 3, "kind": [], "training_gradients": "<b>", "sampling_evaluations": -1e300}]})");
+  put("results/priors.json",
+      R"({"rows": [{"fd_fmnist": 1, "name": 3, "kind": [], "training_gradients": "<b>", "sampling_evaluations": -1e300}]})");
   EXPECT_TRUE(balanced(render_report(run_)));
 }
 
@@ -270,17 +318,18 @@ TEST(PriorsTable, HasOneLineARow) {
   std::istringstream lines(priors_table(nlohmann::json::parse(kPriors)));
   std::string head, gaussian, reconstruction, nce, ours;
   for (std::string* line : {&head, &gaussian, &reconstruction, &nce, &ours}) std::getline(lines, *line);
-  EXPECT_THAT(head, AllOf(HasSubstr("fd_fmnist"), HasSubstr("of Gaussian"), HasSubstr("s / 1,000"), HasSubstr("gradients, training"), HasSubstr("a sample")));
-  EXPECT_THAT(gaussian, AllOf(::testing::StartsWith("Gaussian prior "), HasSubstr("40.00"), HasSubstr("1.000"), HasSubstr("0.5")));
+  EXPECT_THAT(head, AllOf(HasSubstr("fd_fmnist"), HasSubstr("of Gaussian"), HasSubstr("s / 1,000"),
+                          HasSubstr("gradients, training"), HasSubstr("a sample")));
+  EXPECT_THAT(gaussian, AllOf(::testing::StartsWith("Gaussian prior "), HasSubstr("40.00"), HasSubstr("1.000"),
+                              HasSubstr("0.5")));
   EXPECT_THAT(nce, AllOf(HasSubstr("9999"), ::testing::EndsWith("0 (+ 100)")));
-  EXPECT_THAT(ours, AllOf(::testing::StartsWith("Ours, T = 3 "), HasSubstr("0.250"), HasSubstr("2.46 M"), ::testing::EndsWith("90")));
+  EXPECT_THAT(ours, AllOf(::testing::StartsWith("Ours, T = 3 "), HasSubstr("0.250"), HasSubstr("2.46 M"),
+                          ::testing::EndsWith("90")));
   EXPECT_THAT(reconstruction, ::testing::EndsWith("-"));
   EXPECT_EQ(head.size(), ours.size());
 }
 
-TEST_F(ReportTest, WriteFailureIsAnError) {
-  EXPECT_THROW(write_report(run_, run_ / "absent" / "report.html"), Error);
-}
+TEST_F(ReportTest, WriteFailureIsAnError) { EXPECT_THROW(write_report(run_, run_ / "absent" / "report.html"), Error); }
 
 TEST(SummaryTable, AllColumns) {
   const std::string table = summary_table(nlohmann::json::parse(kSummary));
@@ -293,7 +342,8 @@ TEST(SummaryTable, AllColumns) {
   std::getline(lines, sanity);
   std::getline(lines, gap);
   EXPECT_THAT(head, AllOf(HasSubstr("fd_fmnist"), HasSubstr("KID"), HasSubstr("recall"), HasSubstr("images")));
-  EXPECT_THAT(gaussian, AllOf(::testing::StartsWith("Gaussian prior"), HasSubstr("37.41"), HasSubstr("1.000"), HasSubstr("5000")));
+  EXPECT_THAT(gaussian, AllOf(::testing::StartsWith("Gaussian prior"), HasSubstr("37.41"), HasSubstr("1.000"),
+                              HasSubstr("5000")));
   EXPECT_THAT(reconstruction, AllOf(::testing::StartsWith("Reconstruction"), HasSubstr("7.21"), HasSubstr("0.193")));
   EXPECT_THAT(ours, AllOf(::testing::StartsWith("Ours"), HasSubstr("20.63"), HasSubstr("0.551")));
   EXPECT_THAT(sanity, HasSubstr("0.15"));
@@ -303,7 +353,9 @@ TEST(SummaryTable, AllColumns) {
 }
 
 TEST(SummaryTable, ColumnsWithoutNumbersAreLeftOut) {
-  const std::string table = summary_table({{"gaussian", {{"fd_fmnist", 4.0}}}, {"reconstruction", {{"fd_fmnist", 1.0}}}, {"diffusion", {{"fd_fmnist", 2.5}}}});
+  const std::string table = summary_table({{"gaussian", {{"fd_fmnist", 4.0}}},
+                                           {"reconstruction", {{"fd_fmnist", 1.0}}},
+                                           {"diffusion", {{"fd_fmnist", 2.5}}}});
   EXPECT_THAT(table, Not(HasSubstr("KID")));
   EXPECT_THAT(table, Not(HasSubstr("images")));
   EXPECT_THAT(table, HasSubstr("gap closed: 0.500"));  // computed where it is not given

@@ -17,7 +17,8 @@ namespace hebm::storage::test {
 
 using hebm::test::TempFolder;
 
-// The message of the Error that `call` throws with this code; fails the test where it throws none or another code.
+// The message of the Error that `call` throws with this code; fails the test where it throws none
+// or another code.
 inline std::string error_of(ExitCode code, const std::function<void()>& call) {
   try {
     call();
@@ -29,8 +30,8 @@ inline std::string error_of(ExitCode code, const std::function<void()>& call) {
   return "";
 }
 
-// Without fsync, and as a new file (ext4 flushes one that was truncated): thousands of damaged files in a test would
-// spend their time there.
+// Without fsync, and as a new file (ext4 flushes one that was truncated): thousands of damaged
+// files in a test would spend their time there.
 inline void put_file(const fs::path& path, const std::string& content) {
   remove_file(path);
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
@@ -38,7 +39,8 @@ inline void put_file(const fs::path& path, const std::string& content) {
   ASSERT_TRUE(out.flush().good()) << path;
 }
 
-// The system's own answer to a full disk, for this process: writes beyond `bytes` of a file fail with EFBIG.
+// The system's own answer to a full disk, for this process: writes beyond `bytes` of a file fail
+// with EFBIG.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {

@@ -158,7 +158,8 @@ TEST(Hdf5, NoFileLocks) {
   EXPECT_EQ(::close(fd), 0);
 }
 
-// R5: the write that does not fit is an Error, the library can still be used, and the process ends as it should.
+// R5: the write that does not fit is an Error, the library can still be used, and the process ends
+// as it should.
 TEST(Hdf5DeathTest, FullDisk) {
   const TempFolder folder;
   const std::vector<std::byte> content = pattern(1 << 20);

@@ -1,5 +1,6 @@
-// Files that a stranger may hand us (CVE-2026-1669 and its kin): each is refused by name, before anything of the
-// claimed size is allocated. They are made by the library itself, or by patching a file of ours.
+// Files that a stranger may hand us (CVE-2026-1669 and its kin): each is refused by name, before
+// anything of the claimed size is allocated. They are made by the library itself, or by patching a
+// file of ours.
 #include <gtest/gtest.h>
 #include <hdf5.h>
 #include <sys/resource.h>
@@ -14,7 +15,8 @@
 namespace hebm::storage::test {
 namespace {
 
-// A file in the making: `file` is open, handles made on the way are closed with it (H5F_CLOSE_STRONG).
+// A file in the making: `file` is open, handles made on the way are closed with it
+// (H5F_CLOSE_STRONG).
 void craft(const fs::path& path, const std::function<void(hid_t file)>& fill) {
   const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
   ASSERT_GE(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), 0);
@@ -241,7 +243,8 @@ std::uint64_t peak_rss_bytes() {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
-// Overwrites every 8-byte number `from` of the file's bytes; at least `at_least` places must have it.
+// Overwrites every 8-byte number `from` of the file's bytes; at least `at_least` places must have
+// it.
 std::string patch(std::string text, std::uint64_t from, std::uint64_t to, int at_least) {
   const auto raw = [](std::uint64_t& value) { return std::string(reinterpret_cast<const char*>(&value), 8); };
   int found = 0;
@@ -252,7 +255,8 @@ std::string patch(std::string text, std::uint64_t from, std::uint64_t to, int at
   return text;
 }
 
-// R28: 10^15 elements claimed. The old format has no checksum, so shape and storage size are patched in place.
+// R28: 10^15 elements claimed. The old format has no checksum, so shape and storage size are
+// patched in place.
 TEST(Hdf5Hostile, ShapeBomb) {
   const TempFolder folder;
   craft(folder / "a.h5", [](hid_t file) {
@@ -278,8 +282,8 @@ TEST(Hdf5Hostile, ShapeBomb) {
   }
 }
 
-// A sparse file makes an absurd claim true in size: only the caller's own limits can refuse it then, but nothing is
-// allocated here.
+// A sparse file makes an absurd claim true in size: only the caller's own limits can refuse it
+// then, but nothing is allocated here.
 TEST(Hdf5Hostile, SparseClaimAllocatesNothing) {
   const TempFolder folder;
   {
@@ -313,7 +317,8 @@ TEST(Hdf5Hostile, NotHdf5AndTruncated) {
   }
 }
 
-// Bits flipped anywhere outside the data: an Error or the true content, never a crash. The 1.8 format has checksums.
+// Bits flipped anywhere outside the data: an Error or the true content, never a crash. The 1.8
+// format has checksums.
 TEST(Hdf5Hostile, FlippedBitsInMetadata) {
   const TempFolder folder;
   const std::vector<float> values(64, 1.f);

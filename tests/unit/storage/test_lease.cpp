@@ -56,8 +56,9 @@ TEST(Lease, OneHolderAndAFreeFolderAfterIt) {
   {
     const Lease lease(place, "train", kNeverLost, kQuick);
     const std::string why = refusal(place);
-    for (const std::string& part : {place.string() + " is in use", std::string("hebm_dist train"), fmt::format("process {}", ::getpid()),
-                                    std::string("job "), std::string("since "), std::string("last sign of life")}) {
+    for (const std::string& part :
+         {place.string() + " is in use", std::string("hebm_dist train"), fmt::format("process {}", ::getpid()),
+          std::string("job "), std::string("since "), std::string("last sign of life")}) {
       EXPECT_NE(why.find(part), std::string::npos) << part << " is not in: " << why;
     }
     EXPECT_TRUE(fs::exists(Lease::file_of(place)));
@@ -133,7 +134,8 @@ TEST(Lease, OtherMachineThatRenewsIsNamed) {
   const std::string why = refusal(folder.path());
   ending = true;
   renewer.join();
-  for (const char* part : {"process 4711", "node7", "job 345"}) EXPECT_NE(why.find(part), std::string::npos) << part << ": " << why;
+  for (const char* part : {"process 4711", "node7", "job 345"})
+    EXPECT_NE(why.find(part), std::string::npos) << part << ": " << why;
 }
 
 TEST(Lease, WhoHoldsItIsToldToThoseWhoOnlyLook) {
@@ -141,7 +143,8 @@ TEST(Lease, WhoHoldsItIsToldToThoseWhoOnlyLook) {
   EXPECT_FALSE(Lease::holder_of(folder / "nothing"));
   {
     const Lease lease(folder.path(), "train", kNeverLost, kQuick);
-    EXPECT_NE(Lease::holder_of(folder.path()).value_or("").find(fmt::format("hebm_dist train, process {}", ::getpid())), std::string::npos);
+    EXPECT_NE(Lease::holder_of(folder.path()).value_or("").find(fmt::format("hebm_dist train, process {}", ::getpid())),
+              std::string::npos);
   }
   EXPECT_FALSE(Lease::holder_of(folder.path()));
   LeaseHolder gone = detail::this_process("train");
@@ -193,7 +196,8 @@ TEST(Lease, RenewedWhileHeldAndMadeAgainWhenRemoved) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_GT(fs::last_write_time(Lease::file_of(folder.path())), first);
   fs::remove(Lease::file_of(folder.path()));
-  while (!fs::exists(Lease::file_of(folder.path())) && timer.seconds() < 40) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  while (!fs::exists(Lease::file_of(folder.path())) && timer.seconds() < 40)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_TRUE(fs::exists(Lease::file_of(folder.path())));
 }
 
@@ -228,8 +232,8 @@ TEST(Lease, OneOfManyThatTakeOverAtOnce) {
 TEST(SweepTemporaries, RemovesOnlyItsOwnKind) {
   const TempFolder folder;
   const auto touch = [&](const std::string& name) { write_file_atomic(folder / name, "x"); };
-  for (const char* name : {"vae.safetensors", "a.tmp-0123456789abcdef", "train-1.png.tmp-0123456789abcdef", "b.tmp-0123456789abcdeg",
-                           "c.tmp-0123", "d.tmp-0123456789abcdef0", "tmp-0123456789abcdef"}) {
+  for (const char* name : {"vae.safetensors", "a.tmp-0123456789abcdef", "train-1.png.tmp-0123456789abcdef",
+                           "b.tmp-0123456789abcdeg", "c.tmp-0123", "d.tmp-0123456789abcdef0", "tmp-0123456789abcdef"}) {
     touch(name);
   }
   create_folders(folder / "step-0000001.tmp-00000000000000ff");
@@ -241,8 +245,8 @@ TEST(SweepTemporaries, RemovesOnlyItsOwnKind) {
   std::vector<std::string> left;
   for (const auto& entry : fs::directory_iterator(folder.path())) left.push_back(entry.path().filename());
   std::sort(left.begin(), left.end());
-  EXPECT_EQ(left, (std::vector<std::string>{"b.tmp-0123456789abcdeg", "c.tmp-0123", "d.tmp-0123456789abcdef0", "tmp-0123456789abcdef",
-                                            "vae.safetensors"}));
+  EXPECT_EQ(left, (std::vector<std::string>{"b.tmp-0123456789abcdeg", "c.tmp-0123", "d.tmp-0123456789abcdef0",
+                                            "tmp-0123456789abcdef", "vae.safetensors"}));
   sweep_temporaries(folder / "absent");
 }
 

@@ -67,8 +67,8 @@ TEST(Metrics, ResumeDropsLaterStepsAndTornLines) {
   EXPECT_EQ(MetricsWriter(run, 7).num_dropped(), 0);
 }
 
-// TensorBoard reads a folder's files by name: those of a resumed run must come in the order of time, within a second
-// too.
+// TensorBoard reads a folder's files by name: those of a resumed run must come in the order of
+// time, within a second too.
 TEST(Metrics, EventFilesSortByTime) {
   const TempFolder folder;
   std::string last;
@@ -121,7 +121,8 @@ TEST(TensorBoard, Crc32cKnownAnswers) {
   EXPECT_EQ(tensorboard::crc32c(""), 0u);
 }
 
-// By hand from the protobuf encoding: 09 wall_time, 10 step, 2a summary { 0a value { 0a tag, 15 simple_value } }.
+// By hand from the protobuf encoding: 09 wall_time, 10 step, 2a summary { 0a value { 0a tag, 15
+// simple_value } }.
 TEST(TensorBoard, EventsByteByByte) {
   EXPECT_EQ(hex(tensorboard::scalars_event(1.5, 300, {{"a", 0.5}})),
             "09000000000000f83f"

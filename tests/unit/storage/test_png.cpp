@@ -53,7 +53,8 @@ TEST(Png, WrongSizesAreErrors) {
   expect_contains(error_of(ExitCode::kRuntime, [&] { encode_png(2, 3, 1, pixels); }), "12 bytes of pixels, expected 6");
 }
 
-// The pixel of the grid at (y, x, c) by its definition, without the code's own arithmetic on pointers.
+// The pixel of the grid at (y, x, c) by its definition, without the code's own arithmetic on
+// pointers.
 std::uint8_t grid_pixel(const ImageBatch& images, std::int64_t columns, int scale, std::int64_t y, std::int64_t x,
                         std::int64_t c) {
   const ImageShape& shape = images.shape;

@@ -212,7 +212,8 @@ TEST(VerifiedDirectory, TruncatedMissingAndExtraFiles) {
     const std::string raw = read_file(directory / name);
     for (std::size_t i = 0; i < 50; ++i) {
       put_file(directory / name, raw.substr(0, raw.size() * i / 50));
-      // By its size, so at once: no hash of large parts is needed to see it. The manifest says nothing of its own.
+      // By its size, so at once: no hash of large parts is needed to see it. The manifest says
+      // nothing of its own.
       refused(name == "manifest.json" ? name
                                       : fmt::format("{} bytes, expected {} bytes", raw.size() * i / 50, raw.size()));
     }

@@ -13,7 +13,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-Row row(std::int64_t number, const std::string& t, const std::string& k, const std::string& seed, double fd, double seconds) {
+Row row(std::int64_t number, const std::string& t, const std::string& k, const std::string& seed, double fd,
+        double seconds) {
   Row out{{number, {{"prior.T", t}, {"langevin.steps", k}, {"train.seed", seed}}}, {.standing = Standing::kDone}, {}};
   const double nan = std::nan("");
   out.scores = {fd, nan, 0.5, 0.25, 0.75, 128, seconds};
@@ -22,7 +23,8 @@ Row row(std::int64_t number, const std::string& t, const std::string& k, const s
 
 // T = 1 and 2 at K = 10, seeds 1 and 2; and one member that failed.
 std::vector<Row> rows() {
-  std::vector<Row> out = {row(0, "1", "10", "1", 30, 1.0), row(1, "1", "10", "2", 34, 2.0), row(2, "2", "10", "1", 20, 3.0), row(3, "2", "10", "2", 21, 5.0),
+  std::vector<Row> out = {row(0, "1", "10", "1", 30, 1.0), row(1, "1", "10", "2", 34, 2.0),
+                          row(2, "2", "10", "1", 20, 3.0), row(3, "2", "10", "2", 21, 5.0),
                           row(4, "2", "50", "1", 10, 9.0)};
   const double nan = std::nan("");
   out[3].state = {.standing = Standing::kFailed, .step = "train", .exit_code = 3, .why = "diverged"};
@@ -56,7 +58,9 @@ TEST(Collect, SeedsOfOneSettingAreOneGroup) {
 TEST(Collect, TheTableSaysScoreAndSecondsByTAndK) {
   const std::string text = markdown_of("tk", rows());
   EXPECT_THAT(text, HasSubstr("# tk: 4 of 5 members done"));
-  EXPECT_THAT(text, HasSubstr("| T = 1, K = 10 | 32.00 (30.00 - 34.00) | 1.50 (1.00 - 2.00) | 0.750 (0.750 - 0.750) | 2 of 2 |"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("| T = 1, K = 10 | 32.00 (30.00 - 34.00) | 1.50 (1.00 - 2.00) | 0.750 (0.750 - 0.750) | 2 of 2 |"));
   EXPECT_THAT(text, HasSubstr("| T = 2, K = 10 | 20.00 | 3.00 | 0.750 | 1 of 2 |"));
   EXPECT_THAT(text, HasSubstr("| 0003 | T = 2, K = 10, train.seed = 2 | failed | - | - | - | - | - |"));
 }
@@ -65,7 +69,10 @@ TEST(Collect, TheCsvHasARowAMemberAndQuotesWhatNeedsIt) {
   std::vector<Row> all = rows();
   all[0].member.settings.push_back({"prior.alpha_cum", "0.9,\"0.5"});
   const std::string text = csv_of(all);
-  EXPECT_TRUE(text.starts_with("member,state,prior.T,langevin.steps,train.seed,prior.alpha_cum,fd_fmnist,kid,precision,recall,gap_closed,num_images,sampling_s\n")) << text;
+  EXPECT_TRUE(
+      text.starts_with("member,state,prior.T,langevin.steps,train.seed,prior.alpha_cum,fd_fmnist,kid,precision,recall,"
+                       "gap_closed,num_images,sampling_s\n"))
+      << text;
   EXPECT_THAT(text, HasSubstr("\n0000,done,1,10,1,\"0.9,\"\"0.5\",30,,0.5,0.25,0.75,128,1\n"));
   EXPECT_THAT(text, HasSubstr("\n0003,failed,2,10,2,,,,,,,,\n"));
 }
@@ -90,7 +97,8 @@ TEST(Collect, ScoresAreReadLeniently) {
   EXPECT_TRUE(std::isnan(read_scores(folder / "none").fd_fmnist));
   EXPECT_TRUE(std::isnan(read_scores(put(folder / "a", "[1")).fd_fmnist));
   EXPECT_TRUE(std::isnan(read_scores(put(folder / "a", R"({"diffusion": "x"})")).fd_fmnist));
-  const Scores s = read_scores(put(folder / "a", R"({"diffusion": {"fd_fmnist": 12.5, "seconds": 3}, "gap_closed": 0.5})"));
+  const Scores s =
+      read_scores(put(folder / "a", R"({"diffusion": {"fd_fmnist": 12.5, "seconds": 3}, "gap_closed": 0.5})"));
   EXPECT_DOUBLE_EQ(s.fd_fmnist, 12.5);
   EXPECT_DOUBLE_EQ(s.sampling_s, 3.0);
   EXPECT_DOUBLE_EQ(s.gap_closed, 0.5);

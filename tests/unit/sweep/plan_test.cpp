@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sweep/tasks.h"
 #include "support.h"
+#include "sweep/tasks.h"
 
 namespace hebm::sweep::test {
 namespace {
@@ -23,8 +23,9 @@ std::vector<std::string> described(const Plan& plan) {
 TEST(Plan, AGridIsTheProductOfItsLinesAndLaterLinesVaryFaster) {
   const TempFolder folder;
   const Plan plan = plan_of(folder, "[train]\nupdates = 6\n[grid]\nprior.T = 1 2\nlangevin.steps = 10 50 100\n");
-  EXPECT_THAT(described(plan), ElementsAre("0000 prior.T=1 langevin.steps=10", "0001 prior.T=1 langevin.steps=50", "0002 prior.T=1 langevin.steps=100",
-                                           "0003 prior.T=2 langevin.steps=10", "0004 prior.T=2 langevin.steps=50", "0005 prior.T=2 langevin.steps=100"));
+  EXPECT_THAT(described(plan), ElementsAre("0000 prior.T=1 langevin.steps=10", "0001 prior.T=1 langevin.steps=50",
+                                           "0002 prior.T=1 langevin.steps=100", "0003 prior.T=2 langevin.steps=10",
+                                           "0004 prior.T=2 langevin.steps=50", "0005 prior.T=2 langevin.steps=100"));
   EXPECT_EQ(plan.value("train.updates"), "6");
   EXPECT_TRUE(plan.varies("prior.T"));
   EXPECT_FALSE(plan.varies("train.updates"));
@@ -32,8 +33,10 @@ TEST(Plan, AGridIsTheProductOfItsLinesAndLaterLinesVaryFaster) {
 
 TEST(Plan, ASweepIsTheUnionOfItsGridsWithACrossingOnce) {
   const TempFolder folder;
-  const Plan plan = plan_of(folder, "[langevin]\nsteps = 50\n[prior]\nT = 3\n[grid-T]\nprior.T = 2 3\n[grid-K]\nlangevin.steps = 10 50\n");
-  EXPECT_THAT(described(plan), ElementsAre("0000 prior.T=2 langevin.steps=50", "0001 prior.T=3 langevin.steps=50", "0002 prior.T=3 langevin.steps=10"));
+  const Plan plan = plan_of(
+      folder, "[langevin]\nsteps = 50\n[prior]\nT = 3\n[grid-T]\nprior.T = 2 3\n[grid-K]\nlangevin.steps = 10 50\n");
+  EXPECT_THAT(described(plan), ElementsAre("0000 prior.T=2 langevin.steps=50", "0001 prior.T=3 langevin.steps=50",
+                                           "0002 prior.T=3 langevin.steps=10"));
 }
 
 TEST(Plan, ValuesMayHoldCommasAndMembersAreConfigurationFiles) {
@@ -79,13 +82,15 @@ TEST(Plan, WhatCannotBeASweepIsRefusedByFileLineAndKey) {
 TEST(Plan, TenThousandMembersAreTheLimitBeforeAnyIsMade) {
   const TempFolder folder;
   std::string text = "[grid]\n";
-  for (const char* key : {"a.a", "a.b", "a.c", "a.d", "a.e", "a.f", "a.g", "a.h"}) text += std::string(key) + " = 0 1 2 3 4 5 6 7 8 9\n";
+  for (const char* key : {"a.a", "a.b", "a.c", "a.d", "a.e", "a.f", "a.g", "a.h"})
+    text += std::string(key) + " = 0 1 2 3 4 5 6 7 8 9\n";
   EXPECT_THAT(error_of(ExitCode::kUsage, [&] { plan_of(folder, text); }), HasSubstr("more than 10000 members"));
 }
 
 TEST(Plan, AWrittenPlanReadsBackTheSame) {
   const TempFolder folder;
-  const Plan plan = plan_of(folder, "[data]\npath = \"a # b\"\n[train]\nupdates = 6\n[grid]\nprior.T = 1 2\nprior.alpha_cum = 0.9,0.5\n");
+  const Plan plan = plan_of(
+      folder, "[data]\npath = \"a # b\"\n[train]\nupdates = 6\n[grid]\nprior.T = 1 2\nprior.alpha_cum = 0.9,0.5\n");
   const Layout layout(folder / "planned");
   write_plan(layout, plan);
   const Plan back = read_plan(layout);
@@ -99,7 +104,8 @@ TEST(Plan, AFolderThatIsNoSweepAndADamagedListAreToldApart) {
   const Layout layout(folder / "planned");
   write_plan(layout, plan_of(folder, "[grid]\nprior.T = 1 2\n"));
   put(layout.list(), "0000 prior.T=1\n0002 prior.T=2\n");
-  EXPECT_THAT(error_of(ExitCode::kCorrupt, [&] { read_plan(layout); }), HasSubstr("members.txt:2: expected member 0001"));
+  EXPECT_THAT(error_of(ExitCode::kCorrupt, [&] { read_plan(layout); }),
+              HasSubstr("members.txt:2: expected member 0001"));
   put(layout.list(), "0000 prior.T\n");
   EXPECT_THAT(error_of(ExitCode::kCorrupt, [&] { read_plan(layout); }), HasSubstr("not key=value"));
 }
@@ -109,7 +115,8 @@ TEST(Tasks, WhatTheFileGivesIsNotMadeAgain) {
   const Layout layout(folder / "planned");
   const auto commands = [&](const std::string& text) {
     std::vector<std::string> out;
-    for (const Step& step : shared_task(layout, plan_of(folder, text + "[grid]\nprior.T = 1\n")).steps) out.push_back(step.command);
+    for (const Step& step : shared_task(layout, plan_of(folder, text + "[grid]\nprior.T = 1\n")).steps)
+      out.push_back(step.command);
     return out;
   };
   EXPECT_THAT(commands(""), ElementsAre("train-vae", "train-features", "encode"));
@@ -134,7 +141,8 @@ TEST(Tasks, MembersWriteOnlyTheirOwnFolderAndReadTheSharedOne) {
     EXPECT_THAT(option(first, shared), HasSubstr((layout.root / "shared").string()));
   }
   put(layout.shared() / "vae" / "vae-readjusted.safetensors", "");
-  EXPECT_EQ(option(member_task(layout, plan, plan.members[0]), "--run.vae"), (layout.shared() / "vae" / "vae-readjusted.safetensors").string());
+  EXPECT_EQ(option(member_task(layout, plan, plan.members[0]), "--run.vae"),
+            (layout.shared() / "vae" / "vae-readjusted.safetensors").string());
 }
 
 }  // namespace

@@ -14,13 +14,16 @@ using ::testing::HasSubstr;
 
 void checkpoint(const fs::path& run, const std::string& part, std::int64_t step) {
   storage::create_folders(run / part / "checkpoints");
-  storage::publish_directory(run / part / "checkpoints", fmt::format("step-{:07}", step), {{"step", step}}, [](const fs::path& folder) {
-    const std::string text = "weights";
-    storage::HashedFileWriter writer(folder / "model");
-    writer.write(storage::as_bytes(text.data(), text.size()));
-    const auto written = writer.close_durable();
-    return std::vector<storage::PartResult>{{"model", written.size, written.hash}};
-  }, storage::Peers::alone());
+  storage::publish_directory(
+      run / part / "checkpoints", fmt::format("step-{:07}", step), {{"step", step}},
+      [](const fs::path& folder) {
+        const std::string text = "weights";
+        storage::HashedFileWriter writer(folder / "model");
+        writer.write(storage::as_bytes(text.data(), text.size()));
+        const auto written = writer.close_durable();
+        return std::vector<storage::PartResult>{{"model", written.size, written.hash}};
+      },
+      storage::Peers::alone());
 }
 
 TEST(Progress, CountsVerifiedStepsWholeShardsAndProducts) {

@@ -17,7 +17,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// COMMAND FOLDER: writes its name into FOLDER/ran; FOLDER/COMMAND.sh, where there is one, is what it does.
+// COMMAND FOLDER: writes its name into FOLDER/ran; FOLDER/COMMAND.sh, where there is one, is what
+// it does.
 constexpr const char* kProgram = R"(#!/bin/sh
 echo "$1" >>"$2/ran"
 if [ -e "$2/$1.sh" ]; then . "$2/$1.sh"; fi
@@ -27,7 +28,9 @@ exit 0
 
 class RunnerTest : public ::testing::Test {
  protected:
-  RunnerTest() : program_(put(folder_ / "program", kProgram)), logger_(false) { fs::permissions(program_, fs::perms::owner_all); }
+  RunnerTest() : program_(put(folder_ / "program", kProgram)), logger_(false) {
+    fs::permissions(program_, fs::perms::owner_all);
+  }
 
   Task task(const std::string& name) {
     const fs::path run = folder_ / name;
@@ -36,7 +39,9 @@ class RunnerTest : public ::testing::Test {
     for (const char* command : {"train", "sample", "evaluate"}) out.steps.push_back({command, {run.string()}});
     return out;
   }
-  void does(const Task& task, const std::string& command, const std::string& script) { put(task.folder / (command + ".sh"), script); }
+  void does(const Task& task, const std::string& command, const std::string& script) {
+    put(task.folder / (command + ".sh"), script);
+  }
   int run(const std::vector<Task>& tasks, std::int64_t jobs = 1, bool scheduled = false) {
     RunSettings settings;
     settings.program = {"/bin/sh", program_};
@@ -66,8 +71,12 @@ TEST_F(RunnerTest, EveryTaskRunsItsStepsInOrder) {
 TEST_F(RunnerTest, JobsRunAtOneTime) {
   const std::vector<Task> tasks = {task("a"), task("b")};
   // Each waits for the other: only two at a time get on.
-  does(tasks[0], "train", "for i in $(seq 200); do [ -e \"$2/../b/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; [ -e \"$2/../b/here\" ] || exit 1");
-  does(tasks[1], "train", "for i in $(seq 200); do [ -e \"$2/../a/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; : >\"$2/here\"; [ -e \"$2/../a/here\" ] || exit 1");
+  does(tasks[0], "train",
+       "for i in $(seq 200); do [ -e \"$2/../b/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; [ -e "
+       "\"$2/../b/here\" ] || exit 1");
+  does(tasks[1], "train",
+       "for i in $(seq 200); do [ -e \"$2/../a/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; : >\"$2/here\"; [ "
+       "-e \"$2/../a/here\" ] || exit 1");
   EXPECT_EQ(run(tasks, 2), 0);
 }
 
@@ -110,7 +119,9 @@ TEST_F(RunnerTest, ABatchJobLeavesWithTheCodeOfItsTask) {
 TEST_F(RunnerTest, AStopIsPassedOnAndEverybodySavesFirst) {
   const std::vector<Task> tasks = {task("a"), task("b"), task("c")};
   for (const Task& t : tasks) {
-    does(t, "train", "trap 'sleep 0.3; echo saved >>\"$2/ran\"; exit 75' USR1; : >\"$2/here\"; for i in $(seq 400); do sleep 0.05; done; exit 1");
+    does(t, "train",
+         "trap 'sleep 0.3; echo saved >>\"$2/ran\"; exit 75' USR1; : >\"$2/here\"; for i in $(seq 400); do sleep 0.05; "
+         "done; exit 1");
   }
   std::thread stopper([&] {
     for (int i = 0; i < 400 && !(fs::exists(tasks[0].folder / "here") && fs::exists(tasks[1].folder / "here")); ++i) {

@@ -29,10 +29,13 @@ TEST(Divergence, JudgesEachLevelByItsOwnMedianAfterTheStart) {
   EXPECT_EQ(DivergenceMonitor(2).observe(10, {1e6, 1.0}, kCounts), "") << "not judged before update 200";
 }
 
-// A gap that doubles every 20 updates: its median of 101 follows at a fiftieth or more, but leaves behind what it was.
+// A gap that doubles every 20 updates: its median of 101 follows at a fiftieth or more, but leaves
+// behind what it was.
 TEST(Divergence, NoticesASlowOneByItsMedian) {
   DivergenceMonitor monitor(1, 50.0, 200);
-  const auto gap = [](int update) { return update < 300 ? 2.0 : std::min(400.0, 2.0 * std::pow(2.0, (update - 300) / 20.0)); };
+  const auto gap = [](int update) {
+    return update < 300 ? 2.0 : std::min(400.0, 2.0 * std::pow(2.0, (update - 300) / 20.0));
+  };
   int noticed = -1;
   for (int update = 0; update < 800 && noticed < 0; ++update) {
     const std::string wrong = monitor.observe(update, {update % 2 == 0 ? gap(update) : -gap(update)}, {5});
@@ -40,11 +43,13 @@ TEST(Divergence, NoticesASlowOneByItsMedian) {
     noticed = update;
     EXPECT_NE(wrong.find("t = 0: the median of the last 101 energy gaps is"), std::string::npos) << wrong;
   }
-  // 50 times the lowest, 100, is passed at update 300 + 20 log2(50) = 413, and by the median half a window later.
+  // 50 times the lowest, 100, is passed at update 300 + 20 log2(50) = 413, and by the median half a
+  // window later.
   EXPECT_EQ(noticed, 413 + 50);
   // Growth that is not that of a divergence is none.
   DivergenceMonitor healthy(1, 50.0, 200);
-  for (int update = 0; update < 800; ++update) EXPECT_EQ(healthy.observe(update, {0.2 + 0.01 * update}, {5}), "") << update;
+  for (int update = 0; update < 800; ++update)
+    EXPECT_EQ(healthy.observe(update, {0.2 + 0.01 * update}, {5}), "") << update;
 }
 
 TEST(Divergence, TakesTheStateOfEarlierVersions) {

@@ -1,4 +1,5 @@
-// A data set without images: u_0 = (u_1, u_2) of a two-dimensional normal, so that what a trainer should learn has a closed form.
+// A data set without images: u_0 = (u_1, u_2) of a two-dimensional normal, so that what a trainer
+// should learn has a closed form.
 #pragma once
 #include <ATen/ops/stack.h>
 

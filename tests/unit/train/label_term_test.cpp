@@ -30,14 +30,17 @@ TEST(LabelTerm, IsContrastiveInTheLogSumExpPlusCrossEntropyOfThePositives) {
   const LabelTerm term({{"kind", {"a", "b"}, {0, 1}}}, {{1, 0}}, weight);
   const std::vector<double> top = {0.1, -0.2, 9, 9, 0.4, 0.3, 9, 9}, low = {0.05, 0.1, 9, 9, -0.1, 0.2, 9, 9};
   const std::vector<double> weights = {row_weight, 0.0};
-  const auto tensor = [](const std::vector<double>& v) { return at::tensor(v, at::kDouble).view({4, 2}).requires_grad_(true); };
+  const auto tensor = [](const std::vector<double>& v) {
+    return at::tensor(v, at::kDouble).view({4, 2}).requires_grad_(true);
+  };
   const at::Tensor g0 = tensor(top), g1 = tensor(low);
   const auto heads = term.losses({g0, g1}, term.of_images({0, 1}), at::tensor(weights, at::kDouble), s2, batch);
   ASSERT_EQ(heads.size(), 1u);
   const double p0 = 0.15, p1 = -0.1, n0 = 0.3, n1 = 0.5;  // sums over the layers, of image 0
   const auto lse = [](double a, double b) { return s2 * std::log(std::exp(a / s2) + std::exp(b / s2)); };
   const double entropy = (lse(p0, p1) - p1) / s2;  // its label is 1
-  EXPECT_NEAR(heads[0].loss.item<double>(), row_weight * (lse(n0, n1) - lse(p0, p1) + weight * s2 * entropy) / batch, 1e-13);
+  EXPECT_NEAR(heads[0].loss.item<double>(), row_weight * (lse(n0, n1) - lse(p0, p1) + weight * s2 * entropy) / batch,
+              1e-13);
   EXPECT_NEAR(heads[0].positive[0].item<double>(), lse(p0, p1) / s2, 1e-13);
   EXPECT_NEAR(heads[0].negative[0].item<double>(), lse(n0, n1) / s2, 1e-13);
   EXPECT_NEAR(heads[0].cross_entropy[0].item<double>(), entropy, 1e-13);
@@ -45,7 +48,8 @@ TEST(LabelTerm, IsContrastiveInTheLogSumExpPlusCrossEntropyOfThePositives) {
   const auto slopes = torch::autograd::grad({heads[0].loss}, {g0, g1});
   EXPECT_TRUE(slopes[0].equal(slopes[1])) << "layers add up";
   const double p = 1 / (1 + std::exp((p1 - p0) / s2)), n = 1 / (1 + std::exp((n1 - n0) / s2));
-  // d/dg of -lse(+) + weight * s2 * entropy = -softmax + weight (softmax - onehot), of lse(-) = softmax.
+  // d/dg of -lse(+) + weight * s2 * entropy = -softmax + weight (softmax - onehot), of lse(-) =
+  // softmax.
   EXPECT_NEAR(slopes[0][0][0].item<double>(), row_weight / batch * (-p + weight * p), 1e-13);
   EXPECT_NEAR(slopes[0][0][1].item<double>(), row_weight / batch * (-(1 - p) + weight * (1 - p - 1)), 1e-13);
   EXPECT_NEAR(slopes[0][2][0].item<double>(), row_weight / batch * n, 1e-13);

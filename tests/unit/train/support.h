@@ -1,4 +1,5 @@
-// What the tests of train/ and encode/ share: a small labelled data set of pictures with a pattern by class.
+// What the tests of train/ and encode/ share: a small labelled data set of pictures with a pattern
+// by class.
 #pragma once
 #include <ATen/Parallel.h>
 
@@ -15,7 +16,8 @@ struct OneThread {
   OneThread() { at::set_num_threads(1); }
 };
 
-// num_train + num_test images of side x side: class c of 4 is a bright quarter; noise from the image's number.
+// num_train + num_test images of side x side: class c of 4 is a bright quarter; noise from the
+// image's number.
 inline data::Dataset make_dataset(const std::filesystem::path& path, std::int64_t num_train, std::int64_t num_test,
                                   std::int64_t side) {
   data::DatasetContent content;

@@ -1,4 +1,5 @@
-// train_nce on a linear generator with Gaussian posteriors, where every classifier's best logit is known.
+// train_nce on a linear generator with Gaussian posteriors, where every classifier's best logit is
+// known.
 #include "train/train_nce.h"
 
 #include <ATen/TensorOperators.h>
@@ -42,24 +43,36 @@ struct World {
   Logger logger{false};
   prior::EnergyPrior prior{test::plain_nets(16), backbone.groups(), prior::make_marginal_schedule(), 3};
   NceResult train(const std::filesystem::path& run, const PriorTrainOptions& options, const StopFlag* stop = nullptr) {
-    return train_nce(options, {prior, backbone, 1, 3, run, {{"a", "1"}}, [](const MicroBatches& units, std::int64_t first) {
-                                 return std::make_unique<test::GaussianSource>(kPosterior, units, first);
-                               }}, stop, comm, logger);
+    return train_nce(options,
+                     {prior,
+                      backbone,
+                      1,
+                      3,
+                      run,
+                      {{"a", "1"}},
+                      [](const MicroBatches& units, std::int64_t first) {
+                        return std::make_unique<test::GaussianSource>(kPosterior, units, first);
+                      }},
+                     stop, comm, logger);
   }
 };
 
-double log_normal(double z, double mean, double variance) { return -0.5 * std::log(variance) - (z - mean) * (z - mean) / (2 * variance); }
+double log_normal(double z, double mean, double variance) {
+  return -0.5 * std::log(variance) - (z - mean) * (z - mean) / (2 * variance);
+}
 
-// Classifier 2 sees z_2 of both with u_1 of the posterior: N(c m_1 + d m_2, c^2 v_1 + d^2 v_2) against N(c m_1, c^2 v_1 + d^2). Judged where both densities lie; a
-// net of 16 units after 700 updates of 512 pairs is within 0.15 of the best logits, which range over 2.
+// Classifier 2 sees z_2 of both with u_1 of the posterior: N(c m_1 + d m_2, c^2 v_1 + d^2 v_2)
+// against N(c m_1, c^2 v_1 + d^2). Judged where both densities lie; a net of 16 units after 700
+// updates of 512 pairs is within 0.15 of the best logits, which range over 2.
 TEST(TrainNce, LogitsAreTheLogDensityRatiosGivenTheLayersAbove) {
   World world;
   ASSERT_EQ(world.train(world.folder / "run", train_options()).outcome, Outcome::kDone);
   constexpr double c = LinearBackbone::c, d = LinearBackbone::d;
   const double mean = c * kMean1, of_top = c * c * kVariance1;
   const auto ratio = [&](std::size_t layer, double z) {
-    return layer == 0 ? log_normal(z, kMean1, kVariance1) - log_normal(z, 0, 1)
-                      : log_normal(z, mean + d * kMean2, of_top + d * d * kVariance2) - log_normal(z, mean, of_top + d * d);
+    return layer == 0
+               ? log_normal(z, kMean1, kVariance1) - log_normal(z, 0, 1)
+               : log_normal(z, mean + d * kMean2, of_top + d * d * kVariance2) - log_normal(z, mean, of_top + d * d);
   };
   const c10::NoGradGuard no_grad;
   for (std::size_t layer : {0u, 1u}) {
@@ -67,7 +80,8 @@ TEST(TrainNce, LogitsAreTheLogDensityRatiosGivenTheLayersAbove) {
     const prior::EnergyNet& net = world.prior.bucket(layer);
     const auto weights = net.weights(false);
     const auto logits = test::values_of(net.forward(weights, net.select(weights, at::Tensor()), z.view({-1, 1, 1, 1})));
-    for (std::size_t k = 0; k < logits.size(); ++k) EXPECT_NEAR(logits[k], ratio(layer, -1.0 + 0.1 * static_cast<double>(k)), 0.15) << layer << " " << k;
+    for (std::size_t k = 0; k < logits.size(); ++k)
+      EXPECT_NEAR(logits[k], ratio(layer, -1.0 + 0.1 * static_cast<double>(k)), 0.15) << layer << " " << k;
   }
 }
 
@@ -88,7 +102,8 @@ TEST(TrainNce, ResumeEqualsUninterruptedBitByBit) {
   {
     const StopFlag stop;
     ASSERT_EQ(std::raise(SIGUSR1), 0);
-    for (int i = 0; i < 3; ++i) EXPECT_EQ(World().train(parts.folder / "run", options, &stop).outcome, Outcome::kStopped) << i;
+    for (int i = 0; i < 3; ++i)
+      EXPECT_EQ(World().train(parts.folder / "run", options, &stop).outcome, Outcome::kStopped) << i;
   }
   EXPECT_EQ(parts.train(parts.folder / "run", options).outcome, Outcome::kDone);
   EXPECT_EQ(weights(whole), weights(parts));
@@ -101,7 +116,8 @@ TEST(TrainNce, DivergenceIsRolledBackAndThenAnError) {
   options.learning_rate = 1e30;
   options.warmup = 0;
   options.max_rollbacks = 2;
-  test::expect_error(ExitCode::kDiverged, {"train-nce diverged", "2 rollbacks"}, [&] { world.train(world.folder / "run", options); });
+  test::expect_error(ExitCode::kDiverged, {"train-nce diverged", "2 rollbacks"},
+                     [&] { world.train(world.folder / "run", options); });
 }
 
 }  // namespace

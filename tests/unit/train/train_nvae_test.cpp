@@ -111,7 +111,8 @@ TEST(NvaeTrainer, ResumeEqualsUninterruptedBitByBit) {
             std::string::npos);
 }
 
-// The first update's loss and gradient do not depend on how the batch is cut: a rank takes all its units as one tensor.
+// The first update's loss and gradient do not depend on how the batch is cut: a rank takes all its
+// units as one tensor.
 TEST(NvaeTrainer, UnitsAreOneBatch) {
   World world;
   VaeTrainOptions options = small_options();

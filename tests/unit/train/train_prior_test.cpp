@@ -1,4 +1,5 @@
-// Algorithm 1 and 2 whole, on a linear two-layer generator whose latents are normal: what is learnt and drawn has the moments of the kData.
+// Algorithm 1 and 2 whole, on a linear two-layer generator whose latents are normal: what is learnt
+// and drawn has the moments of the kData.
 #include "train/train_prior.h"
 
 #include <ATen/TensorOperators.h>
@@ -17,12 +18,14 @@ namespace {
 using test::LinearBackbone;
 constexpr double c = LinearBackbone::c, d = LinearBackbone::d;
 
-// Data that two nets can make (Eq. 8) and that is far from N(0, I): means 0.34, -0.67, variances 0.47, 0.85, and of z_2 0.50.
+// Data that two nets can make (Eq. 8) and that is far from N(0, I): means 0.34, -0.67, variances
+// 0.47, 0.85, and of z_2 0.50.
 constexpr test::TwoNormals kData = test::tilted(1.5, -0.4, -1.2, -0.3);
 
-// Trains with Alg. 1 and draws 4,000 samples with Alg. 2. Eq. 12 is at rest where the means of every function of z_i that a net can make agree: those of z_i and z_i^2
-// are compared. Five standard errors of 4,000 draws are 0.08 of a standard deviation in a mean and 0.11 in a variance; as much again is allowed for
-// what nets of 16 units have learnt after `updates`.
+// Trains with Alg. 1 and draws 4,000 samples with Alg. 2. Eq. 12 is at rest where the means of
+// every function of z_i that a net can make agree: those of z_i and z_i^2 are compared. Five
+// standard errors of 4,000 draws are 0.08 of a standard deviation in a mean and 0.11 in a variance;
+// as much again is allowed for what nets of 16 units have learnt after `updates`.
 void expect_data_learnt(const prior::Schedule& schedule, const prior::LangevinOptions& langevin) {
   const test::OneThread one_thread;
   const test::TempFolder folder;
@@ -39,7 +42,9 @@ void expect_data_learnt(const prior::Schedule& schedule, const prior::LangevinOp
   comm::SingleCommunicator comm;
   Logger logger{false};
   PriorTrainer trainer(options, langevin, prior, energy, backbone, 3, folder / "run", {{"a", "1"}}, comm, logger);
-  const auto source = [&](const MicroBatches& units, std::int64_t first) { return std::make_unique<test::GaussianSource>(kData, units, first); };
+  const auto source = [&](const MicroBatches& units, std::int64_t first) {
+    return std::make_unique<test::GaussianSource>(kData, units, first);
+  };
   ASSERT_EQ(trainer.run(source, StopFlag()), Outcome::kDone);
 
   constexpr std::int64_t kCount = 4000;

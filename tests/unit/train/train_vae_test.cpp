@@ -160,7 +160,8 @@ TEST(VaeTrainer, TheLossIsTheElboWithItsWeights) {
   EXPECT_NEAR(line["loss"].get<double>(), -line["log_likelihood"].get<double>() + 0.5 * 2 * 1000.0, 1e-3);
 }
 
-// The size of the micro-batches is a matter of speed: the same first loss and gradient, to float32 sums of 16 images.
+// The size of the micro-batches is a matter of speed: the same first loss and gradient, to float32
+// sums of 16 images.
 TEST(VaeTrainer, MicroBatchesMakeTheSameUpdate) {
   World world;
   for (const std::int64_t size : {4, 16}) {

@@ -85,7 +85,8 @@ TEST(FromArchitecture, HostileTextIsRefused) {
   refuse(changed.dump());
 }
 
-// Within the bounds of every field, and still many GB: refused by the number of values that the file holds.
+// Within the bounds of every field, and still many GB: refused by the number of values that the
+// file holds.
 TEST(FromArchitecture, MoreWeightsThanTheFileHoldsAreRefusedBeforeTheyAreAllocated) {
   auto huge = nlohmann::json::parse(Hvae(HvaeOptions{}, {1, 32, 32}, 1).architecture());
   huge["width"] = huge["image_width"] = huge["pixel_width"] = 4096;

@@ -88,8 +88,8 @@ TEST_P(Layers, PosteriorGivesZAndUOfOneDraw) {
   }
 }
 
-// d transport / du in one direction. The step's error is h^2 / 6 |f'''| + eps |f| / h: with h = 1e-5, values of some
-// tens and third derivatives of some hundreds both stay below 1e-8.
+// d transport / du in one direction. The step's error is h^2 / 6 |f'''| + eps |f| / h: with h =
+// 1e-5, values of some tens and third derivatives of some hundreds both stay below 1e-8.
 TEST_P(Layers, GradientOfTransportAgainstCentralDifferences) {
   Hvae net = make_small(GetParam(), 16);
   enlarge(net, 2.0);
@@ -116,8 +116,8 @@ double normal_log_density(double x, double mu, double sigma) {
   return -0.5 * y * y - std::log(sigma) - kHalfLog2Pi;
 }
 
-// Two layers of one number: p(z) = N(z_0; 0, 1) N(z_1; mu(z_0), sigma(z_0)^2); mu and sigma are read off z_1 at u_1 = 0
-// and 1.
+// Two layers of one number: p(z) = N(z_0; 0, 1) N(z_1; mu(z_0), sigma(z_0)^2); mu and sigma are
+// read off z_1 at u_1 = 0 and 1.
 TEST(Hvae, LogDensityOfALatentOfTwoNumbersInClosedForm) {
   Hvae net = make_small("1x1,1x1", 4);
   enlarge(net, 3.0);
@@ -159,8 +159,8 @@ TEST(Hvae, LogSigmaSumIsTheLogDeterminantOfTheTransport) {
   EXPECT_NEAR(net.transport_with_scale(u).log_sigma_sum.item<double>(), log_abs_determinant(jacobian), 1e-7);
 }
 
-// KL of layer i, closed form, against the mean of log q - log p over draws, within five standard errors. The layers
-// above are held.
+// KL of layer i, closed form, against the mean of log q - log p over draws, within five standard
+// errors. The layers above are held.
 TEST(Hvae, KlAgainstMonteCarlo) {
   Hvae net = make_small("2x1,2x2", 8);
   enlarge(net, 8.0);
@@ -190,8 +190,9 @@ TEST(Hvae, KlAgainstMonteCarlo) {
   }
 }
 
-// Gradient of -ELBO to the weights, along a random direction and for one entry of every tensor. With h = 1e-6 the error
-// of the step is eps |f| / h ~ 1e-16 * 1e2 / 1e-6 = 1e-8, plus h^2 |f'''| ~ 1e-12 * 1e3.
+// Gradient of -ELBO to the weights, along a random direction and for one entry of every tensor.
+// With h = 1e-6 the error of the step is eps |f| / h ~ 1e-16 * 1e2 / 1e-6 = 1e-8, plus h^2 |f'''| ~
+// 1e-12 * 1e3.
 TEST(Hvae, GradientOfTheElboAgainstCentralDifferences) {
   for (const char* likelihood : {"bernoulli", "logistic"}) {
     Hvae net = make_small("2x1,2x2", 8, likelihood);

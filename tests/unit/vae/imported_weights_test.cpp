@@ -1,4 +1,5 @@
-// Weights as data_tools/import_pytorch.py writes them: no hash of ours, but CRCs of header and data.
+// Weights as data_tools/import_pytorch.py writes them: no hash of ours, but CRCs of header and
+// data.
 #include <zlib.h>
 
 #include <nlohmann/json.hpp>
@@ -14,7 +15,8 @@ namespace {
 using test::TempFolder;
 
 std::string hex_crc(const std::string& bytes) {
-  return fmt::format("{:08x}", crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
+  return fmt::format("{:08x}", crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()),
+                                     static_cast<uInt>(bytes.size())));
 }
 
 Nvae small_net() {
@@ -33,8 +35,11 @@ std::pair<std::string, std::string> imported(const Nvae& net) {
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   std::string data, texts;
   nlohmann::json header = nlohmann::json::object();
-  std::map<std::string, std::string> metadata = {
-      {"format", kVaeFormat}, {"version", kVaeVersion}, {"architecture", net.architecture()}, {"identity", "{}"}, {"results", "{}"}};
+  std::map<std::string, std::string> metadata = {{"format", kVaeFormat},
+                                                 {"version", kVaeVersion},
+                                                 {"architecture", net.architecture()},
+                                                 {"identity", "{}"},
+                                                 {"results", "{}"}};
   for (const auto& t : tensors) {
     const at::Tensor host = t.tensor.detach().contiguous();
     const std::size_t begin = data.size();
@@ -65,7 +70,8 @@ TEST(ImportedWeights, HaveTheHashThatOursWouldHave) {
   EXPECT_EQ(backbone_hash(*loaded), backbone_hash(net));
 }
 
-// Nothing may come out but the same weights of the same architecture, whichever bit of the file is turned.
+// Nothing may come out but the same weights of the same architecture, whichever bit of the file is
+// turned.
 TEST(ImportedWeights, EveryTurnedBitIsFound) {
   const TempFolder folder;
   const Nvae net = small_net();

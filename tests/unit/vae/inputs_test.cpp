@@ -36,7 +36,8 @@ TEST(Quantised, EveryByte) {
   test::expect_error(ExitCode::kRuntime, {"9 bits"}, [&] { quantised(x, 9); });
 }
 
-// A pixel of value p is 1 in p of the draws: over n draws within 5 standard deviations; 0 and 1 always stay.
+// A pixel of value p is 1 in p of the draws: over n draws within 5 standard deviations; 0 and 1
+// always stay.
 TEST(Binarised, FreshDrawsOfTheRightProbability) {
   const std::int64_t n = 400;
   const at::Tensor x = image_tensor(every_byte(n));

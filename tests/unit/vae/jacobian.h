@@ -1,4 +1,5 @@
-// Jacobians by autograd and their determinants, for what the transport and the flows promise of volumes.
+// Jacobians by autograd and their determinants, for what the transport and the flows promise of
+// volumes.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>

@@ -7,7 +7,8 @@
 namespace hebm::vae {
 namespace {
 
-// Coarse to fine: 1 layer of 2x2, 2 of 4x4, 4 of 8x8: 4^s / layers = 1, 4/2, 16/4, the smallest is 1.
+// Coarse to fine: 1 layer of 2x2, 2 of 4x4, 4 of 8x8: 4^s / layers = 1, 4/2, 16/4, the smallest is
+// 1.
 TEST(KlBalance, SharesByHand) {
   std::vector<LatentShape> groups = {{20, 2, 2}, {20, 4, 4}, {20, 4, 4}};
   for (int i = 0; i < 4; ++i) groups.push_back({20, 8, 8});

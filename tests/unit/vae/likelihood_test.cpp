@@ -52,8 +52,8 @@ TEST(Logistic, TheProbabilitiesOfThe256ValuesSumToOne) {
       for (const double v : all_values(mean, log_scale, at::kDouble)) sum += std::exp(v);
       for (const double v : all_values(mean, log_scale, at::kFloat)) sum_single += std::exp(v);
       EXPECT_NEAR(sum, 1.0, 1e-11) << mean << ' ' << log_scale;
-      // float32: the bin's edges have an error of eps = 6e-8 at scales down to e^-7, that is 6e-8 * e^7 = 7e-5 of a
-      // probability
+      // float32: the bin's edges have an error of eps = 6e-8 at scales down to e^-7, that is 6e-8 *
+      // e^7 = 7e-5 of a probability
       EXPECT_NEAR(sum_single, 1.0, 1e-3) << mean << ' ' << log_scale;
     }
   }
@@ -73,8 +73,8 @@ TEST(Logistic, ClosedFormOfABinAndOfTheEdges) {
   EXPECT_NEAR(got[255], std::log(1.0 - cdf(1.0 - 1.0 / 255.0)), 1e-12);
 }
 
-// Far from the mean log p falls by the distance over the scale, and its gradient pulls the mean there: in float32, on
-// both sides.
+// Far from the mean log p falls by the distance over the scale, and its gradient pulls the mean
+// there: in float32, on both sides.
 TEST(Logistic, TailsKeepValueAndGradient) {
   const double log_scale = -4.0, inverse = std::exp(4.0);
   for (const double mean : {-0.9, 0.9}) {
@@ -94,7 +94,8 @@ TEST(Logistic, MeanAndSample) {
   const at::Tensor parameters = at::cat({pixel(0.5), pixel(-1.0)}, 1);
   EXPECT_NEAR(mean_image({LikelihoodKind::kLogistic}, parameters).item<double>(), 0.75, 1e-15);
   EXPECT_EQ(mean_image({LikelihoodKind::kLogistic}, at::cat({pixel(-1.5), pixel(0.0)}, 1)).item<double>(), 0.0);
-  EXPECT_NEAR(sample_image({LikelihoodKind::kLogistic}, parameters, pixel(0.5)).item<double>(), 0.75, 1e-15);  // the median
+  EXPECT_NEAR(sample_image({LikelihoodKind::kLogistic}, parameters, pixel(0.5)).item<double>(), 0.75,
+              1e-15);  // the median
   const double quartile = 0.5 + std::exp(-1.0) * std::log(0.25 / 0.75);
   EXPECT_NEAR(sample_image({LikelihoodKind::kLogistic}, parameters, pixel(0.25)).item<double>(), 0.5 * (quartile + 1.0),
               1e-14);

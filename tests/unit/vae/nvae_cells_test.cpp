@@ -1,4 +1,5 @@
-// Every cell of NVAE, with weights and running statistics far from their starts, against plain loops in float64.
+// Every cell of NVAE, with weights and running statistics far from their starts, against plain
+// loops in float64.
 #include "vae/nvae_cells.h"
 
 #include <ATen/ops/zeros.h>
@@ -41,7 +42,8 @@ void expect_equal(const at::Tensor& got, std::size_t b, const Image& expected) {
   double largest = 0;
   for (const double v : expected.v) largest = std::max(largest, std::fabs(v));
   EXPECT_GT(largest, 0.1);  // or the test says nothing
-  for (std::size_t e = 0; e < values.size(); ++e) ASSERT_NEAR(values[e], expected.v[e], kRounding * std::max(1.0, largest)) << e;
+  for (std::size_t e = 0; e < values.size(); ++e)
+    ASSERT_NEAR(values[e], expected.v[e], kRounding * std::max(1.0, largest)) << e;
 }
 
 Image plain_res_cell(const ResCell& cell, const Image& x) {
@@ -50,8 +52,8 @@ Image plain_res_cell(const ResCell& cell, const Image& x) {
   Image skip = x;
   if (cell.down) {
     const Image s = plain::silu(x);
-    skip = plain::stack({plain::conv(cell.skip[0], s), plain::conv(cell.skip[1], s, 1, 1), plain::conv(cell.skip[2], s, 0, 1),
-                         plain::conv(cell.skip[3], s, 1, 0)});
+    skip = plain::stack({plain::conv(cell.skip[0], s), plain::conv(cell.skip[1], s, 1, 1),
+                         plain::conv(cell.skip[2], s, 0, 1), plain::conv(cell.skip[3], s, 1, 0)});
   }
   return plain::add(skip, 0.1, plain::squeeze_excite(cell.squeeze_excite, h));
 }
@@ -61,7 +63,8 @@ Image plain_mb_cell(const MbCell& cell, const Image& x) {
   h = plain::silu(plain::norm(cell.norm_expanded, plain::conv(cell.expand, h)));
   h = plain::silu(plain::norm(cell.norm_depthwise, plain::conv(cell.depthwise, h)));
   h = plain::norm(cell.norm_out, plain::conv(cell.project, h));
-  return plain::add(cell.up ? plain::conv(cell.skip, plain::bilinear_up(x)) : x, 0.1, plain::squeeze_excite(cell.squeeze_excite, h));
+  return plain::add(cell.up ? plain::conv(cell.skip, plain::bilinear_up(x)) : x, 0.1,
+                    plain::squeeze_excite(cell.squeeze_excite, h));
 }
 
 TEST(ResCell, AgainstPlainLoops) {
@@ -72,7 +75,8 @@ TEST(ResCell, AgainstPlainLoops) {
       net.shake();
       const at::Tensor x = random_tensor({2, 6, 4, 6}, 1);
       const at::Tensor got = cell(x, Pass{});
-      for (std::size_t b = 0; b < 2; ++b) expect_equal(got, b, plain_res_cell(cell, Image(x.select(0, static_cast<std::int64_t>(b)))));
+      for (std::size_t b = 0; b < 2; ++b)
+        expect_equal(got, b, plain_res_cell(cell, Image(x.select(0, static_cast<std::int64_t>(b)))));
     }
   }
 }
@@ -95,7 +99,8 @@ TEST(MbCell, AgainstPlainLoops) {
         net.shake();
         const at::Tensor x = random_tensor({2, 4, 5, 3}, 1);
         const at::Tensor got = cell(x, Pass{});
-        for (std::size_t b = 0; b < 2; ++b) expect_equal(got, b, plain_mb_cell(cell, Image(x.select(0, static_cast<std::int64_t>(b)))));
+        for (std::size_t b = 0; b < 2; ++b)
+          expect_equal(got, b, plain_mb_cell(cell, Image(x.select(0, static_cast<std::int64_t>(b)))));
       }
     }
   }

@@ -1,4 +1,5 @@
-// The flow's masks, as what they promise: an element's new value depends on itself and on elements before it alone.
+// The flow's masks, as what they promise: an element's new value depends on itself and on elements
+// before it alone.
 #include "vae/nvae_flow.h"
 
 #include <ATen/TensorOperators.h>
@@ -56,13 +57,15 @@ TEST(FlowCell, JacobianIsUnitTriangularInItsOrder) {
   }
 }
 
-// All that the masks let through is used: a cell sees the pixel before it (all channels), the row above, and its pixel's channels
-// before its own.
+// All that the masks let through is used: a cell sees the pixel before it (all channels), the row
+// above, and its pixel's channels before its own.
 TEST(FlowCell, SeesAllNeighboursBeforeIt) {
   const Flow flow;
   const Pass pass;
   const auto j = jacobian([&](const at::Tensor& z) { return flow.pair.cells[0](z, pass); });
-  const auto at_pixel = [](std::int64_t c, std::int64_t y, std::int64_t x) { return static_cast<std::size_t>(c * kPixels + y * kWidth + x); };
+  const auto at_pixel = [](std::int64_t c, std::int64_t y, std::int64_t x) {
+    return static_cast<std::size_t>(c * kPixels + y * kWidth + x);
+  };
   for (std::int64_t c = 0; c < kChannels; ++c) {
     const std::size_t e = at_pixel(c, 2, 2);
     for (std::int64_t other = 0; other < kChannels; ++other) {
@@ -85,7 +88,8 @@ TEST(FlowMask, ChannelsOfTheCentre) {
     const std::int64_t m = mask.size(2) / 2;
     return mask.select(0, o).select(0, j).select(0, m).select(0, m).item<double>();
   };
-  const at::Tensor in = flow_mask(2, 12, 3, 1, true, false), depthwise = flow_mask(12, 12, 5, 12, false, true), out = flow_mask(12, 2, 1, 1, false, false);
+  const at::Tensor in = flow_mask(2, 12, 3, 1, true, false), depthwise = flow_mask(12, 12, 5, 12, false, true),
+                   out = flow_mask(12, 2, 1, 1, false, false);
   EXPECT_EQ(depthwise.sizes().vec(), (std::vector<std::int64_t>{12, 1, 5, 5}));
   for (std::int64_t h = 0; h < 12; ++h) {
     for (std::int64_t z = 0; z < 2; ++z) {

@@ -1,4 +1,5 @@
-// The folded path of a frozen NVAE against the plain path in float64: z, and the gradient to u by autograd.
+// The folded path of a frozen NVAE against the plain path in float64: z, and the gradient to u by
+// autograd.
 #include "vae/nvae_frozen.h"
 
 #include <ATen/TensorOperators.h>
@@ -14,16 +15,19 @@ namespace {
 
 using test::random_tensor;
 
-constexpr double kBar = 1e-5;  // of the largest value: float32 through some twenty layers of random weights is 1e-6 to 6e-6 off
+constexpr double kBar =
+    1e-5;  // of the largest value: float32 through some twenty layers of random weights is 1e-6 to 6e-6 off
 
-// A gradient goes through all groups twice, and three scales amplify rounding: the plain float32 path is 0.5e-6 to 24e-6 off, by network and processor.
+// A gradient goes through all groups twice, and three scales amplify rounding: the plain float32
+// path is 0.5e-6 to 24e-6 off, by network and processor.
 constexpr double kGradientBar = 5e-5;
 
 struct Pair {
   std::shared_ptr<Nvae> net, exact;  // of the same weights, float32 and float64
 };
 
-// All parameters and batch-norm statistics random: nothing that is 0 or 1 at the start may hide a mistake.
+// All parameters and batch-norm statistics random: nothing that is 0 or 1 at the start may hide a
+// mistake.
 Pair make_pair(const NvaeOptions& options) {
   const ImageShape image{1, 32, 32};
   Pair out{std::make_shared<Nvae>(options, image, 3), std::make_shared<Nvae>(options, image, 3, at::kDouble)};
@@ -38,7 +42,8 @@ Pair make_pair(const NvaeOptions& options) {
   for (std::size_t k = 0; k < out.net->params().parameters().size(); ++k) {
     const auto& p = out.net->params().parameters()[k];
     const bool gamma = p.tensor.dim() == 1 && p.name.ends_with(".weight");
-    const double bound = gamma ? 0.0 : 1.5 / std::sqrt(std::max<double>(1.0, static_cast<double>(p.tensor.numel() / p.tensor.size(0))));
+    const double bound =
+        gamma ? 0.0 : 1.5 / std::sqrt(std::max<double>(1.0, static_cast<double>(p.tensor.numel() / p.tensor.size(0))));
     fill(p, out.exact->params().parameters()[k], gamma ? 0.5 : -bound, gamma ? 1.0 : 2 * bound);
   }
   for (std::size_t k = 0; k < out.net->params().states().size(); ++k) {
@@ -88,9 +93,11 @@ TEST(NvaeFrozen, EqualsThePlainPathInFloat64) {
     for (const bool use_se : {true, false}) {
       const Pair pair = make_pair(options_of(scales, use_se, 2));
       const at::Tensor u = random_tensor({3, pair.net->dim()}, 1, at::kFloat) * 1.7;
-      const Evaluated truth = evaluate([&](const at::Tensor& x) { return pair.exact->transport(x); }, u.to(at::kDouble));
+      const Evaluated truth =
+          evaluate([&](const at::Tensor& x) { return pair.exact->transport(x); }, u.to(at::kDouble));
       for (const auto& [slice, images] : {std::pair<std::int64_t, std::int64_t>{0, 0}, {512, 0}, {32, 2}}) {
-        SCOPED_TRACE(testing::Message() << scales << " scales, squeeze-and-excitation " << use_se << ", slice " << slice << ", images " << images);
+        SCOPED_TRACE(testing::Message() << scales << " scales, squeeze-and-excitation " << use_se << ", slice " << slice
+                                        << ", images " << images);
         const auto frozen = std::make_shared<const NvaeFrozen>(*pair.net, slice, images);
         for (int visit = 0; visit < 2; ++visit) {  // again in the kept buffers
           const Evaluated got = evaluate([&](const at::Tensor& x) { return frozen->transport(x); }, u);
@@ -99,7 +106,8 @@ TEST(NvaeFrozen, EqualsThePlainPathInFloat64) {
         }
         const c10::NoGradGuard no_grad;
         const auto z = frozen->transport(u);
-        for (std::size_t i = 0; i < truth.z.size(); ++i) EXPECT_LT(relative(z[i], truth.z[i]), kBar) << "without gradient, z " << i;
+        for (std::size_t i = 0; i < truth.z.size(); ++i)
+          EXPECT_LT(relative(z[i], truth.z[i]), kBar) << "without gradient, z " << i;
       }
     }
   }

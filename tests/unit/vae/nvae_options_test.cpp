@@ -90,7 +90,8 @@ TEST(NvaeScales, AdaptiveGroupsHalveAndKeepTheirMinimum) {
 }
 
 TEST(NvaeOptions, WhatDoesNotFitIsRefusedByName) {
-  const auto refuse = [](const std::vector<std::string>& parts, const ImageShape& image, const std::function<void(NvaeOptions&)>& change) {
+  const auto refuse = [](const std::vector<std::string>& parts, const ImageShape& image,
+                         const std::function<void(NvaeOptions&)>& change) {
     NvaeOptions o = tiny();
     change(o);
     expect_error(ExitCode::kUsage, parts, [&] { o.resolved(image); });
@@ -134,7 +135,8 @@ TEST(NvaeFromArchitecture, GivesTheSameNet) {
     EXPECT_EQ(again->params().parameters()[i].name, net.params().parameters()[i].name);
     EXPECT_EQ(again->params().parameters()[i].tensor.sizes(), net.params().parameters()[i].tensor.sizes());
   }
-  expect_error(ExitCode::kCorrupt, {"values"}, [&] { Nvae::from_architecture(net.architecture(), net.params().size() + states - 1); });
+  expect_error(ExitCode::kCorrupt, {"values"},
+               [&] { Nvae::from_architecture(net.architecture(), net.params().size() + states - 1); });
 }
 
 TEST(NvaeFromArchitecture, HostileTextIsRefused) {
@@ -143,13 +145,16 @@ TEST(NvaeFromArchitecture, HostileTextIsRefused) {
     expect_error(ExitCode::kCorrupt, {"architecture of the VAE"}, [&] { Nvae::from_architecture(text, 1000000); });
   };
   Nvae::from_architecture(good.dump(), 1000000);
-  for (const char* text : {"", "null", "[]", "3", "{", "{}", "\xff\xfe", R"({"backbone": 3})", R"({"backbone": "hvae"})"}) refuse(text);
+  for (const char* text :
+       {"", "null", "[]", "3", "{", "{}", "\xff\xfe", R"({"backbone": 3})", R"({"backbone": "hvae"})"})
+    refuse(text);
   refuse(std::string(100000, '['));
   for (const auto& [key, value] : good.items()) {
     auto without = good;
     without.erase(key);
     refuse(without.dump());
-    for (const char* other : {"null", "-1", "1.5", "1e300", "18446744073709551615", "-9223372036854775808", "65537", "\"\"", "[1]", "{}"}) {
+    for (const char* other :
+         {"null", "-1", "1.5", "1e300", "18446744073709551615", "-9223372036854775808", "65537", "\"\"", "[1]", "{}"}) {
       auto changed = good;
       changed[key] = nlohmann::json::parse(other);
       refuse(changed.dump());
@@ -157,7 +162,8 @@ TEST(NvaeFromArchitecture, HostileTextIsRefused) {
   }
 }
 
-// Every field within its bounds, and still many GB: refused by the number of values that the file holds.
+// Every field within its bounds, and still many GB: refused by the number of values that the file
+// holds.
 TEST(NvaeFromArchitecture, MoreWeightsThanTheFileHoldsAreRefusedBeforeTheyAreAllocated) {
   auto huge = nlohmann::json::parse(Nvae(tiny(), {1, 16, 16}, 1).architecture());
   huge["encoder_channels"] = huge["decoder_channels"] = 4096;

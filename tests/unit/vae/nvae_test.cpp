@@ -1,4 +1,5 @@
-// NVAE as a whole on small nets in float64: transport, its inverse and density (Eq. 15, 16), posterior with and without flows.
+// NVAE as a whole on small nets in float64: transport, its inverse and density (Eq. 15, 16),
+// posterior with and without flows.
 #include "vae/nvae.h"
 
 #include <ATen/TensorOperators.h>
@@ -23,7 +24,8 @@ using test::values_of;
 
 at::Tensor normal_tensor(std::vector<std::int64_t> shape, std::uint32_t item) {
   at::Tensor out = at::zeros(shape, at::kFloat);
-  fill_normal({out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {9, 0, Purpose::kTest}, {.item = item});
+  fill_normal({out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {9, 0, Purpose::kTest},
+              {.item = item});
   return out.to(at::kDouble);
 }
 
@@ -62,12 +64,17 @@ struct Case {
 class NvaeCase : public ::testing::TestWithParam<Case> {
  protected:
   Nvae net_{small_options(GetParam().scales, GetParam().groups, GetParam().flows, GetParam().res_dist),
-            {1, GetParam().side, GetParam().side}, 4, at::kDouble};
+            {1, GetParam().side, GetParam().side},
+            4,
+            at::kDouble};
   void SetUp() override { shake(net_, 0.3); }
-  at::Tensor images(std::int64_t count) const { return (random_tensor({count, 1, GetParam().side, GetParam().side}, 3) + 1.0) * 0.5; }
+  at::Tensor images(std::int64_t count) const {
+    return (random_tensor({count, 1, GetParam().side, GetParam().side}, 3) + 1.0) * 0.5;
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Shapes, NvaeCase,
-                         ::testing::Values(Case{1, 2, 0, 8, true}, Case{1, 3, 2, 8, true}, Case{3, 4, 1, 16, true}, Case{2, 2, 0, 8, false}));
+                         ::testing::Values(Case{1, 2, 0, 8, true}, Case{1, 3, 2, 8, true}, Case{3, 4, 1, 16, true},
+                                           Case{2, 2, 0, 8, false}));
 
 TEST_P(NvaeCase, InverseUndoesTransportToRounding) {
   const c10::NoGradGuard no_grad;
@@ -106,16 +113,19 @@ TEST_P(NvaeCase, TemperatureScalesEverySigma) {
 
 // Step h: error h^2 / 6 |f'''| + eps |f| / h, both below 1e-7 of the value for h = 1e-5.
 TEST_P(NvaeCase, GradientOfTransportAgainstCentralDifferences) {
-  const at::Tensor u = normal_tensor({2, net_.dim()}, 4).requires_grad_(true), direction = normal_tensor({2, net_.dim()}, 5);
+  const at::Tensor u = normal_tensor({2, net_.dim()}, 4).requires_grad_(true),
+                   direction = normal_tensor({2, net_.dim()}, 5);
   const auto scalar = [&](const at::Tensor& at_u) {
     const Transported out = net_.transport_with_scale(at_u);
     at::Tensor sum = 0.3 * out.log_sigma_sum.sum();
-    for (std::size_t i = 0; i < out.z.size(); ++i) sum = sum + (out.z[i] * random_tensor(out.z[i].sizes().vec(), 20 + static_cast<std::uint32_t>(i))).sum();
+    for (std::size_t i = 0; i < out.z.size(); ++i)
+      sum = sum + (out.z[i] * random_tensor(out.z[i].sizes().vec(), 20 + static_cast<std::uint32_t>(i))).sum();
     return sum;
   };
   const at::Tensor gradient = torch::autograd::grad({scalar(u)}, {u})[0];
   const c10::NoGradGuard no_grad;
-  const double h = 1e-5, expected = ((scalar(u + h * direction) - scalar(u - h * direction)) / (2.0 * h)).item<double>();
+  const double h = 1e-5,
+               expected = ((scalar(u + h * direction) - scalar(u - h * direction)) / (2.0 * h)).item<double>();
   EXPECT_NEAR((gradient * direction).sum().item<double>(), expected, 1e-6 * std::max(1.0, std::fabs(expected)));
 }
 
@@ -128,8 +138,9 @@ TEST(Nvae, LogSigmaSumIsTheLogDeterminantOfTheTransport) {
   EXPECT_NEAR(out.log_sigma_sum.item<double>(), log_abs_determinant(jacobian(join_layers(out.z), u)), 1e-9);
 }
 
-// Sum of KL = log q(u | x) - log N(u; 0, I) at a draw, q by the change of variables from the noise: so the flow's terms, its zero
-// log-determinant and the densities of every layer are right together. With flows the KL is that very estimate.
+// Sum of KL = log q(u | x) - log N(u; 0, I) at a draw, q by the change of variables from the noise:
+// so the flow's terms, its zero log-determinant and the densities of every layer are right
+// together. With flows the KL is that very estimate.
 TEST(Nvae, KlWithFlowsIsTheLogRatioOfTheDraw) {
   Nvae net(small_options(1, 3, 2, true), {1, 8, 8}, 4, at::kDouble);
   shake(net, 0.3);
@@ -138,11 +149,13 @@ TEST(Nvae, KlWithFlowsIsTheLogRatioOfTheDraw) {
   const auto q = net.posterior(x, eps);
   double kl = 0;
   for (const auto& layer : q.kl) kl += layer.item<double>();
-  const double expected = 0.5 * (q.u.square().sum() - eps.square().sum()).item<double>() - log_abs_determinant(jacobian(q.u, eps));
+  const double expected =
+      0.5 * (q.u.square().sum() - eps.square().sum()).item<double>() - log_abs_determinant(jacobian(q.u, eps));
   EXPECT_NEAR(kl, expected, 1e-8 * std::max(1.0, std::fabs(expected)));
 }
 
-// Without flows: the closed form, against the mean of that log ratio over draws of the top layer within five standard errors.
+// Without flows: the closed form, against the mean of that log ratio over draws of the top layer
+// within five standard errors.
 TEST(Nvae, KlWithoutFlowsAgainstMonteCarlo) {
   Nvae net(small_options(1, 2, 0, true), {1, 8, 8}, 4, at::kDouble);
   shake(net, 0.3);
@@ -152,7 +165,8 @@ TEST(Nvae, KlWithoutFlowsAgainstMonteCarlo) {
   const at::Tensor eps = normal_tensor({count, net.dim()}, 8);
   const auto q = net.posterior(x, eps);
   const at::Tensor none = at::zeros({1, net.dim()}, at::kDouble);
-  const auto mean = net.posterior(x.narrow(0, 0, 1), none).u.narrow(1, 0, top), one = net.posterior(x.narrow(0, 0, 1), none + 1.0).u.narrow(1, 0, top);
+  const auto mean = net.posterior(x.narrow(0, 0, 1), none).u.narrow(1, 0, top),
+             one = net.posterior(x.narrow(0, 0, 1), none + 1.0).u.narrow(1, 0, top);
   const at::Tensor ratio =
       (0.5 * (q.u.narrow(1, 0, top).square() - eps.narrow(1, 0, top).square()) - (one - mean).log()).sum(1);  // [count]
   const double standard_error = ratio.std().item<double>() / std::sqrt(static_cast<double>(count));
@@ -163,7 +177,8 @@ TEST(Nvae, KlWithoutFlowsAgainstMonteCarlo) {
 // With res_dist off the posterior's raw values are the network's own, not added to the prior's.
 TEST(Nvae, ResidualPosteriorIsAnOption) {
   const c10::NoGradGuard no_grad;
-  Nvae with(small_options(1, 2, 0, true), {1, 8, 8}, 4, at::kDouble), without(small_options(1, 2, 0, false), {1, 8, 8}, 4, at::kDouble);
+  Nvae with(small_options(1, 2, 0, true), {1, 8, 8}, 4, at::kDouble),
+      without(small_options(1, 2, 0, false), {1, 8, 8}, 4, at::kDouble);
   at::Tensor with_flat = with.params().flat(), without_flat = without.params().flat();
   shake(with, 0.3);
   without_flat.copy_(with_flat);
@@ -176,18 +191,21 @@ TEST(Nvae, ResidualPosteriorIsAnOption) {
   EXPECT_LT(largest_difference(a.z[0], b.z[0]), 1e-14);
   EXPECT_GT(largest_difference(a.z[1], b.z[1]), 0.01);
   for (const auto& p : with.params().parameters()) {  // prior's raw values 0: then both are one
-    if (p.name.starts_with("dec_sampler.0.1.bias") || p.name.starts_with("dec_sampler.0.1.weight")) p.tensor.detach().zero_();
+    if (p.name.starts_with("dec_sampler.0.1.bias") || p.name.starts_with("dec_sampler.0.1.weight"))
+      p.tensor.detach().zero_();
   }
   without_flat.copy_(with_flat);
   EXPECT_LT(largest_difference(with.posterior(x, eps).z[1], without.posterior(x, eps).z[1]), 1e-13);
 }
 
-// The pixels of the padding do not count, and the binarised images' likelihood is that of the 4 x 4 inside.
+// The pixels of the padding do not count, and the binarised images' likelihood is that of the 4 x 4
+// inside.
 TEST(Nvae, CropLeavesThePaddingOut) {
   NvaeOptions options = small_options(1, 2, 0, true);
   options.crop = 2;
   const Nvae net(options, {1, 8, 8}, 4, at::kDouble);
-  const at::Tensor logits = random_tensor({1, 1, 8, 8}, 1), x = at::zeros({1, 1, 8, 8}, at::kDouble), padded = x.clone();
+  const at::Tensor logits = random_tensor({1, 1, 8, 8}, 1), x = at::zeros({1, 1, 8, 8}, at::kDouble),
+                   padded = x.clone();
   padded.select(2, 1).fill_(1.0);
   padded.select(3, 6).fill_(1.0);
   EXPECT_EQ(net.log_likelihood(logits, x).item<double>(), net.log_likelihood(logits, padded).item<double>());

@@ -42,7 +42,8 @@ double exact_penalty(const Nvae& net) {
   return sum;
 }
 
-// All convolutions' singular values (masked, plain and weight-normalised alike) and the scales of all batch norms.
+// All convolutions' singular values (masked, plain and weight-normalised alike) and the scales of
+// all batch norms.
 TEST(NvaeTraining, PenaltyIsThatOfEveryLayer) {
   Tiny t;
   NvaeTraining training(t.net, {}, 5);
@@ -51,7 +52,8 @@ TEST(NvaeTraining, PenaltyIsThatOfEveryLayer) {
   EXPECT_NEAR(training.penalty().item<double>(), exact_penalty(t.net), 1e-4 * exact_penalty(t.net));
 }
 
-// The gradient through weight normalisation, against central differences of singular values along a random direction.
+// The gradient through weight normalisation, against central differences of singular values along a
+// random direction.
 TEST(NvaeTraining, PenaltyGradientEqualsFiniteDifferences) {
   Tiny t;
   NvaeTraining training(t.net, {}, 5);
@@ -66,11 +68,13 @@ TEST(NvaeTraining, PenaltyGradientEqualsFiniteDifferences) {
   const double up = exact_penalty(t.net);
   params.flat().copy_(start - h * direction);
   const double down = exact_penalty(t.net);
-  // Convergence is as (second / first singular value)^(2 * 2400): a few weights of 100 may be close; 1e-4 is for them.
+  // Convergence is as (second / first singular value)^(2 * 2400): a few weights of 100 may be
+  // close; 1e-4 is for them.
   EXPECT_NEAR(slope, (up - down) / (2 * h), 1e-4 * std::fabs(slope));
 }
 
-// With statistics of the batch as running statistics, evaluation and training are the same function.
+// With statistics of the batch as running statistics, evaluation and training are the same
+// function.
 TEST(NvaeTraining, TrainModeIsEvaluationWithTheBatchsStatistics) {
   Tiny t;
   NvaeTraining training(t.net, {}, 5);
@@ -86,7 +90,8 @@ TEST(NvaeTraining, TrainModeIsEvaluationWithTheBatchsStatistics) {
   EXPECT_LT(largest_difference(t.net.decode_posterior(e), logits), 0.05 * logits.abs().max().item<double>());
 }
 
-// One forward with momentum 1: the decoder's statistics are the batch's, the encoder's are as they were.
+// One forward with momentum 1: the decoder's statistics are the batch's, the encoder's are as they
+// were.
 TEST(NvaeTraining, DecoderStatisticsMoveAloneAndByTheMomentum) {
   Tiny t;
   const auto states = t.net.params().states();
@@ -113,7 +118,8 @@ TEST(NvaeTraining, DecoderStatisticsMoveAloneAndByTheMomentum) {
   }
 }
 
-// After it, every weight-normalised convolution's output has mean 0 (where it has a bias) and deviation 1/5 on that batch.
+// After it, every weight-normalised convolution's output has mean 0 (where it has a bias) and
+// deviation 1/5 on that batch.
 TEST(NvaeTraining, DataDependentStart) {
   Tiny t;
   NvaeTraining training(t.net, {}, 5);

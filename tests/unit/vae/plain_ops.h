@@ -1,4 +1,5 @@
-// NVAE's operations once more, for one image in float64 by plain loops: what its cells are held against.
+// NVAE's operations once more, for one image in float64 by plain loops: what its cells are held
+// against.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -17,9 +18,15 @@ struct Image {
   Image(std::int64_t channels, std::int64_t height, std::int64_t width)
       : c(channels), h(height), w(width), v(static_cast<std::size_t>(channels * height * width)) {}
   explicit Image(const at::Tensor& t) : c(t.size(0)), h(t.size(1)), w(t.size(2)), v(test::values_of(t)) {}
-  double& at(std::int64_t k, std::int64_t y, std::int64_t x) { return v[static_cast<std::size_t>((k * h + y) * w + x)]; }
-  double at(std::int64_t k, std::int64_t y, std::int64_t x) const { return v[static_cast<std::size_t>((k * h + y) * w + x)]; }
-  double padded(std::int64_t k, std::int64_t y, std::int64_t x) const { return y < 0 || x < 0 || y >= h || x >= w ? 0.0 : at(k, y, x); }
+  double& at(std::int64_t k, std::int64_t y, std::int64_t x) {
+    return v[static_cast<std::size_t>((k * h + y) * w + x)];
+  }
+  double at(std::int64_t k, std::int64_t y, std::int64_t x) const {
+    return v[static_cast<std::size_t>((k * h + y) * w + x)];
+  }
+  double padded(std::int64_t k, std::int64_t y, std::int64_t x) const {
+    return y < 0 || x < 0 || y >= h || x >= w ? 0.0 : at(k, y, x);
+  }
 };
 
 template <class F>
@@ -44,10 +51,13 @@ inline Image add(const Image& a, double factor, const Image& b) {
 
 // First row and column (row0, column0) of x are where the convolution starts.
 inline Image conv(const NvaeConv& c, const Image& x, std::int64_t row0 = 0, std::int64_t column0 = 0) {
-  const auto weight = test::values_of(c.weight), mask = c.mask.defined() ? test::values_of(c.mask) : std::vector<double>(weight.size(), 1.0);
-  const auto bias = c.bias.defined() ? test::values_of(c.bias) : std::vector<double>(static_cast<std::size_t>(c.weight.size(0)), 0.0);
+  const auto weight = test::values_of(c.weight),
+             mask = c.mask.defined() ? test::values_of(c.mask) : std::vector<double>(weight.size(), 1.0);
+  const auto bias =
+      c.bias.defined() ? test::values_of(c.bias) : std::vector<double>(static_cast<std::size_t>(c.weight.size(0)), 0.0);
   const std::int64_t out_channels = c.weight.size(0), fan = c.weight.size(1), k = c.weight.size(2);
-  const std::int64_t height = (x.h - row0 + 2 * (k / 2) - k) / c.stride + 1, width = (x.w - column0 + 2 * (k / 2) - k) / c.stride + 1;
+  const std::int64_t height = (x.h - row0 + 2 * (k / 2) - k) / c.stride + 1,
+                     width = (x.w - column0 + 2 * (k / 2) - k) / c.stride + 1;
   Image out(out_channels, height, width);
   for (std::int64_t o = 0; o < out_channels; ++o) {
     std::vector<double> kernel;

@@ -118,8 +118,12 @@ TEST(WeightsFile, ImportedFilesAreCheckedByTheirCrc) {
   tensors.insert(tensors.end(), net.params().states().begin(), net.params().states().end());
   const auto write = [&](const char* key, const std::string& value) {
     nets::publish_tensors(path, tensors,
-                          {{"format", kVaeFormat}, {"version", kVaeVersion}, {"architecture", net.architecture()},
-                           {"identity", "{}"}, {"results", "{}"}, {key, value}});
+                          {{"format", kVaeFormat},
+                           {"version", kVaeVersion},
+                           {"architecture", net.architecture()},
+                           {"identity", "{}"},
+                           {"results", "{}"},
+                           {key, value}});
   };
   write("nothing", "");
   expect_error(ExitCode::kCorrupt, {path.string(), "vae_hash", "crc32"}, [&] { load_backbone(path); });
