@@ -10,6 +10,7 @@ dry runs. Bits depend on the processor: compare files of one machine only.
 import hashlib
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -61,6 +62,8 @@ class Recorder:
         done = subprocess.run(line + list(args), capture_output=True, text=True, cwd=self.scratch)
         if done.returncode != 0: sys.exit(f"{' '.join(line)} {' '.join(args)}: exit code {done.returncode}\n{done.stderr[-4000:]}")
         if key is not None: self.entries[f"{run}: {key}"] = done.stdout
+        if command == "sample":  # the file also says how long it took
+            self.entries[f"{run}: sample {' '.join(args)}"] = re.findall("images_hash [0-9a-f]+", done.stdout + done.stderr)
 
     def files(self, run):
         """Everything of a run that is not a log or about time."""
@@ -68,7 +71,7 @@ class Recorder:
             for name in sorted(names):
                 path = os.path.join(folder, name)
                 key = os.path.relpath(path, self.scratch)
-                if "checkpoints" in key or "/step-" in key: continue
+                if "checkpoints" in key or "/step-" in key or name == "env.json" or "/samples/" in key and name.endswith(".h5"): continue
                 if name.endswith(".safetensors"): self.entries[key] = tensors(path)
                 elif name.endswith((".h5", ".png")): self.entries[key] = digest(open(path, "rb").read())
                 elif name == "index.json" or "/results/" in key and name.endswith(".json"): self.entries[key] = timeless(json.load(open(path)))
