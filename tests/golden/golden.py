@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-IGNORED = ("seconds", "seconds_per_1000", "seconds_per_image", "env")  # times and places
+IGNORED = ("seconds", "sampling_s", "seconds_per_1000", "seconds_per_image", "env")  # times and places
 COMMANDS = ("train-vae", "train-features", "encode", "train", "sample", "evaluate", "ood", "transition", "vary", "couple", "labels",
             "compose", "replay", "report", "status", "sweep", "cache", "doctor", "bench")
 NVAE = """[vae]
