@@ -1,4 +1,5 @@
-# Language, flags and launcher of all our targets; the reasons and measurements are in docs/building.md.
+# Language, flags and launcher of all our targets; the reasons and measurements are in
+# docs/building.md.
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -11,8 +12,9 @@ endif()
 
 set(HEBM_WARNINGS -Wall -Wextra -Werror)  # of our own code only: all else is a SYSTEM include
 
-# One binary for every x86-64: no -march. Hot loops of our own are compiled for several CPUs by target_clones; without
-# contraction into FMA the clones give the same bits. The two others change no value: they let sqrt and selects vectorise.
+# One binary for every x86-64: no -march. Hot loops of our own are compiled for several CPUs by
+# target_clones; without contraction into FMA the clones give the same bits. The two others change
+# no value: they let sqrt and selects vectorise.
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off;-fno-math-errno;-fno-trapping-math>")
 # The same for GPUs, which then draw the very noise that the host draws.
 add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:--fmad=false>")
@@ -21,7 +23,8 @@ add_link_options("LINKER:--as-needed")
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fPIC>" "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-fPIC>")
 
 if(HEBM_SANITIZE)
-  # vptr would want libtorch's RTTI to match ours; everything else of undefined ends the program at once.
+  # vptr would want libtorch's RTTI to match ours; everything else of undefined ends the program at
+  # once.
   add_compile_options("-fsanitize=${HEBM_SANITIZE}" -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options("-fsanitize=${HEBM_SANITIZE}")
 endif()

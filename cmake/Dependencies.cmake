@@ -1,5 +1,5 @@
-# All that hebm_dist is built on. Used by the source tree and, installed, by hebm_distConfig.cmake, so both agree.
-# Imported targets made here: hebm::hdf5, hebm::xxhash, hebm::torch.
+# All that hebm_dist is built on. Used by the source tree and, installed, by hebm_distConfig.cmake,
+# so both agree. Imported targets made here: hebm::hdf5, hebm::xxhash, hebm::torch.
 find_package(Threads REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)  # C alone: MPI's C++ bindings are gone from the standard
 find_package(HDF5 REQUIRED COMPONENTS C)

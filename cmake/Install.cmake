@@ -1,4 +1,5 @@
-# `cmake --install`: programs, libraries, headers and the CMake package hebm_dist, whose targets are hebm::MODULE.
+# `cmake --install`: programs, libraries, headers and the CMake package hebm_dist, whose targets are
+# hebm::MODULE.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(_package "${CMAKE_INSTALL_LIBDIR}/cmake/hebm_dist")
@@ -15,12 +16,14 @@ install(DIRECTORY "${CMAKE_SOURCE_DIR}/configs" DESTINATION "${CMAKE_INSTALL_DAT
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/slurm" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist" USE_SOURCE_PERMISSIONS)
 install(PROGRAMS "${CMAKE_SOURCE_DIR}/launch/mpirun" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/launch")
 install(FILES "${CMAKE_SOURCE_DIR}/launch/lib.sh" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/launch")
-# `module use PREFIX/share/hebm_dist/modulefiles`: prefix-relative, so that `cmake --install --prefix` may choose another one.
+# `module use PREFIX/share/hebm_dist/modulefiles`: prefix-relative, so that `cmake --install
+# --prefix` may choose another one.
 install(FILES "${CMAKE_SOURCE_DIR}/cmake/modulefile" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/modulefiles/hebm_dist"
   RENAME "${PROJECT_VERSION}")
 install(EXPORT hebm_dist NAMESPACE hebm:: FILE hebm_distTargets.cmake DESTINATION "${_package}")
 
-# The package finds its dependencies with the files that this build used, and libtorch by the same lock file.
+# The package finds its dependencies with the files that this build used, and libtorch by the same
+# lock file.
 configure_package_config_file("${CMAKE_SOURCE_DIR}/cmake/hebm_distConfig.cmake.in" "${CMAKE_BINARY_DIR}/hebm_distConfig.cmake"
   INSTALL_DESTINATION "${_package}")
 write_basic_package_version_file("${CMAKE_BINARY_DIR}/hebm_distConfigVersion.cmake" COMPATIBILITY SameMinorVersion)

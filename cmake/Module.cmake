@@ -1,5 +1,6 @@
-# hebm_module(NAME [TORCH] [CUDA] [DEPENDS modules...] [LINK targets...]): static library of src/NAME/*.cpp, as hebm::NAME; an
-# interface library as long as there are none. CUDA: with HEBM_CUDA also src/NAME/*.cu, and HEBM_CUDA is defined.
+# hebm_module(NAME [TORCH] [CUDA] [DEPENDS modules...] [LINK targets...]): static library of
+# src/NAME/*.cpp, as hebm::NAME; an interface library as long as there are none. CUDA: with
+# HEBM_CUDA also src/NAME/*.cu, and HEBM_CUDA is defined.
 function(hebm_module name)
   cmake_parse_arguments(M "TORCH;CUDA" "" "DEPENDS;LINK" ${ARGN})
   set(target hebm_${name})
@@ -47,7 +48,8 @@ function(hebm_compile_options target)
     "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${for_nvcc}>")
 endfunction()
 
-# hebm_program(NAME FOLDER [TORCH] LINK targets...): a binary of FOLDER/*.cpp, as soon as there are any.
+# hebm_program(NAME FOLDER [TORCH] LINK targets...): a binary of FOLDER/*.cpp, as soon as there are
+# any.
 function(hebm_program name folder)
   cmake_parse_arguments(P "TORCH" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${folder}/*.cpp")
@@ -63,7 +65,8 @@ function(hebm_program name folder)
   install(TARGETS ${name} RUNTIME)
 endfunction()
 
-# hebm_unit_test(NAME [TORCH] [MODULES modules...]): one GoogleTest binary of tests/unit/NAME/*.cpp, label "unit".
+# hebm_unit_test(NAME [TORCH] [MODULES modules...]): one GoogleTest binary of tests/unit/NAME/*.cpp,
+# label "unit".
 function(hebm_unit_test name)
   cmake_parse_arguments(T "TORCH" "" "MODULES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/unit/${name}/*.cpp")

@@ -1,5 +1,6 @@
-# Two precompiled headers that all targets of ours share, because most of a file's compile time is reading libtorch's, fmt's and
-# nlohmann's headers (docs/building.md has the figures). Sources still include what they use: HEBM_PCH=OFF builds without.
+# Two precompiled headers that all targets of ours share, because most of a file's compile time is
+# reading libtorch's, fmt's and nlohmann's headers (docs/building.md has the figures). Sources still
+# include what they use: HEBM_PCH=OFF builds without.
 option(HEBM_PCH "Precompile the headers of libtorch, fmt and nlohmann-json" ON)
 set(_pch_std <algorithm> <array> <cmath> <cstdint> <filesystem> <functional> <map> <memory> <optional> <span> <sstream> <string> <vector>)
 set(_pch_plain <fmt/format.h> <nlohmann/json.hpp> ${_pch_std})
@@ -22,7 +23,8 @@ if(HEBM_PCH)
   target_link_libraries(hebm_pch_torch PRIVATE hebm::torch fmt::fmt nlohmann_json::nlohmann_json Threads::Threads)
 endif()
 
-# GCC 12 forgets that what comes from a precompiled header is a system's, and then shows its own false alarms about std::string.
+# GCC 12 forgets that what comes from a precompiled header is a system's, and then shows its own
+# false alarms about std::string.
 set(HEBM_PCH_WARNINGS -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
 
 # hebm_use_pch(TARGET [TRUE|FALSE]): TRUE for targets that link libtorch.

@@ -1,8 +1,9 @@
-# hebm::torch: libtorch from the locked PyPI wheel that launch/setup put under ${HEBM_DEPS:-~/.cache/hebm_dist}, by its
-# libraries and not by its CMake package, which asks for a CUDA toolkit even to build for the CPU.
-# With HEBM_CUDA also torch_cuda, and hebm::nccl: header and library of the wheel, because libtorch_cuda.so loads that very
-# file and two NCCLs in one process are undefined behaviour. A toolkit's NCCL is never looked at.
-# In: HEBM_CUDA, HEBM_TORCH_ROOT, HEBM_LOCK_FOLDER (has requirements-*.txt). Out: HEBM_TORCH_DIR (has include/ and lib/).
+# hebm::torch: libtorch from the locked PyPI wheel that launch/setup put under
+# ${HEBM_DEPS:-~/.cache/hebm_dist}, by its libraries and not by its CMake package, which asks for a
+# CUDA toolkit even to build for the CPU. With HEBM_CUDA also torch_cuda, and hebm::nccl: header and
+# library of the wheel, because libtorch_cuda.so loads that very file and two NCCLs in one process
+# are undefined behaviour. A toolkit's NCCL is never looked at. In: HEBM_CUDA, HEBM_TORCH_ROOT,
+# HEBM_LOCK_FOLDER (has requirements-*.txt). Out: HEBM_TORCH_DIR (has include/ and lib/).
 set(HEBM_TORCH_ROOT "" CACHE PATH "Folder of libtorch (has include/ and lib/); empty: the one of launch/setup")
 if(HEBM_CUDA)
   set(_hebm_flavour cuda)
@@ -41,7 +42,8 @@ set(HEBM_TORCH_DIR "${_hebm_torch}" CACHE INTERNAL "")
 
 if(NOT TARGET hebm::torch)
   add_library(hebm::torch INTERFACE IMPORTED GLOBAL)
-  # The wheel ships headers of another fmt: a folder in front of its own, with the headers of the fmt that we link alone.
+  # The wheel ships headers of another fmt: a folder in front of its own, with the headers of the
+  # fmt that we link alone.
   get_target_property(_hebm_fmt fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
   set(_hebm_fmt_front "${CMAKE_BINARY_DIR}/fmt-before-torch")
   file(MAKE_DIRECTORY "${_hebm_fmt_front}")
@@ -49,8 +51,8 @@ if(NOT TARGET hebm::torch)
   target_include_directories(hebm::torch SYSTEM INTERFACE "${_hebm_fmt_front}" "${_hebm_torch}/include"
     "${_hebm_torch}/include/torch/csrc/api/include")
   target_compile_definitions(hebm::torch INTERFACE AT_PER_OPERATOR_HEADERS)  # a source includes the operators that it uses
-  # Without OpenMP switched on, at::parallel_for in our sources is a plain loop. The runtime is libtorch's: two in one process would each
-  # have its own threads.
+  # Without OpenMP switched on, at::parallel_for in our sources is a plain loop. The runtime is
+  # libtorch's: two in one process would each have its own threads.
   target_compile_options(hebm::torch INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>")
   list(TRANSFORM _hebm_libraries PREPEND "${_hebm_torch}/lib/lib")
   list(TRANSFORM _hebm_libraries APPEND ".so")
@@ -60,11 +62,13 @@ if(NOT TARGET hebm::torch)
   else()
     target_link_options(hebm::torch INTERFACE -fopenmp)
   endif()
-  # --no-as-needed: the kernels register themselves when loaded, no symbol asks for torch_cuda. --allow-shlib-undefined: what
-  # libtorch itself loads (cudart, cupti) is found at run time by its own rpath. Options keep their order, libraries need not.
+  # --no-as-needed: the kernels register themselves when loaded, no symbol asks for torch_cuda.
+  # --allow-shlib-undefined: what libtorch itself loads (cudart, cupti) is found at run time by its
+  # own rpath. Options keep their order, libraries need not.
   target_link_options(hebm::torch INTERFACE "LINKER:--allow-shlib-undefined" "LINKER:--push-state,--no-as-needed"
     ${_hebm_libraries} "LINKER:--pop-state")
-  # RPATH, not RUNPATH: a cluster's LD_LIBRARY_PATH must not slip another NCCL or cudart between us and the wheel.
+  # RPATH, not RUNPATH: a cluster's LD_LIBRARY_PATH must not slip another NCCL or cudart between us
+  # and the wheel.
   target_link_options(hebm::torch INTERFACE "LINKER:--disable-new-dtags,-rpath,${_hebm_torch}/lib")
   if(HEBM_CUDA)
     get_filename_component(_hebm_cuda_lib "${_hebm_torch}/../nvidia/cu13/lib" ABSOLUTE)

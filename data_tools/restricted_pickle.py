@@ -77,7 +77,7 @@ class PickleMachine:
             refuse(f"{self._where}, byte {self._used} of the pickle: {refusal}")
         return refuse(f"{self._where}: a pickle of more than {MAX_OPERATIONS} operations; no checkpoint of these models needs as many")
 
-    # --- input -----------------------------------------------------------------------------------------------------------
+    # --- input
     def read(self, count: int) -> bytes:
         if not 0 <= count <= MAX_BYTES - self._used:
             refuse(f"{count} more bytes are asked for; a pickle may have {MAX_BYTES} in all")
@@ -104,7 +104,7 @@ class PickleMachine:
         except UnicodeDecodeError:
             return refuse("a text is not UTF-8; the file is damaged")
 
-    # --- the stack -------------------------------------------------------------------------------------------------------
+    # --- the stack
     def push(self, value: Any) -> None:
         self._stack.append(value)
 
@@ -138,7 +138,7 @@ class PickleMachine:
             refuse(f"the pickle refers to value {index}, which was never stored; the file is damaged")
         self.push(self._memo[index])
 
-    # --- what operations share -------------------------------------------------------------------------------------------
+    # --- what operations share
     def integer(self, size: int) -> int:
         if not 0 <= size <= MAX_INTEGER_BYTES:
             refuse(f"an integer of {size} bytes; expected at most {MAX_INTEGER_BYTES}")

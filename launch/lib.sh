@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# What the scripts of this folder share; sourced, never run; kSource is the source folder, set by the script.
-# All talk goes to stderr, as in hebm_dist itself.
+# What the scripts of this folder share; sourced, never run; kSource is the source folder, set by
+# the script. All talk goes to stderr, as in hebm_dist itself.
 
 # Exit codes of hebm_dist that the scripts use too (docs/operations.md).
 # shellcheck disable=SC2034
@@ -35,7 +35,8 @@ environment_folder() { # environment_folder FLAVOUR
   printf '%s/%s-%s\n' "$(deps_folder)" "$1" "${sum:0:12}"
 }
 
-# Compilers that fit: one a core, and 2 GiB of memory each (a file that includes libtorch takes up to 1.5).
+# Compilers that fit: one a core, and 2 GiB of memory each (a file that includes libtorch takes up
+# to 1.5).
 build_jobs() {
   local cores memory_kib jobs
   cores=$(nproc)
@@ -50,7 +51,8 @@ duration() { # duration SECONDS: 75 -> 1 min 15 s
   if (($1 < 60)); then printf '%d s' "$1"; else printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); fi
 }
 
-# Configures a preset and builds the targets (none: all). The compiler's talk is shown; ninja prints one line a file.
+# Configures a preset and builds the targets (none: all). The compiler's talk is shown; ninja prints
+# one line a file.
 build_preset() { # build_preset PRESET [TARGET...]
   local preset=$1 jobs
   shift

@@ -1,10 +1,11 @@
 # shellcheck shell=bash disable=SC2154
-# Steps that save when they are stopped, for scripts that run one command of hebm_dist after the other; sourced after lib.sh. The script sets kCommand (how it was
-# called) and kRun (where its results are), and traps stop.
+# Steps that save when they are stopped, for scripts that run one command of hebm_dist after the
+# other; sourced after lib.sh. The script sets kCommand (how it was called) and kRun (where its
+# results are), and traps stop.
 kChild='' kStopped='' kResult=2
 
-# Ctrl-C reaches only this script, as each step has a process group of its own. The step gets TERM, saves and leaves; a second
-# signal ends it at once (launch/mpirun).
+# Ctrl-C reaches only this script, as each step has a process group of its own. The step gets TERM,
+# saves and leaves; a second signal ends it at once (launch/mpirun).
 stop() {
   kStopped=1
   [[ -z $kChild ]] || kill -TERM "$kChild" 2>/dev/null || true
@@ -16,7 +17,8 @@ again() { # again CODE
   exit "$1"
 }
 
-# The step's stdout goes to file descriptor kResult, for only the last one's is the result here. Leaves when it was stopped; else its exit code is in kCode.
+# The step's stdout goes to file descriptor kResult, for only the last one's is the result here.
+# Leaves when it was stopped; else its exit code is in kCode.
 try_step() { # try_step NAME COMMAND...
   local name=$1 start=$SECONDS
   shift

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fills the latent cache: slurm/submit encode --config FILE.ini --run.directory RUN. Settings: slurm/lib.sh.
+# Fills the latent cache: slurm/submit encode --config FILE.ini --run.directory RUN. Settings:
+# slurm/lib.sh.
 #SBATCH --job-name=hebm-encode
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

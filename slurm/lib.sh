@@ -1,15 +1,18 @@
 # shellcheck shell=bash
 # What the batch scripts share; sourced, never run. Settings come from the environment:
 #   at submission (slurm/submit, slurm/sweep)
-#     HEBM_TIME=24:00:00   time limit        HEBM_NODES=1  HEBM_RANKS=1 (of the job)  HEBM_CPUS=1 (a rank)
-#     HEBM_SBATCH=         more options for sbatch, separated by blanks: --partition=x --account=y --gpus-per-task=1 --mem-per-cpu=4G
+#     HEBM_TIME=24:00:00   time limit
+#     HEBM_NODES=1  HEBM_RANKS=1 (of the job)  HEBM_CPUS=1 (a rank)
+#     HEBM_SBATCH=         more options for sbatch, separated by blanks:
+#                          --partition=x --account=y --gpus-per-task=1 --mem-per-cpu=4G
 #   in the job
 #     HEBM_BIN=            folder of hebm_dist; default: build/cpu of these sources, else PATH
 #     HEBM_SETUP=          file to source first (module load ...)
 #     HEBM_LAUNCHER=       srun or mpirun; default: srun where it has PMIx, else launch/mpirun
 #     HEBM_IF=             network interface between the nodes
 #     HEBM_MAX_RESTARTS=3  restarts in a row without getting further
-# A job that was interrupted (exit code 75 or 6, or a signal) is requeued while it gets further; 1 to 5 never are (docs/operations.md).
+# A job that was interrupted (exit code 75 or 6, or a signal) is requeued while it gets further; 1
+# to 5 never are (docs/operations.md).
 
 # shellcheck source=launch/lib.sh
 . "$HEBM_SOURCE/launch/lib.sh"
@@ -26,7 +29,7 @@ find_program() {
   fi
 }
 
-# ---- submission ----------------------------------------------------------------------------------------------------------
+# ---- submission
 
 limit_seconds() { # limit_seconds TIME, in sbatch's forms: MIN, MIN:SEC, H:MIN:SEC, D-H, D-H:MIN, D-H:MIN:SEC
   local time=$1 days=0 a b c
@@ -43,8 +46,9 @@ limit_seconds() { # limit_seconds TIME, in sbatch's forms: MIN, MIN:SEC, H:MIN:S
   printf '%d\n' $((10#$days * 86400 + 10#$a * 3600 + 10#$b * 60 + 10#${c%%:*}))
 }
 
-# Sets kSbatch: sbatch's options but for name and output. The signal comes early enough to save: 2 minutes before the end, or a
-# quarter of a short limit (sbatch's own 120 s would come at once in a job of 2 minutes, and requeue it for ever).
+# Sets kSbatch: sbatch's options but for name and output. The signal comes early enough to save: 2
+# minutes before the end, or a quarter of a short limit (sbatch's own 120 s would come at once in a
+# job of 2 minutes, and requeue it for ever).
 sbatch_options() { # sbatch_options TIME
   local seconds notice
   seconds=$(limit_seconds "$1") || exit 2
@@ -57,7 +61,7 @@ sbatch_options() { # sbatch_options TIME
   kSbatch+=("${more[@]}")
 }
 
-# ---- in the job ----------------------------------------------------------------------------------------------------------
+# ---- in the job
 
 # "2(x2),1" -> 2 2 1
 tasks_per_node() {
@@ -108,8 +112,8 @@ prepare_job() {
   say "job ${SLURM_JOB_ID:-none}${SLURM_ARRAY_TASK_ID:+ (member $SLURM_ARRAY_TASK_ID)} on ${SLURM_JOB_NODELIST:-$(uname -n)}, start $((${SLURM_RESTART_COUNT:-0} + 1)), $(date -Is)"
 }
 
-# Runs a command in the background, so that the shell hears signals at once; USR1 (from --signal, or scancel) and TERM reach it as USR1.
-# Sets kCode.
+# Runs a command in the background, so that the shell hears signals at once; USR1 (from --signal, or
+# scancel) and TERM reach it as USR1. Sets kCode.
 supervise() { # supervise COMMAND...
   "$@" </dev/null &
   local child=$!
@@ -123,7 +127,8 @@ supervise() { # supervise COMMAND...
   trap '' USR1 TERM
 }
 
-# Ends the job: by its code, or by putting it back into the queue. Not where somebody has cancelled it.
+# Ends the job: by its code, or by putting it back into the queue. Not where somebody has cancelled
+# it.
 finish_job() { # finish_job CODE
   local code=$1 job=$SLURM_JOB_ID state
   # The last task of an array has the array's own number, which means all of them.

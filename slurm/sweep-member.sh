@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# One member of a sweep (train, sample, evaluate), a task of a job array. Submitted by slurm/sweep DIR. Settings: slurm/lib.sh.
+# One member of a sweep (train, sample, evaluate), a task of a job array. Submitted by slurm/sweep
+# DIR. Settings: slurm/lib.sh.
 #SBATCH --job-name=hebm-sweep-member
 #SBATCH --output=%x-%A_%a.out
 #SBATCH --open-mode=append

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What a sweep's members share: VAE, classifier, latent cache. Submitted by slurm/sweep DIR. Settings: slurm/lib.sh.
+# What a sweep's members share: VAE, classifier, latent cache. Submitted by slurm/sweep DIR.
+# Settings: slurm/lib.sh.
 #SBATCH --job-name=hebm-sweep-shared
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

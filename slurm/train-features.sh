@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains the classifier of the scores: slurm/submit train-features --config FILE.ini --run.directory RUN. Settings: slurm/lib.sh.
+# Trains the classifier of the scores: slurm/submit train-features --config FILE.ini --run.directory
+# RUN. Settings: slurm/lib.sh.
 #SBATCH --job-name=hebm-train-features
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains the VAE: slurm/submit train-vae --config FILE.ini --run.directory RUN; by sbatch itself for limits of 8 minutes or more. Settings: slurm/lib.sh.
+# Trains the VAE: slurm/submit train-vae --config FILE.ini --run.directory RUN; by sbatch itself for
+# limits of 8 minutes or more. Settings: slurm/lib.sh.
 #SBATCH --job-name=hebm-train-vae
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

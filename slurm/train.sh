@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains the prior: slurm/submit train --config FILE.ini --run.directory RUN. Settings: slurm/lib.sh.
+# Trains the prior: slurm/submit train --config FILE.ini --run.directory RUN. Settings:
+# slurm/lib.sh.
 #SBATCH --job-name=hebm-train
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

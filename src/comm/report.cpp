@@ -29,10 +29,10 @@ void check_sum(Communicator& comm, std::size_t count) {
   const auto factor = [](std::size_t i) { return static_cast<std::int64_t>(1 + i % 5); };
   for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<T>((comm.rank() + 1) * factor(i));
   comm.all_reduce(std::span(values), Op::kSum);
-  const std::int64_t ranks = comm.size();
+  const std::int64_t ranks = comm.size(), rank_sum = ranks * (ranks + 1) / 2;
   agree(comm, [&] {
     for (std::size_t i = 0; i < count; ++i) {
-      const T expected = static_cast<T>(ranks * (ranks + 1) / 2 * factor(i));
+      const T expected = static_cast<T>(rank_sum * factor(i));
       if (values[i] == expected) continue;
       fail(ExitCode::kEnvironment,
            "an all-reduce over {} ranks gives {} where the sum is {} (element {} of {}): do not trust this MPI set-up",

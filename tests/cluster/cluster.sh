@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# cluster.sh FOLDER_OF_PROGRAMS SCRATCH: slurm/ on two virtual nodes: ranks over both by srun and mpirun, time limits, USR1, a lost node, a
-# failed member, a job that gets nowhere. SCRATCH must lie outside of /tmp.
+# cluster.sh FOLDER_OF_PROGRAMS SCRATCH: slurm/ on two virtual nodes: ranks over both by srun and
+# mpirun, time limits, USR1, a lost node, a failed member, a job that gets nowhere. SCRATCH must lie
+# outside of /tmp.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 bin=$1 scratch=$2
@@ -82,7 +83,8 @@ elapsed "USR1 and a lost node in the middle of a run: saved, requeued, gone on w
 training whole 60 30
 begin=${EPOCHREALTIME/./}
 alone "${words[@]}"
-# So many that a member takes two to three minutes where four share two cores, by what 60 updates of 30 steps took alone, in microseconds.
+# So many that a member takes two to three minutes where four share two cores, by what 60 updates of
+# 30 steps took alone, in microseconds.
 updates=$((5000000000 / (${EPOCHREALTIME/./} - begin)))
 training usr1 60 30
 usr1=$(HEBM_TIME=10 HEBM_RANKS=2 submit "${words[@]}")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# first_hour.sh FOLDER_OF_PROGRAMS SCRATCH: "A cluster's first hour" of docs/operations.md, step by step, from an installation, at the size of
-# configs/smoke.ini. SCRATCH must lie outside of /tmp. 77 (skipped) where the cluster cannot run.
+# first_hour.sh FOLDER_OF_PROGRAMS SCRATCH: "A cluster's first hour" of docs/operations.md, step by
+# step, from an installation, at the size of configs/smoke.ini. SCRATCH must lie outside of /tmp. 77
+# (skipped) where the cluster cannot run.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 bin=$1 scratch=$2

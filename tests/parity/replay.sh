@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# replay.sh HEBM_DIST IMPORTER CASES SCRATCH: every recorded case through the importer and `hebm_dist replay`, in float32 and float64.
+# replay.sh HEBM_DIST IMPORTER CASES SCRATCH: every recorded case of the folders CASES (separated by
+# colons) through the importer and `hebm_dist replay`, in float32 and float64.
 set -euo pipefail
 readonly kProgram=$1 kImporter=$2 kCases=$3 kScratch=$4
 fail() {
@@ -7,11 +8,15 @@ fail() {
   exit 1
 }
 shopt -s nullglob
-cases=("$kCases"/*/case.h5)
-if ((${#cases[@]} == 0)); then
-  echo "skipped: no recorded cases in $kCases (CMake: HEBM_PARITY_CASES)"
-  exit 77
-fi
+IFS=: read -r -a folders <<<"$kCases"
+declare -A cases=()  # of two folders with one name the first counts
+for folder in "${folders[@]}"; do
+  for recorded in "$folder"/*/case.h5; do
+    name=$(basename -- "$(dirname -- "$recorded")")
+    [[ -n ${cases[$name]:-} ]] || cases[$name]=$recorded
+  done
+done
+[[ -n ${cases[mini]:-} ]] || fail "no case mini in $kCases"
 rm -rf -- "$kScratch"
 mkdir -p -- "$kScratch"
 
@@ -23,9 +28,9 @@ expect_code() { # expect_code CODE WORDS COMMAND...: it ends with CODE and says 
   grep -q -- "$words" "$kScratch/said" || fail "'$words' was not said by: $* ($(cat "$kScratch/said"))"
 }
 
-for recorded in "${cases[@]}"; do
+for name in "${!cases[@]}"; do
+  recorded=${cases[$name]}
   folder=$(dirname -- "$recorded")
-  name=$(basename -- "$folder")
   vae=$kScratch/$name-vae.safetensors prior=$kScratch/$name-prior.safetensors
   python3 "$kImporter" nvae "$folder/checkpoint.pt" -o "$vae" >/dev/null
   python3 "$kImporter" ebm "$folder/ebm.pth" -o "$prior" >/dev/null
@@ -37,7 +42,8 @@ for recorded in "${cases[@]}"; do
     "${replay[@]}" "${extra[@]}" --out "$kScratch/$name-$precision.h5" || fail "$name, $precision"
   done
   expect_code 2 "exists" "${replay[@]}" --out "$kScratch/$name-float32.h5"
-  # Other step sizes move the chain: its end and what follows is over the bars, what comes before is not.
+  # Other step sizes move the chain: its end and what follows is over the bars, what comes before is
+  # not.
   expect_code 1 "langevin_y .*OVER" "${replay[@]}" --eta 3e-3 --out "$kScratch/$name-eta.h5"
   expect_code 1 "^f  .* ok" "${replay[@]}" --eta 3e-3 --out "$kScratch/$name-eta2.h5"
   expect_code 0 '"ok": true' "${replay[@]}" --json --out "$kScratch/$name-json.h5"

@@ -1,4 +1,5 @@
-# import_pytorch.py and export_pytorch.py. They and their tests need Python's standard library alone.
+# import_pytorch.py and export_pytorch.py. They and their tests need Python's standard library
+# alone.
 find_program(HEBM_PYTHON3 python3)
 set(HEBM_PARITY_CASES "${CMAKE_SOURCE_DIR}/../shared/parity" CACHE PATH "Folder of recorded cases: CASE/checkpoint.pt, CASE/case.h5")
 if(HEBM_PYTHON3)

@@ -1,4 +1,5 @@
-# safetensors, HDF5, TensorBoard and PNG files of ours, read by the readers that everybody else uses.
+# safetensors, HDF5, TensorBoard and PNG files of ours, read by the readers that everybody else
+# uses.
 add_executable(write_samples "${CMAKE_CURRENT_SOURCE_DIR}/write_samples.cpp")
 target_compile_options(write_samples PRIVATE ${HEBM_WARNINGS})
 target_link_libraries(write_samples PRIVATE hebm::storage)

@@ -24,7 +24,8 @@ spec = importlib.util.spec_from_file_location("scaling", TOOL)
 scaling = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(scaling)
 
-# Closed forms: 8 units of 1 s; a link of 1 ms and 1 GB/s; 1 GB of gradients in 2 buckets; no spread, reads hidden.
+# Closed forms: 8 units of 1 s; a link of 1 ms and 1 GB/s; 1 GB of gradients in 2 buckets; no
+# spread, reads hidden.
 case = {"units": 8, "micro_batch": 4, "unit_s": 1.0, "rest_s": 0.5, "spread": 0.0, "gradient_bytes": 1e9, "buckets": 2, "row_bytes": 1000}
 machine, link = {"cores": 4, "file_system": 1e9}, {"latency_s": 1e-3, "bandwidth": 1e9}
 for ranks, expected in ((1, 8.5), (2, 4.5 + 2e-3 + 1.0), (3, 3.5 + 4e-3 + 4 / 3), (4, 2.5 + 4e-3 + 1.5), (8, 2 * 1.5 + 6e-3 + 1.75)):

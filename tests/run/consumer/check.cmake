@@ -1,5 +1,5 @@
-# cmake -DBUILD=... -DSOURCE=... -DSCRATCH=... -P check.cmake: installs the build into a scratch folder, then configures,
-# builds and runs a project that knows nothing but that folder.
+# cmake -DBUILD=... -DSOURCE=... -DSCRATCH=... -P check.cmake: installs the build into a scratch
+# folder, then configures, builds and runs a project that knows nothing but that folder.
 file(REMOVE_RECURSE "${SCRATCH}")
 function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)

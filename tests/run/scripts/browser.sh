@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# browser.sh SCRATCH PAGE...: report pages, as other tests made them, open in headless Chromium without a word on its console, show their sections and pictures, and
-# are no wider than a phone. 77: there is no Chromium here.
+# browser.sh SCRATCH PAGE...: report pages, as other tests made them, open in headless Chromium
+# without a word on its console, show their sections and pictures, and are no wider than a phone.
+# 77: there is no Chromium here.
 set -euo pipefail
 scratch=$1 phone=390  # pixels
 shift
@@ -15,7 +16,8 @@ browser=$(command -v chromium || command -v chromium-browser || command -v googl
 rm -rf -- "$scratch"
 mkdir -p -- "$scratch"
 
-# Sets `seen` to "WIDTH PICTURES BROKEN HEADINGS" (pictures and plots; broken ones are pictures) of a page in a frame as wide as a phone, and fails with what the console says.
+# Sets `seen` to "WIDTH PICTURES BROKEN HEADINGS" (pictures and plots; broken ones are pictures) of
+# a page in a frame as wide as a phone, and fails with what the console says.
 look() { # look PAGE
   cat >"$scratch/frame.html" <<HTML
 <title>not seen</title><iframe width="$phone" height="800" src="file://$1"></iframe>

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# celebahq256.sh FOLDER_OF_PROGRAMS: the largest preset is built, and draws an image. Takes 5 GB of memory.
+# celebahq256.sh FOLDER_OF_PROGRAMS: the largest preset is built, and draws an image. Takes 5 GB of
+# memory.
 set -euo pipefail
 got=$("$1/hebm_dist" bench draw --preset nvae-celebahq256 --random-weights --batch 1 --json)
 echo "$got"

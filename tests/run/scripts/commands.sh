@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# commands.sh FOLDER_OF_PROGRAMS SCRATCH: help, wrong keys, wrong values and missing files of every command, as a user meets them.
+# commands.sh FOLDER_OF_PROGRAMS SCRATCH: help, wrong keys, wrong values and missing files of every
+# command, as a user meets them.
 set -euo pipefail
 bin=$1/hebm_dist scratch=$2
 rm -rf -- "$scratch"

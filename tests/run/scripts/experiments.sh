@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# experiments.sh FOLDER_OF_PROGRAMS SCRATCH: the experiments on a trained prior, on a tiny pipeline: the same results on 1 and 2 ranks, pictures, the
-# report's sections, the index over two runs, and what is refused.
+# experiments.sh FOLDER_OF_PROGRAMS SCRATCH: the experiments on a trained prior, on a tiny pipeline:
+# the same results on 1 and 2 ranks, pictures, the report's sections, the index over two runs, and
+# what is refused.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2
@@ -41,7 +42,8 @@ scratch = sys.argv[1]
 sys.path.insert(0, sys.argv[2])
 import results
 def read(ranks, name): return results.read(scratch, ranks, name)
-# gap_closed divides by the difference of two nearly equal scores here, which are compared themselves.
+# gap_closed divides by the difference of two nearly equal scores here, which are compared
+# themselves.
 ignored = ("seconds", "gap_closed")
 for name in ("summary", "transition-3", "transition-10", "vary", "vary-0-2"):
     results.compare(read(1, name), read(2, name), name, ignored)
@@ -57,7 +59,8 @@ assert all(s["feature_distance"] > 0 and 0 <= s["class_changed"] <= 1 for s in s
 assert read(2, "summary")["model"] == {"backbone": "hvae", "layers": 3, "latents": 4 * 2 * 2 + 2 * 4 * 4 * 4, "levels": 3, "langevin_steps": 3}, read(2, "summary")["model"]
 rows = read(2, "summary")["by_temperature"]
 assert [row["temperature"] for row in rows] == [0.7, 1.0]
-# At temperature 1 the Gaussian row is that of the scores, of the same draws; a lower temperature is another result.
+# At temperature 1 the Gaussian row is that of the scores, of the same draws; a lower temperature is
+# another result.
 assert all(row[prior]["fd_fmnist"] > 0 for row in rows for prior in ("gaussian", "diffusion"))
 scores = {key: value for key, value in read(2, "summary")["gaussian"].items() if key != "seconds"}
 assert rows[1]["gaussian"] == scores, (rows[1]["gaussian"], scores)

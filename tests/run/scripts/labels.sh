@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# labels.sh FOLDER_OF_PROGRAMS SCRATCH: coupling with labels and attributes on the tiny pipeline: the same priors and results on 1 and 2 ranks, levels that are
-# kept, images for a label, composition, the report's sections, and what is refused.
+# labels.sh FOLDER_OF_PROGRAMS SCRATCH: coupling with labels and attributes on the tiny pipeline:
+# the same priors and results on 1 and 2 ranks, levels that are kept, images for a label,
+# composition, the report's sections, and what is refused.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# --help of each launch script prints its usage to stdout with exit code 0; an unknown argument gives 2 and says so.
+# --help of each launch script prints its usage to stdout with exit code 0; an unknown argument
+# gives 2 and says so.
 set -uo pipefail
 launch=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../../launch" && pwd) || exit 1
 cd / || exit 1

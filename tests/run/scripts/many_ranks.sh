@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# many_ranks.sh FOLDER_OF_PROGRAMS SCRATCH: 32 ranks, many times more than cores: a cache whose makers are killed, training and samples with the
-# bits of few ranks.
+# many_ranks.sh FOLDER_OF_PROGRAMS SCRATCH: 32 ranks, many times more than cores: a cache whose
+# makers are killed, training and samples with the bits of few ranks.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2

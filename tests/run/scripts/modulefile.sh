@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The module file in an installation: loaded and unloaded by environment-modules and by Lmod, each where it is installed; 77 (skipped) without both.
+# The module file in an installation: loaded and unloaded by environment-modules and by Lmod, each
+# where it is installed; 77 (skipped) without both.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 work=$(mktemp -d)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# nvae.sh FOLDER_OF_PROGRAMS SCRATCH: training of a tiny NVAE by the programs as users run them: the same on any number of ranks to
-# rounding, resume, and batch-norm re-estimation, which is never mixed up.
+# nvae.sh FOLDER_OF_PROGRAMS SCRATCH: training of a tiny NVAE by the programs as users run them: the
+# same on any number of ranks to rounding, resume, and batch-norm re-estimation, which is never
+# mixed up.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2
@@ -94,7 +95,8 @@ for n in (1, 2, 4):
         rows[n] = [json.loads(line) for line in file]
 assert len(rows[1]) == 5, len(rows[1])
 for n in (2, 4):
-    # First update: float32 sums in another order. Later ones start from weights that differ by that.
+    # First update: float32 sums in another order. Later ones start from weights that differ by
+    # that.
     for step, tolerance in ((0, 1e-5), (1, 1e-4), (4, 1e-3)):
         for key in ("loss", "gradient_norm", "kl/layer0", "kl/layer1", "spectral_penalty"):
             a, b = rows[1][step][key], rows[n][step][key]

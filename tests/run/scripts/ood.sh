@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# ood.sh FOLDER_OF_PROGRAMS SCRATCH: `hebm_dist ood` on the tiny pipeline: derived sets, the same result on 1 and 2 ranks, its page, and what is refused.
+# ood.sh FOLDER_OF_PROGRAMS SCRATCH: `hebm_dist ood` on the tiny pipeline: derived sets, the same
+# result on 1 and 2 ranks, its page, and what is refused.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2

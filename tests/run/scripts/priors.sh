@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# priors.sh FOLDER_OF_PROGRAMS SCRATCH: the priors that are compared on one backbone and cache, on a tiny pipeline: each trained and sampled with the same
-# result on 1 and 2 ranks, all in one run directory, and what is refused.
+# priors.sh FOLDER_OF_PROGRAMS SCRATCH: the priors that are compared on one backbone and cache, on a
+# tiny pipeline: each trained and sampled with the same result on 1 and 2 ranks, all in one run
+# directory, and what is refused.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# launch/quickstart itself: order of the steps, exit codes passed through, signals. Set-up, build and programs are stand-ins.
+# launch/quickstart itself: order of the steps, exit codes passed through, signals. Set-up, build
+# and programs are stand-ins.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 work=$(mktemp -d)
@@ -17,7 +18,8 @@ stand_in "$work/bin/cmake" <<<'exit 0'
 stand_in "$tree/build/cpu/hebm_data" <<'E2'
 echo "data $*" >>"$LOG"
 E2
-# FAIL_AT=COMMAND:CODE fails there; HANG_AT=COMMAND waits there for a signal, then saves and leaves with 75.
+# FAIL_AT=COMMAND:CODE fails there; HANG_AT=COMMAND waits there for a signal, then saves and leaves
+# with 75.
 stand_in "$tree/build/cpu/hebm_dist" <<'E2'
 echo "dist $1" >>"$LOG"
 if [[ ${HANG_AT:-} == "$1" ]]; then

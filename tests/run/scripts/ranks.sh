@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# ranks.sh FOLDER_OF_PROGRAMS SCRATCH: what does not depend on the number of ranks, resume, and a lost rank, with the programs as users run them.
+# ranks.sh FOLDER_OF_PROGRAMS SCRATCH: what does not depend on the number of ranks, resume, and a
+# lost rank, with the programs as users run them.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1 scratch=$2

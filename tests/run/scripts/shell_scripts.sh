@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every shell script of the tree parses and passes shellcheck. Exit code 77 (skipped, in ctest's list) without shellcheck.
+# Every shell script of the tree parses and passes shellcheck. Exit code 77 (skipped, in ctest's
+# list) without shellcheck.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.."
 scripts=()

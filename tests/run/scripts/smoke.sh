@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# smoke.sh FOLDER_OF_PROGRAMS SCRATCH: the whole pipeline on 512 images under 2 ranks, its results, and that a second call repeats nothing.
+# smoke.sh FOLDER_OF_PROGRAMS SCRATCH: the whole pipeline on 512 images under 2 ranks, its results,
+# and that a second call repeats nothing.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 export HEBM_BIN=$1 HEBM_RUNS=$2

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# sweep.sh FOLDER_OF_PROGRAMS SCRATCH: a sweep as a user runs it: wrong members, two at a time, a stop, a failure, retry, tables; slurm/ without Slurm.
+# sweep.sh FOLDER_OF_PROGRAMS SCRATCH: a sweep as a user runs it: wrong members, two at a time, a
+# stop, a failure, retry, tables; slurm/ without Slurm.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$1/hebm_dist scratch=$2 dir=$2/planned

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""clang-tidy (.clang-tidy) over the C++ sources of a build: tidy.py BUILD SCRATCH [WORD...], a WORD choosing
+the files whose path has it. Takes the build's compile commands without what only GCC understands, above all
+its precompiled headers. Exit code 77 (skipped, in ctest's list) without clang-tidy."""
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+CLANG_ONLY = " -Wno-unknown-pragmas -Wno-ignored-attributes"
+GCC_ONLY = re.compile(r" (-fpch-preprocess|-Winvalid-pch|-Wno-stringop-\S+|-Wno-restrict|-include \S+cmake_pch\.hxx)(?= )")
+
+
+def commands_for_clang(build, scratch, words):
+    """Writes SCRATCH/compile_commands.json; returns the files of src/ and data_tools/ in it."""
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
+        commands = json.load(file)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    ours = [c for c in commands if c["file"].endswith(".cpp")
+            and os.path.relpath(c["file"], root).startswith(("src/", "data_tools/"))]
+    for command in ours:
+        text = GCC_ONLY.sub("", command["command"])
+        command["command"] = text.replace(" -fopenmp", "").replace(" -c ", CLANG_ONLY + " -c ")
+    os.makedirs(scratch, exist_ok=True)
+    with open(os.path.join(scratch, "compile_commands.json"), "w", encoding="utf-8") as file:
+        json.dump(ours, file)
+    return [c["file"] for c in ours if not words or any(word in c["file"] for word in words)]
+
+
+def main():
+    build, scratch, words = sys.argv[1], sys.argv[2], sys.argv[3:]
+    if not shutil.which("clang-tidy"):
+        print("skipped: clang-tidy is not installed (launch/setup --tests)")
+        return 77
+    files = commands_for_clang(build, scratch, words)
+    if not files:
+        sys.exit(f"no file of {build}/compile_commands.json is to be checked")
+
+    def check(file):
+        return file, subprocess.run(["clang-tidy", "--quiet", "-p", scratch, file], capture_output=True, text=True)
+
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("HEBM_TIDY_JOBS", os.cpu_count()))) as pool:
+        for file, result in pool.map(check, files):
+            if result.returncode != 0:
+                failed += 1
+                print(result.stdout, result.stderr, sep="\n", flush=True)
+    print(f"{len(files)} files, {failed} with findings")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
