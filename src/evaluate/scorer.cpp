@@ -11,7 +11,7 @@
 #include "evaluate/kid.h"
 #include "evaluate/stored_samples.h"
 #include "evaluate/training_moments.h"
-#include "prior/forward_pair.h"
+#include "prior/chains.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
@@ -64,8 +64,7 @@ FeatureRows Scorer::gaussian() {
   return collect(
       options_.num_images, true,
       [&](std::int64_t first, std::int64_t count) {
-        const at::Tensor u = prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kPriorNoise},
-                                                prior::chain_ids(first, count), {}, device_);
+        const at::Tensor u = prior::prior_noise(prior::chain_ids(seed_, first, count), backbone_.dim(), device_);
         return backbone_.mean_image(backbone_.decode(u));
       },
       "Gaussian prior");
