@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "base/visits.h"
 #include "evaluate/frechet.h"
 #include "evaluate/label_reader.h"
 #include "evaluate/training_moments.h"
@@ -41,7 +42,7 @@ std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const p
       choice.category.select(1, head).copy_(asked.select(1, head));
     }
     prior::ChainIds of_step = ids;
-    of_step.visit.assign(ids.item.size(), static_cast<std::uint32_t>(s));
+    of_step.visit.assign(ids.item.size(), visits::of_step(s));
     if (s == 0) {
       out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, of_step));
       continue;

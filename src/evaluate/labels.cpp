@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "base/visits.h"
 #include "evaluate/frechet.h"
 #include "evaluate/label_reader.h"
 #include "evaluate/training_moments.h"
@@ -37,7 +38,6 @@ void LabelsOptions::describe(Options& o) {
 namespace {
 
 constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
-constexpr std::uint32_t kTestVisit = 3000002;  // of the test images' posterior draws: no epoch's and no other command's
 
 // Images drawn without a label, or with those of one head.
 struct DrawnSet {
@@ -104,7 +104,7 @@ class LabelRun {
 at::Tensor LabelRun::test(std::int64_t first) const {
   const c10::NoGradGuard no_grad;
   const auto images = split_members(in_.dataset, data::Split::kTest, first, options_.chunk);
-  const std::vector<std::uint32_t> visits(images.size(), kTestVisit);
+  const std::vector<std::uint32_t> visits(images.size(), visits::kLabelTest);
   const at::Tensor x = vae::image_tensor(in_.dataset.read(images)).to(device_);
   const at::Tensor noise = vae::posterior_noise({static_cast<std::uint64_t>(options_.seed), 0, Purpose::kPosterior},
                                                 images, visits, in_.backbone.dim());

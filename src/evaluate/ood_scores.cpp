@@ -9,11 +9,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/visits.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
-
-constexpr std::uint32_t kFirstVisit = 3000000;  // no epoch's and no other command's
 
 OodScorer::OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                      const prior::LangevinOptions& langevin, std::vector<std::int64_t> ks, std::uint64_t seed)
@@ -69,7 +68,7 @@ at::Tensor OodScorer::diffusion_energies(const at::Tensor& u_0, const prior::Cha
 
 at::Tensor OodScorer::scores(const at::Tensor& x, std::span<const std::int64_t> images, std::uint32_t set) const {
   const c10::NoGradGuard no_grad;
-  prior::ChainIds ids{{}, std::vector<std::uint32_t>(images.size(), kFirstVisit + set), seed_};
+  prior::ChainIds ids{{}, std::vector<std::uint32_t>(images.size(), visits::kOod + set), seed_};
   for (const auto image : images) ids.item.push_back(static_cast<std::uint32_t>(image));
   const at::Tensor noise = vae::posterior_noise(ids.key(Purpose::kPosterior), images, ids.visit, backbone_.dim());
   const vae::Posterior q = backbone_.posterior(x, noise.to(x.device()));

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/visits.h"
 #include "evaluate/experiment.h"
 #include "evaluate/frechet.h"
 #include "evaluate/kid.h"
@@ -16,8 +17,6 @@
 
 namespace hebm::evaluate {
 namespace {
-
-constexpr std::uint32_t kVisit = 2000000;  // of the posterior's noise: no visit of a training
 
 struct Rows {
   std::int64_t first, count;
@@ -105,7 +104,7 @@ FeatureRows Scorer::test_images() {
 
 vae::Posterior Scorer::posterior(data::Split split, std::int64_t first, std::int64_t count) const {
   const auto index = split_members(dataset_, split, first, count);
-  const std::vector<std::uint32_t> visits(index.size(), kVisit);
+  const std::vector<std::uint32_t> visits(index.size(), visits::kScores);
   return backbone_.posterior(
       vae::image_tensor(dataset_.read(index)).to(device_),
       vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, backbone_.dim()).to(device_));

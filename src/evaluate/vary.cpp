@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "base/visits.h"
 #include "prior/forward_pair.h"
 #include "storage/png.h"
 #include "vae/inputs.h"
@@ -127,7 +128,7 @@ prior::ChainIds Variation::ids_of(std::int64_t first) const {
   for (std::int64_t c = first; c < first + options_.chunk; ++c) {
     const std::int64_t chain = std::min(c, num_chains() - 1);
     ids.item.push_back(static_cast<std::uint32_t>(chain / options_.variations));
-    ids.visit.push_back(static_cast<std::uint32_t>(1 + chain % options_.variations));
+    ids.visit.push_back(visits::of_variation(chain % options_.variations));
   }
   return ids;
 }

@@ -6,20 +6,19 @@
 #include <c10/core/GradMode.h>
 
 #include "base/error.h"
+#include "base/visits.h"
 #include "nets/device.h"
 #include "prior/resampling.h"
 
 namespace hebm::prior {
 namespace {
 
-constexpr std::uint32_t kMaxVisit = 1000, kMaxCandidates = 1u << 20;
-
 // Above all visits of other chains, and apart from one another.
 ChainIds ids_of_candidate(ChainIds ids, std::int64_t m) {
   for (auto& visit : ids.visit) {
-    check(visit < kMaxVisit && m < kMaxCandidates, ExitCode::kRuntime,
+    check(visit < visits::kMaxCandidateVisit && m < visits::kMaxCandidates, ExitCode::kRuntime,
           "candidates: visit {} and candidate {} are too many", visit, m);
-    visit = (visit + 1) * kMaxCandidates + static_cast<std::uint32_t>(m);
+    visit = visits::of_candidate(visit, m);
   }
   return ids;
 }

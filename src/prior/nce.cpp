@@ -8,6 +8,7 @@
 #include <c10/core/GradMode.h>
 
 #include "base/options.h"
+#include "base/visits.h"
 #include "prior/chains.h"
 #include "prior/resampling.h"
 
@@ -67,7 +68,7 @@ NceSampler::NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, 
 at::Tensor NceSampler::propose(const ChainIds& ids, std::size_t layer, const std::vector<std::int64_t>& which) const {
   ChainIds proposal = ids;
   for (std::size_t b = 0; b < which.size(); ++b)
-    proposal.visit[b] = static_cast<std::uint32_t>(ids.visit[b] * proposals_ + which[b]);
+    proposal.visit[b] = visits::of_proposal(ids.visit[b], which[b], proposals_);
   return Chains(proposal, static_cast<std::int64_t>(layer), backbone_.params().device())
       .normals(Purpose::kProposal, backbone_.groups()[layer].size());
 }

@@ -9,10 +9,10 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/visits.h"
 
 namespace hebm::prior {
 
-constexpr std::uint32_t kFirstStream = 1000;
 constexpr std::int64_t kNetsAThread = 2;  // at least so many, for threads to have whole nets: fewer leave some idle
 
 EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
@@ -24,7 +24,7 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
   const std::int64_t sets = per_level_ ? num_levels() : 1;
   for (std::int64_t set = 0; set < sets; ++set) {
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      const auto stream = kFirstStream + static_cast<std::uint32_t>(nets_.size());
+      const auto stream = visits::kEnergyNets + static_cast<std::uint32_t>(nets_.size());
       const std::int64_t rows = set == 0 ? label_rows(heads_, i) : 0;
       nets_.push_back(
           make_energy_net(options, groups[i], {per_level_ ? 1 : num_levels(), stream, seed, dtype, max_values, rows}));

@@ -13,6 +13,7 @@
 #include <numeric>
 
 #include "../nets/support.h"
+#include "base/visits.h"
 #include "comm/communicator.h"
 #include "evaluate/ood_scores.h"
 #include "evaluate/ranking.h"
@@ -50,7 +51,7 @@ class Ood : public ::testing::Test {
  protected:
   static constexpr std::int64_t kBatch = 3, kSide = 32;
   static constexpr std::uint64_t kSeed = 9;
-  static constexpr std::uint32_t kVisit = 3000001;  // of the out set
+  static constexpr std::uint32_t kVisit = visits::kOod + 1;  // of the out set
 
   Ood()
       : backbone_(tiny_vae(), ImageShape{}, 1),
