@@ -94,9 +94,9 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
 void write_preview(const std::filesystem::path& file, const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                    const prior::LangevinOptions& langevin) {
   const prior::ReverseChain chain(prior, backbone, langevin);
-  const prior::ChainIds ids = prior::chain_ids(0, 36);
+  const prior::ChainIds ids = prior::chain_ids(0, 0, 36);
   sample::SampleOptions options;
-  storage::write_png_grid(file, sample::decode_images(backbone, chain.sample(0, ids), options, ids), 6);
+  storage::write_png_grid(file, sample::decode_images(backbone, chain.sample(ids), options, ids), 6);
 }
 
 // What every kind trains with.

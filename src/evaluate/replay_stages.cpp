@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "evaluate/replay.h"
 #include "nets/device.h"
-#include "prior/langevin_step.h"
 #include "prior/losses.h"
 
 namespace hebm::evaluate {
@@ -96,7 +95,9 @@ std::vector<nets::NamedTensor> run_stages(const ReplayInputs& inputs, const vae:
   out.push_back({"logits_of_u", backbone.decode(inputs.u)});
 
   const auto weights = prior.frozen_weights();
-  const prior::Potential potential(prior, backbone, weights, inputs.t);
+  const prior::Chains chains(prior::chain_ids(0, 0, static_cast<std::int64_t>(inputs.t.size())), inputs.t,
+                             inputs.u.device());
+  const prior::Potential potential(prior, backbone, weights, chains);
   out.push_back({"f", at::stack(potential.by_layer(inputs.u))});
 
   const at::Tensor y = run_chain(inputs, potential, prior::step_coefficients(prior.schedule(), langevin));

@@ -1,5 +1,6 @@
 #include "prior/langevin.h"
 
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -7,7 +8,8 @@
 
 #include "base/error.h"
 #include "base/options.h"
-#include "prior/chain_rows.h"
+#include "nets/device.h"
+#include "prior/langevin_update.h"
 #include "prior/step_graph.h"
 
 namespace hebm::prior {
@@ -90,43 +92,45 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
   return out;
 }
 
-at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
-                        const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
-                        const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer,
-                        const Constraint& constraint, bool steady) {
+at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradient& gradient,
+                    const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const ChainExtras& extras) {
   at::Tensor y = start.detach().clone().contiguous();
-  const at::Tensor next = u_next.detach().contiguous();
-  check(t.size() == ids.item.size() && static_cast<std::int64_t>(t.size()) == y.size(0) && next.sizes() == y.sizes(),
-        ExitCode::kRuntime, "Langevin chain: {} chains, {} levels, {} ids, u_next has {} rows", y.size(0), t.size(),
-        ids.item.size(), next.size(0));
-  ChainRows chains(y.device(), key, ids, t, coefficients);
-  if (constraint) constraint(y);
+  const at::Tensor next = (extras.u_next.defined() ? extras.u_next : start).detach().contiguous();
+  check(y.size(0) == chains.count() && next.sizes() == y.sizes(), ExitCode::kRuntime,
+        "Langevin chain: {} chains, {} starts, u_next has {} rows", chains.count(), y.size(0), next.size(0));
+  LangevinUpdate update(chains, coefficients);
+  if (extras.constraint) extras.constraint(y);
   const auto step = [&] {
     const at::Tensor g = gradient(y);
     const c10::NoGradGuard no_grad;
-    chains.step(y, next,
-                g);  // Eq. 3, in place: the Gaussian terms of Eq. 13 in closed form, the gradient and fresh noise
-    if (constraint) constraint(y);
+    update.step(y, next, g);  // Eq. 3: the Gaussian terms of Eq. 13 in closed form, gradient and fresh noise
+    if (extras.constraint) extras.constraint(y);
   };
   std::unique_ptr<StepGraph> recorded;
   for (std::int64_t k = 0; k < steps; ++k) {
-    if (observer) observer(k, y);
-    if (k == 1 && steady && steps >= kRecordedSteps) recorded = StepGraph::record(y.device(), step);
+    if (extras.observer) extras.observer(k, y);
+    if (k == 1 && extras.steady && steps >= kRecordedSteps) recorded = StepGraph::record(y.device(), step);
     if (recorded) {
       recorded->run();
     } else {
       step();
     }
   }
-  if (observer) observer(steps, y);
+  if (extras.observer) extras.observer(steps, y);
   return y;
 }
 
-ChainIds chain_ids(std::int64_t first, std::int64_t count) {
-  ChainIds ids;
-  for (std::int64_t b = first; b < first + count; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
-  ids.visit.assign(ids.item.size(), 0);
-  return ids;
+at::Tensor langevin_step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient,
+                         const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients,
+                         const std::vector<std::int64_t>& t) {
+  const c10::NoGradGuard no_grad;
+  const auto by_row = [&](double StepCoefficients::*field) {
+    std::vector<double> values;
+    for (const auto level : t) values.push_back(coefficients.at(static_cast<std::size_t>(level)).*field);
+    return nets::on_device(values, y.device()).to(y.scalar_type()).unsqueeze(1);  // [B, 1]
+  };
+  return by_row(&StepCoefficients::y) * y + by_row(&StepCoefficients::u_next) * u_next +
+         by_row(&StepCoefficients::gradient) * gradient + by_row(&StepCoefficients::noise) * noise;
 }
 
 }  // namespace hebm::prior

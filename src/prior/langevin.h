@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
+#include "prior/chains.h"
 #include "prior/schedule.h"
 
 namespace hebm {
@@ -56,14 +56,6 @@ double step_variance(const Schedule& schedule, const LangevinOptions& options, s
 //        in s^2.
 std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options);
 
-// Chains of one micro-batch: who they are (for the noise) and at which level.
-struct ChainIds {
-  std::vector<std::uint32_t> item;   // [B] image or chain number
-  std::vector<std::uint32_t> visit;  // [B]
-};
-// Chains first .. first + count - 1, visit 0.
-ChainIds chain_ids(std::int64_t first, std::int64_t count);
-
 // df/du summed over layers, [B, D] -> [B, D]; the result must be contiguous float32 on y's device.
 using Gradient = std::function<at::Tensor(const at::Tensor& y)>;
 // Called before step k = 0 .. K-1 and once after the last with k = K.
@@ -72,13 +64,25 @@ using ChainObserver = std::function<void(std::int64_t k, const at::Tensor& y)>;
 // the observer.
 using Constraint = std::function<void(const at::Tensor& y)>;
 
-// start, u_next [B, D] float32 on one device, where the chain runs; t [B] levels. Returns y_K [B,
-// D]. No autograd graph is kept, and nothing waits for a GPU, where the second step is recorded and
-// repeated (step_graph.h). steady: gradient and constraint do the same at every step; false where
-// weights move within a chain (energy.power_iterations_in_chain).
-at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
-                        const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
-                        const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer = {},
-                        const Constraint& constraint = {}, bool steady = true);
+// What one chain may have beside the steps.
+struct ChainExtras {
+  at::Tensor u_next{};       // [B, D] where it is not the start
+  ChainObserver observer{};  // nobody looks on
+  Constraint constraint{};   // nothing is held
+  // Gradient and constraint do the same at every step: a GPU's second step is recorded and repeated
+  // (step_graph.h). False where weights move within a chain (energy.power_iterations_in_chain).
+  bool steady = true;
+};
+// K steps from start [B, D] float32 on the chains' device, which is u_{t+1} too. Returns y_K [B,
+// D]. No autograd graph is kept, and nothing waits for a GPU.
+at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradient& gradient,
+                    const std::vector<StepCoefficients>& coefficients, std::int64_t steps,
+                    const ChainExtras& extras = {});
+
+// One step with given noise by plain tensor operations in any dtype, for comparisons with recorded
+// chains: c_y y + c_u u_{t+1} + c_g df/du + c_n n. y, u_next, gradient, noise [B, D]; t [B].
+at::Tensor langevin_step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient,
+                         const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients,
+                         const std::vector<std::int64_t>& t);
 
 }  // namespace hebm::prior

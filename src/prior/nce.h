@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "prior/langevin.h"
 #include "prior/potential.h"
 #include "vae/backbone.h"
@@ -32,8 +31,7 @@ struct NceOptions {
 
 // What classifier i is trained on, [2 B, c, h, w], a constant: z_i of u_0 [B, D], then z_i with the
 // same layers above and u_i ~ N(0, I), keyed by (ids, i).
-at::Tensor contrast_layer(const at::Tensor& u0, std::size_t layer, const vae::Backbone& backbone, const RandomKey& key,
-                          const ChainIds& ids);
+at::Tensor contrast_layer(const at::Tensor& u0, std::size_t layer, const vae::Backbone& backbone, const ChainIds& ids);
 
 // sum_b [softplus(-f+_b) + softplus(f-_b)] / global_batch: at equal numbers of both its minimum is
 // at f = log of the density ratio. [B] each.
@@ -49,15 +47,14 @@ class NceSampler {
   // z_<i), with probability ~ r_i. For M -> infinity draws of the product of the tilted and
   // normalised conditionals. [B, D]; M evaluations of every net and M L transports an image, no
   // gradients.
-  at::Tensor resample(std::uint64_t seed, const ChainIds& ids) const;
+  at::Tensor resample(const ChainIds& ids) const;
   // K Langevin steps from N(0, I) with the gradient of sum_i log r_i(z_i(u)): draws of p(u) prod_i
   // r_i, where the layers below have a say in those above by the conditionals' normalisers.
-  at::Tensor langevin(std::uint64_t seed, const ChainIds& ids) const;
+  at::Tensor langevin(const ChainIds& ids) const;
 
  private:
   // u_i of proposal which[b] of row b, [B, d_i].
-  at::Tensor propose(std::uint64_t seed, const ChainIds& ids, std::size_t layer,
-                     const std::vector<std::int64_t>& which) const;
+  at::Tensor propose(const ChainIds& ids, std::size_t layer, const std::vector<std::int64_t>& which) const;
 
   const EnergyPrior& prior_;
   const vae::Backbone& backbone_;

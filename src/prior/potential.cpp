@@ -9,11 +9,10 @@
 #include <map>
 
 #include "base/error.h"
-#include "nets/device.h"
+#include "base/visits.h"
 
 namespace hebm::prior {
 
-constexpr std::uint32_t kFirstStream = 1000;
 constexpr std::int64_t kNetsAThread = 2;  // at least so many, for threads to have whole nets: fewer leave some idle
 
 EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
@@ -25,7 +24,7 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
   const std::int64_t sets = per_level_ ? num_levels() : 1;
   for (std::int64_t set = 0; set < sets; ++set) {
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      const auto stream = kFirstStream + static_cast<std::uint32_t>(nets_.size());
+      const auto stream = visits::kEnergyNets + static_cast<std::uint32_t>(nets_.size());
       const std::int64_t rows = set == 0 ? label_rows(heads_, i) : 0;
       nets_.push_back(
           make_energy_net(options, groups[i], {per_level_ ? 1 : num_levels(), stream, seed, dtype, max_values, rows}));
@@ -99,18 +98,17 @@ std::vector<EnergyNet::Weights> EnergyPrior::chain_weights(const std::vector<Pow
 }
 
 Potential::Potential(const EnergyPrior& prior, const vae::Backbone& backbone,
-                     const std::vector<EnergyNet::Weights>& weights, const std::vector<std::int64_t>& levels,
-                     const LabelPart& labels)
-    : prior_(prior), backbone_(backbone), weights_(weights), set_(prior.set_of(levels)), labels_(labels) {
-  const at::Tensor t = nets::on_device(levels, prior.device());
+                     const std::vector<EnergyNet::Weights>& weights, const Chains& chains, const LabelPart& labels)
+    : prior_(prior), backbone_(backbone), weights_(weights), set_(prior.set_of(chains.levels())), labels_(labels) {
+  const auto& levels = chains.levels();
   labelled_ = !prior.heads().empty() && std::find(levels.begin(), levels.end(), 0) != levels.end();
   if (labelled_) {
     check(labels.step_variance > 0, ExitCode::kRuntime, "a prior with label heads needs s_0^2 at t = 0, got {}",
           labels.step_variance);
-    at_zero_ = t.eq(0).to(prior.net(0, 0).params().dtype());
+    at_zero_ = chains.t().eq(0).to(prior.net(0, 0).params().dtype());
   }
   for (std::size_t i = 0; i < prior.num_layers(); ++i) {
-    biases_.push_back(prior.net(set_, i).select(weights[set_ * prior.num_layers() + i], t));
+    biases_.push_back(prior.net(set_, i).select(weights[set_ * prior.num_layers() + i], chains.t()));
   }
 }
 

@@ -13,8 +13,8 @@
 
 namespace hebm::sample {
 
-// The chains' u_0, [B, D] on the backbone's device; row b depends on the seed and ids[b] only.
-using DrawLatents = std::function<at::Tensor(std::uint64_t seed, const prior::ChainIds& ids)>;
+// The chains' u_0, [B, D] on the backbone's device; row b depends on ids[b] only.
+using DrawLatents = std::function<at::Tensor(const prior::ChainIds& ids)>;
 
 // References must outlive the result.
 DrawLatents gaussian_draws(const vae::Backbone& backbone);

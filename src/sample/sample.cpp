@@ -70,8 +70,7 @@ ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, con
   const at::Tensor noise = at::empty({u.size(0), backbone.sample_channels(), shape.height, shape.width}, at::kFloat);
   for (std::int64_t b = 0; b < u.size(0); ++b) {
     fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
-                 {static_cast<std::uint64_t>(options.seed), 0, Purpose::kPixels},
-                 {.item = ids.item[static_cast<std::size_t>(b)]});
+                 ids.key(Purpose::kPixels), {.item = ids.item[static_cast<std::size_t>(b)]});
   }
   return vae::image_batch(backbone.sample_image(parameters, noise.to(parameters.device())));
 }
@@ -173,12 +172,9 @@ SampleResult write_samples(const fs::path& directory, const std::string& name, c
     comm::agree(comm, [&] {
       const std::int64_t c = round * comm.size() + comm.rank();
       if (c >= num_chunks) return;
-      prior::ChainIds ids;  // the last chunk runs at full size too, its surplus is dropped
-      for (std::int64_t b = 0; b < options.chunk; ++b) {
-        ids.item.push_back(static_cast<std::uint32_t>(options.first + c * options.chunk + b));
-        ids.visit.push_back(0);
-      }
-      const ImageBatch images = decode_images(backbone, draw(seed, ids), options, ids);
+      // The last chunk runs at full size too, its surplus is dropped.
+      const auto ids = prior::chain_ids(seed, options.first + c * options.chunk, options.chunk);
+      const ImageBatch images = decode_images(backbone, draw(ids), options, ids);
       const std::int64_t keep = std::min(options.chunk, options.count - c * options.chunk);
       mine.assign(reinterpret_cast<const char*>(images.pixels.data()),
                   static_cast<std::size_t>(keep * images.shape.size()));

@@ -68,13 +68,13 @@ NceResult train_nce(const PriorTrainOptions& options, NceInputs in, const StopFl
 
   const auto learn = [&](const UpdatePlace& place, std::int64_t unit, std::int64_t, std::span<double> sums) {
     const LatentBatch latents = source.next(place.update, unit);
-    const prior::ChainIds ids = ids_of(latents);
+    const prior::ChainIds ids = ids_of(latents, in.seed, place.attempt);
     const at::Tensor u0 = on_device(latents, in.prior.device());
     const at::Tensor level =
         nets::on_device(std::vector<std::int64_t>(static_cast<std::size_t>(2 * latents.count), 0), in.prior.device());
     for (std::size_t i = 0; i < layers; ++i) {
       const prior::EnergyNet& net = in.prior.bucket(i);
-      const at::Tensor z = prior::contrast_layer(u0, i, in.backbone, {in.seed, place.attempt, Purpose::kContrast}, ids);
+      const at::Tensor z = prior::contrast_layer(u0, i, in.backbone, ids);
       const c10::AutoGradMode grad_on(true);
       const auto weights = net.weights(true);
       const at::Tensor logits = net.forward(weights, net.select(weights, level), z);  // [2 B]

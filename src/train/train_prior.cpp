@@ -89,10 +89,12 @@ void PriorTrainer::update(LatentSource& source) {
   sum_.begin(plan_update());
   for (std::int64_t unit = units_.first; unit < units_.last; ++unit) {
     const LatentBatch latents = source.next();  // line 3: u_0 ~ q(u_0 | x)
-    const prior::ChainIds ids = ids_of(latents);
-    const prior::NoisyPair pair = draw_pair(latents, ids, unit);  // lines 4, 5: t, then u_t and u_{t+1} (Eq. 7)
-    const at::Tensor negatives = draw_negatives(pair, ids);       // line 6: K Langevin steps from u_{t+1} (Eq. 3, 13)
-    learn(pair, negatives, ids);                                  // line 7: the gradient of Eq. 12, layer by layer
+    const prior::ChainIds ids = ids_of(latents, seed_, attempt_);
+    const prior::Chains chains = place_chains(ids, unit);  // line 4: t
+    const prior::NoisyPair pair =
+        prior::make_pair(chains, on_device(latents, device_), schedule_);  // line 5: u_t and u_{t+1} (Eq. 7)
+    const at::Tensor negatives = draw_negatives(chains, pair);  // line 6: K Langevin steps from u_{t+1} (Eq. 3, 13)
+    learn(ids, chains, pair, negatives);                        // line 7: the gradient of Eq. 12, layer by layer
   }
   stats_.unit_s = timer.seconds() / static_cast<double>(units_.last - units_.first);
   sum_.finish();  // over micro-batches and ranks
@@ -119,34 +121,30 @@ std::vector<std::int64_t> PriorTrainer::plan_update() {
   return local;
 }
 
-prior::NoisyPair PriorTrainer::draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, std::int64_t unit) {
-  const auto attempt = static_cast<std::uint32_t>(attempt_);
-  auto levels = one_level_a_unit() || options_.only_zero ? std::vector<std::int64_t>(ids.item.size(), unit_level(unit))
-                                                         : prior::draw_levels(schedule_, seed_, attempt, ids);
-  return prior::make_pair(on_device(latents, device_), std::move(levels), schedule_, seed_, attempt,
-                          ids);  // which copies
+prior::Chains PriorTrainer::place_chains(const prior::ChainIds& ids, std::int64_t unit) const {
+  if (one_level_a_unit() || options_.only_zero) return {ids, unit_level(unit), device_};
+  return {ids, prior::draw_levels(schedule_, ids), device_};
 }
 
-prior::Gradient PriorTrainer::chain_gradient(const std::vector<std::int64_t>& levels) const {
+prior::Gradient PriorTrainer::chain_gradient(const prior::Chains& chains) const {
   const prior::LabelPart labels{step_variances_[0], nullptr};  // F-hat: the negatives are of any label
   if (!power_in_chain_) {
-    const auto potential = std::make_shared<prior::Potential>(prior_, backbone_, frozen_, levels, labels);
+    const auto potential = std::make_shared<prior::Potential>(prior_, backbone_, frozen_, chains, labels);
     return [potential](const at::Tensor& u) { return potential->gradient(u); };
   }
-  return [this, levels, labels, step = std::int64_t{0}](const at::Tensor& u) mutable {
+  return [this, &chains, labels, step = std::int64_t{0}](const at::Tensor& u) mutable {
     const auto weights = prior_.chain_weights(sequences_, step++);
-    return prior::Potential(prior_, backbone_, weights, levels, labels).gradient(u);
+    return prior::Potential(prior_, backbone_, weights, chains, labels).gradient(u);
   };
 }
 
-at::Tensor PriorTrainer::draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids) {
+at::Tensor PriorTrainer::draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair) {
   const Timer timer;
-  const RandomKey key{seed_, static_cast<std::uint32_t>(attempt_), Purpose::kLangevin};
-  at::Tensor y = prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, langevin_.steps_at(pair.t[0]),
-                                     key, ids, chain_gradient(pair.t), {}, {}, /*steady=*/!power_in_chain_);
+  at::Tensor y = prior::langevin(chains, pair.u_next, chain_gradient(chains), coefficients_,
+                                 langevin_.steps_at(chains.levels()[0]), {.steady = !power_in_chain_});
   if (device_.is_cpu()) stats_.chain_s += timer.seconds();  // a GPU may not have begun: only the update's time is known
-  for (const auto t : pair.t) stats_.at(UpdateStats::kCount, static_cast<std::size_t>(t)) += 1;
-  level_sums_.set_rows(nets::on_device(pair.t, device_));
+  for (const auto t : chains.levels()) stats_.at(UpdateStats::kCount, static_cast<std::size_t>(t)) += 1;
+  level_sums_.set_rows(chains.t());
   level_sums_.add(UpdateStats::kDisplacement, (y - pair.u_next).norm(2, 1));
   return y;
 }
@@ -166,22 +164,23 @@ prior::EnergyNet::Outputs PriorTrainer::energies(std::size_t bucket, const at::T
           positive.labels.defined() ? at::cat({positive.labels, negative.labels}) : at::Tensor()};
 }
 
-void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negatives, const prior::ChainIds& ids) {
-  const auto count = static_cast<std::int64_t>(pair.t.size());
+void PriorTrainer::learn(const prior::ChainIds& ids, const prior::Chains& chains, const prior::NoisyPair& pair,
+                         const at::Tensor& negatives) {
+  const std::int64_t count = chains.count();
   std::vector<at::Tensor> z;  // positives, then negatives: constants for the nets
   {
     const c10::NoGradGuard no_grad;
     z = backbone_.transport(at::cat({pair.u_t, negatives}));
   }
-  const at::Tensor t = nets::on_device(pair.t, device_), t_both = at::cat({t, t});
-  const at::Tensor weights = weight_of_level_.index_select(0, t),
+  const at::Tensor t_both = at::cat({chains.t(), chains.t()});
+  const at::Tensor weights = weight_of_level_.index_select(0, chains.t()),
                    variances = variance_of_level_.index_select(0, t_both);
-  const bool labelled = labels_ != nullptr && std::find(pair.t.begin(), pair.t.end(), 0) != pair.t.end();
+  const bool labelled = labels_ != nullptr && std::ranges::find(chains.levels(), 0) != chains.levels().end();
   at::Tensor layers_loss;                 // with labels, which couple the layers: their losses' sum
   std::vector<at::Tensor> label_outputs;  // by layer
   const c10::AutoGradMode grad_on(true);
   for (std::size_t i = 0; i < z.size(); ++i) {
-    const std::size_t bucket = prior_.set_of(pair.t) * prior_.num_layers() + i;
+    const std::size_t bucket = prior_.set_of(chains.levels()) * prior_.num_layers() + i;
     const auto [f, labels] = energies(bucket, z[i], t_both);  // [2 B]
     const at::Tensor loss =
         prior::contrastive_loss(f.narrow(0, 0, count), f.narrow(0, count, count), weights, options_.l2, options_.batch);
@@ -196,19 +195,19 @@ void PriorTrainer::learn(const prior::NoisyPair& pair, const at::Tensor& negativ
     level_sums_.add(UpdateStats::kPositive + 2 * i, energies.narrow(0, 0, count));
     level_sums_.add(UpdateStats::kNegative + 2 * i, energies.narrow(0, count, count));
   }
-  if (labelled) learn_labelled(layers_loss, label_outputs, pair, weights, ids);
+  if (labelled) learn_labelled(layers_loss, label_outputs, ids, chains, weights);
 }
 
 void PriorTrainer::learn_labelled(const at::Tensor& layers_loss, const std::vector<at::Tensor>& outputs,
-                                  const prior::NoisyPair& pair, const at::Tensor& weights, const prior::ChainIds& ids) {
-  const at::Tensor at_zero = nets::on_device(pair.t, device_).eq(0);
+                                  const prior::ChainIds& ids, const prior::Chains& chains, const at::Tensor& weights) {
+  const at::Tensor at_zero = chains.t().eq(0);
   const auto heads = labels_->losses(outputs, labels_->of_images(ids.item).to(device_), weights * at_zero,
                                      step_variances_[0], options_.batch);
   at::Tensor loss = layers_loss;
   for (const auto& head : heads) loss = loss + head.loss;
   torch::autograd::backward({loss}, {});
   for (std::size_t i = 0; i < prior_.num_layers(); ++i)
-    sum_.backward_done(prior_.set_of(pair.t) * prior_.num_layers() + i);
+    sum_.backward_done(prior_.set_of(chains.levels()) * prior_.num_layers() + i);
   for (std::size_t h = 0; h < heads.size(); ++h) {
     const std::size_t field = stats_.head(h);
     const auto add = [&](std::size_t which, const at::Tensor& values) {

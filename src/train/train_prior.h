@@ -85,19 +85,20 @@ class PriorTrainer {
   bool one_level_a_unit() const { return options_.levels == "unit"; }
   // Local backward passes by bucket, and which buckets any rank works on, in this update.
   std::vector<std::int64_t> plan_update();
-  prior::NoisyPair draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, std::int64_t unit);
+  prior::Chains place_chains(const prior::ChainIds& ids, std::int64_t unit) const;
   // dF/du of a chain from its first step on, call by call.
-  prior::Gradient chain_gradient(const std::vector<std::int64_t>& levels) const;
-  at::Tensor draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids);
+  prior::Gradient chain_gradient(const prior::Chains& chains) const;
+  at::Tensor draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair);
   // Level of a unit of work, where its images share one.
   std::int64_t unit_level(std::int64_t unit) const;
   // f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's
   // parameters. z, t: of both.
   prior::EnergyNet::Outputs energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
-  void learn(const prior::NoisyPair& pair, const at::Tensor& negatives, const prior::ChainIds& ids);
+  void learn(const prior::ChainIds& ids, const prior::Chains& chains, const prior::NoisyPair& pair,
+             const at::Tensor& negatives);
   // Eq. 20 at t = 0: the layers' losses and the label heads' as one graph.
-  void learn_labelled(const at::Tensor& layers_loss, const std::vector<at::Tensor>& outputs,
-                      const prior::NoisyPair& pair, const at::Tensor& weights, const prior::ChainIds& ids);
+  void learn_labelled(const at::Tensor& layers_loss, const std::vector<at::Tensor>& outputs, const prior::ChainIds& ids,
+                      const prior::Chains& chains, const at::Tensor& weights);
   void read_statistics();
   void apply_gradients();
   std::string judge();

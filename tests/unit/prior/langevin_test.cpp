@@ -25,12 +25,10 @@ ChainMoments simulate(const Schedule& schedule, const LangevinOptions& options, 
   constexpr std::int64_t kCount = 400, kDim = 500;
   const double s2 = step_variance(schedule, options, t);
   const at::Tensor u_next = at::full({kCount, kDim}, start, at::kFloat);
-  ChainIds ids;
-  for (std::uint32_t b = 0; b < kCount; ++b) ids.item.push_back(b);
-  ids.visit.assign(kCount, 0);
-  const at::Tensor y = run_langevin(u_next, u_next, std::vector<std::int64_t>(kCount, t),
-                                    step_coefficients(schedule, options), options.steps, {11, 0, Purpose::kLangevin},
-                                    ids, [&](const at::Tensor& u) { return u * (-kCurvature * s2); })
+  const at::Tensor y = langevin(
+                           Chains(chain_ids(11, 0, kCount), t, at::kCPU), u_next,
+                           [&](const at::Tensor& u) { return u * (-kCurvature * s2); },
+                           step_coefficients(schedule, options), options.steps)
                            .to(at::kDouble);
   return {y.mean().item<double>(), y.var().item<double>()};
 }
@@ -157,15 +155,15 @@ TEST(Langevin, DoesNotDependOnTheBatchAndKnowsEveryKey) {
   const auto coefficients = step_coefficients(schedule, options);
   const at::Tensor u = at::full({3, 40}, 0.2, at::kFloat);
   const auto zero = [](const at::Tensor& y) { return y * 0.0; };
-  const RandomKey key{1, 0, Purpose::kLangevin};
-  const at::Tensor all = run_langevin(u, u, {0, 1, 0}, coefficients, 4, key, {{4, 5, 6}, {0, 0, 0}}, zero);
-  const at::Tensor last =
-      run_langevin(u.narrow(0, 2, 1), u.narrow(0, 2, 1), {0}, coefficients, 4, key, {{6}, {0}}, zero);
+  const auto end_of = [&](const ChainIds& ids, const std::vector<std::int64_t>& levels) {
+    return langevin(Chains(ids, levels, at::kCPU), u.narrow(0, 0, ids.count()), zero, coefficients, 4);
+  };
+  const at::Tensor all = end_of({{4, 5, 6}, {0, 0, 0}, 1}, {0, 1, 0}), last = end_of({{6}, {0}, 1}, {0});
   EXPECT_TRUE(all.narrow(0, 2, 1).equal(last));
   EXPECT_FALSE(all[0].equal(all[2])) << "other chains have other noise";
-  EXPECT_FALSE(run_langevin(u, u, {0, 1, 0}, coefficients, 4, {1, 1, Purpose::kLangevin}, {{4, 5, 6}, {0, 0, 0}}, zero)
-                   .equal(all));
-  EXPECT_FALSE(run_langevin(u, u, {0, 1, 0}, coefficients, 4, key, {{4, 5, 6}, {1, 1, 1}}, zero).equal(all));
+  EXPECT_FALSE(end_of({{4, 5, 6}, {0, 0, 0}, 2}, {0, 1, 0}).equal(all)) << "seed";
+  EXPECT_FALSE(end_of({{4, 5, 6}, {0, 0, 0}, 1, 1}, {0, 1, 0}).equal(all)) << "attempt";
+  EXPECT_FALSE(end_of({{4, 5, 6}, {1, 1, 1}, 1}, {0, 1, 0}).equal(all)) << "visit";
 }
 
 TEST(Langevin, ShowsEveryStateAndChecksItsArguments) {
@@ -175,10 +173,13 @@ TEST(Langevin, ShowsEveryStateAndChecksItsArguments) {
   std::vector<std::int64_t> seen;
   const auto coefficients = step_coefficients(schedule, options);
   const auto zero = [](const at::Tensor& y) { return y * 0.0; };
-  run_langevin(u, u, {0}, coefficients, 3, {}, {{0}, {0}}, zero,
-               [&](std::int64_t k, const at::Tensor&) { seen.push_back(k); });
+  const Chains chains({{0}, {0}}, 0, at::kCPU);
+  langevin(chains, u, zero, coefficients, 3,
+           {.observer = [&](std::int64_t k, const at::Tensor&) { seen.push_back(k); }});
   EXPECT_EQ(seen, (std::vector<std::int64_t>{0, 1, 2, 3}));
-  EXPECT_THROW(run_langevin(u, u, {0, 1}, coefficients, 3, {}, {{0}, {0}}, zero), Error);
+  EXPECT_THROW(langevin(chains, at::full({2, 8}, 0.2, at::kFloat), zero, coefficients, 3), Error);
+  EXPECT_THROW(langevin(chains, u, zero, coefficients, 3, {.u_next = u.narrow(1, 0, 7)}), Error);
+  EXPECT_THROW(langevin(Chains({{0}, {0}}, 2, at::kCPU), u, zero, coefficients, 3), Error) << "a level of others";
 }
 
 }  // namespace

@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "paper_nets.h"
-#include "prior/langevin_step.h"
 #include "prior/potential.h"
 #include "prior/prior_file.h"
 
