@@ -4,22 +4,15 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
-#include <fmt/ranges.h>
 
-#include "base/error.h"
 #include "base/options.h"
 #include "prior/paper_energy_net.h"
 #include "prior/small_energy_net.h"
 
 namespace hebm::prior {
 
-const std::vector<std::string>& energy_net_names() {
-  static const std::vector<std::string> names = {"small", "dense", "cifar10", "celebahq256"};
-  return names;
-}
-
 void EnergyOptions::describe(Options& o) {
-  o.add_choice("energy.net", &net, energy_net_names(),
+  o.add_choice("energy.net", &net,
                "energy nets: small (convolutions, for the HVAE's layers), dense (without them, for a small NVAE's), or "
                "the paper's of CIFAR-10 and CelebA-HQ-256 (latents 4 x 4 to 128 x 128)",
                Show::kCommon);
@@ -154,13 +147,11 @@ void EnergyNet::adopt(const PowerSequence& sequence) const {
 std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const LatentShape& shape,
                                            const NetSetting& setting) {
   std::unique_ptr<EnergyNet> net;
-  if (options.net == "cifar10") {
+  if (options.net == NetKind::kCifar10) {
     net = std::make_unique<Cifar10EnergyNet>(options, shape, setting);
-  } else if (options.net == "celebahq256") {
+  } else if (options.net == NetKind::kCelebaHq256) {
     net = std::make_unique<CelebaEnergyNet>(options, shape, setting);
   } else {
-    check(options.ours(), ExitCode::kUsage, "energy.net = '{}': expected one of {}", options.net,
-          fmt::join(energy_net_names(), ", "));
     net = std::make_unique<SmallEnergyNet>(options, shape, setting);
   }
   net->power_iterate(options.warm_iterations);

@@ -36,7 +36,7 @@ void NceOptions::describe_training(Options& o) {
 }
 
 void NceOptions::describe_sampling(Options& o) {
-  o.add_choice("nce.sampler", &sampler, {"resampling", "langevin"},
+  o.add_choice("nce.sampler", &sampler,
                "how prior.kind = nce is sampled: importance resampling top down, or Langevin steps (langevin.steps, "
                "langevin.eta_marginal)",
                Show::kCommon);
@@ -57,13 +57,8 @@ at::Tensor nce_loss(const at::Tensor& positive, const at::Tensor& negative, std:
   return (at::softplus(-positive).sum() + at::softplus(negative).sum()) / static_cast<double>(global_batch);
 }
 
-NceSampler::NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin,
-                       std::int64_t proposals)
-    : prior_(prior),
-      backbone_(backbone),
-      langevin_(langevin),
-      proposals_(proposals),
-      weights_(prior.frozen_weights()) {}
+NceSampler::NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t proposals)
+    : prior_(prior), backbone_(backbone), proposals_(proposals), weights_(prior.frozen_weights()) {}
 
 at::Tensor NceSampler::propose(const ChainIds& ids, std::size_t layer, const std::vector<std::int64_t>& which) const {
   ChainIds proposal = ids;
@@ -89,17 +84,6 @@ at::Tensor NceSampler::resample(const ChainIds& ids) const {
     columns.copy_(propose(ids, i, choose_proposals(at::stack(logits), uniform)));
   }
   return u;
-}
-
-at::Tensor NceSampler::langevin(const ChainIds& ids) const {
-  const Chains chains(ids, 0, backbone_.params().device());
-  const Potential potential(prior_, backbone_, weights_, chains);
-  auto coefficients = step_coefficients(prior_.schedule(), langevin_);
-  coefficients[0].gradient *=
-      step_variance(prior_.schedule(), langevin_, 0);  // they are for f = s^2 F, the logits are F
-  return prior::langevin(
-      chains, prior_noise(ids, backbone_.dim(), chains.device()),
-      [&](const at::Tensor& y) { return potential.gradient(y); }, coefficients, langevin_.steps);
 }
 
 }  // namespace hebm::prior

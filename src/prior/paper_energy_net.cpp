@@ -47,7 +47,7 @@ PaperEnergyNet::PaperEnergyNet(const EnergyOptions& options, const LatentShape& 
   check(fits, ExitCode::kUsage,
         "energy.net = {} takes square latents with a side of 4, 8, 16, 32, 64 or 128; got {} x {} x {}; take "
         "energy.net = small",
-        options.net, shape.channels, shape.height, shape.width);
+        name_of(options.net), shape.channels, shape.height, shape.width);
 }
 
 PaperEnergyNet::Embedding PaperEnergyNet::add_embedding(const std::string& name, std::int64_t out) {

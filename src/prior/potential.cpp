@@ -20,7 +20,8 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
     : schedule_(schedule), num_layers_(groups.size()), per_level_(options.per_level), heads_(std::move(heads)) {
   check_heads(heads_, static_cast<std::int64_t>(num_layers_));
   check(!per_level_ || options.ours(), ExitCode::kUsage,
-        "energy.net = {}: the paper has one net a layer, which is told t; set energy.per_level = false", options.net);
+        "energy.net = {}: the paper has one net a layer, which is told t; set energy.per_level = false",
+        name_of(options.net));
   const std::int64_t sets = per_level_ ? num_levels() : 1;
   for (std::int64_t set = 0; set < sets; ++set) {
     for (std::size_t i = 0; i < groups.size(); ++i) {

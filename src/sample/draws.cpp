@@ -4,6 +4,7 @@
 
 #include "nets/device.h"
 #include "prior/label_draws.h"
+#include "prior/marginal_chain.h"
 #include "prior/reverse_chain.h"
 
 namespace hebm::sample {
@@ -14,19 +15,33 @@ DrawLatents gaussian_draws(const vae::Backbone& backbone) {
   };
 }
 
-DrawLatents chain_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
-                        const prior::LangevinOptions& langevin) {
+DrawLatents diffusion_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                            const prior::LangevinOptions& langevin) {
   const auto chain = std::make_shared<prior::ReverseChain>(prior, backbone, langevin);
   return [chain](const prior::ChainIds& ids) { return chain->sample(ids); };
 }
 
+namespace {
+
+DrawLatents marginal_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                           const prior::LangevinOptions& langevin, prior::NetOutput output) {
+  const auto chain = std::make_shared<prior::MarginalChain>(prior, backbone, langevin, output);
+  return [chain](const prior::ChainIds& ids) { return chain->sample(ids); };
+}
+
+}  // namespace
+
+DrawLatents joint_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                        const prior::LangevinOptions& langevin) {
+  return marginal_draws(prior, backbone, langevin, prior::NetOutput::kScaled);
+}
+
 DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                       const prior::LangevinOptions& langevin, const prior::NceOptions& options) {
-  const auto sampler = std::make_shared<prior::NceSampler>(prior, backbone, langevin, options.proposals);
-  const bool resampling = options.sampler == "resampling";
-  return [sampler, resampling](const prior::ChainIds& ids) {
-    return resampling ? sampler->resample(ids) : sampler->langevin(ids);
-  };
+  if (options.sampler == prior::NceSampling::kLangevin)
+    return marginal_draws(prior, backbone, langevin, prior::NetOutput::kLogit);
+  const auto sampler = std::make_shared<prior::NceSampler>(prior, backbone, options.proposals);
+  return [sampler](const prior::ChainIds& ids) { return sampler->resample(ids); };
 }
 
 DrawLatents labelled_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,

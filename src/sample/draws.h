@@ -18,12 +18,15 @@ using DrawLatents = std::function<at::Tensor(const prior::ChainIds& ids)>;
 
 // References must outlive the result.
 DrawLatents gaussian_draws(const vae::Backbone& backbone);
-// Alg. 2: the diffusion prior, or with make_marginal_schedule() and LangevinOptions::marginal() the
-// joint one (Eq. 8).
-DrawLatents chain_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+// Alg. 2: the diffusion prior.
+DrawLatents diffusion_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                            const prior::LangevinOptions& langevin);
+// The joint EBM (Eq. 8).
+DrawLatents joint_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                         const prior::LangevinOptions& langevin);
-
-// prior::NceSampler by options.sampler; langevin as above.
+// By options.sampler: importance resampling, or Langevin steps with the gradient of sum_i log
+// r_i(z_i(u)): draws of p(u) prod_i r_i, where the layers below have a say in those above by the
+// conditionals' normalisers.
 DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                       const prior::LangevinOptions& langevin, const prior::NceOptions& options);
 // Alg. 2 with the chain of t = 0 for these labels (Eq. 20): a category of every label head, -1:

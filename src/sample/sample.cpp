@@ -25,7 +25,7 @@ void SampleOptions::describe(Options& o) {
   o.add("sample.chunk", &chunk, "images of one unit of work", {1, 100000});
   o.add("sample.seed", &seed, "seed of chains and pixels", {0}, Show::kCommon);
   o.add("sample.temperature", &temperature, "factor of every sigma in the final decode", {0.0, 10.0}, Show::kCommon);
-  o.add_choice("sample.pixels", &pixels, {"mean", "sample"}, "mean of p(x|z), or a sample of it (the authors)");
+  o.add_choice("sample.pixels", &pixels, "mean of p(x|z), or a sample of it (the authors)");
   o.add("sample.grid", &grid, "images of the PNG grid", {1, 10000});
 }
 
@@ -36,21 +36,21 @@ nlohmann::json sample_identity(const SampleOptions& options, const std::string& 
                         {"sample.chunk", options.chunk},
                         {"sample.seed", options.seed},
                         {"sample.temperature", options.temperature},
-                        {"sample.pixels", options.pixels},
+                        {"sample.pixels", name_of(options.pixels)},
                         {"vae_hash", vae_hash}};
   if (kind != "diffusion") out["prior.kind"] = kind;
   if (kind == "gaussian") return out;
   out["prior_hash"] = prior_hash;
-  if (kind == "nce") out["nce.sampler"] = nce.sampler;
-  if (kind == "nce" && nce.sampler == "resampling") {
+  if (kind == "nce") out["nce.sampler"] = name_of(nce.sampler);
+  if (kind == "nce" && nce.sampler == prior::NceSampling::kResampling) {
     out["nce.proposals"] = nce.proposals;
     return out;
   }
   out["langevin.steps"] = langevin.steps;
-  out["langevin.integrator"] = langevin.integrator;
+  out["langevin.integrator"] = name_of(langevin.integrator);
   out["langevin.noise"] = langevin.noise;
   if (kind == "diffusion") {
-    out["langevin.step_rule"] = langevin.step_rule;
+    out["langevin.step_rule"] = name_of(langevin.step_rule);
     out["langevin.step"] = langevin.step;
     out["langevin.eta"] = langevin.eta;
     out["langevin.by_level"] = langevin.by_level;
@@ -64,7 +64,7 @@ ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, con
                          const prior::ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   const at::Tensor parameters = backbone.decode(u, options.temperature);
-  if (options.pixels == "mean") return vae::image_batch(backbone.mean_image(parameters));
+  if (options.pixels == Pixels::kMean) return vae::image_batch(backbone.mean_image(parameters));
   const ImageShape shape = backbone.image_shape();
   const std::int64_t size = backbone.sample_channels() * shape.height * shape.width;
   const at::Tensor noise = at::empty({u.size(0), backbone.sample_channels(), shape.height, shape.width}, at::kFloat);
