@@ -46,7 +46,7 @@ struct SampleCommand {
                                     labels.guidance, labels.candidates);
     if (kind == "gaussian") return sample::gaussian_draws(backbone);
     if (kind == "nce") return sample::nce_draws(*prior, backbone, langevin, nce);
-    if (kind == "joint") return sample::joint_draws(*prior, backbone, langevin);
+    if (kind == "joint") return sample::marginal_draws(*prior, backbone, langevin, prior::NetOutput::kScaled);
     return sample::diffusion_draws(*prior, backbone, langevin);
   }
   Lines dry_run_lines(const prior::EnergyPrior* prior, const vae::Backbone& backbone,
@@ -132,8 +132,8 @@ int sample_command(Arguments args) {
     identity.update(label_identity(c.labels, c.langevin));
   }
   const auto result =
-      sample::write_samples(paths.samples(), c.name(), c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone),
-                            identity, &context.stop(), context.comm(), context.logger());
+      sample::write_samples({paths.samples() / (c.name() + ".h5"), c.sampling, identity}, *backbone,
+                            c.draws(loaded.prior.get(), *backbone), &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);
 }
 

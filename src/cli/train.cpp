@@ -92,8 +92,9 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
 // A grid from fixed noise, so that grids of different updates can be compared.
 void write_preview(const std::filesystem::path& file, const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                    const prior::LangevinOptions& langevin) {
-  const auto draw = prior.schedule().from_noise ? sample::joint_draws(prior, backbone, langevin)
-                                                : sample::diffusion_draws(prior, backbone, langevin);
+  const auto draw = prior.schedule().from_noise
+                        ? sample::marginal_draws(prior, backbone, langevin, prior::NetOutput::kScaled)
+                        : sample::diffusion_draws(prior, backbone, langevin);
   const prior::ChainIds ids = prior::chain_ids(0, 0, 36);
   sample::SampleOptions options;
   storage::write_png_grid(file, sample::decode_images(backbone, draw(ids), options, ids), 6);

@@ -54,15 +54,15 @@ void EnergyNet::finish(std::int64_t features) {
   params_.flatten();
 }
 
-EnergyNet::Weights EnergyNet::assemble(const std::vector<at::Tensor>& effective, bool with_grad) const {
+template <class Effective>
+EnergyNet::Weights EnergyNet::assemble(bool with_grad, const Effective& effective_of) const {
+  const c10::AutoGradMode mode(with_grad);
+  std::vector<at::Tensor> effective;
+  for (std::size_t i = 0; i < weights_.size(); ++i)
+    effective.push_back(options_.spectral_norm ? effective_of(i) : weights_[i].weight);
   Weights out = build(effective);
   if (labels_.defined()) out.labels = with_grad ? labels_ : labels_.detach().clone();
   return out;
-}
-
-at::Tensor EnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases,
-                              const at::Tensor& z) const {
-  return at::linear(features(weights, biases, z), weights.stages.back()).squeeze(1) * options_.gain;
 }
 
 EnergyNet::Outputs EnergyNet::outputs(const Weights& weights, const std::vector<at::Tensor>& biases,
@@ -74,30 +74,18 @@ EnergyNet::Outputs EnergyNet::outputs(const Weights& weights, const std::vector<
 }
 
 EnergyNet::Weights EnergyNet::weights(bool with_grad) const {
-  const c10::AutoGradMode mode(with_grad);
-  std::vector<at::Tensor> effective;
-  for (const auto& w : weights_) effective.push_back(options_.spectral_norm ? w.effective() : w.weight);
-  return assemble(effective, with_grad);
+  return assemble(with_grad, [&](std::size_t i) { return weights_[i].effective(); });
 }
 
 EnergyNet::Weights EnergyNet::chain_weights(const PowerSequence& sequence, std::int64_t step) const {
-  if (!options_.spectral_norm) return weights(false);
-  const c10::NoGradGuard no_grad;
-  const at::Tensor sigma = sequence.sigma.select(0, step);
-  std::vector<at::Tensor> effective;
-  for (std::size_t i = 0; i < weights_.size(); ++i)
-    effective.push_back(weights_[i].weight / sigma.select(0, static_cast<std::int64_t>(i)));
-  return assemble(effective, false);
+  return assemble(
+      false, [&](std::size_t i) { return weights_[i].weight / sequence.sigma[step][static_cast<std::int64_t>(i)]; });
 }
 
 EnergyNet::Weights EnergyNet::loss_weights(const PowerVectors& vectors) const {
-  if (!options_.spectral_norm) return weights(true);
-  const c10::AutoGradMode grad_on(true);
-  std::vector<at::Tensor> effective;
-  for (std::size_t i = 0; i < weights_.size(); ++i) {
-    effective.push_back(nets::SpectralWeight{weights_[i].weight, vectors.u[i], vectors.v[i]}.effective());
-  }
-  return assemble(effective, true);
+  return assemble(true, [&](std::size_t i) {
+    return nets::SpectralWeight{weights_[i].weight, vectors.u[i], vectors.v[i]}.effective();
+  });
 }
 
 std::vector<at::Tensor> EnergyNet::select(const Weights& weights, const at::Tensor& t) const {

@@ -96,7 +96,9 @@ class EnergyNet {
   // [B] int64.
   std::vector<at::Tensor> select(const Weights& weights, const at::Tensor& t) const;
   // z [B, c, h, w], biases from select() -> f [B].
-  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const;
+  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+    return outputs(weights, biases, z).f;
+  }
   // f and what the label heads read off the same features.
   Outputs outputs(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const;
 
@@ -131,7 +133,9 @@ class EnergyNet {
   nets::Parameters params_;
 
  private:
-  Weights assemble(const std::vector<at::Tensor>& effective, bool with_grad) const;
+  // effective_of(i): the effective weight of number i, with spectral norm.
+  template <class Effective>
+  Weights assemble(bool with_grad, const Effective& effective_of) const;
 
   std::int64_t label_rows_;
   at::Tensor labels_;  // [label_rows, F]

@@ -99,15 +99,11 @@ at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradien
     update.step(y, next, g);  // Eq. 3: the Gaussian terms of Eq. 13 in closed form, gradient and fresh noise
     if (extras.constraint) extras.constraint(y);
   };
-  std::unique_ptr<StepGraph> recorded;
+  std::function<void()> recorded;
   for (std::int64_t k = 0; k < steps; ++k) {
     if (extras.observer) extras.observer(k, y);
-    if (k == 1 && extras.steady && steps >= kRecordedSteps) recorded = StepGraph::record(y.device(), step);
-    if (recorded) {
-      recorded->run();
-    } else {
-      step();
-    }
+    if (k == 1 && extras.steady && steps >= kRecordedSteps) recorded = record_step(y.device(), step);
+    recorded ? recorded() : step();
   }
   if (extras.observer) extras.observer(steps, y);
   return y;

@@ -58,11 +58,10 @@ double gaussian_precision(const Schedule& schedule, std::int64_t t);
 // The level's s_t^2, by_level included.
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);
 
-// paper: c_y = 1 - s^2/2 P, c_u = s^2/2 w a / sg^2, c_g = 1/2, c_n = s with P = 1 + w a^2 / sg^2, a
-// = alpha[t+1], sg = sigma[t+1]. exact: rho = exp(-s^2 P / 2); c_y = rho, c_u = (1 - rho) w a /
-// (sg^2 P), c_g = (1 - rho) / (P s^2),
-//        c_n = sqrt((1 - rho^2) / P): exact for f = 0 at any s, equal to the paper's to first order
-//        in s^2.
+// With a = alpha[t+1], sg = sigma[t+1], P = 1 + w a^2 / sg^2 and rho = exp(-s^2 P / 2):
+//   paper: c_y = 1 - s^2/2 P, c_u = s^2/2 w a / sg^2, c_g = 1/2, c_n = s
+//   exact: c_y = rho, c_u = (1 - rho) w a / (sg^2 P), c_g = (1 - rho) / (P s^2),
+//          c_n = sqrt((1 - rho^2) / P), exact for f = 0 at any s, the paper's to first order in s^2
 std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options);
 
 // df/du summed over layers, [B, D] -> [B, D]; the result must be contiguous float32 on y's device.

@@ -35,7 +35,6 @@ at::Tensor over_pixels(const at::Tensor& bias) { return bias.dim() == 1 ? bias :
 }  // namespace
 
 // ---- what both share
-// ------------------------------------------------------------------------------------------
 
 PaperEnergyNet::PaperEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
     : EnergyNet(options, setting),
@@ -95,7 +94,6 @@ at::Tensor PaperEnergyNet::dense_end(const Weights& weights, const std::vector<a
 }
 
 // ---- CIFAR-10
-// ------------------------------------------------------------------------------------------
 
 Cifar10EnergyNet::Cifar10EnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
     : PaperEnergyNet(options, shape, setting) {
@@ -148,7 +146,6 @@ at::Tensor Cifar10EnergyNet::features(const Weights& weights, const std::vector<
 }
 
 // ---- CelebA-HQ-256
-// ------------------------------------------------------------------------------------------
 
 CelebaEnergyNet::CelebaEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
     : PaperEnergyNet(options, shape, setting) {

@@ -58,10 +58,13 @@ struct SampleResult {
   bool stopped = false;  // asked to stop: leave with ExitCode::kRequeue; the next run starts this file again
   double seconds = 0;    // of chains and decoding, the slowest rank
 };
+struct SampleFile {
+  std::filesystem::path path;  // NAME.h5; the grid is NAME.png
+  SampleOptions options;
+  nlohmann::json identity;
+};
 // Collective. A whole file of the same identity is left as it is; another one is Error(kUsage).
-SampleResult write_samples(const std::filesystem::path& directory, const std::string& name,
-                           const SampleOptions& options, const vae::Backbone& backbone, const DrawLatents& draw,
-                           const nlohmann::json& identity, const StopFlag* stop, comm::Communicator& comm,
-                           Logger& logger);
+SampleResult write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw,
+                           const StopFlag* stop, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::sample
