@@ -34,7 +34,8 @@ void add_schedule(Named& out, const prior::Schedule& schedule) {
 
 prior::LangevinOptions paper_rule(double eta) {
   prior::LangevinOptions out;
-  out.step_rule = out.integrator = "paper";
+  out.step_rule = prior::StepRule::kPaper;
+  out.integrator = prior::Integrator::kPaper;
   out.eta = eta;
   return out;
 }
@@ -104,7 +105,7 @@ std::vector<nets::NamedTensor> run_stages(const ReplayInputs& inputs, const vae:
   add_layers(out, "langevin_y", vae::split_layers(y, groups));
 
   Named gradients;
-  const auto level_weights = prior::level_weights(prior.schedule(), langevin, "paper");
+  const auto level_weights = prior::level_weights(prior.schedule(), langevin, prior::LevelWeight::kPaper);
   out.push_back({"loss", learn(inputs, prior, level_weights, positive, backbone.transport(y), gradients)});
   out.insert(out.end(), gradients.begin(), gradients.end());
   return out;

@@ -44,13 +44,13 @@ Chains::Chains(const ChainIds& ids, const std::vector<std::int64_t>& levels, at:
         "chains on {}: this program is built without CUDA and has kernels for the CPU alone", device.str());
 #endif
   static_assert(sizeof(ChainRow) == 3 * sizeof(std::int32_t));
-  host_rows_ = at::empty({ids.count(), 3}, at::kInt);
-  auto* const rows = static_cast<ChainRow*>(host_rows_.mutable_data_ptr());
+  const at::Tensor host = at::empty({ids.count(), 3}, at::kInt);
+  auto* const rows = static_cast<ChainRow*>(host.mutable_data_ptr());
   for (std::size_t b = 0; b < levels.size(); ++b) {
     rows[b] = {ids.item[b], ids.visit[b], static_cast<std::uint32_t>(levels[b])};
     check_counter(counter_of(rows[b], 0), 0);
   }
-  rows_ = host_rows_.to(device, /*non_blocking=*/true);
+  rows_ = host.to(device, /*non_blocking=*/true);
   t_ = rows_.select(1, 2).to(at::kLong);
 }
 

@@ -31,7 +31,7 @@ class Chains {
   Chains(const ChainIds& ids, const std::vector<std::int64_t>& levels, at::Device device);
   Chains(const ChainIds& ids, std::int64_t level, at::Device device);
 
-  std::int64_t count() const { return host_rows_.size(0); }
+  std::int64_t count() const { return rows_.size(0); }
   at::Device device() const { return rows_.device(); }
   const std::vector<std::int64_t>& levels() const { return levels_; }
   const at::Tensor& t() const { return t_; }  // [B] int64, the levels on the device
@@ -44,17 +44,14 @@ class Chains {
   std::vector<at::Tensor> by_level(const std::vector<Table>& tables) const;
   // [B, dim] ~ N(0, I), row b keyed by (ids[b], t[b]).
   at::Tensor normals(Purpose purpose, std::int64_t dim) const;
-  // [B], for the host and for what runs on device().
-  const ChainRow* host_rows() const { return rows_in(host_rows_); }
-  const ChainRow* rows() const { return rows_in(rows_); }
+  // [B], for what runs on device().
+  const ChainRow* rows() const { return static_cast<const ChainRow*>(rows_.const_data_ptr()); }
 
  private:
-  static const ChainRow* rows_in(const at::Tensor& rows) { return static_cast<const ChainRow*>(rows.const_data_ptr()); }
-
   std::uint64_t seed_;
   std::uint32_t attempt_;
   std::vector<std::int64_t> levels_;
-  at::Tensor host_rows_, rows_, t_;  // [B, 3] int32 that hold ChainRow
+  at::Tensor rows_, t_;  // [B, 3] int32 that hold ChainRow
 };
 
 // u_T ~ N(0, I) of these chains, [B, dim].

@@ -13,20 +13,6 @@
 #include "prior/resampling.h"
 
 namespace hebm::prior {
-namespace {
-
-std::int64_t first_column(const std::vector<LatentShape>& groups, std::size_t layer) {
-  std::int64_t first = 0;
-  for (std::size_t i = 0; i < layer; ++i) first += groups.at(i).size();
-  return first;
-}
-
-// Columns of layer i, a view.
-at::Tensor layer_of(const at::Tensor& u, const std::vector<LatentShape>& groups, std::size_t layer) {
-  return u.narrow(1, first_column(groups, layer), groups.at(layer).size());
-}
-
-}  // namespace
 
 void NceOptions::describe_training(Options& o) {
   o.add("nce.gain", &gain,
@@ -36,7 +22,7 @@ void NceOptions::describe_training(Options& o) {
 }
 
 void NceOptions::describe_sampling(Options& o) {
-  o.add_choice("nce.sampler", &sampler, {"resampling", "langevin"},
+  o.add_choice("nce.sampler", &sampler,
                "how prior.kind = nce is sampled: importance resampling top down, or Langevin steps (langevin.steps, "
                "langevin.eta_marginal)",
                Show::kCommon);
@@ -47,9 +33,10 @@ void NceOptions::describe_sampling(Options& o) {
 at::Tensor contrast_layer(const at::Tensor& u0, std::size_t layer, const vae::Backbone& backbone, const ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   at::Tensor u = u0.clone();
-  layer_of(u, backbone.groups(), layer)
-      .copy_(Chains(ids, static_cast<std::int64_t>(layer), u0.device())
-                 .normals(Purpose::kContrast, backbone.groups().at(layer).size()));
+  const at::Tensor own = vae::split_layers(u, backbone.groups()).at(layer);  // a view
+  own.copy_(Chains(ids, static_cast<std::int64_t>(layer), u0.device())
+                .normals(Purpose::kContrast, own[0].numel())
+                .view_as(own));
   return backbone.transport(at::cat({u0, u}))[layer];
 }
 
@@ -57,13 +44,8 @@ at::Tensor nce_loss(const at::Tensor& positive, const at::Tensor& negative, std:
   return (at::softplus(-positive).sum() + at::softplus(negative).sum()) / static_cast<double>(global_batch);
 }
 
-NceSampler::NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin,
-                       std::int64_t proposals)
-    : prior_(prior),
-      backbone_(backbone),
-      langevin_(langevin),
-      proposals_(proposals),
-      weights_(prior.frozen_weights()) {}
+NceSampler::NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t proposals)
+    : prior_(prior), backbone_(backbone), proposals_(proposals), weights_(prior.frozen_weights()) {}
 
 at::Tensor NceSampler::propose(const ChainIds& ids, std::size_t layer, const std::vector<std::int64_t>& which) const {
   ChainIds proposal = ids;
@@ -79,27 +61,16 @@ at::Tensor NceSampler::resample(const ChainIds& ids) const {
   const Potential potential(prior_, backbone_, weights_, chains);
   at::Tensor u = at::zeros({chains.count(), backbone_.dim()}, at::TensorOptions(at::kFloat).device(chains.device()));
   for (std::size_t i = 0; i < prior_.num_layers(); ++i) {
-    const at::Tensor columns = layer_of(u, backbone_.groups(), i);
+    const at::Tensor own = vae::split_layers(u, backbone_.groups())[i];  // a view
     std::vector<at::Tensor> logits;
     for (std::int64_t m = 0; m < proposals_; ++m) {
-      columns.copy_(propose(ids, i, std::vector<std::int64_t>(ids.item.size(), m)));
+      own.copy_(propose(ids, i, std::vector<std::int64_t>(ids.item.size(), m)).view_as(own));
       logits.push_back(potential.of_layer(u, i).to(at::kDouble));
     }
     const auto uniform = choice_uniforms(ids, static_cast<std::int64_t>(i));
-    columns.copy_(propose(ids, i, choose_proposals(at::stack(logits), uniform)));
+    own.copy_(propose(ids, i, choose_proposals(at::stack(logits), uniform)).view_as(own));
   }
   return u;
-}
-
-at::Tensor NceSampler::langevin(const ChainIds& ids) const {
-  const Chains chains(ids, 0, backbone_.params().device());
-  const Potential potential(prior_, backbone_, weights_, chains);
-  auto coefficients = step_coefficients(prior_.schedule(), langevin_);
-  coefficients[0].gradient *=
-      step_variance(prior_.schedule(), langevin_, 0);  // they are for f = s^2 F, the logits are F
-  return prior::langevin(
-      chains, prior_noise(ids, backbone_.dim(), chains.device()),
-      [&](const at::Tensor& y) { return potential.gradient(y); }, coefficients, langevin_.steps);
 }
 
 }  // namespace hebm::prior

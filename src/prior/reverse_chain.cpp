@@ -79,13 +79,9 @@ void ReverseChain::hold(const at::Tensor& y, const at::Tensor& values, const std
   const c10::NoGradGuard no_grad;
   check(values.sizes() == y.sizes(), ExitCode::kRuntime, "held layers: values of {} x {}, chains of {} x {}",
         values.size(0), values.size(1), y.size(0), y.size(1));
-  const auto& groups = backbone_.groups();
-  for (const std::int64_t layer : layers) {
-    std::int64_t first = 0;
-    for (std::int64_t i = 0; i < layer; ++i) first += groups.at(static_cast<std::size_t>(i)).size();
-    const std::int64_t size = groups.at(static_cast<std::size_t>(layer)).size();
-    y.narrow(1, first, size).copy_(values.narrow(1, first, size));
-  }
+  const auto to = vae::split_layers(y, backbone_.groups());  // views
+  const auto from = vae::split_layers(values, backbone_.groups());
+  for (const auto layer : layers) to.at(static_cast<std::size_t>(layer)).copy_(from[static_cast<std::size_t>(layer)]);
 }
 
 }  // namespace hebm::prior

@@ -13,6 +13,7 @@
 #include "nets/optimiser.h"
 #include "prior/forward_pair.h"
 #include "prior/langevin.h"
+#include "prior/losses.h"
 #include "prior/potential.h"
 #include "prior/schedule.h"
 #include "train/checkpoints.h"
@@ -39,7 +40,7 @@ struct PriorTrainOptions {
   std::int64_t warmup = 50;
   double beta1 = 0.9, beta2 = 0.999, weight_decay = 0.0;
   double ema = 0.98;
-  std::string level_weight = "flat";
+  prior::LevelWeight level_weight = prior::LevelWeight::kFlat;
   double l2 = 0.0;
   double clip_norm = 0.0;
   std::string levels = "unit";

@@ -45,7 +45,7 @@ class Replay : public ::testing::Test {
   }
   static prior::EnergyOptions energy_options() {
     prior::EnergyOptions o;
-    o.net = "cifar10";
+    o.net = prior::NetKind::kCifar10;
     o.width = 4;
     o.per_level = false;
     return o;

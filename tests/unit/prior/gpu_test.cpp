@@ -49,7 +49,7 @@ vae::Hvae small_vae() {
 
 EnergyOptions small_energy(const std::string& net) {
   EnergyOptions o;
-  o.net = net;
+  o.net = *value_named<NetKind>(net);
   o.width = 16;
   return o;
 }

@@ -45,19 +45,19 @@ TEST(MarginalSchedule, StartsTheChainAtNoiseAlone) {
 }
 
 TEST(MarginalLangevin, HasItsOwnStepUnderBothRules) {
-  for (const char* rule : {"natural", "paper"}) {
+  for (const StepRule rule : {StepRule::kNatural, StepRule::kPaper}) {
     LangevinOptions options;
     options.step_rule = rule;
     options.step = 0.3;
     options.eta = 1e-5;
     options.by_level = {7.0};
     options.eta_marginal = 0.125;
-    EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), options.marginal(), 0), 0.125) << rule;
+    EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), options, 0), 0.125) << name_of(rule);
   }
-  // On one level the natural rule is the same number: s^2 = 2 step / P with P = 1.
+  // On one level of a diffusion the natural rule is the same number: s^2 = 2 step / P with P = 1.
   LangevinOptions natural;
   natural.step = 0.01;
-  EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), natural, 0), LangevinOptions().eta_marginal);
+  EXPECT_DOUBLE_EQ(step_variance(make_schedule(1), natural, 0), LangevinOptions().eta_marginal);
 }
 
 // Eq. 8 with F = sum_i a_i z_i + b_i z_i^2 on the linear generator. The family is exponential, so
@@ -94,7 +94,7 @@ LangevinOptions marginal_options() {
   LangevinOptions options;
   options.steps = 80;
   options.eta_marginal = 0.1;
-  return options.marginal();
+  return options;
 }
 
 // 80 steps of s^2 / 2 = 0.05 at precisions of 1.1 and more leave e^-4.5 = 1 % of the start; the

@@ -47,7 +47,6 @@ TEST(LangevinOptions, DrawWithStepsOfTheirOwnWhereTheyAreGiven) {
   EXPECT_EQ(options.drawing().steps, 7);
   options.draw_steps = 9;
   EXPECT_EQ(options.drawing().steps, 9);
-  EXPECT_EQ(options.drawing().marginal().steps, 9);
   EXPECT_EQ(options.steps, 7);
 }
 
@@ -57,8 +56,8 @@ TEST_P(Chain, OfThePaperHasTheClosedFormMoments) {
   const std::int64_t t = GetParam();
   const Schedule schedule = make_schedule(3);
   LangevinOptions options;
-  options.step_rule = "paper";
-  options.integrator = "paper";
+  options.step_rule = StepRule::kPaper;
+  options.integrator = Integrator::kPaper;
   options.eta = 3e-3;
   options.steps = 25;
   const double s2 = step_variance(schedule, options, t);
@@ -99,7 +98,7 @@ TEST_P(Chain, ExactAndPaperAgreeToFirstOrderInTheStep) {
   const auto difference = [&](double step) {
     LangevinOptions exact, euler;
     exact.step = euler.step = step;
-    euler.integrator = "paper";
+    euler.integrator = Integrator::kPaper;
     const auto a = step_coefficients(schedule, exact)[t], b = step_coefficients(schedule, euler)[t];
     return StepCoefficients{std::fabs(a.y - b.y), std::fabs(a.u_next - b.u_next), std::fabs(a.gradient - b.gradient),
                             std::fabs(a.noise - b.noise)};
@@ -117,7 +116,7 @@ TEST_P(Chain, StationaryVarianceErrorIsFirstOrderInTheStep) {
   const auto t = static_cast<std::size_t>(GetParam());
   const Schedule schedule = make_schedule(3);
   const double precision = gaussian_precision(schedule, GetParam());
-  for (const char* integrator : {"paper", "exact"}) {
+  for (const Integrator integrator : {Integrator::kPaper, Integrator::kExact}) {
     const auto error = [&](double step) {
       LangevinOptions options;
       options.step = step;
@@ -126,7 +125,7 @@ TEST_P(Chain, StationaryVarianceErrorIsFirstOrderInTheStep) {
       const double a = c.y - c.gradient * kCurvature * step_variance(schedule, options, GetParam());
       return std::fabs(c.noise * c.noise / (1 - a * a) - 1 / (precision + kCurvature));
     };
-    EXPECT_NEAR(error(2e-3) / error(1e-3), 2.0, 0.02) << integrator;
+    EXPECT_NEAR(error(2e-3) / error(1e-3), 2.0, 0.02) << name_of(integrator);
   }
 }
 
@@ -134,7 +133,7 @@ TEST_P(Chain, GaussianTermsInClosedFormAreAutogradsGradient) {
   const std::int64_t t = GetParam();
   const Schedule schedule = make_schedule(3);
   LangevinOptions options;
-  options.integrator = "paper";
+  options.integrator = Integrator::kPaper;
   const double s2 = step_variance(schedule, options, t), w = schedule.kernel_weight(t);
   const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1],
                sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];

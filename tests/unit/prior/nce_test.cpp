@@ -17,6 +17,7 @@
 #include "linear_backbone.h"
 #include "noise.h"
 #include "prior/forward_pair.h"
+#include "prior/marginal_chain.h"
 
 namespace hebm::prior {
 namespace {
@@ -74,9 +75,8 @@ class Samplers : public ::testing::Test {
     langevin_.eta_marginal = 0.2;
   }
   ~Samplers() override { at::set_num_threads(num_threads_); }
-  NceSampler sampler(std::int64_t proposals = kProposals) const {
-    return {prior_, backbone_, langevin_.marginal(), proposals};
-  }
+  NceSampler sampler(std::int64_t proposals = kProposals) const { return {prior_, backbone_, proposals}; }
+  MarginalChain chain() const { return {prior_, backbone_, langevin_, NetOutput::kLogit}; }
   // Means of u_1, u_2, and their variances, which the tilt leaves at 1. 4,000 draws: five standard
   // errors are 0.08 and 0.11.
   static void expect_moments(const at::Tensor& u, double mean1, double mean2, double bias) {
@@ -104,7 +104,7 @@ TEST_F(Samplers, ResamplingDrawsFromTheTiltedConditionals) {
 // All at once: p(u) exp(a_1 u_1 + a_2 (c u_1 + d u_2)), so u_1 ~ N(a_1 + a_2 c, 1): the layer below
 // has its say. 60 steps of 0.1 leave e^-6 of the start.
 TEST_F(Samplers, LangevinDrawsFromTheJointTilt) {
-  expect_moments(sampler().langevin(chain_ids(4, 0, kCount)), a1 + a2 * c, a2 * d, 0.005);
+  expect_moments(chain().sample(chain_ids(4, 0, kCount)), a1 + a2 * c, a2 * d, 0.005);
 }
 
 TEST_F(Samplers, OneProposalIsTheGaussianPriorAndRowsDoNotDependOnTheirBatch) {
@@ -112,7 +112,7 @@ TEST_F(Samplers, OneProposalIsTheGaussianPriorAndRowsDoNotDependOnTheirBatch) {
   const at::Tensor all = sampler(7).resample(chain_ids(4, 0, 12)), some = sampler(7).resample(chain_ids(4, 6, 6));
   EXPECT_TRUE(all.narrow(0, 6, 6).equal(some));
   EXPECT_FALSE(sampler(7).resample(chain_ids(5, 6, 6)).equal(some));
-  EXPECT_TRUE(sampler().langevin(chain_ids(4, 0, 12)).narrow(0, 6, 6).equal(sampler().langevin(chain_ids(4, 6, 6))));
+  EXPECT_TRUE(chain().sample(chain_ids(4, 0, 12)).narrow(0, 6, 6).equal(chain().sample(chain_ids(4, 6, 6))));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace hebm::prior {
 
 inline EnergyOptions paper_options(const std::string& net, std::int64_t width = 4) {
   EnergyOptions o;
-  o.net = net;
+  o.net = *value_named<NetKind>(net);
   o.width = width;
   o.per_level = false;
   o.warm_iterations = 2;

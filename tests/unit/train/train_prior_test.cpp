@@ -62,7 +62,7 @@ TEST(TrainPrior, TheJointEbmDrawsTheData) {
   prior::LangevinOptions langevin;
   langevin.steps = 30;
   langevin.eta_marginal = 0.2;
-  expect_data_learnt(prior::make_marginal_schedule(), langevin.marginal());
+  expect_data_learnt(prior::make_marginal_schedule(), langevin);
 }
 
 TEST(TrainPrior, TheDiffusionDrawsTheData) {
