@@ -26,13 +26,20 @@ struct EncodeOptions {
   void describe(Options& options);
 };
 
-// The noise of draw r of an image is that of visit kFirstDraw + r: no epoch of VAE training uses
-// it.
+// The noise of draw r of an image is that of epoch kFirstDraw + r, which no VAE training
+// reaches.
 inline constexpr std::uint32_t kFirstDraw = 1000000;
 
 // What the cache of these settings is; readers expect() its key.
 data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset& dataset,
                                const vae::Backbone& backbone, const std::string& vae_hash, std::uint64_t seed);
+
+struct EncodeInputs {
+  const data::Dataset& dataset;
+  const vae::Backbone& backbone;
+  const std::string& vae_hash;
+  std::uint64_t seed = 0;
+};
 
 struct EncodeResult {
   enum class Outcome { kDone, kStopped } outcome = Outcome::kDone;  // kStopped: leave with ExitCode::kRequeue
@@ -45,7 +52,6 @@ struct EncodeResult {
 // cache of these settings is only described again; one of other settings is Error(kUsage) naming
 // what differs. NaN from the posterior: Error naming image and layer.
 EncodeResult encode_cache(const EncodeOptions& options, const std::filesystem::path& directory,
-                          const data::Dataset& dataset, const vae::Backbone& backbone, const std::string& vae_hash,
-                          std::uint64_t seed, const StopFlag* stop, comm::Communicator& comm, Logger& logger);
+                          const EncodeInputs& inputs, const StopFlag* stop, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::encode

@@ -1,12 +1,13 @@
+#include "storage/metrics.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "storage/metrics.h"
 #include "storage/tensorboard.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::storage::test {
 namespace {
@@ -31,8 +32,8 @@ TEST(Metrics, LinesHoldWhatWasWritten) {
     writer.flush();
     EXPECT_NE(lines_of(folder / "run"), "");
     writer.write(3, {{"loss", 1e300}});
-    expect_contains(error_of(ExitCode::kRuntime, [&] { writer.write(4, {{"a", 1}, {"a", 2}}); }), "twice");
-    error_of(ExitCode::kRuntime, [&] { writer.write(4, {{"step", 1}}); });
+    expect_error(ExitCode::kRuntime, {"twice"}, [&] { writer.write(4, {{"a", 1}, {"a", 2}}); });
+    expect_error(ExitCode::kRuntime, {}, [&] { writer.write(4, {{"step", 1}}); });
   }  // the destructor flushes
   const std::vector<Json> lines = read_metrics(folder / "run");
   ASSERT_EQ(lines.size(), 2u);
@@ -53,7 +54,7 @@ TEST(Metrics, ResumeDropsLaterStepsAndTornLines) {
     for (std::int64_t step = 0; step < 10; ++step) writer.write(step, {{"loss", 1.0 * static_cast<double>(step)}});
   }
   const std::string whole = lines_of(run);
-  put_file(run / "metrics.jsonl", whole + "{\"step\":10,\"lo");
+  spill(run / "metrics.jsonl", whole + "{\"step\":10,\"lo");
   EXPECT_EQ(steps_of(run).size(), 10u);  // a reader ignores the torn line
   {
     MetricsWriter writer(run, 6);
@@ -101,8 +102,8 @@ TEST(Metrics, ReadingThinsEvenlyAndNamesABrokenLine) {
   EXPECT_EQ(thinned, (std::vector<std::int64_t>{0, 25, 50, 75, 100}));
   EXPECT_EQ(read_metrics(run, 1).at(0)["step"], 100);
   EXPECT_TRUE(read_metrics(run, 0).empty());
-  put_file(run / "metrics.jsonl", "{\"step\":1}\nbroken\n{\"step\":2}\n");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { read_metrics(run); }), "line 2");
+  spill(run / "metrics.jsonl", "{\"step\":1}\nbroken\n{\"step\":2}\n");
+  expect_error(ExitCode::kCorrupt, {"line 2"}, [&] { read_metrics(run); });
 }
 
 // --- TensorBoard; tests/run/readers.py reads a whole file with TensorBoard itself ---

@@ -1,11 +1,12 @@
+#include "storage/files.h"
+
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <array>
 
-#include "storage/files.h"
 #include "storage/hash.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::storage::test {
 namespace {
@@ -48,13 +49,13 @@ TEST(Files, AtomicWriteThatFailsLeavesTheOldFile) {
   write_file_atomic(folder / "a", "old");
   {
     const FileSizeLimit limit(1000);
-    expect_contains(error_of(ExitCode::kRuntime, [&] { write_file_atomic(folder / "a", std::string(5000, 'x')); }),
-                    "write failed");
+    expect_error(ExitCode::kRuntime, {"write failed"},
+                 [&] { write_file_atomic(folder / "a", std::string(5000, 'x')); });
   }
   EXPECT_EQ(read_file(folder / "a"), "old");
   EXPECT_EQ(num_entries(folder.path()), 1u);
   create_folders(folder / "b" / "c");
-  error_of(ExitCode::kRuntime, [&] { write_file_atomic(folder / "b", "x"); });  // a folder is in the way
+  expect_error(ExitCode::kRuntime, {}, [&] { write_file_atomic(folder / "b", "x"); });  // a folder is in the way
   EXPECT_EQ(num_entries(folder.path()), 2u);
 }
 
@@ -62,15 +63,14 @@ TEST(Files, ReadRefusesLargeMissingAndIrregularFiles) {
   const TempFolder folder;
   write_file_atomic(folder / "a", std::string(100, 'x'));
   EXPECT_EQ(read_file(folder / "a", 100).size(), 100u);
-  expect_contains(error_of(ExitCode::kRuntime, [&] { read_file(folder / "a", 99); }), "100 bytes, expected at most 99");
-  expect_contains(error_of(ExitCode::kRuntime, [&] { read_file(folder / "b"); }), "No such file");
-  error_of(ExitCode::kRuntime, [&] { read_file(folder.path()); });
+  expect_error(ExitCode::kRuntime, {"100 bytes, expected at most 99"}, [&] { read_file(folder / "a", 99); });
+  expect_error(ExitCode::kRuntime, {"No such file"}, [&] { read_file(folder / "b"); });
+  expect_error(ExitCode::kRuntime, {}, [&] { read_file(folder.path()); });
   ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
-  expect_contains(error_of(ExitCode::kRuntime, [&] { read_file(folder / "pipe"); }),
-                  "regular file");  // and does not hang
+  expect_error(ExitCode::kRuntime, {"regular file"}, [&] { read_file(folder / "pipe"); });  // and does not hang
   fs::create_symlink(folder / "a", folder / "link");
   EXPECT_EQ(read_file(folder / "link").size(), 100u);
-  error_of(ExitCode::kRuntime, [&] { ReadOnlyFile(folder / "link", Links::kRefuse); });
+  expect_error(ExitCode::kRuntime, {}, [&] { ReadOnlyFile(folder / "link", Links::kRefuse); });
 }
 
 TEST(Files, ReadAtReadsExactlyOrSaysWhereTheFileEnds) {
@@ -81,7 +81,7 @@ TEST(Files, ReadAtReadsExactlyOrSaysWhereTheFileEnds) {
   file.read_at(6, out);
   EXPECT_EQ(static_cast<char>(out[0]), '6');
   EXPECT_EQ(static_cast<char>(out[3]), '9');
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.read_at(7, out); }), "ends at byte 10, expected 1 more");
+  expect_error(ExitCode::kCorrupt, {"ends at byte 10, expected 1 more"}, [&] { file.read_at(7, out); });
 }
 
 TEST(Files, HashedWriterHashesWhatItWroteAndCleansUp) {
@@ -95,7 +95,7 @@ TEST(Files, HashedWriterHashesWhatItWroteAndCleansUp) {
     EXPECT_EQ(result.hash, hash_text("hello world"));
   }
   EXPECT_EQ(read_file(folder / "a"), "hello world");
-  expect_contains(error_of(ExitCode::kRuntime, [&] { HashedFileWriter(folder / "a"); }), "never overwritten");
+  expect_error(ExitCode::kRuntime, {"never overwritten"}, [&] { HashedFileWriter(folder / "a"); });
   EXPECT_EQ(read_file(folder / "a"), "hello world");
   { HashedFileWriter abandoned(folder / "b"); }
   EXPECT_FALSE(fs::exists(folder / "b"));
@@ -107,7 +107,7 @@ TEST(Files, AppendTakesATornLineBack) {
   file.append("whole\n");
   {
     const FileSizeLimit limit(20);
-    error_of(ExitCode::kRuntime, [&] { file.append(std::string(100, 'x') + "\n"); });
+    expect_error(ExitCode::kRuntime, {}, [&] { file.append(std::string(100, 'x') + "\n"); });
   }
   EXPECT_EQ(read_file(folder / "log"), "whole\n");
   file.append("next\n");
@@ -120,7 +120,7 @@ TEST(Files, FoldersNamesAndSpace) {
   create_folders(folder / "x/y/z");
   create_folders(folder / "x/y/z");
   EXPECT_TRUE(fs::is_directory(folder / "x/y/z"));
-  error_of(ExitCode::kRuntime, [&] { create_new_folder(folder / "x"); });
+  expect_error(ExitCode::kRuntime, {}, [&] { create_new_folder(folder / "x"); });
   rename_durable(folder / "x/y/z", folder / "z");
   EXPECT_TRUE(fs::is_directory(folder / "z"));
   remove_tree(folder / "x");

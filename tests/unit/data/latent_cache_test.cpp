@@ -1,3 +1,5 @@
+#include "data/latent_cache.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -5,7 +7,6 @@
 
 #include "data/half.h"
 #include "data/json_fields.h"
-#include "data/latent_cache.h"
 #include "data/shard_handles.h"
 #include "support.h"
 
