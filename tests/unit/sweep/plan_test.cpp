@@ -75,7 +75,8 @@ TEST(Plan, WhatCannotBeASweepIsRefusedByFileLineAndKey) {
       {"[sweep]\nconfig = nowhere.ini\n[grid]\nprior.T = 1\n", "nowhere.ini"},
   };
   for (const auto& [text, words] : wrong) {
-    expect_error(ExitCode::kUsage, {words}, [&] { plan_of(folder, text); }) << text;
+    SCOPED_TRACE(text);
+    expect_error(ExitCode::kUsage, {words}, [&] { plan_of(folder, text); });
   }
 }
 
