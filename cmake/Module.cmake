@@ -65,8 +65,8 @@ function(hebm_program name folder)
   install(TARGETS ${name} RUNTIME)
 endfunction()
 
-# hebm_unit_test(NAME [TORCH] [MODULES modules...]): one GoogleTest binary of tests/unit/NAME/*.cpp,
-# label "unit".
+# hebm_unit_test(NAME [TORCH] [MODULES modules...]): one GoogleTest binary of tests/unit/NAME/*.cpp.
+# ctest names a case of NAME/HEADER_test.cpp NAME.HEADER.SUITE.CASE, label "unit".
 function(hebm_unit_test name)
   cmake_parse_arguments(T "TORCH" "" "MODULES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/unit/${name}/*.cpp")
@@ -81,6 +81,18 @@ function(hebm_unit_test name)
   endforeach()
   target_link_libraries(test_${name} PRIVATE GTest::gtest_main GTest::gmock)
   target_compile_definitions(test_${name} PRIVATE HEBM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS unit TIMEOUT 120)
+  # Listed when ctest starts, not while building: a build for another machine need not run them.
+  set(list "${CMAKE_CURRENT_BINARY_DIR}/test_${name}_list.cmake")
+  file(GENERATE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/test_${name}_include.cmake" CONTENT
+"if(NOT EXISTS [==[$<TARGET_FILE:test_${name}>]==])
+  add_test(${name}.NOT_BUILT test_${name}_NOT_BUILT)
+  return()
+endif()
+if([==[$<TARGET_FILE:test_${name}>]==] IS_NEWER_THAN [==[${list}]==])
+  execute_process(COMMAND [==[${HEBM_PYTHON3}]==] [==[${CMAKE_SOURCE_DIR}/tests/unit/list_tests.py]==]
+    [==[$<TARGET_FILE:test_${name}>]==] ${name} [==[${list}]==] COMMAND_ERROR_IS_FATAL ANY)
+endif()
+include([==[${list}]==])
+")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${CMAKE_CURRENT_BINARY_DIR}/test_${name}_include.cmake")
 endfunction()

@@ -38,11 +38,12 @@ void DatasetOutput::describe_out(Options& options) {
   options.add_check([this] { check(!out.empty(), ExitCode::kUsage, "expected --out FILE.h5, got none"); });
 }
 
-void DatasetOutput::describe_json(Options& options) {
+void DatasetOutput::run(Options& options, std::span<const std::string> args,
+                        const std::function<data::DatasetContent()>& make) {
   options.add("json", &json, "print the result as JSON", Show::kCommon);
-}
-
-void DatasetOutput::write(const data::DatasetContent& content, Options::Action action) const {
+  const Options::Action action = options.parse(args);
+  if (action == Options::Action::kHelpShown) return;
+  const data::DatasetContent content = make();
   if (action == Options::Action::kDryRun)
     return print_result(*this, content, data::images_hash(content), "would write");
   std::error_code error;

@@ -1,6 +1,7 @@
 // What the commands that make a data set share: where it goes, padding, and what they say about it.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -16,11 +17,10 @@ constexpr std::uint64_t kMaxPixels = std::uint64_t{1} << 31;
 struct DatasetOutput {
   std::string out;
   bool json = false;
-  void describe_out(Options& options);   // --out; no value is Error(kUsage) when the options are checked
-  void describe_json(Options& options);  // --json
-  // Writes the data set (a file that already holds the same is left alone) and prints one line, or
-  // JSON. A dry run only says what it would do.
-  void write(const data::DatasetContent& content, Options::Action action) const;
+  void describe_out(Options& options);  // --out; no value is Error(kUsage) when the options are checked
+  // Adds --json, parses, and writes the data set (a file that already holds the same is left
+  // alone); prints one line, or JSON. A dry run only says what it would do.
+  void run(Options& options, std::span<const std::string> args, const std::function<data::DatasetContent()>& make);
 };
 
 // The shape of one-channel images of rows x columns in `pad` pixels a side (0: as they are). Images

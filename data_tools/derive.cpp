@@ -90,11 +90,8 @@ void run_derive(std::span<const std::string> args) {
   options.add_choice("kind", &settings.kind, {"rotate90", "invert", "noise"}, "what is made of them", Show::kCommon);
   settings.output.describe_out(options);
   options.add("seed", &settings.seed, "seed of the noise", {0}, Show::kCommon);
-  settings.output.describe_json(options);
   options.add_check([&settings] { check(!settings.from.empty(), ExitCode::kUsage, "expected --from D.h5, got none"); });
-  const Options::Action action = options.parse(args);
-  if (action == Options::Action::kHelpShown) return;
-  settings.output.write(derived(settings), action);
+  settings.output.run(options, args, [&] { return derived(settings); });
 }
 
 }  // namespace hebm::data_tools

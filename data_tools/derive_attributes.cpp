@@ -152,11 +152,8 @@ void run_derive_attributes(std::span<const std::string> args) {
               "and bag, of other sets none",
               Show::kCommon);
   settings.output.describe_out(options);
-  settings.output.describe_json(options);
   options.add_check([&settings] { check(!settings.from.empty(), ExitCode::kUsage, "expected --from D.h5, got none"); });
-  const Options::Action action = options.parse(args);
-  if (action == Options::Action::kHelpShown) return;
-  settings.output.write(derived(settings), action);
+  settings.output.run(options, args, [&] { return derived(settings); });
 }
 
 }  // namespace hebm::data_tools

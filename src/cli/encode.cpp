@@ -74,7 +74,7 @@ int encode_command(Arguments args) {
   const RunVae vae = open_vae(run);
   vae.backbone->params().to(context.device());
   const auto result =
-      encode::encode_cache(encoding, cache, dataset, *vae.backbone, vae.hash, static_cast<std::uint64_t>(run.seed),
+      encode::encode_cache(encoding, cache, {dataset, *vae.backbone, vae.hash, static_cast<std::uint64_t>(run.seed)},
                            &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.outcome == encode::EncodeResult::Outcome::kDone ? ExitCode::kDone
                                                                                  : ExitCode::kRequeue);

@@ -24,10 +24,10 @@ std::vector<BatchPlace> BatchOrder::members(std::int64_t step, std::int64_t firs
   std::vector<BatchPlace> places;
   places.reserve(static_cast<std::size_t>(count));
   for (std::int64_t p = start + first; p < start + first + count; ++p) {
-    const auto visit = static_cast<std::uint32_t>(p / num_images_);
+    const auto epoch = static_cast<std::uint32_t>(p / num_images_);
     const std::uint64_t position =
-        permute(static_cast<std::uint64_t>(p % num_images_), static_cast<std::uint64_t>(num_images_), key_, visit);
-    places.push_back({static_cast<std::int64_t>(position), visit});
+        permute(static_cast<std::uint64_t>(p % num_images_), static_cast<std::uint64_t>(num_images_), key_, epoch);
+    places.push_back({static_cast<std::int64_t>(position), epoch});
   }
   return places;
 }

@@ -1,5 +1,5 @@
-// Which images make the global batch of step s: visit v (epoch) is a pseudo-random permutation of
-// the N images, keyed by (seed, v); position p = s * batch + j lies in visit p / N. A pure
+// Which images make the global batch of step s: epoch v is a pseudo-random permutation of
+// the N images, keyed by (seed, v); position p = s * batch + j lies in epoch p / N. A pure
 // function: the same for any number of ranks, and resume needs only the step.
 #pragma once
 #include <cstdint>

@@ -6,16 +6,13 @@
 #include "data/cache_layout.h"
 #include "data/json_fields.h"
 #include "storage/files.h"
+#include "storage/hash.h"
 
 namespace hebm::data {
 namespace {
 
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{64} << 20;  // 99,999 shards take 14 MB
-
-bool is_hash(const std::string& text) {
-  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
 
 IndexEntry parse_entry(const nlohmann::json& json, const CacheLayout& layout, std::int64_t shard,
                        const std::string& where) {
@@ -27,7 +24,7 @@ IndexEntry parse_entry(const nlohmann::json& json, const CacheLayout& layout, st
   entry.size_bytes = static_cast<std::uint64_t>(json_int(json, "size_bytes", 1, kMaxInt, where));
   entry.u_offset = static_cast<std::uint64_t>(json_int(json, "u_offset", 1, kMaxInt, where));
   entry.hash = json_string(json, "hash", 64, where);
-  check(is_hash(entry.hash), ExitCode::kCorrupt, "{}: hash: expected 32 hex digits, got {}", where,
+  check(storage::is_hash(entry.hash), ExitCode::kCorrupt, "{}: hash: expected 32 hex digits, got {}", where,
         nlohmann::json(entry.hash).dump(-1, ' ', true));
   const std::uint64_t u_bytes = shard_u_bytes(layout, shard);
   check(u_bytes <= entry.size_bytes && entry.u_offset <= entry.size_bytes - u_bytes, ExitCode::kCorrupt,

@@ -201,10 +201,8 @@ Dataset Dataset::open(const std::filesystem::path& path) {
   impl->pixels_offset = info.file_offset;
   impl->pixels_bytes = info.bytes;
   impl->images_hash = file.string_attribute("images_hash");
-  const bool is_hash =
-      impl->images_hash.size() == 32 && impl->images_hash.find_first_not_of("0123456789abcdef") == std::string::npos;
-  check(is_hash, ExitCode::kCorrupt, "{}: images_hash: expected 32 hex digits, got \"{}\"", name,
-        impl->images_hash.substr(0, 64));
+  check(storage::is_hash(impl->images_hash), ExitCode::kCorrupt, "{}: images_hash: expected 32 hex digits, got \"{}\"",
+        name, impl->images_hash.substr(0, 64));
   if (file.has_attribute("source")) impl->source = file.string_attribute("source");
   impl->load_labels(file);
   impl->load_attributes(file);

@@ -38,7 +38,6 @@ class Prefetcher {
   // and from then on.
   LatentBatch next();
   double waited_s() const { return waited_s_; }  // in next(), so far
-  std::int64_t next_step() const { return next_step_; }
 
  private:
   void work(const std::stop_token& stop);

@@ -58,8 +58,8 @@ class Encoder {
     const at::Tensor x = vae::image_tensor(dataset_.read(images)).to(device);
     const RandomKey key{layout_.key.seed, 0, Purpose::kPosterior};
     for (std::int64_t r = 0; r < layout_.key.draws; ++r) {
-      const std::vector<std::uint32_t> visits(images.size(), visits::kCache + static_cast<std::uint32_t>(r));
-      const at::Tensor noise = vae::posterior_noise(key, images, visits, dim).to(device);
+      const std::vector<std::uint32_t> epochs(images.size(), visits::kCache + static_cast<std::uint32_t>(r));
+      const at::Tensor noise = vae::posterior_noise(key, images, epochs, dim).to(device);
       const at::Tensor drawn = backbone_.posterior(x, noise).u.to(at::kCPU).contiguous();  // [batch, D]
       for (std::int64_t b = 0; b < real; ++b) {
         const std::int64_t to = ((start + b) * layout_.key.draws + r) * dim;
@@ -184,10 +184,9 @@ data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset
   return layout;
 }
 
-EncodeResult encode_cache(const EncodeOptions& options, const fs::path& directory, const data::Dataset& dataset,
-                          const vae::Backbone& backbone, const std::string& vae_hash, std::uint64_t seed,
+EncodeResult encode_cache(const EncodeOptions& options, const fs::path& directory, const EncodeInputs& inputs,
                           const StopFlag* stop, comm::Communicator& comm, Logger& logger) {
-  const data::CacheLayout layout = cache_layout(options, dataset, backbone, vae_hash, seed);
+  const data::CacheLayout layout = cache_layout(options, inputs.dataset, inputs.backbone, inputs.vae_hash, inputs.seed);
   if (already_whole(directory, layout, comm)) {
     logger.line("{} is there already, made with these settings: nothing to do", directory.string());
     return describe_cache(directory, comm, logger);
@@ -196,7 +195,7 @@ EncodeResult encode_cache(const EncodeOptions& options, const fs::path& director
   comm::agree(comm, [&] {
     if (comm.is_root()) check_space(directory, layout, missing.size());
   });
-  const Encoder encoder(options, directory, layout, dataset, backbone);
+  const Encoder encoder(options, directory, layout, inputs.dataset, inputs.backbone);
   const auto total = static_cast<std::int64_t>(missing.size());
   StatusLine status(logger, "encode", layout.num_shards, layout.num_shards - total);
   for (std::int64_t done = 0; done < total;) {  // one round: a shard for every rank

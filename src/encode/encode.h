@@ -30,6 +30,13 @@ struct EncodeOptions {
 data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset& dataset,
                                const vae::Backbone& backbone, const std::string& vae_hash, std::uint64_t seed);
 
+struct EncodeInputs {
+  const data::Dataset& dataset;
+  const vae::Backbone& backbone;
+  const std::string& vae_hash;
+  std::uint64_t seed = 0;
+};
+
 struct EncodeResult {
   enum class Outcome { kDone, kStopped } outcome = Outcome::kDone;  // kStopped: leave with ExitCode::kRequeue
   std::int64_t shards_written = 0;                                  // by all ranks, now
@@ -41,7 +48,6 @@ struct EncodeResult {
 // cache of these settings is only described again; one of other settings is Error(kUsage) naming
 // what differs. NaN from the posterior: Error naming image and layer.
 EncodeResult encode_cache(const EncodeOptions& options, const std::filesystem::path& directory,
-                          const data::Dataset& dataset, const vae::Backbone& backbone, const std::string& vae_hash,
-                          std::uint64_t seed, const StopFlag* stop, comm::Communicator& comm, Logger& logger);
+                          const EncodeInputs& inputs, const StopFlag* stop, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::encode

@@ -58,6 +58,10 @@ void over_rows(const NormShape& n, const Work& work) {
   at::parallel_for(0, n.outer, std::max<std::int64_t>(1, kGrain / (n.channels * n.inner)), work);
 }
 
+detail::NormMap map_of(const at::Tensor& scale, const at::Tensor& shift, bool silu) {
+  return {scale.const_data_ptr<float>(), shift.const_data_ptr<float>(), silu};
+}
+
 // Sum of x and of x^2 a channel, [2 C] float64 on the host.
 std::vector<double> sums(const at::Tensor& x) {
   const std::int64_t channels = x.size(1);
@@ -65,7 +69,7 @@ std::vector<double> sums(const at::Tensor& x) {
   if (has_kernel(x)) {
     const NormShape n = shape_of(x);
     over_channels(n, [&](std::int64_t first, std::int64_t last) {
-      detail::norm_sums(x.const_data_ptr<float>(), n, first, last, out.data(), out.data() + channels);
+      detail::norm_sums(x.const_data_ptr<float>(), n, {first, last}, out.data(), out.data() + channels);
     });
     return out;
   }
@@ -94,8 +98,8 @@ at::Tensor affine(const at::Tensor& x, const at::Tensor& scale, const at::Tensor
     const NormShape n = shape_of(x);
     at::Tensor y = at::empty_like(x);
     over_rows(n, [&](std::int64_t first, std::int64_t last) {
-      detail::norm_apply(x.const_data_ptr<float>(), n, first, last, scale.const_data_ptr<float>(),
-                         shift.const_data_ptr<float>(), silu, y.mutable_data_ptr<float>());
+      detail::norm_apply(x.const_data_ptr<float>(), n, {first, last}, map_of(scale, shift, silu),
+                         y.mutable_data_ptr<float>());
     });
     return y;
   }
@@ -135,7 +139,7 @@ Statistics measure(const at::Tensor& x, const BatchNormTensors& norm, const Norm
 }
 
 struct KeptSum : torch::CustomClassHolder {
-  explicit KeptSum(SumOverRanks sum_) : sum(std::move(sum_)) {}
+  explicit KeptSum(SumOverRanks of_ranks) : sum(std::move(of_ranks)) {}
   SumOverRanks sum;
 };
 
@@ -147,9 +151,8 @@ std::vector<double> backward_sums(const at::Tensor& x, const at::Tensor& dy, con
   if (has_kernel(x)) {
     const NormShape n = shape_of(x);
     over_channels(n, [&](std::int64_t first, std::int64_t last) {
-      detail::norm_backward_sums(x.const_data_ptr<float>(), dy.const_data_ptr<float>(), n, first, last,
-                                 scale.const_data_ptr<float>(), shift.const_data_ptr<float>(), silu, out.data(),
-                                 out.data() + channels);
+      detail::norm_backward_sums(x.const_data_ptr<float>(), dy.const_data_ptr<float>(), n, {first, last},
+                                 map_of(scale, shift, silu), out.data(), out.data() + channels);
     });
     return out;
   }
@@ -167,9 +170,8 @@ at::Tensor backward_input(const at::Tensor& x, const at::Tensor& dy, const at::T
     const NormShape n = shape_of(x);
     at::Tensor dx = at::empty_like(x);
     over_rows(n, [&](std::int64_t first, std::int64_t last) {
-      detail::norm_backward_apply(x.const_data_ptr<float>(), dy.const_data_ptr<float>(), n, first, last,
-                                  scale.const_data_ptr<float>(), shift.const_data_ptr<float>(), silu,
-                                  slope.const_data_ptr<float>(), offset.const_data_ptr<float>(),
+      detail::norm_backward_apply(x.const_data_ptr<float>(), dy.const_data_ptr<float>(), n, {first, last},
+                                  map_of(scale, shift, silu), map_of(slope, offset, false),
                                   dx.mutable_data_ptr<float>());
     });
     return dx;

@@ -33,8 +33,9 @@ HEBM_INLINE float slope_of(float v, bool silu) {
 // registers and cache.
 constexpr std::int64_t kBlock = 64;
 
-HEBM_INLINE void sums(const float* __restrict x, const NormShape& n, std::int64_t first, std::int64_t last,
-                      double* __restrict sum, double* __restrict square) {
+HEBM_INLINE void sums(const float* __restrict x, const NormShape& n, Part channels, double* __restrict sum,
+                      double* __restrict square) {
+  const auto [first, last] = channels;
   if (n.inner > 1) {
     for (std::int64_t c = first; c < last; ++c) {
       double s = 0, q = 0;
@@ -67,9 +68,10 @@ HEBM_INLINE void sums(const float* __restrict x, const NormShape& n, std::int64_
 }
 
 template <bool kSilu>
-HEBM_INLINE void apply(const float* __restrict x, const NormShape& n, std::int64_t first, std::int64_t last,
-                       const float* __restrict scale, const float* __restrict shift, float* __restrict y) {
-  for (std::int64_t o = first; o < last; ++o) {
+HEBM_INLINE void apply(const float* __restrict x, const NormShape& n, Part outer, const NormMap& map,
+                       float* __restrict y) {
+  const float* __restrict scale = map.scale, * __restrict shift = map.shift;
+  for (std::int64_t o = outer.first; o < outer.last; ++o) {
     const std::int64_t at = o * n.channels * n.inner;
     if (n.inner == 1) {
       for (std::int64_t c = 0; c < n.channels; ++c) {
@@ -90,9 +92,10 @@ HEBM_INLINE void apply(const float* __restrict x, const NormShape& n, std::int64
 }
 
 template <bool kSilu>
-HEBM_INLINE void backward_sums(const float* __restrict x, const float* __restrict dy, const NormShape& n,
-                               std::int64_t first, std::int64_t last, const float* __restrict scale,
-                               const float* __restrict shift, double* __restrict sum, double* __restrict moment) {
+HEBM_INLINE void backward_sums(const float* __restrict x, const float* __restrict dy, const NormShape& n, Part channels,
+                               const NormMap& map, double* __restrict sum, double* __restrict moment) {
+  const auto [first, last] = channels;
+  const float* __restrict scale = map.scale, * __restrict shift = map.shift;
   if (n.inner > 1) {
     for (std::int64_t c = first; c < last; ++c) {
       double s = 0, m = 0;
@@ -128,11 +131,11 @@ HEBM_INLINE void backward_sums(const float* __restrict x, const float* __restric
 }
 
 template <bool kSilu>
-HEBM_INLINE void backward_apply(const float* __restrict x, const float* __restrict dy, const NormShape& n,
-                                std::int64_t first, std::int64_t last, const float* __restrict scale,
-                                const float* __restrict shift, const float* __restrict slope,
-                                const float* __restrict offset, float* __restrict dx) {
-  for (std::int64_t o = first; o < last; ++o) {
+HEBM_INLINE void backward_apply(const float* __restrict x, const float* __restrict dy, const NormShape& n, Part outer,
+                                const NormMap& map, const NormMap& line, float* __restrict dx) {
+  const float* __restrict scale = map.scale, * __restrict shift = map.shift;
+  const float* __restrict slope = line.scale, * __restrict offset = line.shift;
+  for (std::int64_t o = outer.first; o < outer.last; ++o) {
     const std::int64_t at = o * n.channels * n.inner;
     if (n.inner == 1) {
       for (std::int64_t c = 0; c < n.channels; ++c) {
@@ -163,37 +166,33 @@ HEBM_INLINE void backward_apply(const float* __restrict x, const float* __restri
 #define HEBM_CLONES
 #endif
 
-HEBM_CLONES void norm_sums(const float* x, const NormShape& shape, std::int64_t first, std::int64_t last, double* sum,
-                           double* square) {
-  sums(x, shape, first, last, sum, square);
+HEBM_CLONES void norm_sums(const float* x, const NormShape& shape, Part channels, double* sum, double* square) {
+  sums(x, shape, channels, sum, square);
 }
 
-HEBM_CLONES void norm_apply(const float* x, const NormShape& shape, std::int64_t first, std::int64_t last,
-                            const float* scale, const float* shift, bool silu, float* y) {
-  if (silu) {
-    apply<true>(x, shape, first, last, scale, shift, y);
+HEBM_CLONES void norm_apply(const float* x, const NormShape& shape, Part outer, const NormMap& map, float* y) {
+  if (map.silu) {
+    apply<true>(x, shape, outer, map, y);
   } else {
-    apply<false>(x, shape, first, last, scale, shift, y);
+    apply<false>(x, shape, outer, map, y);
   }
 }
 
-HEBM_CLONES void norm_backward_sums(const float* x, const float* dy, const NormShape& shape, std::int64_t first,
-                                    std::int64_t last, const float* scale, const float* shift, bool silu, double* sum,
-                                    double* moment) {
-  if (silu) {
-    backward_sums<true>(x, dy, shape, first, last, scale, shift, sum, moment);
+HEBM_CLONES void norm_backward_sums(const float* x, const float* dy, const NormShape& shape, Part channels,
+                                    const NormMap& map, double* sum, double* moment) {
+  if (map.silu) {
+    backward_sums<true>(x, dy, shape, channels, map, sum, moment);
   } else {
-    backward_sums<false>(x, dy, shape, first, last, scale, shift, sum, moment);
+    backward_sums<false>(x, dy, shape, channels, map, sum, moment);
   }
 }
 
-HEBM_CLONES void norm_backward_apply(const float* x, const float* dy, const NormShape& shape, std::int64_t first,
-                                     std::int64_t last, const float* scale, const float* shift, bool silu,
-                                     const float* slope, const float* offset, float* dx) {
-  if (silu) {
-    backward_apply<true>(x, dy, shape, first, last, scale, shift, slope, offset, dx);
+HEBM_CLONES void norm_backward_apply(const float* x, const float* dy, const NormShape& shape, Part outer,
+                                     const NormMap& map, const NormMap& line, float* dx) {
+  if (map.silu) {
+    backward_apply<true>(x, dy, shape, outer, map, line, dx);
   } else {
-    backward_apply<false>(x, dy, shape, first, last, scale, shift, slope, offset, dx);
+    backward_apply<false>(x, dy, shape, outer, map, line, dx);
   }
 }
 

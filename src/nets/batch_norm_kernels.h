@@ -11,22 +11,29 @@ struct NormShape {
   std::int64_t outer, channels, inner;
 };
 
-// sum[c] and square[c] of x; channels [first, last).
-void norm_sums(const float* x, const NormShape& shape, std::int64_t first, std::int64_t last, double* sum,
-               double* square);
+struct Part {  // [first, last)
+  std::int64_t first, last;
+};
 
-// y = act(scale[c] x + shift[c]); outer rows [first, last).
-void norm_apply(const float* x, const NormShape& shape, std::int64_t first, std::int64_t last, const float* scale,
-                const float* shift, bool silu, float* y);
+// v = scale[c] x + shift[c], then SiLU or nothing.
+struct NormMap {
+  const float *scale, *shift;
+  bool silu;
+};
 
-// With d = dy act'(scale[c] x + shift[c]): sum[c] of d and moment[c] of d x; channels [first,
-// last).
-void norm_backward_sums(const float* x, const float* dy, const NormShape& shape, std::int64_t first, std::int64_t last,
-                        const float* scale, const float* shift, bool silu, double* sum, double* moment);
+// sum[c] and square[c] of x.
+void norm_sums(const float* x, const NormShape& shape, Part channels, double* sum, double* square);
 
-// dx = scale[c] d + slope[c] x + offset[c]; outer rows [first, last).
-void norm_backward_apply(const float* x, const float* dy, const NormShape& shape, std::int64_t first, std::int64_t last,
-                         const float* scale, const float* shift, bool silu, const float* slope, const float* offset,
-                         float* dx);
+// y = act(v).
+void norm_apply(const float* x, const NormShape& shape, Part outer, const NormMap& map, float* y);
+
+// With d = dy act'(v): sum[c] of d and moment[c] of d x.
+void norm_backward_sums(const float* x, const float* dy, const NormShape& shape, Part channels, const NormMap& map,
+                        double* sum, double* moment);
+
+// dx = scale[c] d + slope[c] x + offset[c], where `line` has slope and offset as a NormMap without
+// SiLU.
+void norm_backward_apply(const float* x, const float* dy, const NormShape& shape, Part outer, const NormMap& map,
+                         const NormMap& line, float* dx);
 
 }  // namespace hebm::nets::detail

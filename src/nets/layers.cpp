@@ -15,20 +15,19 @@ at::Tensor Conv::operator()(const at::Tensor& x) const {
 at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
 
 Conv make_conv(Parameters& params, const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel,
-               std::int64_t stride, double scale, bool bias) {
+               std::int64_t stride, double scale) {
   Conv conv;
   conv.weight = params.add(name + ".weight", {out, in, kernel, kernel}, Init::kUniformFanIn, scale);
-  if (bias) conv.bias = params.add(name + ".bias", {out}, Init::kZero);
+  conv.bias = params.add(name + ".bias", {out}, Init::kZero);
   conv.stride = stride;
   conv.padding = (kernel - 1) / 2;
   return conv;
 }
 
-Linear make_linear(Parameters& params, const std::string& name, std::int64_t in, std::int64_t out, double scale,
-                   bool bias) {
+Linear make_linear(Parameters& params, const std::string& name, std::int64_t in, std::int64_t out, double scale) {
   Linear linear;
   linear.weight = params.add(name + ".weight", {out, in}, Init::kUniformFanIn, scale);
-  if (bias) linear.bias = params.add(name + ".bias", {out}, Init::kZero);
+  linear.bias = params.add(name + ".bias", {out}, Init::kZero);
   return linear;
 }
 

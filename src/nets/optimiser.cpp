@@ -65,7 +65,10 @@ double scheduled_rate(const RateSchedule& s, std::int64_t update) {
   const double progress = std::min(1.0, static_cast<double>(update - s.warmup) / span);
   if (s.kind == "constant") return s.base;
   if (s.kind == "linear") return s.base * (1.0 + (s.final_fraction - 1.0) * progress);
-  if (s.kind == "steps") return s.base * std::pow(s.decay, static_cast<double>(update / s.decay_every));
+  if (s.kind == "steps") {
+    const std::int64_t num_decays = update / s.decay_every;
+    return s.base * std::pow(s.decay, static_cast<double>(num_decays));
+  }
   check(s.kind == "cosine", ExitCode::kUsage, "unknown learning-rate schedule '{}'", s.kind);
   return s.base * (s.final_fraction + (1.0 - s.final_fraction) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
 }

@@ -48,13 +48,14 @@ at::Tensor Parameters::make(const std::vector<std::int64_t>& shape, Init init, d
   return values.to(device_, dtype_);
 }
 
-at::Tensor Parameters::add(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale) {
+at::Tensor Parameters::add(const std::string& name, const std::vector<std::int64_t>& shape, Init init, double scale) {
   check(!flat_.defined(), ExitCode::kRuntime, "parameter {} added after flatten()", name);
   parameters_.push_back({name, make(shape, init, scale)});
   return parameters_.back().tensor;
 }
 
-at::Tensor Parameters::add_state(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale) {
+at::Tensor Parameters::add_state(const std::string& name, const std::vector<std::int64_t>& shape, Init init,
+                                 double scale) {
   states_.push_back({name, make(shape, init, scale)});
   return states_.back().tensor;
 }

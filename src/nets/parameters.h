@@ -35,9 +35,9 @@ class Parameters {
   Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU,
              std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
 
-  at::Tensor add(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale = 1.0);
+  at::Tensor add(const std::string& name, const std::vector<std::int64_t>& shape, Init init, double scale = 1.0);
   // State that no gradient touches (power-iteration vectors): saved, not optimised.
-  at::Tensor add_state(const std::string& name, std::vector<std::int64_t> shape, Init init, double scale = 1.0);
+  at::Tensor add_state(const std::string& name, const std::vector<std::int64_t>& shape, Init init, double scale = 1.0);
   // What is neither trained nor saved but must be where the parameters are (tables of sines,
   // masks); a copy on device().
   at::Tensor add_constant(const at::Tensor& values);

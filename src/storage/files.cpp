@@ -49,25 +49,6 @@ int open_or_fail(const fs::path& path, int flags, std::string_view operation) {
   }
 }
 
-// Closes on every way out; close_or_fail() where the result counts.
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags, std::string_view operation) : fd_(open_or_fail(path, flags, operation)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  void close_or_fail(const fs::path& path) {
-    const int fd = std::exchange(fd_, -1);
-    if (::close(fd) != 0 && errno != EINTR) fail_errno(errno, path, "close");  // Linux: EINTR has closed it
-  }
-
- private:
-  int fd_;
-};
-
 void write_all(int fd, std::span<const std::byte> bytes, const fs::path& path) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd, bytes.data(), std::min(bytes.size(), kMaxChunk));
@@ -105,6 +86,18 @@ std::uint64_t regular_size(int fd, const fs::path& path) {
 }
 
 }  // namespace
+
+Descriptor::Descriptor(const fs::path& path, int flags, std::string_view operation)
+    : fd_(open_or_fail(path, flags, operation)) {}
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void Descriptor::close_or_fail(const fs::path& path) {
+  const int fd = std::exchange(fd_, -1);
+  if (::close(fd) != 0 && errno != EINTR) fail_errno(errno, path, "close");  // Linux: EINTR has closed it
+}
 
 void fsync_path(const fs::path& path) {
   Descriptor file(path, O_RDONLY, "open for fsync");
@@ -200,24 +193,16 @@ void remove_tree(const fs::path& path) {
   if (error) fail_errno(error.value(), path, "remove");
 }
 
-ReadOnlyFile::ReadOnlyFile(const fs::path& path, Links links) : path_(path) {
-  // O_NONBLOCK: opening a pipe that somebody put there must not hang.
-  const int flags = O_RDONLY | O_NONBLOCK | (links == Links::kRefuse ? O_NOFOLLOW : 0);
-  fd_ = open_or_fail(path, flags, "open for reading");
-  try {
-    size_ = regular_size(fd_, path);
-  } catch (const Error&) {
-    ::close(fd_);
-    throw;
-  }
-}
-
-ReadOnlyFile::~ReadOnlyFile() { ::close(fd_); }
+// O_NONBLOCK: opening a pipe that somebody put there must not hang.
+ReadOnlyFile::ReadOnlyFile(const fs::path& path, Links links)
+    : path_(path),
+      file_(path, O_RDONLY | O_NONBLOCK | (links == Links::kRefuse ? O_NOFOLLOW : 0), "open for reading"),
+      size_(regular_size(file_.get(), path)) {}
 
 void ReadOnlyFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   std::uint64_t position = offset;
   while (!out.empty()) {
-    const ssize_t n = ::pread(fd_, out.data(), std::min(out.size(), kMaxChunk), static_cast<off_t>(position));
+    const ssize_t n = ::pread(file_.get(), out.data(), std::min(out.size(), kMaxChunk), static_cast<off_t>(position));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_errno(errno, path_, "read");
     check(n > 0, ExitCode::kCorrupt, "{}: the file ends at byte {}, expected {} more bytes there", path_.string(),
@@ -227,7 +212,7 @@ void ReadOnlyFile::read_at(std::uint64_t offset, std::span<std::byte> out) const
   }
 }
 
-void ReadOnlyFile::sync() const { fsync_or_fail(fd_, path_); }
+void ReadOnlyFile::sync() const { fsync_or_fail(file_.get(), path_); }
 
 struct HashedFileWriter::Impl {
   fs::path path;
@@ -257,29 +242,22 @@ HashedFileWriter::Result HashedFileWriter::close_durable() {
   return {impl_->size, impl_->hasher.digest()};
 }
 
-AppendFile::AppendFile(const fs::path& path) : path_(path) {
-  fd_ = open_or_fail(path, O_WRONLY | O_CREAT | O_APPEND, "open for appending");
-  try {
-    size_ = regular_size(fd_, path);
-  } catch (const Error&) {
-    ::close(fd_);
-    throw;
-  }
-}
-
-AppendFile::~AppendFile() { ::close(fd_); }
+AppendFile::AppendFile(const fs::path& path)
+    : path_(path),
+      file_(path, O_WRONLY | O_CREAT | O_APPEND, "open for appending"),
+      size_(regular_size(file_.get(), path)) {}
 
 void AppendFile::append(std::string_view text) {
   try {
-    write_all(fd_, as_bytes(text.data(), text.size()), path_);
+    write_all(file_.get(), as_bytes(text.data(), text.size()), path_);
   } catch (const Error& error) {
-    check(::ftruncate(fd_, static_cast<off_t>(size_)) == 0, ExitCode::kRuntime,
+    check(::ftruncate(file_.get(), static_cast<off_t>(size_)) == 0, ExitCode::kRuntime,
           "{}; and taking the torn line back failed: {}", error.what(), std::generic_category().message(errno));
     throw;
   }
   size_ += text.size();
 }
 
-void AppendFile::sync() { fsync_or_fail(fd_, path_); }
+void AppendFile::sync() { fsync_or_fail(file_.get(), path_); }
 
 }  // namespace hebm::storage

@@ -35,15 +35,26 @@ void create_new_folder(const fs::path& path);    // an existing one is an error
 void remove_file(const fs::path& path);          // a missing one is fine
 void remove_tree(const fs::path& path);          // follows no links; a missing one is fine
 
+// An open file; closed on every way out, by close_or_fail() where the result counts.
+class Descriptor {
+ public:
+  Descriptor(const fs::path& path, int flags, std::string_view operation);
+  ~Descriptor();
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  void close_or_fail(const fs::path& path);
+
+ private:
+  int fd_;
+};
+
 enum class Links { kFollow, kRefuse };
 
 // A regular file open for reading; size() is that of the moment of opening.
 class ReadOnlyFile {
  public:
   explicit ReadOnlyFile(const fs::path& path, Links links = Links::kFollow);
-  ~ReadOnlyFile();
-  ReadOnlyFile(const ReadOnlyFile&) = delete;
-  ReadOnlyFile& operator=(const ReadOnlyFile&) = delete;
   const fs::path& path() const { return path_; }
   std::uint64_t size() const { return size_; }
   // pread of exactly out.size() bytes; safe from several threads. The file ends before:
@@ -55,7 +66,7 @@ class ReadOnlyFile {
 
  private:
   fs::path path_;
-  int fd_ = -1;
+  Descriptor file_;
   std::uint64_t size_ = 0;
 };
 
@@ -84,15 +95,12 @@ class HashedFileWriter {
 class AppendFile {
  public:
   explicit AppendFile(const fs::path& path);
-  ~AppendFile();
-  AppendFile(const AppendFile&) = delete;
-  AppendFile& operator=(const AppendFile&) = delete;
   void append(std::string_view text);
   void sync();
 
  private:
   fs::path path_;
-  int fd_ = -1;
+  Descriptor file_;
   std::uint64_t size_ = 0;
 };
 

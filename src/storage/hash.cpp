@@ -16,6 +16,10 @@ std::string to_hex(const XXH128_hash_t& value) {
 
 std::string hash_bytes(std::span<const std::byte> bytes) { return to_hex(XXH3_128bits(bytes.data(), bytes.size())); }
 
+bool is_hash(std::string_view text) {
+  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string hash_text(std::string_view text) { return hash_bytes(as_bytes(text.data(), text.size())); }
 
 std::uint64_t hash64(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }

@@ -12,6 +12,7 @@ namespace hebm::storage {
 
 std::string hash_bytes(std::span<const std::byte> bytes);
 std::string hash_text(std::string_view text);
+bool is_hash(std::string_view text);                     // looks like one of those
 std::uint64_t hash64(std::span<const std::byte> bytes);  // xxh3-64: one cache record
 
 // Streaming form; the result equals hash_bytes of the concatenation.

@@ -2,42 +2,29 @@
 
 namespace hebm::storage {
 
-std::size_t size_of(H5Type type) {
-  switch (type) {
-    case H5Type::kU8:
-      return 1;
-    case H5Type::kF16:
-      return 2;
-    case H5Type::kI32:
-    case H5Type::kF32:
-      return 4;
-    case H5Type::kI64:
-    case H5Type::kU64:
-    case H5Type::kF64:
-      return 8;
+namespace {
+
+struct TypeRow {
+  H5Type type;
+  std::string_view name;
+  std::size_t bytes;
+};
+constexpr TypeRow kTypes[] = {{H5Type::kU8, "u8", 1},   {H5Type::kI32, "i32", 4}, {H5Type::kI64, "i64", 8},
+                              {H5Type::kU64, "u64", 8}, {H5Type::kF16, "f16", 2}, {H5Type::kF32, "f32", 4},
+                              {H5Type::kF64, "f64", 8}};
+
+const TypeRow& row_of(H5Type type) {
+  for (const TypeRow& row : kTypes) {
+    if (row.type == type) return row;
   }
   fail(ExitCode::kRuntime, "H5Type {} is unknown", static_cast<int>(type));
 }
 
-std::string_view name_of(H5Type type) {
-  switch (type) {
-    case H5Type::kU8:
-      return "u8";
-    case H5Type::kI32:
-      return "i32";
-    case H5Type::kI64:
-      return "i64";
-    case H5Type::kU64:
-      return "u64";
-    case H5Type::kF16:
-      return "f16";
-    case H5Type::kF32:
-      return "f32";
-    case H5Type::kF64:
-      return "f64";
-  }
-  fail(ExitCode::kRuntime, "H5Type {} is unknown", static_cast<int>(type));
-}
+}  // namespace
+
+std::size_t size_of(H5Type type) { return row_of(type).bytes; }
+
+std::string_view name_of(H5Type type) { return row_of(type).name; }
 
 namespace detail {
 namespace {
@@ -101,9 +88,8 @@ Handle make_type(H5Type type) {
 std::optional<H5Type> identify_type(hid_t file_type) {
   const H5T_class_t kind = H5Tget_class(file_type);
   if (kind != H5T_INTEGER && kind != H5T_FLOAT) return {};
-  for (const H5Type type :
-       {H5Type::kU8, H5Type::kI32, H5Type::kI64, H5Type::kU64, H5Type::kF16, H5Type::kF32, H5Type::kF64}) {
-    if (H5Tequal(file_type, make_type(type).get()) > 0) return type;
+  for (const TypeRow& row : kTypes) {
+    if (H5Tequal(file_type, make_type(row.type).get()) > 0) return row.type;
   }
   return {};
 }

@@ -18,10 +18,6 @@ constexpr std::size_t kMaxParts = 100000;
 constexpr int kMaxDepth = 32;
 constexpr const char* kFormat = "hebm-verified-directory/1";
 
-bool is_hash(const std::string& text) {
-  return text.size() == kHashDigits && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
 Json parse_bounded(std::string_view text, const std::string& what) {
   const auto bound = [&](int depth, Json::parse_event_t, Json&) {
     check(depth <= kMaxDepth, ExitCode::kCorrupt, "{}: is nested deeper than {} levels", what, kMaxDepth);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "storage/hash.h"
 #include "storage/printable.h"
 #include "storage/safetensors_header.h"
@@ -20,6 +21,22 @@ namespace {
 
 constexpr std::uint64_t kMaxHeader = 100'000'000;
 constexpr std::size_t kAlignment = 8;
+
+struct TypeRow {
+  StType type;
+  std::string_view name;
+  std::size_t bytes;
+};
+constexpr TypeRow kTypes[] = {{StType::kU8, "U8", 1},   {StType::kI32, "I32", 4},   {StType::kI64, "I64", 8},
+                              {StType::kF16, "F16", 2}, {StType::kBF16, "BF16", 2}, {StType::kF32, "F32", 4},
+                              {StType::kF64, "F64", 8}};
+
+const TypeRow& row_of(StType type) {
+  for (const TypeRow& row : kTypes) {
+    if (row.type == type) return row;
+  }
+  fail(ExitCode::kRuntime, "StType {} is unknown", static_cast<int>(type));
+}
 
 // Tensors in the order given, padded with spaces so that the data part is aligned to 8 bytes.
 std::string make_header(const fs::path& path, std::span<const StTensor> tensors,
@@ -53,19 +70,6 @@ std::string make_header(const fs::path& path, std::span<const StTensor> tensors,
   return text;
 }
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({change, row[j] + 1, row[j - 1] + 1}));
-    }
-  }
-  return row[b.size()];
-}
-
 // For a message only: looks at no more names, and no longer ones, than is quick.
 std::string nearest_name(const std::map<std::string, StEntry>& entries, std::string_view name) {
   constexpr std::size_t kLook = 4096, kLong = 256;
@@ -82,41 +86,15 @@ std::string nearest_name(const std::map<std::string, StEntry>& entries, std::str
 
 }  // namespace
 
-std::size_t size_of(StType type) {
-  switch (type) {
-    case StType::kU8:
-      return 1;
-    case StType::kF16:
-    case StType::kBF16:
-      return 2;
-    case StType::kI32:
-    case StType::kF32:
-      return 4;
-    case StType::kI64:
-    case StType::kF64:
-      return 8;
-  }
-  fail(ExitCode::kRuntime, "StType {} is unknown", static_cast<int>(type));
-}
+std::size_t size_of(StType type) { return row_of(type).bytes; }
 
-std::string_view name_of(StType type) {
-  switch (type) {
-    case StType::kU8:
-      return "U8";
-    case StType::kI32:
-      return "I32";
-    case StType::kI64:
-      return "I64";
-    case StType::kF16:
-      return "F16";
-    case StType::kBF16:
-      return "BF16";
-    case StType::kF32:
-      return "F32";
-    case StType::kF64:
-      return "F64";
+std::string_view name_of(StType type) { return row_of(type).name; }
+
+std::optional<StType> detail::type_of(std::string_view name) {
+  for (const TypeRow& row : kTypes) {
+    if (row.name == name) return row.type;
   }
-  fail(ExitCode::kRuntime, "StType {} is unknown", static_cast<int>(type));
+  return {};
 }
 
 HashedFileWriter::Result write_safetensors(const fs::path& path, std::span<const StTensor> tensors,

@@ -13,8 +13,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxRank = 32;
-constexpr StType kTypes[] = {StType::kU8,   StType::kI32, StType::kI64, StType::kF16,
-                             StType::kBF16, StType::kF32, StType::kF64};
 
 // { "__metadata__": {text: text}, NAME: {"dtype": text, "shape": [n...], "data_offsets": [begin,
 // end]} }, nothing else. nlohmann's SAX parser keeps its own stack, and no level below the third is
@@ -38,6 +36,9 @@ class HeaderReader : public nlohmann::json_sax<Json> {
       header_.metadata.emplace(field_, value);
     } else if (place_ == Place::kTensor && field_ == "dtype" && !type_) {
       type_ = type_of(value);
+      if (!type_) {
+        refuse(fmt::format("dtype {} is not one of U8, I32, I64, F16, BF16, F32, F64", printable(value, 40)));
+      }
     } else {
       unexpected("a text");
     }
@@ -112,13 +113,6 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     if (list.size() >= kMaxRank) refuse(fmt::format("more than {} numbers", kMaxRank));
     list.push_back(value);
     return true;
-  }
-
-  StType type_of(const std::string& name) const {
-    for (const StType type : kTypes) {
-      if (name_of(type) == name) return type;
-    }
-    refuse(fmt::format("dtype {} is not one of U8, I32, I64, F16, BF16, F32, F64", printable(name, 40)));
   }
 
   void finish_tensor() {

@@ -1,6 +1,8 @@
 // NVAE against the authors' code: every recorded case (checkpoint.pt, case.h5) is imported and its
 // posterior, transport and decoder are compared. float32 bars: z and u 1e-5, logits 2e-5, of the
 // tensor's largest value.
+#include "vae/nvae.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
@@ -15,7 +17,6 @@
 #include "../unit/nets/support.h"
 #include "storage/hdf5.h"
 #include "storage/safetensors.h"
-#include "vae/nvae.h"
 #include "vae/weights_file.h"
 
 namespace hebm::vae {
@@ -118,7 +119,8 @@ TEST_P(Parity, TheFilesNamesAreOurs) {
 
 TEST(ParityCases, TheTreeHasOne) { EXPECT_TRUE(cases().contains("mini")) << HEBM_PARITY_CASES; }
 
-INSTANTIATE_TEST_SUITE_P(Recorded, Parity, ::testing::ValuesIn(case_names()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Recorded, Parity, ::testing::ValuesIn(case_names()),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace hebm::vae

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The written style of the sources: style.py CHECK [ROOT], CHECK one of
-  format  clang-format (.clang-format) has nothing to change
-  lines   comments end by column 100, code by column 120 (but literals that nobody can break)
-  sizes   functions are below 60 lines and 7 parameters, files of src/ and data_tools/ below 330 lines
-  names   types are PascalCase, functions snake_case, enumerators kName, private members name_
+  format    clang-format (.clang-format) has nothing to change
+  lines     comments end by column 100, code by column 120 (but literals that nobody can break)
+  sizes     functions are below 60 lines and 7 parameters, files of src/ and data_tools/ below 330 lines
+  names     types are PascalCase, functions snake_case, enumerators kName, private members name_
+  includes  modules include each other as the table of docs/tour.md says (includes.py)
 Prints one line an offender. Exit code 77 (skipped, in ctest's list) where the tool is not installed; an error
 instead with HEBM_CI set."""
 import json
@@ -12,6 +13,8 @@ import re
 import shutil
 import subprocess
 import sys
+
+import includes
 
 COMMENT_COLUMNS, CODE_COLUMNS = 100, 120
 FUNCTION_LINES, PARAMETERS, FILE_LINES = 59, 7, 330
@@ -91,7 +94,8 @@ def check_lines(root, files):
 def tags(root, files, kinds):
     skip_without("ctags")
     result = subprocess.run(["ctags", "--sort=no", "--output-format=json", "--fields=+neSa", "--languages=C++",
-                             "--langmap=C++:.cpp.h.cu", f"--kinds-C++={kinds}", "-I", "HEBM_HOST_DEVICE", "-f", "-", "-L", "-"],
+                             "--langmap=C++:.cpp.h.cu", f"--kinds-C++={kinds}", "-I", "HEBM_HOST_DEVICE", "-f", "-",
+                             "-L", "-"],
                             cwd=root, input="\n".join(files), capture_output=True, text=True)
     if result.returncode != 0:
         sys.exit(f"ctags (it must be universal-ctags): {result.stderr}")
@@ -147,8 +151,15 @@ def check_names(root, files):
     return found
 
 
+def check_includes(root, files):
+    table = includes.read_table("\n".join(lines_of(root, "docs/tour.md")))
+    files = [f for f in files if re.match(r"(src|data_tools)/.*\.(h|cpp|cu|cuh)$", f)]
+    return [found for f in files for found in includes.violations(f, "\n".join(lines_of(root, f)), table)]
+
+
 def main():
-    checks = {"format": check_format, "lines": check_lines, "sizes": check_sizes, "names": check_names}
+    checks = {"format": check_format, "lines": check_lines, "sizes": check_sizes, "names": check_names,
+              "includes": check_includes}
     if len(sys.argv) not in (2, 3) or sys.argv[1] not in checks:
         sys.exit(f"usage: style.py {'|'.join(checks)} [ROOT]")
     root = sys.argv[2] if len(sys.argv) == 3 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")

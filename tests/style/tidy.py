@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 
-CLANG_ONLY = " -Wno-unknown-pragmas -Wno-ignored-attributes"
-GCC_ONLY = re.compile(r" (-fpch-preprocess|-Winvalid-pch|-Wno-stringop-\S+|-Wno-restrict|-include \S+cmake_pch\.hxx)(?= )")
+# clang 14 does not know GCC's f16c for __builtin_cpu_supports.
+CLANG_ONLY = " -Wno-unknown-pragmas -Wno-ignored-attributes '-D__builtin_cpu_supports(feature)=1'"
+GCC_ONLY = re.compile(
+    r" (-fpch-preprocess|-Winvalid-pch|-Wno-stringop-\S+|-Wno-restrict|-include \S+cmake_pch\.hxx)(?= )")
 
 
 def commands_for_clang(build, scratch, words):

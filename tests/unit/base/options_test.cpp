@@ -12,7 +12,7 @@
 #include <limits>
 #include <random>
 
-#include "base/error.h"
+#include "../support.h"
 #include "base/presets.h"
 
 namespace hebm {
@@ -39,15 +39,8 @@ struct Settings {
 
 class OptionsTest : public testing::Test {
  protected:
-  OptionsTest() {
-    std::string pattern = testing::TempDir() + "/hebm_options_XXXXXX";
-    if (::mkdtemp(pattern.data()) == nullptr) std::abort();
-    folder_ = pattern;
-  }
-  ~OptionsTest() override { std::filesystem::remove_all(folder_); }
-
   std::string write(const std::string& name, const std::string& text) const {
-    const std::string path = folder_ + "/" + name;
+    const std::string path = folder_ / name;
     std::ofstream(path, std::ios::binary) << text;
     return path;
   }
@@ -76,19 +69,12 @@ class OptionsTest : public testing::Test {
 
   static std::string error_of(const std::vector<std::string>& args) {
     Settings s;
-    try {
-      declare(&s)->parse(args);
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kUsage) << e.what();
-      return e.what();
-    }
-    ADD_FAILURE() << "no error";
-    return "";
+    return test::expect_error(ExitCode::kUsage, {}, [&] { declare(&s)->parse(args); });
   }
 
   std::string error_of_file(const std::string& text) const { return error_of({"--config", write("bad.ini", text)}); }
 
-  std::string folder_;
+  test::TempFolder folder_;
 };
 
 TEST_F(OptionsTest, DefaultsStayWithoutArguments) { EXPECT_EQ(parse({}), Settings{}); }
@@ -201,10 +187,10 @@ TEST_F(OptionsTest, PresetsAreTheFilesOfConfigs) {
 }
 
 TEST_F(OptionsTest, FilesThatAreNoConfigurationAreRefused) {
-  EXPECT_THAT(error_of({"--config", folder_ + "/none.ini"}), HasSubstr("No such file"));
-  EXPECT_THAT(error_of({"--config", folder_}), HasSubstr("not a regular file"));
+  EXPECT_THAT(error_of({"--config", folder_ / "none.ini"}), HasSubstr("No such file"));
+  EXPECT_THAT(error_of({"--config", folder_.path()}), HasSubstr("not a regular file"));
   EXPECT_THAT(error_of({"--config", "/dev/zero"}), HasSubstr("not a regular file"));
-  const std::string pipe = folder_ + "/pipe";
+  const std::string pipe = folder_ / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_THAT(error_of({"--config", pipe}), HasSubstr("not a regular file"));  // and does not wait for a writer
   EXPECT_THAT(error_of_file(std::string((1 << 20) + 1, '#')), HasSubstr("more than 1048576 bytes"));

@@ -11,7 +11,7 @@
 #include <set>
 #include <vector>
 
-#include "base/error.h"
+#include "../support.h"
 
 namespace hebm {
 namespace {
@@ -142,13 +142,7 @@ TEST(Random, LimitsAreChecked) {
   EXPECT_THROW(draw_below(0, kKey, {}), Error);
   EXPECT_THROW(permute(3, 3, kKey, 0), Error);
   EXPECT_THROW(permute(0, 0, kKey, 0), Error);
-  try {
-    fill_normal(out, kKey, {.t = 2000});
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kRuntime);
-    EXPECT_NE(std::string(e.what()).find("t 2000"), std::string::npos) << e.what();
-  }
+  test::expect_error(ExitCode::kRuntime, {"t 2000"}, [&] { fill_normal(out, kKey, {.t = 2000}); });
 }
 
 double chi_square(const std::vector<std::int64_t>& counts) {

@@ -1,66 +1,22 @@
-// What the tests of data/ share: whole files as text, and a small latent cache.
+// What the tests of data/ share: a small latent cache.
 #pragma once
-#include <gtest/gtest.h>
-
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "../temp_folder.h"
-#include "base/error.h"
+#include "../support.h"
 #include "data/latent_cache.h"
-#include "storage/files.h"
 
 namespace hebm::data::test {
 
+using hebm::test::expect_error;
+using hebm::test::names_in;
+using hebm::test::replace_in_file;
+using hebm::test::slurp;
+using hebm::test::spill;
 using hebm::test::TempFolder;
-
-inline std::string slurp(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-inline void spill(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text;
-  ASSERT_TRUE(out.flush().good()) << path;
-}
-
-inline void replace_in_file(const std::filesystem::path& path, const std::string& from, const std::string& to) {
-  std::string text = slurp(path);
-  const std::size_t at = text.find(from);
-  ASSERT_NE(at, std::string::npos) << path << " has no " << from;
-  text.replace(at, from.size(), to);
-  spill(path, text);
-}
-
-// Runs `action`, which must throw an Error of this code whose message has every one of `parts`.
-inline void expect_error(ExitCode code, const std::vector<std::string>& parts, const std::function<void()>& action) {
-  try {
-    action();
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(code)) << error.what();
-    for (const std::string& part : parts)
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos)
-          << '"' << part << "\" is not in: " << error.what();
-  }
-}
-
-inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 inline CacheLayout small_layout(const std::string& dtype = "float32") {
   CacheLayout layout;

@@ -42,7 +42,7 @@ struct World {
   Logger logger{false};
   EncodeResult encode(const std::string& name, const EncodeOptions& options = small_options(),
                       const StopFlag* stop = nullptr, std::uint64_t seed = 4) {
-    return encode_cache(options, folder / name, dataset, net, vae::backbone_hash(net), seed, stop, comm, logger);
+    return encode_cache(options, folder / name, {dataset, net, vae::backbone_hash(net), seed}, stop, comm, logger);
   }
   // All draws of all images, [n, R, D].
   std::vector<float> read_all(const std::string& name) const {

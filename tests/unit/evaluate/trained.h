@@ -6,7 +6,7 @@
 #include <span>
 #include <utility>
 
-#include "../temp_folder.h"
+#include "../support.h"
 #include "base/random.h"
 #include "data/dataset.h"
 #include "evaluate/experiment.h"

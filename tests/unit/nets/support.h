@@ -1,5 +1,4 @@
-// What the tests of nets/, vae/, train/ and encode/ share: whole files as text, errors by code and
-// words, tensors by values.
+// What the tests of nets/, vae/, train/ and encode/ share: tensors by values.
 #pragma once
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -8,45 +7,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <sstream>
-#include <string>
 #include <vector>
 
-#include "../temp_folder.h"
-#include "base/error.h"
+#include "../support.h"
 #include "base/random.h"
-#include "storage/files.h"
 
 namespace hebm::test {
-
-inline std::string slurp(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-inline void spill(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text;
-  ASSERT_TRUE(out.flush().good()) << path;
-}
-
-// Runs `action`, which must throw an Error of this code whose message has every one of `parts`.
-inline void expect_error(ExitCode code, const std::vector<std::string>& parts, const std::function<void()>& action) {
-  try {
-    action();
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(code)) << error.what();
-    for (const std::string& part : parts)
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos)
-          << '"' << part << "\" is not in: " << error.what();
-  }
-}
 
 inline std::vector<double> values_of(const at::Tensor& tensor) {
   const at::Tensor host = tensor.detach().to(at::kCPU, at::kDouble).contiguous();

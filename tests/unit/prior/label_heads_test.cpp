@@ -14,7 +14,7 @@
 #include <filesystem>
 #include <functional>
 
-#include "../temp_folder.h"
+#include "../support.h"
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "prior/forward_pair.h"

@@ -75,7 +75,8 @@ TEST(Plan, WhatCannotBeASweepIsRefusedByFileLineAndKey) {
       {"[sweep]\nconfig = nowhere.ini\n[grid]\nprior.T = 1\n", "nowhere.ini"},
   };
   for (const auto& [text, words] : wrong) {
-    EXPECT_THAT(error_of(ExitCode::kUsage, [&] { plan_of(folder, text); }), HasSubstr(words)) << text;
+    SCOPED_TRACE(text);
+    expect_error(ExitCode::kUsage, {words}, [&] { plan_of(folder, text); });
   }
 }
 
@@ -84,7 +85,7 @@ TEST(Plan, TenThousandMembersAreTheLimitBeforeAnyIsMade) {
   std::string text = "[grid]\n";
   for (const char* key : {"a.a", "a.b", "a.c", "a.d", "a.e", "a.f", "a.g", "a.h"})
     text += std::string(key) + " = 0 1 2 3 4 5 6 7 8 9\n";
-  EXPECT_THAT(error_of(ExitCode::kUsage, [&] { plan_of(folder, text); }), HasSubstr("more than 10000 members"));
+  expect_error(ExitCode::kUsage, {"more than 10000 members"}, [&] { plan_of(folder, text); });
 }
 
 TEST(Plan, AWrittenPlanReadsBackTheSame) {
@@ -100,14 +101,13 @@ TEST(Plan, AWrittenPlanReadsBackTheSame) {
 
 TEST(Plan, AFolderThatIsNoSweepAndADamagedListAreToldApart) {
   const TempFolder folder;
-  EXPECT_THAT(error_of(ExitCode::kUsage, [&] { read_plan(Layout(folder.path())); }), HasSubstr("no planned sweep"));
+  expect_error(ExitCode::kUsage, {"no planned sweep"}, [&] { read_plan(Layout(folder.path())); });
   const Layout layout(folder / "planned");
   write_plan(layout, plan_of(folder, "[grid]\nprior.T = 1 2\n"));
   put(layout.list(), "0000 prior.T=1\n0002 prior.T=2\n");
-  EXPECT_THAT(error_of(ExitCode::kCorrupt, [&] { read_plan(layout); }),
-              HasSubstr("members.txt:2: expected member 0001"));
+  expect_error(ExitCode::kCorrupt, {"members.txt:2: expected member 0001"}, [&] { read_plan(layout); });
   put(layout.list(), "0000 prior.T\n");
-  EXPECT_THAT(error_of(ExitCode::kCorrupt, [&] { read_plan(layout); }), HasSubstr("not key=value"));
+  expect_error(ExitCode::kCorrupt, {"not key=value"}, [&] { read_plan(layout); });
 }
 
 TEST(Tasks, WhatTheFileGivesIsNotMadeAgain) {

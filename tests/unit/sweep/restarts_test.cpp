@@ -48,7 +48,7 @@ TEST(NoteStart, ThreeRestartsInARowWithoutAStepAreTheLast) {
   const TempFolder run;
   note_start(run.path(), false);
   for (int i = 0; i < 3; ++i) note_start(run.path(), true);
-  const std::string why = error_of(ExitCode::kRuntime, [&] { note_start(run.path(), true); });
+  const std::string why = expect_error(ExitCode::kRuntime, {}, [&] { note_start(run.path(), true); });
   EXPECT_THAT(why, HasSubstr("restarted 3 times without getting further than 0 products, 0 steps"));
   EXPECT_THAT(why, HasSubstr(run.path().string()));
 }
@@ -59,10 +59,10 @@ TEST(NoteStart, AStepAndAPersonBeginANewCount) {
   for (int i = 0; i < 3; ++i) note_start(run.path(), true);
   checkpoint(run.path(), "prior", 5);
   for (int i = 0; i < 4; ++i) note_start(run.path(), true);  // the first of them finds the step
-  error_of(ExitCode::kRuntime, [&] { note_start(run.path(), true); });
+  expect_error(ExitCode::kRuntime, {}, [&] { note_start(run.path(), true); });
   note_start(run.path(), false);
   note_start(run.path(), true, 1);
-  error_of(ExitCode::kRuntime, [&] { note_start(run.path(), true, 1); });
+  expect_error(ExitCode::kRuntime, {}, [&] { note_start(run.path(), true, 1); });
 }
 
 TEST(NoteStart, ADamagedCountBeginsANewOne) {

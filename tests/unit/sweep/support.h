@@ -1,16 +1,16 @@
-// What the tests of sweep share: files by name and text, and the message of an Error.
+// What the tests of sweep share: files by name and text, and what all tests share.
 #pragma once
 #include <filesystem>
 #include <string>
 
-#include "../storage/temp_folder.h"
+#include "../support.h"
 #include "storage/files.h"
 
 namespace hebm::sweep::test {
 
 namespace fs = std::filesystem;
+using hebm::test::expect_error;
 using hebm::test::TempFolder;
-using storage::test::error_of;
 
 inline std::string put(const fs::path& file, const std::string& text) {
   storage::create_folders(file.parent_path());

@@ -1,33 +1,20 @@
+#include "comm/launch_environment.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
 
-#include "base/error.h"
-#include "comm/launch_environment.h"
+#include "../support.h"
 
 namespace hebm::comm {
 namespace {
-
-using testing::AllOf;
-using testing::HasSubstr;
 
 LaunchEnvironment read(const std::map<std::string, std::string>& variables) {
   return LaunchEnvironment::read([&](const char* name) -> const char* {
     const auto at = variables.find(name);
     return at == variables.end() ? nullptr : at->second.c_str();
   });
-}
-
-template <class F>
-std::string message_of(F&& f, ExitCode code) {
-  try {
-    f();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code);
-    return error.what();
-  }
-  return "nothing thrown";
 }
 
 TEST(LaunchEnvironment, NoneIsNotLaunched) {
@@ -49,9 +36,9 @@ TEST(LaunchEnvironment, MpirunSaysTheSize) {
   EXPECT_EQ(launch.expected_size, 4);
   check_can_connect(launch);
   check_world(launch, 4);
-  EXPECT_THAT(message_of([&] { check_world(launch, 1); }, ExitCode::kEnvironment),
-              AllOf(HasSubstr("4 ranks (OMPI_COMM_WORLD_SIZE=4)"), HasSubstr("MPI sees 1"),
-                    HasSubstr("srun --mpi=pmix"), HasSubstr("--comm.kind single")));
+  test::expect_error(ExitCode::kEnvironment,
+                     {"4 ranks (OMPI_COMM_WORLD_SIZE=4)", "MPI sees 1", "srun --mpi=pmix", "--comm.kind single"},
+                     [&] { check_world(launch, 1); });
 }
 
 TEST(LaunchEnvironment, MpirunOfOneRankInsideALargerSlurmJobIsNotLaunched) {
@@ -69,25 +56,22 @@ TEST(LaunchEnvironment, SrunWithPmix) {
 TEST(LaunchEnvironment, SrunWithoutPmixIsRefusedBeforeMpiStarts) {
   const auto launch = read({{"SLURM_NTASKS", "3"}});
   EXPECT_TRUE(launch.launched);
-  EXPECT_THAT(message_of([&] { check_can_connect(launch); }, ExitCode::kEnvironment),
-              AllOf(HasSubstr("3 ranks (SLURM_NTASKS=3)"), HasSubstr("srun --mpi=pmix")));
+  test::expect_error(ExitCode::kEnvironment, {"3 ranks (SLURM_NTASKS=3)", "srun --mpi=pmix"},
+                     [&] { check_can_connect(launch); });
 }
 
 TEST(LaunchEnvironment, MpirunOfAnotherMpiMakesWorldsOfOne) {
   const auto launch = read({{"PMI_SIZE", "2"}});
   EXPECT_TRUE(launch.launched);
   check_can_connect(launch);
-  EXPECT_THAT(message_of([&] { check_world(launch, 1); }, ExitCode::kEnvironment), HasSubstr("PMI_SIZE=2"));
+  test::expect_error(ExitCode::kEnvironment, {"PMI_SIZE=2"}, [&] { check_world(launch, 1); });
 }
 
 TEST(LaunchEnvironment, NonsenseIsNamed) {
   for (const char* text : {"0", "-3", "four", "4x", "99999999999999999999"}) {
-    EXPECT_THAT(message_of(
-                    [&] {
-                      read({{"SLURM_NTASKS", text}});
-                    },
-                    ExitCode::kEnvironment),
-                HasSubstr(std::string("SLURM_NTASKS='") + text));
+    test::expect_error(ExitCode::kEnvironment, {std::string("SLURM_NTASKS='") + text}, [&] {
+      read({{"SLURM_NTASKS", text}});
+    });
   }
   EXPECT_EQ(read({{"SLURM_NTASKS", ""}}).expected_size, 0);
 }

@@ -1,14 +1,18 @@
+#include "storage/safetensors.h"
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cstring>
 
 #include "storage/hash.h"
-#include "storage/safetensors.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::storage::test {
 namespace {
+
+using testing::HasSubstr;
 
 // CRC-32 bit by bit, as the standard writes it.
 std::string crc_of(const std::string& bytes) {
@@ -64,13 +68,13 @@ TEST(Safetensors, RoundTripAndLayout) {
 }
 
 void write_raw(const fs::path& path, const std::string& header, const std::string& data, std::uint64_t length) {
-  put_file(path, std::string(reinterpret_cast<const char*>(&length), 8) + header + data);
+  spill(path, std::string(reinterpret_cast<const char*>(&length), 8) + header + data);
 }
 
 std::string refusal(const std::string& header, std::size_t data_bytes) {
   const TempFolder folder;
   write_raw(folder / "a", header, std::string(data_bytes, 'd'), header.size());
-  return error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "a"); });
+  return expect_error(ExitCode::kCorrupt, {}, [&] { SafetensorsFile(folder / "a"); });
 }
 
 TEST(Safetensors, AcceptsWhatOtherWritersWrite) {
@@ -90,17 +94,17 @@ TEST(Safetensors, AcceptsWhatOtherWritersWrite) {
 
 TEST(Safetensors, HostileLengths) {
   const TempFolder folder;
-  put_file(folder / "a", "1234567");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "a"); }), "too few");
+  spill(folder / "a", "1234567");
+  expect_error(ExitCode::kCorrupt, {"too few"}, [&] { SafetensorsFile(folder / "a"); });
   for (const std::uint64_t length :
        {std::uint64_t{3}, std::uint64_t{100'000'001}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
     write_raw(folder / "a", "{}", "", length);
-    expect_contains(error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "a"); }), "expected at most 2");
+    expect_error(ExitCode::kCorrupt, {"expected at most 2"}, [&] { SafetensorsFile(folder / "a"); });
   }
   // 100 MB is the limit even where the file is longer.
   write_raw(folder / "a", "{}", "", 100'000'001);
   fs::resize_file(folder / "a", 200'000'000);
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "a"); }), "expected at most 100000000");
+  expect_error(ExitCode::kCorrupt, {"expected at most 100000000"}, [&] { SafetensorsFile(folder / "a"); });
 }
 
 TEST(Safetensors, HostileLayouts) {
@@ -111,51 +115,55 @@ TEST(Safetensors, HostileLayouts) {
     return R"({"x":{"dtype":"U8","shape":[4],"data_offsets":)" + a +
            R"(},"y":{"dtype":"U8","shape":[4],"data_offsets":)" + b + "}}";
   };
-  expect_contains(refusal(two("[0,4]", "[2,6]"), 6), "\"y\" starts at byte 2 of the data, expected 4");
-  expect_contains(refusal(two("[0,4]", "[0,4]"), 4), "starts at byte 0 of the data, expected 4");
-  expect_contains(refusal(two("[0,4]", "[6,10]"), 10), "starts at byte 6 of the data, expected 4");
-  expect_contains(refusal(two("[0,4]", "[4,8]"), 9), "cover 8 bytes of data, the file has 9");
-  expect_contains(refusal(two("[0,4]", "[4,8]"), 7), "ends at byte 8 of the data, which has 7");
-  expect_contains(refusal(one("[2]", "[0,4]"), 4), "do not hold the 8 bytes");
-  expect_contains(refusal(one("[1]", "[4,0]"), 4), "do not hold the 4 bytes");
-  expect_contains(refusal(one("[1]", "[0,4,8]"), 8), "two data_offsets");
-  expect_contains(refusal(one("[-1]", "[0,4]"), 4), "-1 is negative");
-  expect_contains(refusal(one("[1.0]", "[0,4]"), 4), "1.0 is not expected here");
-  expect_contains(refusal(one("[4611686018427387904,4]", "[0,0]"), 0), "out of range");
-  expect_contains(refusal(one("[4294967296,4294967296]", "[0,0]"), 0), "out of range");
-  expect_contains(refusal(one("[18446744073709551615]", "[0,4]"), 4), "over 2^63");
-  expect_contains(refusal(one("[99999999999999999999999]", "[0,4]"), 4), "not expected");
+  EXPECT_THAT(refusal(two("[0,4]", "[2,6]"), 6), HasSubstr("\"y\" starts at byte 2 of the data, expected 4"));
+  EXPECT_THAT(refusal(two("[0,4]", "[0,4]"), 4), HasSubstr("starts at byte 0 of the data, expected 4"));
+  EXPECT_THAT(refusal(two("[0,4]", "[6,10]"), 10), HasSubstr("starts at byte 6 of the data, expected 4"));
+  EXPECT_THAT(refusal(two("[0,4]", "[4,8]"), 9), HasSubstr("cover 8 bytes of data, the file has 9"));
+  EXPECT_THAT(refusal(two("[0,4]", "[4,8]"), 7), HasSubstr("ends at byte 8 of the data, which has 7"));
+  EXPECT_THAT(refusal(one("[2]", "[0,4]"), 4), HasSubstr("do not hold the 8 bytes"));
+  EXPECT_THAT(refusal(one("[1]", "[4,0]"), 4), HasSubstr("do not hold the 4 bytes"));
+  EXPECT_THAT(refusal(one("[1]", "[0,4,8]"), 8), HasSubstr("two data_offsets"));
+  EXPECT_THAT(refusal(one("[-1]", "[0,4]"), 4), HasSubstr("-1 is negative"));
+  EXPECT_THAT(refusal(one("[1.0]", "[0,4]"), 4), HasSubstr("1.0 is not expected here"));
+  EXPECT_THAT(refusal(one("[4611686018427387904,4]", "[0,0]"), 0), HasSubstr("out of range"));
+  EXPECT_THAT(refusal(one("[4294967296,4294967296]", "[0,0]"), 0), HasSubstr("out of range"));
+  EXPECT_THAT(refusal(one("[18446744073709551615]", "[0,4]"), 4), HasSubstr("over 2^63"));
+  EXPECT_THAT(refusal(one("[99999999999999999999999]", "[0,4]"), 4), HasSubstr("not expected"));
   std::string ones = "[1";
   for (int i = 0; i < 32; ++i) ones += ",1";
-  expect_contains(refusal(one(ones + "]", "[0,4]"), 4), "more than 32");
+  EXPECT_THAT(refusal(one(ones + "]", "[0,4]"), 4), HasSubstr("more than 32"));
 }
 
 TEST(Safetensors, HostileHeaders) {
   const std::string good = R"("x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})";
-  expect_contains(refusal("", 0), "does not start with '{'");
-  expect_contains(refusal(" {}", 0), "does not start with '{'");
-  expect_contains(refusal("{" + good, 1), "not JSON");
-  expect_contains(refusal("{" + good + "}}", 1), "not JSON");
-  expect_contains(refusal("{" + good + "," + good + "}", 1), "\"x\": stands there twice");
-  expect_contains(refusal(R"({"__metadata__":{},"__metadata__":{}})", 0), "stands there twice");
-  expect_contains(refusal(R"({"__metadata__":{"a":"1","a":"2"}})", 0), "stands there twice");
-  expect_contains(refusal(R"({"__metadata__":{"a":1}})", 0), "\"__metadata__\", a: a number is not expected");
-  expect_contains(refusal(R"({"__metadata__":{"a":{"b":"c"}}})", 0), "an object is not expected");
-  expect_contains(refusal(R"({"__metadata__":null})", 0), "null is not expected");
-  expect_contains(refusal(R"({"x":[1]})", 0), "a list is not expected");
-  expect_contains(refusal(R"({"x":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", 1), "dtype BOOL");
-  expect_contains(refusal(R"({"x":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1), "not expected");
-  expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1), "not expected");
-  expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[1]}})", 1), "needs dtype, shape");
-  expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"code":"rm"}})", 1), "not expected");
-  expect_contains(refusal(R"({"x":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1), "a list is not expected");
-  expect_contains(refusal("{\"\xff\":1}", 1), "not JSON");
-  expect_contains(refusal(R"({"\u001b[2J":1})", 0), "\"\\x1b[2J\": a number is not expected");
+  EXPECT_THAT(refusal("", 0), HasSubstr("does not start with '{'"));
+  EXPECT_THAT(refusal(" {}", 0), HasSubstr("does not start with '{'"));
+  EXPECT_THAT(refusal("{" + good, 1), HasSubstr("not JSON"));
+  EXPECT_THAT(refusal("{" + good + "}}", 1), HasSubstr("not JSON"));
+  EXPECT_THAT(refusal("{" + good + "," + good + "}", 1), HasSubstr("\"x\": stands there twice"));
+  EXPECT_THAT(refusal(R"({"__metadata__":{},"__metadata__":{}})", 0), HasSubstr("stands there twice"));
+  EXPECT_THAT(refusal(R"({"__metadata__":{"a":"1","a":"2"}})", 0), HasSubstr("stands there twice"));
+  EXPECT_THAT(refusal(R"({"__metadata__":{"a":1}})", 0), HasSubstr("\"__metadata__\", a: a number is not expected"));
+  EXPECT_THAT(refusal(R"({"__metadata__":{"a":{"b":"c"}}})", 0), HasSubstr("an object is not expected"));
+  EXPECT_THAT(refusal(R"({"__metadata__":null})", 0), HasSubstr("null is not expected"));
+  EXPECT_THAT(refusal(R"({"x":[1]})", 0), HasSubstr("a list is not expected"));
+  EXPECT_THAT(refusal(R"({"x":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", 1), HasSubstr("dtype BOOL"));
+  EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1),
+              HasSubstr("not expected"));
+  EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1),
+              HasSubstr("not expected"));
+  EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","shape":[1]}})", 1), HasSubstr("needs dtype, shape"));
+  EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"code":"rm"}})", 1),
+              HasSubstr("not expected"));
+  EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1),
+              HasSubstr("a list is not expected"));
+  EXPECT_THAT(refusal("{\"\xff\":1}", 1), HasSubstr("not JSON"));
+  EXPECT_THAT(refusal(R"({"\u001b[2J":1})", 0), HasSubstr("\"\\x1b[2J\": a number is not expected"));
   EXPECT_LT(refusal("{\"" + std::string(1'000'000, 'n') + "\":1}", 0).size(), 1000u);
   EXPECT_LT(refusal("{\"" + std::string(1'000'000, 'n') + "\"", 0).size(), 1000u);
   std::string deep = "{\"x\":";
   deep.append(1'000'000, '[');
-  expect_contains(refusal(deep, 0), "a list is not expected");
+  EXPECT_THAT(refusal(deep, 0), HasSubstr("a list is not expected"));
 }
 
 TEST(Safetensors, FlippedAndTruncatedNeverCrash) {
@@ -165,13 +173,13 @@ TEST(Safetensors, FlippedAndTruncatedNeverCrash) {
   write_safetensors(folder / "a", tensors, {{"k", "v"}});
   const std::string raw = read_file(folder / "a");
   for (std::size_t size = 0; size < raw.size(); ++size) {
-    put_file(folder / "b", raw.substr(0, size));
-    error_of(ExitCode::kCorrupt, [&] { SafetensorsFile(folder / "b"); });
+    spill(folder / "b", raw.substr(0, size));
+    expect_error(ExitCode::kCorrupt, {}, [&] { SafetensorsFile(folder / "b"); });
   }
   for (std::size_t bit = 0; bit < 8 * (raw.size() - 64); ++bit) {  // the header; data is the manifest's to check
     std::string text = raw;
     text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << bit % 8));
-    put_file(folder / "b", text);
+    spill(folder / "b", text);
     try {
       EXPECT_LE(SafetensorsFile(folder / "b").entries().size(), 1u);
     } catch (const Error& error) {
@@ -187,9 +195,9 @@ TEST(Safetensors, WrongQuestionsNameTheNearest) {
                                          {"step", StType::kF32, {0}, {}}};
   write_safetensors(folder / "a", tensors, {});
   const SafetensorsFile file(folder / "a");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.entry("net.0.wieght"); }), "nearest is \"net.0.weight\"");
+  expect_error(ExitCode::kCorrupt, {"nearest is \"net.0.weight\""}, [&] { file.entry("net.0.wieght"); });
   std::array<std::byte, 4> out{};
-  error_of(ExitCode::kRuntime, [&] { file.read("net.0.weight", out); });
+  expect_error(ExitCode::kRuntime, {}, [&] { file.read("net.0.weight", out); });
 }
 
 TEST(Safetensors, WriterRefusesWhatCouldNotBeRead) {
@@ -198,16 +206,16 @@ TEST(Safetensors, WriterRefusesWhatCouldNotBeRead) {
   const StTensor good{"x", StType::kF32, {2}, as_bytes(values.data(), 2)};
   const auto refuse = [&](std::vector<StTensor> tensors, const std::map<std::string, std::string>& metadata = {}) {
     const std::string message =
-        error_of(ExitCode::kRuntime, [&] { write_safetensors(folder / "a", tensors, metadata); });
+        expect_error(ExitCode::kRuntime, {}, [&] { write_safetensors(folder / "a", tensors, metadata); });
     EXPECT_FALSE(fs::exists(folder / "a"));
     return message;
   };
-  expect_contains(refuse({good, good}), "given twice");
-  expect_contains(refuse({{"x", StType::kF32, {3}, good.data}}), "8 bytes given, its shape has 12");
-  expect_contains(refuse({{"x", StType::kF32, {-2, -1}, good.data}}), "out of range");
-  expect_contains(refuse({{"__metadata__", StType::kF32, {2}, good.data}}), "not a good name");
-  expect_contains(refuse({{"\xff", StType::kF32, {2}, good.data}}), "not UTF-8");
-  expect_contains(refuse({good}, {{"k", "\xff"}}), "not UTF-8");
+  EXPECT_THAT(refuse({good, good}), HasSubstr("given twice"));
+  EXPECT_THAT(refuse({{"x", StType::kF32, {3}, good.data}}), HasSubstr("8 bytes given, its shape has 12"));
+  EXPECT_THAT(refuse({{"x", StType::kF32, {-2, -1}, good.data}}), HasSubstr("out of range"));
+  EXPECT_THAT(refuse({{"__metadata__", StType::kF32, {2}, good.data}}), HasSubstr("not a good name"));
+  EXPECT_THAT(refuse({{"\xff", StType::kF32, {2}, good.data}}), HasSubstr("not UTF-8"));
+  EXPECT_THAT(refuse({good}, {{"k", "\xff"}}), HasSubstr("not UTF-8"));
 }
 
 }  // namespace

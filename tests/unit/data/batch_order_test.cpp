@@ -1,8 +1,9 @@
+#include "data/batch_order.h"
+
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "data/batch_order.h"
 #include "support.h"
 
 namespace hebm::data::test {

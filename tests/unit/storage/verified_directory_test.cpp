@@ -1,3 +1,6 @@
+#include "storage/verified_directory.h"
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -7,11 +10,12 @@
 #include <thread>
 
 #include "storage/hash.h"
-#include "storage/verified_directory.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::storage::test {
 namespace {
+
+using testing::HasSubstr;
 
 using Json = nlohmann::json;
 
@@ -121,7 +125,7 @@ TEST(VerifiedDirectory, FailureOfAnyRankIsTheSameErrorOnAllAndLeavesNothing) {
           },
           peers);
     });
-    expect_contains(errors[0], fmt::format("rank {0}: disk of {0}", failing));  // the lowest one
+    EXPECT_THAT(errors[0], HasSubstr(fmt::format("rank {0}: disk of {0}", failing)));  // the lowest one
     EXPECT_EQ(errors[1], errors[0]);
     EXPECT_EQ(errors[2], errors[0]);
     EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"step-1"});
@@ -143,36 +147,35 @@ TEST(VerifiedDirectory, BadPartsManifestsAndNamesAreErrorsOnAll) {
     return errors[0];
   };
   const auto none = [](const fs::path&, int) { return std::vector<PartResult>(); };
-  expect_contains(fails("a/b", Json::object(), none), "cannot be a folder's name");
-  expect_contains(fails("step-1", Json::array(), none), "must be a JSON object");
-  expect_contains(fails("step-1", {{"text", "\xff"}}, none), "not UTF-8");
+  EXPECT_THAT(fails("a/b", Json::object(), none), HasSubstr("cannot be a folder's name"));
+  EXPECT_THAT(fails("step-1", Json::array(), none), HasSubstr("must be a JSON object"));
+  EXPECT_THAT(fails("step-1", {{"text", "\xff"}}, none), HasSubstr("not UTF-8"));
   const PartResult absent{"absent", 3, std::string(32, '0')};
-  expect_contains(fails("step-1", Json::object(), [&](const fs::path&, int) { return std::vector{absent}; }),
-                  "stands there twice");
-  expect_contains(fails("step-1", Json::object(),
-                        [&](const fs::path&, int rank) { return rank == 1 ? std::vector{absent} : none({}, 0); }),
-                  "rank 0 sees No such file");
-  expect_contains(fails("step-1", Json::object(),
-                        [&](const fs::path& path, int rank) {
-                          auto parts = write_parts(path, rank);
-                          for (PartResult& part : parts) ++part.size;
-                          return parts;
-                        }),
-                  "one shared file system");
+  EXPECT_THAT(fails("step-1", Json::object(), [&](const fs::path&, int) { return std::vector{absent}; }),
+              HasSubstr("stands there twice"));
+  EXPECT_THAT(fails("step-1", Json::object(),
+                    [&](const fs::path&, int rank) { return rank == 1 ? std::vector{absent} : none({}, 0); }),
+              HasSubstr("rank 0 sees No such file"));
+  EXPECT_THAT(fails("step-1", Json::object(),
+                    [&](const fs::path& path, int rank) {
+                      auto parts = write_parts(path, rank);
+                      for (PartResult& part : parts) ++part.size;
+                      return parts;
+                    }),
+              HasSubstr("one shared file system"));
   for (const char* name : {"../x", "manifest.json", "", "."}) {
-    expect_contains(fails("step-1", Json::object(),
-                          [&](const fs::path&, int rank) {
-                            return rank == 1 ? std::vector{PartResult{name, 0, std::string(32, '0')}} : none({}, 0);
-                          }),
-                    "is no name of a part");
+    EXPECT_THAT(fails("step-1", Json::object(),
+                      [&](const fs::path&, int rank) {
+                        return rank == 1 ? std::vector{PartResult{name, 0, std::string(32, '0')}} : none({}, 0);
+                      }),
+                HasSubstr("is no name of a part"));
   }
 }
 
 TEST(VerifiedDirectory, AnExistingNameIsAnErrorIfWholeElseMakesRoom) {
   const TempFolder folder;
   publish(folder.path(), "step-1", 1);
-  expect_contains(error_of(ExitCode::kRuntime, [&] { publish(folder.path(), "step-1", 2); }),
-                  "exists already and is whole");
+  expect_error(ExitCode::kRuntime, {"exists already and is whole"}, [&] { publish(folder.path(), "step-1", 2); });
   EXPECT_EQ(verify_directory(folder / "step-1")["step"], 1);
   fs::remove(folder / "step-1" / part_name(2, 0));
   publish(folder.path(), "step-1", 2);
@@ -192,10 +195,10 @@ TEST(VerifiedDirectory, EveryFlippedBitIsFound) {
       std::string text = raw;
       const std::size_t at = random() % text.size();
       text[at] = static_cast<char>(text[at] ^ (1 << random() % 8));
-      put_file(path, text);
-      expect_contains(error_of(ExitCode::kCorrupt, [&] { verify_directory(folder / "step-1"); }), name);
+      spill(path, text);
+      expect_error(ExitCode::kCorrupt, {name}, [&] { verify_directory(folder / "step-1"); });
     }
-    put_file(path, raw);
+    spill(path, raw);
     verify_directory(folder / "step-1");
   }
 }
@@ -206,35 +209,35 @@ TEST(VerifiedDirectory, TruncatedMissingAndExtraFiles) {
   publish(folder.path(), "step-1", 1);
   const fs::path directory = folder / "step-1";
   const auto refused = [&](const std::string& part) {
-    expect_contains(error_of(ExitCode::kCorrupt, [&] { verify_directory(directory); }), part);
+    expect_error(ExitCode::kCorrupt, {part}, [&] { verify_directory(directory); });
   };
   for (const std::string& name : names_in(directory)) {
     const std::string raw = read_file(directory / name);
     for (std::size_t i = 0; i < 50; ++i) {
-      put_file(directory / name, raw.substr(0, raw.size() * i / 50));
+      spill(directory / name, raw.substr(0, raw.size() * i / 50));
       // By its size, so at once: no hash of large parts is needed to see it. The manifest says
       // nothing of its own.
       refused(name == "manifest.json" ? name
                                       : fmt::format("{} bytes, expected {} bytes", raw.size() * i / 50, raw.size()));
     }
-    put_file(directory / name, raw + "x");
+    spill(directory / name, raw + "x");
     refused(name);
     fs::remove(directory / name);
     refused(name + ": is missing");
     fs::create_directory(directory / name);
     refused("not a regular file");
     fs::remove(directory / name);
-    put_file(folder / "elsewhere", raw);
+    spill(folder / "elsewhere", raw);
     fs::create_symlink(folder / "elsewhere", directory / name);
     refused("not a regular file");
     fs::remove(directory / name);
-    put_file(directory / name, raw);
+    spill(directory / name, raw);
   }
-  put_file(directory / "stray", "x");
+  spill(directory / "stray", "x");
   refused("stray: is not in the manifest");
   fs::remove(directory / "stray");
   EXPECT_EQ(verify_directory(directory)["step"], 1);
-  error_of(ExitCode::kCorrupt, [&] { verify_directory(folder / "absent"); });
+  expect_error(ExitCode::kCorrupt, {}, [&] { verify_directory(folder / "absent"); });
 }
 
 // A manifest made by a stranger, with the right hash over the wrong content.
@@ -242,8 +245,8 @@ TEST(VerifiedDirectory, HostileManifests) {
   const TempFolder folder;
   create_folders(folder / "step-1");
   const auto refused = [&](const std::string& rest, const std::string& part) {
-    put_file(folder / "step-1/manifest.json", "{\n  \"manifest_hash\": \"" + hash_text(rest) + rest);
-    expect_contains(error_of(ExitCode::kCorrupt, [&] { verify_directory(folder / "step-1"); }), part);
+    spill(folder / "step-1/manifest.json", "{\n  \"manifest_hash\": \"" + hash_text(rest) + rest);
+    expect_error(ExitCode::kCorrupt, {part}, [&] { verify_directory(folder / "step-1"); });
   };
   const std::string format = R"(","format":"hebm-verified-directory/1")";
   refused(format + R"(,"parts":{}})", "not a list");
@@ -257,11 +260,10 @@ TEST(VerifiedDirectory, HostileManifests) {
   refused(format + R"(,"parts":[1]})", "needs name, size");
   refused(format + R"(,"parts":[],"x":)" + std::string(100000, '['), "nested deeper than 32");
   refused(format, "not JSON");
-  put_file(folder / "step-1/manifest.json", "{}");
-  error_of(ExitCode::kCorrupt, [&] { verify_directory(folder / "step-1"); });
+  spill(folder / "step-1/manifest.json", "{}");
+  expect_error(ExitCode::kCorrupt, {}, [&] { verify_directory(folder / "step-1"); });
   fs::resize_file(folder / "step-1/manifest.json", (16u << 20) + 1);
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { verify_directory(folder / "step-1"); }),
-                  "expected at most 16777216");
+  expect_error(ExitCode::kCorrupt, {"expected at most 16777216"}, [&] { verify_directory(folder / "step-1"); });
 }
 
 TEST(VerifiedDirectory, NewestThatVerifiesWithTheOthersQuarantined) {
@@ -273,10 +275,10 @@ TEST(VerifiedDirectory, NewestThatVerifiesWithTheOthersQuarantined) {
   create_folders(folder / "step-");
   create_folders(folder / "step-5x");
   create_folders(folder / "other-7");
-  put_file(folder / "step-999", "a file");
+  spill(folder / "step-999", "a file");
   EXPECT_EQ(list_directories(folder.path(), "step"), (std::vector<std::string>{"step-200", "step-10", "step-9"}));
 
-  put_file(folder / "step-200" / part_name(2, 0), "broken");
+  spill(folder / "step-200" / part_name(2, 0), "broken");
   fs::create_directory(folder / "step-200.bad");
   std::vector<std::string> warnings;
   const auto warn = [&](const std::string& text) { warnings.push_back(text); };
@@ -285,8 +287,8 @@ TEST(VerifiedDirectory, NewestThatVerifiesWithTheOthersQuarantined) {
   EXPECT_EQ(latest->name, "step-10");
   EXPECT_EQ(latest->manifest["step"], 10);
   ASSERT_EQ(warnings.size(), 1u);
-  expect_contains(warnings[0], part_name(2, 0));
-  expect_contains(warnings[0], "step-200.bad-2");
+  EXPECT_THAT(warnings[0], HasSubstr(part_name(2, 0)));
+  EXPECT_THAT(warnings[0], HasSubstr("step-200.bad-2"));
   EXPECT_TRUE(fs::exists(folder / "step-200.bad-2" / "manifest.json"));
   EXPECT_FALSE(latest_verified(folder / "none", "step", warn).has_value());
 }
@@ -294,7 +296,7 @@ TEST(VerifiedDirectory, NewestThatVerifiesWithTheOthersQuarantined) {
 TEST(VerifiedDirectory, RetentionKeepsTheNewestVerifiedAndOneOlder) {
   const TempFolder folder;
   for (int step = 1; step <= 5; ++step) publish(folder.path(), fmt::format("step-{}", step), step);
-  error_of(ExitCode::kUsage, [&] { retain(folder.path(), "step", 1); });
+  expect_error(ExitCode::kUsage, {}, [&] { retain(folder.path(), "step", 1); });
   fs::remove(folder / "step-5/manifest.json");
   retain(folder.path(), "step", 2);
   EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"step-3", "step-4", "step-5"}));
@@ -308,7 +310,7 @@ TEST(VerifiedDirectory, StaleTemporaryFoldersGo) {
   const auto two_hours_ago = fs::file_time_type::clock::now() - std::chrono::hours(2);
   for (const char* name : {"step-1.tmp-aa", "step-2.tmp-bb", "step-3.tmp-cc", "other-1.tmp-dd", "step-9.bad"}) {
     create_folders(folder / name);
-    put_file(folder / name / "part", "x");
+    spill(folder / name / "part", "x");
   }
   // step-2: a part that is being written now; step-3: young itself.
   for (const char* name : {"step-1.tmp-aa", "step-3.tmp-cc", "other-1.tmp-dd", "step-9.bad"}) {

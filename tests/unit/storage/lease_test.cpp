@@ -1,3 +1,5 @@
+#include "storage/lease.h"
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -12,9 +14,8 @@
 #include <thread>
 
 #include "base/status.h"
-#include "storage/lease.h"
 #include "storage/lease_holder.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::storage::test {
 namespace {

@@ -1,8 +1,10 @@
 // The rule that gives ranks their GPUs; no GPU is needed for it.
+#include "comm/gpus.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "comm/gpus.h"
+#include "../support.h"
 #include "comm/placement.h"
 #include "comm/single_communicator.h"
 
@@ -25,14 +27,9 @@ TEST(Gpus, AutoTakesThemEverywhereOrNowhere) {
 }
 
 TEST(Gpus, CudaWithoutAGpuSaysWhereAndWhatToDo) {
-  try {
-    gpu_of_rank("cuda", 0, 0, false, "node7");
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::kEnvironment);
-    EXPECT_THAT(error.what(), HasSubstr("compute.device = cuda, but no GPU is seen on node7"));
-    EXPECT_THAT(error.what(), HasSubstr("--compute.device cpu"));
-  }
+  test::expect_error(ExitCode::kEnvironment,
+                     {"compute.device = cuda, but no GPU is seen on node7", "--compute.device cpu"},
+                     [] { gpu_of_rank("cuda", 0, 0, false, "node7"); });
 }
 
 TEST(Gpus, PlacementSaysWhatComputes) {

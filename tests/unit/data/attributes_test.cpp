@@ -1,30 +1,19 @@
 // Attributes: what is measured, against values by hand; how a data set keeps them; what is refused
 // in a file.
+#include "data/attributes.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <filesystem>
-#include <functional>
 
-#include "../temp_folder.h"
-#include "base/error.h"
-#include "data/attributes.h"
+#include "../support.h"
 #include "data/dataset.h"
 #include "data/label_column.h"
 #include "storage/files.h"
 
 namespace hebm::data {
 namespace {
-
-std::string message(const std::function<void()>& call, ExitCode code) {
-  try {
-    call();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code) << e.what();
-    return e.what();
-  }
-  return "";
-}
 
 TEST(Measured, LitPixelsAloneCount) {
   const ImageShape shape{1, 2, 4};
@@ -79,15 +68,12 @@ TEST(Attributes, AreKeptBesideTheSamePixels) {
   EXPECT_EQ(set.attribute_values(1), (std::vector<std::int64_t>{0, 1, 1}));
   EXPECT_TRUE(Dataset::open(folder / "plain.h5").attributes().empty());
   write_dataset(folder / "with.h5", with_attributes());  // the same again is fine
-  EXPECT_NE(message([&] { write_dataset(folder / "with.h5", content()); }, ExitCode::kUsage).find("attributes"),
-            std::string::npos);
+  test::expect_error(ExitCode::kUsage, {"attributes"}, [&] { write_dataset(folder / "with.h5", content()); });
   auto other = with_attributes();
   other.attribute_values[3] = 0;
-  EXPECT_NE(message([&] { write_dataset(folder / "with.h5", other); }, ExitCode::kUsage).find("attributes"),
-            std::string::npos);
+  test::expect_error(ExitCode::kUsage, {"attributes"}, [&] { write_dataset(folder / "with.h5", other); });
   other.attribute_values[3] = 2;
-  EXPECT_NE(message([&] { write_dataset(folder / "new.h5", other); }, ExitCode::kCorrupt).find("width"),
-            std::string::npos);
+  test::expect_error(ExitCode::kCorrupt, {"width"}, [&] { write_dataset(folder / "new.h5", other); });
 }
 
 TEST(LabelColumns, AreLabelsAndAttributesByName) {
@@ -98,8 +84,7 @@ TEST(LabelColumns, AreLabelsAndAttributesByName) {
   EXPECT_EQ(label_column(set, "labels").categories, (std::vector<std::string>{"cat", "dog"}));
   EXPECT_EQ(label_column(set, "width").categories, (std::vector<std::string>{"narrow", "wide"}));
   EXPECT_EQ(label_column(set, "width").values, (std::vector<std::int64_t>{0, 1, 1}));
-  EXPECT_NE(message([&] { label_column(set, "colour"); }, ExitCode::kUsage).find("labels, animal, width"),
-            std::string::npos);
+  test::expect_error(ExitCode::kUsage, {"labels, animal, width"}, [&] { label_column(set, "colour"); });
   auto bare = content();
   bare.labels = {0, 3, 0};
   bare.label_names.clear();
@@ -108,9 +93,8 @@ TEST(LabelColumns, AreLabelsAndAttributesByName) {
             (std::vector<std::string>{"0", "1", "2", "3"}));
   bare.labels.clear();
   write_dataset(folder / "none.h5", bare);
-  EXPECT_NE(
-      message([&] { label_column(Dataset::open(folder / "none.h5"), "labels"); }, ExitCode::kUsage).find("it has none"),
-      std::string::npos);
+  test::expect_error(ExitCode::kUsage, {"it has none"},
+                     [&] { label_column(Dataset::open(folder / "none.h5"), "labels"); });
 }
 
 TEST(AttributesText, IsReadBackAndHostileTextIsRefused) {
@@ -118,7 +102,7 @@ TEST(AttributesText, IsReadBackAndHostileTextIsRefused) {
   const std::string text = attributes_text(attributes);
   EXPECT_EQ(parse_attributes(text, 2, "x"), attributes);
   const auto refused = [](const std::string& hostile, std::int64_t labels = 2) {
-    return message([&] { parse_attributes(hostile, labels, "set.h5"); }, ExitCode::kCorrupt);
+    return test::expect_error(ExitCode::kCorrupt, {}, [&] { parse_attributes(hostile, labels, "set.h5"); });
   };
   EXPECT_NE(refused(text, 3).find("the set has 3"), std::string::npos);
   for (const char* hostile :
@@ -142,8 +126,7 @@ TEST(Attributes, DamagedValuesAreNoticed) {
   ASSERT_EQ(bytes.find(values, at + 1), std::string::npos);
   bytes[at + 1] = 1;  // another category of image 0
   storage::write_file_atomic(folder / "set.h5", bytes);
-  const std::string refused = message([&] { Dataset::open(folder / "set.h5"); }, ExitCode::kCorrupt);
-  EXPECT_NE(refused.find("content_hash"), std::string::npos) << refused;
+  test::expect_error(ExitCode::kCorrupt, {"content_hash"}, [&] { Dataset::open(folder / "set.h5"); });
 }
 
 }  // namespace

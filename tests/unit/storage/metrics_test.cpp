@@ -1,12 +1,11 @@
+#include "storage/metrics.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 
-#include "storage/metrics.h"
-#include "storage/tensorboard.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::storage::test {
 namespace {
@@ -31,8 +30,8 @@ TEST(Metrics, LinesHoldWhatWasWritten) {
     writer.flush();
     EXPECT_NE(lines_of(folder / "run"), "");
     writer.write(3, {{"loss", 1e300}});
-    expect_contains(error_of(ExitCode::kRuntime, [&] { writer.write(4, {{"a", 1}, {"a", 2}}); }), "twice");
-    error_of(ExitCode::kRuntime, [&] { writer.write(4, {{"step", 1}}); });
+    expect_error(ExitCode::kRuntime, {"twice"}, [&] { writer.write(4, {{"a", 1}, {"a", 2}}); });
+    expect_error(ExitCode::kRuntime, {}, [&] { writer.write(4, {{"step", 1}}); });
   }  // the destructor flushes
   const std::vector<Json> lines = read_metrics(folder / "run");
   ASSERT_EQ(lines.size(), 2u);
@@ -53,7 +52,7 @@ TEST(Metrics, ResumeDropsLaterStepsAndTornLines) {
     for (std::int64_t step = 0; step < 10; ++step) writer.write(step, {{"loss", 1.0 * static_cast<double>(step)}});
   }
   const std::string whole = lines_of(run);
-  put_file(run / "metrics.jsonl", whole + "{\"step\":10,\"lo");
+  spill(run / "metrics.jsonl", whole + "{\"step\":10,\"lo");
   EXPECT_EQ(steps_of(run).size(), 10u);  // a reader ignores the torn line
   {
     MetricsWriter writer(run, 6);
@@ -101,73 +100,8 @@ TEST(Metrics, ReadingThinsEvenlyAndNamesABrokenLine) {
   EXPECT_EQ(thinned, (std::vector<std::int64_t>{0, 25, 50, 75, 100}));
   EXPECT_EQ(read_metrics(run, 1).at(0)["step"], 100);
   EXPECT_TRUE(read_metrics(run, 0).empty());
-  put_file(run / "metrics.jsonl", "{\"step\":1}\nbroken\n{\"step\":2}\n");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { read_metrics(run); }), "line 2");
-}
-
-// --- TensorBoard; tests/run/readers.py reads a whole file with TensorBoard itself ---
-
-std::string hex(std::string_view bytes) {
-  std::string out;
-  for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
-  return out;
-}
-
-// RFC 3720, appendix B.4, and the check value of the CRC catalogue.
-TEST(TensorBoard, Crc32cKnownAnswers) {
-  EXPECT_EQ(tensorboard::crc32c(std::string(32, '\0')), 0x8a9136aau);
-  EXPECT_EQ(tensorboard::crc32c(std::string(32, '\xff')), 0x62a8ab43u);
-  EXPECT_EQ(tensorboard::crc32c("123456789"), 0xe3069283u);
-  EXPECT_EQ(tensorboard::crc32c(""), 0u);
-}
-
-// By hand from the protobuf encoding: 09 wall_time, 10 step, 2a summary { 0a value { 0a tag, 15
-// simple_value } }.
-TEST(TensorBoard, EventsByteByByte) {
-  EXPECT_EQ(hex(tensorboard::scalars_event(1.5, 300, {{"a", 0.5}})),
-            "09000000000000f83f"
-            "10ac02"
-            "2a0a"
-            "0a08"
-            "0a0161"
-            "150000003f");
-  EXPECT_EQ(hex(tensorboard::version_event(0)),
-            "090000000000000000"
-            "1000"
-            "1a0d" +
-                hex("brain.Event:2"));
-  EXPECT_EQ(hex(tensorboard::restart_event(0, -1)),
-            "090000000000000000"
-            "10ffffffffffffffffff01"
-            "3a020801");
-  const std::vector<std::uint8_t> png = {1, 2};
-  EXPECT_EQ(hex(tensorboard::image_event(0, 1, "i", 200, 3, 1, png)),
-            "090000000000000000"
-            "1001"
-            "2a12"
-            "0a10"
-            "0a0169"
-            "220b"
-            "0803"
-            "10c801"
-            "1801"
-            "22020102");
-}
-
-TEST(TensorBoard, FrameIsLengthCrcDataCrc) {
-  const std::string framed = tensorboard::frame("abc");
-  ASSERT_EQ(framed.size(), 8u + 4 + 3 + 4);
-  EXPECT_EQ(hex(framed.substr(0, 8)), "0300000000000000");
-  EXPECT_EQ(framed.substr(12, 3), "abc");
-  const auto masked = [](std::string_view bytes) {  // ((crc >> 15) | (crc << 17)) + 0xa282ead8
-    const std::uint32_t crc = tensorboard::crc32c(bytes);
-    return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
-  };
-  std::uint32_t got = 0;
-  std::memcpy(&got, framed.data() + 8, 4);
-  EXPECT_EQ(got, masked(framed.substr(0, 8)));
-  std::memcpy(&got, framed.data() + 15, 4);
-  EXPECT_EQ(got, masked("abc"));
+  spill(run / "metrics.jsonl", "{\"step\":1}\nbroken\n{\"step\":2}\n");
+  expect_error(ExitCode::kCorrupt, {"line 2"}, [&] { read_metrics(run); });
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include "data/half.h"
+
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -5,7 +7,6 @@
 #include <limits>
 #include <vector>
 
-#include "data/half.h"
 #include "support.h"
 #if defined(__x86_64__)
 #include <immintrin.h>

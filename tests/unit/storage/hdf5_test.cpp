@@ -1,3 +1,5 @@
+#include "storage/hdf5.h"
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
@@ -8,8 +10,7 @@
 #include <thread>
 
 #include "storage/hash.h"
-#include "storage/hdf5.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::storage::test {
 namespace {
@@ -93,8 +94,8 @@ TEST(Hdf5, AttributesUpToOneMebibyte) {
     file.set_attribute("none", "");
     file.set_attribute("large", large);
     file.set_attribute("version", std::int64_t{-7000000000});
-    error_of(ExitCode::kRuntime, [&] { file.set_attribute("larger", large + "x"); });
-    error_of(ExitCode::kRuntime, [&] { file.set_attribute("zero", std::string("a\0b", 3)); });
+    expect_error(ExitCode::kRuntime, {}, [&] { file.set_attribute("larger", large + "x"); });
+    expect_error(ExitCode::kRuntime, {}, [&] { file.set_attribute("zero", std::string("a\0b", 3)); });
     file.close_durable();
   }
   const H5File file = H5File::open(folder / "a.h5");
@@ -103,9 +104,9 @@ TEST(Hdf5, AttributesUpToOneMebibyte) {
   EXPECT_EQ(file.string_attribute("large"), large);
   EXPECT_EQ(file.int_attribute("version"), -7000000000);
   EXPECT_FALSE(file.has_attribute("larger"));
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.string_attribute("absent"); }), "\"absent\": is missing");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.int_attribute("source"); }), "64-bit integer");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.string_attribute("version"); }), "fixed length");
+  expect_error(ExitCode::kCorrupt, {"\"absent\": is missing"}, [&] { file.string_attribute("absent"); });
+  expect_error(ExitCode::kCorrupt, {"64-bit integer"}, [&] { file.int_attribute("source"); });
+  expect_error(ExitCode::kCorrupt, {"fixed length"}, [&] { file.string_attribute("version"); });
 }
 
 TEST(Hdf5, WrongQuestionsAreErrors) {
@@ -113,33 +114,33 @@ TEST(Hdf5, WrongQuestionsAreErrors) {
   const std::vector<float> values(6, 1.f);
   H5File file = H5File::create(folder / "a.h5");
   file.write("u", H5Type::kF32, {3, 2}, as_bytes(values.data(), 6));
-  expect_contains(error_of(ExitCode::kRuntime, [&] { file.create_dataset("u", H5Type::kU8, {1}); }), "exists already");
+  expect_error(ExitCode::kRuntime, {"exists already"}, [&] { file.create_dataset("u", H5Type::kU8, {1}); });
   for (const char* name : {"", "/u", "a//b", "a/", "..", "a/../b", "tab\t"}) {
-    error_of(ExitCode::kRuntime, [&] { file.create_dataset(name, H5Type::kU8, {1}); });
+    expect_error(ExitCode::kRuntime, {}, [&] { file.create_dataset(name, H5Type::kU8, {1}); });
   }
-  error_of(ExitCode::kRuntime, [&] { file.create_dataset("big", H5Type::kF64, {1ull << 40, 1ull << 40}); });
-  error_of(ExitCode::kRuntime, [&] { file.create_dataset("rank", H5Type::kU8, std::vector<std::uint64_t>(9, 1)); });
-  error_of(ExitCode::kRuntime, [&] { file.write_rows("u", H5Type::kF32, 2, 2, as_bytes(values.data(), 4)); });
+  expect_error(ExitCode::kRuntime, {}, [&] { file.create_dataset("big", H5Type::kF64, {1ull << 40, 1ull << 40}); });
+  expect_error(ExitCode::kRuntime, {},
+               [&] { file.create_dataset("rank", H5Type::kU8, std::vector<std::uint64_t>(9, 1)); });
+  expect_error(ExitCode::kRuntime, {}, [&] { file.write_rows("u", H5Type::kF32, 2, 2, as_bytes(values.data(), 4)); });
   file.close_durable();
-  error_of(ExitCode::kRuntime, [&] { file.close_durable(); });
-  error_of(ExitCode::kRuntime, [&] { H5File::create(folder / "a.h5"); });  // O_EXCL
+  expect_error(ExitCode::kRuntime, {}, [&] { file.close_durable(); });
+  expect_error(ExitCode::kRuntime, {}, [&] { H5File::create(folder / "a.h5"); });  // O_EXCL
 
   H5File read = H5File::open(folder / "a.h5");
   std::vector<std::byte> out(8);
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { read.info("v"); }), "has no dataset \"v\"; it has: u");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { read.read_rows("u", H5Type::kI32, 0, 1, out); }),
-                  "holds f32, expected i32");
-  error_of(ExitCode::kCorrupt, [&] { read.read_rows("u", H5Type::kF32, 3, 1, out); });
-  error_of(ExitCode::kCorrupt, [&] { read.read_rows("u", H5Type::kF32, ~0ull, 2, out); });
-  error_of(ExitCode::kRuntime, [&] { read.read_rows("u", H5Type::kF32, 0, 2, out); });  // buffer of one row
-  error_of(ExitCode::kRuntime, [&] { read.write("w", H5Type::kU8, {1}, {}); });
+  expect_error(ExitCode::kCorrupt, {"has no dataset \"v\"; it has: u"}, [&] { read.info("v"); });
+  expect_error(ExitCode::kCorrupt, {"holds f32, expected i32"}, [&] { read.read_rows("u", H5Type::kI32, 0, 1, out); });
+  expect_error(ExitCode::kCorrupt, {}, [&] { read.read_rows("u", H5Type::kF32, 3, 1, out); });
+  expect_error(ExitCode::kCorrupt, {}, [&] { read.read_rows("u", H5Type::kF32, ~0ull, 2, out); });
+  expect_error(ExitCode::kRuntime, {}, [&] { read.read_rows("u", H5Type::kF32, 0, 2, out); });  // buffer of one row
+  expect_error(ExitCode::kRuntime, {}, [&] { read.write("w", H5Type::kU8, {1}, {}); });
 }
 
 TEST(Hdf5, MissingFilesAndFoldersAreErrors) {
   const TempFolder folder;
-  error_of(ExitCode::kRuntime, [&] { H5File::open(folder / "absent.h5"); });
+  expect_error(ExitCode::kRuntime, {}, [&] { H5File::open(folder / "absent.h5"); });
   create_folders(folder / "folder.h5");
-  error_of(ExitCode::kRuntime, [&] { H5File::open(folder / "folder.h5"); });
+  expect_error(ExitCode::kRuntime, {}, [&] { H5File::open(folder / "folder.h5"); });
 }
 
 // R23: an exclusive lock of somebody else does not keep us from reading, for we ask for none.
@@ -167,11 +168,10 @@ TEST(Hdf5DeathTest, FullDisk) {
     {
       const FileSizeLimit limit(100000);
       H5File file = H5File::create(folder / "a.h5");
-      const std::string message = error_of(ExitCode::kRuntime, [&] {
+      expect_error(ExitCode::kRuntime, {"a.h5"}, [&] {
         file.write("x", H5Type::kU8, {content.size()}, content);
         file.close_durable();
       });
-      expect_contains(message, "a.h5");
     }
     H5File file = H5File::create(folder / "b.h5");
     file.write("x", H5Type::kU8, {content.size()}, content);
@@ -189,7 +189,7 @@ TEST(Hdf5, QuietAndUsableFromOtherThreads) {
   const TempFolder folder;
   write_file_atomic(folder / "not.h5", "hello");
   testing::internal::CaptureStderr();
-  std::thread([&] { error_of(ExitCode::kCorrupt, [&] { H5File::open(folder / "not.h5"); }); }).join();
+  std::thread([&] { expect_error(ExitCode::kCorrupt, {}, [&] { H5File::open(folder / "not.h5"); }); }).join();
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 

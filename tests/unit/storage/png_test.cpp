@@ -1,9 +1,10 @@
+#include "storage/png.h"
+
 #include <gtest/gtest.h>
 #include <png.h>
 
 #include "storage/files.h"
-#include "storage/png.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::storage::test {
 namespace {
@@ -45,12 +46,12 @@ TEST(Png, EveryPixelComesBack) {
 
 TEST(Png, WrongSizesAreErrors) {
   const auto pixels = all_values(12);
-  error_of(ExitCode::kRuntime, [&] { encode_png(2, 3, 2, pixels); });
-  error_of(ExitCode::kRuntime, [&] { encode_png(0, 3, 1, {}); });
-  error_of(ExitCode::kRuntime, [&] { encode_png(-2, -3, 1, pixels); });
-  error_of(ExitCode::kRuntime, [&] { encode_png(2'000'000, 1, 1, pixels); });
-  error_of(ExitCode::kRuntime, [&] { encode_png(1'000'000, 1'000'000, 3, pixels); });
-  expect_contains(error_of(ExitCode::kRuntime, [&] { encode_png(2, 3, 1, pixels); }), "12 bytes of pixels, expected 6");
+  expect_error(ExitCode::kRuntime, {}, [&] { encode_png(2, 3, 2, pixels); });
+  expect_error(ExitCode::kRuntime, {}, [&] { encode_png(0, 3, 1, {}); });
+  expect_error(ExitCode::kRuntime, {}, [&] { encode_png(-2, -3, 1, pixels); });
+  expect_error(ExitCode::kRuntime, {}, [&] { encode_png(2'000'000, 1, 1, pixels); });
+  expect_error(ExitCode::kRuntime, {}, [&] { encode_png(1'000'000, 1'000'000, 3, pixels); });
+  expect_error(ExitCode::kRuntime, {"12 bytes of pixels, expected 6"}, [&] { encode_png(2, 3, 1, pixels); });
 }
 
 // The pixel of the grid at (y, x, c) by its definition, without the code's own arithmetic on
@@ -93,9 +94,9 @@ TEST(Png, GridOfFewerImagesThanColumnsAndBadOnes) {
   const std::string bytes = read_file(folder / "grid.png");
   EXPECT_EQ(decode({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}).width, 5);
   images.count = 3;
-  error_of(ExitCode::kRuntime, [&] { write_png_grid(folder / "bad.png", images, 2); });
+  expect_error(ExitCode::kRuntime, {}, [&] { write_png_grid(folder / "bad.png", images, 2); });
   images.count = 0;
-  error_of(ExitCode::kRuntime, [&] { write_png_grid(folder / "bad.png", images, 2); });
+  expect_error(ExitCode::kRuntime, {}, [&] { write_png_grid(folder / "bad.png", images, 2); });
   EXPECT_FALSE(fs::exists(folder / "bad.png"));
 }
 

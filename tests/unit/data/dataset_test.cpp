@@ -1,8 +1,9 @@
+#include "data/dataset.h"
+
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-#include "data/dataset.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
 #include "support.h"

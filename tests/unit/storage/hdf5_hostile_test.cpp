@@ -10,7 +10,7 @@
 
 #include "storage/hash.h"
 #include "storage/hdf5.h"
-#include "temp_folder.h"
+#include "support.h"
 
 namespace hebm::storage::test {
 namespace {
@@ -44,9 +44,7 @@ void make_dataset(hid_t file, hid_t list, hid_t type = H5T_IEEE_F32LE, std::vect
 hid_t creation_list() { return H5Pcreate(H5P_DATASET_CREATE); }
 
 void expect_refused(const fs::path& path, const std::string& part) {
-  const std::string message = error_of(ExitCode::kCorrupt, [&] { H5File::open(path); });
-  expect_contains(message, part);
-  expect_contains(message, path.string());
+  expect_error(ExitCode::kCorrupt, {part, path.string()}, [&] { H5File::open(path); });
 }
 
 TEST(Hdf5Hostile, TheCraftedFileItselfIsFine) {
@@ -215,10 +213,10 @@ TEST(Hdf5Hostile, AttributesOfWrongSizeOrKind) {
     ASSERT_GE(H5Acreate2(file, "short", H5T_STD_I16LE, scalar, H5P_DEFAULT, H5P_DEFAULT), 0);
   });
   const H5File file = H5File::open(folder / "a.h5");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.string_attribute("variable"); }), "fixed length");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.int_attribute("list"); }), "not a single value");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.int_attribute("null"); }), "not a single value");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { file.int_attribute("short"); }), "64-bit integer");
+  expect_error(ExitCode::kCorrupt, {"fixed length"}, [&] { file.string_attribute("variable"); });
+  expect_error(ExitCode::kCorrupt, {"not a single value"}, [&] { file.int_attribute("list"); });
+  expect_error(ExitCode::kCorrupt, {"not a single value"}, [&] { file.int_attribute("null"); });
+  expect_error(ExitCode::kCorrupt, {"64-bit integer"}, [&] { file.int_attribute("short"); });
 }
 
 TEST(Hdf5Hostile, LargeAttribute) {
@@ -234,7 +232,7 @@ TEST(Hdf5Hostile, LargeAttribute) {
   ASSERT_GE(H5Aclose(attribute), 0);
   ASSERT_GE(H5Fclose(file), 0);
   const H5File read = H5File::open(folder / "a.h5");
-  expect_contains(error_of(ExitCode::kCorrupt, [&] { read.string_attribute("large"); }), "expected at most 1048576");
+  expect_error(ExitCode::kCorrupt, {"expected at most 1048576"}, [&] { read.string_attribute("large"); });
 }
 
 std::uint64_t peak_rss_bytes() {
@@ -275,7 +273,7 @@ TEST(Hdf5Hostile, ShapeBomb) {
       {patch(raw, 1030, 1031, 1), "\"y\" stores 1051630 bytes, expected 1052651"},
       {raw.substr(0, raw.size() - 1), "is not a whole HDF5 file: truncated file"}};
   for (const auto& [text, part] : cases) {
-    put_file(folder / "b.h5", text);
+    spill(folder / "b.h5", text);
     const std::uint64_t before = peak_rss_bytes();
     expect_refused(folder / "b.h5", part);
     EXPECT_LT(peak_rss_bytes() - before, 64u << 20);
@@ -299,9 +297,9 @@ TEST(Hdf5Hostile, SparseClaimAllocatesNothing) {
 
 TEST(Hdf5Hostile, NotHdf5AndTruncated) {
   const TempFolder folder;
-  put_file(folder / "text.h5", "this is not HDF5");
+  spill(folder / "text.h5", "this is not HDF5");
   expect_refused(folder / "text.h5", "file signature not found");
-  put_file(folder / "empty.h5", "");
+  spill(folder / "empty.h5", "");
   expect_refused(folder / "empty.h5", "is not a whole HDF5 file");
   {
     H5File file = H5File::create(folder / "whole.h5");
@@ -312,7 +310,7 @@ TEST(Hdf5Hostile, NotHdf5AndTruncated) {
   }
   const std::string raw = read_file(folder / "whole.h5");
   for (std::size_t i = 0; i < 50; ++i) {
-    put_file(folder / "cut.h5", raw.substr(0, raw.size() * i / 50));
+    spill(folder / "cut.h5", raw.substr(0, raw.size() * i / 50));
     expect_refused(folder / "cut.h5", "is not a whole HDF5 file");
   }
 }
@@ -338,7 +336,7 @@ TEST(Hdf5Hostile, FlippedBitsInMetadata) {
     ++tried;
     std::string text = raw;
     text[at] = static_cast<char>(text[at] ^ (1 << random() % 8));
-    put_file(folder / "flipped.h5", text);
+    spill(folder / "flipped.h5", text);
     try {
       const H5File file = H5File::open(folder / "flipped.h5");
       EXPECT_EQ(file.read_all<float>("g/x", H5Type::kF32), values);
