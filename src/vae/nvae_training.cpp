@@ -17,6 +17,12 @@ std::vector<at::Tensor> effective_weights(const Nvae& net) {
   return out;
 }
 
+std::vector<at::Tensor> raw_weights(const Nvae& net) {  // of the effective ones' shapes
+  std::vector<at::Tensor> out;
+  for (const auto& conv : net.modules().convs()) out.push_back(conv.weight);
+  return out;
+}
+
 // Sets norm and bias of every convolution as it is reached.
 class FirstPass final : public Pass {
  public:
@@ -52,7 +58,7 @@ class FirstPass final : public Pass {
 }  // namespace
 
 NvaeTraining::NvaeTraining(const Nvae& net, nets::SumOverRanks sum, std::uint64_t seed)
-    : Pass({.training = true, .sum = std::move(sum)}), net_(net), spectral_(effective_weights(net), seed) {}
+    : Pass({.training = true, .sum = std::move(sum)}), net_(net), spectral_(raw_weights(net), seed) {}
 
 void NvaeTraining::warm_up() {
   const c10::NoGradGuard no_grad;
