@@ -66,22 +66,27 @@ double peak_memory_bytes() {
 }
 
 // Seconds of a step and image by the authors' code, both cores of a machine with this
-// matrix-product rate (docs/performance.md).
+// matrix-product rate (docs/performance.md), for a VAE of these settings.
 constexpr double kAuthorsGemm = 150.0;
-std::optional<double> authors_seconds(const LangevinBench& c) {
-  const vae::NvaeOptions& o = c.vae.nvae;
-  if (c.vae.kind != "nvae" || o.scales != 1 || o.side != 32) return {};
-  if (o.channels == 128 && o.groups_per_scale == 30 && o.latents == 20 && o.decoder_cells == 2 && c.energy.width == 128)
-    return 0.86;
-  if (o.channels == 32 && o.groups_per_scale == 6 && o.latents == 10 && o.decoder_cells == 1 && c.energy.width == 32)
-    return 16.6e-3;
+std::optional<double> authors_seconds(const vae::Backbone& backbone, std::int64_t width) {
+  static const auto kTimes = nlohmann::json::parse(R"([
+    {"vae": {"backbone": "nvae", "scales": 1, "side": 32, "decoder_channels": 128, "groups_per_scale": 30,
+             "latents": 20, "decoder_cells": 2}, "width": 128, "seconds": 0.86},
+    {"vae": {"backbone": "nvae", "scales": 1, "side": 32, "decoder_channels": 32, "groups_per_scale": 6,
+             "latents": 10, "decoder_cells": 1}, "width": 32, "seconds": 16.6e-3}])");
+  const auto architecture = nlohmann::json::parse(backbone.architecture());
+  for (const auto& time : kTimes) {
+    auto same = architecture;
+    same.update(time["vae"]);
+    if (same == architecture && time["width"] == width) return time["seconds"];
+  }
   return {};
 }
 
 std::unique_ptr<vae::Backbone> random_backbone(const LangevinBench& c, at::Device device) {
   check(c.random_weights, ExitCode::kUsage,
         "bench langevin and bench draw have random weights alone; leave --random-weights out or set it");
-  auto backbone = vae::make_backbone(c.vae, c.vae.kind == "nvae" ? c.vae.nvae.image_shape() : ImageShape{}, 0);
+  auto backbone = vae::make_backbone(c.vae, c.vae.chosen().planned_shape().value_or(ImageShape{}), 0);
   backbone->freeze();
   backbone->params().to(device);
   return backbone;
@@ -129,7 +134,7 @@ nlohmann::json bench_langevin(const LangevinBench& c, at::Device device) {
                         {"energy_parameters", prior.num_parameters()},
                         {"latents", backbone->dim()},
                         {"peak_memory_gb", peak_memory_bytes() / 1e9}};
-  if (const auto theirs = device.is_cpu() ? authors_seconds(c) : std::nullopt) {
+  if (const auto theirs = device.is_cpu() ? authors_seconds(*backbone, c.energy.width) : std::nullopt) {
     const double scaled = *theirs * kAuthorsGemm / rates.gemm_gflop_s;
     out["authors_ms_at_this_gemm_rate"] = scaled * 1e3;
     out["speed_up"] = scaled / per_image;

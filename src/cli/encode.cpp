@@ -20,7 +20,8 @@ std::vector<std::string> plan(const RunOptions& run, const encode::EncodeOptions
   const auto backbone = trained ? vae::load_backbone(vae_file) : planned_backbone(run, planned);
   auto lines = describe_backbone(*backbone);
   if (!trained)
-    lines.insert(lines.begin(), fmt::format("{} is not there: sizes are those of vae.* and nvae.*", vae_file.string()));
+    lines.insert(lines.begin(),
+                 fmt::format("{} is not there: sizes are those of {}", vae_file.string(), vae::backbone_sections()));
   const std::int64_t bytes = backbone->dim() * (encoding.dtype == "float16" ? 2 : 4) * encoding.draws;
   lines.push_back(fmt::format("cache: an image takes {} bytes ({}): {} latents, {}, {} draws", bytes,
                               format_bytes(static_cast<double>(bytes)), backbone->dim(), encoding.dtype,

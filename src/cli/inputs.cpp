@@ -40,9 +40,9 @@ nlohmann::json product_identity(const Options& options, const std::vector<std::s
 }
 
 std::unique_ptr<vae::Backbone> planned_backbone(const RunOptions& run, const vae::BackboneOptions& options) {
-  const bool planned = options.kind == "nvae" && !std::filesystem::exists(dataset_path(run));
-  const ImageShape shape = planned ? options.nvae.image_shape() : open_dataset(run).shape();
-  return vae::make_backbone(options, shape, 0, at::kMeta);
+  std::optional<ImageShape> shape;
+  if (!std::filesystem::exists(dataset_path(run))) shape = options.chosen().planned_shape();
+  return vae::make_backbone(options, shape ? *shape : open_dataset(run).shape(), 0, at::kMeta);
 }
 
 std::vector<std::string> describe_backbone(const vae::Backbone& backbone) {

@@ -24,8 +24,8 @@ data::Dataset open_dataset(const RunOptions& run);
 nlohmann::json product_identity(const Options& options, const std::vector<std::string>& prefixes, std::int64_t seed,
                                 const data::Dataset& dataset, const std::string& kind = "diffusion");
 
-// --dry-run, where the data set need not be there yet: the backbone that the options give, of NVAE
-// without weights. The image's shape is the data set's, else nvae.side and nvae.image_channels.
+// --dry-run, where the data set need not be there yet: the backbone that the options give,
+// without weights where it can be. The image's shape is the data set's, else that of the options.
 std::unique_ptr<vae::Backbone> planned_backbone(const RunOptions& run, const vae::BackboneOptions& options);
 // "parameters: ...", "latents: ...", "layers, top first: 5 of 20x4x4, 10 of 20x8x8".
 std::vector<std::string> describe_backbone(const vae::Backbone& backbone);

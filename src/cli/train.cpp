@@ -65,7 +65,7 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
   Lines lines = describe_backbone(backbone);
   if (!vae_is_there(run))
     lines.insert(lines.begin(),
-                 fmt::format("{} is not there: sizes are those of vae.* and nvae.*", paths.vae.string()));
+                 fmt::format("{} is not there: sizes are those of {}", paths.vae.string(), vae::backbone_sections()));
   for (std::size_t i = 0; i < backbone.groups().size(); ++i) {
     lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i,
                                 prior.net(0, i).params().size(), prior.net(0, i).forward_flop() / 1e6));

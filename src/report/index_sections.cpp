@@ -66,10 +66,11 @@ fs::path shared_folder(const std::vector<fs::path>& runs) {
 }
 
 std::string backbone_title(const nlohmann::json& model) {
-  const std::string backbone = storage::text_in(model, "backbone");
-  if (backbone == "hvae") return "HVAE";
-  if (backbone == "nvae") return "NVAE";
-  return backbone.substr(0, kMaxBackbone);
+  std::string backbone = storage::text_in(model, "backbone").substr(0, kMaxBackbone);
+  const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  if (!std::ranges::all_of(backbone, letter)) return backbone;
+  for (char& c : backbone) c = static_cast<char>(c - 'a' + 'A');
+  return backbone;
 }
 
 // The day on which its scores were made.

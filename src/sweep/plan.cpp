@@ -22,7 +22,8 @@ using detail::IniEntry;
 using detail::printable;
 
 // What these make is shared by all members.
-constexpr std::array kSharedPrefixes = {"run.", "data.", "vae.", "nvae.", "vae_train.", "features.", "cache."};
+constexpr std::array kSharedPrefixes = {"run.", "data.", "vae_train.", "features.", "cache."};
+constexpr std::string_view kBackboneSection = "vae.";  // the section of every backbone's settings ends so
 constexpr std::array kPaths = {"data.path", "run.vae", "run.features", "run.cache"};
 
 struct GridLine {
@@ -46,7 +47,8 @@ void set(std::vector<Setting>& settings, const std::string& key, const std::stri
 void add_grid_line(File& file, const std::string& place, const std::string& section, const std::string& key,
                    const std::string& value) {
   for (const char* prefix : kSharedPrefixes) {
-    check(!key.starts_with(prefix), ExitCode::kUsage,
+    const bool shared = key.starts_with(prefix) || key.substr(0, key.find('.') + 1).ends_with(kBackboneSection);
+    check(!shared, ExitCode::kUsage,
           "{}: members cannot differ in {}: they share data set, VAE, classifier and cache; plan a sweep for each "
           "value{}",
           place, printable(key), key == "run.seed" ? ", or vary train.seed, the seed of a prior alone" : "");

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/visits.h"
 #include "train/product.h"
-#include "vae/nvae_training.h"
+#include "vae/batch_statistics.h"
 #include "vae/weights_file.h"
 
 namespace hebm::train {
@@ -50,9 +50,11 @@ nlohmann::json readjust_identity(const std::filesystem::path& source, std::int64
   return {{"source", vae::read_vae_info(source).fingerprint}, {kReadjustKey, forwards}, {"batch", kReadjustBatch}};
 }
 
-void readjust_statistics(const vae::Nvae& net, std::int64_t forwards, comm::Communicator& comm) {
+void readjust_statistics(vae::Backbone& net, std::int64_t forwards, comm::Communicator& comm) {
   const c10::NoGradGuard no_grad;
-  const auto states = vae::decoder_statistics(net);
+  const auto training = net.batch_statistics({}, 0);
+  check(training != nullptr, ExitCode::kRuntime, "batch-norm re-estimation of a VAE that has no batch norm");
+  const auto states = training->decoder_statistics();
   std::int64_t total = 0;
   for (const auto& state : states) total += state.tensor.numel();
   at::Tensor running = at::empty({total}, at::kFloat);
@@ -61,7 +63,7 @@ void readjust_statistics(const vae::Nvae& net, std::int64_t forwards, comm::Comm
     const std::int64_t count = std::min<std::int64_t>(comm.size(), forwards - first);
     const at::Tensor rows = at::zeros({count, total}, at::kFloat);
     if (comm.rank() < count) {
-      vae::update_decoder_statistics(net, prior_draws(first + comm.rank(), net.dim()).to(net.params().device()), 1.0);
+      training->update_decoder_statistics(prior_draws(first + comm.rank(), net.dim()).to(net.params().device()), 1.0);
       copy_between(states, rows[comm.rank()], false);
     }
     // Every row has one rank's values and zeros: the sum is exact.
@@ -85,11 +87,11 @@ void make_readjusted(const std::filesystem::path& source, const std::filesystem:
   std::unique_ptr<vae::Backbone> backbone;
   comm::agree(comm, [&] {
     backbone = vae::load_backbone(source);
-    check(dynamic_cast<vae::Nvae*>(backbone.get()) != nullptr, ExitCode::kUsage,
+    check(backbone->batch_statistics({}, 0) != nullptr, ExitCode::kUsage,
           "{}: vae.bn_readjust = {} re-estimates batch norm, this VAE has none; set vae.bn_readjust = 0",
           source.string(), forwards);
   });
-  readjust_statistics(dynamic_cast<const vae::Nvae&>(*backbone), forwards, comm);
+  readjust_statistics(*backbone, forwards, comm);
   comm::agree(comm, [&] {
     if (!comm.is_root()) return;
     const std::string hash = vae::save_vae(target, *backbone, identity, nlohmann::json::object());

@@ -10,7 +10,7 @@
 
 #include "base/status.h"
 #include "comm/communicator.h"
-#include "vae/nvae.h"
+#include "vae/backbone.h"
 
 namespace hebm::train {
 
@@ -26,8 +26,8 @@ nlohmann::json readjust_identity(const std::filesystem::path& source, std::int64
 // Forward n = 0 .. forwards - 1 decodes draws of the Gaussian prior at temperature 1 in train mode;
 // running = 0.95 running + 0.05 batch in that order. The forwards are dealt to ranks (each sees its
 // own batch alone, whatever their number), so the result has the same bits for any number of ranks.
-// Error(kRuntime) when a statistic is not finite. Collective.
-void readjust_statistics(const vae::Nvae& net, std::int64_t forwards, comm::Communicator& comm);
+// Error(kRuntime) when a statistic is not finite, or the net has no batch norm. Collective.
+void readjust_statistics(vae::Backbone& net, std::int64_t forwards, comm::Communicator& comm);
 
 // Makes `target` from `source` unless it is there. Collective. A target of another VAE or number:
 // Error(kUsage) naming the difference; a backbone without batch norm: Error(kUsage).

@@ -24,14 +24,9 @@ constexpr std::int64_t kElboImages = 2000;
 constexpr double kDeadLayer = 1.0;                // nats: a layer below it carries nothing
 constexpr std::int64_t kStatisticsBatches = 100;  // with momentum 0.05 the earlier statistics keep a weight of 0.6 %
 
-// Null for a backbone that has no batch norm.
-std::unique_ptr<vae::NvaeTraining> make_nvae(const vae::Backbone& backbone, std::uint64_t seed,
-                                             comm::Communicator& comm) {
-  const auto* net = dynamic_cast<const vae::Nvae*>(&backbone);
-  if (net == nullptr) return nullptr;
-  nets::SumOverRanks sum;
-  if (comm.size() > 1) sum = [&comm](std::span<double> values) { comm.all_reduce(values, comm::Op::kSum); };
-  return std::make_unique<vae::NvaeTraining>(*net, std::move(sum), seed);
+nets::SumOverRanks sum_over(comm::Communicator& comm) {
+  if (comm.size() == 1) return {};
+  return [&comm](std::span<double> values) { comm.all_reduce(values, comm::Op::kSum); };
 }
 
 }  // namespace
@@ -53,8 +48,8 @@ VaeTrainer::VaeTrainer(const VaeTrainOptions& options, vae::Backbone& backbone, 
                        comm::Communicator& comm, Logger& logger)
     : options_(options),
       backbone_(backbone),
-      nvae_(make_nvae(backbone, seed, comm)),
-      input_{options.binarise, nvae_ ? nvae_->net().options().bits : 8},
+      nvae_(backbone.batch_statistics(sum_over(comm), seed)),
+      input_{options.binarise, backbone.pixel_bits()},
       dataset_(dataset),
       images_(dataset.members(data::Split::kTrain)),
       seed_(seed),

@@ -15,7 +15,7 @@
 #include "train/elbo.h"
 #include "train/net_loop.h"
 #include "vae/backbone.h"
-#include "vae/nvae_training.h"
+#include "vae/batch_statistics.h"
 
 namespace hebm {
 class Options;
@@ -80,7 +80,7 @@ class VaeTrainer {
 
   VaeTrainOptions options_;
   vae::Backbone& backbone_;
-  std::unique_ptr<vae::NvaeTraining> nvae_;  // null: a backbone without batch norm
+  std::unique_ptr<vae::BatchStatistics> nvae_;  // null: a backbone without batch norm
   ImageInput input_;
   const data::Dataset& dataset_;
   const std::vector<std::int64_t>& images_;  // of the train split

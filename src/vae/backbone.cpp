@@ -2,6 +2,8 @@
 
 #include <ATen/ops/cat.h>
 
+#include "vae/batch_statistics.h"
+
 namespace hebm::vae {
 
 std::int64_t Backbone::dim() const {
@@ -9,6 +11,8 @@ std::int64_t Backbone::dim() const {
   for (const auto& g : groups()) total += g.size();
   return total;
 }
+
+std::unique_ptr<BatchStatistics> Backbone::batch_statistics(nets::SumOverRanks, std::uint64_t) const { return nullptr; }
 
 std::vector<at::Tensor> split_layers(const at::Tensor& u, const std::vector<LatentShape>& groups) {
   std::vector<at::Tensor> out;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "nets/batch_norm.h"
 #include "nets/parameters.h"
 
 namespace hebm::vae {
@@ -18,7 +19,7 @@ struct Posterior {
   std::vector<at::Tensor> z;   // [L] of [B, c, h, w]
   at::Tensor u;                // [B, D] z in standard coordinates: T_beta^-1(z)
   std::vector<at::Tensor> kl;  // [L] of [B], nats
-  at::Tensor state;            // what decode_tail needs besides the last z
+  at::Tensor state;            // what decode_posterior() reads
 };
 
 struct Transported {
@@ -26,11 +27,15 @@ struct Transported {
   at::Tensor log_sigma_sum;   // [B] sum of log sigma over all elements (Eq. 16)
 };
 
+class BatchStatistics;  // vae/batch_statistics.h
+
 class Backbone {
  public:
   virtual ~Backbone() = default;
   virtual const std::vector<LatentShape>& groups() const = 0;
   virtual ImageShape image_shape() const = 0;
+  // Bits of a colour value that the likelihood tells apart.
+  virtual std::int64_t pixel_bits() const { return 8; }
   std::int64_t dim() const;
 
   // T_beta(u), only what z needs; differentiable in u. u [B, D].
@@ -63,6 +68,9 @@ class Backbone {
   // The parameters stay as they are from here on: transport() may prepare what it needs of them
   // once. A later change is seen.
   virtual void freeze() {}
+  // Training of a backbone whose layers see the whole batch; null: it has none. `sum` adds over
+  // ranks, in the same order on all of them. The backbone stays where it is.
+  virtual std::unique_ptr<BatchStatistics> batch_statistics(nets::SumOverRanks sum, std::uint64_t seed) const;
 };
 
 // u [B, D] -> [L] of [B, c, h, w] views, and back.

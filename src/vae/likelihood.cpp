@@ -23,8 +23,8 @@ constexpr double kSmallestUniform = 1e-5;
 
 // The soft clamps of NVAE's Normal, in the latents too: mean in (-5, 5), sigma = exp(5 tanh(raw /
 // 5)) + 0.01.
-at::Tensor normal_mean(const at::Tensor& raw) { return at::tanh(raw / 5.0) * 5.0; }
-at::Tensor normal_sigma(const at::Tensor& raw) { return (at::tanh(raw / 5.0) * 5.0).exp() + 0.01; }
+at::Tensor normal_mean(const at::Tensor& raw) { return soft_clamp(raw, 5.0); }
+at::Tensor normal_sigma(const at::Tensor& raw) { return soft_clamp(raw, 5.0).exp() + 0.01; }
 
 at::Tensor to_unit(const at::Tensor& value) { return ((value + 1.0) * 0.5).clamp(0.0, 1.0); }  // from [-1, 1]
 
@@ -35,6 +35,8 @@ at::Tensor sum_pixels(const Likelihood& likelihood, const at::Tensor& nats) {
 }
 
 }  // namespace
+
+at::Tensor soft_clamp(const at::Tensor& x, double bound) { return at::tanh(x / bound) * bound; }
 
 LikelihoodKind parse_likelihood(const std::string& name) {
   if (name == "bernoulli") return LikelihoodKind::kBernoulli;

@@ -38,4 +38,7 @@ at::Tensor logistic_bin(const at::Tensor& x, const at::Tensor& mean, const at::T
 // mean + scale logit(uniform): uniforms keep 1e-5 away from 0 and 1, as the authors' do.
 at::Tensor logistic_quantile(const at::Tensor& mean, const at::Tensor& log_scale, const at::Tensor& uniform);
 
+// tanh(x / bound) bound
+at::Tensor soft_clamp(const at::Tensor& x, double bound);
+
 }  // namespace hebm::vae

@@ -9,8 +9,6 @@
 namespace hebm::vae {
 namespace {
 
-constexpr double kBranchWeight = 0.1;
-
 at::Tensor skip_down(const ResCell& cell, const at::Tensor& x, const Pass& pass) {
   const at::Tensor h = at::silu(x);
   const at::Tensor lower = h.slice(2, 1);
@@ -23,16 +21,16 @@ at::Tensor skip_down(const ResCell& cell, const at::Tensor& x, const Pass& pass)
 
 at::Tensor ResCell::operator()(const at::Tensor& x, const Pass& pass) const {
   at::Tensor h = x;
-  for (std::size_t n = 0; n < convs.size(); ++n) h = pass.conv(convs[n], pass.norm_silu(norms[n], h));
+  for (std::size_t n = 0; n < convs.size(); ++n) h = pass.conv(convs[n], pass.norm(norms[n], h, true));
   return (down ? skip_down(*this, x, pass) : x) + kBranchWeight * squeeze_excite(h);
 }
 
 at::Tensor MbCell::operator()(const at::Tensor& x, const Pass& pass) const {
   const std::int64_t height = 2 * x.size(2), width = 2 * x.size(3);
-  at::Tensor h = pass.norm(norm_in, up ? at::upsample_nearest2d(x, {height, width}) : x);
-  h = pass.norm_silu(norm_expanded, pass.conv(expand, h));
-  h = pass.norm_silu(norm_depthwise, pass.conv(depthwise, h));
-  h = pass.norm(norm_out, pass.conv(project, h));
+  at::Tensor h = pass.norm(norm_in, up ? at::upsample_nearest2d(x, {height, width}) : x, false);
+  h = pass.norm(norm_expanded, pass.conv(expand, h), true);
+  h = pass.norm(norm_depthwise, pass.conv(depthwise, h), true);
+  h = pass.norm(norm_out, pass.conv(project, h), false);
   return (up ? pass.conv(skip, at::upsample_bilinear2d(x, {height, width}, true)) : x) +
          kBranchWeight * squeeze_excite(h);
 }

@@ -10,7 +10,6 @@
 namespace hebm::vae {
 namespace {
 
-constexpr double kBranchWeight = 0.1;
 constexpr std::int64_t kLeastSlice = 128;
 
 at::Tensor to_double(const at::Tensor& t) { return t.detach().to(at::kDouble); }
@@ -78,9 +77,9 @@ FoldedDecoder fold_decoder(const Nvae& net, std::int64_t slice) {
   const c10::NoGradGuard no_grad;
   FoldedDecoder out;
   at::Tensor missing;  // [C], float64
-  const std::size_t count = net.latent_layers().size();
+  const std::size_t count = net.parts().layers.size();
   for (std::size_t i = 0; i < count; ++i) {
-    const NvaeLayer& layer = net.latent_layers()[i];
+    const NvaeLayer& layer = net.parts().layers[i];
     FoldedLayer folded;
     folded.shape = net.groups()[i];
     if (layer.up) folded.cells.push_back(fold_cell(*layer.up, missing, slice));
@@ -98,7 +97,7 @@ FoldedDecoder fold_decoder(const Nvae& net, std::int64_t slice) {
       folded.combine_z = to_float(combine.narrow(1, folded.channels, folded.shape.channels).t());
       const at::Tensor bias = to_double(layer.combine.bias);
       missing = i == 0 ? bias : at::matmul(of_s, missing) + bias;
-      if (i == 0) out.start = to_float(at::matmul(to_double(net.start()).flatten(1).t(), of_s.t()));
+      if (i == 0) out.start = to_float(at::matmul(to_double(net.parts().start).flatten(1).t(), of_s.t()));
     }
     out.layers.push_back(std::move(folded));
   }

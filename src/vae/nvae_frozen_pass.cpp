@@ -21,9 +21,6 @@
 namespace hebm::vae {
 namespace {
 
-constexpr double kBranchWeight = 0.1;
-constexpr double kClamp = 5.0, kSigmaOffset = 0.01, kTopSigma = 1.0 + kSigmaOffset;  // vae/nvae.cpp
-
 // Rows of [B, n, H, W] as [m H W, n], and back.
 at::Tensor to_pixels(const at::Tensor& t) { return t.flatten(2).transpose(1, 2).flatten(0, 1); }
 at::Tensor from_pixels(const at::Tensor& t, std::int64_t images) {
@@ -152,9 +149,9 @@ void FrozenPass::sample(const FoldedLayer& layer, LayerState& state, const at::T
   const std::int64_t n = layer.shape.channels;
   at::add_out(state.activated, s, layer.missing);
   at::elu_(state.activated);
-  state.clamped = at::addmm(layer.sampler_bias, state.activated, layer.sampler).div_(kClamp).tanh_();
-  state.sigma = (state.clamped.narrow(1, n, n) * kClamp).exp_().add_(kSigmaOffset);
-  state.z = (state.sigma * state.u).add_(state.clamped.narrow(1, 0, n), kClamp);
+  state.clamped = at::addmm(layer.sampler_bias, state.activated, layer.sampler).div_(kNvaeClamp).tanh_();
+  state.sigma = (state.clamped.narrow(1, n, n) * kNvaeClamp).exp_().add_(kNvaeSigmaOffset);
+  state.z = (state.sigma * state.u).add_(state.clamped.narrow(1, 0, n), kNvaeClamp);
 }
 
 // gz -> what it adds to d/ds.
@@ -162,7 +159,7 @@ at::Tensor FrozenPass::sample_reverse(const FoldedLayer& layer, LayerState& stat
   const std::int64_t n = layer.shape.channels;
   const at::Tensor raw = 1.0 - state.clamped.square();  // d soft clamp / d raw
   raw.narrow(1, 0, n).mul_(gz);
-  raw.narrow(1, n, n).mul_(gz * state.u * (state.sigma - kSigmaOffset));
+  raw.narrow(1, n, n).mul_(gz * state.u * (state.sigma - kNvaeSigmaOffset));
   // ELU' = 1 above 0, ELU + 1 below.
   return at::mm(raw, layer.sampler.t()).mul_(state.activated.clamp_max_(0.0).add_(1.0));
 }
@@ -179,7 +176,7 @@ void FrozenPass::forward(const at::Tensor& u, const std::vector<at::Tensor>& z, 
     first += layer.shape.size();
     for (std::size_t c = 0; c < layer.cells.size(); ++c) cell_forward(layer.cells[c], state.cells[c], s);
     if (i == 0) {
-      state.z = kTopSigma * state.u;
+      state.z = kNvaeTopSigma * state.u;
     } else {
       sample(layer, state, s);
     }
@@ -203,7 +200,7 @@ void FrozenPass::reverse(const std::vector<at::Tensor>& grads, std::int64_t row,
       if (i > 0) g = at::mm(g, layer.combine_s.t());
     }
     end -= layer.shape.size();
-    const at::Tensor gu = i == 0 ? kTopSigma * gz : gz * state.sigma;
+    const at::Tensor gu = i == 0 ? kNvaeTopSigma * gz : gz * state.sigma;
     out.narrow(1, end, layer.shape.size()).view({images_, layer.shape.channels, -1}).copy_(from_pixels(gu, images_));
     if (i == 0) return;
     const at::Tensor sampled = sample_reverse(layer, state, gz);

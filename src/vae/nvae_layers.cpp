@@ -1,11 +1,9 @@
 #include "vae/nvae_layers.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/batch_norm.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/sigmoid.h>
-#include <ATen/ops/silu.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -33,12 +31,10 @@ at::Tensor NvaeConv::apply(const at::Tensor& x, const at::Tensor& effective) con
   return at::conv2d(x, effective, bias, {stride, stride}, {padding, padding}, {1, 1}, groups);
 }
 
-at::Tensor Pass::norm(const BatchNorm& norm, const at::Tensor& x) const {
-  return at::batch_norm(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, false, 0.0, kBatchNormEpsilon,
-                        false);
+at::Tensor Pass::norm(const BatchNorm& norm, const at::Tensor& x, bool silu) const {
+  return nets::batch_norm(x, {norm.weight, norm.bias, norm.running_mean, norm.running_var, kBatchNormEpsilon}, mode_,
+                          silu);
 }
-
-at::Tensor Pass::norm_silu(const BatchNorm& norm, const at::Tensor& x) const { return at::silu(this->norm(norm, x)); }
 
 at::Tensor Pass::conv(const NvaeConv& conv, const at::Tensor& x) const {
   return conv.apply(x, conv.effective_weight());

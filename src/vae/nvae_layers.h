@@ -1,15 +1,16 @@
 // NVAE's layers over nets::Parameters: convolution (weight-normalised or plain, masked in the
 // flows), batch norm, squeeze-and-excitation. They are handles: a copy shares its tensors. How they
-// run is a Pass: the base class is evaluation (running statistics, weights normalised at every
-// use); training and frozen decoders override it.
+// run is a Pass: as it is, evaluation (running statistics, weights normalised at every use).
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "nets/batch_norm.h"
 #include "nets/layers.h"
 #include "nets/parameters.h"
 
@@ -35,13 +36,20 @@ struct BatchNorm {
   std::size_t index = 0;                 // in NvaeLayers::norms
 };
 inline constexpr double kBatchNormEpsilon = 1e-5;
+// The soft clamp of mu and log sigma; sigma = exp(clamped) + offset. The top layer's raw log sigma
+// is 0.
+inline constexpr double kNvaeClamp = 5.0, kNvaeSigmaOffset = 0.01, kNvaeTopSigma = 1.0 + kNvaeSigmaOffset;
+inline constexpr double kBranchWeight = 0.1;  // of a residual cell's branch
 
 class Pass {
  public:
+  explicit Pass(nets::NormMode mode = {}) : mode_(std::move(mode)) {}
   virtual ~Pass() = default;
-  virtual at::Tensor norm(const BatchNorm& norm, const at::Tensor& x) const;  // x [B, C, H, W]
-  virtual at::Tensor norm_silu(const BatchNorm& norm, const at::Tensor& x) const;
+  virtual at::Tensor norm(const BatchNorm& norm, const at::Tensor& x, bool silu) const;  // x [B, C, H, W]
   virtual at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const;
+
+ protected:
+  nets::NormMode mode_;
 };
 
 // x * sigmoid(W2 relu(W1 mean_{H,W} x)): one factor a channel.

@@ -1,43 +1,80 @@
 #include "vae/nvae_options.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <variant>
 
 #include "base/error.h"
 #include "base/options.h"
+#include "nets/tensor_io.h"
+#include "vae/nvae.h"
 
 namespace hebm::vae {
 namespace {
 
 // Bounds that any file or option must keep; products are bounded by what a file holds
 // (nets::Parameters).
-constexpr std::int64_t kMaxChannels = 4096, kMaxScales = 8, kMaxGroups = 255, kMaxCells = 64, kMaxBlocks = 6,
-                       kMaxFlows = 16, kMaxLatents = 256, kMaxMixtures = 100, kMaxSide = 1024;
+constexpr std::int64_t kMaxChannels = 4096, kMaxGroups = 255, kMaxCells = 64, kMaxBlocks = 6, kMaxSide = 1024,
+                       kMaxField = 1 << 16;
 
-void check_range(const char* name, std::int64_t value, std::int64_t min, std::int64_t max) {
-  check(value >= min && value <= max, ExitCode::kUsage, "nvae.{} = {}: expected {} to {}", name, value, min, max);
-}
+struct Integer {
+  std::int64_t NvaeOptions::*value;
+  std::int64_t least_option, min, max;  // min: once resolved
+};
+using Flag = bool NvaeOptions::*;
+using Text = std::string NvaeOptions::*;
+
+// What is a key of the section, a field of the architecture and checked, each once.
+struct Field {
+  const char* name;
+  std::variant<Integer, Flag, Text> kind;
+  const char* help;
+  Show show = Show::kAll;
+};
+
+using O = NvaeOptions;
+const Field kFields[] = {
+    {"encoder_channels", Integer{&O::encoder_channels, 0, 2, kMaxChannels}, "the encoder's; 0: nvae.channels"},
+    {"decoder_channels", Integer{&O::decoder_channels, 0, 2, kMaxChannels}, "the decoder's; 0: nvae.channels"},
+    {"scales", Integer{&O::scales, 1, 1, 8}, "spatial scales of the latents", Show::kCommon},
+    {"groups_per_scale", Integer{&O::groups_per_scale, 1, 1, kMaxGroups}, "latent layers of the finest scale",
+     Show::kCommon},
+    {"ada_groups", &O::ada_groups, "each coarser scale has half the groups of the finer one"},
+    {"min_groups_per_scale", Integer{&O::min_groups_per_scale, 1, 1, kMaxGroups}, "but not fewer than these"},
+    {"latents", Integer{&O::latents, 1, 1, 256}, "channels of a latent layer", Show::kCommon},
+    {"encoder_cells", Integer{&O::encoder_cells, 1, 1, kMaxCells}, "residual cells a group in the encoder"},
+    {"decoder_cells", Integer{&O::decoder_cells, 1, 1, kMaxCells}, "residual cells a group in the decoder"},
+    {"preprocess_blocks", Integer{&O::preprocess_blocks, 1, 1, kMaxBlocks},
+     "halvings of the image's side before the latents"},
+    {"preprocess_cells", Integer{&O::preprocess_cells, 1, 1, kMaxCells}, "cells of such a block"},
+    {"postprocess_blocks", Integer{&O::postprocess_blocks, 1, 1, kMaxBlocks},
+     "doublings after the latents; as many as preprocess_blocks"},
+    {"postprocess_cells", Integer{&O::postprocess_cells, 1, 1, kMaxCells}, "cells of such a block"},
+    {"flows", Integer{&O::flows, 0, 0, 16}, "pairs of autoregressive flows a group in the posterior"},
+    {"use_se", &O::use_se, "squeeze-and-excitation in every cell"},
+    {"res_dist", &O::res_dist, "the posterior is a residual of the prior"},
+    {"likelihood", &O::likelihood, "p(x|z) of a pixel", Show::kCommon},
+    {"mixtures", Integer{&O::mixtures, 1, 1, 100}, "logistics of the mixture"},
+    {"bits", Integer{&O::bits, 1, 1, 8}, "bits of a colour value in the mixture"},
+    {"image_channels", Integer{&O::image_channels, 0, 1, 3}, "channels of an image; 0: the data set's"},
+    {"side", Integer{&O::side, 0, 4, kMaxSide}, "side of an image; 0: the data set's"},
+    {"crop", Integer{&O::crop, 0, 0, kMaxSide / 2},
+     "pixels of padding on each side that the log-likelihood leaves out (2 for 28 x 28 in 32 x 32)"},
+};
 
 void check_fields(const NvaeOptions& o) {
   check(o.cells == "res_mbconv", ExitCode::kUsage,
         "nvae.cells = '{}': this cell set of NVAE is not supported; expected res_mbconv", o.cells.substr(0, 100));
-  check_range("encoder_channels", o.encoder_channels, 2, kMaxChannels);
-  check_range("decoder_channels", o.decoder_channels, 2, kMaxChannels);
-  check_range("scales", o.scales, 1, kMaxScales);
-  check_range("groups_per_scale", o.groups_per_scale, 1, kMaxGroups);
-  check_range("min_groups_per_scale", o.min_groups_per_scale, 1, kMaxGroups);
-  check_range("latents", o.latents, 1, kMaxLatents);
-  check_range("encoder_cells", o.encoder_cells, 1, kMaxCells);
-  check_range("decoder_cells", o.decoder_cells, 1, kMaxCells);
-  check_range("preprocess_blocks", o.preprocess_blocks, 1, kMaxBlocks);
-  check_range("postprocess_blocks", o.postprocess_blocks, 1, kMaxBlocks);
-  check_range("preprocess_cells", o.preprocess_cells, 1, kMaxCells);
-  check_range("postprocess_cells", o.postprocess_cells, 1, kMaxCells);
-  check_range("flows", o.flows, 0, kMaxFlows);
-  check_range("mixtures", o.mixtures, 1, kMaxMixtures);
-  check_range("bits", o.bits, 1, 8);
-  check_range("image_channels", o.image_channels, 1, 3);
-  check_range("side", o.side, 4, kMaxSide);
-  check_range("crop", o.crop, 0, o.side / 2 - 1);
+  for (const Field& field : kFields) {
+    const auto* integer = std::get_if<Integer>(&field.kind);
+    if (integer == nullptr) continue;
+    const std::int64_t value = o.*integer->value;
+    const std::int64_t max = integer->value == &O::crop ? o.side / 2 - 1 : integer->max;
+    check(value >= integer->min && value <= max, ExitCode::kUsage, "nvae.{} = {}: expected {} to {}", field.name, value,
+          integer->min, max);
+  }
 }
 
 }  // namespace
@@ -47,40 +84,58 @@ void NvaeOptions::describe(Options& o) {
   o.add("nvae.channels", &channels,
         "channels at the image's side, of the encoder and decoder that do not have their own", {2, kMaxChannels},
         Show::kCommon);
-  o.add("nvae.encoder_channels", &encoder_channels, "the encoder's; 0: nvae.channels", {0, kMaxChannels});
-  o.add("nvae.decoder_channels", &decoder_channels, "the decoder's; 0: nvae.channels", {0, kMaxChannels});
-  o.add("nvae.scales", &scales, "spatial scales of the latents", {1, kMaxScales}, Show::kCommon);
-  o.add("nvae.groups_per_scale", &groups_per_scale, "latent layers of the finest scale", {1, kMaxGroups},
-        Show::kCommon);
-  o.add("nvae.ada_groups", &ada_groups, "each coarser scale has half the groups of the finer one");
-  o.add("nvae.min_groups_per_scale", &min_groups_per_scale, "but not fewer than these", {1, kMaxGroups});
-  o.add("nvae.latents", &latents, "channels of a latent layer", {1, kMaxLatents}, Show::kCommon);
-  o.add("nvae.encoder_cells", &encoder_cells, "residual cells a group in the encoder", {1, kMaxCells});
-  o.add("nvae.decoder_cells", &decoder_cells, "residual cells a group in the decoder", {1, kMaxCells});
-  o.add("nvae.preprocess_blocks", &preprocess_blocks, "halvings of the image's side before the latents",
-        {1, kMaxBlocks});
-  o.add("nvae.preprocess_cells", &preprocess_cells, "cells of such a block", {1, kMaxCells});
-  o.add("nvae.postprocess_blocks", &postprocess_blocks, "doublings after the latents; as many as preprocess_blocks",
-        {1, kMaxBlocks});
-  o.add("nvae.postprocess_cells", &postprocess_cells, "cells of such a block", {1, kMaxCells});
-  o.add("nvae.flows", &flows, "pairs of autoregressive flows a group in the posterior", {0, kMaxFlows});
-  o.add("nvae.use_se", &use_se, "squeeze-and-excitation in every cell");
-  o.add("nvae.res_dist", &res_dist, "the posterior is a residual of the prior");
-  o.add_choice("nvae.likelihood", &likelihood, {"bernoulli", "mixture", "normal"}, "p(x|z) of a pixel", Show::kCommon);
-  o.add("nvae.mixtures", &mixtures, "logistics of the mixture", {1, kMaxMixtures});
-  o.add("nvae.bits", &bits, "bits of a colour value in the mixture", {1, 8});
-  o.add("nvae.image_channels", &image_channels, "channels of an image; 0: the data set's", {0, 3});
-  o.add("nvae.side", &side, "side of an image; 0: the data set's", {0, kMaxSide});
-  o.add("nvae.crop", &crop,
-        "pixels of padding on each side that the log-likelihood leaves out (2 for 28 x 28 in 32 x 32)",
-        {0, kMaxSide / 2});
+  for (const Field& field : kFields) {
+    const std::string key = fmt::format("nvae.{}", field.name);
+    if (const auto* integer = std::get_if<Integer>(&field.kind)) {
+      o.add(key, &(this->*integer->value), field.help, {integer->least_option, integer->max}, field.show);
+    } else if (const auto* flag = std::get_if<Flag>(&field.kind)) {
+      o.add(key, &(this->**flag), field.help, field.show);
+    } else {
+      o.add_choice(key, &(this->*std::get<Text>(field.kind)), {"bernoulli", "mixture", "normal"}, field.help,
+                   field.show);
+    }
+  }
 }
 
-ImageShape NvaeOptions::image_shape() const {
+nlohmann::json NvaeOptions::architecture() const {
+  nlohmann::json out = {{"backbone", kName}};
+  for (const Field& field : kFields) {
+    if (const auto* integer = std::get_if<Integer>(&field.kind)) {
+      out[field.name] = this->*integer->value;
+    } else if (const auto* flag = std::get_if<Flag>(&field.kind)) {
+      out[field.name] = this->**flag;
+    } else {
+      out[field.name] = this->*std::get<Text>(field.kind);
+    }
+  }
+  return out;
+}
+
+ImageShape NvaeOptions::read(const nlohmann::json& json) {
+  for (const Field& field : kFields) {
+    if (const auto* integer = std::get_if<Integer>(&field.kind)) {
+      // integer_field takes positive ones only.
+      const bool zero = integer->min == 0 && json.contains(field.name) && json[field.name].is_number_unsigned() &&
+                        json[field.name].get<std::uint64_t>() == 0;
+      this->*integer->value = zero ? 0 : nets::integer_field(json, field.name, kMaxField);
+    } else if (const auto* flag = std::get_if<Flag>(&field.kind)) {
+      this->** flag = json.at(field.name).get<bool>();
+    } else {
+      this->*std::get<Text>(field.kind) = json.at(field.name).get<std::string>();
+    }
+  }
+  return {image_channels, side, side};
+}
+
+std::unique_ptr<Backbone> NvaeOptions::make(const ImageShape& image, const BackboneBuild& build) const {
+  return std::make_unique<Nvae>(*this, image, build.seed, build.dtype, build.max_values, build.device);
+}
+
+std::optional<ImageShape> NvaeOptions::planned_shape() const {
   check(image_channels > 0 && side > 0, ExitCode::kUsage,
         "the data set is not there and nvae.side or nvae.image_channels is not given: the shape of the images is "
         "unknown");
-  return {image_channels, side, side};
+  return ImageShape{image_channels, side, side};
 }
 
 NvaeOptions NvaeOptions::resolved(const ImageShape& image) const {
@@ -134,14 +189,6 @@ std::vector<NvaeScale> nvae_scales(const NvaeOptions& o) {
     if (o.ada_groups) groups = std::max(o.min_groups_per_scale, groups / 2);
   }
   std::reverse(out.begin(), out.end());
-  return out;
-}
-
-std::vector<LatentShape> nvae_groups(const NvaeOptions& o) {
-  std::vector<LatentShape> out;
-  for (const auto& scale : nvae_scales(o)) {
-    out.insert(out.end(), static_cast<std::size_t>(scale.groups), LatentShape{o.latents, scale.side, scale.side});
-  }
   return out;
 }
 

@@ -1,20 +1,13 @@
 // NVAE's settings (options `nvae.*`), their check, and what follows from them: the groups, channels
 // and side of every scale.
 #pragma once
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "base/types.h"
 #include "vae/likelihood.h"
-
-namespace hebm {
-class Options;
-}
+#include "vae/make_backbone.h"
 
 namespace hebm::vae {
 
-struct NvaeOptions {
+struct NvaeOptions final : BackboneSettings {
+  static constexpr const char* kName = "nvae";
   std::string cells = "res_mbconv";  // the one cell set there is
   std::int64_t channels = 16;        // of encoder and decoder at the image's side, where those are 0
   std::int64_t encoder_channels = 0, decoder_channels = 0;     // 0: channels
@@ -31,12 +24,15 @@ struct NvaeOptions {
   std::int64_t image_channels = 0, side = 0;  // 0: the data set's
   std::int64_t crop = 0;                      // zero padding on each side, outside the log-likelihood
 
-  void describe(Options& options);
+  void describe(Options& options) override;
+  std::unique_ptr<Backbone> make(const ImageShape& image, const BackboneBuild& build) const override;
+  ImageShape read(const nlohmann::json& architecture) override;
+  // Error(kUsage) when they leave it to the data set.
+  std::optional<ImageShape> planned_shape() const override;
+  nlohmann::json architecture() const;  // of resolved settings
   // With every 0 above replaced and all checked. Another shape than side and image_channels say, or
   // a setting that does not fit: Error(kUsage) naming it.
   NvaeOptions resolved(const ImageShape& image) const;
-  // The shape that the options themselves give; Error(kUsage) when they leave it to the data set.
-  ImageShape image_shape() const;
   Likelihood make_likelihood() const;
 };
 
@@ -47,7 +43,5 @@ struct NvaeScale {
 };
 // Coarse to fine: the decoder's order, layer 0 is the first group of the first scale.
 std::vector<NvaeScale> nvae_scales(const NvaeOptions& resolved);
-// Latent layers, top first.
-std::vector<LatentShape> nvae_groups(const NvaeOptions& resolved);
 
 }  // namespace hebm::vae

@@ -13,34 +13,20 @@ namespace {
 
 std::vector<at::Tensor> effective_weights(const Nvae& net) {
   std::vector<at::Tensor> out;
-  for (const auto& conv : net.layers().convs()) out.push_back(conv.effective_weight());
+  for (const auto& conv : net.modules().convs()) out.push_back(conv.effective_weight());
   return out;
 }
 
-at::Tensor train_norm(const BatchNorm& norm, const at::Tensor& x, const nets::NormMode& mode, bool silu) {
-  return nets::batch_norm(x, {norm.weight, norm.bias, norm.running_mean, norm.running_var, kBatchNormEpsilon}, mode,
-                          silu);
+std::vector<at::Tensor> raw_weights(const Nvae& net) {  // of the effective ones' shapes
+  std::vector<at::Tensor> out;
+  for (const auto& conv : net.modules().convs()) out.push_back(conv.weight);
+  return out;
 }
 
-// Batch norm in train mode.
-class TrainPass : public Pass {
- public:
-  explicit TrainPass(nets::NormMode mode) : mode_(std::move(mode)) {}
-  at::Tensor norm(const BatchNorm& norm, const at::Tensor& x) const override {
-    return train_norm(norm, x, mode_, false);
-  }
-  at::Tensor norm_silu(const BatchNorm& norm, const at::Tensor& x) const override {
-    return train_norm(norm, x, mode_, true);
-  }
-
- protected:
-  nets::NormMode mode_;
-};
-
 // Sets norm and bias of every convolution as it is reached.
-class FirstPass final : public TrainPass {
+class FirstPass final : public Pass {
  public:
-  explicit FirstPass(nets::SumOverRanks sum) : TrainPass({true, 0.0, std::move(sum)}) {}
+  explicit FirstPass(nets::SumOverRanks sum) : Pass({true, 0.0, std::move(sum)}) {}
 
   at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const override {
     if (conv.log_weight_norm.defined() && !conv.mask.defined()) initialise(conv, x);
@@ -72,7 +58,7 @@ class FirstPass final : public TrainPass {
 }  // namespace
 
 NvaeTraining::NvaeTraining(const Nvae& net, nets::SumOverRanks sum, std::uint64_t seed)
-    : net_(net), mode_{.training = true, .sum = std::move(sum)}, spectral_(effective_weights(net), seed) {}
+    : Pass({.training = true, .sum = std::move(sum)}), net_(net), spectral_(raw_weights(net), seed) {}
 
 void NvaeTraining::warm_up() {
   const c10::NoGradGuard no_grad;
@@ -82,8 +68,8 @@ void NvaeTraining::warm_up() {
 void NvaeTraining::initialise(const at::Tensor& x, const at::Tensor& noise) {
   const c10::NoGradGuard no_grad;
   const FirstPass first(mode_.sum);
-  const Posterior q = net_.posterior(x, noise, first);
-  net_.decode_tail(q.state, first);
+  const NvaeRun run(net_.parts(), first);
+  run.image(net_.posterior(run, x, noise).state);
 }
 
 void NvaeTraining::begin_update(bool penalised) {
@@ -93,30 +79,23 @@ void NvaeTraining::begin_update(bool penalised) {
 
 at::Tensor NvaeTraining::penalty() const {
   at::Tensor out = spectral_.value(effective_);
-  for (const auto& norm : net_.layers().norms()) out = out + norm.weight.abs().max();
+  for (const auto& norm : net_.modules().norms()) out = out + norm.weight.abs().max();
   return out;
-}
-
-at::Tensor NvaeTraining::norm(const BatchNorm& norm, const at::Tensor& x) const {
-  return train_norm(norm, x, mode_, false);
-}
-
-at::Tensor NvaeTraining::norm_silu(const BatchNorm& norm, const at::Tensor& x) const {
-  return train_norm(norm, x, mode_, true);
 }
 
 at::Tensor NvaeTraining::conv(const NvaeConv& conv, const at::Tensor& x) const {
   return conv.apply(x, effective_[conv.index]);
 }
 
-void update_decoder_statistics(const Nvae& net, const at::Tensor& u, double momentum) {
+void NvaeTraining::update_decoder_statistics(const at::Tensor& u, double momentum) const {
   const c10::NoGradGuard no_grad;
-  net.decode(u, 1.0, TrainPass({true, momentum, {}}));
+  const Pass alone({true, momentum, {}});
+  net_.decode(NvaeRun(net_.parts(), alone), u, 1.0);
 }
 
-std::vector<nets::NamedTensor> decoder_statistics(const Nvae& net) {
+std::vector<nets::NamedTensor> NvaeTraining::decoder_statistics() const {
   std::vector<nets::NamedTensor> out;
-  for (const auto& state : net.params().states()) {
+  for (const auto& state : net_.params().states()) {
     if (state.name.starts_with("dec_tower.") || state.name.starts_with("post_process.")) out.push_back(state);
   }
   return out;

@@ -2,8 +2,7 @@
 
 #include "base/error.h"
 #include "nets/tensor_io.h"
-#include "vae/hvae.h"
-#include "vae/nvae.h"
+#include "vae/make_backbone.h"
 
 namespace hebm::vae {
 namespace {
@@ -20,15 +19,8 @@ std::string hash_of(const std::string& architecture, const std::vector<nets::Nam
 
 std::unique_ptr<Backbone> from_architecture(const storage::SafetensorsFile& file, at::ScalarType dtype) {
   const std::string& text = nets::metadata_text(file, "architecture");
-  const std::int64_t max_values = nets::num_values(file);
   try {
-    const auto json = nlohmann::json::parse(text, nullptr, false);
-    check(json.is_object() && json.contains("backbone") && json["backbone"].is_string(), ExitCode::kCorrupt,
-          "architecture of the VAE: expected a JSON object with a 'backbone', got '{}'", text.substr(0, 200));
-    const auto kind = json["backbone"].get<std::string>();
-    if (kind == "nvae") return Nvae::from_architecture(text, max_values, dtype);
-    check(kind == "hvae", ExitCode::kCorrupt, "expected backbone hvae or nvae, got '{}'", kind.substr(0, 100));
-    return Hvae::from_architecture(text, max_values, dtype);
+    return backbone_from_architecture(text, {.dtype = dtype, .max_values = nets::num_values(file)});
   } catch (const Error& e) {
     fail(e.code(), "{}: {}", file.path().string(), e.what());
   }

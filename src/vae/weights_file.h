@@ -1,5 +1,5 @@
 // A trained backbone in one safetensors file: averaged weights by parameter name; metadata format =
-// "hebm-vae", version, architecture (JSON with a "backbone", hvae or nvae), identity (JSON: the
+// "hebm-vae", version, architecture (JSON, see vae/make_backbone.h), identity (JSON: the
 // settings it was trained with), results (JSON), and what tells damage: vae_hash (of architecture
 // and weights), or in a file made by the importer crc32 of the data. The file comes from outside:
 // all of it is checked before it is used, and nothing larger than the file is allocated.

@@ -44,7 +44,7 @@ TEST(FromArchitecture, GivesTheSameNet) {
   options.image_from = "all";
   options.width = 12;
   const Hvae net(options, {3, 32, 32}, 1);
-  const auto again = Hvae::from_architecture(net.architecture(), net.params().size());
+  const auto again = backbone_from_architecture(net.architecture(), {.max_values = net.params().size()});
   EXPECT_EQ(again->architecture(), net.architecture());
   EXPECT_EQ(again->groups(), net.groups());
   EXPECT_EQ(again->image_shape(), net.image_shape());
@@ -57,15 +57,17 @@ TEST(FromArchitecture, GivesTheSameNet) {
 
 TEST(FromArchitecture, HostileTextIsRefused) {
   const auto good = nlohmann::json::parse(Hvae(HvaeOptions{}, {1, 32, 32}, 1).architecture());
-  const auto refuse = [](const std::string& text, std::int64_t max_values = 1000000) {
-    expect_error(ExitCode::kCorrupt, {"architecture of the VAE"}, [&] { Hvae::from_architecture(text, max_values); });
+  const auto refuse = [](const std::string& text, const std::string& part = "architecture of the VAE") {
+    expect_error(ExitCode::kCorrupt, {part}, [&] { backbone_from_architecture(text, {.max_values = 1000000}); });
   };
-  Hvae::from_architecture(good.dump());
+  backbone_from_architecture(good.dump());
   for (const char* text :
        {"", "null", "[]", "3", "\"hvae\"", "{", "{}", "\xff\xfe", R"({"backbone": 3})", R"({"backbone": "nvae"})"})
     refuse(text);
   refuse(std::string(100000, '['));
-  refuse(R"({"backbone": ")" + std::string(1 << 20, 'x') + "\"}");
+  expect_error(ExitCode::kCorrupt, {"expected backbone hvae or nvae, got 'xxx"},
+               [] { backbone_from_architecture(R"({"backbone": ")" + std::string(1 << 20, 'x') + "\"}"); });
+  refuse(R"({"backbone": "hvae", "latents": ")" + std::string(1 << 17, 'x') + "\"}");
   for (const auto& [key, value] : good.items()) {
     auto without = good;
     without.erase(key);
@@ -74,7 +76,7 @@ TEST(FromArchitecture, HostileTextIsRefused) {
          {"null", "-1", "0", "1.5", "1e300", "18446744073709551615", "-9223372036854775808", "\"\"", "[1]", "{}"}) {
       auto changed = good;
       changed[key] = nlohmann::json::parse(other);
-      refuse(changed.dump());
+      refuse(changed.dump(), key == "backbone" ? "backbone" : "architecture of the VAE");
     }
   }
   auto changed = good;
@@ -90,7 +92,7 @@ TEST(FromArchitecture, HostileTextIsRefused) {
 TEST(FromArchitecture, MoreWeightsThanTheFileHoldsAreRefusedBeforeTheyAreAllocated) {
   auto huge = nlohmann::json::parse(Hvae(HvaeOptions{}, {1, 32, 32}, 1).architecture());
   huge["width"] = huge["image_width"] = huge["pixel_width"] = 4096;
-  expect_error(ExitCode::kCorrupt, {"values"}, [&] { Hvae::from_architecture(huge.dump(), 1000); });
+  expect_error(ExitCode::kCorrupt, {"values"}, [&] { backbone_from_architecture(huge.dump(), {.max_values = 1000}); });
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "../nets/support.h"
-#include "vae/make_backbone.h"
+#include "base/options.h"
+#include "vae/hvae.h"
+#include "vae/nvae.h"
 
 namespace hebm::vae {
 namespace {
@@ -110,7 +113,7 @@ TEST(NvaeOptions, WhatDoesNotFitIsRefusedByName) {
   refuse({"nvae.encoder_channels = 1"}, grey, [](NvaeOptions& o) { o.encoder_channels = 1; });
   refuse({"1 latent layers"}, grey, [](NvaeOptions& o) { o.scales = o.groups_per_scale = 1; });
   refuse({"400 latent layers"}, grey, [](NvaeOptions& o) { o.groups_per_scale = 200; });
-  expect_error(ExitCode::kUsage, {"nvae.side"}, [] { tiny().image_shape(); });
+  expect_error(ExitCode::kUsage, {"nvae.side"}, [] { tiny().planned_shape(); });
 }
 
 TEST(NvaeFromArchitecture, GivesTheSameNet) {
@@ -125,7 +128,7 @@ TEST(NvaeFromArchitecture, GivesTheSameNet) {
   const Nvae net(options, {3, 16, 16}, 1);
   std::int64_t states = 0;
   for (const auto& s : net.params().states()) states += s.tensor.numel();
-  const auto again = Nvae::from_architecture(net.architecture(), net.params().size() + states);
+  const auto again = backbone_from_architecture(net.architecture(), {.max_values = net.params().size() + states});
   EXPECT_EQ(again->architecture(), net.architecture());
   EXPECT_EQ(again->groups(), net.groups());
   EXPECT_EQ(again->image_shape(), net.image_shape());
@@ -135,16 +138,17 @@ TEST(NvaeFromArchitecture, GivesTheSameNet) {
     EXPECT_EQ(again->params().parameters()[i].name, net.params().parameters()[i].name);
     EXPECT_EQ(again->params().parameters()[i].tensor.sizes(), net.params().parameters()[i].tensor.sizes());
   }
-  expect_error(ExitCode::kCorrupt, {"values"},
-               [&] { Nvae::from_architecture(net.architecture(), net.params().size() + states - 1); });
+  expect_error(ExitCode::kCorrupt, {"values"}, [&] {
+    backbone_from_architecture(net.architecture(), {.max_values = net.params().size() + states - 1});
+  });
 }
 
 TEST(NvaeFromArchitecture, HostileTextIsRefused) {
   const auto good = nlohmann::json::parse(Nvae(tiny(), {1, 16, 16}, 1).architecture());
-  const auto refuse = [](const std::string& text) {
-    expect_error(ExitCode::kCorrupt, {"architecture of the VAE"}, [&] { Nvae::from_architecture(text, 1000000); });
+  const auto refuse = [](const std::string& text, const std::string& part = "architecture of the VAE") {
+    expect_error(ExitCode::kCorrupt, {part}, [&] { backbone_from_architecture(text, {.max_values = 1000000}); });
   };
-  Nvae::from_architecture(good.dump(), 1000000);
+  backbone_from_architecture(good.dump(), {.max_values = 1000000});
   for (const char* text :
        {"", "null", "[]", "3", "{", "{}", "\xff\xfe", R"({"backbone": 3})", R"({"backbone": "hvae"})"})
     refuse(text);
@@ -157,7 +161,7 @@ TEST(NvaeFromArchitecture, HostileTextIsRefused) {
          {"null", "-1", "1.5", "1e300", "18446744073709551615", "-9223372036854775808", "65537", "\"\"", "[1]", "{}"}) {
       auto changed = good;
       changed[key] = nlohmann::json::parse(other);
-      refuse(changed.dump());
+      refuse(changed.dump(), key == "backbone" ? "backbone" : "architecture of the VAE");
     }
   }
 }
@@ -169,19 +173,51 @@ TEST(NvaeFromArchitecture, MoreWeightsThanTheFileHoldsAreRefusedBeforeTheyAreAll
   huge["encoder_channels"] = huge["decoder_channels"] = 4096;
   huge["latents"] = 256;
   huge["flows"] = 16;
-  expect_error(ExitCode::kCorrupt, {"values"}, [&] { Nvae::from_architecture(huge.dump(), 100000); });
+  expect_error(ExitCode::kCorrupt, {"values"},
+               [&] { backbone_from_architecture(huge.dump(), {.max_values = 100000}); });
 }
 
-TEST(BackboneOptions, TheKindDecides) {
+struct Chosen {
+  explicit Chosen(const std::vector<std::string>& args) {
+    options.describe(parsed);
+    parsed.parse(args);
+  }
   BackboneOptions options;
-  options.hvae.latents = "2x2,3x4";
-  options.nvae = tiny();
-  EXPECT_NE(dynamic_cast<const Hvae*>(make_backbone(options, {1, 16, 16}, 1).get()), nullptr);
-  options.kind = "nvae";
-  const auto net = make_backbone(options, {1, 16, 16}, 1);
+  Options parsed{"test", ""};
+};
+
+TEST(BackboneOptions, TheKindDecides) {
+  const Chosen hvae({"--vae.latents", "2x2,3x4"});
+  EXPECT_NE(dynamic_cast<const Hvae*>(make_backbone(hvae.options, {1, 16, 16}, 1).get()), nullptr);
+  EXPECT_EQ(hvae.options.chosen().planned_shape(), std::nullopt);
+  const Chosen nvae({"--vae.kind", "nvae", "--nvae.channels", "4", "--nvae.groups_per_scale", "2", "--nvae.side", "16",
+                     "--nvae.image_channels", "1", "--nvae.preprocess_blocks", "1", "--nvae.postprocess_blocks", "1"});
+  const auto net = make_backbone(nvae.options, {1, 16, 16}, 1);
   EXPECT_NE(dynamic_cast<const Nvae*>(net.get()), nullptr);
-  EXPECT_EQ(make_backbone(options, {1, 16, 16}, 1, at::kMeta)->params().size(), net->params().size());
-  EXPECT_EQ(options.prefixes(), (std::vector<std::string>{"vae.kind", "nvae."}));
+  EXPECT_EQ(make_backbone(nvae.options, {1, 16, 16}, 1, at::kMeta)->params().size(), net->params().size());
+  EXPECT_EQ(nvae.options.chosen().planned_shape(), (ImageShape{1, 16, 16}));
+}
+
+// The weights' identity keeps the keys of its own kind alone; vae.kind too, but for the default.
+TEST(BackboneOptions, PrefixesAreTheKeysOfTheKind) {
+  const auto taken = [](const Chosen& chosen) {
+    std::vector<std::string> out;
+    const auto prefixes = chosen.options.prefixes();
+    for (const auto& [key, value] : chosen.parsed.values()) {
+      if (std::ranges::any_of(prefixes, [&](const auto& prefix) { return key.starts_with(prefix); }))
+        out.push_back(key);
+    }
+    return out;
+  };
+  EXPECT_EQ(taken(Chosen({})), (std::vector<std::string>{"vae.image_from", "vae.image_width", "vae.latents",
+                                                         "vae.likelihood", "vae.pixel_width", "vae.width"}));
+  std::size_t of_nvae = 0;
+  const Chosen nvae({"--vae.kind", "nvae"});
+  for (const auto& [key, value] : nvae.parsed.values()) of_nvae += key.starts_with("nvae.") ? 1 : 0;
+  const auto keys = taken(nvae);
+  EXPECT_EQ(keys.size(), of_nvae + 1);
+  EXPECT_EQ(keys.back(), "vae.kind");
+  EXPECT_EQ(backbone_sections(), "vae.* and nvae.*");
 }
 
 }  // namespace

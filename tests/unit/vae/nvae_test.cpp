@@ -217,9 +217,9 @@ TEST(Nvae, CropLeavesThePaddingOut) {
 TEST(Nvae, AnotherPassSeesEveryBatchNormAndConvolutionOfItsPath) {
   struct Counting : Pass {
     mutable std::vector<int> norms, convs;
-    at::Tensor norm(const BatchNorm& n, const at::Tensor& x) const override {
+    at::Tensor norm(const BatchNorm& n, const at::Tensor& x, bool silu) const override {
       ++norms.at(n.index);
-      return Pass::norm(n, x);
+      return Pass::norm(n, x, silu);
     }
     at::Tensor conv(const NvaeConv& c, const at::Tensor& x) const override {
       ++convs.at(c.index);
@@ -229,10 +229,10 @@ TEST(Nvae, AnotherPassSeesEveryBatchNormAndConvolutionOfItsPath) {
   const Nvae net(small_options(2, 2, 1, true), {1, 8, 8}, 4, at::kDouble);
   const c10::NoGradGuard no_grad;
   Counting pass;
-  pass.norms.assign(net.layers().norms().size(), 0);
-  pass.convs.assign(net.layers().convs().size(), 0);
-  const auto q = net.posterior(random_tensor({1, 1, 8, 8}, 3), normal_tensor({1, net.dim()}, 7), pass);
-  net.decode_tail(q.state, pass);
+  pass.norms.assign(net.modules().norms().size(), 0);
+  pass.convs.assign(net.modules().convs().size(), 0);
+  const NvaeRun run(net.parts(), pass);
+  run.image(net.posterior(run, random_tensor({1, 1, 8, 8}, 3), normal_tensor({1, net.dim()}, 7)).state);
   EXPECT_EQ(pass.norms, std::vector<int>(pass.norms.size(), 1));
   EXPECT_EQ(pass.convs, std::vector<int>(pass.convs.size(), 1));
 }

@@ -35,10 +35,10 @@ struct Tiny {
 
 double exact_penalty(const Nvae& net) {
   double sum = 0;
-  for (const auto& conv : net.layers().convs()) {
+  for (const auto& conv : net.modules().convs()) {
     sum += at::linalg_svdvals(conv.effective_weight().detach().flatten(1)).max().item<double>();
   }
-  for (const auto& norm : net.layers().norms()) sum += norm.weight.detach().abs().max().item<double>();
+  for (const auto& norm : net.modules().norms()) sum += norm.weight.detach().abs().max().item<double>();
   return sum;
 }
 
@@ -98,21 +98,22 @@ TEST(NvaeTraining, DecoderStatisticsMoveAloneAndByTheMomentum) {
   std::vector<at::Tensor> before;
   for (const auto& s : states) before.push_back(s.tensor.clone());
   const at::Tensor u = random_tensor({5, t.net.dim()}, 4);
-  update_decoder_statistics(t.net, u, 1.0);
+  const NvaeTraining training(t.net, {}, 5);
+  training.update_decoder_statistics(u, 1.0);
   std::size_t moved = 0;
   for (std::size_t i = 0; i < states.size(); ++i) moved += states[i].tensor.equal(before[i]) ? 0 : 1;
-  const auto decoder = decoder_statistics(t.net);
+  const auto decoder = training.decoder_statistics();
   EXPECT_EQ(moved, decoder.size());
   EXPECT_GT(decoder.size(), 0u);
   EXPECT_LT(decoder.size(), states.size());
   std::vector<at::Tensor> batch;
   for (const auto& s : decoder) batch.push_back(s.tensor.clone());
   const at::Tensor other = random_tensor({5, t.net.dim()}, 5);
-  update_decoder_statistics(t.net, other, 1.0);
+  training.update_decoder_statistics(other, 1.0);
   std::vector<at::Tensor> second;
   for (const auto& s : decoder) second.push_back(s.tensor.clone());
   for (std::size_t i = 0; i < decoder.size(); ++i) decoder[i].tensor.copy_(batch[i]);
-  update_decoder_statistics(t.net, other, 0.05);  // batch statistics do not depend on the running ones
+  training.update_decoder_statistics(other, 0.05);  // batch statistics do not depend on the running ones
   for (std::size_t i = 0; i < decoder.size(); ++i) {
     EXPECT_LT(largest_difference(decoder[i].tensor, 0.95 * batch[i] + 0.05 * second[i]), 1e-12) << decoder[i].name;
   }
@@ -130,10 +131,7 @@ TEST(NvaeTraining, DataDependentStart) {
     EXPECT_TRUE(states[i].equal(t.net.params().states()[i].tensor));
   }
   struct Watch final : Pass {
-    nets::NormMode mode{.training = true, .momentum = 0.0, .sum = {}};
-    at::Tensor norm(const BatchNorm& n, const at::Tensor& x) const override {
-      return nets::batch_norm(x, {n.weight, n.bias, n.running_mean, n.running_var}, mode, false);
-    }
+    Watch() : Pass({.training = true, .momentum = 0.0, .sum = {}}) {}
     at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const override {
       const at::Tensor y = Pass::conv(conv, x);
       if (!conv.log_weight_norm.defined()) return y;
@@ -145,8 +143,8 @@ TEST(NvaeTraining, DataDependentStart) {
     }
     mutable int count = 0;
   } watch;
-  const Posterior q = t.net.posterior(t.x, t.noise, watch);
-  t.net.decode_tail(q.state, watch);
+  const NvaeRun run(t.net.parts(), watch);
+  run.image(t.net.posterior(run, t.x, t.noise).state);
   EXPECT_GT(watch.count, 20);
 }
 

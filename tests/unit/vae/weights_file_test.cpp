@@ -96,7 +96,7 @@ TEST(WeightsFile, NvaeAndItsRunningStatisticsComeBackInBothPrecisions) {
   Nvae net = small_nvae();
   {
     const c10::NoGradGuard no_grad;
-    at::Tensor variance = net.layers().norms()[1].running_var;
+    at::Tensor variance = net.modules().norms()[1].running_var;
     variance.fill_(0.3);
   }
   const std::string hash = save_vae(path, net, {}, {});
