@@ -12,7 +12,7 @@
 #include "evaluate/priors.h"
 #include "evaluate/stored_samples.h"
 #include "prior/prior_file.h"
-#include "report/report.h"
+#include "results/summary.h"
 
 namespace hebm::cli {
 namespace {
@@ -76,7 +76,8 @@ int compare_priors(const Options& options, const RunOptions& run, const evaluate
                                      context.logger());
   });
   if (context.comm().is_root())
-    std::cout << (json ? result.dump(2) + "\n" : report::priors_table(result)) << std::flush;
+    std::cout << (json ? result.dump(2) + "\n" : results::text_of(results::from_json<results::Priors>(result)))
+              << std::flush;
   return 0;
 }
 
@@ -145,7 +146,8 @@ int evaluate_command(Arguments args) {
     return evaluate::evaluate(evaluation, inputs, context.comm(), context.logger(), paths.samples());
   });
   if (context.comm().is_root())
-    std::cout << (json ? summary.dump(2) + "\n" : report::summary_table(summary)) << std::flush;
+    std::cout << (json ? summary.dump(2) + "\n" : results::text_of(results::from_json<results::Summary>(summary)))
+              << std::flush;
   return 0;
 }
 
