@@ -12,6 +12,7 @@
 #include "evaluate/priors.h"
 #include "evaluate/stored_samples.h"
 #include "prior/prior_file.h"
+#include "results/summary.h"
 
 namespace hebm::cli {
 namespace {

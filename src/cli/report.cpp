@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "results/summary.h"
 #include "storage/files.h"
 
 namespace hebm::cli {
@@ -18,7 +19,7 @@ void report_one(const RunPaths& paths) {
   report::write_report(paths.run, page_of(paths.run));
   if (fs::exists(paths.summary())) {
     const auto summary = nlohmann::json::parse(storage::read_file(paths.summary()), nullptr, false);
-    std::cout << report::summary_table(summary);
+    std::cout << results::text_of(results::from_json<results::Summary>(summary));
   }
   std::cout << page_of(paths.run).string() << std::endl;
 }

@@ -88,12 +88,6 @@ std::string format_number(double value) {
   return fmt::format("{:.4g}", value);
 }
 
-std::string number_cell(double value) { return fmt::format("<td class=\"n\">{}</td>", escape(format_number(value))); }
-
-std::string cell(double value, const char* format) {
-  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-";
-}
-
 std::string utc(double seconds) {
   const auto time = static_cast<std::time_t>(std::clamp(seconds, 0.0, 1e11));
   std::tm parts{};

@@ -13,9 +13,9 @@ std::string escape(std::string_view text);
 std::string base64(std::string_view bytes);
 // Four significant digits: "0.01234", "37.41", "1.235e+06"; "-" for NaN, "inf".
 std::string format_number(double value);
-std::string number_cell(double value);               // <td> of a table, to the right
-std::string cell(double value, const char* format);  // by a format of fmt; "-" where it is not finite
 // "2026-01-31 12:00:00 UTC"; the number itself where it is no date of this era.
 std::string utc(double seconds);
+
+std::string_view style_sheet();
 
 }  // namespace hebm::report

@@ -1,164 +1,141 @@
-// Out-of-distribution detection (Fig. 3): for each results/ood-*.json the AUROC of both schemes
+// Out-of-distribution detection (Fig. 3), results/ood-NAME.json of `ood`: the AUROC of both schemes
 // over k, histograms of the scores, and the table.
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "report/html.h"
 #include "report/sections.h"
-#include "report/svg_plot.h"
-#include "storage/lenient_json.h"
+#include "results/ood.h"
 
 namespace hebm::report {
 namespace {
 
-using storage::number_in;
-using storage::text_in;
+using results::number;
+using results::Ood;
+using results::OodRow;
+using results::OodScheme;
 
-const nlohmann::json kNothing = nlohmann::json::array();
 constexpr std::size_t kMaxRows = 500, kMaxBins = 1000;
 
-const nlohmann::json& array_in(const nlohmann::json& object, const char* key) {
-  const nlohmann::json* field = storage::field_in(object, key);
-  return field != nullptr && field->is_array() ? *field : kNothing;
-}
-
-std::string name_of(const nlohmann::json& result, const char* set) {
-  const nlohmann::json* field = storage::field_in(result, set);
-  return field == nullptr ? "" : text_in(*field, "name");
-}
-
-const nlohmann::json* find_row(const nlohmann::json& rows, const std::string& scheme, double k) {
-  for (const nlohmann::json& row : rows) {
-    if (text_in(row, "scheme") == scheme && (scheme == "elbo" || number_in(row, "k") == k)) return &row;
-  }
-  return nullptr;
-}
-
-std::set<double> values_of_k(const nlohmann::json& rows) {
-  std::set<double> out;
-  for (const nlohmann::json& row : rows) {
-    if (std::isfinite(number_in(row, "k")) && out.size() < kMaxRows) out.insert(number_in(row, "k"));
+std::set<std::int64_t> values_of_k(const Ood& result) {
+  std::set<std::int64_t> out;
+  for (const OodRow& row : result.rows) {
+    if (row.k && out.size() < kMaxRows) out.insert(*row.k);
   }
   return out;
 }
 
-std::string auroc_plot(const nlohmann::json& rows, const std::set<double>& ks) {
-  LinePlot plot{.title = "AUROC",
-                .x_label = "k: layers above k are used",
-                .scale = Scale::kLinear,
-                .smooth = false,
-                .over_time = false,
-                .series = {}};
-  for (const char* scheme : {"diffusion", "inference", "elbo"}) {
-    Series series{scheme == std::string("elbo") ? "-ELBO" : std::string(scheme) + " scheme", {}, {}};
-    for (const double k : ks) {
-      const nlohmann::json* row = find_row(rows, scheme, k);
-      series.x.push_back(k);
-      series.y.push_back(row == nullptr ? std::nan("") : number_in(*row, "auroc"));
+LinePlot auroc_plot(const Ood& result, const std::set<std::int64_t>& ks) {
+  LinePlot plot{"AUROC", "k: layers above k are used", Scale::kLinear, false, false, {}};
+  for (const auto& [scheme, name] : {std::pair{OodScheme::kDiffusion, "diffusion scheme"},
+                                     {OodScheme::kInference, "inference scheme"},
+                                     {OodScheme::kElbo, "-ELBO"}}) {
+    Series series{name, {}, {}};
+    for (const std::int64_t k : ks) {
+      const OodRow* row = result.find(scheme, k);
+      series.x.push_back(static_cast<double>(k));
+      series.y.push_back(row == nullptr ? std::nan("") : row->auroc);
     }
     plot.series.push_back(std::move(series));
   }
-  return line_plot_svg(plot);
+  return plot;
 }
 
 // Stairs of one set's counts.
-Series stairs(const std::string& name, const nlohmann::json& histogram, const char* set) {
+Series stairs(const std::string& name, const results::PairedHistogram& histogram,
+              const std::vector<std::int64_t>& counts) {
   Series out{name, {}, {}};
-  const nlohmann::json& counts = array_in(histogram, set);
-  const double low = number_in(histogram, "low"), high = number_in(histogram, "high");
   const std::size_t bins = std::min(counts.size(), kMaxBins);
   for (std::size_t b = 0; b < bins; ++b) {
-    const double count = counts[b].is_number() ? counts[b].get<double>() : std::nan("");
     for (const std::size_t edge : {b, b + 1}) {
-      out.x.push_back(low + (high - low) * static_cast<double>(edge) / static_cast<double>(bins));
-      out.y.push_back(count);
+      out.x.push_back(histogram.low +
+                      (histogram.high - histogram.low) * static_cast<double>(edge) / static_cast<double>(bins));
+      out.y.push_back(static_cast<double>(counts[b]));
     }
   }
   return out;
 }
 
-std::string histogram_plot(const nlohmann::json& result, const nlohmann::json* row, const std::string& title) {
-  const nlohmann::json* histogram = row == nullptr ? nullptr : storage::field_in(*row, "histogram");
-  if (histogram == nullptr) return "";
-  const LinePlot plot{.title = title,
-                      .x_label = "score (images of each set)",
-                      .scale = Scale::kLinear,
-                      .smooth = false,
-                      .over_time = false,
-                      .series = {stairs(name_of(result, "in") + " (in)", *histogram, "in"),
-                                 stairs(name_of(result, "out") + " (out)", *histogram, "out")}};
-  return line_plot_svg(plot);
+void add_histogram(Plots& out, const Ood& result, const OodRow* row, const std::string& title) {
+  if (row == nullptr) return;
+  out.plots.push_back({title,
+                       "score (images of each set)",
+                       Scale::kLinear,
+                       false,
+                       false,
+                       {stairs(result.in.name + " (in)", row->histogram, row->histogram.in),
+                        stairs(result.out.name + " (out)", row->histogram, row->histogram.out)}});
 }
 
-std::string cells(const nlohmann::json* row) {
-  if (row == nullptr) return "<td class=\"n\">-</td><td class=\"n\">-</td><td class=\"n\">-</td>";
-  const auto share = [&](const char* key) {
-    const double value = number_in(*row, key);
-    return std::isfinite(value) ? fmt::format("{:.3f}", value) : std::string("-");
-  };
-  return fmt::format("<td class=\"n\">{} ({} - {})</td><td class=\"n\">{}</td><td class=\"n\">{}</td>", share("auroc"),
-                     share("auroc_low"), share("auroc_high"), share("aupr"), share("fpr95"));
-}
-
-std::string table(const nlohmann::json& rows, const std::set<double>& ks, double num_layers) {
-  const std::string heads = "<th class=\"n\">AUROC</th><th class=\"n\">AUPR</th><th class=\"n\">FPR at 95 %</th>";
-  std::string out =
-      "<div class=\"wide\"><table><tr><th class=\"n\">k</th><th class=\"n\">layers</th><th colspan=\"3\">diffusion "
-      "scheme</th>"
-      "<th colspan=\"3\">inference scheme</th></tr>\n<tr><th></th><th></th>" +
-      heads + heads + "</tr>\n";
-  for (const double k : ks) {
-    out += fmt::format("<tr><td class=\"n\">{:.0f}</td><td class=\"n\">{:.0f}</td>{}{}</tr>\n", k, num_layers - k,
-                       cells(find_row(rows, "diffusion", k)), cells(find_row(rows, "inference", k)));
+Plots plots_of(const Ood& result, const std::set<std::int64_t>& ks) {
+  Plots out{{auroc_plot(result, ks)}};
+  const std::set<std::int64_t> ends = ks.empty() ? ks : std::set<std::int64_t>{*ks.begin(), *ks.rbegin()};
+  for (const std::int64_t k : ends) {
+    add_histogram(out, result, result.find(OodScheme::kDiffusion, k),
+                  fmt::format("Energy of layers above {}, diffusion scheme", k));
+    add_histogram(out, result, result.find(OodScheme::kInference, k),
+                  fmt::format("Energy of layers above {}, inference scheme", k));
   }
-  return out + fmt::format("<tr><td colspan=\"2\">-ELBO</td>{}<td></td><td></td><td></td></tr>\n</table></div>\n",
-                           cells(find_row(rows, "elbo", 0)));
+  add_histogram(out, result, result.find(OodScheme::kElbo, {}), "-ELBO (nats)");
+  return out;
 }
 
-std::string one_result(const nlohmann::json& result) {
-  const nlohmann::json& rows = array_in(result, "rows");
-  const std::set<double> ks = values_of_k(rows);
-  std::string out = fmt::format("<h3>{} against {}</h3>\n<div class=\"plots\">{}", escape(name_of(result, "in")),
-                                escape(name_of(result, "out")), auroc_plot(rows, ks));
-  if (!ks.empty()) {
-    for (const double k : std::set<double>{*ks.begin(), *ks.rbegin()}) {
-      out += histogram_plot(result, find_row(rows, "diffusion", k),
-                            fmt::format("Energy of layers above {:.0f}, diffusion scheme", k));
-      out += histogram_plot(result, find_row(rows, "inference", k),
-                            fmt::format("Energy of layers above {:.0f}, inference scheme", k));
-    }
+Cell share(double value) { return {.text = results::cell_text(value, "{:.3f}"), .number = true}; }
+
+void add_shares(Row& out, const OodRow* row) {
+  const OodRow shown = row == nullptr ? OodRow{} : *row;
+  Cell auroc = share(shown.auroc);
+  if (row != nullptr)
+    auroc.text += fmt::format(" ({} - {})", share(shown.auroc_low).text, share(shown.auroc_high).text);
+  out.cells.insert(out.cells.end(), {auroc, share(shown.aupr), share(shown.fpr95)});
+}
+
+Table table(const Ood& result, const std::set<std::int64_t>& ks) {
+  Table out{.heads = {{{{.text = "k", .number = true},
+                        {.text = "layers", .number = true},
+                        {.text = "diffusion scheme", .span = 3},
+                        {.text = "inference scheme", .span = 3}}},
+                      {{{}, {}}}},
+            .rows = {}};
+  for (const char* title : {"AUROC", "AUPR", "FPR at 95 %", "AUROC", "AUPR", "FPR at 95 %"})
+    out.heads[1].cells.push_back({.text = title, .number = true});
+  for (const std::int64_t k : ks) {
+    Row row{
+        {{.text = std::to_string(k), .number = true},
+         {.text = results::cell_text(number(result.num_layers) - static_cast<double>(k), "{:.0f}"), .number = true}}};
+    add_shares(row, result.find(OodScheme::kDiffusion, k));
+    add_shares(row, result.find(OodScheme::kInference, k));
+    out.rows.push_back(std::move(row));
   }
-  out += histogram_plot(result, find_row(rows, "elbo", 0), "-ELBO (nats)");
-  const nlohmann::json* in = storage::field_in(result, "in");
-  const double images = in == nullptr ? std::nan("") : number_in(*in, "num_images");
-  return out + "</div>\n" + table(rows, ks, number_in(result, "num_layers")) +
-         fmt::format(
-             "<p class=\"soft\">{} test images of each set; in brackets the 95 % interval of the bootstrap.</p>\n",
-             format_number(images));
+  Row elbo{{{.text = "-ELBO", .span = 2}}};
+  add_shares(elbo, result.find(OodScheme::kElbo, {}));
+  elbo.cells.resize(elbo.cells.size() + 3);
+  out.rows.push_back(std::move(elbo));
+  return out;
+}
+
+Section show(const std::vector<Named<Ood>>& found, const RunFolder&) {
+  Section out{"ood", "Out-of-distribution detection", "Out of distribution"};
+  out.blocks.push_back(
+      Text{"How well one number tells images of another set (\"out\", the positive class) from test images of the "
+           "training set (\"in\"): the energy of the latent layers above k, of latents that are inferred, or that the "
+           "prior's last level draws from perturbed inferred latents above k and its own below. AUROC 0.5 is chance; "
+           "below it, the other set looks more likely."});
+  for (const auto& [name, result] : found) {
+    const auto ks = values_of_k(result);
+    out.blocks.insert(out.blocks.end(),
+                      {Heading{fmt::format("{} against {}", result.in.name, result.out.name)}, plots_of(result, ks),
+                       table(result, ks),
+                       soft(fmt::format("{} test images of each set; in brackets the 95 % interval of the bootstrap.",
+                                        format_number(number(result.in.num_images))))});
+  }
+  return out;
 }
 
 }  // namespace
 
-bool is_ood_result(const std::string& name, const nlohmann::json& json) {
-  return name.starts_with("ood-") && text_in(json, "format") == "hebm-ood";
-}
-
-std::string ood_section(const RunFolder& run) {
-  std::string out;
-  for (const auto& [name, json] : run.results) {
-    if (is_ood_result(name, json)) out += one_result(json);
-  }
-  if (out.empty()) return "";
-  return "<h2 id=\"ood\">Out-of-distribution detection</h2>\n<p>How well one number tells images of another set "
-         "(\"out\", the positive class) from "
-         "test images of the training set (\"in\"): the energy of the latent layers above k, of latents that are "
-         "inferred, or that the prior's last "
-         "level draws from perturbed inferred latents above k and its own below. AUROC 0.5 is chance; below it, the "
-         "other set looks more likely.</p>\n" +
-         out;
-}
+SectionSource ood() { return experiment<Ood>({{"ood-"}, results::kOodFormat}, "", show); }
 
 }  // namespace hebm::report

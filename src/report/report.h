@@ -3,7 +3,6 @@
 // outside; readable on a phone, on paper, in light and dark.
 #pragma once
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -34,13 +33,5 @@ std::filesystem::path index_place(
     const std::vector<std::filesystem::path>& runs);  // index.html in the nearest folder above all of them
 // Error(kUsage) where its folder is not there, or another file than an index of ours has the place.
 void check_index_place(const std::filesystem::path& out);
-
-// summary.json as a small plain-text table, for the end of the quickstart. Rows and columns without
-// any number are left out; never throws on a summary of another shape.
-std::string summary_table(const nlohmann::json& summary);
-
-// priors.json of `evaluate --all` as a plain-text table; rows without a score are left out, never
-// throws.
-std::string priors_table(const nlohmann::json& result);
 
 }  // namespace hebm::report

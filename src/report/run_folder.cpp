@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <functional>
+#include <string_view>
 #include <system_error>
 
 #include "base/error.h"
+#include "report/html.h"
 #include "storage/files.h"
+#include "storage/lenient_json.h"
 #include "storage/metrics.h"
 
 namespace hebm::report {
@@ -72,6 +76,35 @@ Picture read_picture(const fs::path& path) {
   return picture;
 }
 
+// An argument as a shell would need it.
+std::string quoted(const std::string& argument) {
+  const bool plain = !argument.empty() && std::all_of(argument.begin(), argument.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::string_view("-_./=:,+@%").find(static_cast<char>(c)) != std::string_view::npos;
+  });
+  if (plain) return argument;
+  std::string out = "'";
+  for (const char c : argument) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+std::string command_of(const nlohmann::json& env) {
+  std::string out = storage::text_in(env, "command");
+  const nlohmann::json* words = storage::field_in(env, "command");
+  if (words == nullptr || !words->is_array()) return out;
+  for (const nlohmann::json& word : *words) {
+    if (word.is_string()) out += (out.empty() ? "" : " ") + quoted(word.get<std::string>());
+  }
+  return out;
+}
+
+void read_environment(RunPart& part, nlohmann::json env) {
+  part.command = command_of(env);
+  part.time = storage::number_in(env, "time");
+  if (env.is_object()) env.erase("command");
+  if (std::isfinite(part.time)) env["time"] = utc(part.time);
+  part.environment = std::move(env);
+}
+
 void read_part(RunFolder& run, const fs::path& folder, const std::string& name) {
   RunPart part;
   part.name = name;
@@ -81,10 +114,11 @@ void read_part(RunFolder& run, const fs::path& folder, const std::string& name) 
     attempt(run, label("config.ini"), [&] { part.config = storage::read_file(folder / "config.ini", kMaxConfig); });
   }
   if (fs::exists(folder / "env.json", error)) {
-    attempt(run, label("env.json"), [&] { part.env = read_json(folder / "env.json"); });
+    attempt(run, label("env.json"), [&] { read_environment(part, read_json(folder / "env.json")); });
   }
   attempt(run, label("metrics.jsonl"), [&] { part.metrics = storage::read_metrics(folder, kMaxMetricLines); });
-  if (!part.config.empty() || !part.env.is_null() || !part.metrics.empty()) run.parts.push_back(std::move(part));
+  if (!part.config.empty() || !part.environment.is_null() || !part.metrics.empty())
+    run.parts.push_back(std::move(part));
 }
 
 std::size_t place(const std::string& name) {

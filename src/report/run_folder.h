@@ -1,6 +1,7 @@
 // What a run folder holds for the report. Nothing here is trusted: sizes are bounded and broken
 // files become problems, not errors.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -20,7 +21,11 @@ struct Picture {
 struct RunPart {
   std::string name;
   std::string config;  // config.ini, "" if missing
-  nlohmann::json env;  // null if missing
+  // Of env.json: the command as a shell would take it, when it started (NaN: unknown), and the rest,
+  // an object; null if missing.
+  std::string command;
+  double time = std::nan("");
+  nlohmann::json environment;
   std::vector<nlohmann::json> metrics;
 };
 

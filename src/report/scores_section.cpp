@@ -1,123 +1,150 @@
+// Sections of results/summary.json: scores, scores by level, and by temperature.
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "base/status.h"
-#include "report/html.h"
 #include "report/sections.h"
-#include "report/summary.h"
+#include "results/summary.h"
 
 namespace hebm::report {
 namespace {
 
-std::string figure(const std::string& value, const std::string& what) {
-  return fmt::format("<div><b>{}</b><span>{}</span></div>", value, what);
+using results::kScores;
+using results::number;
+using results::Summary;
+
+const ResultFiles kFiles{{"summary"}};
+
+Summary summary_of(const RunFolder& run) { return result_of<Summary>(run, kFiles.names[0]); }
+
+Numbers numbers(const Summary& summary) {
+  Numbers out;
+  for (const auto& [key, what] : {std::pair{"gaussian", "fd_fmnist, Gaussian prior"},
+                                  {"diffusion", "fd_fmnist, ours"},
+                                  {"reconstruction", "fd_fmnist, reconstruction"}}) {
+    if (summary.find(key) != nullptr) out.numbers.emplace_back(results::cell_text(summary.fd(key), "{:.2f}"), what);
+  }
+  if (const double gap = summary.gap(); std::isfinite(gap))
+    out.numbers.emplace_back(fmt::format("{:.0f} %", 100 * gap), "of the gap closed");
+  return out;
 }
 
-std::string figures(const Summary& summary) {
-  const ScoreRow *gaussian = summary.row("gaussian"), *best = summary.row("reconstruction"),
-                 *ours = summary.row("diffusion");
-  std::string out = "<div class=\"figures\">";
-  if (gaussian) out += figure(cell(gaussian->fd, "{:.2f}"), "fd_fmnist, Gaussian prior");
-  if (ours) out += figure(cell(ours->fd, "{:.2f}"), "fd_fmnist, ours");
-  if (best) out += figure(cell(best->fd, "{:.2f}"), "fd_fmnist, reconstruction");
-  if (std::isfinite(summary.gap_closed))
-    out += figure(fmt::format("{:.0f} %", 100 * summary.gap_closed), "of the gap closed");
-  return out + "</div>\n";
-}
-
-std::string table(const Summary& summary) {
-  const bool kid =
-      std::any_of(summary.rows.begin(), summary.rows.end(), [](const ScoreRow& r) { return std::isfinite(r.kid); });
+// A bar of fd_fmnist behind the cell of each row.
+void add_bars(Table& table, const Summary& summary, std::ptrdiff_t cell) {
   double largest = 0;
-  for (const ScoreRow& row : summary.rows) largest = std::max(largest, std::isfinite(row.fd) ? row.fd : 0.0);
-  const ScoreRow* gaussian = summary.row("gaussian");
-  const double unit = gaussian ? gaussian->fd : std::nan("");
-  std::string out =
-      "<div class=\"wide\"><table><tr><th></th><th class=\"n\">fd_fmnist</th><th class=\"bars\"></th><th "
-      "class=\"n\">of Gaussian</th>";
-  if (kid) out += "<th class=\"n\">KID</th>";
-  out +=
-      "<th class=\"n\">precision</th><th class=\"n\">recall</th><th class=\"n\">images</th><th "
-      "class=\"n\">time</th></tr>\n";
-  for (std::size_t i = 0; i < summary.rows.size(); ++i) {
-    const ScoreRow& r = summary.rows[i];
-    const double share = largest > 0 && std::isfinite(r.fd) ? std::clamp(r.fd / largest, 0.0, 1.0) : 0.0;
-    out += fmt::format(
-        "<tr{}><td>{}</td><td class=\"n\">{}</td><td class=\"bars\" style=\"min-width:90px\"><span class=\"bar\" "
-        "style=\"width:{:.0f}px;background:var(--c{})\"></span></td><td class=\"n\">{}</td>",
-        r.key == "diffusion" ? " class=\"ours\"" : "", escape(r.title), cell(r.fd, "{:.2f}"), 90 * share,
-        r.key == "diffusion" ? 1 : 0, cell(r.fd / unit, "{:.3f}"));
-    const std::string error = std::isfinite(r.kid_error) ? fmt::format(" &#177; {:.2g}", r.kid_error) : "";
-    if (kid) out += fmt::format("<td class=\"n\">{}{}</td>", cell(r.kid, "{:.4g}"), error);
-    out += fmt::format(
-        "<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
-        cell(r.precision, "{:.3f}"), cell(r.recall, "{:.3f}"), cell(r.num_images, "{:.0f}"),
-        std::isfinite(r.seconds) ? escape(format_duration(r.seconds)) : "-");
+  for (const auto& set : summary.sets) largest = std::fmax(largest, set.scores.fd());
+  const auto insert = [cell](Row& row, const Bar& bar) {
+    row.cells.insert(row.cells.begin() + cell + 1, {.text = "", .bar = bar});
+  };
+  insert(table.heads[0], {});
+  for (std::size_t r = 0; r < table.rows.size(); ++r) {
+    const double share = summary.sets[r].scores.fd() / largest;
+    insert(table.rows[r],
+           {std::isfinite(share) ? std::clamp(share, 0.0, 1.0) : 0.0, table.rows[r].style.empty() ? 0 : 1});
   }
-  return out + "</table></div>\n";
 }
 
-}  // namespace
-
-std::string scores_section(const RunFolder& run) {
-  std::string out = "<h2 id=\"scores\">Scores</h2>\n";
-  const auto it = run.results.find("summary");
-  const Summary summary = read_summary(it == run.results.end() ? nlohmann::json() : it->second);
-  if (summary.rows.empty()) {
-    return out +
-           missing("No scores yet: <code>results/summary.json</code> is written by <code>hebm_dist evaluate</code>.");
+Table score_table(const Summary& summary) {
+  const results::Table scores = results::summary_table(summary);
+  Table out = table_of(scores);
+  for (std::size_t r = 0; r < out.rows.size(); ++r) {
+    if (summary.sets[r].key == "diffusion") out.rows[r].style = "ours";
   }
-  out += figures(summary) + table(summary);
-  out +=
-      "<p class=\"soft\">fd_fmnist is the Fr&#233;chet distance (lower is better) between Gaussians fitted to the "
-      "features of this project's "
-      "own small classifier; it is not FID and cannot be compared with published FID. KID, precision and recall use "
-      "the same "
-      "features. Gap closed = (Gaussian &#8722; ours) / (Gaussian &#8722; reconstruction).</p>\n";
-  if (it->second.contains("features") && it->second["features"].is_object()) {
-    const nlohmann::json& features = it->second["features"];
-    const std::string accuracy = cell(number_in(features, "accuracy"), "{:.4f}");
-    const std::string hash =
-        features.contains("hash") && features["hash"].is_string() ? features["hash"].get<std::string>() : "-";
-    out += fmt::format("<p class=\"soft\">Classifier: test accuracy {}, weights {}.</p>\n", accuracy, escape(hash));
+  for (std::size_t c = scores.columns.size(); c-- > 0;) {
+    const auto score = std::find_if(kScores.begin(), kScores.end(),
+                                    [&](const auto& info) { return info.title == scores.columns[c].title; });
+    if (score == kScores.end()) continue;
+    const auto i = static_cast<std::size_t>(score - kScores.begin());
+    for (std::size_t r = 0; r < out.rows.size(); ++r) {
+      const double error = summary.sets[r].scores[i].error;
+      if (std::isfinite(error)) out.rows[r].cells[c].text += fmt::format(" \u00B1 {:.2g}", error);
+    }
+    if (i == results::score("fd_fmnist")) add_bars(out, summary, static_cast<std::ptrdiff_t>(c));
   }
   return out;
 }
 
-// summary.json's by_level: [{"t": 1, "decode_true": 21.5, "from_true": 19.4, "num_images": 2000},
-// ...].
-std::string levels_section(const RunFolder& run) {
-  const std::string heading = "<h2 id=\"levels\">Score by level</h2>\n";
-  const auto it = run.results.find("summary");
-  const bool measured = it != run.results.end() && it->second.is_object() && it->second.contains("by_level") &&
-                        it->second["by_level"].is_array() && !it->second["by_level"].empty();
-  if (!measured) return heading + missing("Not measured: <code>hebm_dist evaluate --evaluate.by_level</code> does it.");
-  std::string out = heading +
-                    "<p>fd_fmnist with the reverse chain started at the true noisy latents u_t: where the last column "
-                    "jumps from one row to "
-                    "the next, that level loses the quality; where it is no better than the column before, the chain "
-                    "does not help.</p>\n"
-                    "<div class=\"wide\"><table><tr><th class=\"n\">t</th><th class=\"n\">true u_t, decoded</th>"
-                    "<th class=\"n\">true u_t, then the chain</th><th class=\"n\">images</th></tr>\n";
-  for (const nlohmann::json& row : it->second["by_level"]) {
-    out += fmt::format(
-        "<tr><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
-        cell(number_in(row, "t"), "{:.0f}"), cell(number_in(row, "decode_true"), "{:.2f}"),
-        cell(number_in(row, "from_true"), "{:.2f}"), cell(number_in(row, "num_images"), "{:.0f}"));
+Section scores_of(const RunFolder& run) {
+  const Summary summary = summary_of(run);
+  Section out{"scores", "Scores", "Scores"};
+  if (summary.sets.empty()) {
+    out.blocks = {missing("No scores yet: `results/summary.json` is written by `hebm_dist evaluate`.")};
+    return out;
   }
-  return out + "</table></div>\n";
+  out.blocks = {
+      numbers(summary), score_table(summary),
+      soft(
+          "fd_fmnist is the Fr\u00E9chet distance (lower is better) between Gaussians fitted to the features of this "
+          "project's own small classifier; it is not FID and cannot be compared with published FID. KID, precision "
+          "and recall use the same features. Gap closed = (Gaussian \u2212 ours) / (Gaussian \u2212 reconstruction).")};
+  const results::Classifier& features = summary.features;
+  if (!features.hash.empty() || std::isfinite(features.accuracy))
+    out.blocks.push_back(
+        soft(fmt::format("Classifier: test accuracy {}, weights {}.", results::cell_text(features.accuracy, "{:.4f}"),
+                         results::cell_text(features.hash, ""))));
+  return out;
 }
 
-std::string results_section(const RunFolder& run) {
-  std::string out;
-  for (const auto& [name, json] : run.results) {
-    if (has_section(name) || is_ood_result(name, json)) continue;
-    out += fmt::format("<h3>{}</h3>\n{}\n", escape(name), json_html(json));
+Section levels_of(const RunFolder& run) {
+  Section out{"levels", "Score by level", "By level"};
+  const auto rows = summary_of(run).by_level;
+  if (rows.empty()) {
+    out.blocks = {missing("Not measured: `hebm_dist evaluate --evaluate.by_level` does it.")};
+    return out;
   }
-  return out.empty() ? "" : "<h2 id=\"results\">Other results</h2>\n" + out;
+  const std::vector<results::ColumnOf<results::LevelScore>> columns = {
+      {digits("t", "{:.0f}"), [](const auto& row) { return number(row.t); }},
+      {digits("true u_t, decoded", "{:.2f}"), &results::LevelScore::decode_true},
+      {digits("true u_t, then the chain", "{:.2f}"), &results::LevelScore::from_true},
+      {digits("images", "{:.0f}"), [](const auto& row) { return number(row.num_images); }}};
+  out.blocks = {Text{"fd_fmnist with the reverse chain started at the true noisy latents u_t: where the last column "
+                     "jumps from one row to the next, that level loses the quality; where it is no better than the "
+                     "column before, the chain does not help."},
+                table_of(tabulate(columns, rows))};
+  return out;
 }
+
+Section temperature_of(const RunFolder& run) {
+  auto rows = summary_of(run).by_temperature;
+  std::erase_if(rows, [](const auto& row) { return !std::isfinite(row.temperature); });
+  if (rows.empty()) return {};
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.temperature < b.temperature; });
+  using Row = results::TemperatureScores;
+  constexpr std::array<std::pair<results::ScoredSet Row::*, const char*>, 2> kPriors = {
+      {{&Row::gaussian, "Gaussian prior"}, {&Row::diffusion, "Ours"}}};
+  std::vector<results::ColumnOf<Row>> columns = {{digits("temperature"), &Row::temperature}};
+  Plots plots;
+  for (const std::size_t i : {results::score("fd_fmnist"), results::score("precision"), results::score("recall")}) {
+    LinePlot& plot = plots.plots.emplace_back(
+        LinePlot{std::string(kScores[i].title), "temperature", Scale::kLinear, false, false, {}});
+    for (const auto& [prior, title] : kPriors) {
+      columns.push_back({digits(fmt::format("{}: {}", title, plot.title)),
+                         [=](const Row& row) { return (row.*prior).scores[i].value; }});
+      Series& series = plot.series.emplace_back(Series{title, {}, {}});
+      for (const Row& row : rows) {
+        series.x.push_back(row.temperature);
+        series.y.push_back((row.*prior).scores[i].value);
+      }
+    }
+  }
+  Figures grids;
+  const char* about = ": a row a temperature, in the order of the measurement";
+  add_figure(grids, run, "temperature-gaussian", std::string(kPriors[0].second) + about);
+  add_figure(grids, run, "temperature-diffusion", std::string(kPriors[1].second) + about);
+  return {"temperature",
+          "Temperature",
+          "Temperature",
+          {Text{"Every sigma of the final decode is multiplied by the temperature; the chains run at 1. Low "
+                "temperatures give cleaner images (precision) of less variety (recall)."},
+           plots, table_of(tabulate(columns, rows)), grids}};
+}
+
+}  // namespace
+
+SectionSource scores() { return {kFiles, "", scores_of}; }
+SectionSource levels() { return {kFiles, "", levels_of}; }
+SectionSource temperature() { return {kFiles, "temperature-", temperature_of}; }
 
 }  // namespace hebm::report

@@ -1,42 +1,71 @@
-// The sections of the page, each HTML from what was read; page.cpp puts them together.
+// Where the sections of a run's page come from, and what they share.
 #pragma once
+#include <array>
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "report/pictures.h"
+#include "report/page.h"
 #include "report/run_folder.h"
+#include "results/json.h"
 
 namespace hebm::report {
 
-// A page from its start to the line below its heading; the generator is the name that tells whose
-// file it is. All are escaped.
-std::string page_head(const std::string& title, const std::string& generator, const std::string& about);
-std::string generator_mark(const std::string& generator);  // as it stands in the head
+// Which of results/*.json a section shows: by name, or by its beginning ("vary-"), and by the format
+// that they name, if any.
+struct ResultFiles {
+  std::vector<std::string> names;
+  std::string format{};
+  bool has(const std::string& name, const nlohmann::json& json) const;
+};
 
-std::string scores_section(const RunFolder& run);
-std::string pictures_section(const RunFolder& run, PictureBudget& budget);
-std::string curves_section(const RunFolder& run);
-std::string levels_section(const RunFolder& run);
-std::string configuration_section(const RunFolder& run);
-std::string environment_section(const RunFolder& run);
-std::string commands_section(const RunFolder& run);
-std::string ood_section(const RunFolder& run);  // results/ood-*.json of `ood`; "" where there is none
-bool is_ood_result(const std::string& name, const nlohmann::json& json);
-// Experiments on a trained prior, each from its files in results/ and pictures; "" where it was not
-// run.
-std::string transition_section(const RunFolder& run, PictureBudget& budget);
-std::string vary_section(const RunFolder& run, PictureBudget& budget);
-std::string temperature_section(const RunFolder& run, PictureBudget& budget);  // of summary.json
-std::string priors_section(const RunFolder& run);  // results/priors.json of `evaluate --all`; "" where there is none
-std::string labels_section(const RunFolder& run, PictureBudget& budget);
-std::string compose_section(const RunFolder& run, PictureBudget& budget);
-bool is_labels_result(const std::string& result);
-bool has_section(const std::string& result);        // results/NAME.json that a section above shows
-std::string results_section(const RunFolder& run);  // everything else of results/
-std::string sweep_section(const RunFolder& run);    // results/sweep.json of `sweep collect`; "" where there is none
+struct SectionSource {
+  ResultFiles files;
+  std::string pictures;  // how the names of its pictures begin; "": it has none of its own
+  std::function<Section(const RunFolder&)> make;
+};
 
-// Any JSON as HTML: an array of objects is a table, an object key and value; depth and length are
-// bounded. Escaped.
-std::string json_html(const nlohmann::json& json);
-std::string missing(const std::string& html);  // a sentence that says what is not there and what makes it
+// In the order of the page.
+std::vector<SectionSource> section_sources();
+
+template <class Result>
+struct Named {
+  std::string name;  // of the file, without .json
+  Result result;
+};
+
+// A section of an experiment, from all its results; none where it was not run.
+template <class Result>
+SectionSource experiment(const ResultFiles& files, std::string pictures,
+                         Section (*show)(const std::vector<Named<Result>>&, const RunFolder&)) {
+  return {files, std::move(pictures), [files, show](const RunFolder& run) {
+            std::vector<Named<Result>> found;
+            for (const auto& [name, json] : run.results) {
+              if (files.has(name, json)) found.push_back({name, results::from_json<Result>(json)});
+            }
+            return found.empty() ? Section{} : show(found, run);
+          }};
+}
+
+// results/NAME.json; what the struct starts with where there is none.
+template <class Result>
+Result result_of(const RunFolder& run, const std::string& name) {
+  const auto found = run.results.find(name);
+  return found == run.results.end() ? Result{} : results::from_json<Result>(found->second);
+}
+
+// Any JSON: an array of objects is a table, an object key and value; depth and length are bounded.
+Blocks json_blocks(const nlohmann::json& json, int depth = 0);
+
+inline Text soft(std::string text) { return {std::move(text), Tone::kSoft}; }
+inline Text missing(std::string text) { return {std::move(text), Tone::kMissing}; }
+
+// The pictures of these names that are there.
+void add_figure(Figures& figures, const RunFolder& run, const std::string& name, const std::string& caption);
+
+enum MainGrid : std::size_t { kGaussianGrid, kReconstructionGrid, kLearnedGrid };
+// By their names; null where there is none. No picture twice, none of an experiment.
+std::array<const Picture*, 3> main_grids(const RunFolder& run);
 
 }  // namespace hebm::report

@@ -1,4 +1,4 @@
-#include "report/style.h"
+#include "report/html.h"
 
 namespace hebm::report {
 namespace {

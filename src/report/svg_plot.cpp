@@ -186,11 +186,14 @@ std::string note(const LinePlot& plot, const Axes& axes) {
 
 }  // namespace
 
-std::string line_plot_svg(const LinePlot& plot) {
-  const bool any = std::any_of(plot.series.begin(), plot.series.end(), [](const Series& s) {
+bool has_points(const LinePlot& plot) {
+  return std::any_of(plot.series.begin(), plot.series.end(), [](const Series& s) {
     return std::any_of(s.y.begin(), s.y.end(), [](double y) { return drawable(y); });
   });
-  if (!any) return {};
+}
+
+std::string line_plot_svg(const LinePlot& plot) {
+  if (!has_points(plot)) return {};
   const Axes axes = make_axes(plot);
   std::string legend;
   const double top = kTitle + kLegendRow * draw_legend(plot, legend) + 8;

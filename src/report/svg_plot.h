@@ -31,6 +31,7 @@ struct LinePlot {
   std::vector<Series> series;
 };
 
+bool has_points(const LinePlot& plot);
 // Empty string where no series has a finite point.
 std::string line_plot_svg(const LinePlot& plot);
 

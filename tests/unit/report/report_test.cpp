@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <sstream>
 
 #include "base/error.h"
 #include "pages.h"
@@ -307,65 +306,13 @@ TEST_F(ReportTest, PriorsHaveTheirSection) {
        {"[]", "3", "{}", R"({"rows": 3})", R"({"rows": [1, {}, {"fd_fmnist": "x"}, {"fd_fmnist": null}]})"}) {
     put("results/priors.json", other);
     EXPECT_THAT(render_report(run_), Not(HasSubstr("#priors"))) << other;
-    EXPECT_EQ(priors_table(nlohmann::json::parse(other)), "no scores yet\n") << other;
   }
   put("results/priors.json",
       R"({"rows": [{"fd_fmnist": 1, "name": 3, "kind": [], "training_gradients": "<b>", "sampling_evaluations": -1e300}]})");
   EXPECT_TRUE(balanced(render_report(run_)));
 }
 
-TEST(PriorsTable, HasOneLineARow) {
-  std::istringstream lines(priors_table(nlohmann::json::parse(kPriors)));
-  std::string head, gaussian, reconstruction, nce, ours;
-  for (std::string* line : {&head, &gaussian, &reconstruction, &nce, &ours}) std::getline(lines, *line);
-  EXPECT_THAT(head, AllOf(HasSubstr("fd_fmnist"), HasSubstr("of Gaussian"), HasSubstr("s / 1,000"),
-                          HasSubstr("gradients, training"), HasSubstr("a sample")));
-  EXPECT_THAT(gaussian, AllOf(::testing::StartsWith("Gaussian prior "), HasSubstr("40.00"), HasSubstr("1.000"),
-                              HasSubstr("0.5")));
-  EXPECT_THAT(nce, AllOf(HasSubstr("9999"), ::testing::EndsWith("0 (+ 100)")));
-  EXPECT_THAT(ours, AllOf(::testing::StartsWith("Ours, T = 3 "), HasSubstr("0.250"), HasSubstr("2.46 M"),
-                          ::testing::EndsWith("90")));
-  EXPECT_THAT(reconstruction, ::testing::EndsWith("-"));
-  EXPECT_EQ(head.size(), ours.size());
-}
-
 TEST_F(ReportTest, WriteFailureIsAnError) { EXPECT_THROW(write_report(run_, run_ / "absent" / "report.html"), Error); }
-
-TEST(SummaryTable, AllColumns) {
-  const std::string table = summary_table(nlohmann::json::parse(kSummary));
-  std::istringstream lines(table);
-  std::string head, gaussian, reconstruction, ours, sanity, gap;
-  std::getline(lines, head);
-  std::getline(lines, gaussian);
-  std::getline(lines, reconstruction);
-  std::getline(lines, ours);
-  std::getline(lines, sanity);
-  std::getline(lines, gap);
-  EXPECT_THAT(head, AllOf(HasSubstr("fd_fmnist"), HasSubstr("KID"), HasSubstr("recall"), HasSubstr("images")));
-  EXPECT_THAT(gaussian, AllOf(::testing::StartsWith("Gaussian prior"), HasSubstr("37.41"), HasSubstr("1.000"),
-                              HasSubstr("5000")));
-  EXPECT_THAT(reconstruction, AllOf(::testing::StartsWith("Reconstruction"), HasSubstr("7.21"), HasSubstr("0.193")));
-  EXPECT_THAT(ours, AllOf(::testing::StartsWith("Ours"), HasSubstr("20.63"), HasSubstr("0.551")));
-  EXPECT_THAT(sanity, HasSubstr("0.15"));
-  EXPECT_THAT(gap, HasSubstr("0.556"));
-  EXPECT_EQ(head.size(), gaussian.size());
-  EXPECT_EQ(head.size(), sanity.size());
-}
-
-TEST(SummaryTable, ColumnsWithoutNumbersAreLeftOut) {
-  const std::string table = summary_table({{"gaussian", {{"fd_fmnist", 4.0}}},
-                                           {"reconstruction", {{"fd_fmnist", 1.0}}},
-                                           {"diffusion", {{"fd_fmnist", 2.5}}}});
-  EXPECT_THAT(table, Not(HasSubstr("KID")));
-  EXPECT_THAT(table, Not(HasSubstr("images")));
-  EXPECT_THAT(table, HasSubstr("gap closed: 0.500"));  // computed where it is not given
-}
-
-TEST(SummaryTable, OtherShapes) {
-  for (const char* text : {"null", "[]", "3", "{}", "{\"gaussian\": 1}", "\"x\""}) {
-    EXPECT_EQ(summary_table(nlohmann::json::parse(text)), "no scores yet\n") << text;
-  }
-}
 
 }  // namespace
 }  // namespace hebm::report

@@ -1,0 +1,225 @@
+// The index page over several runs.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <string_view>
+
+#include "base/error.h"
+#include "report/html.h"
+#include "report/report.h"
+#include "report/sections.h"
+#include "results/summary.h"
+#include "storage/files.h"
+
+namespace hebm::report {
+namespace {
+
+namespace fs = std::filesystem;
+using results::number;
+
+constexpr const char* kGenerator = "hebm_dist index";
+constexpr std::size_t kHeadBytes = 1024;  // of a file, in which the mark of an index of ours stands
+constexpr std::size_t kMaxBackbone = 40;
+
+struct Entry {
+  std::string name, folder, page;  // the run's folder from the one above all runs, and from the page; its report
+  std::string scored;
+  results::Summary summary;
+};
+
+// A relative path as a URL: nothing in a folder's name is read as a scheme, a query or a fragment.
+std::string url(const std::string& relative) {
+  constexpr std::string_view kPlain = "-._~/";
+  std::string out;
+  for (const char c : relative) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       kPlain.find(c) != std::string_view::npos;
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+  }
+  return out;
+}
+
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  const fs::path full = fs::weakly_canonical(path, error);
+  return error ? path : full;
+}
+
+fs::path folder_of(const fs::path& out) { return resolved(fs::absolute(out).parent_path()); }
+
+// The nearest folder above all of these, resolved.
+fs::path shared_folder(const std::vector<fs::path>& runs) {
+  check(!runs.empty(), ExitCode::kUsage, "an index needs the folders of runs");
+  const auto is_within = [](const fs::path& path, const fs::path& folder) {
+    return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
+  };
+  fs::path shared = resolved(runs[0]).parent_path();
+  for (const fs::path& run : runs) {
+    while (!is_within(resolved(run).parent_path(), shared)) shared = shared.parent_path();
+  }
+  return shared;
+}
+
+std::string backbone_title(const std::string& kind) {
+  std::string title = kind.substr(0, kMaxBackbone);
+  const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  if (!std::ranges::all_of(title, is_letter)) return title;
+  for (char& c : title) c = static_cast<char>(c - 'a' + 'A');
+  return title;
+}
+
+// The day on which its scores were made.
+std::string scored_at(const RunFolder& run) {
+  const auto part =
+      std::find_if(run.parts.begin(), run.parts.end(), [](const RunPart& p) { return p.name == "results"; });
+  if (part == run.parts.end() || !std::isfinite(part->time)) return "";
+  return utc(part->time).substr(0, std::string_view("2026-01-31").size());
+}
+
+// What no score is, is written shortly.
+std::string score_text(double value) {
+  return std::abs(value) < 1e12 ? fmt::format("{:.2f}", value) : format_number(value);
+}
+
+Table table(const std::vector<Entry>& entries) {
+  const std::vector<results::ColumnOf<Entry>> columns = {
+      {words("run"), &Entry::name},
+      {words("backbone"),
+       [](const Entry& e) { return results::cell_text(backbone_title(e.summary.model.backbone), ""); }},
+      {digits("layers", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.layers); }},
+      {digits("latents", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.latents); }},
+      {digits("T", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.levels); }},
+      {digits("K", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.langevin_steps); }},
+      {digits("Gaussian"), [](const Entry& e) { return score_text(e.summary.fd("gaussian")); }},
+      {digits("reconstruction"), [](const Entry& e) { return score_text(e.summary.fd("reconstruction")); }},
+      {digits("ours"), [](const Entry& e) { return score_text(e.summary.fd("diffusion")); }},
+      {digits("ours / Gaussian", "{:.3f}"),
+       [](const Entry& e) { return e.summary.fd("diffusion") / e.summary.fd("gaussian"); }},
+      {digits("sampling (s)"),
+       [](const Entry& e) {
+         return e.summary.find("diffusion") == nullptr ? std::nan("") : e.summary.find("diffusion")->seconds;
+       }},
+      {digits("scored"), &Entry::scored}};
+  Table out = table_of(tabulate(columns, entries));
+  out.style = "index";
+  for (std::size_t r = 0; r < entries.size(); ++r) out.rows[r].cells[0].href = entries[r].page;
+  return out;
+}
+
+// ": NVAE, 6 layers, 3072 latents, T = 2, K = 30", of what is known.
+std::string model_line(const results::Model& model) {
+  std::vector<std::string> parts;
+  if (!model.backbone.empty()) parts.push_back(backbone_title(model.backbone));
+  if (model.layers) parts.push_back(fmt::format("{} layers", *model.layers));
+  if (model.latents) parts.push_back(fmt::format("{} latents", *model.latents));
+  if (model.levels) parts.push_back(fmt::format("T = {}", *model.levels));
+  if (model.langevin_steps) parts.push_back(fmt::format("K = {}", *model.langevin_steps));
+  return parts.empty() ? "" : fmt::format(": {}", fmt::join(parts, ", "));
+}
+
+// The two priors of a run, as a row of Fig. 8.
+Blocks pair(const RunFolder& run, const Entry& entry) {
+  const auto grids = main_grids(run);
+  const auto one = [&](MainGrid grid, const std::string& prior, const char* key, const char* made_by) -> Figure {
+    if (grids[grid] == nullptr) return {{}, fmt::format("{}: no picture; `hebm_dist {}` makes it.", prior, made_by)};
+    const double fd = entry.summary.fd(key);
+    return {*grids[grid], prior + (std::isfinite(fd) ? ", fd_fmnist " + score_text(fd) : ""),
+            entry.folder + "/samples"};
+  };
+  return {Heading{entry.name, entry.page, model_line(entry.summary.model)},
+          Figures{{one(kGaussianGrid, "Gaussian prior", "gaussian", "evaluate"),
+                   one(kLearnedGrid, "Learned prior", "diffusion", "sample")},
+                  "pair"}};
+}
+
+bool is_index_of_ours(const fs::path& file) {
+  const storage::ReadOnlyFile in(file);
+  std::string head(std::min<std::uint64_t>(in.size(), kHeadBytes), '\0');
+  in.read_at(0, std::as_writable_bytes(std::span(head)));
+  return head.find(generator_mark(kGenerator)) != std::string::npos;
+}
+
+bool has_results(const fs::path& run) {
+  std::error_code error;
+  for (fs::directory_iterator it(run / "results", error), end; !error && it != end; it.increment(error)) {
+    if (is_result(*it)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<fs::path> runs_with_results(const std::vector<std::string>& runs) {
+  std::vector<fs::path> out, seen;
+  for (const std::string& run : runs) {
+    std::error_code error;
+    check(fs::is_directory(run, error), ExitCode::kUsage,
+          "RUN '{}' is not a folder; give the folders of runs, for example runs/quickstart", run);
+    check(has_results(run), ExitCode::kUsage,
+          "RUN '{}' holds no results: run `hebm_dist evaluate` with that run.directory first", run);
+    if (std::find(seen.begin(), seen.end(), resolved(run)) != seen.end()) continue;
+    seen.push_back(resolved(run));
+    out.emplace_back(run);
+  }
+  return out;
+}
+
+fs::path index_place(const std::vector<fs::path>& runs) { return shared_folder(runs) / "index.html"; }
+
+void check_index_place(const fs::path& out) {
+  std::error_code error;
+  const fs::path folder = folder_of(out);
+  check(fs::is_directory(folder, error), ExitCode::kUsage,
+        "{}: not a folder; --out names a file in a folder that is there", folder.string());
+  const auto status = fs::symlink_status(out, error);
+  if (status.type() == fs::file_type::not_found) return;
+  check(fs::is_regular_file(status) && is_index_of_ours(out), ExitCode::kUsage,
+        "{} is there and is not an index page of hebm_dist: it is left alone; name another file with --out",
+        out.string());
+}
+
+std::string render_index(const std::vector<fs::path>& runs, const fs::path& out) {
+  const fs::path shared = shared_folder(runs), from = folder_of(out);
+  std::vector<Entry> entries;
+  Boxes pairs{"beside", {}};
+  for (const fs::path& directory : runs) {  // one at a time: a run may have many pictures
+    const RunFolder run = read_run_folder(directory);
+    const fs::path full = resolved(directory);
+    const std::string folder = full.lexically_relative(from).generic_string();
+    entries.push_back({.name = full.lexically_relative(shared).generic_string(),
+                       .folder = folder,
+                       .page = url(folder) + "/report.html",
+                       .scored = scored_at(run),
+                       .summary = result_of<results::Summary>(run, "summary")});
+    pairs.boxes.push_back(pair(run, entries.back()));
+  }
+  return render(
+      {.title = shared.has_filename() ? shared.filename().string() : "Runs",
+       .generator = kGenerator,
+       .about = fmt::format("{} runs beside each other.", runs.size()),
+       .sections = {
+           {"runs",
+            "Runs",
+            "Runs",
+            {table(entries),
+             soft("Gaussian, reconstruction, ours: fd_fmnist, the Frechet distance of a run's own classifier's "
+                  "features; between runs compare the ratio to the Gaussian prior. T levels of K Langevin steps. "
+                  "Sampling: seconds for the scored images, on the ranks that drew them. -: not in the run's "
+                  "summary.json; `hebm_dist evaluate` writes it anew once that file is removed.")}},
+           {"backbones",
+            "Gaussian and learned prior, backbone by backbone",
+            "Samples",
+            {Text{"As the paper's Fig. 8: images of the VAE's Gaussian prior beside those of the prior that was "
+                  "learned on it."},
+             pairs}}}});
+}
+
+void write_index(const std::vector<fs::path>& runs, const fs::path& out) {
+  check_index_place(out);
+  storage::write_file_atomic(out, render_index(runs, out));
+}
+
+}  // namespace hebm::report
