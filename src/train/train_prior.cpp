@@ -221,16 +221,13 @@ void PriorTrainer::learn_labelled(const at::Tensor& layers_loss, const std::vect
   }
 }
 
-// The only copy from the device in an update: statistics and the norms of the gradients.
 void PriorTrainer::read_statistics() {
-  std::vector<at::Tensor> parts = {level_sums_.sums().flatten()};
-  for (std::size_t b = 0; b < prior_.num_buckets(); ++b) {
-    parts.push_back(prior_.bucket(b).params().grad().norm().to(at::kDouble).unsqueeze(0));
-  }
-  const at::Tensor host = at::cat(parts).to(at::kCPU);
+  const at::Tensor host = level_sums_.sums().flatten().to(at::kCPU);
   const double* values = host.const_data_ptr<double>();
   for (double& sum : stats_.by_level) sum += *values++;
-  gradient_norms_.assign(values, values + prior_.num_buckets());
+  gradient_norms_.clear();
+  for (std::size_t b = 0; b < prior_.num_buckets(); ++b)
+    gradient_norms_.push_back(gradient_norm(prior_.bucket(b).params()));
 }
 
 void PriorTrainer::apply_gradients() {
