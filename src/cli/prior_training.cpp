@@ -6,7 +6,7 @@ std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& 
                                                 const encode::EncodeOptions& encoding, const data::Dataset& dataset,
                                                 const RunVae& vae, std::uint64_t seed, Context& context) {
   std::optional<data::LatentCache> cache;
-  if (training.source != "cache") return cache;
+  if (training.source != train::Source::kCache) return cache;
   comm::agree(context.comm(), [&] {
     require(paths.cache / "index.json", "hebm_dist encode");
     cache.emplace(data::LatentCache::open(paths.cache));

@@ -74,7 +74,7 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
   lines.push_back(fmt::format("energy nets: {} parameters in {} nets, T = {}", parameters, prior.num_buckets(),
                               prior.num_levels()));
   const bool cached = std::filesystem::exists(paths.cache / "index.json");
-  if (training.source == "cache")
+  if (training.source == train::Source::kCache)
     lines.push_back(fmt::format("cache: {} is {}", paths.cache.string(),
                                 cached ? "there" : "not there yet: hebm_dist encode makes it"));
   lines.push_back(checkpoint_line(parameters, training.keep, paths.prior_directory));

@@ -32,7 +32,7 @@ void CouplingObjective::descend(const Contrast& contrast, GradientSum& gradients
   torch::autograd::backward({loss}, {});
   for (std::size_t i = 0; i < contrast.z.size(); ++i) gradients.backward_done(contrast.first_bucket + i);
   for (std::size_t h = 0; h < heads.size(); ++h) {
-    const std::size_t term = kTerms + 2 * (prior_.num_layers() + h);
+    const std::size_t term = kTerms + 2 * (in_.prior.num_layers() + h);
     record_.add_rows(term, heads[h].positive * at_zero);
     record_.add_rows(term + 1, heads[h].negative * at_zero);
     record_.add_rows(entropy_field(h), heads[h].cross_entropy * at_zero);
@@ -43,16 +43,16 @@ void CouplingObjective::descend(const Contrast& contrast, GradientSum& gradients
 std::string CouplingObjective::progress(const Report& report) const {
   std::string out = DiffusionObjective::progress(report);
   const double images = record_.at(kCount);
-  for (std::size_t h = 0; h < prior_.heads().size() && images > 0.0; ++h)
-    out += fmt::format(", {}: {:.3f}", prior_.heads()[h].name, record_.at(hits_field(h)) / images);
+  for (std::size_t h = 0; h < in_.prior.heads().size() && images > 0.0; ++h)
+    out += fmt::format(", {}: {:.3f}", in_.prior.heads()[h].name, record_.at(hits_field(h)) / images);
   return out;
 }
 
 storage::Scalars CouplingObjective::describe(const Report& report) const {
   storage::Scalars out = DiffusionObjective::describe(report);
   const double images = record_.at(kCount);
-  for (std::size_t h = 0; h < prior_.heads().size() && images > 0.0; ++h) {
-    const std::string& name = prior_.heads()[h].name;
+  for (std::size_t h = 0; h < in_.prior.heads().size() && images > 0.0; ++h) {
+    const std::string& name = in_.prior.heads()[h].name;
     out.emplace_back("cross_entropy/" + name, record_.at(entropy_field(h)) / images);
     out.emplace_back("accuracy/" + name, record_.at(hits_field(h)) / images);
   }

@@ -28,16 +28,18 @@ prior::NoisyPair DiffusionObjective::draw_pair(const LatentBatch& latents, const
                                                const Work& work) const {
   const Update& update = work.update;
   auto levels = one_level_a_batch() ? std::vector<std::int64_t>(ids.item.size(), level_of(work.first, update))
-                                    : prior::draw_levels(schedule_, seed_, update.attempt, ids);
-  return prior::make_pair(on_device(latents, device_), std::move(levels), schedule_, seed_, update.attempt, ids);
+                                    : prior::draw_levels(in_.prior.schedule(), in_.seed, update.attempt, ids);
+  return prior::make_pair(on_device(latents, device_), std::move(levels), in_.prior.schedule(), in_.seed,
+                          update.attempt, ids);
 }
 
 at::Tensor DiffusionObjective::draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids,
                                               const Update& update) {
   const Timer timer;
-  at::Tensor y = prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, langevin_.steps_at(pair.t[0]),
-                                     {seed_, update.attempt, Purpose::kLangevin}, ids, chain_gradient(pair.t), {}, {},
-                                     /*steady=*/!power_in_chain_);
+  at::Tensor y =
+      prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, in_.langevin.steps_at(pair.t[0]),
+                          {in_.seed, update.attempt, Purpose::kLangevin}, ids, chain_gradient(pair.t), {}, {},
+                          /*steady=*/!in_.energy.power_iterations_in_chain);
   if (device_.is_cpu()) record_.add(kChainSeconds, timer.seconds());  // a GPU may not have begun
   return y;
 }
@@ -63,18 +65,20 @@ DiffusionObjective::LayerLoss DiffusionObjective::layer_loss(const Contrast& con
 // ---- what its lines need
 
 std::int64_t DiffusionObjective::level_of(std::int64_t batch, const Update& update) const {
-  return settings_.only_zero ? 0 : prior::level_of_unit(schedule_, seed_, update.attempt, update.number, batch);
+  return settings_.only_zero
+             ? 0
+             : prior::level_of_unit(in_.prior.schedule(), in_.seed, update.attempt, update.number, batch);
 }
 
 prior::Gradient DiffusionObjective::chain_gradient(const std::vector<std::int64_t>& levels) const {
   const prior::LabelPart labels{step_variances_[0], nullptr};  // F-hat: the negatives are of any label
-  if (!power_in_chain_) {
-    const auto potential = std::make_shared<prior::Potential>(prior_, backbone_, frozen_, levels, labels);
+  if (!in_.energy.power_iterations_in_chain) {
+    const auto potential = std::make_shared<prior::Potential>(in_.prior, in_.backbone, frozen_, levels, labels);
     return [potential](const at::Tensor& u) { return potential->gradient(u); };
   }
   return [this, levels, labels, step = std::int64_t{0}](const at::Tensor& u) mutable {
-    const auto weights = prior_.chain_weights(sequences_, step++);
-    return prior::Potential(prior_, backbone_, weights, levels, labels).gradient(u);
+    const auto weights = in_.prior.chain_weights(sequences_, step++);
+    return prior::Potential(in_.prior, in_.backbone, weights, levels, labels).gradient(u);
   };
 }
 
@@ -82,13 +86,13 @@ DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::NoisyPair
                                                           const prior::ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   Contrast out;
-  out.z = backbone_.transport(at::cat({pair.u_t, negatives}));
+  out.z = in_.backbone.transport(at::cat({pair.u_t, negatives}));
   out.t = nets::on_device(pair.t, device_);
   out.t_both = at::cat({out.t, out.t});
   out.weights = weight_of_level_.index_select(0, out.t);
   out.variances = variance_of_level_.index_select(0, out.t_both);
   out.images = ids.item;
-  out.first_bucket = prior_.set_of(pair.t) * prior_.num_layers();
+  out.first_bucket = in_.prior.set_of(pair.t) * in_.prior.num_layers();
   out.has_zero = std::find(pair.t.begin(), pair.t.end(), 0) != pair.t.end();
   record_.set_rows(out.t);
   record_.add_rows(kCount, at::ones_like(out.weights));
@@ -99,12 +103,12 @@ DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::NoisyPair
 // f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's parameters.
 prior::EnergyNet::Outputs DiffusionObjective::energies(std::size_t bucket, const at::Tensor& z,
                                                        const at::Tensor& t) const {
-  const prior::EnergyNet& net = prior_.bucket(bucket);
+  const prior::EnergyNet& net = in_.prior.bucket(bucket);
   const auto outputs_of = [&](const prior::EnergyNet::Weights& weights, const at::Tensor& rows,
                               const at::Tensor& levels) {
     return net.outputs(weights, net.select(weights, levels), rows);
   };
-  if (!power_in_chain_) return outputs_of(net.weights(true), z, t);
+  if (!in_.energy.power_iterations_in_chain) return outputs_of(net.weights(true), z, t);
   const auto zs = z.chunk(2), ts = t.chunk(2);
   const prior::PowerSequence& sequence = sequences_[bucket];
   const auto positive = outputs_of(net.loss_weights(sequence.positive), zs[0], ts[0]);
@@ -116,16 +120,16 @@ prior::EnergyNet::Outputs DiffusionObjective::energies(std::size_t bucket, const
 // ---- an update's begin and end
 
 Plan DiffusionObjective::begin(const Update& update) {
-  if (power_in_chain_) {
-    sequences_ = prior_.power_sequences(langevin_.steps);
+  if (in_.energy.power_iterations_in_chain) {
+    sequences_ = in_.prior.power_sequences(in_.langevin.steps);
   } else {
-    frozen_ = prior_.frozen_weights();
+    frozen_ = in_.prior.frozen_weights();
   }
-  Plan plan{std::vector<std::int64_t>(buckets_.size(), 0), std::vector<bool>(buckets_.size(), !prior_.per_level())};
+  Plan plan{std::vector<std::int64_t>(buckets_.size(), 0), std::vector<bool>(buckets_.size(), !in_.prior.per_level())};
   for (std::int64_t batch = 0; batch < batches_.count; ++batch) {
-    const std::size_t set = prior_.per_level() ? static_cast<std::size_t>(level_of(batch, update)) : 0;
-    for (std::size_t i = 0; i < prior_.num_layers(); ++i) {
-      const std::size_t bucket = set * prior_.num_layers() + i;
+    const std::size_t set = in_.prior.per_level() ? static_cast<std::size_t>(level_of(batch, update)) : 0;
+    for (std::size_t i = 0; i < in_.prior.num_layers(); ++i) {
+      const std::size_t bucket = set * in_.prior.num_layers() + i;
       plan.active[bucket] = true;
       if (batch >= batches_.first && batch < batches_.last) ++plan.local_passes[bucket];
     }
@@ -137,74 +141,12 @@ Plan DiffusionObjective::begin(const Update& update) {
 void DiffusionObjective::after_update() {
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
     if (!active_[b]) continue;
-    if (power_in_chain_) {
-      prior_.bucket(b).adopt(sequences_[b]);
+    if (in_.energy.power_iterations_in_chain) {
+      in_.prior.bucket(b).adopt(sequences_[b]);
     } else {
-      prior_.bucket(b).power_iterate(power_iterations_);
+      in_.prior.bucket(b).power_iterate(in_.energy.power_iterations);
     }
   }
-}
-
-// ---- set-up
-
-std::vector<Bucket> buckets_of(prior::EnergyPrior& prior) {
-  std::vector<Bucket> out;
-  for (std::size_t b = 0; b < prior.num_buckets(); ++b) out.push_back({prior.bucket_name(b), prior.bucket(b).params()});
-  return out;
-}
-
-namespace {
-
-std::vector<double> step_variances(const prior::Schedule& schedule, const prior::LangevinOptions& langevin) {
-  std::vector<double> out;
-  for (std::int64_t t = 0; t < schedule.num_levels; ++t) out.push_back(prior::step_variance(schedule, langevin, t));
-  return out;
-}
-
-}  // namespace
-
-DiffusionObjective::DiffusionObjective(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run,
-                                       std::size_t num_heads)
-    : Objective(options, buckets_of(in.prior),
-                Recorder(kTerms + 2 * (in.prior.num_layers() + num_heads) + 2 * num_heads, in.prior.num_levels(),
-                         in.prior.device()),
-                run.comm),
-      settings_(options),
-      prior_(in.prior),
-      num_terms_(in.prior.num_layers() + num_heads),
-      step_variances_(step_variances(in.prior.schedule(), in.langevin)),
-      backbone_(in.backbone),
-      langevin_(in.langevin),
-      power_iterations_(in.energy.power_iterations),
-      power_in_chain_(in.energy.power_iterations_in_chain),
-      device_(in.prior.device()),
-      seed_(in.seed),
-      num_ranks_(run.comm.size()),
-      schedule_(in.prior.schedule()),
-      coefficients_(prior::step_coefficients(schedule_, in.langevin)),
-      level_weights_(prior::level_weights(schedule_, in.langevin, options.level_weight)),
-      weight_of_level_(nets::on_device(level_weights_, device_).to(at::kFloat)),
-      variance_of_level_(nets::on_device(step_variances_, device_)),
-      monitor_(in.prior.num_levels(), options.divergence_factor),
-      make_source_(in.make_source) {
-  check(backbone_.params().device() == device_, ExitCode::kRuntime,
-        "prior training: the energy nets are on {}, the VAE on {}", device_.str(), backbone_.params().device().str());
-  options.expect_possible(prior_.per_level(), num_ranks_);
-  check(prior_.heads().size() == num_heads, ExitCode::kRuntime,
-        "prior training: the prior's label heads and the labels do not belong together");
-  check(
-      langevin_.steps_at(0) == langevin_.steps || (settings_.levels == "unit" && !power_in_chain_), ExitCode::kUsage,
-      "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain",
-      langevin_.zero_steps, langevin_.steps);
-  if (settings_.levels == "unit" && !settings_.only_zero && batches_.count % schedule_.num_levels != 0) {
-    run.logger.line("note: {} units of work a batch for T = {}: levels come equally often only over many updates",
-                    batches_.count, schedule_.num_levels);
-  }
-}
-
-void DiffusionObjective::resume(std::int64_t update, const nlohmann::json& saved) {
-  monitor_.restore(saved.value("gaps", nlohmann::json::array()));
-  source_ = make_source_(batches_, update);
 }
 
 }  // namespace hebm::train

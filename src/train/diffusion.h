@@ -1,14 +1,15 @@
 // Algorithm 1: learning the energy nets of all layers by maximum likelihood with short Langevin
 // chains. The joint EBM is the same with one level.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "base/choice.h"
 #include "prior/forward_pair.h"
 #include "prior/langevin.h"
 #include "prior/potential.h"
-#include "prior/schedule.h"
 #include "train/divergence.h"
 #include "train/latent_source.h"
 #include "train/training_loop.h"
@@ -19,12 +20,24 @@ class Options;
 
 namespace hebm::train {
 
+// What shares a diffusion step t.
+enum class Levels { kMicroBatch, kImage };
+constexpr std::array<Choice<Levels>, 2> choices_of(Levels) {
+  return {{{"unit", Levels::kMicroBatch}, {"image", Levels::kImage}}};
+}
+// Where u_0 comes from (latent_source.h).
+enum class Source { kCache, kOnline };
+constexpr std::array<Choice<Source>, 2> choices_of(Source) {
+  return {{{"cache", Source::kCache}, {"online", Source::kOnline}}};
+}
+
 // train.*, of a prior of any kind.
 struct PriorTrainOptions : LoopOptions {
   PriorTrainOptions();
   std::string level_weight = "flat";
   double l2 = 0.0;
-  std::string levels = "unit", source = "cache";
+  Levels levels = Levels::kMicroBatch;
+  Source source = Source::kCache;
   std::int64_t preview_every = 100, export_every = 0;  // updates; 0: none
   std::int64_t seed = -1;                              // of nets, batches, noise; -1: run.seed
   bool only_zero = false;                              // t = 0 alone: the other levels' nets stay as they are (couple)
@@ -62,8 +75,8 @@ class DiffusionObjective : public Objective {
   storage::Scalars describe(const Report& report) const override;
 
  protected:
-  // Fields of the record, by t. Term i of F has two, kTerms + 2 i and the next: its mean energy / s_t^2 of positives
-  // and of negatives. Terms are the layers, then the label heads.
+  // Fields of the record, by t. Term i of F has two, kTerms + 2 i and the next: f / s_t^2 of the
+  // positives and of the negatives. Terms are the layers, then the label heads.
   enum Field : std::size_t { kCount, kDisplacement, kChainSeconds, kTerms };
   // A micro-batch of line 7: rows of B positives, then B negatives; constants for the nets.
   struct Contrast {
@@ -83,12 +96,12 @@ class DiffusionObjective : public Objective {
   virtual void descend(const Contrast& contrast, GradientSum& gradients);
 
   PriorTrainOptions settings_;
-  prior::EnergyPrior& prior_;
+  PriorInputs in_;
   std::size_t num_terms_;
   std::vector<double> step_variances_;  // s_t^2
 
  private:
-  bool one_level_a_batch() const { return settings_.levels == "unit" || settings_.only_zero; }
+  bool one_level_a_batch() const { return settings_.levels == Levels::kMicroBatch || settings_.only_zero; }
   // Level of a micro-batch whose images share one.
   std::int64_t level_of(std::int64_t batch, const Update& update) const;
   prior::NoisyPair draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, const Work& work) const;
@@ -100,19 +113,12 @@ class DiffusionObjective : public Objective {
   std::vector<double> counts() const;  // [T] images
   std::vector<double> gaps() const;    // [T] mean of F(pos) - F(neg), label heads included; 0 where no image is
 
-  const vae::Backbone& backbone_;
-  prior::LangevinOptions langevin_;
-  std::int64_t power_iterations_;
-  bool power_in_chain_;
   at::Device device_;
-  std::uint64_t seed_;
   int num_ranks_;
-  prior::Schedule schedule_;
   std::vector<prior::StepCoefficients> coefficients_;
   std::vector<double> level_weights_;
   at::Tensor weight_of_level_, variance_of_level_;  // on the device: [T] float32, [T] float64
   DivergenceMonitor monitor_;
-  MakeSource make_source_;
   std::unique_ptr<LatentSource> source_;
   std::vector<prior::EnergyNet::Weights> frozen_;  // by bucket: effective weights for the chains of this update
   std::vector<prior::PowerSequence> sequences_;    // in place of frozen_ with energy.power_iterations_in_chain

@@ -9,7 +9,7 @@
 #include "data/dataset.h"
 #include "data/latent_cache.h"
 #include "prior/langevin.h"
-#include "train/micro_batches.h"
+#include "train/training_loop.h"
 #include "vae/backbone.h"
 
 namespace hebm::train {

@@ -111,7 +111,7 @@ FeatureTrainOptions::FeatureTrainOptions() {
   name = subject = "train-features";
   advice = "take a smaller features.learning_rate";
   micro_batch = 16;
-  rate = {.base = 2e-3, .kind = "linear", .final_fraction = 0.01};
+  rate = {.base = 2e-3, .kind = nets::RateKind::kLinear, .final_fraction = 0.01};
   ema = 0.998;
   checkpoint_every = 300;
   log_every = 50;

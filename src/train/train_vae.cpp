@@ -238,6 +238,7 @@ TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const
   const auto file = run.directory / vae_file("").filename();
   const bool is_nvae = dynamic_cast<const vae::Nvae*>(&backbone) != nullptr;
   options.updates = vae_updates(options, dataset.members(data::Split::kTrain).size());
+  options.rate.kind = *value_named<nets::RateKind>(options.schedule);
   options.whole_batch = is_nvae || options.kl_balance;
   check_options(options, is_nvae);
   VaeObjective objective(options, backbone, dataset, seed, run);

@@ -20,6 +20,7 @@ namespace hebm::train {
 struct VaeTrainOptions : LoopOptions {
   VaeTrainOptions();
   double epochs = 5.0;
+  std::string schedule = "cosine";  // of rate.kind those that need no decay
   double kl_weight = 0.15;
   double kl_anneal = 0.3;               // of all updates: the weight grows linearly from 0
   double free_bits = 0.0;               // nats a layer

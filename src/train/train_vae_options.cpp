@@ -9,7 +9,7 @@ VaeTrainOptions::VaeTrainOptions() {
   advice = "take a smaller vae_train.learning_rate or vae_train.clip_norm";
   micro_batch = 64;
   optimiser.rule = nets::Rule::kAdamax;
-  rate = {.base = 2e-3, .kind = "cosine", .final_fraction = 0.05, .warmup = 50};
+  rate = {.base = 2e-3, .final_fraction = 0.05, .warmup = 50};
   ema = 0.99;
   clip_norm = 200.0;
   checkpoint_every = 200;
@@ -22,7 +22,7 @@ void VaeTrainOptions::describe(Options& o) {
   o.add("vae_train.micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks",
         {1, 1000000});
   o.add("vae_train.learning_rate", &rate.base, "Adamax's step size", {1e-12, 10.0}, Show::kCommon);
-  o.add_choice("vae_train.schedule", &rate.kind, {"constant", "linear", "cosine"}, "learning rate after the warm-up");
+  o.add_choice("vae_train.schedule", &schedule, {"constant", "linear", "cosine"}, "learning rate after the warm-up");
   o.add("vae_train.final_fraction", &rate.final_fraction, "learning rate at the end over the start", {0.0, 1.0});
   o.add("vae_train.warmup", &rate.warmup, "updates of linear warm-up", {0, 1000000});
   o.add("vae_train.kl_weight", &kl_weight,

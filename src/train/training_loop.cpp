@@ -118,8 +118,9 @@ std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t b
   return std::max<std::int64_t>(1, std::llround(epochs * static_cast<double>(num_images) / static_cast<double>(batch)));
 }
 
-Objective::Objective(LoopOptions options, std::vector<Bucket> buckets, Recorder record, const comm::Communicator& comm)
-    : options_(std::move(options)),
+Objective::Objective(const LoopOptions& options, std::vector<Bucket> buckets, Recorder record,
+                     const comm::Communicator& comm)
+    : options_(options),
       buckets_(std::move(buckets)),
       batches_(options_.batch, options_.micro_batch, comm.rank(), comm.size(),
                fmt::format("{0}.batch, {0}.micro_batch", options_.section)),

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "comm/communicator.h"
@@ -18,7 +19,6 @@
 #include "storage/metrics.h"
 #include "train/checkpoints.h"
 #include "train/gradient_sum.h"
-#include "train/micro_batches.h"
 #include "train/recorder.h"
 #include "train/stragglers.h"
 
@@ -28,6 +28,25 @@ namespace hebm::train {
 struct Bucket {
   std::string prefix;
   nets::Parameters& params;
+};
+
+// A global batch is V micro-batches of fixed shape and membership; rank r of N gets the whole
+// micro-batches [V r / N, V (r+1) / N). So no result depends on the number of ranks.
+struct MicroBatches {
+  std::int64_t batch = 0, size = 0, count = 0;  // global batch, rows of one, V
+  std::int64_t first = 0, last = 0;             // this rank's
+
+  MicroBatches(std::int64_t batch_, std::int64_t size_, int rank, int num_ranks, const std::string& keys)
+      : batch(batch_), size(size_), count(size_ > 0 ? batch_ / size_ : 0) {
+    check(size > 0 && count * size == batch, ExitCode::kUsage,
+          "{}: the batch {} is not a multiple of the micro-batch {}", keys, batch, size);
+    check(count >= num_ranks, ExitCode::kUsage,
+          "{}: batch {} in micro-batches of {} gives {} units of work for {} ranks; take a smaller micro-batch, a "
+          "larger batch or fewer ranks",
+          keys, batch, size, count, num_ranks);
+    first = count * rank / num_ranks;
+    last = count * (rank + 1) / num_ranks;
+  }
 };
 
 // What the options of every training have in common.
@@ -108,7 +127,7 @@ class Objective {
 
  protected:
   static constexpr std::size_t kLoss = 0;  // the first field of a record, but of Algorithm 1's
-  Objective(LoopOptions options, std::vector<Bucket> buckets, Recorder record, const comm::Communicator& comm);
+  Objective(const LoopOptions& options, std::vector<Bucket> buckets, Recorder record, const comm::Communicator& comm);
 
   LoopOptions options_;
   std::vector<Bucket> buckets_;

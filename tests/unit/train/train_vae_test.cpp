@@ -199,7 +199,7 @@ TEST(TrainVae, GradientIsClippedToTheNorm) {
   World world;
   VaeTrainOptions options = small_options();
   options.epochs = 0.25;  // one update
-  options.rate.kind = "constant";
+  options.schedule = "constant";
   options.rate.warmup = 0;
   options.clip_norm = 1e-12;  // far below Adamax's eps of 1e-8: the step is rate * gradient / eps
   options.rate.base = 1e-3;

@@ -60,7 +60,7 @@ LoopOptions loop_options() {
   out.updates = 6;
   out.batch = 4;
   out.micro_batch = 2;
-  out.rate = {.base = 0.1, .kind = "constant"};
+  out.rate = {.base = 0.1, .kind = nets::RateKind::kConstant};
   out.checkpoint_every = 1000;
   out.log_every = 1;
   return out;
