@@ -63,13 +63,18 @@ double scheduled_rate(const RateSchedule& s, std::int64_t update) {
   if (update < s.warmup) return s.base * static_cast<double>(update + 1) / static_cast<double>(s.warmup);
   const double span = static_cast<double>(std::max<std::int64_t>(1, s.total - s.warmup));
   const double progress = std::min(1.0, static_cast<double>(update - s.warmup) / span);
-  if (s.kind == "constant") return s.base;
-  if (s.kind == "linear") return s.base * (1.0 + (s.final_fraction - 1.0) * progress);
-  if (s.kind == "steps") {
-    const std::int64_t num_decays = update / s.decay_every;
-    return s.base * std::pow(s.decay, static_cast<double>(num_decays));
+  switch (s.kind) {
+    case RateKind::kConstant:
+      return s.base;
+    case RateKind::kLinear:
+      return s.base * (1.0 + (s.final_fraction - 1.0) * progress);
+    case RateKind::kSteps: {
+      const std::int64_t num_decays = update / s.decay_every;
+      return s.base * std::pow(s.decay, static_cast<double>(num_decays));
+    }
+    case RateKind::kCosine:
+      break;
   }
-  check(s.kind == "cosine", ExitCode::kUsage, "unknown learning-rate schedule '{}'", s.kind);
   return s.base * (s.final_fraction + (1.0 - s.final_fraction) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
 }
 

@@ -3,10 +3,12 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "base/choice.h"
 #include "nets/parameters.h"
 
 namespace hebm::nets {
@@ -63,17 +65,24 @@ class WithEma {
   at::Tensor kept_;
 };
 
+enum class RateKind { kConstant, kLinear, kCosine, kSteps };
+constexpr std::array<Choice<RateKind>, 4> choices_of(RateKind) {
+  return {{{"constant", RateKind::kConstant},
+           {"linear", RateKind::kLinear},
+           {"cosine", RateKind::kCosine},
+           {"steps", RateKind::kSteps}}};
+}
+
 struct RateSchedule {
   double base = 0;
-  std::string kind;           // constant, linear, cosine, steps
+  RateKind kind = RateKind::kConstant;
   double final_fraction = 0;  // linear, cosine: rate over base at `total`
   std::int64_t warmup = 0, total = 0;
   double decay = 1;  // steps: factor of the rate after every `decay_every` updates
   std::int64_t decay_every = 1;
 };
 
-// The learning rate of an update: linear warm-up, then as `kind` says. Error(kUsage) for another
-// kind.
+// The learning rate of an update: linear warm-up, then as `kind` says.
 double scheduled_rate(const RateSchedule& schedule, std::int64_t update);
 
 }  // namespace hebm::nets

@@ -61,13 +61,8 @@ Checkpoints::Checkpoints(fs::path run_directory, nlohmann::json identity, comm::
       keep_(keep) {}
 
 void Checkpoints::check_identity(const nlohmann::json& manifest) const {
-  const auto stored = manifest.value("identity", nlohmann::json::object());
-  std::string differences;
-  for (const auto& [key, value] : identity_.items()) {
-    const std::string there = stored_setting(stored, key);
-    if (there != value.dump())
-      differences += fmt::format("\n  {}: the run has {}, you ask for {}", key, there, value.dump());
-  }
+  const std::string differences =
+      identity_difference(identity_, manifest.value("identity", nlohmann::json::object()), "run");
   check(differences.empty(), ExitCode::kUsage,
         "{} holds a run with other settings:{}\nGive the run's settings again to go on with it, or choose another "
         "run.directory.",

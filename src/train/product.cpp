@@ -8,7 +8,10 @@
 #include "nets/tensor_io.h"
 
 namespace hebm::train {
+namespace {
 
+// Value of a setting in a stored identity, as JSON text; of options that came after the first
+// files, what runs did before them; else "nothing".
 std::string stored_setting(const nlohmann::json& stored, const std::string& key) {
   static const std::map<std::string, std::string> kLaterOptions = {{"energy.net", "small"},
                                                                    {"energy.power_iterations_in_chain", "false"}};
@@ -17,11 +20,14 @@ std::string stored_setting(const nlohmann::json& stored, const std::string& key)
   return found == kLaterOptions.end() ? "nothing" : nlohmann::json(found->second).dump();
 }
 
-std::string identity_difference(const nlohmann::json& wanted, const nlohmann::json& stored) {
+}  // namespace
+
+std::string identity_difference(const nlohmann::json& wanted, const nlohmann::json& stored, const char* what) {
   std::string out;
   for (const auto& [key, value] : wanted.items()) {
     const std::string there = stored_setting(stored, key);
-    if (there != value.dump()) out += fmt::format("\n  {}: the file has {}, you ask for {}", key, there, value.dump());
+    if (there != value.dump())
+      out += fmt::format("\n  {}: the {} has {}, you ask for {}", key, what, there, value.dump());
   }
   return out;
 }

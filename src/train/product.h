@@ -10,12 +10,9 @@
 
 namespace hebm::train {
 
-// Value of a setting in a stored identity, as JSON text; of options that came after the first
-// files, what runs did before them; else "nothing".
-std::string stored_setting(const nlohmann::json& stored, const std::string& key);
-
-// "\n  key: `file` has A, you ask for B" for every key of `wanted` that differs; "" when none does.
-std::string identity_difference(const nlohmann::json& wanted, const nlohmann::json& stored);
+// "\n  key: the `what` has A, you ask for B" for every key of `wanted` that differs; "" when none
+// does.
+std::string identity_difference(const nlohmann::json& wanted, const nlohmann::json& stored, const char* what = "file");
 
 // Collective. True when `file` is there and was made with this identity (which is logged); false
 // when it is not there. Another identity: Error(kUsage) naming the keys; a damaged file:

@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "train/micro_batches.h"
+#include "train/training_loop.h"
 
 namespace hebm::train {
 namespace {
