@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/status.h"
-#include "prior/forward_pair.h"
+#include "prior/langevin.h"
 #include "prior/potential.h"
 
 namespace hebm::cli {
@@ -105,13 +105,12 @@ nlohmann::json bench_langevin(const LangevinBench& c, at::Device device) {
   prior.to(device);
   const auto coefficients = prior::step_coefficients(prior.schedule(), c.langevin);
   const auto weights = prior.frozen_weights();
-  const prior::ChainIds ids = prior::chain_ids(0, c.batch);
-  const std::vector<std::int64_t> levels(ids.item.size(), 0);
-  const at::Tensor u = prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, ids, {}, device);
-  const prior::Potential potential(prior, *backbone, weights, levels);
+  const prior::Chains chains(prior::chain_ids(0, 0, c.batch), 0, device);
+  const at::Tensor u = chains.normals(Purpose::kPriorNoise, backbone->dim());
+  const prior::Potential potential(prior, *backbone, weights, chains);
   const Rates rates = measure(device, [&](std::int64_t steps) {
-    wait_for(prior::run_langevin(u, u, levels, coefficients, steps, {}, ids,
-                                 [&](const at::Tensor& y) { return potential.gradient(y); }));
+    wait_for(prior::langevin(
+        chains, u, [&](const at::Tensor& y) { return potential.gradient(y); }, coefficients, steps));
   });
   double flop = backbone->transport_flop();
   for (std::size_t i = 0; i < backbone->groups().size(); ++i) flop += prior.net(0, i).forward_flop();
@@ -144,8 +143,7 @@ nlohmann::json bench_draw(const LangevinBench& c, at::Device device) {
   const double build_s = building.seconds();
   const c10::NoGradGuard no_grad;
   const Timer drawing;
-  const at::Tensor u =
-      prior::normal_rows(backbone->dim(), {0, 0, Purpose::kPriorNoise}, prior::chain_ids(0, c.batch), {}, device);
+  const at::Tensor u = prior::prior_noise(prior::chain_ids(0, 0, c.batch), backbone->dim(), device);
   const at::Tensor images = backbone->mean_image(backbone->decode(u));
   wait_for(images);
   const double draw_s = drawing.seconds();

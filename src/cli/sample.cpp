@@ -35,18 +35,19 @@ struct SampleCommand {
     allow_pipeline_keys(o);
   }
   bool is_trained() const { return kind != "gaussian"; }
-  bool resamples() const { return kind == "nce" && nce.sampler == "resampling"; }
+  bool resamples() const { return kind == "nce" && nce.sampler == prior::NceSampling::kResampling; }
   std::string name() const {
     if (!label.empty()) return label_file_name(labels.name, label);
-    return kind == "nce" ? "nce-" + nce.sampler : kind;
+    return kind == "nce" ? "nce-" + std::string(name_of(nce.sampler)) : kind;
   }
   sample::DrawLatents draws(const prior::EnergyPrior* prior, const vae::Backbone& backbone) const {
     if (!label.empty())
       return sample::labelled_draws(*prior, backbone, langevin, chosen_categories(label, prior->heads()),
                                     labels.guidance, labels.candidates);
     if (kind == "gaussian") return sample::gaussian_draws(backbone);
-    if (kind == "nce") return sample::nce_draws(*prior, backbone, langevin.marginal(), nce);
-    return sample::chain_draws(*prior, backbone, kind == "diffusion" ? langevin : langevin.marginal());
+    if (kind == "nce") return sample::nce_draws(*prior, backbone, langevin, nce);
+    if (kind == "joint") return sample::marginal_draws(*prior, backbone, langevin, prior::NetOutput::kScaled);
+    return sample::diffusion_draws(*prior, backbone, langevin);
   }
   Lines dry_run_lines(const prior::EnergyPrior* prior, const vae::Backbone& backbone,
                       const std::filesystem::path& folder) const;
@@ -131,8 +132,8 @@ int sample_command(Arguments args) {
     identity.update(label_identity(c.labels, c.langevin));
   }
   const auto result =
-      sample::write_samples(paths.samples(), c.name(), c.sampling, *backbone, c.draws(loaded.prior.get(), *backbone),
-                            identity, &context.stop(), context.comm(), context.logger());
+      sample::write_samples({paths.samples() / (c.name() + ".h5"), c.sampling, identity}, *backbone,
+                            c.draws(loaded.prior.get(), *backbone), &context.stop(), context.comm(), context.logger());
   return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);
 }
 

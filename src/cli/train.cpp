@@ -46,7 +46,6 @@ struct TrainCommand {
   }
   bool is_marginal() const { return kind != "diffusion"; }
   std::uint64_t seed() const { return static_cast<std::uint64_t>(training.seed >= 0 ? training.seed : run.seed); }
-  prior::LangevinOptions chains() const { return is_marginal() ? langevin.marginal() : langevin; }
   prior::EnergyOptions nets() const;
   prior::EnergyPrior make_prior(const std::vector<LatentShape>& groups) const {
     return {nets(), groups, is_marginal() ? prior::make_marginal_schedule() : schedule.make(), seed()};
@@ -93,10 +92,12 @@ Lines TrainCommand::size_lines(const prior::EnergyPrior& prior, const vae::Backb
 // A grid from fixed noise, so that grids of different updates can be compared.
 void write_preview(const std::filesystem::path& file, const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                    const prior::LangevinOptions& langevin) {
-  const prior::ReverseChain chain(prior, backbone, langevin);
-  const prior::ChainIds ids = prior::chain_ids(0, 36);
+  const auto draw = prior.schedule().from_noise
+                        ? sample::marginal_draws(prior, backbone, langevin, prior::NetOutput::kScaled)
+                        : sample::diffusion_draws(prior, backbone, langevin);
+  const prior::ChainIds ids = prior::chain_ids(0, 0, 36);
   sample::SampleOptions options;
-  storage::write_png_grid(file, sample::decode_images(backbone, chain.sample(0, ids), options, ids), 6);
+  storage::write_png_grid(file, sample::decode_images(backbone, draw(ids), options, ids), 6);
 }
 
 // What every kind trains with.
@@ -128,7 +129,7 @@ bool write_on_the_way(const Training& t, const train::TrainingLoop& loop, std::i
       const auto averaged = averaged_weights(t.prior, loop);
       std::filesystem::create_directories(t.paths.samples());
       const std::string name = fmt::format("train{}-{:07}.png", c.is_marginal() ? "-" + c.kind : "", update);
-      if (preview) write_preview(t.paths.samples() / name, t.prior, *t.vae.backbone, c.chains());
+      if (preview) write_preview(t.paths.samples() / name, t.prior, *t.vae.backbone, c.langevin);
       if (exported) t.save(t.paths.prior_directory / fmt::format("ema-{:07}.safetensors", update));
     });
   } catch (const comm::AgreedError& e) {  // a full disk costs a picture, never the run
@@ -143,7 +144,7 @@ int train_prior(const Training& t) {
   const TrainCommand& c = t.command;
   comm::Communicator& comm = t.context.comm();
   const train::TrainingRun run{t.paths.prior_directory, t.identity, comm, t.context.logger(), &t.context.stop()};
-  const train::PriorInputs in{t.prior, c.energy, *t.vae.backbone, c.chains(), c.seed(), t.make_source};
+  const train::PriorInputs in{t.prior, c.energy, *t.vae.backbone, c.langevin, c.seed(), t.make_source};
   const std::unique_ptr<train::Objective> objective =
       c.kind == "nce" ? train::make_nce(c.training, in, run)
                       : std::make_unique<train::DiffusionObjective>(c.training, in, run);

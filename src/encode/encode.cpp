@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "base/visits.h"
 #include "storage/files.h"
 #include "vae/inputs.h"
 
@@ -57,7 +58,7 @@ class Encoder {
     const at::Tensor x = vae::image_tensor(dataset_.read(images)).to(device);
     const RandomKey key{layout_.key.seed, 0, Purpose::kPosterior};
     for (std::int64_t r = 0; r < layout_.key.draws; ++r) {
-      const std::vector<std::uint32_t> visits(images.size(), kFirstDraw + static_cast<std::uint32_t>(r));
+      const std::vector<std::uint32_t> visits(images.size(), visits::kCache + static_cast<std::uint32_t>(r));
       const at::Tensor noise = vae::posterior_noise(key, images, visits, dim).to(device);
       const at::Tensor drawn = backbone_.posterior(x, noise).u.to(at::kCPU).contiguous();  // [batch, D]
       for (std::int64_t b = 0; b < real; ++b) {
@@ -170,7 +171,7 @@ data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset
   layout.key.preprocessing = "u8 / 255";
   layout.key.vae_hash = vae_hash;
   layout.key.posterior_rule =
-      fmt::format("one draw of q(u|x), visit {} + draw, chunks of {}", kFirstDraw, options.batch);
+      fmt::format("one draw of q(u|x), visit {} + draw, chunks of {}", visits::kCache, options.batch);
   layout.key.dtype = options.dtype;
   layout.key.draws = options.draws;
   layout.key.seed = seed;

@@ -26,10 +26,6 @@ struct EncodeOptions {
   void describe(Options& options);
 };
 
-// The noise of draw r of an image is that of visit kFirstDraw + r: no epoch of VAE training uses
-// it.
-inline constexpr std::uint32_t kFirstDraw = 1000000;
-
 // What the cache of these settings is; readers expect() its key.
 data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset& dataset,
                                const vae::Backbone& backbone, const std::string& vae_hash, std::uint64_t seed);

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "base/visits.h"
 #include "evaluate/frechet.h"
 #include "evaluate/label_reader.h"
 #include "evaluate/training_moments.h"
@@ -32,7 +33,7 @@ void ComposeOptions::describe(Options& o) {
 
 std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior,
                                        const ComposeSteps& steps, const at::Tensor& asked,
-                                       const LabelGuidance& guidance, std::uint64_t seed, const prior::ChainIds& ids) {
+                                       const LabelGuidance& guidance, const prior::ChainIds& ids) {
   std::vector<at::Tensor> out;
   prior::LabelChoice choice{at::full_like(asked, -1), guidance.guidance};
   for (std::size_t s = 0; s < steps.size(); ++s) {
@@ -41,14 +42,14 @@ std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const p
       choice.category.select(1, head).copy_(asked.select(1, head));
     }
     prior::ChainIds of_step = ids;
-    of_step.visit.assign(ids.item.size(), static_cast<std::uint32_t>(s));
+    of_step.visit.assign(ids.item.size(), visits::of_step(s));
     if (s == 0) {
-      out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, seed, of_step));
+      out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, of_step));
       continue;
     }
     const prior::HeldLayers held{held_layers(steps, s, prior.heads()), out.back(),
-                                 prior::forward_trajectory(out.back(), prior.schedule(), seed, of_step)};
-    out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, seed, of_step, &held));
+                                 prior::forward_trajectory(out.back(), prior.schedule(), of_step)};
+    out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, of_step, &held));
   }
   return out;
 }
@@ -124,8 +125,8 @@ at::Tensor Composition::draw(std::int64_t first) const {
   }
   const at::Tensor asked = at::tensor(categories, at::kLong).view({options_.chunk, -1}).to(device_);
   const auto states =
-      compose_chains(chain_, in_.prior, steps_, asked, guidance_, static_cast<std::uint64_t>(options_.seed),
-                     prior::chain_ids(first, options_.chunk));
+      compose_chains(chain_, in_.prior, steps_, asked, guidance_,
+                     prior::chain_ids(static_cast<std::uint64_t>(options_.seed), first, options_.chunk));
   std::vector<at::Tensor> numbers, pictures;
   for (const at::Tensor& u0 : states) {
     const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(u0)), features = in_.features.net->features(x);

@@ -47,7 +47,7 @@ std::vector<std::int64_t> asked_of_chain(const ComposeSteps& steps, const prior:
 // heads]; ids: visit 0.
 std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior,
                                        const ComposeSteps& steps, const at::Tensor& asked,
-                                       const LabelGuidance& guidance, std::uint64_t seed, const prior::ChainIds& ids);
+                                       const LabelGuidance& guidance, const prior::ChainIds& ids);
 
 // Collective. The object of results/compose-NAME.json: docs/formats.md. Grid, a chain a row and a
 // step a column: directory/compose-NAME.png.

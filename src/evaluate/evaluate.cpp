@@ -13,7 +13,7 @@
 #include "evaluate/experiment.h"
 #include "evaluate/scorer.h"
 #include "evaluate/stored_samples.h"
-#include "prior/forward_pair.h"
+#include "prior/chains.h"
 #include "prior/reverse_chain.h"
 #include "storage/lenient_json.h"
 #include "storage/png.h"
@@ -128,10 +128,9 @@ nlohmann::json Evaluation::levels() {
   auto out = nlohmann::json::array();
   for (std::int64_t t = 0; t <= schedule.num_levels; ++t) {
     const auto noisy = [&](std::int64_t first, std::int64_t count) {
-      const auto ids = prior::chain_ids(first, count);
+      const prior::Chains chains(prior::chain_ids(seed_, first, count), t, device_);
       at::Tensor u = scorer_.posterior(data::Split::kTrain, first, count).u;
-      const at::Tensor noise = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kForwardNoise}, ids,
-                                                  std::vector<std::int64_t>(ids.item.size(), t), device_);
+      const at::Tensor noise = chains.normals(Purpose::kForwardNoise, in_.backbone.dim());
       const auto level = static_cast<std::size_t>(t);
       return u.mul_(schedule.alpha_cum[level]).add_(noise, schedule.sigma_cum[level]);
     };
@@ -146,7 +145,7 @@ nlohmann::json Evaluation::levels() {
       row["from_true"] = scorer_.distance(scorer_.collect(
           n, false,
           [&](std::int64_t first, std::int64_t count) {
-            const at::Tensor u0 = chain.run(noisy(first, count), t - 1, seed_, prior::chain_ids(first, count));
+            const at::Tensor u0 = chain.run(noisy(first, count), t - 1, prior::chain_ids(seed_, first, count));
             return in_.backbone.mean_image(in_.backbone.decode(u0));
           },
           fmt::format("chain from the true u_{}", t)));
@@ -166,10 +165,8 @@ nlohmann::json Evaluation::temperatures(const fs::path& pictures) {
   for (const std::string name : {"gaussian", "diffusion"}) {
     std::map<std::int64_t, at::Tensor> drawn;  // by first chain, this rank's chunks
     const auto draw = [&](std::int64_t first, std::int64_t count) {
-      const auto ids = prior::chain_ids(first, count);
-      return name == "diffusion"
-                 ? chain.sample(seed_, ids)
-                 : prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, ids, {}, device_);
+      const auto ids = prior::chain_ids(seed_, first, count);
+      return name == "diffusion" ? chain.sample(ids) : chain.noise(ids);
     };
     std::vector<at::Tensor> rows;
     for (auto& row : out) {
@@ -201,8 +198,7 @@ void Evaluation::write_grid(const fs::path& file, const at::Tensor& images, std:
 
 void Evaluation::write_pictures(const fs::path& directory) const {
   constexpr std::int64_t kImages = 100;
-  const at::Tensor u = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise},
-                                          prior::chain_ids(0, kImages), {}, device_);
+  const at::Tensor u = prior::prior_noise(prior::chain_ids(seed_, 0, kImages), in_.backbone.dim(), device_);
   write_grid(directory / "gaussian.png", in_.backbone.mean_image(in_.backbone.decode(u)), kGridColumns);
   // Originals in odd rows, their reconstructions below.
   const at::Tensor originals = split_images(in_.dataset, data::Split::kTest, 0, kImages / 2, device_);

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "base/visits.h"
 #include "evaluate/frechet.h"
 #include "evaluate/label_reader.h"
 #include "evaluate/training_moments.h"
@@ -37,7 +38,6 @@ void LabelsOptions::describe(Options& o) {
 namespace {
 
 constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
-constexpr std::uint32_t kTestVisit = 3000002;  // of the test images' posterior draws: no epoch's and no other command's
 
 // Images drawn without a label, or with those of one head.
 struct DrawnSet {
@@ -104,7 +104,7 @@ class LabelRun {
 at::Tensor LabelRun::test(std::int64_t first) const {
   const c10::NoGradGuard no_grad;
   const auto images = split_members(in_.dataset, data::Split::kTest, first, options_.chunk);
-  const std::vector<std::uint32_t> visits(images.size(), kTestVisit);
+  const std::vector<std::uint32_t> visits(images.size(), visits::kLabelTest);
   const at::Tensor x = vae::image_tensor(in_.dataset.read(images)).to(device_);
   const at::Tensor noise = vae::posterior_noise({static_cast<std::uint64_t>(options_.seed), 0, Purpose::kPosterior},
                                                 images, visits, in_.backbone.dim());
@@ -151,12 +151,11 @@ void LabelRun::add_test(std::int64_t first, const at::Tensor& numbers) {
 
 at::Tensor LabelRun::draw(std::int64_t first) const {
   const c10::NoGradGuard no_grad;
-  const auto seed = static_cast<std::uint64_t>(options_.seed);
-  const auto ids = prior::chain_ids(first, options_.chunk);
+  const auto ids = prior::chain_ids(static_cast<std::uint64_t>(options_.seed), first, options_.chunk);
   const std::int64_t images = std::min(options_.chunk, options_.num_samples - first);
-  const auto unlabelled = prior::draw_candidates(chain_, 1, seed, ids);
+  const auto unlabelled = prior::draw_candidates(chain_, 1, ids);
   const auto candidates =
-      guidance_.candidates == 1 ? unlabelled : prior::draw_candidates(chain_, guidance_.candidates, seed, ids);
+      guidance_.candidates == 1 ? unlabelled : prior::draw_candidates(chain_, guidance_.candidates, ids);
   std::vector<at::Tensor> numbers, pictures;
   for (std::size_t set = 0; set <= heads_.size(); ++set) {
     prior::LabelChoice choice{at::full({options_.chunk, num_heads()}, -1, at::kLong), guidance_.guidance};
@@ -166,7 +165,7 @@ at::Tensor LabelRun::draw(std::int64_t first) const {
           .fill_((first + b) % categories_of(set - 1));
     }
     choice.category = choice.category.to(device_);
-    const at::Tensor u0 = prior::finish_for_labels(chain_, set == 0 ? unlabelled : candidates, choice, seed, ids);
+    const at::Tensor u0 = prior::finish_for_labels(chain_, set == 0 ? unlabelled : candidates, choice, ids);
     const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(u0)), features = in_.features.net->features(x),
                      classes = classes_of(features);
     const auto values = prior::head_values(heads_, chain_.label_outputs(u0));

@@ -9,12 +9,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "prior/forward_pair.h"
+#include "base/visits.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
-
-constexpr std::uint32_t kFirstVisit = 3000000;  // no epoch's and no other command's
 
 OodScorer::OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                      const prior::LangevinOptions& langevin, std::vector<std::int64_t> ks, std::uint64_t seed)
@@ -36,8 +34,8 @@ std::vector<std::string> OodScorer::columns() const {
 
 at::Tensor OodScorer::energies(const at::Tensor& u) const {
   const c10::NoGradGuard no_grad;
-  const std::vector<std::int64_t> levels(static_cast<std::size_t>(u.size(0)), 0);
-  const auto f = prior::Potential(prior_, backbone_, weights_, levels).by_layer(u);
+  const prior::Chains chains(prior::chain_ids(0, 0, u.size(0)), 0, u.device());
+  const auto f = prior::Potential(prior_, backbone_, weights_, chains).by_layer(u);
   const at::Tensor from_top =
       at::stack(f, 1).to(at::kDouble).cumsum(1) / -step_variance_;  // [B, L]: of the top layer, the top two, ...
   std::vector<at::Tensor> out;
@@ -54,19 +52,15 @@ at::Tensor OodScorer::joined(const at::Tensor& above, const at::Tensor& others, 
 
 at::Tensor OodScorer::diffusion_energies(const at::Tensor& u_0, const prior::ChainIds& ids) const {
   const prior::Schedule& schedule = prior_.schedule();
-  const std::vector<std::int64_t> first(ids.item.size(), 1);
-  at::Tensor inferred =
-      prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kForwardNoise}, ids, first, u_0.device());
+  at::Tensor inferred = prior::Chains(ids, 1, u_0.device()).normals(Purpose::kForwardNoise, backbone_.dim());
   inferred.mul_(schedule.sigma_cum[1]).add_(u_0, schedule.alpha_cum[1]);
   at::Tensor generated = inferred;  // never looked at where all layers are above k
   if (std::any_of(ks_.begin(), ks_.end(), [](std::int64_t k) { return k > 0; })) {
-    const at::Tensor noise =
-        prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kPriorNoise}, ids, {}, u_0.device());
-    generated = chain_.run(noise, {schedule.num_levels - 1, 1}, seed_, ids);
+    generated = chain_.run(chain_.noise(ids), {schedule.num_levels - 1, 1}, ids);
   }
   std::vector<at::Tensor> out;
   for (std::size_t i = 0; i < ks_.size(); ++i) {
-    const at::Tensor end = chain_.run(joined(inferred, generated, ks_[i]), 0, seed_, ids);
+    const at::Tensor end = chain_.run(joined(inferred, generated, ks_[i]), 0, ids);
     out.push_back(energies(end).select(1, static_cast<std::int64_t>(i)));
   }
   return at::stack(out, 1);
@@ -74,10 +68,9 @@ at::Tensor OodScorer::diffusion_energies(const at::Tensor& u_0, const prior::Cha
 
 at::Tensor OodScorer::scores(const at::Tensor& x, std::span<const std::int64_t> images, std::uint32_t set) const {
   const c10::NoGradGuard no_grad;
-  prior::ChainIds ids;
+  prior::ChainIds ids{{}, std::vector<std::uint32_t>(images.size(), visits::kOod + set), seed_};
   for (const auto image : images) ids.item.push_back(static_cast<std::uint32_t>(image));
-  ids.visit.assign(images.size(), kFirstVisit + set);
-  const at::Tensor noise = vae::posterior_noise({seed_, 0, Purpose::kPosterior}, images, ids.visit, backbone_.dim());
+  const at::Tensor noise = vae::posterior_noise(ids.key(Purpose::kPosterior), images, ids.visit, backbone_.dim());
   const vae::Posterior q = backbone_.posterior(x, noise.to(x.device()));
   at::Tensor elbo = backbone_.log_likelihood(backbone_.decode_posterior(q), x).to(at::kDouble);
   for (const at::Tensor& kl : q.kl) elbo = elbo - kl.to(at::kDouble);

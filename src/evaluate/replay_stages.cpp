@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "evaluate/replay.h"
 #include "nets/device.h"
-#include "prior/langevin_step.h"
 #include "prior/losses.h"
 
 namespace hebm::evaluate {
@@ -35,7 +34,8 @@ void add_schedule(Named& out, const prior::Schedule& schedule) {
 
 prior::LangevinOptions paper_rule(double eta) {
   prior::LangevinOptions out;
-  out.step_rule = out.integrator = "paper";
+  out.step_rule = prior::StepRule::kPaper;
+  out.integrator = prior::Integrator::kPaper;
   out.eta = eta;
   return out;
 }
@@ -96,14 +96,16 @@ std::vector<nets::NamedTensor> run_stages(const ReplayInputs& inputs, const vae:
   out.push_back({"logits_of_u", backbone.decode(inputs.u)});
 
   const auto weights = prior.frozen_weights();
-  const prior::Potential potential(prior, backbone, weights, inputs.t);
+  const prior::Chains chains(prior::chain_ids(0, 0, static_cast<std::int64_t>(inputs.t.size())), inputs.t,
+                             inputs.u.device());
+  const prior::Potential potential(prior, backbone, weights, chains);
   out.push_back({"f", at::stack(potential.by_layer(inputs.u))});
 
   const at::Tensor y = run_chain(inputs, potential, prior::step_coefficients(prior.schedule(), langevin));
   add_layers(out, "langevin_y", vae::split_layers(y, groups));
 
   Named gradients;
-  const auto level_weights = prior::level_weights(prior.schedule(), langevin, "paper");
+  const auto level_weights = prior::level_weights(prior.schedule(), langevin, prior::LevelWeight::kPaper);
   out.push_back({"loss", learn(inputs, prior, level_weights, positive, backbone.transport(y), gradients)});
   out.insert(out.end(), gradients.begin(), gradients.end());
   return out;

@@ -6,18 +6,17 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/visits.h"
 #include "evaluate/experiment.h"
 #include "evaluate/frechet.h"
 #include "evaluate/kid.h"
 #include "evaluate/stored_samples.h"
 #include "evaluate/training_moments.h"
-#include "prior/forward_pair.h"
+#include "prior/chains.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
 namespace {
-
-constexpr std::uint32_t kVisit = 2000000;  // of the posterior's noise: no visit of a training
 
 struct Rows {
   std::int64_t first, count;
@@ -64,8 +63,7 @@ FeatureRows Scorer::gaussian() {
   return collect(
       options_.num_images, true,
       [&](std::int64_t first, std::int64_t count) {
-        const at::Tensor u = prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kPriorNoise},
-                                                prior::chain_ids(first, count), {}, device_);
+        const at::Tensor u = prior::prior_noise(prior::chain_ids(seed_, first, count), backbone_.dim(), device_);
         return backbone_.mean_image(backbone_.decode(u));
       },
       "Gaussian prior");
@@ -106,7 +104,7 @@ FeatureRows Scorer::test_images() {
 
 vae::Posterior Scorer::posterior(data::Split split, std::int64_t first, std::int64_t count) const {
   const auto index = split_members(dataset_, split, first, count);
-  const std::vector<std::uint32_t> visits(index.size(), kVisit);
+  const std::vector<std::uint32_t> visits(index.size(), visits::kScores);
   return backbone_.posterior(
       vae::image_tensor(dataset_.read(index)).to(device_),
       vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, backbone_.dim()).to(device_));

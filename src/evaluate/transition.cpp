@@ -106,7 +106,7 @@ at::Tensor Transition::follow(std::int64_t first) {
       pictures_[static_cast<std::size_t>(state)] = x.narrow(0, 0, std::min(options_.rows, images)).clone();
     ++state;
   };
-  chain_.sample(static_cast<std::uint64_t>(options_.seed), prior::chain_ids(first, options_.chunk), look);
+  chain_.sample(prior::chain_ids(static_cast<std::uint64_t>(options_.seed), first, options_.chunk), {.observer = look});
   return out;
 }
 

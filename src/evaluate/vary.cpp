@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "base/visits.h"
 #include "prior/forward_pair.h"
 #include "storage/png.h"
 #include "vae/inputs.h"
@@ -56,13 +57,12 @@ std::string layers_name(const FreeLayers& free, std::int64_t num_layers) {
 }
 
 at::Tensor vary_layers(const prior::ReverseChain& chain, const prior::Schedule& schedule, const at::Tensor& u0,
-                       const FreeLayers& free, std::int64_t num_layers, std::uint64_t seed,
-                       const prior::ChainIds& ids) {
-  prior::HeldLayers held{{}, u0, prior::forward_trajectory(u0, schedule, seed, ids)};
+                       const FreeLayers& free, std::int64_t num_layers, const prior::ChainIds& ids) {
+  prior::HeldLayers held{{}, u0, prior::forward_trajectory(u0, schedule, ids)};
   for (std::int64_t i = 0; i < num_layers; ++i) {
     if (std::find(free.begin(), free.end(), i) == free.end()) held.layers.push_back(i);
   }
-  return chain.sample(seed, ids, {}, &held);
+  return chain.sample(ids, {.held = &held});
 }
 
 namespace {
@@ -112,7 +112,7 @@ void Variation::draw_samples(comm::Communicator& comm, Logger& logger) {
   for_chunks(
       n, options_.chunk,
       [&](std::int64_t first) {
-        return chain_.sample(seed_, prior::chain_ids(first, options_.chunk))
+        return chain_.sample(prior::chain_ids(seed_, first, options_.chunk))
             .narrow(0, 0, std::min(options_.chunk, n - first))
             .to(at::kCPU);
       },
@@ -124,11 +124,11 @@ void Variation::draw_samples(comm::Communicator& comm, Logger& logger) {
 }
 
 prior::ChainIds Variation::ids_of(std::int64_t first) const {
-  prior::ChainIds ids;
+  prior::ChainIds ids{{}, {}, seed_};
   for (std::int64_t c = first; c < first + options_.chunk; ++c) {
     const std::int64_t chain = std::min(c, num_chains() - 1);
     ids.item.push_back(static_cast<std::uint32_t>(chain / options_.variations));
-    ids.visit.push_back(static_cast<std::uint32_t>(1 + chain % options_.variations));
+    ids.visit.push_back(visits::of_variation(chain % options_.variations));
   }
   return ids;
 }
@@ -138,7 +138,7 @@ at::Tensor Variation::compare(std::int64_t first, const FreeLayers& free) const 
   const prior::ChainIds ids = ids_of(first);
   const std::vector<std::int64_t> sample_of(ids.item.begin(), ids.item.end());
   const at::Tensor u0 = samples_.index_select(0, at::tensor(sample_of, at::kLong)).to(device_);
-  const at::Tensor varied = images(vary_layers(chain_, in_.prior.schedule(), u0, free, num_layers(), seed_, ids)),
+  const at::Tensor varied = images(vary_layers(chain_, in_.prior.schedule(), u0, free, num_layers(), ids)),
                    kept = images(u0);
   const auto& net = *in_.features.net;
   const at::Tensor before = net.features(kept), after = net.features(varied);

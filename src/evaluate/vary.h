@@ -37,7 +37,7 @@ std::string layers_name(const FreeLayers& free, std::int64_t num_layers);
 // u_0 [B, D] of samples; ids: visit 0 is the sample's own, another visit a variation of it. Returns
 // u_0 of the variations.
 at::Tensor vary_layers(const prior::ReverseChain& chain, const prior::Schedule& schedule, const at::Tensor& u0,
-                       const FreeLayers& free, std::int64_t num_layers, std::uint64_t seed, const prior::ChainIds& ids);
+                       const FreeLayers& free, std::int64_t num_layers, const prior::ChainIds& ids);
 
 // Collective. Samples are chains 0, 1, ... of Alg. 2 (with sample.seed and sample.chunk those of
 // `sample`), each with `variations` draws a set. The object of results/vary*.json: sets [{free,

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/visits.h"
 #include "nets/tensor_io.h"
 
 namespace hebm::nets {
@@ -14,14 +15,13 @@ namespace {
 
 constexpr std::int64_t kWidths[] = {16, 32, 64};
 constexpr std::int64_t kMaxSide = 512, kMaxChannels = 4, kMaxClasses = 1000;
-constexpr std::uint32_t kStream = 100;  // of Parameters
 constexpr double kReluGain =
     2.449489742783178;  // sqrt(6): U(+-gain / sqrt(fan_in)) keeps the variance through a ReLU (He et al. 2015)
 
 }  // namespace
 
 FeatureNet::FeatureNet(const ImageShape& image, std::int64_t num_classes, std::uint64_t seed, std::int64_t max_values)
-    : image_(image), num_classes_(num_classes), params_(seed, kStream, at::kFloat, at::kCPU, max_values) {
+    : image_(image), num_classes_(num_classes), params_(seed, visits::kFeatureNet, at::kFloat, at::kCPU, max_values) {
   check(image.height == image.width && image.height >= 8 && image.height <= kMaxSide && image.height % 8 == 0 &&
             image.channels >= 1 && image.channels <= kMaxChannels,
         ExitCode::kUsage,

@@ -4,22 +4,15 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
-#include <fmt/ranges.h>
 
-#include "base/error.h"
 #include "base/options.h"
 #include "prior/paper_energy_net.h"
 #include "prior/small_energy_net.h"
 
 namespace hebm::prior {
 
-const std::vector<std::string>& energy_net_names() {
-  static const std::vector<std::string> names = {"small", "dense", "cifar10", "celebahq256"};
-  return names;
-}
-
 void EnergyOptions::describe(Options& o) {
-  o.add_choice("energy.net", &net, energy_net_names(),
+  o.add_choice("energy.net", &net,
                "energy nets: small (convolutions, for the HVAE's layers), dense (without them, for a small NVAE's), or "
                "the paper's of CIFAR-10 and CelebA-HQ-256 (latents 4 x 4 to 128 x 128)",
                Show::kCommon);
@@ -61,15 +54,15 @@ void EnergyNet::finish(std::int64_t features) {
   params_.flatten();
 }
 
-EnergyNet::Weights EnergyNet::assemble(const std::vector<at::Tensor>& effective, bool with_grad) const {
+template <class Effective>
+EnergyNet::Weights EnergyNet::assemble(bool with_grad, const Effective& effective_of) const {
+  const c10::AutoGradMode mode(with_grad);
+  std::vector<at::Tensor> effective;
+  for (std::size_t i = 0; i < weights_.size(); ++i)
+    effective.push_back(options_.spectral_norm ? effective_of(i) : weights_[i].weight);
   Weights out = build(effective);
   if (labels_.defined()) out.labels = with_grad ? labels_ : labels_.detach().clone();
   return out;
-}
-
-at::Tensor EnergyNet::forward(const Weights& weights, const std::vector<at::Tensor>& biases,
-                              const at::Tensor& z) const {
-  return at::linear(features(weights, biases, z), weights.stages.back()).squeeze(1) * options_.gain;
 }
 
 EnergyNet::Outputs EnergyNet::outputs(const Weights& weights, const std::vector<at::Tensor>& biases,
@@ -81,30 +74,18 @@ EnergyNet::Outputs EnergyNet::outputs(const Weights& weights, const std::vector<
 }
 
 EnergyNet::Weights EnergyNet::weights(bool with_grad) const {
-  const c10::AutoGradMode mode(with_grad);
-  std::vector<at::Tensor> effective;
-  for (const auto& w : weights_) effective.push_back(options_.spectral_norm ? w.effective() : w.weight);
-  return assemble(effective, with_grad);
+  return assemble(with_grad, [&](std::size_t i) { return weights_[i].effective(); });
 }
 
 EnergyNet::Weights EnergyNet::chain_weights(const PowerSequence& sequence, std::int64_t step) const {
-  if (!options_.spectral_norm) return weights(false);
-  const c10::NoGradGuard no_grad;
-  const at::Tensor sigma = sequence.sigma.select(0, step);
-  std::vector<at::Tensor> effective;
-  for (std::size_t i = 0; i < weights_.size(); ++i)
-    effective.push_back(weights_[i].weight / sigma.select(0, static_cast<std::int64_t>(i)));
-  return assemble(effective, false);
+  return assemble(
+      false, [&](std::size_t i) { return weights_[i].weight / sequence.sigma[step][static_cast<std::int64_t>(i)]; });
 }
 
 EnergyNet::Weights EnergyNet::loss_weights(const PowerVectors& vectors) const {
-  if (!options_.spectral_norm) return weights(true);
-  const c10::AutoGradMode grad_on(true);
-  std::vector<at::Tensor> effective;
-  for (std::size_t i = 0; i < weights_.size(); ++i) {
-    effective.push_back(nets::SpectralWeight{weights_[i].weight, vectors.u[i], vectors.v[i]}.effective());
-  }
-  return assemble(effective, true);
+  return assemble(true, [&](std::size_t i) {
+    return nets::SpectralWeight{weights_[i].weight, vectors.u[i], vectors.v[i]}.effective();
+  });
 }
 
 std::vector<at::Tensor> EnergyNet::select(const Weights& weights, const at::Tensor& t) const {
@@ -154,13 +135,11 @@ void EnergyNet::adopt(const PowerSequence& sequence) const {
 std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const LatentShape& shape,
                                            const NetSetting& setting) {
   std::unique_ptr<EnergyNet> net;
-  if (options.net == "cifar10") {
+  if (options.net == NetKind::kCifar10) {
     net = std::make_unique<Cifar10EnergyNet>(options, shape, setting);
-  } else if (options.net == "celebahq256") {
+  } else if (options.net == NetKind::kCelebaHq256) {
     net = std::make_unique<CelebaEnergyNet>(options, shape, setting);
   } else {
-    check(options.ours(), ExitCode::kUsage, "energy.net = '{}': expected one of {}", options.net,
-          fmt::join(energy_net_names(), ", "));
     net = std::make_unique<SmallEnergyNet>(options, shape, setting);
   }
   net->power_iterate(options.warm_iterations);

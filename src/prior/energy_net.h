@@ -5,12 +5,14 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/choice.h"
 #include "base/types.h"
 #include "nets/parameters.h"
 #include "nets/spectral.h"
@@ -21,22 +23,28 @@ class Options;
 
 namespace hebm::prior {
 
+enum class NetKind { kSmall, kDense, kCifar10, kCelebaHq256 };
+constexpr std::array<Choice<NetKind>, 4> choices_of(NetKind) {
+  return {{{"small", NetKind::kSmall},
+           {"dense", NetKind::kDense},
+           {"cifar10", NetKind::kCifar10},
+           {"celebahq256", NetKind::kCelebaHq256}}};
+}
+
 struct EnergyOptions {
-  std::string net = "small";    // small (for the HVAE), dense (for an NVAE's), or the paper's: cifar10, celebahq256
-  std::int64_t width = 64;      // W; the paper's ch: 128 (CIFAR-10), 64 (CelebA-HQ-256)
-  std::int64_t embedding = 64;  // of t, small net; the paper's nets have 128
-  bool per_level = true;        // nets of its own for every t (false: one net a layer, told t, as in the paper)
-  double gain = 1.0;            // of the output
+  NetKind net = NetKind::kSmall;  // small (for the HVAE), dense (for an NVAE's), or one of the paper's
+  std::int64_t width = 64;        // W; the paper's ch: 128 (CIFAR-10), 64 (CelebA-HQ-256)
+  std::int64_t embedding = 64;    // of t, small net; the paper's nets have 128
+  bool per_level = true;          // nets of its own for every t (false: one net a layer, told t, as in the paper)
+  double gain = 1.0;              // of the output
   bool spectral_norm = true;
   std::int64_t power_iterations = 1;  // an optimiser step
   std::int64_t warm_iterations = 15;  // before the first
   bool power_iterations_in_chain = false;
   void describe(Options& options);
   std::int64_t embedding_size() const;
-  bool ours() const { return net == "small" || net == "dense"; }  // not the paper's: small_energy_net.h
+  bool ours() const { return net == NetKind::kSmall || net == NetKind::kDense; }  // not the paper's: small_energy_net.h
 };
-// Values of energy.net.
-const std::vector<std::string>& energy_net_names();
 
 // u and v of every weight of a net, in the order of its weights.
 struct PowerVectors {
@@ -88,7 +96,9 @@ class EnergyNet {
   // [B] int64.
   std::vector<at::Tensor> select(const Weights& weights, const at::Tensor& t) const;
   // z [B, c, h, w], biases from select() -> f [B].
-  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const;
+  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+    return outputs(weights, biases, z).f;
+  }
   // f and what the label heads read off the same features.
   Outputs outputs(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const;
 
@@ -123,7 +133,9 @@ class EnergyNet {
   nets::Parameters params_;
 
  private:
-  Weights assemble(const std::vector<at::Tensor>& effective, bool with_grad) const;
+  // effective_of(i): the effective weight of number i, with spectral norm.
+  template <class Effective>
+  Weights assemble(bool with_grad, const Effective& effective_of) const;
 
   std::int64_t label_rows_;
   at::Tensor labels_;  // [label_rows, F]

@@ -6,37 +6,28 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/random.h"
-#include "prior/langevin.h"
+#include "prior/chains.h"
 #include "prior/schedule.h"
 
 namespace hebm::prior {
 
 struct NoisyPair {
-  at::Tensor u_t;               // [B, D] alpha_cum[t] u_0 + sigma_cum[t] n ("t = 0" already means one tiny noise step)
-  at::Tensor u_next;            // [B, D] alpha[t+1] u_t + sigma[t+1] n'
-  std::vector<std::int64_t> t;  // [B]
+  at::Tensor u_t;     // [B, D] alpha_cum[t] u_0 + sigma_cum[t] n ("t = 0" already means one tiny noise step)
+  at::Tensor u_next;  // [B, D] alpha[t+1] u_t + sigma[t+1] n'
 };
 
-// t ~ U{0..T-1} for each (item, visit).
-std::vector<std::int64_t> draw_levels(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt,
-                                      const ChainIds& ids);
+// t ~ U{0..T-1} for each chain.
+std::vector<std::int64_t> draw_levels(const Schedule& schedule, const ChainIds& ids);
 // One t for all images of a unit of work: t = (unit + offset) mod T, offset random by update, so
 // every t comes equally often in a batch whose number of units is a multiple of T.
 std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update,
                            std::int64_t unit);
 
-// u0 [B, D] float32; the pair is on its device.
-NoisyPair make_pair(const at::Tensor& u0, std::vector<std::int64_t> t, const Schedule& schedule, std::uint64_t seed,
-                    std::uint32_t attempt, const ChainIds& ids);
+// u0 [B, D] float32 on the chains' device.
+NoisyPair make_pair(const Chains& chains, const at::Tensor& u0, const Schedule& schedule);
 
 // One draw of Eq. 7 for every image: u_0 -> [T] of [B, D], entry 0 = alpha[0] u_0 + sigma[0] n_0,
 // entry t + 1 = alpha[t + 1] (entry t) + sigma[t + 1] n_{t + 1}; n_t is keyed by (ids, t).
-std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, std::uint64_t seed,
-                                           const ChainIds& ids);
-
-// N(0, I), [B, D] on `device`: row b keyed by (ids[b], t[b]); t may be empty (0).
-at::Tensor normal_rows(std::int64_t dim, const RandomKey& key, const ChainIds& ids, const std::vector<std::int64_t>& t,
-                       at::Device device = at::kCPU);
+std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, const ChainIds& ids);
 
 }  // namespace hebm::prior

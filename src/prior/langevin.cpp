@@ -1,5 +1,6 @@
 #include "prior/langevin.h"
 
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -7,7 +8,8 @@
 
 #include "base/error.h"
 #include "base/options.h"
-#include "prior/chain_rows.h"
+#include "nets/device.h"
+#include "prior/langevin_update.h"
 #include "prior/step_graph.h"
 
 namespace hebm::prior {
@@ -17,7 +19,7 @@ constexpr std::int64_t kRecordedSteps = 5;  // a shorter chain does not pay for 
 void LangevinOptions::describe(Options& o) {
   o.add("langevin.steps", &steps, "K, Langevin steps a level (Alg. 1, 2)", {1, 1000000}, Show::kCommon);
   o.add_choice(
-      "langevin.step_rule", &step_rule, {"natural", "paper"},
+      "langevin.step_rule", &step_rule,
       "s_t^2: natural = 2 langevin.step / P_t, paper = langevin.eta * sigma_cum[t]/sigma_cum[0] * sigma[t+1]^2",
       Show::kCommon);
   o.add("langevin.step", &step, "natural step size, in units of the Gaussian terms' variance", {1e-9, 2.0},
@@ -25,7 +27,7 @@ void LangevinOptions::describe(Options& o) {
   o.add("langevin.eta", &eta,
         "eta of the paper's rule (3e-5 CIFAR-10, 2e-5 CelebA-HQ-256; with T = 1 about 100 times that)", {1e-12, 1e3});
   o.add_list("langevin.by_level", &by_level, "factors of s_t^2 for t = 0, 1, ... (the last one goes on)", {1e-9, 1e9});
-  o.add_choice("langevin.integrator", &integrator, {"paper", "exact"},
+  o.add_choice("langevin.integrator", &integrator,
                "paper: Euler-Maruyama step; exact: Gaussian terms by an Ornstein-Uhlenbeck step");
   o.add("langevin.noise", &noise, "factor of the chain's noise (paper: 1)", {0.0, 10.0});
   o.add("langevin.eta_marginal", &eta_marginal,
@@ -48,14 +50,6 @@ LangevinOptions LangevinOptions::drawing() const {
   return out;
 }
 
-LangevinOptions LangevinOptions::marginal() const {
-  LangevinOptions out = *this;
-  out.step_rule = "paper";  // eta sigma_cum[0] / sigma_cum[0] sigma[1]^2 with sigma[1] = 1
-  out.eta = eta_marginal;
-  out.by_level.clear();
-  return out;
-}
-
 double gaussian_precision(const Schedule& schedule, std::int64_t t) {
   const double ratio =
       schedule.alpha[static_cast<std::size_t>(t) + 1] / schedule.sigma[static_cast<std::size_t>(t) + 1];
@@ -63,10 +57,11 @@ double gaussian_precision(const Schedule& schedule, std::int64_t t) {
 }
 
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t) {
+  if (schedule.from_noise) return options.eta_marginal;
   double factor = 1.0;
   if (!options.by_level.empty())
     factor = options.by_level[std::min(static_cast<std::size_t>(t), options.by_level.size() - 1)];
-  if (options.step_rule == "paper") return factor * schedule.step_variance(t, options.eta);
+  if (options.step_rule == StepRule::kPaper) return factor * schedule.step_variance(t, options.eta);
   return factor * 2.0 * options.step / gaussian_precision(schedule, t);
 }
 
@@ -78,7 +73,7 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
     const double sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
     const double pull = schedule.kernel_weight(t) * alpha / (sigma * sigma);  // towards u_{t+1}
     const double precision = gaussian_precision(schedule, t);
-    if (options.integrator == "paper") {
+    if (options.integrator == Integrator::kPaper) {
       out.push_back({1.0 - 0.5 * s2 * precision, 0.5 * s2 * pull, 0.5, options.noise * std::sqrt(s2)});
     } else {
       const double lost = -std::expm1(-0.5 * s2 * precision);  // 1 - rho
@@ -90,43 +85,41 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
   return out;
 }
 
-at::Tensor run_langevin(const at::Tensor& start, const at::Tensor& u_next, const std::vector<std::int64_t>& t,
-                        const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const RandomKey& key,
-                        const ChainIds& ids, const Gradient& gradient, const ChainObserver& observer,
-                        const Constraint& constraint, bool steady) {
+at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradient& gradient,
+                    const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const ChainExtras& extras) {
   at::Tensor y = start.detach().clone().contiguous();
-  const at::Tensor next = u_next.detach().contiguous();
-  check(t.size() == ids.item.size() && static_cast<std::int64_t>(t.size()) == y.size(0) && next.sizes() == y.sizes(),
-        ExitCode::kRuntime, "Langevin chain: {} chains, {} levels, {} ids, u_next has {} rows", y.size(0), t.size(),
-        ids.item.size(), next.size(0));
-  ChainRows chains(y.device(), key, ids, t, coefficients);
-  if (constraint) constraint(y);
+  const at::Tensor next = (extras.u_next.defined() ? extras.u_next : start).detach().contiguous();
+  check(y.size(0) == chains.count() && next.sizes() == y.sizes(), ExitCode::kRuntime,
+        "Langevin chain: {} chains, {} starts, u_next has {} rows", chains.count(), y.size(0), next.size(0));
+  LangevinUpdate update(chains, coefficients);
+  if (extras.constraint) extras.constraint(y);
   const auto step = [&] {
     const at::Tensor g = gradient(y);
     const c10::NoGradGuard no_grad;
-    chains.step(y, next,
-                g);  // Eq. 3, in place: the Gaussian terms of Eq. 13 in closed form, the gradient and fresh noise
-    if (constraint) constraint(y);
+    update.step(y, next, g);  // Eq. 3: the Gaussian terms of Eq. 13 in closed form, gradient and fresh noise
+    if (extras.constraint) extras.constraint(y);
   };
-  std::unique_ptr<StepGraph> recorded;
+  std::function<void()> recorded;
   for (std::int64_t k = 0; k < steps; ++k) {
-    if (observer) observer(k, y);
-    if (k == 1 && steady && steps >= kRecordedSteps) recorded = StepGraph::record(y.device(), step);
-    if (recorded) {
-      recorded->run();
-    } else {
-      step();
-    }
+    if (extras.observer) extras.observer(k, y);
+    if (k == 1 && extras.steady && steps >= kRecordedSteps) recorded = record_step(y.device(), step);
+    recorded ? recorded() : step();
   }
-  if (observer) observer(steps, y);
+  if (extras.observer) extras.observer(steps, y);
   return y;
 }
 
-ChainIds chain_ids(std::int64_t first, std::int64_t count) {
-  ChainIds ids;
-  for (std::int64_t b = first; b < first + count; ++b) ids.item.push_back(static_cast<std::uint32_t>(b));
-  ids.visit.assign(ids.item.size(), 0);
-  return ids;
+at::Tensor langevin_step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient,
+                         const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients,
+                         const std::vector<std::int64_t>& t) {
+  const c10::NoGradGuard no_grad;
+  const auto by_row = [&](double StepCoefficients::*field) {
+    std::vector<double> values;
+    for (const auto level : t) values.push_back(coefficients.at(static_cast<std::size_t>(level)).*field);
+    return nets::on_device(values, y.device()).to(y.scalar_type()).unsqueeze(1);  // [B, 1]
+  };
+  return by_row(&StepCoefficients::y) * y + by_row(&StepCoefficients::u_next) * u_next +
+         by_row(&StepCoefficients::gradient) * gradient + by_row(&StepCoefficients::noise) * noise;
 }
 
 }  // namespace hebm::prior

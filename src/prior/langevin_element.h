@@ -8,10 +8,13 @@
 
 namespace hebm::prior {
 
-// A chain as its update knows it: who it is and at which level (for the noise), and the
-// coefficients of that level.
+// A chain as its noise knows it: who it is and at which level.
 struct ChainRow {
   std::uint32_t item, visit, t;
+};
+
+// The coefficients of a level (StepCoefficients).
+struct StepFactors {
   float y, u_next, gradient, noise;
 };
 
@@ -19,8 +22,18 @@ struct StreamKey {
   std::uint32_t k0, k1;  // stream_key() of base/random.h
 };
 
+// A step of all chains of a micro-batch, where they live.
+struct StepArguments {
+  float* y;
+  const float *u_next, *gradient;  // like y [count, dim]
+  std::int64_t count, dim;
+  const ChainRow* rows;        // [count]
+  const StepFactors* factors;  // [T]
+  StreamKey key;
+};
+
 // c_y y + c_u u_{t+1} + c_g df/du + c_n n.
-HEBM_HOST_DEVICE float langevin_element(const ChainRow& c, float y, float u_next, float gradient, float noise) {
+HEBM_HOST_DEVICE float langevin_element(const StepFactors& c, float y, float u_next, float gradient, float noise) {
   return c.y * y + c.u_next * u_next + c.gradient * gradient + c.noise * noise;
 }
 
@@ -42,11 +55,16 @@ HEBM_HOST_DEVICE void for_block(float* row, std::int64_t dim, std::uint32_t bloc
   if (e + 3 < dim) row[e + 3] = make(e + 3, n.e3);
 }
 
-// The block's part of a step; y, u_next and gradient are the row's, [dim].
-HEBM_HOST_DEVICE void langevin_block(float* y, const float* u_next, const float* gradient, std::int64_t dim,
-                                     std::uint32_t block, const ChainRow& row, std::uint32_t k, StreamKey key) {
-  for_block(y, dim, block, row_normals(row, k, block, key),
-            [&](std::int64_t e, float noise) { return langevin_element(row, y[e], u_next[e], gradient[e], noise); });
+// The block's part of step k of chain b.
+HEBM_HOST_DEVICE void langevin_block(const StepArguments& a, std::int64_t b, std::uint32_t block, std::uint32_t k) {
+  const ChainRow row = a.rows[b];
+  const StepFactors factors = a.factors[row.t];
+  float* y = a.y + b * a.dim;
+  const float* u_next = a.u_next + b * a.dim;
+  const float* gradient = a.gradient + b * a.dim;
+  for_block(y, a.dim, block, row_normals(row, k, block, a.key), [&](std::int64_t e, float noise) {
+    return langevin_element(factors, y[e], u_next[e], gradient[e], noise);
+  });
 }
 
 // The block's part of out[dim] <- N(0, I), of k = 0.

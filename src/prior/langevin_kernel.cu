@@ -13,14 +13,11 @@ dim3 grid(std::int64_t count, std::int64_t dim) {
           static_cast<unsigned>(count < kMaxRowsOfGrid ? count : kMaxRowsOfGrid), 1};
 }
 
-__global__ void langevin_step(float* y, const float* u_next, const float* gradient, std::int64_t count,
-                              std::int64_t dim, const ChainRow* rows, const std::int64_t* k, StreamKey key) {
+__global__ void langevin_step(StepArguments a, const std::int64_t* k) {
   const std::uint32_t block = blockIdx.x * kThreads + threadIdx.x;
-  if (std::int64_t{4} * block >= dim) return;
+  if (std::int64_t{4} * block >= a.dim) return;
   const auto step = static_cast<std::uint32_t>(*k);
-  for (std::int64_t b = blockIdx.y; b < count; b += gridDim.y) {
-    langevin_block(y + b * dim, u_next + b * dim, gradient + b * dim, dim, block, rows[b], step, key);
-  }
+  for (std::int64_t b = blockIdx.y; b < a.count; b += gridDim.y) langevin_block(a, b, block, step);
 }
 
 __global__ void normal_rows(float* out, std::int64_t count, std::int64_t dim, const ChainRow* rows, StreamKey key) {
@@ -31,11 +28,9 @@ __global__ void normal_rows(float* out, std::int64_t count, std::int64_t dim, co
 
 }  // namespace
 
-cudaError_t launch_langevin_step(float* y, const float* u_next, const float* gradient, std::int64_t count,
-                                 std::int64_t dim, const ChainRow* rows, const std::int64_t* k, StreamKey key,
-                                 cudaStream_t stream) {
-  if (count == 0 || dim == 0) return cudaSuccess;
-  langevin_step<<<grid(count, dim), kThreads, 0, stream>>>(y, u_next, gradient, count, dim, rows, k, key);
+cudaError_t launch_langevin_step(const StepArguments& arguments, const std::int64_t* k, cudaStream_t stream) {
+  if (arguments.count == 0 || arguments.dim == 0) return cudaSuccess;
+  langevin_step<<<grid(arguments.count, arguments.dim), kThreads, 0, stream>>>(arguments, k);
   return cudaGetLastError();
 }
 

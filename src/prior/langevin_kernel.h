@@ -11,15 +11,15 @@
 
 namespace hebm::prior {
 
-// y, u_next, gradient [count, dim], rows [count]. *k is read on the GPU when the kernel runs, so a
-// captured graph that also counts it up draws new noise at every replay. Both return the launch's
-// error.
-cudaError_t launch_langevin_step(float* y, const float* u_next, const float* gradient, std::int64_t count,
-                                 std::int64_t dim, const ChainRow* rows, const std::int64_t* k, StreamKey key,
-                                 cudaStream_t stream);
+// *k is read on the GPU when the kernel runs, so a captured graph that also counts it up draws new
+// noise at every replay. Both return the launch's error.
+cudaError_t launch_langevin_step(const StepArguments& arguments, const std::int64_t* k, cudaStream_t stream);
 // out [count, dim] <- N(0, I).
 cudaError_t launch_normal_rows(float* out, std::int64_t count, std::int64_t dim, const ChainRow* rows, StreamKey key,
                                cudaStream_t stream);
+
+// Error(kEnvironment) naming the kernel that could not be launched (chains.cpp).
+void check_launch(cudaError_t result, const char* kernel);
 
 }  // namespace hebm::prior
 #endif

@@ -4,21 +4,18 @@
 
 #include <cmath>
 
-#include "base/error.h"
-
 namespace hebm::prior {
 
-std::vector<double> level_weights(const Schedule& schedule, const LangevinOptions& langevin, const std::string& kind) {
+std::vector<double> level_weights(const Schedule& schedule, const LangevinOptions& langevin, LevelWeight kind) {
   const double last = step_variance(schedule, langevin, schedule.num_levels - 1);
   std::vector<double> out;
   for (std::int64_t t = 0; t < schedule.num_levels; ++t) {
     const double s2 = step_variance(schedule, langevin, t);
-    if (kind == "paper") {
+    if (kind == LevelWeight::kPaper) {
       out.push_back(1.0 / s2);
-    } else if (kind == "sqrt") {
+    } else if (kind == LevelWeight::kSqrt) {
       out.push_back(std::sqrt(s2 / last) / s2);
     } else {
-      check(kind == "flat", ExitCode::kUsage, "train.level_weight = '{}': expected paper, sqrt or flat", kind);
       out.push_back(1.0 / last);
     }
   }

@@ -6,12 +6,11 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
-#include <string>
 #include <vector>
 
-#include "base/random.h"
-#include "prior/langevin.h"
+#include "prior/chains.h"
 #include "prior/potential.h"
 #include "vae/backbone.h"
 
@@ -21,10 +20,15 @@ class Options;
 
 namespace hebm::prior {
 
+enum class NceSampling { kResampling, kLangevin };
+constexpr std::array<Choice<NceSampling>, 2> choices_of(NceSampling) {
+  return {{{"resampling", NceSampling::kResampling}, {"langevin", NceSampling::kLangevin}}};
+}
+
 struct NceOptions {
   double gain = 50.0;  // of the classifiers, times energy.gain: an EBM's nets learn s^2 F with s^2 about 0.02, a logit
                        // is F itself
-  std::string sampler = "resampling";
+  NceSampling sampler = NceSampling::kResampling;
   std::int64_t proposals = 100;  // M
   void describe_training(Options& options);
   void describe_sampling(Options& options);
@@ -32,8 +36,7 @@ struct NceOptions {
 
 // What classifier i is trained on, [2 B, c, h, w], a constant: z_i of u_0 [B, D], then z_i with the
 // same layers above and u_i ~ N(0, I), keyed by (ids, i).
-at::Tensor contrast_layer(const at::Tensor& u0, std::size_t layer, const vae::Backbone& backbone, const RandomKey& key,
-                          const ChainIds& ids);
+at::Tensor contrast_layer(const at::Tensor& u0, std::size_t layer, const vae::Backbone& backbone, const ChainIds& ids);
 
 // sum_b [softplus(-f+_b) + softplus(f-_b)] / global_batch: at equal numbers of both its minimum is
 // at f = log of the density ratio. [B] each.
@@ -41,27 +44,20 @@ at::Tensor nce_loss(const at::Tensor& positive, const at::Tensor& negative, std:
 
 class NceSampler {
  public:
-  // References must outlive this object. langevin: as LangevinOptions::marginal() has it, for
-  // langevin() alone.
-  NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin,
-             std::int64_t proposals);
+  // References must outlive this object.
+  NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t proposals);
   // Sampling by importance resampling: layer by layer from the top, one of M draws of p(z_i |
   // z_<i), with probability ~ r_i. For M -> infinity draws of the product of the tilted and
   // normalised conditionals. [B, D]; M evaluations of every net and M L transports an image, no
   // gradients.
-  at::Tensor resample(std::uint64_t seed, const ChainIds& ids) const;
-  // K Langevin steps from N(0, I) with the gradient of sum_i log r_i(z_i(u)): draws of p(u) prod_i
-  // r_i, where the layers below have a say in those above by the conditionals' normalisers.
-  at::Tensor langevin(std::uint64_t seed, const ChainIds& ids) const;
+  at::Tensor resample(const ChainIds& ids) const;
 
  private:
   // u_i of proposal which[b] of row b, [B, d_i].
-  at::Tensor propose(std::uint64_t seed, const ChainIds& ids, std::size_t layer,
-                     const std::vector<std::int64_t>& which) const;
+  at::Tensor propose(const ChainIds& ids, std::size_t layer, const std::vector<std::int64_t>& which) const;
 
   const EnergyPrior& prior_;
   const vae::Backbone& backbone_;
-  LangevinOptions langevin_;
   std::int64_t proposals_;
   std::vector<EnergyNet::Weights> weights_;
 };

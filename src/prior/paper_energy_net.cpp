@@ -35,7 +35,6 @@ at::Tensor over_pixels(const at::Tensor& bias) { return bias.dim() == 1 ? bias :
 }  // namespace
 
 // ---- what both share
-// ------------------------------------------------------------------------------------------
 
 PaperEnergyNet::PaperEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
     : EnergyNet(options, setting),
@@ -47,7 +46,7 @@ PaperEnergyNet::PaperEnergyNet(const EnergyOptions& options, const LatentShape& 
   check(fits, ExitCode::kUsage,
         "energy.net = {} takes square latents with a side of 4, 8, 16, 32, 64 or 128; got {} x {} x {}; take "
         "energy.net = small",
-        options.net, shape.channels, shape.height, shape.width);
+        name_of(options.net), shape.channels, shape.height, shape.width);
 }
 
 PaperEnergyNet::Embedding PaperEnergyNet::add_embedding(const std::string& name, std::int64_t out) {
@@ -95,7 +94,6 @@ at::Tensor PaperEnergyNet::dense_end(const Weights& weights, const std::vector<a
 }
 
 // ---- CIFAR-10
-// ------------------------------------------------------------------------------------------
 
 Cifar10EnergyNet::Cifar10EnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
     : PaperEnergyNet(options, shape, setting) {
@@ -148,7 +146,6 @@ at::Tensor Cifar10EnergyNet::features(const Weights& weights, const std::vector<
 }
 
 // ---- CelebA-HQ-256
-// ------------------------------------------------------------------------------------------
 
 CelebaEnergyNet::CelebaEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
     : PaperEnergyNet(options, shape, setting) {

@@ -1,9 +1,8 @@
 // The paper's energy nets, as the authors' released code has them, with their parameter names. No
 // biases, SiLU throughout, every weight spectrally normalised; e(t) is sinusoidal, 128 long, te =
 // W2 SiLU(W1 e). Latents are c x h x h, h = 4, 8, ... 128 (theirs start at 8).
-//   dense blocks, F -> F/2 -> F/4:  x = A SiLU(h) + B SiLU(te);  h = C SiLU(x) + D SiLU(h);   then
-//   f = gain * w
-//   SiLU(h).
+//   dense blocks, F -> F/2 -> F/4:  x = A SiLU(h) + B SiLU(te);  h = C SiLU(x) + D SiLU(h)
+//   f = gain * w SiLU(h)
 #pragma once
 #include "prior/energy_net.h"
 

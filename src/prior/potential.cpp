@@ -9,11 +9,10 @@
 #include <map>
 
 #include "base/error.h"
-#include "nets/device.h"
+#include "base/visits.h"
 
 namespace hebm::prior {
 
-constexpr std::uint32_t kFirstStream = 1000;
 constexpr std::int64_t kNetsAThread = 2;  // at least so many, for threads to have whole nets: fewer leave some idle
 
 EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
@@ -21,11 +20,12 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
     : schedule_(schedule), num_layers_(groups.size()), per_level_(options.per_level), heads_(std::move(heads)) {
   check_heads(heads_, static_cast<std::int64_t>(num_layers_));
   check(!per_level_ || options.ours(), ExitCode::kUsage,
-        "energy.net = {}: the paper has one net a layer, which is told t; set energy.per_level = false", options.net);
+        "energy.net = {}: the paper has one net a layer, which is told t; set energy.per_level = false",
+        name_of(options.net));
   const std::int64_t sets = per_level_ ? num_levels() : 1;
   for (std::int64_t set = 0; set < sets; ++set) {
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      const auto stream = kFirstStream + static_cast<std::uint32_t>(nets_.size());
+      const auto stream = visits::kEnergyNets + static_cast<std::uint32_t>(nets_.size());
       const std::int64_t rows = set == 0 ? label_rows(heads_, i) : 0;
       nets_.push_back(
           make_energy_net(options, groups[i], {per_level_ ? 1 : num_levels(), stream, seed, dtype, max_values, rows}));
@@ -99,37 +99,33 @@ std::vector<EnergyNet::Weights> EnergyPrior::chain_weights(const std::vector<Pow
 }
 
 Potential::Potential(const EnergyPrior& prior, const vae::Backbone& backbone,
-                     const std::vector<EnergyNet::Weights>& weights, const std::vector<std::int64_t>& levels,
-                     const LabelPart& labels)
-    : prior_(prior), backbone_(backbone), weights_(weights), set_(prior.set_of(levels)), labels_(labels) {
-  const at::Tensor t = nets::on_device(levels, prior.device());
+                     const std::vector<EnergyNet::Weights>& weights, const Chains& chains, const LabelPart& labels)
+    : prior_(prior), backbone_(backbone), weights_(weights), set_(prior.set_of(chains.levels())), labels_(labels) {
+  const auto& levels = chains.levels();
   labelled_ = !prior.heads().empty() && std::find(levels.begin(), levels.end(), 0) != levels.end();
   if (labelled_) {
     check(labels.step_variance > 0, ExitCode::kRuntime, "a prior with label heads needs s_0^2 at t = 0, got {}",
           labels.step_variance);
-    at_zero_ = t.eq(0).to(prior.net(0, 0).params().dtype());
+    at_zero_ = chains.t().eq(0).to(prior.net(0, 0).params().dtype());
   }
   for (std::size_t i = 0; i < prior.num_layers(); ++i) {
-    biases_.push_back(prior.net(set_, i).select(weights[set_ * prior.num_layers() + i], t));
+    biases_.push_back(prior.net(set_, i).select(weights[set_ * prior.num_layers() + i], chains.t()));
   }
+}
+
+EnergyNet::Outputs Potential::outputs(std::size_t layer, const at::Tensor& z) const {
+  return prior_.net(set_, layer).outputs(weights_[set_ * prior_.num_layers() + layer], biases_[layer], z);
+}
+
+at::Tensor Potential::of_layer(const at::Tensor& u, std::size_t layer) const {
+  return outputs(layer, backbone_.transport(u)[layer]).f;
 }
 
 std::vector<at::Tensor> Potential::by_layer(const at::Tensor& u) const {
   const std::vector<at::Tensor> z = backbone_.transport(u);
   std::vector<at::Tensor> f;
-  for (std::size_t i = 0; i < z.size(); ++i) {
-    f.push_back(outputs(i, z[i]).f);
-  }
+  for (std::size_t i = 0; i < z.size(); ++i) f.push_back(outputs(i, z[i]).f);
   return f;
-}
-
-at::Tensor Potential::of_layer(const at::Tensor& u, std::size_t layer) const {
-  return prior_.net(set_, layer)
-      .forward(weights_[set_ * prior_.num_layers() + layer], biases_[layer], backbone_.transport(u)[layer]);
-}
-
-EnergyNet::Outputs Potential::outputs(std::size_t layer, const at::Tensor& z) const {
-  return prior_.net(set_, layer).outputs(weights_[set_ * prior_.num_layers() + layer], biases_[layer], z);
 }
 
 std::vector<at::Tensor> Potential::label_outputs(const at::Tensor& u) const {
@@ -139,7 +135,9 @@ std::vector<at::Tensor> Potential::label_outputs(const at::Tensor& u) const {
   return g;
 }
 
-at::Tensor Potential::labelled_value(const std::vector<at::Tensor>& z) const {
+at::Tensor Potential::value(const at::Tensor& u) const { return value_of(backbone_.transport(u)); }
+
+at::Tensor Potential::value_of(const std::vector<at::Tensor>& z) const {
   at::Tensor total;
   std::vector<at::Tensor> g;
   for (std::size_t i = 0; i < z.size(); ++i) {
@@ -147,24 +145,16 @@ at::Tensor Potential::labelled_value(const std::vector<at::Tensor>& z) const {
     total = total.defined() ? total + out.f : out.f;
     g.push_back(out.labels);
   }
+  if (!labelled_) return total;
   const auto values = head_values(prior_.heads(), g);
+  const auto& [s2, choice] = labels_;
   for (std::size_t h = 0; h < values.size(); ++h) {
-    const double s2 = labels_.step_variance;
     const at::Tensor term =
-        labels_.choice == nullptr
+        choice == nullptr
             ? marginal_value(values[h], s2)
-            : guided_value(values[h], s2, labels_.choice->category.select(1, static_cast<std::int64_t>(h)),
-                           labels_.choice->guidance);
+            : guided_value(values[h], s2, choice->category.select(1, static_cast<std::int64_t>(h)), choice->guidance);
     total = total + at_zero_ * term;
   }
-  return total;
-}
-
-at::Tensor Potential::value(const at::Tensor& u) const {
-  if (labelled_) return labelled_value(backbone_.transport(u));
-  const auto f = by_layer(u);
-  at::Tensor total = f[0];
-  for (std::size_t i = 1; i < f.size(); ++i) total = total + f[i];
   return total;
 }
 
@@ -172,9 +162,8 @@ at::Tensor Potential::gradient(const at::Tensor& u) const {
   const c10::AutoGradMode grad_on(true);
   const at::Tensor leaf = u.detach().requires_grad_(true);
   const std::vector<at::Tensor> z = backbone_.transport(leaf);
-  if (labelled_)
-    return torch::autograd::grad({labelled_value(z).sum()}, {leaf})[0]
-        .contiguous();  // the heads couple layers: one graph
+  if (labelled_)  // the heads couple layers: one graph
+    return torch::autograd::grad({value_of(z).sum()}, {leaf})[0].contiguous();
   return torch::autograd::grad(z, {leaf}, layer_gradients(z))[0].contiguous();
 }
 
@@ -186,8 +175,7 @@ std::vector<at::Tensor> Potential::layer_gradients(const std::vector<at::Tensor>
     const c10::AutoGradMode grad_on(true);
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       const at::Tensor leaf = z[i].detach().requires_grad_(true);
-      const at::Tensor f = prior_.net(set_, i).forward(weights_[set_ * z.size() + i], biases_[i], leaf);
-      out[i] = torch::autograd::grad({f.sum()}, {leaf})[0];
+      out[i] = torch::autograd::grad({outputs(i, leaf).f.sum()}, {leaf})[0];
     }
   };
   const auto count = static_cast<std::int64_t>(z.size());

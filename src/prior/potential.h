@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "prior/chains.h"
 #include "prior/energy_net.h"
 #include "prior/label_heads.h"
 #include "prior/langevin.h"
@@ -70,10 +71,10 @@ struct LabelPart {
 // The potential at frozen weights for chains at these levels: prepares biases once.
 class Potential {
  public:
-  // References must outlive this object; weights by bucket. A prior with label heads needs `labels`
-  // where a level is 0.
+  // References (but chains) must outlive this object; weights by bucket. A prior with label heads
+  // needs `labels` where a level is 0.
   Potential(const EnergyPrior& prior, const vae::Backbone& backbone, const std::vector<EnergyNet::Weights>& weights,
-            const std::vector<std::int64_t>& levels, const LabelPart& labels = {});
+            const Chains& chains, const LabelPart& labels = {});
   // u [B, D] -> f_i [L][B] (differentiable in u), without the label heads: these belong to no layer
   // alone.
   std::vector<at::Tensor> by_layer(const at::Tensor& u) const;
@@ -89,7 +90,7 @@ class Potential {
 
  private:
   EnergyNet::Outputs outputs(std::size_t layer, const at::Tensor& z) const;
-  at::Tensor labelled_value(const std::vector<at::Tensor>& z) const;
+  at::Tensor value_of(const std::vector<at::Tensor>& z) const;
   std::vector<at::Tensor> layer_gradients(const std::vector<at::Tensor>& z) const;
 
   const EnergyPrior& prior_;

@@ -1,9 +1,5 @@
 #include "prior/prior_file.h"
 
-#include <fmt/ranges.h>
-
-#include <algorithm>
-
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "storage/lenient_json.h"
@@ -59,14 +55,15 @@ std::string prior_hash(const std::string& architecture, const EnergyPrior& prior
 
 EnergyOptions energy_of(const nlohmann::json& json) {
   EnergyOptions energy;
-  energy.net = json.at("nets").get<std::string>();
-  const auto& names = energy_net_names();
-  check(std::find(names.begin(), names.end(), energy.net) != names.end(), ExitCode::kCorrupt,
-        "expected nets of {}, got '{}'", fmt::join(names, ", "), energy.net.substr(0, 100));
+  const auto name = json.at("nets").get<std::string>();
+  const auto net = value_named<NetKind>(name);
+  check(net.has_value(), ExitCode::kCorrupt, "expected nets of small, dense, cifar10, celebahq256, got '{}'",
+        name.substr(0, 100));
+  energy.net = *net;
   energy.width = nets::integer_field(json, "width", kMaxWidth);
   energy.embedding = nets::integer_field(json, "embedding", kMaxWidth);
   check(energy.embedding == energy.embedding_size(), ExitCode::kCorrupt,
-        "nets {} have an embedding of {}, the file says {}", energy.net, energy.embedding_size(), energy.embedding);
+        "nets {} have an embedding of {}, the file says {}", name, energy.embedding_size(), energy.embedding);
   energy.per_level = json.at("per_level").get<bool>();
   energy.gain = json.at("gain").get<double>();
   energy.spectral_norm = json.at("spectral_norm").get<bool>();
@@ -96,7 +93,7 @@ void check_whole(const storage::SafetensorsFile& file, const std::string& got_ha
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
                        const std::vector<LatentShape>& groups, const std::string& vae_hash,
                        const nlohmann::json& identity) {
-  nlohmann::json json = {{"nets", energy.net},
+  nlohmann::json json = {{"nets", name_of(energy.net)},
                          {"width", energy.width},
                          {"embedding", energy.embedding_size()},
                          {"per_level", energy.per_level},
@@ -158,8 +155,10 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
     check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{} levels",
           alpha_cum.size());
     out.energy = energy_of(json);
-    out.prior = std::make_unique<EnergyPrior>(out.energy, groups, make_schedule(alpha_cum), 0, dtype,
-                                              nets::num_values(file), heads_of(json));
+    Schedule schedule = make_schedule(alpha_cum);
+    schedule.from_noise = out.kind != "diffusion";
+    out.prior =
+        std::make_unique<EnergyPrior>(out.energy, groups, schedule, 0, dtype, nets::num_values(file), heads_of(json));
   } catch (const nlohmann::json::exception& e) {
     fail(ExitCode::kCorrupt, "{}: architecture: {}", path.string(), e.what());
   } catch (const Error& e) {

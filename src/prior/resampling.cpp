@@ -32,11 +32,11 @@ std::vector<std::int64_t> choose_proposals(const at::Tensor& log_weights, const 
   return out;
 }
 
-std::vector<double> choice_uniforms(std::uint64_t seed, const ChainIds& ids, std::int64_t t) {
+std::vector<double> choice_uniforms(const ChainIds& ids, std::int64_t t) {
   std::vector<double> out;
   for (std::size_t b = 0; b < ids.item.size(); ++b) {
     const std::uint32_t word =
-        draw_u32({seed, 0, Purpose::kProposal},
+        draw_u32(ids.key(Purpose::kProposal),
                  {.item = ids.item[b], .visit = ids.visit[b], .t = static_cast<std::uint32_t>(t), .k = 1});
     out.push_back(std::ldexp(static_cast<double>(word), -32));
   }

@@ -5,8 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/random.h"
-#include "prior/forward_pair.h"
+#include "prior/chains.h"
 
 namespace hebm::prior {
 
@@ -15,6 +14,6 @@ namespace hebm::prior {
 std::vector<std::int64_t> choose_proposals(const at::Tensor& log_weights, const std::vector<double>& uniform);
 
 // uniform [B] of the choice, keyed by (ids, t).
-std::vector<double> choice_uniforms(std::uint64_t seed, const ChainIds& ids, std::int64_t t);
+std::vector<double> choice_uniforms(const ChainIds& ids, std::int64_t t);
 
 }  // namespace hebm::prior

@@ -32,23 +32,26 @@ struct HeldLayers {
   std::vector<at::Tensor> u_t;       // [T] of [B, D]
 };
 
+// What chains may have beside their start.
+struct ReverseExtras {
+  const HeldLayers* held = nullptr;     // of all levels
+  const LabelChoice* labels = nullptr;  // of the chain at t = 0 (Eq. 20); null: any
+  ReverseObserver observer{};
+};
+
 class ReverseChain {
  public:
   ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin);
-  // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (seed; ids[b], t, k).
-  // labels: of the chain at t = 0 (Eq. 20); null: any.
-  at::Tensor run(at::Tensor u, LevelRange range, std::uint64_t seed, const ChainIds& ids,
-                 const ReverseObserver& observer = {}, const HeldLayers* held = nullptr,
-                 const LabelChoice* labels = nullptr) const;
+  // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (ids[b], t, k).
+  at::Tensor run(at::Tensor u, LevelRange range, const ChainIds& ids, const ReverseExtras& extras = {}) const;
   // The chain of t = 0 that starts at `start` in place of u_1 [B, D each]; what else is as in
   // run().
-  at::Tensor run_at_zero(const at::Tensor& start, const at::Tensor& u1, std::uint64_t seed, const ChainIds& ids,
-                         const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
+  at::Tensor run_at_zero(const at::Tensor& start, const at::Tensor& u1, const ChainIds& ids,
+                         const ReverseExtras& extras = {}) const;
   // All of it from noise: u_T is drawn here too.
-  at::Tensor sample(std::uint64_t seed, const ChainIds& ids, const ReverseObserver& observer = {},
-                    const HeldLayers* held = nullptr, const LabelChoice* labels = nullptr) const;
+  at::Tensor sample(const ChainIds& ids, const ReverseExtras& extras = {}) const;
   // u_T of these chains, [B, D] ~ N(0, I).
-  at::Tensor noise(std::uint64_t seed, const ChainIds& ids) const;
+  at::Tensor noise(const ChainIds& ids) const { return prior_noise(ids, backbone_.dim(), device()); }
   std::int64_t num_levels() const { return prior_.num_levels(); }
   // log p(y | u_0) of every head, [B, C] (Eq. 19).
   std::vector<at::Tensor> label_log_probability(const at::Tensor& u0) const;
@@ -60,11 +63,13 @@ class ReverseChain {
   at::Tensor energy(const at::Tensor& y, std::int64_t t) const;
 
  private:
+  at::Device device() const { return backbone_.params().device(); }
   // The chain of one level: from `start` to u_t, given u_{t+1}.
-  at::Tensor run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t, std::uint64_t seed,
-                       const ChainIds& ids, const ReverseObserver& observer, const HeldLayers* held,
-                       const LabelChoice* labels) const;
-  // Writes the held layers of `values` into y, in place.
+  at::Tensor run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t, const ChainIds& ids,
+                       const ReverseExtras& extras) const;
+  // The potential of so many states of level t.
+  Potential potential(std::int64_t count, std::int64_t t) const;
+  // Writes the held layers' columns of `values` into y, in place.
   void hold(const at::Tensor& y, const at::Tensor& values, const std::vector<std::int64_t>& layers) const;
 
   const EnergyPrior& prior_;

@@ -42,7 +42,9 @@ Schedule make_schedule(std::int64_t num_levels) {
 
 Schedule make_marginal_schedule() {
   constexpr double kNothing = 1e-12;
-  return make_schedule({make_schedule(1).alpha_cum[0], kNothing});
+  Schedule out = make_schedule({make_schedule(1).alpha_cum[0], kNothing});
+  out.from_noise = true;
+  return out;
 }
 
 Schedule make_schedule(const std::vector<double>& alpha_cum) {

@@ -22,7 +22,7 @@ SmallEnergyNet::SmallEnergyNet(const EnergyOptions& options, const LatentShape& 
     embed2_ = add_weight("embed2", {e, e}, 0);
   }
   std::int64_t channels = shape.channels, height = shape.height, width = shape.width;
-  const bool convolves = options.net == "small" && (height > kFlattenSide || width > kFlattenSide);
+  const bool convolves = options.net == NetKind::kSmall && (height > kFlattenSide || width > kFlattenSide);
   if (convolves) {
     add_stage({w, channels, 3, 3}, height * width);
     channels = w;

@@ -7,6 +7,7 @@
 #include <c10/cuda/CUDAStream.h>
 
 #include <deque>
+#include <memory>
 #endif
 
 #include "base/error.h"
@@ -39,9 +40,9 @@ void retire(std::unique_ptr<at::cuda::CUDAGraph> graph) {
   }
 }
 
-class CudaStepGraph final : public StepGraph {
+class StepGraph {
  public:
-  explicit CudaStepGraph(const std::function<void()>& step) {
+  explicit StepGraph(const std::function<void()>& step) {
     static const at::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
     const c10::cuda::CUDAStream outer = c10::cuda::getCurrentCUDAStream();
     static const c10::cuda::CUDAStream inner =
@@ -63,8 +64,10 @@ class CudaStepGraph final : public StepGraph {
     }
     graph_->capture_end();
   }
-  ~CudaStepGraph() override { retire(std::move(graph_)); }
-  void run() override { graph_->replay(); }
+  ~StepGraph() { retire(std::move(graph_)); }
+  StepGraph(const StepGraph&) = delete;
+  StepGraph& operator=(const StepGraph&) = delete;
+  void run() { graph_->replay(); }
 
  private:
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
@@ -72,11 +75,12 @@ class CudaStepGraph final : public StepGraph {
 
 }  // namespace
 
-std::unique_ptr<StepGraph> StepGraph::record(at::Device device, const std::function<void()>& step) {
+std::function<void()> record_step(at::Device device, const std::function<void()>& step) {
   if (!device.is_cuda() || !nets::graphs()) return nullptr;
   try {
     const c10::cuda::CUDAGuard guard(device);
-    return std::make_unique<CudaStepGraph>(step);
+    const auto graph = std::make_shared<StepGraph>(step);
+    return [graph] { graph->run(); };
   } catch (const c10::Error& error) {
     fail(ExitCode::kEnvironment,
          "a Langevin step cannot be recorded as a CUDA graph: {}; --compute.graphs false does without",
@@ -84,7 +88,7 @@ std::unique_ptr<StepGraph> StepGraph::record(at::Device device, const std::funct
   }
 }
 #else
-std::unique_ptr<StepGraph> StepGraph::record(at::Device, const std::function<void()>&) { return nullptr; }
+std::function<void()> record_step(at::Device, const std::function<void()>&) { return nullptr; }
 #endif
 
 }  // namespace hebm::prior

@@ -5,20 +5,13 @@
 #include <c10/core/Device.h>
 
 #include <functional>
-#include <memory>
 
 namespace hebm::prior {
 
-class StepGraph {
- public:
-  // Null where steps are not recorded: on the CPU, and with nets::set_graphs(false). Else records
-  // what `step` queues, without running it. `step` must have run before (libraries set themselves
-  // up then), change its tensors in place, wait for nothing and always queue the same.
-  // Error(kEnvironment): it cannot be recorded.
-  static std::unique_ptr<StepGraph> record(at::Device device, const std::function<void()>& step);
-  virtual ~StepGraph() = default;
-  // Queues the step once more.
-  virtual void run() = 0;
-};
+// Records what `step` queues, without running it; the result queues it once more. Null where steps
+// are not recorded: on the CPU, and with nets::set_graphs(false). `step` must have run before
+// (libraries set themselves up then), change its tensors in place, wait for nothing and always
+// queue the same. Error(kEnvironment): it cannot be recorded.
+std::function<void()> record_step(at::Device device, const std::function<void()>& step);
 
 }  // namespace hebm::prior

@@ -1,43 +1,46 @@
 #include "sample/draws.h"
 
-#include <memory>
-
 #include "nets/device.h"
-#include "prior/forward_pair.h"
 #include "prior/label_draws.h"
+#include "prior/marginal_chain.h"
 #include "prior/reverse_chain.h"
 
 namespace hebm::sample {
 
 DrawLatents gaussian_draws(const vae::Backbone& backbone) {
-  return [&backbone](std::uint64_t seed, const prior::ChainIds& ids) {
-    return prior::normal_rows(backbone.dim(), {seed, 0, Purpose::kPriorNoise}, ids, {}, backbone.params().device());
+  return
+      [&](const prior::ChainIds& ids) { return prior::prior_noise(ids, backbone.dim(), backbone.params().device()); };
+}
+
+DrawLatents diffusion_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                            const prior::LangevinOptions& langevin) {
+  return [chain = prior::ReverseChain(prior, backbone, langevin)](const prior::ChainIds& ids) {
+    return chain.sample(ids);
   };
 }
 
-DrawLatents chain_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
-                        const prior::LangevinOptions& langevin) {
-  const auto chain = std::make_shared<prior::ReverseChain>(prior, backbone, langevin);
-  return [chain](std::uint64_t seed, const prior::ChainIds& ids) { return chain->sample(seed, ids); };
+DrawLatents marginal_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+                           const prior::LangevinOptions& langevin, prior::NetOutput output) {
+  return [chain = prior::MarginalChain(prior, backbone, langevin, output)](const prior::ChainIds& ids) {
+    return chain.sample(ids);
+  };
 }
 
 DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
                       const prior::LangevinOptions& langevin, const prior::NceOptions& options) {
-  const auto sampler = std::make_shared<prior::NceSampler>(prior, backbone, langevin, options.proposals);
-  const bool resampling = options.sampler == "resampling";
-  return [sampler, resampling](std::uint64_t seed, const prior::ChainIds& ids) {
-    return resampling ? sampler->resample(seed, ids) : sampler->langevin(seed, ids);
+  if (options.sampler == prior::NceSampling::kLangevin)
+    return marginal_draws(prior, backbone, langevin, prior::NetOutput::kLogit);
+  return [sampler = prior::NceSampler(prior, backbone, options.proposals)](const prior::ChainIds& ids) {
+    return sampler.resample(ids);
   };
 }
 
 DrawLatents labelled_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
-                           const prior::LangevinOptions& langevin, std::vector<std::int64_t> categories,
+                           const prior::LangevinOptions& langevin, const std::vector<std::int64_t>& categories,
                            double guidance, std::int64_t candidates) {
-  const auto chain = std::make_shared<prior::ReverseChain>(prior, backbone, langevin);
   const at::Tensor row = nets::on_device(categories, prior.device()).unsqueeze(0);
-  return [chain, row, guidance, candidates](std::uint64_t seed, const prior::ChainIds& ids) {
-    const prior::LabelChoice choice{row.expand({static_cast<std::int64_t>(ids.item.size()), -1}), guidance};
-    return prior::sample_for_labels(*chain, choice, candidates, seed, ids);
+  return [=, chain = prior::ReverseChain(prior, backbone, langevin)](const prior::ChainIds& ids) {
+    return prior::sample_for_labels(chain, {row.expand({ids.count(), -1}), guidance}, candidates, ids);
   };
 }
 

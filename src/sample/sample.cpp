@@ -25,7 +25,7 @@ void SampleOptions::describe(Options& o) {
   o.add("sample.chunk", &chunk, "images of one unit of work", {1, 100000});
   o.add("sample.seed", &seed, "seed of chains and pixels", {0}, Show::kCommon);
   o.add("sample.temperature", &temperature, "factor of every sigma in the final decode", {0.0, 10.0}, Show::kCommon);
-  o.add_choice("sample.pixels", &pixels, {"mean", "sample"}, "mean of p(x|z), or a sample of it (the authors)");
+  o.add_choice("sample.pixels", &pixels, "mean of p(x|z), or a sample of it (the authors)");
   o.add("sample.grid", &grid, "images of the PNG grid", {1, 10000});
 }
 
@@ -36,21 +36,21 @@ nlohmann::json sample_identity(const SampleOptions& options, const std::string& 
                         {"sample.chunk", options.chunk},
                         {"sample.seed", options.seed},
                         {"sample.temperature", options.temperature},
-                        {"sample.pixels", options.pixels},
+                        {"sample.pixels", name_of(options.pixels)},
                         {"vae_hash", vae_hash}};
   if (kind != "diffusion") out["prior.kind"] = kind;
   if (kind == "gaussian") return out;
   out["prior_hash"] = prior_hash;
-  if (kind == "nce") out["nce.sampler"] = nce.sampler;
-  if (kind == "nce" && nce.sampler == "resampling") {
+  if (kind == "nce") out["nce.sampler"] = name_of(nce.sampler);
+  if (kind == "nce" && nce.sampler == prior::NceSampling::kResampling) {
     out["nce.proposals"] = nce.proposals;
     return out;
   }
   out["langevin.steps"] = langevin.steps;
-  out["langevin.integrator"] = langevin.integrator;
+  out["langevin.integrator"] = name_of(langevin.integrator);
   out["langevin.noise"] = langevin.noise;
   if (kind == "diffusion") {
-    out["langevin.step_rule"] = langevin.step_rule;
+    out["langevin.step_rule"] = name_of(langevin.step_rule);
     out["langevin.step"] = langevin.step;
     out["langevin.eta"] = langevin.eta;
     out["langevin.by_level"] = langevin.by_level;
@@ -64,14 +64,13 @@ ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, con
                          const prior::ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   const at::Tensor parameters = backbone.decode(u, options.temperature);
-  if (options.pixels == "mean") return vae::image_batch(backbone.mean_image(parameters));
+  if (options.pixels == Pixels::kMean) return vae::image_batch(backbone.mean_image(parameters));
   const ImageShape shape = backbone.image_shape();
   const std::int64_t size = backbone.sample_channels() * shape.height * shape.width;
   const at::Tensor noise = at::empty({u.size(0), backbone.sample_channels(), shape.height, shape.width}, at::kFloat);
   for (std::int64_t b = 0; b < u.size(0); ++b) {
     fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
-                 {static_cast<std::uint64_t>(options.seed), 0, Purpose::kPixels},
-                 {.item = ids.item[static_cast<std::size_t>(b)]});
+                 ids.key(Purpose::kPixels), {.item = ids.item[static_cast<std::size_t>(b)]});
   }
   return vae::image_batch(backbone.sample_image(parameters, noise.to(parameters.device())));
 }
@@ -93,16 +92,17 @@ bool samples_done(const fs::path& file, const nlohmann::json& identity) {
   return true;
 }
 
-// Rank 0's file under a temporary name; rows come chunk by chunk.
+// Rank 0's file under a temporary name and the grid of its first images; rows come chunk by chunk.
 class SampleWriter {
  public:
-  SampleWriter(fs::path target, const ImageShape& shape, std::int64_t count)
+  SampleWriter(fs::path target, const ImageShape& shape, const SampleOptions& options)
       : target_(std::move(target)),
         temporary_(storage::temporary_name(target_)),
         file_(storage::H5File::create(temporary_)),
-        shape_(shape) {
+        grid_size_(options.grid) {
+    grid_.shape = shape;
     file_.create_dataset("images", storage::H5Type::kU8,
-                         {static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(shape.channels),
+                         {static_cast<std::uint64_t>(options.count), static_cast<std::uint64_t>(shape.channels),
                           static_cast<std::uint64_t>(shape.height), static_cast<std::uint64_t>(shape.width)});
   }
   ~SampleWriter() {
@@ -114,14 +114,21 @@ class SampleWriter {
   SampleWriter(const SampleWriter&) = delete;
   SampleWriter& operator=(const SampleWriter&) = delete;
   // In order, without gaps.
-  void rows(std::int64_t first, std::int64_t count, std::string_view pixels) {
-    hasher_.update(storage::as_bytes(pixels.data(), pixels.size()));
-    file_.write_rows(
-        "images", storage::H5Type::kU8, static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(count),
-        {reinterpret_cast<const std::byte*>(pixels.data()), static_cast<std::size_t>(count * shape_.size())});
+  void add(std::string_view pixels) {
+    const std::int64_t size = grid_.shape.size(), count = static_cast<std::int64_t>(pixels.size()) / size;
+    if (count == 0) return;
+    const auto bytes = storage::as_bytes(pixels.data(), pixels.size());
+    hasher_.update(bytes);
+    file_.write_rows("images", storage::H5Type::kU8, static_cast<std::uint64_t>(num_rows_),
+                     static_cast<std::uint64_t>(count), bytes);
+    num_rows_ += count;
+    const std::int64_t shown = std::min(count, grid_size_ - grid_.count);
+    grid_.pixels.insert(grid_.pixels.end(), pixels.begin(), pixels.begin() + shown * size);
+    grid_.count += shown;
   }
   // Returns images_hash: equal images have equal hashes, whoever drew them.
   std::string publish(const nlohmann::json& identity, double seconds) {
+    storage::write_png_grid(fs::path(target_).replace_extension(".png"), grid_, 10);
     const std::string hash = hasher_.digest();
     file_.set_attribute("images_hash", hash);
     file_.set_attribute("format", std::string("hebm-samples"));
@@ -138,61 +145,49 @@ class SampleWriter {
   fs::path target_, temporary_;
   storage::H5File file_;
   storage::Hasher hasher_;
-  ImageShape shape_;
+  std::int64_t num_rows_ = 0, grid_size_;
+  ImageBatch grid_;
   bool published_ = false;
 };
 
 }  // namespace
 
-SampleResult write_samples(const fs::path& directory, const std::string& name, const SampleOptions& options,
-                           const vae::Backbone& backbone, const DrawLatents& draw, const nlohmann::json& identity,
+SampleResult write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw,
                            const StopFlag* stop, comm::Communicator& comm, Logger& logger) {
+  const SampleOptions& options = file.options;
   SampleResult result;
-  const fs::path file = directory / (name + ".h5");
   bool done = false;
   std::optional<SampleWriter> writer;
   comm::agree(comm, [&] {
     if (!comm.is_root()) return;
-    fs::create_directories(directory);
-    done = samples_done(file, identity);
-    if (!done) writer.emplace(file, backbone.image_shape(), options.count);
+    fs::create_directories(file.path.parent_path());
+    done = samples_done(file.path, file.identity);
+    if (!done) writer.emplace(file.path, backbone.image_shape(), options);
   });
   if (comm::any(comm, done)) {
-    logger.line("{} is there already: nothing to do", file.string());
+    logger.line("{} is there already: nothing to do", file.path.string());
     return result;
   }
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const std::int64_t num_chunks = (options.count + options.chunk - 1) / options.chunk;
   const std::int64_t rounds = (num_chunks + comm.size() - 1) / comm.size();
-  ImageBatch grid;
-  grid.shape = backbone.image_shape();
-  StatusLine status(logger, name, options.count);
+  StatusLine status(logger, file.path.stem().string(), options.count);
   const Timer timer;
   for (std::int64_t round = 0; round < rounds; ++round) {
     std::string mine;
     comm::agree(comm, [&] {
       const std::int64_t c = round * comm.size() + comm.rank();
       if (c >= num_chunks) return;
-      prior::ChainIds ids;  // the last chunk runs at full size too, its surplus is dropped
-      for (std::int64_t b = 0; b < options.chunk; ++b) {
-        ids.item.push_back(static_cast<std::uint32_t>(options.first + c * options.chunk + b));
-        ids.visit.push_back(0);
-      }
-      const ImageBatch images = decode_images(backbone, draw(seed, ids), options, ids);
+      // The last chunk runs at full size too, its surplus is dropped.
+      const auto ids = prior::chain_ids(seed, options.first + c * options.chunk, options.chunk);
+      const ImageBatch images = decode_images(backbone, draw(ids), options, ids);
       const std::int64_t keep = std::min(options.chunk, options.count - c * options.chunk);
       mine.assign(reinterpret_cast<const char*>(images.pixels.data()),
                   static_cast<std::size_t>(keep * images.shape.size()));
     });
     const auto all = comm.all_gather(mine);
     comm::agree(comm, [&] {
-      for (std::size_t r = 0; writer && r < all.size(); ++r) {
-        const std::int64_t rows = static_cast<std::int64_t>(all[r].size()) / grid.shape.size();
-        if (rows > 0) writer->rows((round * comm.size() + static_cast<std::int64_t>(r)) * options.chunk, rows, all[r]);
-        const std::int64_t wanted = std::min(rows, options.grid - grid.count);
-        if (wanted <= 0) continue;
-        grid.pixels.insert(grid.pixels.end(), all[r].begin(), all[r].begin() + wanted * grid.shape.size());
-        grid.count += wanted;
-      }
+      for (std::size_t r = 0; writer && r < all.size(); ++r) writer->add(all[r]);
     });
     status.update(std::min(options.count, (round + 1) * comm.size() * options.chunk));
     if (comm::any(comm, stop != nullptr && stop->requested())) {
@@ -204,10 +199,9 @@ SampleResult write_samples(const fs::path& directory, const std::string& name, c
   result.seconds = timer.seconds();
   comm::agree(comm, [&] {
     if (!writer) return;
-    storage::write_png_grid(directory / (name + ".png"), grid, 10);
-    const std::string hash = writer->publish(identity, result.seconds);
-    logger.line("{}: {} images in {}, images_hash {}", file.string(), options.count, format_duration(result.seconds),
-                hash);
+    const std::string hash = writer->publish(file.identity, result.seconds);
+    logger.line("{}: {} images in {}, images_hash {}", file.path.string(), options.count,
+                format_duration(result.seconds), hash);
   });
   return result;
 }

@@ -2,11 +2,13 @@
 // on the seed, i and the chunk size only, never on the number of ranks. Product: samples.h5 and a
 // PNG grid.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/choice.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "base/types.h"
@@ -21,12 +23,18 @@ class Options;
 
 namespace hebm::sample {
 
+// The mean of p(x|z), or a sample of it (the authors).
+enum class Pixels { kMean, kSample };
+constexpr std::array<Choice<Pixels>, 2> choices_of(Pixels) {
+  return {{{"mean", Pixels::kMean}, {"sample", Pixels::kSample}}};
+}
+
 struct SampleOptions {
   std::int64_t count = 5000, chunk = 100;
-  std::int64_t first = 0;       // number of the first image: images first .. first + count - 1
-  double temperature = 1.0;     // of the final decode
-  std::string pixels = "mean";  // mean | sample of the likelihood
-  std::int64_t grid = 100;      // images of the PNG
+  std::int64_t first = 0;    // number of the first image: images first .. first + count - 1
+  double temperature = 1.0;  // of the final decode
+  Pixels pixels = Pixels::kMean;
+  std::int64_t grid = 100;  // images of the PNG
   std::int64_t seed = 1;
   void describe(Options& options);
 };
@@ -50,10 +58,13 @@ struct SampleResult {
   bool stopped = false;  // asked to stop: leave with ExitCode::kRequeue; the next run starts this file again
   double seconds = 0;    // of chains and decoding, the slowest rank
 };
+struct SampleFile {
+  std::filesystem::path path;  // NAME.h5; the grid is NAME.png
+  SampleOptions options;
+  nlohmann::json identity;
+};
 // Collective. A whole file of the same identity is left as it is; another one is Error(kUsage).
-SampleResult write_samples(const std::filesystem::path& directory, const std::string& name,
-                           const SampleOptions& options, const vae::Backbone& backbone, const DrawLatents& draw,
-                           const nlohmann::json& identity, const StopFlag* stop, comm::Communicator& comm,
-                           Logger& logger);
+SampleResult write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw,
+                           const StopFlag* stop, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::sample

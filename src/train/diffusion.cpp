@@ -9,8 +9,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "nets/device.h"
-#include "prior/losses.h"
 
 namespace hebm::train {
 
@@ -18,28 +16,24 @@ namespace hebm::train {
 
 void DiffusionObjective::learn(const Work& work, GradientSum& gradients) {
   const LatentBatch latents = source_->next();  // line 3: u_0 ~ q(u_0 | x)
-  const prior::ChainIds ids = ids_of(latents);
-  const prior::NoisyPair pair = draw_pair(latents, ids, work);          // lines 4, 5: t, then u_t and u_{t+1} (Eq. 7)
-  const at::Tensor negatives = draw_negatives(pair, ids, work.update);  // line 6: K steps from u_{t+1} (Eq. 3, 13)
-  descend(contrast(pair, negatives, ids), gradients);                   // line 7: the gradient of Eq. 12, by layer
+  const prior::ChainIds ids = ids_of(latents, in_.seed, work.update.attempt);
+  const prior::Chains chains = place_chains(ids, work);  // line 4: t
+  const prior::NoisyPair pair =
+      prior::make_pair(chains, on_device(latents, device_), in_.prior.schedule());  // line 5: u_t and u_{t+1} (Eq. 7)
+  const at::Tensor negatives = draw_negatives(chains, pair);   // line 6: K steps from u_{t+1} (Eq. 3, 13)
+  descend(contrast(ids, chains, pair, negatives), gradients);  // line 7: the gradient of Eq. 12, by layer
 }
 
-prior::NoisyPair DiffusionObjective::draw_pair(const LatentBatch& latents, const prior::ChainIds& ids,
-                                               const Work& work) const {
-  const Update& update = work.update;
-  auto levels = one_level_a_batch() ? std::vector<std::int64_t>(ids.item.size(), level_of(work.first, update))
-                                    : prior::draw_levels(in_.prior.schedule(), in_.seed, update.attempt, ids);
-  return prior::make_pair(on_device(latents, device_), std::move(levels), in_.prior.schedule(), in_.seed,
-                          update.attempt, ids);
+prior::Chains DiffusionObjective::place_chains(const prior::ChainIds& ids, const Work& work) const {
+  if (one_level_a_batch()) return {ids, level_of(work.first, work.update), device_};
+  return {ids, prior::draw_levels(in_.prior.schedule(), ids), device_};
 }
 
-at::Tensor DiffusionObjective::draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids,
-                                              const Update& update) {
+at::Tensor DiffusionObjective::draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair) {
   const Timer timer;
   at::Tensor y =
-      prior::run_langevin(pair.u_next, pair.u_next, pair.t, coefficients_, in_.langevin.steps_at(pair.t[0]),
-                          {in_.seed, update.attempt, Purpose::kLangevin}, ids, chain_gradient(pair.t), {}, {},
-                          /*steady=*/!in_.energy.power_iterations_in_chain);
+      prior::langevin(chains, pair.u_next, chain_gradient(chains), coefficients_,
+                      in_.langevin.steps_at(chains.levels()[0]), {.steady = !in_.energy.power_iterations_in_chain});
   if (device_.is_cpu()) record_.add(kChainSeconds, timer.seconds());  // a GPU may not have begun
   return y;
 }
@@ -70,30 +64,30 @@ std::int64_t DiffusionObjective::level_of(std::int64_t batch, const Update& upda
              : prior::level_of_unit(in_.prior.schedule(), in_.seed, update.attempt, update.number, batch);
 }
 
-prior::Gradient DiffusionObjective::chain_gradient(const std::vector<std::int64_t>& levels) const {
+prior::Gradient DiffusionObjective::chain_gradient(const prior::Chains& chains) const {
   const prior::LabelPart labels{step_variances_[0], nullptr};  // F-hat: the negatives are of any label
   if (!in_.energy.power_iterations_in_chain) {
-    const auto potential = std::make_shared<prior::Potential>(in_.prior, in_.backbone, frozen_, levels, labels);
+    const auto potential = std::make_shared<prior::Potential>(in_.prior, in_.backbone, frozen_, chains, labels);
     return [potential](const at::Tensor& u) { return potential->gradient(u); };
   }
-  return [this, levels, labels, step = std::int64_t{0}](const at::Tensor& u) mutable {
+  return [this, &chains, labels, step = std::int64_t{0}](const at::Tensor& u) mutable {
     const auto weights = in_.prior.chain_weights(sequences_, step++);
-    return prior::Potential(in_.prior, in_.backbone, weights, levels, labels).gradient(u);
+    return prior::Potential(in_.prior, in_.backbone, weights, chains, labels).gradient(u);
   };
 }
 
-DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::NoisyPair& pair, const at::Tensor& negatives,
-                                                          const prior::ChainIds& ids) {
+DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::ChainIds& ids, const prior::Chains& chains,
+                                                          const prior::NoisyPair& pair, const at::Tensor& negatives) {
   const c10::NoGradGuard no_grad;
   Contrast out;
   out.z = in_.backbone.transport(at::cat({pair.u_t, negatives}));
-  out.t = nets::on_device(pair.t, device_);
+  out.t = chains.t();
   out.t_both = at::cat({out.t, out.t});
   out.weights = weight_of_level_.index_select(0, out.t);
   out.variances = variance_of_level_.index_select(0, out.t_both);
   out.images = ids.item;
-  out.first_bucket = in_.prior.set_of(pair.t) * in_.prior.num_layers();
-  out.has_zero = std::find(pair.t.begin(), pair.t.end(), 0) != pair.t.end();
+  out.first_bucket = in_.prior.set_of(chains.levels()) * in_.prior.num_layers();
+  out.has_zero = std::ranges::find(chains.levels(), 0) != chains.levels().end();
   record_.set_rows(out.t);
   record_.add_rows(kCount, at::ones_like(out.weights));
   record_.add_rows(kDisplacement, (negatives - pair.u_next).norm(2, 1));

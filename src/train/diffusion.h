@@ -9,6 +9,7 @@
 #include "base/choice.h"
 #include "prior/forward_pair.h"
 #include "prior/langevin.h"
+#include "prior/losses.h"
 #include "prior/potential.h"
 #include "train/divergence.h"
 #include "train/latent_source.h"
@@ -34,7 +35,7 @@ constexpr std::array<Choice<Source>, 2> choices_of(Source) {
 // train.*, of a prior of any kind.
 struct PriorTrainOptions : LoopOptions {
   PriorTrainOptions();
-  std::string level_weight = "flat";
+  prior::LevelWeight level_weight = prior::LevelWeight::kFlat;
   double l2 = 0.0;
   Levels levels = Levels::kMicroBatch;
   Source source = Source::kCache;
@@ -104,11 +105,12 @@ class DiffusionObjective : public Objective {
   bool one_level_a_batch() const { return settings_.levels == Levels::kMicroBatch || settings_.only_zero; }
   // Level of a micro-batch whose images share one.
   std::int64_t level_of(std::int64_t batch, const Update& update) const;
-  prior::NoisyPair draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, const Work& work) const;
+  prior::Chains place_chains(const prior::ChainIds& ids, const Work& work) const;
   // dF/du of a chain from its first step on, call by call.
-  prior::Gradient chain_gradient(const std::vector<std::int64_t>& levels) const;
-  at::Tensor draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids, const Update& update);
-  Contrast contrast(const prior::NoisyPair& pair, const at::Tensor& negatives, const prior::ChainIds& ids);
+  prior::Gradient chain_gradient(const prior::Chains& chains) const;
+  at::Tensor draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair);
+  Contrast contrast(const prior::ChainIds& ids, const prior::Chains& chains, const prior::NoisyPair& pair,
+                    const at::Tensor& negatives);
   prior::EnergyNet::Outputs energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
   std::vector<double> counts() const;  // [T] images
   std::vector<double> gaps() const;    // [T] mean of F(pos) - F(neg), label heads included; 0 where no image is

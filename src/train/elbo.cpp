@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/visits.h"
 #include "vae/inputs.h"
 
 namespace hebm::train {
@@ -28,7 +29,6 @@ nlohmann::json Elbo::to_json() const {
 Elbo measure_elbo(const vae::Backbone& backbone, const data::Dataset& dataset, data::Split split, std::int64_t count,
                   std::uint64_t seed, comm::Communicator& comm, const ImageInput& input) {
   constexpr std::int64_t kChunk = 100;
-  constexpr std::uint32_t kVisit = 0xffffffffu;  // no epoch's
   const c10::NoGradGuard no_grad;
   const auto& members = dataset.members(split);
   const std::int64_t total = std::min(count, static_cast<std::int64_t>(members.size()));
@@ -39,7 +39,7 @@ Elbo measure_elbo(const vae::Backbone& backbone, const data::Dataset& dataset, d
     std::vector<std::int64_t> images;
     for (std::int64_t b = 0; b < kChunk; ++b)
       images.push_back(members[static_cast<std::size_t>(first + std::min(b, real - 1))]);
-    const std::vector<std::uint32_t> visits(images.size(), kVisit);
+    const std::vector<std::uint32_t> visits(images.size(), visits::kMeasure);
     const at::Tensor x = input.load(dataset, seed, 0, images, visits).to(backbone.params().device());
     const at::Tensor eps =
         vae::posterior_noise({seed, 0, Purpose::kPosterior}, images, visits, backbone.dim()).to(x.device());

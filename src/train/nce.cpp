@@ -25,15 +25,14 @@ class NceObjective final : public Objective {
 
   void learn(const Work& work, GradientSum& gradients) override {
     const LatentBatch latents = source_->next();
-    const prior::ChainIds ids = ids_of(latents);
+    const prior::ChainIds ids = ids_of(latents, in_.seed, work.update.attempt);
     const at::Device device = in_.prior.device();
     const at::Tensor u0 = on_device(latents, device);
     const std::int64_t count = latents.count;
     const at::Tensor level = nets::on_device(std::vector<std::int64_t>(static_cast<std::size_t>(2 * count), 0), device);
     for (std::size_t i = 0; i < layers_; ++i) {
       const prior::EnergyNet& net = in_.prior.bucket(i);
-      const at::Tensor z =
-          prior::contrast_layer(u0, i, in_.backbone, {in_.seed, work.update.attempt, Purpose::kContrast}, ids);
+      const at::Tensor z = prior::contrast_layer(u0, i, in_.backbone, ids);
       const c10::AutoGradMode grad_on(true);
       const auto weights = net.weights(true);
       const at::Tensor logits = net.forward(weights, net.select(weights, level), z);  // [2 B]

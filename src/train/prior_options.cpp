@@ -40,7 +40,7 @@ void PriorTrainOptions::describe(Options& o) {
   o.add("train.weight_decay", &optimiser.weight_decay, "L2 in the gradient (paper: 3e-5)", {0.0, 1.0});
   o.add("train.ema", &ema, "decay of the averaged weights, warmed up as min(d, (n+1)/(n+10)); 0: none (paper)",
         {0.0, 0.999999});
-  o.add_choice("train.level_weight", &level_weight, {"paper", "sqrt", "flat"},
+  o.add_choice("train.level_weight", &level_weight,
                "weight of t in the loss: 1/s_t^2, times s_t/s_{T-1}, or the same for all", Show::kCommon);
   o.add("train.l2", &l2, "weight of f+^2 + f-^2 in the loss (paper: 0)", {0.0, 1e6});
   o.add("train.clip_norm", &clip_norm, "largest gradient norm of a layer; 0: no clipping (paper)", {0.0, 1e12});

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/visits.h"
 #include "train/product.h"
 #include "vae/nvae_training.h"
 #include "vae/weights_file.h"
@@ -16,14 +17,12 @@
 namespace hebm::train {
 namespace {
 
-constexpr std::uint32_t kVisit = 0xffffffffu;  // no chain's
-
 // u of one forward, [kReadjustBatch, D]; the seed is fixed: a VAE has one re-estimated form.
 at::Tensor prior_draws(std::int64_t forward, std::int64_t dim) {
   at::Tensor u = at::empty({kReadjustBatch, dim}, at::kFloat);
   for (std::int64_t b = 0; b < kReadjustBatch; ++b) {
     fill_normal({u.data_ptr<float>() + b * dim, static_cast<std::size_t>(dim)}, {0, 0, Purpose::kPriorNoise},
-                {.item = static_cast<std::uint32_t>(forward * kReadjustBatch + b), .visit = kVisit});
+                {.item = static_cast<std::uint32_t>(forward * kReadjustBatch + b), .visit = visits::kMeasure});
   }
   return u;
 }

@@ -11,6 +11,7 @@
 #include "vae/hvae.h"
 #include "vae/inputs.h"
 #include "vae/weights_file.h"
+#include "base/visits.h"
 
 namespace hebm::encode {
 namespace {
@@ -75,7 +76,7 @@ TEST(EncodeCache, HoldsThePosteriorDrawsOfEveryImage) {
     EXPECT_EQ(cache.global_index(static_cast<std::int64_t>(p)), members[p]);
     for (std::uint32_t r = 0; r < 2; ++r) {
       const std::vector<std::int64_t> image = {members[p]};
-      const std::vector<std::uint32_t> visit = {kFirstDraw + r};
+      const std::vector<std::uint32_t> visit = {visits::kCache + r};
       const at::Tensor noise = vae::posterior_noise({4, 0, Purpose::kPosterior}, image, visit, dim);
       const auto expected = test::values_of(world.net.posterior(vae::image_tensor(world.dataset.read(image)), noise).u);
       for (std::int64_t e = 0; e < dim; ++e) {

@@ -97,7 +97,7 @@ TEST(ComposeChains, LaterStepsLeaveHeldLayersBitByBit) {
   const auto steps = parse_steps("", heads());
   const std::vector<std::int64_t> asked = {0, 1, 0, 3, 0, 1};
   const auto states = compose_chains(chain, trained.prior, steps, at::tensor(asked, at::kLong).view({2, 3}), {1.0, 2},
-                                     4, prior::chain_ids(7, 2));
+                                     prior::chain_ids(4, 7, 2));
   ASSERT_EQ(states.size(), 2u);
   const std::int64_t top = trained.backbone.groups()[0].size(), rest = trained.backbone.groups()[1].size();
   EXPECT_TRUE(states[1].narrow(1, 0, top).equal(states[0].narrow(1, 0, top)));

@@ -13,10 +13,11 @@
 #include <numeric>
 
 #include "../nets/support.h"
+#include "base/visits.h"
 #include "comm/communicator.h"
 #include "evaluate/ood_scores.h"
 #include "evaluate/ranking.h"
-#include "prior/forward_pair.h"
+#include "prior/langevin.h"
 #include "vae/hvae.h"
 #include "vae/inputs.h"
 
@@ -50,13 +51,13 @@ class Ood : public ::testing::Test {
  protected:
   static constexpr std::int64_t kBatch = 3, kSide = 32;
   static constexpr std::uint64_t kSeed = 9;
-  static constexpr std::uint32_t kVisit = 3000001;  // of the out set
+  static constexpr std::uint32_t kVisit = visits::kOod + 1;  // of the out set
 
   Ood()
       : backbone_(tiny_vae(), ImageShape{}, 1),
         prior_(tiny_energy(), backbone_.groups(), prior::make_schedule(3), 5),
         images_{70, 7, 40},
-        ids_{{70, 7, 40}, {kVisit, kVisit, kVisit}},
+        ids_{{70, 7, 40}, {kVisit, kVisit, kVisit}, kSeed},
         x_(test::random_tensor({kBatch, 1, kSide, kSide}, 3, at::kFloat).abs()) {
     at::set_num_threads(1);  // nets so small are slower on several, and far slower where other tests have the cores
   }
@@ -87,11 +88,11 @@ class Ood : public ::testing::Test {
   }
   at::Tensor run_level(const at::Tensor& u, std::int64_t t) const {
     const auto weights = prior_.frozen_weights();
-    const std::vector<std::int64_t> levels(kBatch, t);
-    const prior::Potential potential(prior_, backbone_, weights, levels);
-    return prior::run_langevin(u, u, levels, prior::step_coefficients(prior_.schedule(), few_steps()),
-                               few_steps().steps, {kSeed, 0, Purpose::kLangevin}, ids_,
-                               [&](const at::Tensor& y) { return potential.gradient(y); });
+    const prior::Chains chains(ids_, t, at::kCPU);
+    const prior::Potential potential(prior_, backbone_, weights, chains);
+    return prior::langevin(
+        chains, u, [&](const at::Tensor& y) { return potential.gradient(y); },
+        prior::step_coefficients(prior_.schedule(), few_steps()), few_steps().steps);
   }
 
   int num_threads_ = at::get_num_threads();
@@ -125,10 +126,10 @@ TEST_F(Ood, DiffusionSchemeIsThatOfSection52) {
   at::Tensor inferred;  // u_1 ~ q(u_1 | x)
   {
     const c10::NoGradGuard no_grad;
-    const at::Tensor n = prior::normal_rows(backbone_.dim(), {kSeed, 0, Purpose::kForwardNoise}, ids_, {1, 1, 1});
+    const at::Tensor n = prior::Chains(ids_, 1, at::kCPU).normals(Purpose::kForwardNoise, backbone_.dim());
     inferred = n.mul(schedule.sigma_cum[1]).add(posterior().u, schedule.alpha_cum[1]);
   }
-  at::Tensor generated = prior::normal_rows(backbone_.dim(), {kSeed, 0, Purpose::kPriorNoise}, ids_, {});
+  at::Tensor generated = prior::prior_noise(ids_, backbone_.dim(), at::kCPU);
   generated = run_level(run_level(generated, 2), 1);  // u_3 -> u_1
   const at::Tensor got = scorer({0, 1, 2}).scores(x_, images_, 1);
   ASSERT_EQ(got.sizes().vec(), (std::vector<std::int64_t>{kBatch, 7}));

@@ -9,8 +9,8 @@
 #include <filesystem>
 
 #include "../nets/support.h"
+#include "../prior/noise.h"
 #include "base/error.h"
-#include "prior/forward_pair.h"
 #include "vae/hvae.h"
 
 namespace hebm::evaluate {
@@ -45,13 +45,13 @@ class Replay : public ::testing::Test {
   }
   static prior::EnergyOptions energy_options() {
     prior::EnergyOptions o;
-    o.net = "cifar10";
+    o.net = prior::NetKind::kCifar10;
     o.width = 4;
     o.per_level = false;
     return o;
   }
   static at::Tensor noise(std::int64_t dim, std::uint32_t visit) {
-    return prior::normal_rows(dim, {3, 0, Purpose::kTest}, {{0, 1, 2}, {visit, visit, visit}}, {});
+    return test::normal_rows(dim, {3, 0, Purpose::kTest}, {{0, 1, 2}, {visit, visit, visit}});
   }
   void add(const std::string& name, const at::Tensor& tensor) { case_.push_back({name, tensor}); }
   void add_layers(const std::string& name, const at::Tensor& u) {

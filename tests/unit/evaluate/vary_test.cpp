@@ -43,11 +43,11 @@ TEST(VaryLayers, WithoutEnergyFreeLayersAreStandardNormalAndHeldOnesStay) {
   langevin.steps = 5;
   const prior::ReverseChain chain(trained.prior, trained.backbone, langevin);
   constexpr std::int64_t kCount = 300;
-  prior::ChainIds ids = prior::chain_ids(0, kCount);
-  const at::Tensor u0 = chain.sample(3, ids);
+  prior::ChainIds ids = prior::chain_ids(3, 0, kCount);
+  const at::Tensor u0 = chain.sample(ids);
   ids.visit.assign(kCount, 1);
   const auto groups = trained.backbone.groups();
-  const at::Tensor varied = vary_layers(chain, trained.prior.schedule(), u0, {0}, 2, 3, ids);
+  const at::Tensor varied = vary_layers(chain, trained.prior.schedule(), u0, {0}, 2, ids);
   const std::int64_t top = groups[0].size(), rest = groups[1].size();
   EXPECT_TRUE(varied.narrow(1, top, rest).equal(u0.narrow(1, top, rest)));
   const at::Tensor free = varied.narrow(1, 0, top).to(at::kDouble), before = u0.narrow(1, 0, top).to(at::kDouble);

@@ -28,10 +28,7 @@ using test::tiny_energy;
 using test::tiny_vae;
 
 at::Tensor some_u(std::int64_t count, std::int64_t dim) {
-  ChainIds ids;
-  for (std::uint32_t b = 0; b < count; ++b) ids.item.push_back(b);
-  ids.visit.assign(ids.item.size(), 0);
-  return normal_rows(dim, {3, 0, Purpose::kTest}, ids, {});
+  return Chains(chain_ids(3, 0, count), 0, at::kCPU).normals(Purpose::kTest, dim);
 }
 
 // Central differences in float64: truncation h^2 |f'''| / 6 and rounding eps |f| / h with h = 1e-5
@@ -43,7 +40,7 @@ TEST(Potential, GradientThroughTheTransportMatchesCentralDifferences) {
     const auto weights = prior.frozen_weights();
     const std::vector<std::int64_t> levels =
         per_level ? std::vector<std::int64_t>{1, 1} : std::vector<std::int64_t>{1, 0};
-    const Potential potential(prior, backbone, weights, levels);
+    const Potential potential(prior, backbone, weights, test::chains_at(levels));
     const at::Tensor u = some_u(2, backbone.dim()).to(at::kDouble);
     const at::Tensor gradient = potential.gradient(u);
     ASSERT_GT(gradient.abs().max().item<double>(), 1e-3);
@@ -66,7 +63,7 @@ TEST(Potential, GradientIsTheSameHoweverThreadsShareTheNets) {
   const vae::Hvae backbone(many, ImageShape{}, 1, at::kDouble);
   const EnergyPrior prior(tiny_energy(true), backbone.groups(), make_schedule(2), 5, at::kDouble);
   const auto weights = prior.frozen_weights();
-  const Potential potential(prior, backbone, weights, {1, 1, 1});
+  const Potential potential(prior, backbone, weights, test::chains_at({1, 1, 1}));
   const at::Tensor u = some_u(3, backbone.dim()).to(at::kDouble);
   at::Tensor leaf = u.clone().requires_grad_(true);
   const at::Tensor truth = torch::autograd::grad({potential.value(leaf).sum()}, {leaf})[0];
@@ -82,7 +79,7 @@ TEST(EnergyNet, TakesEveryLatentSize) {
   for (const std::string kind : {"small", "dense"}) {
     for (const std::int64_t side : {1, 2, 4, 8, 16, 32, 64, 128}) {
       EnergyOptions options = tiny_energy(false);
-      options.net = kind;
+      options.net = *value_named<NetKind>(kind);
       const auto made = make_energy_net(options, {3, side, side}, {.num_levels = 4, .seed = 1});
       const EnergyNet& net = *made;
       const auto weights = net.weights(false);
@@ -100,7 +97,7 @@ TEST(EnergyNet, TakesEveryLatentSize) {
 // with biases, W = 6.
 TEST(EnergyNet, DenseSeesTheLayerFlat) {
   EnergyOptions options = tiny_energy(true);
-  options.net = "dense";
+  options.net = NetKind::kDense;
   options.spectral_norm = false;
   const auto made = make_energy_net(options, {2, 2, 2}, {.seed = 1, .dtype = at::kDouble});
   const EnergyNet& net = *made;
@@ -121,7 +118,7 @@ TEST(EnergyNet, DenseSeesTheLayerFlat) {
 TEST(EnergyNet, ALayerOfTheHiddenSizeIsNotAddedToTheHiddenUnits) {
   for (const std::string kind : {"small", "dense"}) {
     EnergyOptions options = tiny_energy(true);
-    options.net = kind;
+    options.net = *value_named<NetKind>(kind);
     options.spectral_norm = false;
     const auto net = make_energy_net(options, {3, 2, 2}, {.seed = 1, .dtype = at::kDouble});
     auto weights = net->weights(false);
@@ -157,17 +154,17 @@ TEST(EnergyPrior, SetsAreByLevelAndMixedLevelsAreRefused) {
 TEST(Losses, LevelWeightsFollowTheirFormulas) {
   const Schedule schedule = make_schedule(3);
   LangevinOptions langevin;
-  langevin.step_rule = "paper";
+  langevin.step_rule = StepRule::kPaper;
   langevin.eta = 3e-5;
   const double s2[] = {.4785 * 3e-5, 58.8577 * 3e-5, 95.9816 * 3e-5};
-  const auto paper = level_weights(schedule, langevin, "paper"), root = level_weights(schedule, langevin, "sqrt"),
-             flat = level_weights(schedule, langevin, "flat");
+  const auto paper = level_weights(schedule, langevin, LevelWeight::kPaper),
+             root = level_weights(schedule, langevin, LevelWeight::kSqrt),
+             flat = level_weights(schedule, langevin, LevelWeight::kFlat);
   for (std::size_t t = 0; t < 3; ++t) {
     EXPECT_NEAR(paper[t] * s2[t], 1.0, 1e-4);
     EXPECT_NEAR(root[t], std::sqrt(s2[t] / s2[2]) / s2[t], 1e-3 * root[t]);
     EXPECT_NEAR(flat[t] * s2[2], 1.0, 1e-4);
   }
-  EXPECT_THROW(level_weights(schedule, langevin, "other"), Error);
 }
 
 TEST(Losses, ContrastiveLossIsTheWeightedDifference) {
@@ -186,11 +183,10 @@ TEST(ReverseChain, ChainsDoNotDependOnTheirBatch) {
   langevin.steps = 3;
   const ReverseChain chain(prior, backbone, langevin);
   std::vector<std::int64_t> levels;
-  const at::Tensor a =
-      chain.sample(9, {{0, 1, 2, 3}, {0, 0, 0, 0}}, [&](std::int64_t t, std::int64_t k, const at::Tensor&) {
-        if (k == 0) levels.push_back(t);
-      });
-  const at::Tensor b = chain.sample(9, {{2, 3, 4, 5}, {0, 0, 0, 0}});
+  const auto look = [&](std::int64_t t, std::int64_t k, const at::Tensor&) {
+    if (k == 0) levels.push_back(t);
+  };
+  const at::Tensor a = chain.sample(chain_ids(9, 0, 4), {.observer = look}), b = chain.sample(chain_ids(9, 2, 4));
   EXPECT_EQ(levels, (std::vector<std::int64_t>{1, 0}));
   EXPECT_TRUE(a.narrow(0, 2, 2).equal(b.narrow(0, 0, 2)));
 }

@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "nets/device.h"
-#include "prior/chain_rows.h"
-#include "prior/forward_pair.h"
+#include "noise.h"
+#include "prior/langevin.h"
 #include "prior/potential.h"
 #include "vae/hvae.h"
 
@@ -18,7 +18,7 @@ namespace {
 const RandomKey kKey{0x1234567890abcdefull, 3, Purpose::kLangevin};
 
 ChainIds many_ids(std::int64_t count) {
-  ChainIds ids;
+  ChainIds ids{{}, {}, kKey.seed, kKey.attempt};
   for (std::int64_t b = 0; b < count; ++b) {
     ids.item.push_back(static_cast<std::uint32_t>(b * 2654435761u));
     ids.visit.push_back(static_cast<std::uint32_t>(b % 7));
@@ -49,7 +49,7 @@ vae::Hvae small_vae() {
 
 EnergyOptions small_energy(const std::string& net) {
   EnergyOptions o;
-  o.net = net;
+  o.net = *value_named<NetKind>(net);
   o.width = 16;
   return o;
 }
@@ -68,10 +68,8 @@ TEST_F(Gpu, DrawsTheNormalsOfTheHost) {
   for (const auto& [count, dim] : {std::pair<std::int64_t, std::int64_t>{500, 4099}, {70000, 6}}) {
     const ChainIds ids = many_ids(count);
     const auto levels = many_levels(count);
-    const at::Tensor host = at::empty({count, dim}, at::kFloat),
-                     gpu = at::empty({count, dim}, at::TensorOptions(at::kFloat).device(device_));
-    ChainRows(at::kCPU, kKey, ids, levels, {}).draw_normals(host);
-    ChainRows(device_, kKey, ids, levels, {}).draw_normals(gpu);
+    const at::Tensor host = Chains(ids, levels, at::kCPU).normals(kKey.purpose, dim),
+                     gpu = Chains(ids, levels, device_).normals(kKey.purpose, dim);
     EXPECT_EQ(different_values(host, gpu), 0) << "of " << count << " x " << dim;
   }
 }
@@ -80,13 +78,14 @@ TEST_F(Gpu, TakesTheStepsOfTheHost) {
   constexpr std::int64_t kCount = 300, kDim = 1021, kSteps = 5;
   const ChainIds ids = many_ids(kCount);
   const auto levels = many_levels(kCount);
-  const auto coefficients = step_coefficients(make_schedule(3), {});
-  const at::Tensor start = normal_rows(kDim, {5, 0, Purpose::kTest}, ids, {}),
-                   next = normal_rows(kDim, {6, 0, Purpose::kTest}, ids, {});
+  const at::Tensor start = test::normal_rows(kDim, {5, 0, Purpose::kTest}, ids),
+                   next = test::normal_rows(kDim, {6, 0, Purpose::kTest}, ids);
   const auto gradient = [](const at::Tensor& y) { return (y * -0.37f).contiguous(); };
-  const at::Tensor host = run_langevin(start, next, levels, coefficients, kSteps, kKey, ids, gradient);
-  const at::Tensor gpu =
-      run_langevin(start.to(device_), next.to(device_), levels, coefficients, kSteps, kKey, ids, gradient);
+  const auto end_on = [&](at::Device device) {
+    return langevin(Chains(ids, levels, device), start.to(device), gradient, step_coefficients(make_schedule(3), {}),
+                    kSteps, {.u_next = next.to(device)});
+  };
+  const at::Tensor host = end_on(at::kCPU), gpu = end_on(device_);
   EXPECT_EQ(different_values(host, gpu), 0);
 }
 
@@ -97,19 +96,17 @@ TEST_F(Gpu, RecordedStepsAreThoseThatAreQueued) {
   EnergyPrior prior(small_energy("small"), backbone.groups(), make_schedule(2), 5);
   prior.to(device_);
   backbone.params().to(device_);
-  const ChainIds ids = many_ids(40);
-  const std::vector<std::int64_t> levels(ids.item.size(), 1);
-  const at::Tensor u = normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, ids, {}).to(device_);
+  const Chains chains(many_ids(40), 1, device_);
+  const at::Tensor u = test::normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, many_ids(40)).to(device_);
   const auto weights = prior.frozen_weights();
-  const Potential potential(prior, backbone, weights, levels);
+  const Potential potential(prior, backbone, weights, chains);
   const auto gradient = [&](const at::Tensor& y) { return potential.gradient(y); };
   const Constraint hold = [&](const at::Tensor& y) { y.narrow(1, 0, 8).copy_(u.narrow(1, 0, 8)); };
   for (const Constraint& constraint : {Constraint(), hold}) {
     const auto run = [&](bool graphs) {
       nets::set_graphs(graphs);
       const at::Tensor out =
-          run_langevin(u, u, levels, step_coefficients(prior.schedule(), {}), 12, kKey, ids, gradient, {}, constraint)
-              .cpu();
+          langevin(chains, u, gradient, step_coefficients(prior.schedule(), {}), 12, {.constraint = constraint}).cpu();
       nets::set_graphs(true);
       return out;
     };
@@ -124,13 +121,13 @@ TEST_F(Gpu, GradientThroughTheTransportIsTheHosts) {
   vae::Hvae backbone = small_vae();
   for (const std::string net : {"small", "dense"}) {
     const ChainIds ids = many_ids(40);
-    const at::Tensor u = normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, ids, {});
-    const std::vector<std::int64_t> levels(ids.item.size(), 1);
+    const at::Tensor u = test::normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, ids);
     EnergyPrior prior(small_energy(net), backbone.groups(), make_schedule(2), 5);
-    const at::Tensor host = Potential(prior, backbone, prior.frozen_weights(), levels).gradient(u);
+    const at::Tensor host = Potential(prior, backbone, prior.frozen_weights(), Chains(ids, 1, at::kCPU)).gradient(u);
     prior.to(device_);
     backbone.params().to(device_);
-    const at::Tensor gpu = Potential(prior, backbone, prior.frozen_weights(), levels).gradient(u.to(device_)).cpu();
+    const at::Tensor gpu =
+        Potential(prior, backbone, prior.frozen_weights(), Chains(ids, 1, device_)).gradient(u.to(device_)).cpu();
     backbone.params().to(at::kCPU);
     EXPECT_LT((host - gpu).abs().max().item<float>(), 1e-5f * host.abs().max().item<float>()) << net;
   }

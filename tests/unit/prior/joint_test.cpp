@@ -26,8 +26,8 @@ constexpr std::int64_t
     kRows = 10,
     kHalf = 250;  // 2,500 copies of the two-layer problem: u_1 in the left half of the columns, u_2 in the right
 
-ChainIds rows(std::uint32_t visit) {
-  ChainIds ids = chain_ids(0, kRows);
+ChainIds rows(std::uint64_t seed, std::uint32_t visit) {
+  ChainIds ids = chain_ids(seed, 0, kRows);
   ids.visit.assign(ids.item.size(), visit);
   return ids;
 }
@@ -38,26 +38,26 @@ TEST(MarginalSchedule, StartsTheChainAtNoiseAlone) {
   EXPECT_EQ(schedule.alpha_cum[0], make_schedule(3).alpha_cum[0]);
   EXPECT_EQ(schedule.sigma[1], 1.0);
   const at::Tensor u0 = at::full({kRows, 2 * kHalf}, 3.0, at::kFloat);
-  const NoisyPair pair = make_pair(u0, std::vector<std::int64_t>(kRows, 0), schedule, 7, 0, rows(1));
-  const at::Tensor noise =
-      normal_rows(2 * kHalf, {7, 0, Purpose::kTransitionNoise}, rows(1), std::vector<std::int64_t>(kRows, 0));
+  const Chains chains(rows(7, 1), 0, at::kCPU);
+  const NoisyPair pair = make_pair(chains, u0, schedule);
+  const at::Tensor noise = chains.normals(Purpose::kTransitionNoise, 2 * kHalf);
   EXPECT_LT((pair.u_next - noise).abs().max().item<float>(), 1e-11F);
 }
 
 TEST(MarginalLangevin, HasItsOwnStepUnderBothRules) {
-  for (const char* rule : {"natural", "paper"}) {
+  for (const StepRule rule : {StepRule::kNatural, StepRule::kPaper}) {
     LangevinOptions options;
     options.step_rule = rule;
     options.step = 0.3;
     options.eta = 1e-5;
     options.by_level = {7.0};
     options.eta_marginal = 0.125;
-    EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), options.marginal(), 0), 0.125) << rule;
+    EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), options, 0), 0.125) << name_of(rule);
   }
-  // On one level the natural rule is the same number: s^2 = 2 step / P with P = 1.
+  // On one level of a diffusion the natural rule is the same number: s^2 = 2 step / P with P = 1.
   LangevinOptions natural;
   natural.step = 0.01;
-  EXPECT_DOUBLE_EQ(step_variance(make_marginal_schedule(), natural, 0), LangevinOptions().eta_marginal);
+  EXPECT_DOUBLE_EQ(step_variance(make_schedule(1), natural, 0), LangevinOptions().eta_marginal);
 }
 
 // Eq. 8 with F = sum_i a_i z_i + b_i z_i^2 on the linear generator. The family is exponential, so
@@ -68,7 +68,7 @@ struct LinearGaussian {
   static constexpr test::TwoNormals law = test::tilted(truth[0], truth[1], truth[2], truth[3]);
 
   static at::Tensor draw(std::uint32_t visit) {
-    const at::Tensor n = normal_rows(2 * kHalf, {5, 0, Purpose::kTest}, rows(visit), {});
+    const at::Tensor n = Chains(rows(5, visit), 0, at::kCPU).normals(Purpose::kTest, 2 * kHalf);
     return at::cat(law.draw(n.narrow(1, 0, kHalf), n.narrow(1, kHalf, kHalf)), 1);
   }
   static std::array<at::Tensor, 2> transport(const at::Tensor& u) {
@@ -80,21 +80,21 @@ struct LinearGaussian {
 at::Tensor chain_end(const std::array<double, 4>& theta, const LangevinOptions& options, std::uint32_t visit) {
   const Schedule schedule = make_marginal_schedule();
   const double s2 = step_variance(schedule, options, 0);
-  const at::Tensor start = normal_rows(2 * kHalf, {5, 0, Purpose::kPriorNoise}, rows(visit), {});
-  return run_langevin(start, start, std::vector<std::int64_t>(kRows, 0), step_coefficients(schedule, options),
-                      options.steps, {5, 0, Purpose::kLangevin}, rows(visit), [&](const at::Tensor& u) {
-                        const auto z = LinearGaussian::transport(u);
-                        const at::Tensor g1 = s2 * (theta[0] + 2 * theta[1] * z[0]),
-                                         g2 = s2 * (theta[2] + 2 * theta[3] * z[1]);
-                        return at::cat({g1 + LinearGaussian::c * g2, LinearGaussian::d * g2}, 1);
-                      });
+  const auto gradient = [&](const at::Tensor& u) {
+    const auto z = LinearGaussian::transport(u);
+    const at::Tensor g1 = s2 * (theta[0] + 2 * theta[1] * z[0]), g2 = s2 * (theta[2] + 2 * theta[3] * z[1]);
+    return at::cat({g1 + LinearGaussian::c * g2, LinearGaussian::d * g2}, 1);
+  };
+  const Chains chains(rows(5, visit), 0, at::kCPU);
+  return langevin(chains, chains.normals(Purpose::kPriorNoise, 2 * kHalf), gradient,
+                  step_coefficients(schedule, options), options.steps);
 }
 
 LangevinOptions marginal_options() {
   LangevinOptions options;
   options.steps = 80;
   options.eta_marginal = 0.1;
-  return options.marginal();
+  return options;
 }
 
 // 80 steps of s^2 / 2 = 0.05 at precisions of 1.1 and more leave e^-4.5 = 1 % of the start; the

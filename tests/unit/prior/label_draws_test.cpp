@@ -36,7 +36,7 @@ TEST(LabelCandidates, AreTakenByTheirProbabilityOfTheLabel) {
   for (const auto& [y, d, guidance] : {std::tuple{1, -1, 1.0}, {-1, 1, 1.0}, {2, 0, 1.0}, {-1, -1, 1.0}, {1, 0, 2.0}}) {
     const LabelChoice choice{at::cat({at::full({kRows, 1}, y, at::kLong), at::full({kRows, 1}, d, at::kLong)}, 1),
                              guidance};
-    const auto chosen = choose_candidates(candidates, choice, 7, chain_ids(0, kRows));
+    const auto chosen = choose_candidates(candidates, choice, chain_ids(7, 0, kRows));
     double weight[3], sum = 0;
     for (std::size_t m = 0; m < 3; ++m) {
       weight[m] = std::pow(
@@ -62,21 +62,21 @@ TEST(LabelCandidates, MakeTheLabelLikelier) {
   const ReverseChain chain(s.prior, s.backbone, langevin);
   constexpr std::int64_t kCount = 16;
   const LabelChoice choice{at::full({kCount, 1}, 1, at::kLong), 20.0};
-  const at::Tensor one = sample_for_labels(chain, choice, 1, 3, chain_ids(0, kCount)),
-                   many = sample_for_labels(chain, choice, 4, 3, chain_ids(0, kCount));
-  EXPECT_TRUE(one.equal(chain.sample(3, chain_ids(0, kCount), {}, nullptr, &choice)));
+  const at::Tensor one = sample_for_labels(chain, choice, 1, chain_ids(3, 0, kCount)),
+                   many = sample_for_labels(chain, choice, 4, chain_ids(3, 0, kCount));
+  EXPECT_TRUE(one.equal(chain.sample(chain_ids(3, 0, kCount), {.labels = &choice})));
   const auto log_p = [&](const at::Tensor& u0) {
     return chain.label_log_probability(u0)[0].select(1, 1).mean().item<double>();
   };
   EXPECT_GT(log_p(many), log_p(one));
   const LabelChoice last{at::full({1, 1}, 1, at::kLong), 20.0};
-  EXPECT_LT((sample_for_labels(chain, last, 4, 3, chain_ids(kCount - 1, 1)) - many.narrow(0, kCount - 1, 1))
+  EXPECT_LT((sample_for_labels(chain, last, 4, chain_ids(3, kCount - 1, 1)) - many.narrow(0, kCount - 1, 1))
                 .abs()
                 .max()
                 .item<double>(),
             1e-4);
-  HeldLayers held{{0}, many, forward_trajectory(many, s.prior.schedule(), 3, chain_ids(0, kCount))};
-  const at::Tensor lower = sample_for_labels(chain, choice, 2, 3, chain_ids(0, kCount), &held);
+  HeldLayers held{{0}, many, forward_trajectory(many, s.prior.schedule(), chain_ids(3, 0, kCount))};
+  const at::Tensor lower = sample_for_labels(chain, choice, 2, chain_ids(3, 0, kCount), &held);
   const std::int64_t top = s.backbone.groups()[0].size();
   EXPECT_TRUE(lower.narrow(1, 0, top).equal(many.narrow(1, 0, top)));
 }

@@ -110,14 +110,16 @@ TEST(LabelledPotential, OneCategoryOrFreshHeadsAreTheUnlabelledPrior) {
   const test::LabelledPrior plain(true, {}), one(true, {{"x", {"only"}, {0, 1, 2}}}), fresh(true, two_heads());
   const auto value = [](const test::LabelledPrior& s, std::int64_t t) {
     const auto weights = s.prior.frozen_weights();
-    return Potential(s.prior, s.backbone, weights, {t, t}, {kS2, nullptr}).value(s.u(2));
+    return Potential(s.prior, s.backbone, weights, test::chains_at({t, t}), {kS2, nullptr}).value(s.u(2));
   };
   EXPECT_TRUE(value(one, 0).equal(value(plain, 0)));
   EXPECT_TRUE(value(fresh, 1).equal(value(plain, 1))) << "no label beyond t = 0";
   const at::Tensor more = value(fresh, 0) - value(plain, 0);
   EXPECT_LT((more - kS2 * (std::log(3.0) + std::log(2.0))).abs().max().item<double>(), 1e-14);
   const auto weights = fresh.prior.frozen_weights();
-  EXPECT_EQ(message([&] { Potential(fresh.prior, fresh.backbone, weights, {0}); }, ExitCode::kRuntime).empty(), false);
+  EXPECT_EQ(message([&] { Potential(fresh.prior, fresh.backbone, weights, test::chains_at({0})); }, ExitCode::kRuntime)
+                .empty(),
+            false);
 }
 
 // As for the unlabelled potential: central differences with h = 1e-5 are good to 1e-9 for f of
@@ -131,7 +133,7 @@ TEST(LabelledPotential, GradientMatchesCentralDifferences) {
         per_level ? std::vector<std::int64_t>{0, 0, 0} : std::vector<std::int64_t>{0, 1, 0};
     const LabelChoice choice{longs({2, 0, 0, 1, -1, 1}).view({3, 2}), 1.5};
     for (const LabelChoice* chosen : {static_cast<const LabelChoice*>(nullptr), &choice}) {
-      const Potential potential(s.prior, s.backbone, weights, levels, {kS2, chosen});
+      const Potential potential(s.prior, s.backbone, weights, test::chains_at(levels), {kS2, chosen});
       const at::Tensor u = s.u(3), gradient = potential.gradient(u);
       ASSERT_GT(gradient.abs().max().item<double>(), 1e-3);
       constexpr double kStep = 1e-5;
@@ -152,8 +154,8 @@ TEST(LabelledPotential, ChoiceAddsTheLogProbabilityOfItsCategory) {
   const auto weights = s.prior.frozen_weights();
   const at::Tensor u = s.u(2);
   const LabelChoice choice{longs({2, -1, 0, -1}).view({2, 2}), 1.0};
-  const Potential free(s.prior, s.backbone, weights, {0, 0}, {kS2, nullptr}),
-      asked(s.prior, s.backbone, weights, {0, 0}, {kS2, &choice});
+  const Potential free(s.prior, s.backbone, weights, test::chains_at({0, 0}), {kS2, nullptr}),
+      asked(s.prior, s.backbone, weights, test::chains_at({0, 0}), {kS2, &choice});
   const at::Tensor log_p = -cross_entropy(head_values(s.prior.heads(), free.label_outputs(u))[0], kS2, longs({2, 0}));
   EXPECT_LT((asked.value(u) - free.value(u) - kS2 * log_p).abs().max().item<double>(), 1e-14);
 }
@@ -167,19 +169,19 @@ TEST(LabelledChain, HeldLayersStayAndLabelsMoveOnlyTheChainAtZero) {
   const ReverseChain chain(s.prior, s.backbone, langevin);
   constexpr std::int64_t kCount = 3;
   const LabelChoice any{at::full({kCount, 2}, -1, at::kLong), 2.0}, asked{at::full({kCount, 2}, 1, at::kLong), 2.0};
-  ChainIds ids = chain_ids(0, kCount);
+  ChainIds ids = chain_ids(3, 0, kCount);
   std::vector<std::int64_t> calls(2, 0);
   const auto count = [&](std::int64_t t, std::int64_t k, const at::Tensor&) { calls[static_cast<std::size_t>(t)] = k; };
-  const at::Tensor free = chain.sample(3, ids, count);
+  const at::Tensor free = chain.sample(ids, {.observer = count});
   EXPECT_EQ(calls, (std::vector<std::int64_t>{7, 4})) << "K at t = 0 is its own";
-  EXPECT_TRUE(chain.sample(3, ids, {}, nullptr, &any).equal(free));
-  const at::Tensor noise = normal_rows(s.backbone.dim(), {3, 0, Purpose::kPriorNoise}, ids, {});
-  EXPECT_TRUE(chain.run(noise, {1, 1}, 3, ids, {}, nullptr, &asked).equal(chain.run(noise, {1, 1}, 3, ids)));
-  const at::Tensor moved = chain.sample(3, ids, {}, nullptr, &asked);
+  EXPECT_TRUE(chain.sample(ids, {.labels = &any}).equal(free));
+  const at::Tensor noise = chain.noise(ids);
+  EXPECT_TRUE(chain.run(noise, {1, 1}, ids, {.labels = &asked}).equal(chain.run(noise, {1, 1}, ids)));
+  const at::Tensor moved = chain.sample(ids, {.labels = &asked});
   EXPECT_FALSE(moved.equal(free));
   ids.visit.assign(kCount, 1);
-  const HeldLayers held{{0}, moved, forward_trajectory(moved, s.prior.schedule(), 3, ids)};
-  const at::Tensor lower = chain.sample(3, ids, {}, &held, &any);
+  const HeldLayers held{{0}, moved, forward_trajectory(moved, s.prior.schedule(), ids)};
+  const at::Tensor lower = chain.sample(ids, {.held = &held, .labels = &any});
   const std::int64_t top = s.backbone.groups()[0].size();
   EXPECT_TRUE(lower.narrow(1, 0, top).equal(moved.narrow(1, 0, top)));
   EXPECT_FALSE(lower.narrow(1, top, 5).equal(moved.narrow(1, top, 5)));
@@ -195,7 +197,7 @@ TEST(LabelledChain, DrawsWhatItIsAskedFor) {
   constexpr std::int64_t kCount = 16;
   const auto mean_logit = [&](std::int64_t category) {
     const LabelChoice choice{at::full({kCount, 1}, category, at::kLong), 5.0};
-    const at::Tensor u0 = chain.sample(3, chain_ids(0, kCount), {}, nullptr, &choice);
+    const at::Tensor u0 = chain.sample(chain_ids(3, 0, kCount), {.labels = &choice});
     const at::Tensor g = head_values(s.prior.heads(), chain.label_outputs(u0))[0];
     return (g.select(1, 1) - g.select(1, 0)).mean().item<double>();
   };
@@ -221,9 +223,9 @@ TEST(LabelledPriorFile, KeepsHeadsAndRefusesBrokenOnes) {
   copy.copy_from(plain.prior);
   const auto weights = copy.frozen_weights(), truth = plain.prior.frozen_weights();
   const at::Tensor u = plain.u(1);
-  EXPECT_TRUE(Potential(copy, s.backbone, weights, {1})
+  EXPECT_TRUE(Potential(copy, s.backbone, weights, test::chains_at({1}))
                   .value(u)
-                  .equal(Potential(plain.prior, s.backbone, truth, {1}).value(u)));
+                  .equal(Potential(plain.prior, s.backbone, truth, test::chains_at({1})).value(u)));
 
   const auto broken = [&](const std::string& from, const std::string& to) {
     std::map<std::string, std::string> metadata;

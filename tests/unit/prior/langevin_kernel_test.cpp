@@ -8,32 +8,17 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "prior/chain_rows.h"
-#include "prior/forward_pair.h"
-#include "prior/langevin_element.h"
+#include "noise.h"
+#include "prior/langevin_update.h"
 
 namespace hebm::prior {
 namespace {
 
 const RandomKey kKey{0x1234567890abcdefull, 3, Purpose::kLangevin};
-const ChainIds kIds{{7, 0xffffffffu, 123456}, {0, 9, 0xfffffffeu}};
+const ChainIds kIds{{7, 0xffffffffu, 123456}, {0, 9, 0xfffffffeu}, kKey.seed, kKey.attempt};
 const std::vector<std::int64_t> kLevels = {2, 0, 1};
 
-StreamKey key_words() {
-  const auto words = stream_key(kKey);
-  return {words[0], words[1]};
-}
-
-ChainRow row_of(std::size_t b, const std::vector<StepCoefficients>& coefficients) {
-  const StepCoefficients& c = coefficients[static_cast<std::size_t>(kLevels[b])];
-  return {kIds.item[b],
-          kIds.visit[b],
-          static_cast<std::uint32_t>(kLevels[b]),
-          static_cast<float>(c.y),
-          static_cast<float>(c.u_next),
-          static_cast<float>(c.gradient),
-          static_cast<float>(c.noise)};
-}
+ChainRow row_of(std::size_t b) { return {kIds.item[b], kIds.visit[b], static_cast<std::uint32_t>(kLevels[b])}; }
 
 // The grid of langevin_kernel.cu: all blocks of all rows, in an order that must not matter.
 template <class Block>
@@ -48,8 +33,8 @@ bool same_bits(const at::Tensor& a, const at::Tensor& b) {
 }
 
 TEST(LangevinKernel, WordsAreThoseOfRandom123UnderTheSameCounter) {
-  const ChainRow row = row_of(0, step_coefficients(make_schedule(3), {}));
-  const StreamKey key = key_words();
+  const ChainRow row = row_of(0);
+  const StreamKey key = kernel_key(kKey);
   for (const std::uint32_t block : {0u, 1u, 0xffffffu}) {
     for (const std::uint32_t k : {0u, 1u, 0x3fffffu}) {
       const auto got = detail::philox(detail::counter_words(block, row.item, row.visit, row.t, k, 5), key.k0, key.k1);
@@ -67,13 +52,11 @@ class Kernel : public ::testing::TestWithParam<std::int64_t> {};
 
 TEST_P(Kernel, DrawsTheNormalsOfTheHost) {
   const std::int64_t dim = GetParam();
-  const auto coefficients = step_coefficients(make_schedule(3), {});
   const at::Tensor got = at::empty({3, dim}, at::kFloat).fill_(-1e9);
   all_threads(3, dim, [&](std::size_t b, std::uint32_t block) {
-    normal_block(got.data_ptr<float>() + static_cast<std::int64_t>(b) * dim, dim, block, row_of(b, coefficients),
-                 key_words());
+    normal_block(got.data_ptr<float>() + static_cast<std::int64_t>(b) * dim, dim, block, row_of(b), kernel_key(kKey));
   });
-  EXPECT_TRUE(same_bits(got, normal_rows(dim, kKey, kIds, kLevels)));
+  EXPECT_TRUE(same_bits(got, Chains(kIds, kLevels, at::kCPU).normals(kKey.purpose, dim)));
   std::vector<float> row(static_cast<std::size_t>(dim));
   fill_normal(row, kKey, {.item = kIds.item[2], .visit = kIds.visit[2], .t = 1});
   EXPECT_EQ(std::memcmp(row.data(), got.const_data_ptr<float>() + 2 * dim, row.size() * sizeof(float)), 0);
@@ -85,17 +68,31 @@ TEST_P(Kernel, TakesTheStepsOfTheHost) {
   LangevinOptions options;
   options.step = 0.3;
   const auto coefficients = step_coefficients(make_schedule(3), options);
-  const at::Tensor start = normal_rows(dim, {5, 0, Purpose::kTest}, kIds, {}),
-                   next = normal_rows(dim, {6, 0, Purpose::kTest}, kIds, {});
+  const at::Tensor start = test::normal_rows(dim, {5, 0, Purpose::kTest}, kIds),
+                   next = test::normal_rows(dim, {6, 0, Purpose::kTest}, kIds);
   const auto gradient = [](const at::Tensor& y) { return (y * -0.37).contiguous(); };
-  const at::Tensor expected = run_langevin(start, next, kLevels, coefficients, kSteps, kKey, kIds, gradient);
+  const at::Tensor expected =
+      langevin(Chains(kIds, kLevels, at::kCPU), start, gradient, coefficients, kSteps, {.u_next = next});
+  std::vector<ChainRow> rows;
+  for (std::size_t b = 0; b < 3; ++b) rows.push_back(row_of(b));
+  std::vector<StepFactors> factors;
+  for (const StepCoefficients& c : coefficients) {
+    factors.push_back({static_cast<float>(c.y), static_cast<float>(c.u_next), static_cast<float>(c.gradient),
+                       static_cast<float>(c.noise)});
+  }
   at::Tensor y = start.clone();
   for (std::uint32_t k = 0; k < kSteps; ++k) {
     const at::Tensor g = gradient(y);
+    const StepArguments arguments{y.data_ptr<float>(),
+                                  next.const_data_ptr<float>(),
+                                  g.const_data_ptr<float>(),
+                                  3,
+                                  dim,
+                                  rows.data(),
+                                  factors.data(),
+                                  kernel_key(kKey)};
     all_threads(3, dim, [&](std::size_t b, std::uint32_t block) {
-      const std::int64_t at = static_cast<std::int64_t>(b) * dim;
-      langevin_block(y.data_ptr<float>() + at, next.const_data_ptr<float>() + at, g.const_data_ptr<float>() + at, dim,
-                     block, row_of(b, coefficients), k, key_words());
+      langevin_block(arguments, static_cast<std::int64_t>(b), block, k);
     });
   }
   EXPECT_TRUE(same_bits(y, expected));
@@ -104,10 +101,11 @@ TEST_P(Kernel, TakesTheStepsOfTheHost) {
 // Whole blocks, every length of a ragged last one, and a row of one element.
 INSTANTIATE_TEST_SUITE_P(Lengths, Kernel, ::testing::Values(1, 2, 3, 64, 897, 1022, 2047));
 
-TEST(ChainRows, RefuseWhatTheyHaveNoKernelFor) {
-  EXPECT_THROW(ChainRows(at::kMeta, kKey, kIds, kLevels, {}), Error);
-  EXPECT_THROW(ChainRows(at::kCPU, kKey, kIds, {0}, {}), Error);
-  ChainRows rows(at::kCPU, kKey, kIds, kLevels, step_coefficients(make_schedule(3), {}));
+TEST(Chains, RefuseWhatTheyHaveNoKernelFor) {
+  EXPECT_THROW(Chains(kIds, kLevels, at::kMeta), Error);
+  EXPECT_THROW(Chains(kIds, std::vector<std::int64_t>{0}, at::kCPU), Error);
+  const Chains chains(kIds, kLevels, at::kCPU);
+  LangevinUpdate rows(chains, step_coefficients(make_schedule(3), {}));
   const at::Tensor good = at::empty({3, 8}, at::kFloat).zero_();
   rows.step(good, good, good);
   EXPECT_THROW(rows.step(good, good, at::empty({2, 8}, at::kFloat)), Error);

@@ -25,12 +25,10 @@ ChainMoments simulate(const Schedule& schedule, const LangevinOptions& options, 
   constexpr std::int64_t kCount = 400, kDim = 500;
   const double s2 = step_variance(schedule, options, t);
   const at::Tensor u_next = at::full({kCount, kDim}, start, at::kFloat);
-  ChainIds ids;
-  for (std::uint32_t b = 0; b < kCount; ++b) ids.item.push_back(b);
-  ids.visit.assign(kCount, 0);
-  const at::Tensor y = run_langevin(u_next, u_next, std::vector<std::int64_t>(kCount, t),
-                                    step_coefficients(schedule, options), options.steps, {11, 0, Purpose::kLangevin},
-                                    ids, [&](const at::Tensor& u) { return u * (-kCurvature * s2); })
+  const at::Tensor y = langevin(
+                           Chains(chain_ids(11, 0, kCount), t, at::kCPU), u_next,
+                           [&](const at::Tensor& u) { return u * (-kCurvature * s2); },
+                           step_coefficients(schedule, options), options.steps)
                            .to(at::kDouble);
   return {y.mean().item<double>(), y.var().item<double>()};
 }
@@ -49,7 +47,6 @@ TEST(LangevinOptions, DrawWithStepsOfTheirOwnWhereTheyAreGiven) {
   EXPECT_EQ(options.drawing().steps, 7);
   options.draw_steps = 9;
   EXPECT_EQ(options.drawing().steps, 9);
-  EXPECT_EQ(options.drawing().marginal().steps, 9);
   EXPECT_EQ(options.steps, 7);
 }
 
@@ -59,8 +56,8 @@ TEST_P(Chain, OfThePaperHasTheClosedFormMoments) {
   const std::int64_t t = GetParam();
   const Schedule schedule = make_schedule(3);
   LangevinOptions options;
-  options.step_rule = "paper";
-  options.integrator = "paper";
+  options.step_rule = StepRule::kPaper;
+  options.integrator = Integrator::kPaper;
   options.eta = 3e-3;
   options.steps = 25;
   const double s2 = step_variance(schedule, options, t);
@@ -101,7 +98,7 @@ TEST_P(Chain, ExactAndPaperAgreeToFirstOrderInTheStep) {
   const auto difference = [&](double step) {
     LangevinOptions exact, euler;
     exact.step = euler.step = step;
-    euler.integrator = "paper";
+    euler.integrator = Integrator::kPaper;
     const auto a = step_coefficients(schedule, exact)[t], b = step_coefficients(schedule, euler)[t];
     return StepCoefficients{std::fabs(a.y - b.y), std::fabs(a.u_next - b.u_next), std::fabs(a.gradient - b.gradient),
                             std::fabs(a.noise - b.noise)};
@@ -119,7 +116,7 @@ TEST_P(Chain, StationaryVarianceErrorIsFirstOrderInTheStep) {
   const auto t = static_cast<std::size_t>(GetParam());
   const Schedule schedule = make_schedule(3);
   const double precision = gaussian_precision(schedule, GetParam());
-  for (const char* integrator : {"paper", "exact"}) {
+  for (const Integrator integrator : {Integrator::kPaper, Integrator::kExact}) {
     const auto error = [&](double step) {
       LangevinOptions options;
       options.step = step;
@@ -128,7 +125,7 @@ TEST_P(Chain, StationaryVarianceErrorIsFirstOrderInTheStep) {
       const double a = c.y - c.gradient * kCurvature * step_variance(schedule, options, GetParam());
       return std::fabs(c.noise * c.noise / (1 - a * a) - 1 / (precision + kCurvature));
     };
-    EXPECT_NEAR(error(2e-3) / error(1e-3), 2.0, 0.02) << integrator;
+    EXPECT_NEAR(error(2e-3) / error(1e-3), 2.0, 0.02) << name_of(integrator);
   }
 }
 
@@ -136,7 +133,7 @@ TEST_P(Chain, GaussianTermsInClosedFormAreAutogradsGradient) {
   const std::int64_t t = GetParam();
   const Schedule schedule = make_schedule(3);
   LangevinOptions options;
-  options.integrator = "paper";
+  options.integrator = Integrator::kPaper;
   const double s2 = step_variance(schedule, options, t), w = schedule.kernel_weight(t);
   const double alpha = schedule.alpha[static_cast<std::size_t>(t) + 1],
                sigma = schedule.sigma[static_cast<std::size_t>(t) + 1];
@@ -157,15 +154,15 @@ TEST(Langevin, DoesNotDependOnTheBatchAndKnowsEveryKey) {
   const auto coefficients = step_coefficients(schedule, options);
   const at::Tensor u = at::full({3, 40}, 0.2, at::kFloat);
   const auto zero = [](const at::Tensor& y) { return y * 0.0; };
-  const RandomKey key{1, 0, Purpose::kLangevin};
-  const at::Tensor all = run_langevin(u, u, {0, 1, 0}, coefficients, 4, key, {{4, 5, 6}, {0, 0, 0}}, zero);
-  const at::Tensor last =
-      run_langevin(u.narrow(0, 2, 1), u.narrow(0, 2, 1), {0}, coefficients, 4, key, {{6}, {0}}, zero);
+  const auto end_of = [&](const ChainIds& ids, const std::vector<std::int64_t>& levels) {
+    return langevin(Chains(ids, levels, at::kCPU), u.narrow(0, 0, ids.count()), zero, coefficients, 4);
+  };
+  const at::Tensor all = end_of({{4, 5, 6}, {0, 0, 0}, 1}, {0, 1, 0}), last = end_of({{6}, {0}, 1}, {0});
   EXPECT_TRUE(all.narrow(0, 2, 1).equal(last));
   EXPECT_FALSE(all[0].equal(all[2])) << "other chains have other noise";
-  EXPECT_FALSE(run_langevin(u, u, {0, 1, 0}, coefficients, 4, {1, 1, Purpose::kLangevin}, {{4, 5, 6}, {0, 0, 0}}, zero)
-                   .equal(all));
-  EXPECT_FALSE(run_langevin(u, u, {0, 1, 0}, coefficients, 4, key, {{4, 5, 6}, {1, 1, 1}}, zero).equal(all));
+  EXPECT_FALSE(end_of({{4, 5, 6}, {0, 0, 0}, 2}, {0, 1, 0}).equal(all)) << "seed";
+  EXPECT_FALSE(end_of({{4, 5, 6}, {0, 0, 0}, 1, 1}, {0, 1, 0}).equal(all)) << "attempt";
+  EXPECT_FALSE(end_of({{4, 5, 6}, {1, 1, 1}, 1}, {0, 1, 0}).equal(all)) << "visit";
 }
 
 TEST(Langevin, ShowsEveryStateAndChecksItsArguments) {
@@ -175,10 +172,13 @@ TEST(Langevin, ShowsEveryStateAndChecksItsArguments) {
   std::vector<std::int64_t> seen;
   const auto coefficients = step_coefficients(schedule, options);
   const auto zero = [](const at::Tensor& y) { return y * 0.0; };
-  run_langevin(u, u, {0}, coefficients, 3, {}, {{0}, {0}}, zero,
-               [&](std::int64_t k, const at::Tensor&) { seen.push_back(k); });
+  const Chains chains({{0}, {0}}, 0, at::kCPU);
+  langevin(chains, u, zero, coefficients, 3,
+           {.observer = [&](std::int64_t k, const at::Tensor&) { seen.push_back(k); }});
   EXPECT_EQ(seen, (std::vector<std::int64_t>{0, 1, 2, 3}));
-  EXPECT_THROW(run_langevin(u, u, {0, 1}, coefficients, 3, {}, {{0}, {0}}, zero), Error);
+  EXPECT_THROW(langevin(chains, at::full({2, 8}, 0.2, at::kFloat), zero, coefficients, 3), Error);
+  EXPECT_THROW(langevin(chains, u, zero, coefficients, 3, {.u_next = u.narrow(1, 0, 7)}), Error);
+  EXPECT_THROW(langevin(Chains({{0}, {0}}, 2, at::kCPU), u, zero, coefficients, 3), Error) << "a level of others";
 }
 
 }  // namespace

@@ -15,7 +15,9 @@
 #include <cmath>
 
 #include "linear_backbone.h"
+#include "noise.h"
 #include "prior/forward_pair.h"
+#include "prior/marginal_chain.h"
 
 namespace hebm::prior {
 namespace {
@@ -48,13 +50,13 @@ TEST(NceLoss, IsLeastAtTheLogDensityRatioOfTwoGaussians) {
 
 TEST(Contrast, ChangesOneLayerGivenThePosteriorsAboveIt) {
   const LinearBackbone backbone;
-  const ChainIds ids = chain_ids(5, 40);
-  const RandomKey key{3, 2, Purpose::kContrast};
-  const at::Tensor u0 = normal_rows(2, {9, 0, Purpose::kTest}, ids, {}) + 2.0;
+  ChainIds ids = chain_ids(3, 5, 40);
+  ids.attempt = 2;
+  const at::Tensor u0 = test::normal_rows(2, {9, 0, Purpose::kTest}, ids) + 2.0;
   for (std::int64_t layer : {0, 1}) {
-    const at::Tensor z = contrast_layer(u0, static_cast<std::size_t>(layer), backbone, key, ids).view({2, 40});
+    const at::Tensor z = contrast_layer(u0, static_cast<std::size_t>(layer), backbone, ids).view({2, 40});
     const at::Tensor truth = backbone.transport(u0)[static_cast<std::size_t>(layer)].view({40});
-    const at::Tensor noise = normal_rows(1, key, ids, std::vector<std::int64_t>(40, layer)).view({40});
+    const at::Tensor noise = Chains(ids, layer, at::kCPU).normals(Purpose::kContrast, 1).view({40});
     const at::Tensor negative = layer == 0 ? noise : LinearBackbone::c * u0.select(1, 0) + LinearBackbone::d * noise;
     EXPECT_TRUE(z[0].equal(truth)) << layer;
     EXPECT_LT((z[1] - negative).abs().max().item<float>(), 1e-6F) << layer;
@@ -73,9 +75,8 @@ class Samplers : public ::testing::Test {
     langevin_.eta_marginal = 0.2;
   }
   ~Samplers() override { at::set_num_threads(num_threads_); }
-  NceSampler sampler(std::int64_t proposals = kProposals) const {
-    return {prior_, backbone_, langevin_.marginal(), proposals};
-  }
+  NceSampler sampler(std::int64_t proposals = kProposals) const { return {prior_, backbone_, proposals}; }
+  MarginalChain chain() const { return {prior_, backbone_, langevin_, NetOutput::kLogit}; }
   // Means of u_1, u_2, and their variances, which the tilt leaves at 1. 4,000 draws: five standard
   // errors are 0.08 and 0.11.
   static void expect_moments(const at::Tensor& u, double mean1, double mean2, double bias) {
@@ -97,21 +98,21 @@ class Samplers : public ::testing::Test {
 // Top down, each conditional normalised: u_1 ~ N(a_1, 1); z_2 | z_1 ~ N(c z_1 + a_2 d^2, d^2), so
 // u_2 ~ N(a_2 d, 1). M draws bias a mean by about (e^{a^2} - 1) a / M, 0.02 at most.
 TEST_F(Samplers, ResamplingDrawsFromTheTiltedConditionals) {
-  expect_moments(sampler().resample(4, chain_ids(0, kCount)), a1, a2 * d, 0.02);
+  expect_moments(sampler().resample(chain_ids(4, 0, kCount)), a1, a2 * d, 0.02);
 }
 
 // All at once: p(u) exp(a_1 u_1 + a_2 (c u_1 + d u_2)), so u_1 ~ N(a_1 + a_2 c, 1): the layer below
 // has its say. 60 steps of 0.1 leave e^-6 of the start.
 TEST_F(Samplers, LangevinDrawsFromTheJointTilt) {
-  expect_moments(sampler().langevin(4, chain_ids(0, kCount)), a1 + a2 * c, a2 * d, 0.005);
+  expect_moments(chain().sample(chain_ids(4, 0, kCount)), a1 + a2 * c, a2 * d, 0.005);
 }
 
 TEST_F(Samplers, OneProposalIsTheGaussianPriorAndRowsDoNotDependOnTheirBatch) {
-  expect_moments(sampler(1).resample(4, chain_ids(0, kCount)), 0.0, 0.0, 0.0);
-  const at::Tensor all = sampler(7).resample(4, chain_ids(0, 12)), some = sampler(7).resample(4, chain_ids(6, 6));
+  expect_moments(sampler(1).resample(chain_ids(4, 0, kCount)), 0.0, 0.0, 0.0);
+  const at::Tensor all = sampler(7).resample(chain_ids(4, 0, 12)), some = sampler(7).resample(chain_ids(4, 6, 6));
   EXPECT_TRUE(all.narrow(0, 6, 6).equal(some));
-  EXPECT_FALSE(sampler(7).resample(5, chain_ids(6, 6)).equal(some));
-  EXPECT_TRUE(sampler().langevin(4, chain_ids(0, 12)).narrow(0, 6, 6).equal(sampler().langevin(4, chain_ids(6, 6))));
+  EXPECT_FALSE(sampler(7).resample(chain_ids(5, 6, 6)).equal(some));
+  EXPECT_TRUE(chain().sample(chain_ids(4, 0, 12)).narrow(0, 6, 6).equal(chain().sample(chain_ids(4, 6, 6))));
 }
 
 }  // namespace

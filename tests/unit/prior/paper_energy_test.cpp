@@ -190,7 +190,7 @@ TEST(PaperEnergyNet, GradientThroughTheTransportMatchesCentralDifferences) {
   for (const std::string net : {"cifar10", "celebahq256"}) {
     const EnergyPrior prior(paper_options(net), backbone.groups(), make_schedule(3), 5, at::kDouble);
     const auto weights = prior.frozen_weights();
-    const Potential potential(prior, backbone, weights, {0, 2});
+    const Potential potential(prior, backbone, weights, test::chains_at({0, 2}));
     const at::Tensor u = normal({2, backbone.dim()}, 11);
     const at::Tensor gradient = potential.gradient(u);
     ASSERT_GT(gradient.abs().max().item<double>(), 1e-4);

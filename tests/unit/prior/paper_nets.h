@@ -6,14 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "noise.h"
 #include "prior/energy_net.h"
-#include "prior/forward_pair.h"
 
 namespace hebm::prior {
 
 inline EnergyOptions paper_options(const std::string& net, std::int64_t width = 4) {
   EnergyOptions o;
-  o.net = net;
+  o.net = *value_named<NetKind>(net);
   o.width = width;
   o.per_level = false;
   o.warm_iterations = 2;
@@ -23,7 +23,7 @@ inline EnergyOptions paper_options(const std::string& net, std::int64_t width = 
 inline at::Tensor normal(std::vector<std::int64_t> shape, std::uint32_t item) {
   std::int64_t count = 1;
   for (const auto n : shape) count *= n;
-  return normal_rows(count, {3, 0, Purpose::kTest}, {{item}, {0}}, {}).reshape(shape).to(at::kDouble);
+  return test::normal_rows(count, {3, 0, Purpose::kTest}, {{item}, {0}}).reshape(shape).to(at::kDouble);
 }
 
 }  // namespace hebm::prior

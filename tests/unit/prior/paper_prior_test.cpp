@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "paper_nets.h"
-#include "prior/langevin_step.h"
 #include "prior/potential.h"
 #include "prior/prior_file.h"
 
@@ -69,7 +68,8 @@ TEST(PowerSequence, IsALiteralLoopOfForwardsWithAnIterationEach) {
 TEST(LangevinStep, IsTheAuthorsUpdate) {
   const Schedule schedule = make_schedule(3);
   LangevinOptions options;
-  options.step_rule = options.integrator = "paper";
+  options.step_rule = StepRule::kPaper;
+  options.integrator = Integrator::kPaper;
   options.eta = 3e-5;
   const at::Tensor y = normal({3, 5}, 1), next = normal({3, 5}, 2), gradient = normal({3, 5}, 3),
                    noise = normal({3, 5}, 4);

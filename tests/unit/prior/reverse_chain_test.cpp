@@ -17,8 +17,8 @@
 namespace hebm::prior {
 namespace {
 
-ChainIds ids_of(std::uint32_t count, std::uint32_t visit = 0) {
-  ChainIds ids;
+ChainIds ids_of(std::uint64_t seed, std::uint32_t count, std::uint32_t visit = 0) {
+  ChainIds ids{{}, {}, seed};
   for (std::uint32_t b = 0; b < count; ++b) ids.item.push_back(b);
   ids.visit.assign(count, visit);
   return ids;
@@ -44,8 +44,8 @@ TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
   const at::Tensor start = at::full({kCount, 2 * kHalf}, 1.5, at::kFloat);
   const auto coefficients = step_coefficients(schedule, options);
   const auto end = [&](const Constraint& constraint) {
-    return run_langevin(start, start, std::vector<std::int64_t>(kCount, t), coefficients, options.steps,
-                        {11, 0, Purpose::kLangevin}, ids_of(kCount), gradient, {}, constraint);
+    return langevin(Chains(ids_of(11, kCount), t, at::kCPU), start, gradient, coefficients, options.steps,
+                    {.constraint = constraint});
   };
   const at::Tensor y = end(hold);
   EXPECT_TRUE(y.narrow(1, kHalf, kHalf).equal(held));
@@ -91,8 +91,8 @@ TEST(HeldLayers, TheReverseChainOfTheFreeLayerHasItsMoments) {
   const ReverseChain chain(prior, backbone, options);
   const at::Tensor u0 = at::full({kCount, 2}, 1.7, at::kFloat);
   for (const std::int64_t free : {0, 1}) {
-    const HeldLayers held{{1 - free}, u0, forward_trajectory(u0, prior.schedule(), 9, ids_of(kCount, 1))};
-    const at::Tensor u = chain.sample(2, ids_of(kCount, 1), {}, &held).to(at::kDouble);
+    const HeldLayers held{{1 - free}, u0, forward_trajectory(u0, prior.schedule(), ids_of(9, kCount, 1))};
+    const at::Tensor u = chain.sample(ids_of(2, kCount, 1), {.held = &held}).to(at::kDouble);
     EXPECT_TRUE(u.select(1, 1 - free).eq(u0.select(1, 0)).all().item<bool>()) << free;
     const double mean = mean_of_slope * slope[free];
     EXPECT_GT(std::fabs(mean), 0.1) << "the nets do nothing here";
@@ -106,7 +106,7 @@ TEST(ForwardTrajectory, HasTheMomentsOfEq7) {
   constexpr std::uint32_t kCount = 400;
   constexpr std::int64_t kDim = 500;
   const at::Tensor u0 = at::full({kCount, kDim}, 1.3, at::kFloat);
-  const auto path = forward_trajectory(u0, schedule, 7, ids_of(kCount));
+  const auto path = forward_trajectory(u0, schedule, ids_of(7, kCount));
   ASSERT_EQ(path.size(), 3u);
   const double n = kCount * kDim;
   for (std::size_t t = 0; t < path.size(); ++t) {
@@ -121,8 +121,8 @@ TEST(ForwardTrajectory, HasTheMomentsOfEq7) {
     const double covariance = ((u - u.mean()) * (other - other.mean())).mean().item<double>();
     EXPECT_NEAR(covariance, schedule.alpha[t] * before, 5 * std::sqrt(variance * before / n)) << t;
   }
-  EXPECT_TRUE(forward_trajectory(u0.narrow(0, 0, 3), schedule, 7, ids_of(3))[2].equal(path[2].narrow(0, 0, 3)));
-  EXPECT_FALSE(forward_trajectory(u0, schedule, 7, ids_of(kCount, 1))[2].equal(path[2]));
+  EXPECT_TRUE(forward_trajectory(u0.narrow(0, 0, 3), schedule, ids_of(7, 3))[2].equal(path[2].narrow(0, 0, 3)));
+  EXPECT_FALSE(forward_trajectory(u0, schedule, ids_of(7, kCount, 1))[2].equal(path[2]));
 }
 
 class Reverse : public ::testing::Test {
@@ -137,9 +137,9 @@ class Reverse : public ::testing::Test {
     o.steps = 4;
     return o;
   }
-  at::Tensor some_u() const { return normal_rows(backbone_.dim(), {3, 0, Purpose::kTest}, ids_of(kBatch), {}); }
+  at::Tensor some_u() const { return Chains(ids_of(3, kBatch), 0, at::kCPU).normals(Purpose::kTest, backbone_.dim()); }
   HeldLayers held(std::vector<std::int64_t> layers, const at::Tensor& u0) const {
-    return {std::move(layers), u0, forward_trajectory(u0, prior_.schedule(), 9, ids_of(kBatch, 1))};
+    return {std::move(layers), u0, forward_trajectory(u0, prior_.schedule(), ids_of(9, kBatch, 1))};
   }
 
   vae::Hvae backbone_;
@@ -152,13 +152,11 @@ TEST_F(Reverse, HeldLayersNeverMove) {
   const HeldLayers middle = held({1}, u0);
   const auto layer = [&](const at::Tensor& u, std::size_t i) { return vae::split_layers(u, backbone_.groups())[i]; };
   std::int64_t seen = 0;
-  const at::Tensor end = chain_.sample(
-      2, ids_of(kBatch, 1),
-      [&](std::int64_t t, std::int64_t k, const at::Tensor& y) {
-        EXPECT_TRUE(layer(y, 1).equal(layer(middle.u_t[static_cast<std::size_t>(t)], 1))) << t << " " << k;
-        ++seen;
-      },
-      &middle);
+  const auto look = [&](std::int64_t t, std::int64_t k, const at::Tensor& y) {
+    EXPECT_TRUE(layer(y, 1).equal(layer(middle.u_t[static_cast<std::size_t>(t)], 1))) << t << " " << k;
+    ++seen;
+  };
+  const at::Tensor end = chain_.sample(ids_of(2, kBatch, 1), {.held = &middle, .observer = look});
   EXPECT_EQ(seen, 3 * 5);
   EXPECT_TRUE(layer(end, 1).equal(layer(u0, 1)));
   EXPECT_FALSE(layer(end, 0).equal(layer(u0, 0)));
@@ -169,7 +167,7 @@ TEST_F(Reverse, FreeLayersSeeWhatIsHeld) {
   const at::Tensor u0 = some_u(), other = -some_u();
   const HeldLayers a = held({2}, u0), b = held({2}, other);
   const auto top = [&](const HeldLayers* h) {
-    return vae::split_layers(chain_.sample(2, ids_of(kBatch, 1), {}, h), backbone_.groups())[0];
+    return vae::split_layers(chain_.sample(ids_of(2, kBatch, 1), {.held = h}), backbone_.groups())[0];
   };
   EXPECT_FALSE(top(&a).equal(top(&b))) << "the nets of the layers below the free one couple them";
 }
@@ -177,23 +175,23 @@ TEST_F(Reverse, FreeLayersSeeWhatIsHeld) {
 TEST_F(Reverse, AllHeldIsTheSampleAndNoneHeldIsTheChain) {
   const at::Tensor u0 = some_u();
   const HeldLayers all = held({0, 1, 2}, u0), none = held({}, u0);
-  EXPECT_TRUE(chain_.sample(2, ids_of(kBatch), {}, &all).equal(u0));
-  EXPECT_TRUE(chain_.sample(2, ids_of(kBatch), {}, &none).equal(chain_.sample(2, ids_of(kBatch))));
+  EXPECT_TRUE(chain_.sample(ids_of(2, kBatch), {.held = &all}).equal(u0));
+  EXPECT_TRUE(chain_.sample(ids_of(2, kBatch), {.held = &none}).equal(chain_.sample(ids_of(2, kBatch))));
 }
 
 TEST_F(Reverse, HeldValuesOfOtherShapeOrTooFewLevelsAreRefused) {
   HeldLayers few = held({0}, some_u());
   few.u_t.pop_back();
-  EXPECT_THROW(chain_.sample(2, ids_of(kBatch), {}, &few), Error);
+  EXPECT_THROW(chain_.sample(ids_of(2, kBatch), {.held = &few}), Error);
   const HeldLayers narrow = held({0}, some_u());
-  EXPECT_THROW(chain_.sample(2, ids_of(kBatch - 1), {}, &narrow), Error);
+  EXPECT_THROW(chain_.sample(ids_of(2, kBatch - 1), {.held = &narrow}), Error);
 }
 
 TEST_F(Reverse, EnergyIsMinusTheSumOfTheNetsOverTheStepsVariance) {
   const at::Tensor u = some_u();
   const auto weights = prior_.frozen_weights();
   for (std::int64_t t = 0; t < 3; ++t) {
-    const Potential potential(prior_, backbone_, weights, std::vector<std::int64_t>(kBatch, t));
+    const Potential potential(prior_, backbone_, weights, Chains(ids_of(0, kBatch), t, at::kCPU));
     at::Tensor sum = at::full({kBatch}, 0.0, at::kDouble);
     for (const at::Tensor& f : potential.by_layer(u)) sum = sum + f.to(at::kDouble);
     const at::Tensor expected = sum / -step_variance(prior_.schedule(), langevin(), t);

@@ -74,14 +74,14 @@ TEST(NoisyPair, HasTheMomentsOfTheForwardKernels) {
   const Schedule s = make_schedule(3);
   constexpr std::int64_t kCount = 300, kDim = 1000;
   const at::Tensor u0 = at::zeros({kCount, kDim}, at::kFloat).fill_(2.0);
-  ChainIds ids;
+  ChainIds ids{{}, {}, 5};
   std::vector<std::int64_t> levels;
   for (std::uint32_t b = 0; b < kCount; ++b) {
     ids.item.push_back(b);
     ids.visit.push_back(7);
     levels.push_back(b % 3);
   }
-  const NoisyPair pair = make_pair(u0, levels, s, 5, 0, ids);
+  const NoisyPair pair = make_pair(Chains(ids, levels, at::kCPU), u0, s);
   for (std::size_t t = 0; t < 3; ++t) {
     double sum = 0, squares = 0, cross = 0, next_sum = 0;
     const double n = kCount / 3 * kDim;
@@ -109,20 +109,20 @@ TEST(NoisyPair, HasTheMomentsOfTheForwardKernels) {
 TEST(NoisyPair, DoesNotDependOnTheBatch) {
   const Schedule s = make_schedule(3);
   const at::Tensor u0 = at::zeros({2, 50}, at::kFloat);
-  const NoisyPair both = make_pair(u0, {0, 2}, s, 1, 0, {{8, 9}, {0, 3}});
-  const NoisyPair alone = make_pair(u0.narrow(0, 1, 1), {2}, s, 1, 0, {{9}, {3}});
+  const NoisyPair both = make_pair(Chains({{8, 9}, {0, 3}, 1, 0}, {0, 2}, at::kCPU), u0, s);
+  const NoisyPair alone = make_pair(Chains({{9}, {3}, 1, 0}, 2, at::kCPU), u0.narrow(0, 1, 1), s);
   EXPECT_TRUE(both.u_next.narrow(0, 1, 1).equal(alone.u_next));
-  EXPECT_FALSE(make_pair(u0, {0, 2}, s, 1, 1, {{8, 9}, {0, 3}}).u_t.equal(both.u_t)) << "attempt is part of the key";
+  EXPECT_FALSE(make_pair(Chains({{8, 9}, {0, 3}, 1, 1}, {0, 2}, at::kCPU), u0, s).u_t.equal(both.u_t))
+      << "attempt is part of the key";
 }
 
 TEST(Levels, AreUniformAndEveryUnitOnceInT) {
   const Schedule s = make_schedule(3);
-  ChainIds ids;
   constexpr std::uint32_t kCount = 30000;
-  for (std::uint32_t b = 0; b < kCount; ++b) ids.item.push_back(b);
+  ChainIds ids = chain_ids(3, 0, kCount);
   ids.visit.assign(kCount, 1);
   double counts[3] = {0, 0, 0};
-  for (const auto t : draw_levels(s, 3, 0, ids)) counts[t] += 1;
+  for (const auto t : draw_levels(s, ids)) counts[t] += 1;
   const double five_sigma = 5.0 * std::sqrt(kCount * (1.0 / 3) * (2.0 / 3));
   for (const double c : counts) EXPECT_NEAR(c, kCount / 3.0, five_sigma);
   for (std::int64_t update = 0; update < 20; ++update) {

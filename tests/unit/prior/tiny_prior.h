@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "noise.h"
 #include "prior/forward_pair.h"
 #include "prior/label_heads.h"
 #include "prior/potential.h"
@@ -36,12 +37,14 @@ struct LabelledPrior {
     const c10::NoGradGuard no_grad;
     for (const auto& t : prior.named_tensors()) {
       if (!t.name.ends_with("labels.weight")) continue;
-      const auto values = normal_rows(t.tensor.numel(), {9, 0, Purpose::kTest}, prior::chain_ids(0, 1), {});
+      const auto values =
+          prior::Chains(prior::chain_ids(9, 0, 1), 0, at::kCPU).normals(Purpose::kTest, t.tensor.numel());
       t.tensor.copy_(values.view(t.tensor.sizes()) * 0.1);
     }
   }
   at::Tensor u(std::int64_t count) const {
-    return normal_rows(backbone.dim(), {3, 0, Purpose::kTest}, prior::chain_ids(0, count), {})
+    return prior::Chains(prior::chain_ids(3, 0, count), 0, at::kCPU)
+        .normals(Purpose::kTest, backbone.dim())
         .to(prior.net(0, 0).params().dtype());
   }
   vae::Hvae backbone;

@@ -50,7 +50,7 @@ void expect_data_learnt(const prior::Schedule& schedule, const prior::LangevinOp
 
   constexpr std::int64_t kCount = 4000;
   const prior::ReverseChain chain(prior, backbone, langevin);
-  const auto z = backbone.transport(chain.sample(7, prior::chain_ids(0, kCount)).to(at::kDouble));
+  const auto z = backbone.transport(chain.sample(prior::chain_ids(7, 0, kCount)).to(at::kDouble));
   const double means[] = {kData.mean1, c * kData.mean1 + d * kData.mean2};
   const double variances[] = {kData.v11, c * c * kData.v11 + 2 * c * d * kData.v12 + d * d * kData.v22};
   for (std::size_t i = 0; i < 2; ++i) {
@@ -63,7 +63,7 @@ TEST(Diffusion, TheJointEbmDrawsTheData) {
   prior::LangevinOptions langevin;
   langevin.steps = 30;
   langevin.eta_marginal = 0.2;
-  expect_data_learnt(prior::make_marginal_schedule(), langevin.marginal());
+  expect_data_learnt(prior::make_marginal_schedule(), langevin);
 }
 
 TEST(Diffusion, TheDiffusionDrawsTheData) {

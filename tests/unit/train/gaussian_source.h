@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "../prior/linear_backbone.h"
-#include "prior/forward_pair.h"
+#include "prior/chains.h"
 #include "train/latent_source.h"
 
 namespace hebm::test {
@@ -18,8 +18,8 @@ class GaussianSource final : public train::LatentSource {
   GaussianSource(const TwoNormals& normals, const train::MicroBatches& units, std::int64_t first)
       : normals_(normals), size_(units.size), next_(first * units.count) {}
   LatentBatch next() override {
-    const prior::ChainIds ids = prior::chain_ids(next_++ * size_, size_);
-    const at::Tensor n = prior::normal_rows(2, {1, 0, Purpose::kTest}, ids, {});
+    const prior::ChainIds ids = prior::chain_ids(1, next_++ * size_, size_);
+    const at::Tensor n = prior::Chains(ids, 0, at::kCPU).normals(Purpose::kTest, 2);
     const at::Tensor u = at::stack(normals_.draw(n.select(1, 0), n.select(1, 1)), 1);
     LatentBatch out{size_, 2, std::vector<float>(static_cast<std::size_t>(2 * size_)), {}, ids.visit};
     std::memcpy(out.u.data(), u.const_data_ptr<float>(), out.u.size() * sizeof(float));

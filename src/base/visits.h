@@ -1,0 +1,34 @@
+// The registry of visits (RandomCounter::visit). In training a visit is an epoch; what draws for
+// the same images or chains under the same seed and purpose, but is no epoch, has visits of its own
+// here, and nowhere else.
+#pragma once
+#include <cstdint>
+
+namespace hebm::visits {
+
+// Of an image's posterior draw (kPosterior, kForwardNoise, kLangevin) outside of training.
+inline constexpr std::uint32_t kCache = 1'000'000;      // + draw r < 4096: `encode`
+inline constexpr std::uint32_t kScores = 2'000'000;     // `evaluate`
+inline constexpr std::uint32_t kOod = 3'000'000;        // + 0 the in set, + 1 the out set: `ood`
+inline constexpr std::uint32_t kLabelTest = 3'000'002;  // `labels`: the test images
+// A VAE's own measurements: ELBO, re-estimated batch norms.
+inline constexpr std::uint32_t kMeasure = 0xffff'ffff;
+
+// Of chains (kPriorNoise, kLangevin): 0 draws a sample. Draws of a sample's free layers: variation v
+// of `vary`, step s > 0 of `compose`.
+constexpr std::uint32_t of_variation(std::int64_t v) { return static_cast<std::uint32_t>(1 + v); }
+constexpr std::uint32_t of_step(std::size_t s) { return static_cast<std::uint32_t>(s); }
+// Candidate m < kMaxCandidates for the labels of a chain whose visit is below kMaxCandidateVisit.
+inline constexpr std::uint32_t kMaxCandidateVisit = 1000, kMaxCandidates = 1u << 20;
+constexpr std::uint32_t of_candidate(std::uint32_t visit, std::int64_t m) {
+  return (visit + 1) * kMaxCandidates + static_cast<std::uint32_t>(m);
+}
+// Proposal m of M for a layer (kProposal).
+constexpr std::uint32_t of_proposal(std::uint32_t visit, std::int64_t m, std::int64_t proposals) {
+  return static_cast<std::uint32_t>(visit * proposals + m);
+}
+
+// Of weights at their start (kInit): a visit a net. The backbone has 1.
+inline constexpr std::uint32_t kFeatureNet = 100, kEnergyNets = 1000;  // + number of the bucket
+
+}  // namespace hebm::visits
