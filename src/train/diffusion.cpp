@@ -94,7 +94,8 @@ DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::ChainIds&
   return out;
 }
 
-// f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's parameters.
+// f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's
+// parameters.
 prior::EnergyNet::Outputs DiffusionObjective::energies(std::size_t bucket, const at::Tensor& z,
                                                        const at::Tensor& t) const {
   const prior::EnergyNet& net = in_.prior.bucket(bucket);
