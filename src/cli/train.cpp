@@ -116,7 +116,8 @@ struct Training {
   }
 };
 
-// Sample grids and weights during the training, of the averaged nets. Returns whether one was not written.
+// Sample grids and weights during the training, of the averaged nets. Returns whether one was not
+// written.
 bool write_on_the_way(const Training& t, const train::TrainingLoop& loop, std::int64_t update) {
   const TrainCommand& c = t.command;
   comm::Communicator& comm = t.context.comm();

@@ -9,8 +9,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "nets/device.h"
-#include "prior/losses.h"
 
 namespace hebm::train {
 
@@ -20,12 +18,10 @@ void DiffusionObjective::learn(const Work& work, GradientSum& gradients) {
   const LatentBatch latents = source_->next();  // line 3: u_0 ~ q(u_0 | x)
   const prior::ChainIds ids = ids_of(latents, in_.seed, work.update.attempt);
   const prior::Chains chains = place_chains(ids, work);  // line 4: t
-  const at::Tensor u0 = on_device(latents, device_);
-  const prior::NoisyPair pair = prior::make_pair(chains, u0, in_.prior.schedule());  // line 5: u_t, u_{t+1} (Eq. 7)
-  const at::Tensor negatives = draw_negatives(chains, pair);  // line 6: K steps from u_{t+1} (Eq. 3, 13)
-  Contrast both = contrast(chains, pair, negatives);
-  both.images = ids.item;
-  descend(both, gradients);  // line 7: the gradient of Eq. 12, by layer
+  const prior::NoisyPair pair =
+      prior::make_pair(chains, on_device(latents, device_), in_.prior.schedule());  // line 5: u_t and u_{t+1} (Eq. 7)
+  const at::Tensor negatives = draw_negatives(chains, pair);   // line 6: K steps from u_{t+1} (Eq. 3, 13)
+  descend(contrast(ids, chains, pair, negatives), gradients);  // line 7: the gradient of Eq. 12, by layer
 }
 
 prior::Chains DiffusionObjective::place_chains(const prior::ChainIds& ids, const Work& work) const {
@@ -80,8 +76,8 @@ prior::Gradient DiffusionObjective::chain_gradient(const prior::Chains& chains) 
   };
 }
 
-DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::Chains& chains, const prior::NoisyPair& pair,
-                                                          const at::Tensor& negatives) {
+DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::ChainIds& ids, const prior::Chains& chains,
+                                                          const prior::NoisyPair& pair, const at::Tensor& negatives) {
   const c10::NoGradGuard no_grad;
   Contrast out;
   out.z = in_.backbone.transport(at::cat({pair.u_t, negatives}));
@@ -89,6 +85,7 @@ DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::Chains& c
   out.t_both = at::cat({out.t, out.t});
   out.weights = weight_of_level_.index_select(0, out.t);
   out.variances = variance_of_level_.index_select(0, out.t_both);
+  out.images = ids.item;
   out.first_bucket = in_.prior.set_of(chains.levels()) * in_.prior.num_layers();
   out.has_zero = std::ranges::find(chains.levels(), 0) != chains.levels().end();
   record_.set_rows(out.t);
@@ -97,7 +94,8 @@ DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::Chains& c
   return out;
 }
 
-// f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's parameters.
+// f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's
+// parameters.
 prior::EnergyNet::Outputs DiffusionObjective::energies(std::size_t bucket, const at::Tensor& z,
                                                        const at::Tensor& t) const {
   const prior::EnergyNet& net = in_.prior.bucket(bucket);

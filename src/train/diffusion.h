@@ -109,7 +109,8 @@ class DiffusionObjective : public Objective {
   // dF/du of a chain from its first step on, call by call.
   prior::Gradient chain_gradient(const prior::Chains& chains) const;
   at::Tensor draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair);
-  Contrast contrast(const prior::Chains& chains, const prior::NoisyPair& pair, const at::Tensor& negatives);
+  Contrast contrast(const prior::ChainIds& ids, const prior::Chains& chains, const prior::NoisyPair& pair,
+                    const at::Tensor& negatives);
   prior::EnergyNet::Outputs energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
   std::vector<double> counts() const;  // [T] images
   std::vector<double> gaps() const;    // [T] mean of F(pos) - F(neg), label heads included; 0 where no image is

@@ -107,8 +107,8 @@ std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const
   return std::make_unique<CacheSource>(cache, units, seed, first_update, total_updates);
 }
 
-prior::ChainIds ids_of(const LatentBatch& latents, std::uint64_t seed, std::int64_t attempt) {
-  prior::ChainIds ids{{}, latents.visit, seed, static_cast<std::uint32_t>(attempt)};
+prior::ChainIds ids_of(const LatentBatch& latents, std::uint64_t seed, std::uint32_t attempt) {
+  prior::ChainIds ids{{}, latents.visit, seed, attempt};
   for (const auto image : latents.index) ids.item.push_back(static_cast<std::uint32_t>(image));
   return ids;
 }

@@ -33,7 +33,7 @@ std::unique_ptr<LatentSource> online_source(const data::Dataset& dataset, data::
                                             std::uint64_t seed, std::int64_t first_update);
 
 // Who the images of a micro-batch are, for their noise.
-prior::ChainIds ids_of(const LatentBatch& latents, std::uint64_t seed, std::int64_t attempt);
+prior::ChainIds ids_of(const LatentBatch& latents, std::uint64_t seed, std::uint32_t attempt);
 // u_0 [B, D]; on the host it only looks at the batch's memory.
 at::Tensor on_device(const LatentBatch& latents, at::Device device);
 

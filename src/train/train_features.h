@@ -30,10 +30,10 @@ std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num
 std::int64_t count_classes(const data::Dataset& dataset);  // Error(kUsage) for a data set without labels
 std::filesystem::path features_file(const std::filesystem::path& run_directory);  // RUN/features/features.safetensors
 
-// From the newest checkpoint to RUN/features/features.safetensors; run.directory is RUN/features, its
-// fingerprint is made here. When the file is there already, only says so. Error(kRuntime) when the
-// accuracy on the test images is below features.min_accuracy, Error(kUsage) for a data set without
-// labels.
+// From the newest checkpoint to RUN/features/features.safetensors; run.directory is RUN/features,
+// the fingerprint is made here. When the file is there already, only says so. Error(kRuntime) when
+// the accuracy on the test images is below features.min_accuracy, Error(kUsage) for a data set
+// without labels.
 TrainingResult train_features(FeatureTrainOptions options, const data::Dataset& dataset, TrainingRun run,
                               at::Device device = at::kCPU);
 

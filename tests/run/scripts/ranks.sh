@@ -82,6 +82,14 @@ grep -q 'rolled back to update 0, attempt 2' "$scratch/diverged.log" || fail "no
 grep -q 'error: training diverged at update .*level[0-9]*.layer' "$scratch/diverged.log" || fail "the message names no layer and t"
 [[ -d $scratch/diverged/prior/checkpoints/step-0000003.bad ]] || fail "the checkpoint before the divergence was not set aside"
 
+echo "a diverging VAE is told once, by rank 0 alone"
+mkdir -p "$scratch/vae-diverged"
+code=0
+hebm 2 vae-diverged train-vae --vae_train.learning_rate 10 --vae_train.clip_norm 0 --vae_train.warmup 0 --vae_train.schedule constant \
+  --vae_train.epochs 20 || code=$?
+((code == 3)) || fail "a diverging VAE: exit code $code, expected 3"
+(($(grep -c 'error: train-vae diverged' "$scratch/vae-diverged.log") == 1)) || fail "not told once: $(cat "$scratch/vae-diverged.log")"
+
 echo "without int64 sums, every entry of the first gradient is the same on 1, 2 and 4 ranks to 1e-5 of the largest"
 # After one update Adam's first moment is (1 - beta1) times the gradient, and the checkpoint has it.
 for n in 1 2 4; do

@@ -124,7 +124,7 @@ TEST(TrainingLoop, RollsBackBehindTheNewestCheckpoint) {
   objective.bad_update = 5;
   objective.bad_attempts = 1;
   EXPECT_EQ(TrainingLoop(objective, world.run).run().outcome, Outcome::kDone);
-  // From nothing; then from update 2, since that of 4 may be bad already, with what was saved there.
+  // From nothing; then from update 2, with what was saved there: that of 4 may be bad already.
   EXPECT_EQ(objective.resumed, (std::vector<std::pair<std::int64_t, int>>{{0, -1}, {2, 1}}));
   EXPECT_TRUE(std::filesystem::exists(world.folder / "run/checkpoints/step-0000004.bad"));
   const auto lines = storage::read_metrics(world.folder / "run");
