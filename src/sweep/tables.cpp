@@ -1,4 +1,4 @@
-// Markdown and JSON of collect.h.
+// CSV, Markdown and JSON of collect.h.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -8,10 +8,15 @@
 #include <optional>
 
 #include "base/options_text.h"
+#include "results/table.h"
 #include "sweep/collect.h"
 
 namespace hebm::sweep {
 namespace {
+
+using results::ColumnOf;
+using results::kScores;
+using results::Spread;
 
 // As the paper calls them.
 std::string short_name(const std::string& key) {
@@ -25,126 +30,142 @@ std::string title_of(const std::vector<Setting>& settings) {
   return parts.empty() ? "all" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::string text(double value, const char* format) {
-  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-";
+std::map<std::string, std::string> options_of(const std::vector<Setting>& settings) {
+  std::map<std::string, std::string> out;
+  for (const Setting& s : settings) out[s.key] = s.value;
+  return out;
 }
 
 // "12.34 (12.01 - 12.80)"; without a range where there is one value.
 std::string spread_text(const Spread& s, const char* format) {
-  if (s.count < 2) return text(s.mean, format);
-  return fmt::format("{} ({} - {})", text(s.mean, format), text(s.low, format), text(s.high, format));
+  const std::string mean = results::cell_text(s.mean, format);
+  if (s.count < 2) return mean;
+  return fmt::format("{} ({} - {})", mean, results::cell_text(s.low, format), results::cell_text(s.high, format));
 }
 
-std::string table_line(const std::vector<std::string>& cells) {
-  return fmt::format("| {} |\n", fmt::join(cells, " | "));
+results::Column field(const std::string& key) { return {.title = "", .key = key}; }
+
+// A column a score, by title in Markdown, by key in CSV.
+void add_scores(std::vector<ColumnOf<Row>>& columns) {
+  for (std::size_t i = 0; i < kScores.size(); ++i)
+    columns.push_back(
+        {{.title = std::string(kScores[i].title), .format = kScores[i].format, .key = std::string(kScores[i].key)},
+         [i](const Row& row) { return row.scores.scores[i].value; }});
 }
 
-std::string table(const std::vector<std::vector<std::string>>& lines) {
-  std::string out = table_line(lines.front());
-  out += table_line(std::vector<std::string>(lines.front().size(), "---"));
-  for (std::size_t i = 1; i < lines.size(); ++i) out += table_line(lines[i]);
-  return out;
-}
-
-nlohmann::json or_null(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(); }
-
-nlohmann::json spread_json(const Spread& s) {
-  return {{"mean", or_null(s.mean)}, {"low", or_null(s.low)}, {"high", or_null(s.high)}, {"count", s.count}};
-}
-
-struct Point {
-  double x = 0;
-  const Group* group = nullptr;
-};
-
-// Lines over the option `key`: what else is set -> points in ascending order.
-std::map<std::string, std::vector<Point>> lines_over(const std::string& key, const std::vector<Group>& groups) {
-  std::map<std::string, std::vector<Point>> lines;
+// Lines over the option `key`, the others fixed, each of ascending points.
+std::vector<results::SweepLine> lines_over(const std::string& key, const std::vector<Group>& groups) {
+  std::map<std::string, std::multimap<double, const Group*>> found;
   for (const Group& group : groups) {
-    std::vector<Setting> others;
-    std::optional<double> x;
-    for (const Setting& s : group.settings) {
-      if (s.key == key) {
-        x = detail::parse_double(s.value);
-      } else {
-        others.push_back(s);
-      }
+    const Setting* own = find(group.settings, key);
+    const auto x = own == nullptr ? std::nullopt : detail::parse_double(own->value);
+    std::vector<Setting> others = group.settings;
+    std::erase_if(others, [&](const Setting& s) { return s.key == key; });
+    if (x && group.fd_fmnist.count > 0) found[title_of(others)].emplace(*x, &group);
+  }
+  std::vector<results::SweepLine> out;
+  for (const auto& [name, points] : found) {
+    if (points.size() < 2) continue;
+    results::SweepLine& line = out.emplace_back();
+    line.name = name;
+    for (const auto& [x, group] : points) {
+      line.x.push_back(x);
+      line.fd_fmnist.push_back(group->fd_fmnist.mean);
+      line.low.push_back(group->fd_fmnist.low);
+      line.high.push_back(group->fd_fmnist.high);
+      line.sampling_s.push_back(group->sampling_s.mean);
     }
-    if (x && group.fd_fmnist.count > 0) lines[title_of(others)].push_back({*x, &group});
   }
-  for (auto& [name, points] : lines) {
-    std::sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
-  }
-  std::erase_if(lines, [](const auto& line) { return line.second.size() < 2; });
-  return lines;
-}
-
-nlohmann::json plots_of(const std::vector<Group>& groups) {
-  nlohmann::json plots = nlohmann::json::array();
-  std::vector<std::string> keys;
-  for (const Group& group : groups) add_keys(keys, group.settings);
-  for (const std::string& key : keys) {
-    nlohmann::json lines = nlohmann::json::array();
-    for (const auto& [name, points] : lines_over(key, groups)) {
-      nlohmann::json line = {{"name", name}};
-      for (const Point& p : points) {
-        line["x"].push_back(p.x);
-        line["fd_fmnist"].push_back(p.group->fd_fmnist.mean);
-        line["low"].push_back(p.group->fd_fmnist.low);
-        line["high"].push_back(p.group->fd_fmnist.high);
-        line["sampling_s"].push_back(or_null(p.group->sampling_s.mean));
-      }
-      lines.push_back(std::move(line));
-    }
-    if (!lines.empty()) plots.push_back({{"option", short_name(key)}, {"lines", lines}});
-  }
-  return plots;
+  return out;
 }
 
 }  // namespace
 
-std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
-  std::vector<std::vector<std::string>> settings = {{"", "fd_fmnist", "sampling (s)", "gap closed", "members"}},
-                                        members;
-  for (const Group& g : group_rows(rows)) {
-    settings.push_back({title_of(g.settings), spread_text(g.fd_fmnist, "{:.2f}"), spread_text(g.sampling_s, "{:.2f}"),
-                        spread_text(g.gap_closed, "{:.3f}"), fmt::format("{} of {}", g.fd_fmnist.count, g.members)});
-  }
-  members.push_back({"member", "settings", "state", "fd_fmnist", "KID", "precision", "recall", "sampling (s)"});
+std::vector<Group> group_rows(const std::vector<Row>& rows) {
+  std::vector<Group> groups;
+  std::vector<std::vector<results::MemberScores>> scores;  // of each group
   for (const Row& row : rows) {
-    const Scores& s = row.scores;
-    members.push_back({row.member.name(), title_of(row.member.settings), word_of(row.state.standing),
-                       text(s.fd_fmnist, "{:.2f}"), text(s.kid, "{:.4g}"), text(s.precision, "{:.3f}"),
-                       text(s.recall, "{:.3f}"), text(s.sampling_s, "{:.2f}")});
+    std::vector<Setting> settings = row.member.settings;
+    std::erase_if(settings, [](const Setting& s) { return s.key.ends_with(".seed"); });
+    const auto found =
+        std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.settings == settings; });
+    const auto place = static_cast<std::size_t>(found - groups.begin());
+    if (found == groups.end()) {
+      Group& group = groups.emplace_back();
+      group.name = title_of(settings);
+      group.options = options_of(settings);
+      group.settings = settings;
+      scores.emplace_back();
+    }
+    scores[place].push_back(row.scores);
   }
-  return fmt::format(
-      "# {}: {} of {} members done\n\nMean over seeds, and the range where there are several.\n\n{}\n## Members\n\n{}",
-      name, num_done(rows), rows.size(), table(settings), table(members));
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const auto spread = [&](auto&& value) {
+      std::vector<double> values;
+      for (const auto& member : scores[i]) values.push_back(value(member));
+      return spread_of(values);
+    };
+    groups[i].members = static_cast<std::int64_t>(scores[i].size());
+    groups[i].fd_fmnist = spread([](const auto& member) { return member.scores.fd(); });
+    groups[i].sampling_s = spread([](const auto& member) { return member.sampling_s; });
+    groups[i].gap_closed = spread([](const auto& member) { return member.gap_closed; });
+  }
+  return groups;
 }
 
-nlohmann::json json_of(const std::vector<Row>& rows) {
-  nlohmann::json out = {{"members", nlohmann::json::array()}, {"settings", nlohmann::json::array()}};
-  for (const Row& row : rows) {
-    const Scores& s = row.scores;
-    nlohmann::json member = {{"member", row.member.name()},         {"state", word_of(row.state.standing)},
-                             {"fd_fmnist", or_null(s.fd_fmnist)},   {"kid", or_null(s.kid)},
-                             {"precision", or_null(s.precision)},   {"recall", or_null(s.recall)},
-                             {"gap_closed", or_null(s.gap_closed)}, {"num_images", or_null(s.num_images)},
-                             {"sampling_s", or_null(s.sampling_s)}};
-    for (const Setting& setting : row.member.settings) member[setting.key] = setting.value;
-    out["members"].push_back(std::move(member));
+std::string csv_of(const std::vector<Row>& rows) {
+  std::vector<std::string> keys;
+  for (const Row& row : rows) add_keys(keys, row.member.settings);
+  std::vector<ColumnOf<Row>> columns = {
+      {field("member"), [](const Row& row) { return row.member.name(); }},
+      {field("state"), [](const Row& row) { return std::string(word_of(row.state.standing)); }}};
+  for (const std::string& key : keys) {
+    columns.push_back({field(key), [key](const Row& row) {
+                         const Setting* found = find(row.member.settings, key);
+                         return found == nullptr ? std::string() : found->value;
+                       }});
   }
+  add_scores(columns);
+  columns.push_back({field("gap_closed"), [](const Row& row) { return row.scores.gap_closed; }});
+  columns.push_back({field("num_images"), [](const Row& row) { return row.scores.num_images; }});
+  columns.push_back({field("sampling_s"), [](const Row& row) { return row.scores.sampling_s; }});
+  return csv(tabulate(columns, rows));
+}
+
+std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
+  const std::vector<ColumnOf<Group>> settings = {
+      {{.title = ""}, &Group::name},
+      {{.title = "fd_fmnist"}, [](const Group& g) { return spread_text(g.fd_fmnist, "{:.2f}"); }},
+      {{.title = "sampling (s)"}, [](const Group& g) { return spread_text(g.sampling_s, "{:.2f}"); }},
+      {{.title = "gap closed"}, [](const Group& g) { return spread_text(g.gap_closed, "{:.3f}"); }},
+      {{.title = "members"}, [](const Group& g) { return fmt::format("{} of {}", g.fd_fmnist.count, *g.members); }}};
+  std::vector<ColumnOf<Row>> members = {
+      {{.title = "member"}, [](const Row& row) { return row.member.name(); }},
+      {{.title = "settings"}, [](const Row& row) { return title_of(row.member.settings); }},
+      {{.title = "state"}, [](const Row& row) { return std::string(word_of(row.state.standing)); }}};
+  add_scores(members);
+  members.push_back(
+      {{.title = "sampling (s)", .format = "{:.2f}"}, [](const Row& row) { return row.scores.sampling_s; }});
+  return fmt::format(
+      "# {}: {} of {} members done\n\nMean over seeds, and the range where there are several.\n\n{}\n## Members\n\n{}",
+      name, num_done(rows), rows.size(), markdown(tabulate(settings, group_rows(rows))),
+      markdown(tabulate(members, rows)));
+}
+
+results::Sweep sweep_of(const std::vector<Row>& rows) {
+  results::Sweep out;
+  for (const Row& row : rows)
+    out.members.push_back(
+        {row.member.name(), word_of(row.state.standing), options_of(row.member.settings), row.scores});
   const std::vector<Group> groups = group_rows(rows);
-  for (const Group& g : groups) {
-    nlohmann::json setting = {{"name", title_of(g.settings)},
-                              {"members", g.members},
-                              {"fd_fmnist", spread_json(g.fd_fmnist)},
-                              {"sampling_s", spread_json(g.sampling_s)},
-                              {"gap_closed", spread_json(g.gap_closed)}};
-    for (const Setting& s : g.settings) setting[s.key] = s.value;
-    out["settings"].push_back(std::move(setting));
+  std::vector<std::string> keys;
+  for (const Group& group : groups) {
+    out.settings.push_back(group);
+    add_keys(keys, group.settings);
   }
-  out["plots"] = plots_of(groups);
+  for (const std::string& key : keys) {
+    if (auto lines = lines_over(key, groups); !lines.empty()) out.plots.push_back({short_name(key), std::move(lines)});
+  }
   return out;
 }
 
