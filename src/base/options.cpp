@@ -222,7 +222,15 @@ void Options::add(const std::string& key, std::string* target, const std::string
 
 void Options::add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
                          const std::string& help, Show show) {
-  impl_->add(detail::choice_field(target, std::move(choices)), key, help, show);
+  add_choice(
+      key, std::move(choices), [target](const std::string& name) { *target = name; }, [target] { return *target; },
+      help, show);
+}
+
+void Options::add_choice(const std::string& key, std::vector<std::string> names,
+                         std::function<void(const std::string&)> set, std::function<std::string()> text,
+                         const std::string& help, Show show) {
+  impl_->add(detail::choice_field(std::move(names), std::move(set), std::move(text)), key, help, show);
 }
 
 void Options::add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/choice.h"
+
 namespace hebm {
 
 template <class T>
@@ -47,6 +49,15 @@ class Options {
   void add(const std::string& key, std::string* target, const std::string& help, Show show = Show::kAll);
   void add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
                   const std::string& help, Show show = Show::kAll);
+  // The names that choices_of(E) gives (base/choice.h), in its order.
+  template <NamedEnum E>
+  void add_choice(const std::string& key, E* target, const std::string& help, Show show = Show::kAll) {
+    std::vector<std::string> names;
+    for (const Choice<E>& choice : choices_of(E{})) names.emplace_back(choice.name);
+    add_choice(
+        key, std::move(names), [target](const std::string& name) { *target = *value_named<E>(name); },
+        [target] { return std::string(name_of(*target)); }, help, show);
+  }
   // "2,4,8"
   void add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
                 Bounds<std::int64_t> bounds = {}, Show show = Show::kAll);
@@ -73,6 +84,9 @@ class Options {
   std::string help(bool all) const;
 
  private:
+  void add_choice(const std::string& key, std::vector<std::string> names, std::function<void(const std::string&)> set,
+                  std::function<std::string()> text, const std::string& help, Show show);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -125,16 +125,17 @@ Field text_field(std::string* target) {
   return field;
 }
 
-Field choice_field(std::string* target, std::vector<std::string> choices) {
+Field choice_field(std::vector<std::string> names, std::function<void(const std::string&)> set,
+                   std::function<std::string()> text) {
   Field field;
   field.value_name = "NAME";
-  field.accepts = fmt::format("one of {}", fmt::join(choices, ", "));
-  field.assign = [target, choices = std::move(choices)](const std::string& text) {
-    const auto found = std::find(choices.begin(), choices.end(), trim(text));
-    if (found != choices.end()) *target = *found;
-    return found != choices.end();
+  field.accepts = fmt::format("one of {}", fmt::join(names, ", "));
+  field.assign = [names = std::move(names), set = std::move(set)](const std::string& given) {
+    const auto found = std::find(names.begin(), names.end(), trim(given));
+    if (found != names.end()) set(*found);
+    return found != names.end();
   };
-  field.text = [target] { return *target; };
+  field.text = std::move(text);
   return field;
 }
 

@@ -36,7 +36,9 @@ Field integer_field(std::int64_t* target, Bounds<std::int64_t> bounds);
 Field double_field(double* target, Bounds<double> bounds);
 Field bool_field(bool* target);
 Field text_field(std::string* target);
-Field choice_field(std::string* target, std::vector<std::string> choices);
+// set gets one of the names; text gives the present one.
+Field choice_field(std::vector<std::string> names, std::function<void(const std::string&)> set,
+                   std::function<std::string()> text);
 Field integer_list_field(std::vector<std::int64_t>* target, Bounds<std::int64_t> bounds);
 Field double_list_field(std::vector<double>* target, Bounds<double> bounds);
 

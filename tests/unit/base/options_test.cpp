@@ -22,6 +22,9 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
+enum class Rule { kPaper, kExact };
+constexpr std::array<Choice<Rule>, 2> choices_of(Rule) { return {{{"paper", Rule::kPaper}, {"exact", Rule::kExact}}}; }
+
 struct Settings {
   std::int64_t steps = 50, seed = 1;
   double eta = 1e-5, scale = 1;
@@ -362,6 +365,41 @@ TEST_F(OptionsTest, WrongDeclarationsAreCaught) {
   EXPECT_THROW(options.add("a.c", &n, "h", {6, 7}), Error);
   EXPECT_THROW(options.add("a.d", &nan, "h"), Error);
   EXPECT_THROW(options.add_choice("a.e", &kind, {"a", "b"}, "h"), Error);
+  auto unnamed = static_cast<Rule>(7);
+  EXPECT_THROW(options.add_choice("a.f", &unnamed, "h"), Error);
+}
+
+TEST(Choice, NamesAndValuesAreOneList) {
+  static_assert(name_of(Rule::kExact) == "exact");
+  static_assert(value_named<Rule>("paper") == Rule::kPaper);
+  EXPECT_EQ(value_named<Rule>("Paper"), std::nullopt);
+  EXPECT_EQ(name_of(static_cast<Rule>(7)), "");
+}
+
+TEST_F(OptionsTest, ChoiceOfAnEnumReadsAndWritesItsNames) {
+  Rule rule = Rule::kExact;
+  std::string text = "exact";
+  Options of_enum("p", "a"), of_text("p", "a");
+  of_enum.add_choice("chain.rule", &rule, "the rule", Show::kCommon);
+  of_text.add_choice("chain.rule", &text, {"paper", "exact"}, "the rule", Show::kCommon);
+  EXPECT_EQ(of_enum.help(false), of_text.help(false));
+  EXPECT_EQ(of_enum.dump(), "[chain]\nrule = exact  # default\n");
+  const std::vector<std::string> wrong = {"--chain.rule", "euler"}, right = {"--chain.rule", "paper"};
+  std::string messages[2];
+  int i = 0;
+  for (Options* options : {&of_enum, &of_text}) {
+    try {
+      options->parse(wrong);
+    } catch (const Error& e) {
+      messages[i++] = e.what();
+    }
+  }
+  EXPECT_NE(messages[0].find("one of paper, exact"), std::string::npos) << messages[0];
+  EXPECT_EQ(messages[0], messages[1]);
+  EXPECT_EQ(rule, Rule::kExact);
+  of_enum.parse(right);
+  EXPECT_EQ(rule, Rule::kPaper);
+  EXPECT_EQ(of_enum.values()[0].second, "paper");
 }
 
 }  // namespace
