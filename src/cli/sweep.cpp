@@ -240,7 +240,7 @@ int collect_sweep(const SweepArguments& a) {
   storage::create_folders(layout.results());
   storage::write_file_atomic(layout.results() / "sweep.csv", sweep::csv_of(rows));
   storage::write_file_atomic(layout.results() / "sweep.md", markdown);
-  storage::write_file_atomic(layout.results() / "sweep.json", sweep::json_of(rows).dump(2) + "\n");
+  storage::write_file_atomic(layout.results() / "sweep.json", results::to_json(sweep::sweep_of(rows)).dump(2) + "\n");
   report::write_report(layout.root, layout.root / "report.html");
   std::cout << markdown;
   std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(),

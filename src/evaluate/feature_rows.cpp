@@ -14,7 +14,8 @@ FeatureRows collect_features(const nets::FeatureNet& net, const std::vector<doub
                              std::int64_t chunk, bool keep, const MakeImages& images, comm::Communicator& comm,
                              Logger& logger, const std::string& what) {
   const c10::NoGradGuard no_grad;
-  FeatureRows out{FeatureSums(reference), {}, 0};
+  FeatureRows out;
+  FeatureSums sums(reference);
   const std::int64_t num_chunks = (n + chunk - 1) / chunk, dim = nets::FeatureNet::kFeatures;
   std::string mine;  // this rank's kept features, chunks rank, rank + size, ...
   StatusLine status(logger, what, n);
@@ -25,13 +26,14 @@ FeatureRows collect_features(const nets::FeatureNet& net, const std::vector<doub
       out.seconds += timer.seconds();
       const std::int64_t rows = std::min(chunk, n - c * chunk);
       const at::Tensor f = net.features(x).narrow(0, 0, rows).to(at::kCPU).contiguous();
-      out.sums.add(f);
+      sums.add(f);
       if (keep) mine.append(reinterpret_cast<const char*>(f.const_data_ptr<float>()), f.nbytes());
       status.update(std::min(n, (c + comm.size()) * chunk));
     }
   });
   status.finish();
-  comm.all_reduce(out.sums.buffer(), comm::Op::kSum);
+  comm.all_reduce(sums.buffer(), comm::Op::kSum);
+  out.moments = sums.moments();
   comm.all_reduce(std::span<double>(&out.seconds, 1), comm::Op::kMax);
   if (!keep) return out;
   const auto all = comm.all_gather(mine);

@@ -9,16 +9,10 @@
 
 #include "base/status.h"
 #include "comm/communicator.h"
-#include "evaluate/statistics.h"
+#include "evaluate/measure.h"
 #include "nets/feature_net.h"
 
 namespace hebm::evaluate {
-
-struct FeatureRows {
-  FeatureSums sums;
-  at::Tensor features;  // [n, F] float32 on every rank's host, in order; undefined unless kept
-  double seconds = 0;   // of producing images, the slowest rank's
-};
 
 // images(first, count) -> [count, C, H, W] in [0, 1], on the net's device; always called with
 // `chunk` rows (rows beyond n are dropped), so that a row's bits do not depend on the number of

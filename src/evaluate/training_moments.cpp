@@ -111,7 +111,7 @@ Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeature
   };
   const Moments made = collect_features(*features.net, origin, count, chunk, false, images, comm, logger,
                                         "features of the training images")
-                           .sums.moments();
+                           .moments;
   comm::agree(comm, [&] {
     if (keeps && comm.is_root()) keep(moments_file(features, dataset), made, identity, logger);
   });

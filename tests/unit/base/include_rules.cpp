@@ -25,18 +25,19 @@ const std::map<std::string, Set, std::less<>>& table() {
       {"train", kPipeline},
       {"encode", kPipeline},
       {"sample", kPipeline},
-      {"evaluate", kPipeline},
-      {"report", {"base", "storage"}},
-      {"sweep", {"base", "storage"}},
+      {"evaluate", {"base", "comm", "storage", "data", "nets", "vae", "prior", "results"}},
+      {"results", {"base", "storage"}},
+      {"report", {"base", "storage", "results"}},
+      {"sweep", {"base", "storage", "results"}},
       {"cli",
-       {"base", "comm", "storage", "data", "nets", "vae", "prior", "train", "encode", "sample", "evaluate", "report",
+       {"base", "comm", "storage", "data", "nets", "vae", "prior", "train", "encode", "sample", "evaluate", "results", "report",
         "sweep"}},
       {"data_tools", {"base", "storage", "data"}},
   };
   return kTable;
 }
 
-const Set kWithoutTorch{"base", "comm", "storage", "data", "report", "sweep", "data_tools"};
+const Set kWithoutTorch{"base", "comm", "storage", "data", "results", "report", "sweep", "data_tools"};
 const Set kMayIncludeAllOfTorch{"nets", "vae", "prior", "train"};
 
 struct File {

@@ -17,7 +17,7 @@ Row row(std::int64_t number, const std::string& t, const std::string& k, const s
         double seconds) {
   Row out{{number, {{"prior.T", t}, {"langevin.steps", k}, {"train.seed", seed}}}, {.standing = Standing::kDone}, {}};
   const double nan = std::nan("");
-  out.scores = {fd, nan, 0.5, 0.25, 0.75, 128, seconds};
+  out.scores = {{{{fd, nan}, {nan, nan}, {0.5, nan}, {0.25, nan}}}, 0.75, 128, seconds};
   return out;
 }
 
@@ -26,14 +26,13 @@ std::vector<Row> rows() {
   std::vector<Row> out = {row(0, "1", "10", "1", 30, 1.0), row(1, "1", "10", "2", 34, 2.0),
                           row(2, "2", "10", "1", 20, 3.0), row(3, "2", "10", "2", 21, 5.0),
                           row(4, "2", "50", "1", 10, 9.0)};
-  const double nan = std::nan("");
   out[3].state = {.standing = Standing::kFailed, .step = "train", .exit_code = 3, .why = "diverged"};
-  out[3].scores = {nan, nan, nan, nan, nan, nan, nan};
+  out[3].scores = {};
   return out;
 }
 
 TEST(Collect, MeanAndRangeAreOfTheFiniteValues) {
-  const Spread s = spread_of({3.0, std::nan(""), 1.0, 2.0});
+  const results::Spread s = spread_of({3.0, std::nan(""), 1.0, 2.0});
   EXPECT_DOUBLE_EQ(s.mean, 2.0);
   EXPECT_DOUBLE_EQ(s.low, 1.0);
   EXPECT_DOUBLE_EQ(s.high, 3.0);
@@ -78,7 +77,7 @@ TEST(Collect, TheCsvHasARowAMemberAndQuotesWhatNeedsIt) {
 }
 
 TEST(Collect, LinesOfThePlotAreOverNumbersWithTheOthersFixed) {
-  const nlohmann::json json = json_of(rows());
+  const nlohmann::json json = results::to_json(sweep_of(rows()));
   ASSERT_EQ(json["plots"].size(), 2U);
   const auto& over_t = json["plots"][0];
   EXPECT_EQ(over_t["option"], "T");
@@ -94,15 +93,15 @@ TEST(Collect, LinesOfThePlotAreOverNumbersWithTheOthersFixed) {
 
 TEST(Collect, ScoresAreReadLeniently) {
   const TempFolder folder;
-  EXPECT_TRUE(std::isnan(read_scores(folder / "none").fd_fmnist));
-  EXPECT_TRUE(std::isnan(read_scores(put(folder / "a", "[1")).fd_fmnist));
-  EXPECT_TRUE(std::isnan(read_scores(put(folder / "a", R"({"diffusion": "x"})")).fd_fmnist));
-  const Scores s =
+  EXPECT_TRUE(std::isnan(read_scores(folder / "none").scores.fd()));
+  EXPECT_TRUE(std::isnan(read_scores(put(folder / "a", "[1")).scores.fd()));
+  EXPECT_TRUE(std::isnan(read_scores(put(folder / "a", R"({"diffusion": "x"})")).scores.fd()));
+  const results::MemberScores s =
       read_scores(put(folder / "a", R"({"diffusion": {"fd_fmnist": 12.5, "seconds": 3}, "gap_closed": 0.5})"));
-  EXPECT_DOUBLE_EQ(s.fd_fmnist, 12.5);
+  EXPECT_DOUBLE_EQ(s.scores.fd(), 12.5);
   EXPECT_DOUBLE_EQ(s.sampling_s, 3.0);
   EXPECT_DOUBLE_EQ(s.gap_closed, 0.5);
-  EXPECT_TRUE(std::isnan(s.kid));
+  EXPECT_TRUE(std::isnan(s.scores[results::score("kid")].value));
 }
 
 }  // namespace

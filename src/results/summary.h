@@ -1,0 +1,149 @@
+// results/summary.json of `evaluate` and results/priors.json of `evaluate --all` (docs/formats.md).
+#pragma once
+#include <array>
+#include <string>
+#include <vector>
+
+#include "results/scores.h"
+#include "results/table.h"
+
+namespace hebm::results {
+
+struct ScoredSet {
+  std::string key;  // its field in summary.json
+  Scores scores;
+  Count num_images;
+  double seconds = kUnknown;      // of making the images
+  double of_gaussian = kUnknown;  // share of the Gaussian prior's fd_fmnist: test images alone
+  std::string title() const;      // "Ours (diffusion EBM)"
+
+  static constexpr std::array kFirst = {"gaussian", "reconstruction", "diffusion"};
+  static bool accepts(const nlohmann::json& json);  // any object with an fd_fmnist
+  static void fields(auto& s, auto& visit) {
+    Scores::fields(s.scores, visit);
+    visit("num_images", s.num_images, kIfKnown);
+    visit("seconds", s.seconds, kIfKnown);
+    visit("of_gaussian", s.of_gaussian, kIfKnown);
+  }
+};
+
+// What was scored.
+struct Model {
+  std::string backbone;
+  Count layers, latents;
+  Count levels, langevin_steps;  // unknown without a prior
+  static void fields(auto& s, auto& visit) {
+    visit("backbone", s.backbone);
+    visit("layers", s.layers);
+    visit("latents", s.latents);
+    visit("levels", s.levels);
+    visit("langevin_steps", s.langevin_steps);
+  }
+};
+
+// fd_fmnist of true noisy latents u_t: decoded, and with the reverse chain from them.
+struct LevelScore {
+  Count t, num_images;
+  double decode_true = kUnknown, from_true = kUnknown;  // from_true: not of t = 0
+  static void fields(auto& s, auto& visit) {
+    visit("t", s.t);
+    visit("num_images", s.num_images);
+    visit("decode_true", s.decode_true);
+    visit("from_true", s.from_true, kIfKnown);
+  }
+};
+
+struct TemperatureScores {
+  double temperature = kUnknown;
+  Count num_images;
+  ScoredSet gaussian, diffusion;
+  static void fields(auto& s, auto& visit) {
+    visit("temperature", s.temperature);
+    visit("num_images", s.num_images);
+    visit("gaussian", s.gaussian);
+    visit("diffusion", s.diffusion);
+  }
+};
+
+struct Summary {
+  std::vector<ScoredSet>
+      sets;  // gaussian, reconstruction, diffusion; sanity_test_vs_train, and a foreign file's others
+  double gap_closed = kUnknown;
+  Model model;
+  Classifier features;
+  Count reference_images;
+  nlohmann::json samples;  // what the scored samples were drawn with
+  std::vector<LevelScore> by_level;
+  std::vector<TemperatureScores> by_temperature;
+
+  const ScoredSet* find(std::string_view key) const;  // or null
+  double fd(std::string_view key) const;              // NaN where there is none
+  double gap() const;  // gap_closed, or (gaussian - diffusion) / (gaussian - reconstruction)
+  static void fields(auto& s, auto& visit) {
+    visit.members(s.sets);
+    visit("gap_closed", s.gap_closed, kIfKnown);
+    visit("model", s.model);
+    visit("features", s.features);
+    visit("reference_images", s.reference_images);
+    visit("samples", s.samples, kIfKnown);
+    visit("by_level", s.by_level, kIfKnown);
+    visit("by_temperature", s.by_temperature, kIfKnown);
+  }
+};
+
+// What a row of priors.json is of; unknown counts are null, a reconstruction has none.
+struct PriorAbout {
+  std::string kind, run;
+  Count num_levels;  // T, of a diffusion
+  Count training_gradients, sampling_gradients, sampling_evaluations;
+  nlohmann::json samples;  // what the images were drawn with
+  std::optional<std::string> images_hash;
+  static void fields(auto& s, auto& visit) {
+    visit("kind", s.kind);
+    visit("run", s.run, kIfKnown);
+    visit("T", s.num_levels, s.kind == "diffusion" ? When::kAlways : kIfKnown);
+    const When cost = s.kind == "reconstruction" ? kIfKnown : When::kAlways;
+    visit("training_gradients", s.training_gradients, cost);
+    visit("sampling_gradients", s.sampling_gradients, cost);
+    visit("sampling_evaluations", s.sampling_evaluations, cost);
+    visit("samples", s.samples, kIfKnown);
+    if (s.samples.is_object()) visit("images_hash", s.images_hash);
+  }
+};
+
+struct PriorRow {
+  std::string name;  // "Joint EBM, s^2 = 0.02"
+  PriorAbout about;
+  Scores scores;
+  Count num_images;
+  double seconds_per_1000 = kUnknown;  // images
+  static void fields(auto& s, auto& visit) {
+    visit("name", s.name);
+    PriorAbout::fields(s.about, visit);
+    Scores::fields(s.scores, visit);
+    visit("num_images", s.num_images);
+    visit("seconds_per_1000", s.seconds_per_1000);
+  }
+};
+
+struct Priors {
+  std::vector<PriorRow> rows;
+  Classifier features;
+  Count reference_images;
+  double gaussian_fd() const;  // NaN where there is none
+  static void fields(auto& s, auto& visit) {
+    visit("rows", s.rows);
+    visit("features", s.features);
+    visit("reference_images", s.reference_images);
+  }
+};
+
+// "of Gaussian" is the share of the Gaussian prior's fd_fmnist. Rows without fd_fmnist are left out
+// of the table of priors; columns without a value out of that of the summary.
+Table summary_table(const Summary& summary);
+Table priors_table(const Priors& priors);
+// "no scores yet" where there are none.
+std::string text_of(const Summary& summary);
+std::string text_of(const Priors& priors);
+
+}  // namespace hebm::results
