@@ -28,8 +28,8 @@
 #include "prior/nce.h"
 #include "sample/sample.h"
 #include "storage/files.h"
+#include "train/diffusion.h"
 #include "train/train_features.h"
-#include "train/train_prior.h"
 #include "train/train_vae.h"
 #include "vae/make_backbone.h"
 

@@ -15,8 +15,8 @@
 #include "encode/encode.h"
 #include "prior/prior_file.h"
 #include "storage/hash.h"
+#include "train/coupling.h"
 #include "train/product.h"
-#include "train/train_prior.h"
 
 namespace hebm::cli {
 namespace {
@@ -184,7 +184,7 @@ int couple_command(Arguments args) {
   prior::EnergyPrior& prior = *start.prior;
   c.langevin.zero_steps = c.labels.steps;
   c.training.updates = c.coupling.updates;
-  if (c.coupling.learning_rate > 0.0) c.training.learning_rate = c.coupling.learning_rate;
+  if (c.coupling.learning_rate > 0.0) c.training.rate.base = c.coupling.learning_rate;
   c.training.only_zero =
       c.coupling.levels == "zero" || (c.coupling.levels == "auto" && c.coupling.from == "prior" && prior.per_level());
   if (action == Options::Action::kDryRun) {
@@ -210,22 +210,24 @@ int couple_command(Arguments args) {
   std::vector<std::vector<std::int64_t>> categories;
   for (const auto& column : columns) categories.push_back(column.values);
   const train::LabelTerm labels(std::move(heads), std::move(categories), c.coupling.weight);
-  train::PriorTrainer trainer(c.training, c.langevin, prior, start.energy, *backbone, seed, directory, identity,
-                              context.comm(), context.logger(), &labels);
   const auto make_source = [&](const train::MicroBatches& units, std::int64_t first) {
     return cache ? train::cache_source(*cache, units, seed, first, c.training.updates)
                  : train::online_source(dataset, data::Split::kTrain, *backbone, units, seed, first);
   };
-  const auto outcome = trainer.run(make_source, context.stop());
-  if (outcome == train::Outcome::kDone) {
+  const train::TrainingRun run{directory, identity, context.comm(), context.logger(), &context.stop()};
+  train::CouplingObjective objective(c.training, {prior, start.energy, *backbone, c.langevin, seed, make_source}, run,
+                                     labels);
+  train::TrainingLoop loop(objective, run);
+  const auto result = loop.run();
+  if (result.outcome == train::Outcome::kDone) {
     comm::agree(context.comm(), [&] {
       if (!context.comm().is_root()) return;
-      const auto averaged = averaged_weights(prior, trainer);
+      const auto averaged = averaged_weights(prior, loop);
       prior::save_prior(product, prior, start.energy, backbone->groups(), vae.hash, identity);
     });
-    context.logger().line("{}: done after {} updates", product.string(), trainer.update_count());
+    context.logger().line("{}: done after {} updates", product.string(), c.training.updates);
   }
-  return exit_code(outcome, trainer.save_failed());
+  return exit_code(result.outcome, result.save_failed);
 }
 
 }  // namespace hebm::cli

@@ -10,7 +10,7 @@
 #include "data/dataset.h"
 #include "nets/feature_net.h"
 #include "prior/prior_file.h"
-#include "train/net_loop.h"
+#include "train/training_loop.h"
 #include "vae/make_backbone.h"
 
 namespace hebm::cli {

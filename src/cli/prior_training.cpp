@@ -16,10 +16,10 @@ std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& 
 }
 
 std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior& prior,
-                                                             const train::PriorTrainer& trainer) {
+                                                             const train::TrainingLoop& loop) {
   std::vector<std::unique_ptr<nets::WithEma>> out;
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
-    out.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), trainer.ema(b)));
+    out.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), loop.ema(b)));
   }
   return out;
 }

@@ -9,7 +9,8 @@
 #include "cli/inputs.h"
 #include "encode/encode.h"
 #include "nets/optimiser.h"
-#include "train/train_prior.h"
+#include "train/diffusion.h"
+#include "train/training_loop.h"
 
 namespace hebm::cli {
 
@@ -21,6 +22,6 @@ std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& 
 
 // The averaged weights are in all nets while it lives.
 std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior& prior,
-                                                             const train::PriorTrainer& trainer);
+                                                             const train::TrainingLoop& loop);
 
 }  // namespace hebm::cli

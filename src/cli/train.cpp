@@ -11,9 +11,9 @@
 #include "prior/reverse_chain.h"
 #include "sample/sample.h"
 #include "storage/png.h"
+#include "train/diffusion.h"
+#include "train/nce.h"
 #include "train/product.h"
-#include "train/train_nce.h"
-#include "train/train_prior.h"
 
 namespace hebm::cli {
 namespace {
@@ -106,7 +106,7 @@ struct Training {
   const RunVae& vae;
   prior::EnergyPrior& prior;
   nlohmann::json identity;
-  train::PriorTrainer::MakeSource make_source;
+  train::MakeSource make_source;
   Context& context;
 
   // The weights that the nets hold. Rank 0.
@@ -115,57 +115,52 @@ struct Training {
   }
 };
 
-int train_by_chains(Training t) {
+// Sample grids and weights during the training, of the averaged nets. Returns whether one was not written.
+bool write_on_the_way(const Training& t, const train::TrainingLoop& loop, std::int64_t update) {
   const TrainCommand& c = t.command;
   comm::Communicator& comm = t.context.comm();
-  train::PriorTrainer trainer(c.training, c.chains(), t.prior, c.energy, *t.vae.backbone, c.seed(),
-                              t.paths.prior_directory, t.identity, comm, t.context.logger());
-  const auto due = [](std::int64_t update, std::int64_t every) { return every > 0 && update % every == 0; };
-  bool write_failed = false;
-  const auto observer = [&](std::int64_t update) {
-    const bool preview = due(update, c.training.preview_every), exported = due(update, c.training.export_every);
-    if (!preview && !exported) return;
-    const auto write = [&] {
+  const auto due = [&](std::int64_t every) { return every > 0 && update % every == 0; };
+  const bool preview = due(c.training.preview_every), exported = due(c.training.export_every);
+  if (c.kind == "nce" || !(preview || exported)) return false;
+  try {
+    comm::agree(comm, [&] {
       if (!comm.is_root()) return;
-      const auto averaged = averaged_weights(t.prior, trainer);
+      const auto averaged = averaged_weights(t.prior, loop);
       std::filesystem::create_directories(t.paths.samples());
       const std::string name = fmt::format("train{}-{:07}.png", c.is_marginal() ? "-" + c.kind : "", update);
       if (preview) write_preview(t.paths.samples() / name, t.prior, *t.vae.backbone, c.chains());
       if (exported) t.save(t.paths.prior_directory / fmt::format("ema-{:07}.safetensors", update));
-    };
-    try {
-      comm::agree(comm, write);
-    } catch (const comm::AgreedError& e) {  // a full disk costs a picture, never the run
-      if (e.code() != ExitCode::kRuntime) throw;
-      write_failed = true;
-      t.context.logger().line("WARNING: {}. Training goes on; the exit code will be 1.", e.what());
-    }
-  };
-  const auto outcome = trainer.run(t.make_source, t.context.stop(), observer);
-  if (outcome == train::Outcome::kDone) {
-    comm::agree(comm, [&] {
-      if (!comm.is_root()) return;
-      const auto averaged = averaged_weights(t.prior, trainer);
-      t.save(t.paths.own_prior());
     });
-    t.context.logger().line("{}: done after {} updates", t.paths.own_prior().string(), trainer.update_count());
+  } catch (const comm::AgreedError& e) {  // a full disk costs a picture, never the run
+    if (e.code() != ExitCode::kRuntime) throw;
+    t.context.logger().line("WARNING: {}. Training goes on; the exit code will be 1.", e.what());
+    return true;
   }
-  return exit_code(outcome, trainer.save_failed() || write_failed);
+  return false;
 }
 
-int train_classifiers(Training t) {
+int train_prior(const Training& t) {
+  const TrainCommand& c = t.command;
   comm::Communicator& comm = t.context.comm();
-  const auto result = train::train_nce(t.command.training,
-                                       {t.prior, *t.vae.backbone, t.command.energy.power_iterations, t.command.seed(),
-                                        t.paths.prior_directory, t.identity, t.make_source},
-                                       &t.context.stop(), comm, t.context.logger());
+  const train::TrainingRun run{t.paths.prior_directory, t.identity, comm, t.context.logger(), &t.context.stop()};
+  const train::PriorInputs in{t.prior, c.energy, *t.vae.backbone, c.chains(), c.seed(), t.make_source};
+  const std::unique_ptr<train::Objective> objective =
+      c.kind == "nce" ? train::make_nce(c.training, in, run)
+                      : std::make_unique<train::DiffusionObjective>(c.training, in, run);
+  train::TrainingLoop loop(*objective, run);
+  bool write_failed = false;
+  const auto result = loop.run([&](std::int64_t update) {
+    if (write_on_the_way(t, loop, update)) write_failed = true;
+  });
   if (result.outcome == train::Outcome::kDone) {
     comm::agree(comm, [&] {
-      if (comm.is_root()) t.save(t.paths.own_prior());
+      if (!comm.is_root()) return;
+      const auto averaged = averaged_weights(t.prior, loop);
+      t.save(t.paths.own_prior());
     });
-    t.context.logger().line("{}: done after {} updates", t.paths.own_prior().string(), result.updates);
+    t.context.logger().line("{}: done after {} updates", t.paths.own_prior().string(), c.training.updates);
   }
-  return exit_code(result.outcome, result.save_failed);
+  return exit_code(result.outcome, result.save_failed || write_failed);
 }
 
 // A script that goes through all kinds need not know which of them are trained.
@@ -221,7 +216,7 @@ int train_command(Arguments args) {
                  : train::online_source(dataset, data::Split::kTrain, *vae.backbone, units, c.seed(), first);
   };
   const Training training{c, paths, vae, prior, identity, make_source, context};
-  return c.kind == "nce" ? train_classifiers(training) : train_by_chains(training);
+  return train_prior(training);
 }
 
 }  // namespace hebm::cli

@@ -44,8 +44,9 @@ int train_features_command(Arguments args) {
     return 0;
   }
   Context context(run, options, "train-features", RunPaths(run).run / "features");
-  const auto result = train::train_features(training, dataset, context.run(), &context.stop(), context.comm(),
-                                            context.logger(), context.device());
+  const auto result = train::train_features(
+      training, dataset, {context.run() / "features", {}, context.comm(), context.logger(), &context.stop()},
+      context.device());
   return exit_code(result.outcome, result.save_failed);
 }
 

@@ -55,12 +55,11 @@ int train_vae_command(Arguments args) {
   backbone->params().to(context.device());
   auto prefixes = architecture.prefixes();
   prefixes.emplace_back("vae_train.");
-  nlohmann::json identity = product_identity(options, prefixes, run.seed, dataset);
-  train::VaeTrainer trainer(training, *backbone, dataset, static_cast<std::uint64_t>(run.seed), context.run(), identity,
-                            context.comm(), context.logger());
-  const auto outcome = trainer.run(&context.stop());
-  if (outcome == train::Outcome::kDone) readjust_where_asked(run, context);
-  return exit_code(outcome, trainer.save_failed());
+  const auto result = train::train_vae(training, *backbone, dataset, static_cast<std::uint64_t>(run.seed),
+                                       {context.run() / "vae", product_identity(options, prefixes, run.seed, dataset),
+                                        context.comm(), context.logger(), &context.stop()});
+  if (result.outcome == train::Outcome::kDone) readjust_where_asked(run, context);
+  return exit_code(result.outcome, result.save_failed);
 }
 
 }  // namespace hebm::cli

@@ -98,6 +98,24 @@ void GradientSum::finish() {
   waited_s_ += timer.seconds();
 }
 
+std::vector<double> GradientSum::norms() const {
+  std::vector<at::Tensor> on_gpu;
+  std::vector<double> out;
+  for (const auto* bucket : buckets_) {
+    if (!bucket->device().is_cpu()) {
+      on_gpu.push_back(bucket->grad().norm(2, at::kDouble));
+      continue;
+    }
+    const at::Tensor host = bucket->grad().to(at::kDouble);
+    double sum = 0;
+    for (const double g : span_of<double>(host)) sum += g * g;
+    out.push_back(std::sqrt(sum));
+  }
+  if (on_gpu.empty()) return out;
+  const at::Tensor host = at::stack(on_gpu).to(at::kCPU);  // one copy
+  return {host.const_data_ptr<double>(), host.const_data_ptr<double>() + host.numel()};
+}
+
 // The largest |gradient| of each bucket over its micro-batches and all ranks, and whether all are
 // finite (NaN and Inf show in the largest).
 std::pair<std::vector<double>, bool> GradientSum::largest_gradients() {

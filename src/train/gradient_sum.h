@@ -26,6 +26,9 @@ class GradientSum {
   void backward_done(std::size_t bucket);
   // All sums are in params.grad().
   void finish();
+  // Of the gradients, by bucket: in float64 and a fixed order on the host, so that all ranks have
+  // the same bits.
+  std::vector<double> norms() const;
   double bytes_per_update() const;
   double waited_s() const { return waited_s_; }  // since construction
 

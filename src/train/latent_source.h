@@ -1,6 +1,7 @@
 // Where u_0 comes from (Alg. 1, line 3): the latent cache, or the posterior on the fly as the
 // authors do.
 #pragma once
+#include <functional>
 #include <memory>
 
 #include "base/types.h"
@@ -20,6 +21,9 @@ class LatentSource {
   virtual LatentBatch next() = 0;
   virtual double waited_s() const { return 0; }
 };
+
+// A source from this update on.
+using MakeSource = std::function<std::unique_ptr<LatentSource>(const MicroBatches& batches, std::int64_t first_update)>;
 
 // From update `first_update` on. References must outlive the source.
 std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const MicroBatches& units,

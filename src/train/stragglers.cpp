@@ -21,16 +21,6 @@ double lower_median(std::span<const double> values) {
 
 }  // namespace
 
-std::vector<double> sum_and_gather(comm::Communicator& comm, std::vector<double>& sums, double mine) {
-  const auto count = std::ssize(sums);
-  sums.resize(sums.size() + static_cast<std::size_t>(comm.size()), 0.0);
-  sums[static_cast<std::size_t>(count + comm.rank())] = mine;
-  comm.all_reduce(std::span<double>(sums), comm::Op::kSum);
-  std::vector<double> by_rank(sums.begin() + count, sums.end());
-  sums.resize(static_cast<std::size_t>(count));
-  return by_rank;
-}
-
 StragglerMonitor::StragglerMonitor(std::vector<std::string> hosts, double factor, std::int64_t patience)
     : hosts_(std::move(hosts)), factor_(factor), patience_(patience), streaks_(hosts_.size()) {}
 

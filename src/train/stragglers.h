@@ -11,9 +11,6 @@
 
 namespace hebm::train {
 
-// sums: summed over ranks in place. Returns everybody's `mine`, by rank. One exchange.
-std::vector<double> sum_and_gather(comm::Communicator& comm, std::vector<double>& sums, double mine);
-
 class StragglerMonitor {
  public:
   // A rank is a straggler when its time exceeded `factor` times the ranks' median for `patience`

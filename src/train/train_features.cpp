@@ -32,28 +32,15 @@ class OneThread {
   int before_;
 };
 
-nlohmann::json identity_of(const FeatureTrainOptions& o, const data::Dataset& dataset) {
+nlohmann::json fingerprint_of(const FeatureTrainOptions& o, const data::Dataset& dataset) {
   return {{"images_hash", dataset.images_hash()},
           {"features.epochs", o.epochs},
           {"features.seed", o.seed},
           {"features.batch", o.batch},
           {"features.micro_batch", o.micro_batch},
-          {"features.learning_rate", o.learning_rate},
+          {"features.learning_rate", o.rate.base},
           {"features.ema", o.ema},
           {"features.max_shift", o.max_shift}};
-}
-
-NetLoopOptions loop_options(const FeatureTrainOptions& o, std::size_t num_images) {
-  NetLoopOptions out;
-  out.name = "train-features";
-  out.advice = "take a smaller features.learning_rate";
-  out.updates = feature_updates(o, num_images);
-  out.rate = {.base = o.learning_rate, .kind = "linear", .final_fraction = 0.01};
-  out.ema = o.ema;
-  out.checkpoint_every = o.checkpoint_every;
-  out.log_every = o.log_every;
-  out.deterministic = true;
-  return out;
 }
 
 // One visit of one image moves it by up to max_shift pixels each way.
@@ -67,26 +54,26 @@ Shift draw_shift(const RandomKey& key, std::int64_t image, std::uint32_t visit, 
   return {draw(0), draw(1)};
 }
 
-class FeatureLearner {
+class FeatureObjective final : public Objective {
  public:
-  FeatureLearner(const FeatureTrainOptions& options, nets::FeatureNet& net, const data::Dataset& dataset,
-                 const MicroBatches& units)
-      : options_(options),
+  FeatureObjective(const FeatureTrainOptions& options, nets::FeatureNet& net, const data::Dataset& dataset,
+                   const comm::Communicator& comm)
+      : Objective(options, {{"", net.params()}}, Recorder(2, 1, net.params().device()), comm),
+        settings_(options),
         net_(net),
         dataset_(dataset),
         images_(dataset.members(data::Split::kTrain)),
-        units_(units),
         order_(static_cast<std::int64_t>(images_.size()), options.batch, static_cast<std::uint64_t>(options.seed)) {}
 
-  // Cross-entropy of one micro-batch of shifted images; sums: loss, number right.
-  void learn(const UpdatePlace& place, std::int64_t unit, std::span<double> sums) const {
+  // Cross-entropy of one micro-batch of shifted images.
+  void learn(const Work& work, GradientSum& gradients) override {
     std::vector<std::int64_t> images, labels;
     std::vector<Shift> shifts;
-    const RandomKey key{static_cast<std::uint64_t>(options_.seed), place.attempt, Purpose::kAugment};
-    for (const auto& member : order_.members(place.update, unit * units_.size, units_.size)) {
+    const RandomKey key{static_cast<std::uint64_t>(settings_.seed), work.update.attempt, Purpose::kAugment};
+    for (const auto& member : order_.members(work.update.number, work.first * batches_.size, batches_.size)) {
       images.push_back(images_[static_cast<std::size_t>(member.position)]);
       labels.push_back(dataset_.labels()[static_cast<std::size_t>(images.back())]);
-      shifts.push_back(draw_shift(key, images.back(), member.visit, options_.max_shift));
+      shifts.push_back(draw_shift(key, images.back(), member.visit, settings_.max_shift));
     }
     ImageBatch batch = dataset_.read(images);
     shift_images(batch, shifts);
@@ -95,29 +82,48 @@ class FeatureLearner {
     const c10::AutoGradMode grad_on(true);
     const at::Tensor logits = net_.logits(vae::image_tensor(batch).to(device));
     const at::Tensor loss =
-        at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum).div(static_cast<double>(units_.batch));
+        at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum).div(static_cast<double>(batches_.batch));
     torch::autograd::backward({loss}, {});
-    sums[0] += loss.item<double>();
-    sums[1] += logits.argmax(1).eq(target).sum().item<double>();
+    gradients.backward_done(0);
+    record_.add(kLoss, loss);
+    record_.add(kHits, logits.argmax(1).eq(target).sum());
+  }
+
+  storage::Scalars describe(const Report& report) const override {
+    storage::Scalars out = Objective::describe(report);
+    out.emplace_back("train_accuracy", record_.at(kHits) / static_cast<double>(batches_.batch));
+    return out;
   }
 
  private:
-  const FeatureTrainOptions& options_;
+  static constexpr std::size_t kHits = kLoss + 1;
+  const FeatureTrainOptions& settings_;
   nets::FeatureNet& net_;
   const data::Dataset& dataset_;
   const std::vector<std::int64_t>& images_;
-  const MicroBatches& units_;
   data::BatchOrder order_;
 };
 
 }  // namespace
+
+FeatureTrainOptions::FeatureTrainOptions() {
+  section = "features";
+  name = subject = "train-features";
+  advice = "take a smaller features.learning_rate";
+  micro_batch = 16;
+  rate = {.base = 2e-3, .kind = "linear", .final_fraction = 0.01};
+  ema = 0.998;
+  checkpoint_every = 300;
+  log_every = 50;
+  deterministic = true;
+}
 
 void FeatureTrainOptions::describe(Options& o) {
   o.add("features.epochs", &epochs, "passes over the training images", {1e-6, 1e6}, Show::kCommon);
   o.add("features.seed", &seed, "seed of the classifier alone, so that scores of all runs compare", {0, 1000000000});
   o.add("features.batch", &batch, "images an update, over all ranks", {1, 1000000});
   o.add("features.micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks", {1, 1000000});
-  o.add("features.learning_rate", &learning_rate, "Adam's step size, falling linearly to a hundredth", {1e-12, 10.0});
+  o.add("features.learning_rate", &rate.base, "Adam's step size, falling linearly to a hundredth", {1e-12, 10.0});
   o.add("features.ema", &ema, "decay of the averaged weights", {0.0, 0.999999});
   o.add("features.max_shift", &max_shift, "training images move by up to so many pixels each way", {0, 64});
   o.add("features.min_accuracy", &min_accuracy, "least accuracy on the test images", {0.0, 1.0}, Show::kCommon);
@@ -143,48 +149,37 @@ std::filesystem::path features_file(const std::filesystem::path& run_directory) 
   return run_directory / "features" / "features.safetensors";
 }
 
-FeatureResult train_features(const FeatureTrainOptions& options, const data::Dataset& dataset,
-                             const std::filesystem::path& run_directory, const StopFlag* stop, comm::Communicator& comm,
-                             Logger& logger, at::Device device) {
-  const auto product = features_file(run_directory);
-  const auto identity = identity_of(options, dataset);
-  if (product_done(product, nets::kFeaturesFormat, nets::kFeaturesVersion, identity, comm, logger)) return {};
+TrainingResult train_features(FeatureTrainOptions options, const data::Dataset& dataset, TrainingRun run,
+                              at::Device device) {
+  const auto file = run.directory / features_file("").filename();
+  run.fingerprint = fingerprint_of(options, dataset);
+  if (product_done(file, nets::kFeaturesFormat, nets::kFeaturesVersion, run.fingerprint, run.comm, run.logger))
+    return {};
   const OneThread one_thread;
   nets::FeatureNet net(dataset.shape(), count_classes(dataset), static_cast<std::uint64_t>(options.seed));
   net.params().to(device);
-  const MicroBatches units(options.batch, options.micro_batch, comm.rank(), comm.size(),
-                           "features.batch, features.micro_batch");
-  const FeatureLearner learner(options, net, dataset, units);
-  NetLoop loop(loop_options(options, dataset.members(data::Split::kTrain).size()), net.params(), units,
-               product.parent_path(), identity, comm, logger);
-  const auto outcome = loop.run(
-      2,
-      [&](const UpdatePlace& place, std::int64_t unit, std::int64_t, std::span<double> sums) {
-        learner.learn(place, unit, sums);
-      },
-      [&](const UpdatePlace&, std::span<const double> sums) {
-        return storage::Scalars{{"train_accuracy", sums[1] / static_cast<double>(units.batch)}};
-      },
-      stop);
-  if (outcome == Outcome::kStopped) return {outcome, loop.save_failed()};
-
+  options.updates = feature_updates(options, dataset.members(data::Split::kTrain).size());
+  FeatureObjective objective(options, net, dataset, run.comm);
+  TrainingLoop loop(objective, run);
+  const TrainingResult result = loop.run();
+  if (result.outcome == Outcome::kStopped) return result;
   {
     const c10::NoGradGuard no_grad;
     net.params().flat().copy_(loop.ema().flat());
   }
   const auto split = dataset.members(data::Split::kTest).empty() ? data::Split::kTrain : data::Split::kTest;
-  const double accuracy = measure_accuracy(net, dataset, split, comm);
-  logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,
-              split == data::Split::kTest ? "test" : "training", net.hash());
+  const double accuracy = measure_accuracy(net, dataset, split, run.comm);
+  run.logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,
+                  split == data::Split::kTest ? "test" : "training", net.hash());
   check(accuracy >= options.min_accuracy, ExitCode::kRuntime,
         "the feature classifier reached an accuracy of {:.4f}, expected at least features.min_accuracy = {}; train "
         "longer (features.epochs), "
         "or lower the demand if this data set is harder",
         accuracy, options.min_accuracy);
-  comm::agree(comm, [&] {
-    if (comm.is_root()) nets::save_feature_net(product, net, accuracy, identity);
+  comm::agree(run.comm, [&] {
+    if (run.comm.is_root()) nets::save_feature_net(file, net, accuracy, run.fingerprint);
   });
-  return {outcome, loop.save_failed()};
+  return result;
 }
 
 double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split,

@@ -5,12 +5,11 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "data/dataset.h"
 #include "nets/feature_net.h"
-#include "train/net_loop.h"
+#include "train/training_loop.h"
 
 namespace hebm {
 class Options;
@@ -18,15 +17,12 @@ class Options;
 
 namespace hebm::train {
 
-struct FeatureTrainOptions {
+struct FeatureTrainOptions : LoopOptions {
+  FeatureTrainOptions();
   double epochs = 5.0;
   std::int64_t seed = 1;
-  std::int64_t batch = 128, micro_batch = 16;  // batch is global
-  double learning_rate = 2e-3;
-  double ema = 0.998;
   std::int64_t max_shift = 1;  // pixels, of the augmentation
   double min_accuracy = 0.90;
-  std::int64_t checkpoint_every = 300, log_every = 50;
   void describe(Options& options);
 };
 
@@ -34,16 +30,12 @@ std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num
 std::int64_t count_classes(const data::Dataset& dataset);  // Error(kUsage) for a data set without labels
 std::filesystem::path features_file(const std::filesystem::path& run_directory);  // RUN/features/features.safetensors
 
-struct FeatureResult {
-  Outcome outcome = Outcome::kDone;
-  bool save_failed = false;
-};
-// From the newest checkpoint to the product; when it is there already, only says so.
-// Error(kRuntime) when the accuracy on the test images is below features.min_accuracy,
-// Error(kUsage) for a data set without labels.
-FeatureResult train_features(const FeatureTrainOptions& options, const data::Dataset& dataset,
-                             const std::filesystem::path& run_directory, const StopFlag* stop, comm::Communicator& comm,
-                             Logger& logger, at::Device device = at::kCPU);
+// From the newest checkpoint to RUN/features/features.safetensors; run.directory is RUN/features, its
+// fingerprint is made here. When the file is there already, only says so. Error(kRuntime) when the
+// accuracy on the test images is below features.min_accuracy, Error(kUsage) for a data set without
+// labels.
+TrainingResult train_features(FeatureTrainOptions options, const data::Dataset& dataset, TrainingRun run,
+                              at::Device device = at::kCPU);
 
 // Fraction of the split's images whose largest logit is the label's; fixed chunks, the same for any
 // number of ranks. Collective.

@@ -3,15 +3,28 @@
 
 namespace hebm::train {
 
+VaeTrainOptions::VaeTrainOptions() {
+  section = "vae_train";
+  name = subject = "train-vae";
+  advice = "take a smaller vae_train.learning_rate or vae_train.clip_norm";
+  micro_batch = 64;
+  optimiser.rule = nets::Rule::kAdamax;
+  rate = {.base = 2e-3, .kind = "cosine", .final_fraction = 0.05, .warmup = 50};
+  ema = 0.99;
+  clip_norm = 200.0;
+  checkpoint_every = 200;
+  log_every = 20;
+}
+
 void VaeTrainOptions::describe(Options& o) {
   o.add("vae_train.epochs", &epochs, "passes over the training images", {1e-6, 1e6}, Show::kCommon);
   o.add("vae_train.batch", &batch, "images an update, over all ranks", {1, 1000000}, Show::kCommon);
   o.add("vae_train.micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks",
         {1, 1000000});
-  o.add("vae_train.learning_rate", &learning_rate, "Adamax's step size", {1e-12, 10.0}, Show::kCommon);
-  o.add_choice("vae_train.schedule", &schedule, {"constant", "linear", "cosine"}, "learning rate after the warm-up");
-  o.add("vae_train.final_fraction", &final_fraction, "learning rate at the end over the start", {0.0, 1.0});
-  o.add("vae_train.warmup", &warmup, "updates of linear warm-up", {0, 1000000});
+  o.add("vae_train.learning_rate", &rate.base, "Adamax's step size", {1e-12, 10.0}, Show::kCommon);
+  o.add_choice("vae_train.schedule", &rate.kind, {"constant", "linear", "cosine"}, "learning rate after the warm-up");
+  o.add("vae_train.final_fraction", &rate.final_fraction, "learning rate at the end over the start", {0.0, 1.0});
+  o.add("vae_train.warmup", &rate.warmup, "updates of linear warm-up", {0, 1000000});
   o.add("vae_train.kl_weight", &kl_weight,
         "weight of the KL terms at the end; below 1: sharper images, a worse Gaussian prior", {0.0, 1000.0},
         Show::kCommon);
@@ -26,8 +39,8 @@ void VaeTrainOptions::describe(Options& o) {
         "weight of NVAE's regularisers (singular values, batch norm's scales) at the end; 0: off", {0.0, 1e6});
   o.add("vae_train.spectral_start", &spectral_start,
         "that weight at the start, moving geometrically as the KL weight grows; 0: constant", {0.0, 1e6});
-  o.add("vae_train.eps", &eps, "Adamax's epsilon (NVAE: 1e-3)", {0.0, 1.0});
-  o.add("vae_train.weight_decay", &weight_decay, "L2 added to the gradient (NVAE: 3e-4)", {0.0, 1.0});
+  o.add("vae_train.eps", &optimiser.eps, "Adamax's epsilon (NVAE: 1e-3)", {0.0, 1.0});
+  o.add("vae_train.weight_decay", &optimiser.weight_decay, "L2 added to the gradient (NVAE: 3e-4)", {0.0, 1.0});
   o.add("vae_train.binarise", &binarise, "pixels are fresh Bernoulli draws at every load (MNIST in NVAE)");
   o.add("vae_train.data_init", &data_init,
         "norms and biases of weight-normalised convolutions start from the first batch");

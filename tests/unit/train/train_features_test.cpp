@@ -28,9 +28,9 @@ struct World {
   data::Dataset dataset = test::make_dataset(folder / "data.h5", 128, 60, 16);
   comm::SingleCommunicator comm;
   Logger logger{false};
-  FeatureResult train(const std::string& run, const FeatureTrainOptions& options = small_options(),
-                      const StopFlag* stop = nullptr) {
-    return train_features(options, dataset, folder / run, stop, comm, logger);
+  TrainingResult train(const std::string& run, const FeatureTrainOptions& options = small_options(),
+                       const StopFlag* stop = nullptr) {
+    return train_features(options, dataset, {folder / run / "features", {}, comm, logger, stop});
   }
 };
 
@@ -65,7 +65,7 @@ TEST(TrainFeatures, TooLowAnAccuracyIsAnError) {
   World world;
   FeatureTrainOptions options = small_options();
   options.epochs = 0.25;
-  options.learning_rate = 1e-9;
+  options.rate.base = 1e-9;
   expect_error(ExitCode::kRuntime, {"accuracy", "features.min_accuracy = 0.9"}, [&] { world.train("run", options); });
   EXPECT_FALSE(std::filesystem::exists(features_file(world.folder / "run")));
   options.min_accuracy = 0.0;
@@ -82,8 +82,9 @@ TEST(TrainFeatures, ADataSetWithoutLabelsIsRefused) {
   content.splits = {0, 1};
   data::write_dataset(world.folder / "bare.h5", content);
   const auto bare = data::Dataset::open(world.folder / "bare.h5");
-  expect_error(ExitCode::kUsage, {"bare.h5", "labels"},
-               [&] { train_features(small_options(), bare, world.folder / "run", nullptr, world.comm, world.logger); });
+  expect_error(ExitCode::kUsage, {"bare.h5", "labels"}, [&] {
+    train_features(small_options(), bare, {world.folder / "run", {}, world.comm, world.logger});
+  });
 }
 
 TEST(ShiftImages, MovesEachImageByItsShiftAndFillsWithZero) {

@@ -22,8 +22,8 @@ VaeTrainOptions small_options() {
   options.epochs = 2.0;  // 64 training images, batch 16: 8 updates
   options.batch = 16;
   options.micro_batch = 4;
-  options.warmup = 2;
-  options.learning_rate = 1e-2;
+  options.rate.warmup = 2;
+  options.rate.base = 1e-2;
   options.kl_weight = 1.0;
   options.kl_delay = 1e-4;
   options.kl_anneal = 0.5;
@@ -31,8 +31,8 @@ VaeTrainOptions small_options() {
   options.kl_balance = true;
   options.spectral = 1e-2;
   options.spectral_start = 1.0;
-  options.eps = 1e-3;
-  options.weight_decay = 3e-4;
+  options.optimiser.eps = 1e-3;
+  options.optimiser.weight_decay = 3e-4;
   options.data_init = true;
   options.checkpoint_every = 3;
   options.log_every = 1;
@@ -59,17 +59,17 @@ struct World {
   Outcome train(const std::string& run, const VaeTrainOptions& options = small_options(),
                 const StopFlag* stop = nullptr) {
     vae::Nvae net = make_net();
-    VaeTrainer trainer(options, net, dataset, 9, folder / run, {{"run.seed", 9}}, comm, logger);
-    const Outcome outcome = trainer.run(stop);
-    EXPECT_FALSE(trainer.save_failed());
-    return outcome;
+    const auto result =
+        train_vae(options, net, dataset, 9, {product(run).parent_path(), {{"run.seed", 9}}, comm, logger, stop});
+    EXPECT_FALSE(result.save_failed);
+    return result.outcome;
   }
   std::vector<nlohmann::json> metrics(const std::string& run) const {
     return storage::read_metrics(folder / run / "vae");
   }
 };
 
-TEST(NvaeTrainer, LearnsAndAnnealsItsWeights) {
+TEST(TrainNvae, LearnsAndAnnealsItsWeights) {
   World world;
   VaeTrainOptions options = small_options();
   options.epochs = 15.0;  // 60 updates, the KL weight grows over 30
@@ -91,7 +91,7 @@ TEST(NvaeTrainer, LearnsAndAnnealsItsWeights) {
 }
 
 // Weights, moments, averages, running statistics, power-iteration vectors: all of it comes back.
-TEST(NvaeTrainer, ResumeEqualsUninterruptedBitByBit) {
+TEST(TrainNvae, ResumeEqualsUninterruptedBitByBit) {
   World world;
   EXPECT_EQ(world.train("whole"), Outcome::kDone);
   {
@@ -113,7 +113,7 @@ TEST(NvaeTrainer, ResumeEqualsUninterruptedBitByBit) {
 
 // The first update's loss and gradient do not depend on how the batch is cut: a rank takes all its
 // units as one tensor.
-TEST(NvaeTrainer, UnitsAreOneBatch) {
+TEST(TrainNvae, UnitsAreOneBatch) {
   World world;
   VaeTrainOptions options = small_options();
   options.epochs = 0.25;
@@ -124,7 +124,7 @@ TEST(NvaeTrainer, UnitsAreOneBatch) {
   for (const char* key : {"loss", "gradient_norm", "kl/layer0", "spectral_penalty"}) EXPECT_EQ(a[key], b[key]) << key;
 }
 
-TEST(NvaeTrainer, BinarisedPixelsAndRefusedSettings) {
+TEST(TrainNvae, BinarisedPixelsAndRefusedSettings) {
   World world;
   VaeTrainOptions options = small_options();
   options.epochs = 0.25;

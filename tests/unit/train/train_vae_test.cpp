@@ -12,6 +12,7 @@
 #include "nets/tensor_io.h"
 #include "storage/metrics.h"
 #include "support.h"
+#include "train/elbo.h"
 #include "vae/hvae.h"
 #include "vae/weights_file.h"
 
@@ -28,7 +29,7 @@ VaeTrainOptions small_options() {
   options.epochs = 2.0;
   options.batch = 16;
   options.micro_batch = 8;
-  options.warmup = 2;
+  options.rate.warmup = 2;
   options.checkpoint_every = 3;
   options.log_every = 1;
   return options;
@@ -54,22 +55,21 @@ struct World {
   Outcome train(const std::string& run, const VaeTrainOptions& options = small_options(),
                 const StopFlag* stop = nullptr, const nlohmann::json& identity = {{"run.seed", 9}}) {
     vae::Hvae net = make_net();
-    VaeTrainer trainer(options, net, dataset, 9, run_directory(run), identity, comm, logger);
-    const Outcome outcome = trainer.run(stop);
-    EXPECT_FALSE(trainer.save_failed());
-    return outcome;
+    const auto result = train_vae(options, net, dataset, 9, {product(run).parent_path(), identity, comm, logger, stop});
+    EXPECT_FALSE(result.save_failed);
+    return result.outcome;
   }
   std::vector<nlohmann::json> metrics(const std::string& run) const {
     return storage::read_metrics(run_directory(run) / "vae");
   }
 };
 
-TEST(VaeTrainer, LearnsAndPublishesTheAveragedWeights) {
+TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
   World world;
   VaeTrainOptions options = small_options();
   options.epochs = 20.0;
   options.checkpoint_every = 1000;  // every one costs a dozen fsyncs
-  options.learning_rate = 1e-2;
+  options.rate.base = 1e-2;
   options.log_every = 10;
   EXPECT_EQ(world.train("run", options), Outcome::kDone);
   const auto lines = world.metrics("run");
@@ -95,7 +95,7 @@ TEST(VaeTrainer, LearnsAndPublishesTheAveragedWeights) {
   EXPECT_NEAR(elbo.value(), elbo.log_likelihood - elbo.kl[0] - elbo.kl[1], 1e-9);
 }
 
-TEST(VaeTrainer, ResumeEqualsUninterruptedBitByBit) {
+TEST(TrainVae, ResumeEqualsUninterruptedBitByBit) {
   World world;
   EXPECT_EQ(world.train("whole"), Outcome::kDone);
   {
@@ -122,7 +122,7 @@ TEST(VaeTrainer, ResumeEqualsUninterruptedBitByBit) {
   }
 }
 
-TEST(VaeTrainer, IsDoneOnceAndRefusesOtherSettings) {
+TEST(TrainVae, IsDoneOnceAndRefusesOtherSettings) {
   World world;
   EXPECT_EQ(world.train("run"), Outcome::kDone);
   const auto time = std::filesystem::last_write_time(world.product("run"));
@@ -140,7 +140,7 @@ TEST(VaeTrainer, IsDoneOnceAndRefusesOtherSettings) {
   expect_error(ExitCode::kCorrupt, {world.product("run").string()}, [&] { world.train("run"); });
 }
 
-TEST(VaeTrainer, TheLossIsTheElboWithItsWeights) {
+TEST(TrainVae, TheLossIsTheElboWithItsWeights) {
   World world;
   VaeTrainOptions options = small_options();
   options.kl_weight = 0.5;
@@ -162,7 +162,7 @@ TEST(VaeTrainer, TheLossIsTheElboWithItsWeights) {
 
 // The size of the micro-batches is a matter of speed: the same first loss and gradient, to float32
 // sums of 16 images.
-TEST(VaeTrainer, MicroBatchesMakeTheSameUpdate) {
+TEST(TrainVae, MicroBatchesMakeTheSameUpdate) {
   World world;
   for (const std::int64_t size : {4, 16}) {
     VaeTrainOptions options = small_options();
@@ -179,12 +179,12 @@ TEST(VaeTrainer, MicroBatchesMakeTheSameUpdate) {
   expect_error(ExitCode::kUsage, {"vae_train.batch", "16", "5"}, [&] { world.train("micro5", options); });
 }
 
-TEST(VaeTrainer, DivergenceRollsBackThreeTimesThenGivesUp) {
+TEST(TrainVae, DivergenceRollsBackThreeTimesThenGivesUp) {
   World world;
   VaeTrainOptions options = small_options();
-  options.learning_rate = 1e30;
+  options.rate.base = 1e30;
   options.clip_norm = 0.0;
-  options.warmup = 0;
+  options.rate.warmup = 0;
   const auto log = world.folder / "log.txt";
   world.logger.open_file(log.string());
   expect_error(ExitCode::kDiverged, {"train-vae diverged", "3 rollbacks", "vae_train.learning_rate"},
@@ -195,14 +195,14 @@ TEST(VaeTrainer, DivergenceRollsBackThreeTimesThenGivesUp) {
   EXPECT_FALSE(std::filesystem::exists(world.product("run")));
 }
 
-TEST(VaeTrainer, GradientIsClippedToTheNorm) {
+TEST(TrainVae, GradientIsClippedToTheNorm) {
   World world;
   VaeTrainOptions options = small_options();
   options.epochs = 0.25;  // one update
-  options.schedule = "constant";
-  options.warmup = 0;
+  options.rate.kind = "constant";
+  options.rate.warmup = 0;
   options.clip_norm = 1e-12;  // far below Adamax's eps of 1e-8: the step is rate * gradient / eps
-  options.learning_rate = 1e-3;
+  options.rate.base = 1e-3;
   options.ema = 0.0;
   world.train("run", options);
   const auto net = vae::load_backbone(world.product("run"));
@@ -210,7 +210,7 @@ TEST(VaeTrainer, GradientIsClippedToTheNorm) {
   EXPECT_NEAR(moved, 1e-3 * 1e-12 / 1e-8, 0.02 * 1e-7);  // weights of 0.1 round to 7e-9, thousands of them
 }
 
-TEST(VaeTrainer, UnusedLayersAreToldAtTheEnd) {
+TEST(TrainVae, UnusedLayersAreToldAtTheEnd) {
   World world;
   const auto log = world.folder / "log.txt";
   world.logger.open_file(log.string());
@@ -219,7 +219,7 @@ TEST(VaeTrainer, UnusedLayersAreToldAtTheEnd) {
   options.kl_anneal = 0.0;
   options.epochs = 15.0;
   options.checkpoint_every = 1000;
-  options.learning_rate = 1e-2;
+  options.rate.base = 1e-2;
   world.train("run", options);
   EXPECT_NE(slurp(log).find("WARNING: latent layer 0 carries"), std::string::npos);
 }

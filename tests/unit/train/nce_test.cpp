@@ -1,6 +1,6 @@
-// train_nce on a linear generator with Gaussian posteriors, where every classifier's best logit is
+// NCE on a linear generator with Gaussian posteriors, where every classifier's best logit is
 // known.
-#include "train/train_nce.h"
+#include "train/nce.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linspace.h>
@@ -28,9 +28,9 @@ PriorTrainOptions train_options() {
   o.updates = 700;
   o.batch = 512;
   o.micro_batch = 256;
-  o.learning_rate = 1e-2;
-  o.warmup = 10;
-  o.final_fraction = 0.01;
+  o.rate.base = 1e-2;
+  o.rate.warmup = 10;
+  o.rate.final_fraction = 0.01;
   o.checkpoint_every = 400;
   return o;
 }
@@ -41,19 +41,27 @@ struct World {
   LinearBackbone backbone;
   comm::SingleCommunicator comm;
   Logger logger{false};
-  prior::EnergyPrior prior{test::plain_nets(16), backbone.groups(), prior::make_marginal_schedule(), 3};
-  NceResult train(const std::filesystem::path& run, const PriorTrainOptions& options, const StopFlag* stop = nullptr) {
-    return train_nce(options,
-                     {prior,
-                      backbone,
-                      1,
-                      3,
-                      run,
-                      {{"a", "1"}},
-                      [](const MicroBatches& units, std::int64_t first) {
-                        return std::make_unique<test::GaussianSource>(kPosterior, units, first);
-                      }},
-                     stop, comm, logger);
+  prior::EnergyOptions energy = test::plain_nets(16);
+  prior::EnergyPrior prior{energy, backbone.groups(), prior::make_marginal_schedule(), 3};
+  // The nets hold the averaged weights afterwards.
+  Outcome train(const std::filesystem::path& directory, const PriorTrainOptions& options,
+                const StopFlag* stop = nullptr) {
+    const TrainingRun run{directory, {{"a", "1"}}, comm, logger, stop};
+    const auto objective = make_nce(options,
+                                    {prior,
+                                     energy,
+                                     backbone,
+                                     {},
+                                     3,
+                                     [](const MicroBatches& batches, std::int64_t first) {
+                                       return std::make_unique<test::GaussianSource>(kPosterior, batches, first);
+                                     }},
+                                    run);
+    TrainingLoop loop(*objective, run);
+    const Outcome outcome = loop.run().outcome;
+    const c10::NoGradGuard no_grad;
+    for (std::size_t i : {0u, 1u}) prior.bucket(i).params().flat().copy_(loop.ema(i).flat());
+    return outcome;
   }
 };
 
@@ -64,9 +72,9 @@ double log_normal(double z, double mean, double variance) {
 // Classifier 2 sees z_2 of both with u_1 of the posterior: N(c m_1 + d m_2, c^2 v_1 + d^2 v_2)
 // against N(c m_1, c^2 v_1 + d^2). Judged where both densities lie; a net of 16 units after 700
 // updates of 512 pairs is within 0.15 of the best logits, which range over 2.
-TEST(TrainNce, LogitsAreTheLogDensityRatiosGivenTheLayersAbove) {
+TEST(Nce, LogitsAreTheLogDensityRatiosGivenTheLayersAbove) {
   World world;
-  ASSERT_EQ(world.train(world.folder / "run", train_options()).outcome, Outcome::kDone);
+  ASSERT_EQ(world.train(world.folder / "run", train_options()), Outcome::kDone);
   constexpr double c = LinearBackbone::c, d = LinearBackbone::d;
   const double mean = c * kMean1, of_top = c * c * kVariance1;
   const auto ratio = [&](std::size_t layer, double z) {
@@ -85,7 +93,7 @@ TEST(TrainNce, LogitsAreTheLogDensityRatiosGivenTheLayersAbove) {
   }
 }
 
-TEST(TrainNce, ResumeEqualsUninterruptedBitByBit) {
+TEST(Nce, ResumeEqualsUninterruptedBitByBit) {
   PriorTrainOptions options = train_options();
   options.updates = 6;
   options.checkpoint_every = 2;
@@ -98,23 +106,22 @@ TEST(TrainNce, ResumeEqualsUninterruptedBitByBit) {
     return out;
   };
   World whole, parts;
-  EXPECT_EQ(whole.train(whole.folder / "run", options).outcome, Outcome::kDone);
+  EXPECT_EQ(whole.train(whole.folder / "run", options), Outcome::kDone);
   {
     const StopFlag stop;
     ASSERT_EQ(std::raise(SIGUSR1), 0);
-    for (int i = 0; i < 3; ++i)
-      EXPECT_EQ(World().train(parts.folder / "run", options, &stop).outcome, Outcome::kStopped) << i;
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(World().train(parts.folder / "run", options, &stop), Outcome::kStopped) << i;
   }
-  EXPECT_EQ(parts.train(parts.folder / "run", options).outcome, Outcome::kDone);
+  EXPECT_EQ(parts.train(parts.folder / "run", options), Outcome::kDone);
   EXPECT_EQ(weights(whole), weights(parts));
 }
 
-TEST(TrainNce, DivergenceIsRolledBackAndThenAnError) {
+TEST(Nce, DivergenceIsRolledBackAndThenAnError) {
   World world;
   PriorTrainOptions options = train_options();
   options.updates = 20;
-  options.learning_rate = 1e30;
-  options.warmup = 0;
+  options.rate.base = 1e30;
+  options.rate.warmup = 0;
   options.max_rollbacks = 2;
   test::expect_error(ExitCode::kDiverged, {"train-nce diverged", "2 rollbacks"},
                      [&] { world.train(world.folder / "run", options); });

@@ -1,6 +1,6 @@
 // Algorithm 1 and 2 whole, on a linear two-layer generator whose latents are normal: what is learnt
 // and drawn has the moments of the kData.
-#include "train/train_prior.h"
+#include "train/diffusion.h"
 
 #include <ATen/TensorOperators.h>
 
@@ -36,16 +36,17 @@ void expect_data_learnt(const prior::Schedule& schedule, const prior::LangevinOp
   options.updates = 150;
   options.batch = 512;
   options.micro_batch = 256;
-  options.learning_rate = 1e-2;
-  options.warmup = 10;
-  options.final_fraction = 0.01;
+  options.rate.base = 1e-2;
+  options.rate.warmup = 10;
+  options.rate.final_fraction = 0.01;
   comm::SingleCommunicator comm;
   Logger logger{false};
-  PriorTrainer trainer(options, langevin, prior, energy, backbone, 3, folder / "run", {{"a", "1"}}, comm, logger);
   const auto source = [&](const MicroBatches& units, std::int64_t first) {
     return std::make_unique<test::GaussianSource>(kData, units, first);
   };
-  ASSERT_EQ(trainer.run(source, StopFlag()), Outcome::kDone);
+  const TrainingRun run{folder / "run", {{"a", "1"}}, comm, logger};
+  DiffusionObjective objective(options, {prior, energy, backbone, langevin, 3, source}, run);
+  ASSERT_EQ(TrainingLoop(objective, run).run().outcome, Outcome::kDone);
 
   constexpr std::int64_t kCount = 4000;
   const prior::ReverseChain chain(prior, backbone, langevin);
@@ -58,14 +59,14 @@ void expect_data_learnt(const prior::Schedule& schedule, const prior::LangevinOp
   }
 }
 
-TEST(TrainPrior, TheJointEbmDrawsTheData) {
+TEST(Diffusion, TheJointEbmDrawsTheData) {
   prior::LangevinOptions langevin;
   langevin.steps = 30;
   langevin.eta_marginal = 0.2;
   expect_data_learnt(prior::make_marginal_schedule(), langevin.marginal());
 }
 
-TEST(TrainPrior, TheDiffusionDrawsTheData) {
+TEST(Diffusion, TheDiffusionDrawsTheData) {
   prior::LangevinOptions langevin;
   langevin.steps = 20;
   langevin.step = 0.15;

@@ -1,27 +1,38 @@
 #include "base/error.h"
 #include "base/options.h"
-#include "train/train_prior.h"
+#include "train/diffusion.h"
 
 namespace hebm::train {
+
+PriorTrainOptions::PriorTrainOptions() {
+  section = name = "train";
+  subject = "training";
+  advice =
+      "take a smaller train.learning_rate or langevin.step (of a joint EBM langevin.eta_marginal; metrics.jsonl shows "
+      "which t went first)";
+  updates = 600;
+  rate = {.base = 3e-4, .kind = "linear", .final_fraction = 0.1, .warmup = 50, .decay = 0.9, .decay_every = 1000};
+  ema = 0.98;
+}
 
 void PriorTrainOptions::describe(Options& o) {
   o.add("train.updates", &updates, "updates of the energy nets", {1, 1000000000}, Show::kCommon);
   o.add("train.batch", &batch, "images an update, over all ranks", {1, 1000000}, Show::kCommon);
   o.add("train.micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks", {1, 1000000});
-  o.add("train.learning_rate", &learning_rate, "Adam's step size (paper: 4e-5)", {1e-12, 10.0}, Show::kCommon);
-  o.add_choice("train.schedule", &schedule, {"constant", "linear", "cosine", "steps"},
+  o.add("train.learning_rate", &rate.base, "Adam's step size (paper: 4e-5)", {1e-12, 10.0}, Show::kCommon);
+  o.add_choice("train.schedule", &rate.kind, {"constant", "linear", "cosine", "steps"},
                "learning rate after the warm-up; steps: times train.decay after every train.decay_every updates "
                "(authors' code)");
-  o.add("train.decay", &decay,
+  o.add("train.decay", &rate.decay,
         "factor of the learning rate, schedule steps (authors' code: 0.9 CIFAR-10, 0.98 CelebA, an epoch)",
         {1e-6, 1.0});
-  o.add("train.decay_every", &decay_every, "updates between such factors: an epoch is training images / batch",
+  o.add("train.decay_every", &rate.decay_every, "updates between such factors: an epoch is training images / batch",
         {1, 1000000000});
-  o.add("train.final_fraction", &final_fraction, "learning rate at the end over the start", {0.0, 1.0});
-  o.add("train.warmup", &warmup, "updates of linear warm-up", {0, 1000000});
-  o.add("train.beta1", &beta1, "Adam's first decay (paper: 0.99)", {0.0, 0.99999});
-  o.add("train.beta2", &beta2, "Adam's second decay (paper: 0.999)", {0.0, 0.9999999});
-  o.add("train.weight_decay", &weight_decay, "L2 in the gradient (paper: 3e-5)", {0.0, 1.0});
+  o.add("train.final_fraction", &rate.final_fraction, "learning rate at the end over the start", {0.0, 1.0});
+  o.add("train.warmup", &rate.warmup, "updates of linear warm-up", {0, 1000000});
+  o.add("train.beta1", &optimiser.beta1, "Adam's first decay (paper: 0.99)", {0.0, 0.99999});
+  o.add("train.beta2", &optimiser.beta2, "Adam's second decay (paper: 0.999)", {0.0, 0.9999999});
+  o.add("train.weight_decay", &optimiser.weight_decay, "L2 in the gradient (paper: 3e-5)", {0.0, 1.0});
   o.add("train.ema", &ema, "decay of the averaged weights, warmed up as min(d, (n+1)/(n+10)); 0: none (paper)",
         {0.0, 0.999999});
   o.add_choice("train.level_weight", &level_weight, {"paper", "sqrt", "flat"},
@@ -50,16 +61,6 @@ void PriorTrainOptions::expect_possible(bool per_level, int num_ranks) const {
   static_cast<void>(MicroBatches(batch, micro_batch, 0, num_ranks, "train.batch, train.micro_batch"));
   check(levels == "unit" || !per_level, ExitCode::kUsage,
         "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
-}
-
-nets::RateSchedule PriorTrainOptions::rate_schedule() const {
-  return {.base = learning_rate,
-          .kind = schedule,
-          .final_fraction = final_fraction,
-          .warmup = warmup,
-          .total = updates,
-          .decay = decay,
-          .decay_every = decay_every};
 }
 
 }  // namespace hebm::train

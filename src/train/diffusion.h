@@ -1,0 +1,122 @@
+// Algorithm 1: learning the energy nets of all layers by maximum likelihood with short Langevin
+// chains. The joint EBM is the same with one level.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "prior/forward_pair.h"
+#include "prior/langevin.h"
+#include "prior/potential.h"
+#include "prior/schedule.h"
+#include "train/divergence.h"
+#include "train/latent_source.h"
+#include "train/training_loop.h"
+
+namespace hebm {
+class Options;
+}
+
+namespace hebm::train {
+
+// train.*, of a prior of any kind.
+struct PriorTrainOptions : LoopOptions {
+  PriorTrainOptions();
+  std::string level_weight = "flat";
+  double l2 = 0.0;
+  std::string levels = "unit", source = "cache";
+  std::int64_t preview_every = 100, export_every = 0;  // updates; 0: none
+  std::int64_t seed = -1;                              // of nets, batches, noise; -1: run.seed
+  bool only_zero = false;                              // t = 0 alone: the other levels' nets stay as they are (couple)
+  double divergence_factor = 50.0;
+  void describe(Options& options);
+  // What a trainer of these nets on so many ranks would refuse: Error(kUsage).
+  void expect_possible(bool per_level, int num_ranks) const;
+};
+
+// What a prior is trained with. Nets and backbone are on one device; references must outlive the
+// objective.
+struct PriorInputs {
+  prior::EnergyPrior& prior;
+  const prior::EnergyOptions& energy;  // its power iterations
+  const vae::Backbone& backbone;
+  prior::LangevinOptions langevin;
+  std::uint64_t seed;
+  MakeSource make_source;
+};
+std::vector<Bucket> buckets_of(prior::EnergyPrior& prior);
+
+class DiffusionObjective : public Objective {
+ public:
+  // num_heads: of the prior's label heads, whose loss a derived class adds (coupling.h).
+  DiffusionObjective(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run,
+                     std::size_t num_heads = 0);
+
+  nlohmann::json saved() const override { return {{"gaps", monitor_.state()}}; }
+  void resume(std::int64_t update, const nlohmann::json& saved) override;
+  Plan begin(const Update& update) override;
+  void learn(const Work& work, GradientSum& gradients) override;
+  std::string judge(const Update& update, const std::string& of_gradients) override;
+  void after_update() override;
+  std::string progress(const Report& report) const override;
+  storage::Scalars describe(const Report& report) const override;
+
+ protected:
+  // Fields of the record, by t. Term i of F has two, kTerms + 2 i and the next: its mean energy / s_t^2 of positives
+  // and of negatives. Terms are the layers, then the label heads.
+  enum Field : std::size_t { kCount, kDisplacement, kChainSeconds, kTerms };
+  // A micro-batch of line 7: rows of B positives, then B negatives; constants for the nets.
+  struct Contrast {
+    std::vector<at::Tensor> z;          // [L] of [2 B, c, h, w]
+    at::Tensor t, weights;              // [B]; weights: of the images in the loss
+    at::Tensor t_both, variances;       // [2 B]; s_t^2
+    std::vector<std::uint32_t> images;  // [B]
+    std::size_t first_bucket;           // of layer 0; the others' follow
+    bool has_zero;                      // some t is 0
+  };
+  struct LayerLoss {
+    at::Tensor loss, labels;  // one number; [2 B, rows] of the label heads
+  };
+  // Eq. 12 of one layer, as a loss; recorded.
+  LayerLoss layer_loss(const Contrast& contrast, std::size_t layer);
+  // Backward of the losses of all layers.
+  virtual void descend(const Contrast& contrast, GradientSum& gradients);
+
+  PriorTrainOptions settings_;
+  prior::EnergyPrior& prior_;
+  std::size_t num_terms_;
+  std::vector<double> step_variances_;  // s_t^2
+
+ private:
+  bool one_level_a_batch() const { return settings_.levels == "unit" || settings_.only_zero; }
+  // Level of a micro-batch whose images share one.
+  std::int64_t level_of(std::int64_t batch, const Update& update) const;
+  prior::NoisyPair draw_pair(const LatentBatch& latents, const prior::ChainIds& ids, const Work& work) const;
+  // dF/du of a chain from its first step on, call by call.
+  prior::Gradient chain_gradient(const std::vector<std::int64_t>& levels) const;
+  at::Tensor draw_negatives(const prior::NoisyPair& pair, const prior::ChainIds& ids, const Update& update);
+  Contrast contrast(const prior::NoisyPair& pair, const at::Tensor& negatives, const prior::ChainIds& ids);
+  prior::EnergyNet::Outputs energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
+  std::vector<double> counts() const;  // [T] images
+  std::vector<double> gaps() const;    // [T] mean of F(pos) - F(neg), label heads included; 0 where no image is
+
+  const vae::Backbone& backbone_;
+  prior::LangevinOptions langevin_;
+  std::int64_t power_iterations_;
+  bool power_in_chain_;
+  at::Device device_;
+  std::uint64_t seed_;
+  int num_ranks_;
+  prior::Schedule schedule_;
+  std::vector<prior::StepCoefficients> coefficients_;
+  std::vector<double> level_weights_;
+  at::Tensor weight_of_level_, variance_of_level_;  // on the device: [T] float32, [T] float64
+  DivergenceMonitor monitor_;
+  MakeSource make_source_;
+  std::unique_ptr<LatentSource> source_;
+  std::vector<prior::EnergyNet::Weights> frozen_;  // by bucket: effective weights for the chains of this update
+  std::vector<prior::PowerSequence> sequences_;    // in place of frozen_ with energy.power_iterations_in_chain
+  std::vector<bool> active_;                       // by bucket: gets a gradient in this update
+};
+
+}  // namespace hebm::train

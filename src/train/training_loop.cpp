@@ -1,0 +1,147 @@
+#include "train/training_loop.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace hebm::train {
+namespace {
+
+std::vector<nets::Parameters*> parameters_of(const std::vector<Bucket>& buckets) {
+  std::vector<nets::Parameters*> out;
+  for (const Bucket& bucket : buckets) out.push_back(&bucket.params);
+  return out;
+}
+
+}  // namespace
+
+TrainingLoop::TrainingLoop(Objective& objective, const TrainingRun& run)
+    : objective_(objective),
+      options_(objective.options()),
+      run_(run),
+      sum_(run.comm, parameters_of(objective.buckets()), options_.deterministic, objective.batches().count),
+      checkpoints_(run.directory, run.fingerprint, run.comm, run.logger, static_cast<int>(options_.keep)),
+      stragglers_(StragglerMonitor::of(run.comm)) {
+  options_.rate.total = options_.updates;
+  for (const Bucket& bucket : objective.buckets()) {
+    optimisers_.push_back(std::make_unique<nets::Optimiser>(bucket.params, options_.optimiser));
+    emas_.push_back(std::make_unique<nets::Ema>(bucket.params, options_.ema));
+  }
+}
+
+TrainingResult TrainingLoop::run(const Observer& observer) {
+  start();
+  StatusLine status(run_.logger, options_.name, options_.updates, update_);
+  while (update_ < options_.updates) {
+    const Timer timer;
+    make_gradients();
+    if (const std::string why = judge(); !why.empty()) {
+      roll_back(why);
+      continue;
+    }
+    apply();
+    const Report made = report(timer.seconds());
+    ++update_;
+    status.update(update_, objective_.progress(made));
+    const bool last = update_ == options_.updates;
+    if (last || update_ % options_.log_every == 0) log(made);
+    if (last || stopping_ || update_ % options_.checkpoint_every == 0) save();
+    if (observer) observer(update_);
+    if (stopping_ && !last) return {Outcome::kStopped, checkpoints_.save_failed()};
+  }
+  status.finish();
+  return {Outcome::kDone, checkpoints_.save_failed()};
+}
+
+void TrainingLoop::make_gradients() {
+  const Timer timer;
+  const MicroBatches& batches = objective_.batches();
+  const std::int64_t local = batches.last - batches.first, step = options_.whole_batch ? local : 1;
+  objective_.record().zero();
+  plan_ = objective_.begin(update());
+  sum_.begin(plan_.local_passes);
+  for (std::int64_t first = batches.first; first < batches.last; first += step) {
+    objective_.learn({update(), first, first + step}, sum_);
+  }
+  const double batch_s = timer.seconds() / static_cast<double>(local);
+  sum_.finish();
+  std::vector<double> shared(static_cast<std::size_t>(run_.comm.size()), 0.0);  // seconds by rank, then stop requests
+  shared[static_cast<std::size_t>(run_.comm.rank())] = batch_s;
+  shared.push_back(run_.stop != nullptr && run_.stop->requested() ? 1.0 : 0.0);
+  objective_.record().reduce(run_.comm, shared);
+  stopping_ = shared.back() > 0.0;
+  shared.pop_back();
+  for (const std::string& line : stragglers_.observe(shared)) run_.logger.write(line);
+  gradient_norms_ = sum_.norms();
+}
+
+// All ranks have the same record and gradient, so all decide the same.
+std::string TrainingLoop::judge() const {
+  std::string of_gradients;
+  for (std::size_t b = 0; b < gradient_norms_.size() && of_gradients.empty(); ++b) {
+    const std::string& prefix = objective_.buckets()[b].prefix;
+    if (!std::isfinite(gradient_norms_[b]))
+      of_gradients =
+          fmt::format("{}{}the gradient's norm is {}", prefix, prefix.empty() ? "" : " ", gradient_norms_[b]);
+  }
+  return objective_.judge(update(), of_gradients);
+}
+
+void TrainingLoop::apply() {
+  const double rate = nets::scheduled_rate(options_.rate, update_);
+  for (std::size_t b = 0; b < optimisers_.size(); ++b) {
+    if (!plan_.active[b]) continue;
+    if (options_.clip_norm > 0.0 && gradient_norms_[b] > options_.clip_norm)
+      objective_.buckets()[b].params.grad().mul_(options_.clip_norm / gradient_norms_[b]);
+    optimisers_[b]->step(rate);
+    emas_[b]->update(update_);
+  }
+  objective_.after_update();
+}
+
+Report TrainingLoop::report(double update_s) const {
+  const auto images = static_cast<double>((update_ + 1 - logged_update_) * objective_.batches().batch);
+  return {.update = update(),
+          .gradient_norms = gradient_norms_,
+          .update_s = update_s,
+          .images_per_s = images / std::max(since_log_.seconds(), 1e-9),
+          .unit_median_s = stragglers_.median_s(),
+          .unit_slowest_s = stragglers_.slowest_s(),
+          .sum_waited_s = sum_.waited_s(),
+          .sum_bytes = sum_.bytes_per_update()};
+}
+
+// ---- what an objective does unless it says otherwise
+
+std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t batch) {
+  return std::max<std::int64_t>(1, std::llround(epochs * static_cast<double>(num_images) / static_cast<double>(batch)));
+}
+
+Objective::Objective(LoopOptions options, std::vector<Bucket> buckets, Recorder record, const comm::Communicator& comm)
+    : options_(std::move(options)),
+      buckets_(std::move(buckets)),
+      batches_(options_.batch, options_.micro_batch, comm.rank(), comm.size(),
+               fmt::format("{0}.batch, {0}.micro_batch", options_.section)),
+      record_(std::move(record)) {}
+
+Plan Objective::begin(const Update& /*update*/) {
+  const std::int64_t passes = options_.whole_batch ? 1 : batches_.last - batches_.first;
+  return {std::vector<std::int64_t>(buckets_.size(), passes), std::vector<bool>(buckets_.size(), true)};
+}
+
+std::string Objective::judge(const Update& /*update*/, const std::string& of_gradients) {
+  return std::isfinite(record_.at(kLoss)) ? of_gradients : fmt::format("the loss is {}", record_.at(kLoss));
+}
+
+std::string Objective::progress(const Report& /*report*/) const {
+  return fmt::format("loss {:.5g}", record_.at(kLoss));
+}
+
+storage::Scalars Objective::describe(const Report& report) const {
+  double norm = 0;  // of all buckets together; of one exactly its own
+  for (const double of_bucket : report.gradient_norms) norm = std::hypot(norm, of_bucket);
+  return {{"loss", record_.at(kLoss)}, {"gradient_norm", norm}, {"images_per_s", report.images_per_s}};
+}
+
+}  // namespace hebm::train
