@@ -34,20 +34,6 @@ void LangevinOptions::describe(Options& o) {
         {1e-9, 4.0});
 }
 
-void LangevinOptions::describe_drawing(Options& o) {
-  describe(o);
-  o.add("sample.steps", &draw_steps,
-        "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's "
-        "can be much better",
-        {0, 1000000}, Show::kCommon);
-}
-
-LangevinOptions LangevinOptions::drawing() const {
-  LangevinOptions out = *this;
-  if (draw_steps > 0) out.steps = draw_steps;
-  return out;
-}
-
 LangevinOptions LangevinOptions::marginal() const {
   LangevinOptions out = *this;
   out.step_rule = "paper";  // eta sigma_cum[0] / sigma_cum[0] sigma[1]^2 with sigma[1] = 1
