@@ -39,6 +39,7 @@ struct Options::Impl {
   std::string suggestion(const std::string& key, const char* prefix) const;
   void assign(Field& field, const std::string& value, const std::string& origin, const std::string& place);
   void read_file(const std::string& path);
+  std::vector<std::pair<std::string, std::string>> values(bool (*wanted)(const Field&)) const;  // sorted
   void assign_positionals(const std::vector<std::string>& values);
   po::options_description describe(bool all) const;
   std::vector<std::string> normalise(std::span<const std::string> args);
@@ -95,6 +96,15 @@ void Options::Impl::read_file(const std::string& path) {
     }
     assign(*field, entry.value, shown, fmt::format("{}:{}", shown, entry.line));
   }
+}
+
+std::vector<std::pair<std::string, std::string>> Options::Impl::values(bool (*wanted)(const Field&)) const {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& [key, index] : by_key) {
+    const Field& field = fields[index];
+    if (!field.section().empty() && wanted(field)) out.emplace_back(key, field.text());
+  }
+  return out;
 }
 
 void Options::Impl::assign_positionals(const std::vector<std::string>& values) {
@@ -203,44 +213,60 @@ Options::Options(std::string usage, std::string about) : impl_(std::make_unique<
 }
 Options::~Options() = default;
 
-void Options::add(const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds,
-                  Show show) {
+Options& Options::add(const std::string& key, std::int64_t* target, const std::string& help,
+                      Bounds<std::int64_t> bounds, Show show) {
   impl_->add(detail::integer_field(target, bounds), key, help, show);
+  return *this;
 }
 
-void Options::add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds, Show show) {
+Options& Options::add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds,
+                      Show show) {
   impl_->add(detail::double_field(target, bounds), key, help, show);
+  return *this;
 }
 
-void Options::add(const std::string& key, bool* target, const std::string& help, Show show) {
+Options& Options::add(const std::string& key, bool* target, const std::string& help, Show show) {
   impl_->add(detail::bool_field(target), key, help, show);
+  return *this;
 }
 
-void Options::add(const std::string& key, std::string* target, const std::string& help, Show show) {
+Options& Options::add(const std::string& key, std::string* target, const std::string& help, Show show) {
   impl_->add(detail::text_field(target), key, help, show);
+  return *this;
 }
 
-void Options::add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
-                         const std::string& help, Show show) {
-  add_choice(
+Options& Options::add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
+                             const std::string& help, Show show) {
+  return add_choice(
       key, std::move(choices), [target](const std::string& name) { *target = name; }, [target] { return *target; },
       help, show);
 }
 
-void Options::add_choice(const std::string& key, std::vector<std::string> names,
-                         std::function<void(const std::string&)> set, std::function<std::string()> text,
-                         const std::string& help, Show show) {
+Options& Options::add_choice(const std::string& key, std::vector<std::string> names,
+                             std::function<void(const std::string&)> set, std::function<std::string()> text,
+                             const std::string& help, Show show) {
   impl_->add(detail::choice_field(std::move(names), std::move(set), std::move(text)), key, help, show);
+  return *this;
 }
 
-void Options::add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
-                       Bounds<std::int64_t> bounds, Show show) {
+Options& Options::add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
+                           Bounds<std::int64_t> bounds, Show show) {
   impl_->add(detail::integer_list_field(target, bounds), key, help, show);
+  return *this;
 }
 
-void Options::add_list(const std::string& key, std::vector<double>* target, const std::string& help,
-                       Bounds<double> bounds, Show show) {
+Options& Options::add_list(const std::string& key, std::vector<double>* target, const std::string& help,
+                           Bounds<double> bounds, Show show) {
   impl_->add(detail::double_list_field(target, bounds), key, help, show);
+  return *this;
+}
+
+void Options::outside_fingerprint() { impl_->fields.back().in_fingerprint = false; }
+
+void Options::outside_fingerprint(const std::function<void()>& declare) {
+  std::size_t next = impl_->fields.size();
+  declare();
+  for (; next < impl_->fields.size(); ++next) impl_->fields[next].in_fingerprint = false;
 }
 
 void Options::add_positional(const std::string& name, std::string* target, const std::string& help, bool required) {
@@ -300,11 +326,11 @@ std::string Options::dump() const {
 }
 
 std::vector<std::pair<std::string, std::string>> Options::values() const {
-  std::vector<std::pair<std::string, std::string>> all;
-  for (const auto& [key, index] : impl_->by_key) {
-    if (!impl_->fields[index].section().empty()) all.emplace_back(key, impl_->fields[index].text());
-  }
-  return all;
+  return impl_->values([](const Field&) { return true; });
+}
+
+std::vector<std::pair<std::string, std::string>> Options::fingerprint() const {
+  return impl_->values([](const Field& field) { return field.in_fingerprint; });
 }
 
 std::string Options::help(bool all) const {

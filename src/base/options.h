@@ -40,29 +40,34 @@ class Options {
   // *target's present content is the default. NaN and infinities are refused for double. Keys are
   // "section.name"; a key without a section ("json") is an option of the command line only, absent
   // from files, dump() and values().
-  void add(const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds = {},
-           Show show = Show::kAll);
-  void add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds = {},
-           Show show = Show::kAll);
+  Options& add(const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds = {},
+               Show show = Show::kAll);
+  Options& add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds = {},
+               Show show = Show::kAll);
   // true false 1 0 yes no on off; `--key` before anything else means true.
-  void add(const std::string& key, bool* target, const std::string& help, Show show = Show::kAll);
-  void add(const std::string& key, std::string* target, const std::string& help, Show show = Show::kAll);
-  void add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
-                  const std::string& help, Show show = Show::kAll);
+  Options& add(const std::string& key, bool* target, const std::string& help, Show show = Show::kAll);
+  Options& add(const std::string& key, std::string* target, const std::string& help, Show show = Show::kAll);
+  Options& add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
+                      const std::string& help, Show show = Show::kAll);
   // The names that choices_of(E) gives (base/choice.h), in its order.
   template <NamedEnum E>
-  void add_choice(const std::string& key, E* target, const std::string& help, Show show = Show::kAll) {
+  Options& add_choice(const std::string& key, E* target, const std::string& help, Show show = Show::kAll) {
     std::vector<std::string> names;
     for (const Choice<E>& choice : choices_of(E{})) names.emplace_back(choice.name);
-    add_choice(
+    return add_choice(
         key, std::move(names), [target](const std::string& name) { *target = *value_named<E>(name); },
         [target] { return std::string(name_of(*target)); }, help, show);
   }
   // "2,4,8"
-  void add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
-                Bounds<std::int64_t> bounds = {}, Show show = Show::kAll);
-  void add_list(const std::string& key, std::vector<double>* target, const std::string& help,
-                Bounds<double> bounds = {}, Show show = Show::kAll);
+  Options& add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
+                    Bounds<std::int64_t> bounds = {}, Show show = Show::kAll);
+  Options& add_list(const std::string& key, std::vector<double>* target, const std::string& help,
+                    Bounds<double> bounds = {}, Show show = Show::kAll);
+  // A field with a section is part of the fingerprint of what the command makes. The last one
+  // declared is not, or none of those that `declare` declares: they change no result (intervals of
+  // checkpoints, where files are), or the artifact is another command's.
+  void outside_fingerprint();
+  void outside_fingerprint(const std::function<void()>& declare);
   // One positional argument, in order of the calls (e.g. RUN of `status RUN`).
   void add_positional(const std::string& name, std::string* target, const std::string& help, bool required);
   void add_positional_list(const std::string& name, std::vector<std::string>* target, const std::string& help);
@@ -81,11 +86,13 @@ class Options {
   std::string dump() const;
   // key -> value text of every field, sorted; what config hashes are made of.
   std::vector<std::pair<std::string, std::string>> values() const;
+  std::vector<std::pair<std::string, std::string>> fingerprint() const;  // of these, what is part of it
   std::string help(bool all) const;
 
  private:
-  void add_choice(const std::string& key, std::vector<std::string> names, std::function<void(const std::string&)> set,
-                  std::function<std::string()> text, const std::string& help, Show show);
+  Options& add_choice(const std::string& key, std::vector<std::string> names,
+                      std::function<void(const std::string&)> set, std::function<std::string()> text,
+                      const std::string& help, Show show);
 
   struct Impl;
   std::unique_ptr<Impl> impl_;

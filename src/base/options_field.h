@@ -13,7 +13,7 @@ struct Field {
   std::string value_name, accepts;  // "INT", "an integer in [1, 10]"
   std::string help;
   Show show = Show::kAll;
-  bool is_bool = false;
+  bool is_bool = false, in_fingerprint = true;
   std::function<bool(const std::string&)> assign;  // false: not accepted, target unchanged
   std::function<std::string()> text;               // as assign reads it
   std::string default_text, origin = "default";

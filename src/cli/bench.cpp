@@ -1,5 +1,4 @@
 // Figures against limits that are measured in the same run: docs/performance.md.
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,11 +6,9 @@
 
 #include "base/error.h"
 #include "cli/bench_langevin.h"
-#include "cli/command.h"
-#include "cli/inputs.h"
+#include "cli/context.h"
 #include "comm/report.h"
 #include "data/latent_cache.h"
-#include "nets/device.h"
 #include "storage/files.h"
 
 namespace hebm::cli {
@@ -83,45 +80,53 @@ nlohmann::json bench_allreduce(comm::Communicator& comm) {
   return {{"ranks", comm.size()}, {"rows", rows}};
 }
 
+class Bench : public Command {
+ public:
+  Bench()
+      : Command("hebm_dist bench langevin|draw|allreduce|cache [DIRECTORY] [--json]",
+                "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian "
+                "prior; allreduce: sums over "
+                "ranks; cache: reads of a latent cache against pread.") {}
+  bool reads_pipeline_ini() const override { return true; }
+
+  void declare(Options& options) override {
+    options.add_positional("WHAT", &what_, "langevin, draw, allreduce or cache", true);
+    options.add_positional("DIRECTORY", &directory_, "for cache: the latent cache", false);
+    options.add("json", &json_, "for machines", Show::kCommon);
+    langevin_.describe(options);
+    comm_options_.describe(options);
+  }
+
+  int execute(const Invocation&) override {
+    const auto comm = comm::make_communicator(comm_options_);
+    const comm::Placement placement = comm::place(*comm, comm_options_);
+    const at::Device device = device_of(placement.gpu);
+    set_arithmetic(placement, comm_options_);
+    nlohmann::json out;
+    if (what_ == "langevin") {
+      out = bench_langevin(langevin_, device);
+    } else if (what_ == "draw") {
+      out = bench_draw(langevin_, device);
+    } else if (what_ == "cache") {
+      check(!directory_.empty(), ExitCode::kUsage, "bench cache: name the cache's folder");
+      out = bench_cache(directory_);
+    } else {
+      check(what_ == "allreduce", ExitCode::kUsage, "bench {}: expected langevin, draw, allreduce or cache", what_);
+      out = bench_allreduce(*comm);
+    }
+    if (comm->is_root()) std::cout << out.dump(json_ ? -1 : 2) << "\n";
+    return 0;
+  }
+
+ private:
+  std::string what_, directory_;
+  bool json_ = false;
+  LangevinBench langevin_;
+  comm::CommOptions comm_options_;
+};
+
 }  // namespace
 
-int bench_command(Arguments args) {
-  Options options("hebm_dist bench langevin|draw|allreduce|cache [DIRECTORY] [--json]",
-                  "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian "
-                  "prior; allreduce: sums over "
-                  "ranks; cache: reads of a latent cache against pread.");
-  std::string what, directory;
-  bool json = false;
-  LangevinBench c;
-  comm::CommOptions comm_options;
-  options.add_positional("WHAT", &what, "langevin, draw, allreduce or cache", true);
-  options.add_positional("DIRECTORY", &directory, "for cache: the latent cache", false);
-  options.add("json", &json, "for machines", Show::kCommon);
-  c.describe(options);
-  comm_options.describe(options);
-  allow_pipeline_keys(options);
-  if (options.parse(args) == Options::Action::kHelpShown) return 0;
-  const auto comm = comm::make_communicator(comm_options);
-  const comm::Placement placement = comm::place(*comm, comm_options);
-  const at::Device device = device_of(placement.gpu);
-  at::set_num_threads(placement.threads);
-  at::set_num_interop_threads(1);
-  nets::use_exact_arithmetic();
-  nets::set_graphs(comm_options.graphs);
-  nlohmann::json out;
-  if (what == "langevin") {
-    out = bench_langevin(c, device);
-  } else if (what == "draw") {
-    out = bench_draw(c, device);
-  } else if (what == "cache") {
-    check(!directory.empty(), ExitCode::kUsage, "bench cache: name the cache's folder");
-    out = bench_cache(directory);
-  } else {
-    check(what == "allreduce", ExitCode::kUsage, "bench {}: expected langevin, draw, allreduce or cache", what);
-    out = bench_allreduce(*comm);
-  }
-  if (comm->is_root()) std::cout << out.dump(json ? -1 : 2) << "\n";
-  return 0;
-}
+std::unique_ptr<Command> make_bench() { return std::make_unique<Bench>(); }
 
 }  // namespace hebm::cli

@@ -3,45 +3,60 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "cli/command.h"
+#include "cli/context.h"
 #include "data/latent_cache.h"
 
 namespace hebm::cli {
 
-int cache_command(Arguments args) {
-  Options options("hebm_dist cache info|verify DIRECTORY [--json]",
-                  "info: key, sizes and moments of u by layer. verify: every record's hash.");
-  std::string verb, directory;
-  bool json = false;
-  options.add_positional("VERB", &verb, "info or verify", true);
-  options.add_positional("DIRECTORY", &directory, "the cache (RUN/cache)", true);
-  options.add("json", &json, "for machines", Show::kCommon);
-  if (options.parse(args) == Options::Action::kHelpShown) return 0;
-  check(verb == "info" || verb == "verify", ExitCode::kUsage, "cache {}: expected info or verify", verb);
-  const auto cache = data::LatentCache::open(directory);
-  if (verb == "verify") {
-    Logger logger;
-    StatusLine status(logger, "verify", cache.num_images());
-    cache.verify([&](std::int64_t done, std::int64_t) { status.update(done); });
-    status.finish();
-    std::cout << fmt::format("{}: all {} records are whole\n", directory, cache.num_images());
+namespace {
+
+class Cache : public Command {
+ public:
+  Cache()
+      : Command("hebm_dist cache info|verify DIRECTORY [--json]",
+                "info: key, sizes and moments of u by layer. verify: every record's hash.") {}
+
+  void declare(Options& options) override {
+    options.add_positional("VERB", &verb_, "info or verify", true);
+    options.add_positional("DIRECTORY", &directory_, "the cache (RUN/cache)", true);
+    options.add("json", &json_, "for machines", Show::kCommon);
+  }
+
+  int execute(const Invocation&) override {
+    check(verb_ == "info" || verb_ == "verify", ExitCode::kUsage, "cache {}: expected info or verify", verb_);
+    const auto cache = data::LatentCache::open(directory_);
+    if (verb_ == "verify") {
+      Logger logger;
+      StatusLine status(logger, "verify", cache.num_images());
+      cache.verify([&](std::int64_t done, std::int64_t) { status.update(done); });
+      status.finish();
+      std::cout << fmt::format("{}: all {} records are whole\n", directory_, cache.num_images());
+      return 0;
+    }
+    nlohmann::json out = {
+        {"key", cache.layout().key.to_json()}, {"shards", cache.layout().num_shards}, {"dim", cache.layout().dim()}};
+    std::string text = out.dump(2) + "\n";
+    constexpr double kFarMean = 0.2, kLowVariance = 0.5, kHighVariance = 2.0;
+    const auto moments = cache.moments();
+    for (std::size_t i = 0; i < moments.size(); ++i) {
+      const auto& g = cache.layout().groups[i];
+      const bool far = std::abs(moments[i].mean) > kFarMean || moments[i].variance < kLowVariance ||
+                       moments[i].variance > kHighVariance;
+      text += fmt::format("layer {} [{}, {}, {}]: mean {:+.4f}, variance {:.4f}{}\n", i, g.channels, g.height, g.width,
+                          moments[i].mean, moments[i].variance, far ? "  WARNING: far from N(0, 1)" : "");
+      out["layers"].push_back({{"mean", moments[i].mean}, {"variance", moments[i].variance}, {"far", far}});
+    }
+    std::cout << (json_ ? out.dump(2) + "\n" : text);
     return 0;
   }
-  nlohmann::json out = {
-      {"key", cache.layout().key.to_json()}, {"shards", cache.layout().num_shards}, {"dim", cache.layout().dim()}};
-  std::string text = out.dump(2) + "\n";
-  constexpr double kFarMean = 0.2, kLowVariance = 0.5, kHighVariance = 2.0;
-  const auto moments = cache.moments();
-  for (std::size_t i = 0; i < moments.size(); ++i) {
-    const auto& g = cache.layout().groups[i];
-    const bool far = std::abs(moments[i].mean) > kFarMean || moments[i].variance < kLowVariance ||
-                     moments[i].variance > kHighVariance;
-    text += fmt::format("layer {} [{}, {}, {}]: mean {:+.4f}, variance {:.4f}{}\n", i, g.channels, g.height, g.width,
-                        moments[i].mean, moments[i].variance, far ? "  WARNING: far from N(0, 1)" : "");
-    out["layers"].push_back({{"mean", moments[i].mean}, {"variance", moments[i].variance}, {"far", far}});
-  }
-  std::cout << (json ? out.dump(2) + "\n" : text);
-  return 0;
-}
+
+ private:
+  std::string verb_, directory_;
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_cache() { return std::make_unique<Cache>(); }
 
 }  // namespace hebm::cli

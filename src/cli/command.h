@@ -1,127 +1,61 @@
-// One file a command. A command declares its options once, parses, and runs with what every ranked
-// command has: communicator, run directory, log. main() catches, prefixes rank and host once, and
-// ends the world with the error's exit code.
+// A command of hebm_dist is a class in a file of its own, and a row in commands.cpp. It says which
+// options it has and what it does with them; run_command is the rest, once for all: parsing, help,
+// and the keys of other commands in one INI. main() catches errors and makes exit codes.
 #pragma once
-#include <ATen/core/Tensor.h>
-
-#include <filesystem>
-#include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/options.h"
-#include "base/signals.h"
-#include "base/status.h"
-#include "comm/communicator.h"
-#include "comm/placement.h"
-#include "storage/lease.h"
 
 namespace hebm::cli {
 
 using Arguments = std::span<const std::string>;
+using Lines = std::vector<std::string>;
 
-// Options that all ranked commands have.
-struct RunOptions {
-  std::string directory;  // RUN; default HEBM_RUNS (or runs) / default
-  std::string data_path;
-  std::string vae, features, cache, prior;  // empty: this run's own
-  std::int64_t seed = 0;
-  std::int64_t bn_readjust = 0;  // forwards of batch-norm re-estimation; 0: the VAE as it was trained
-  comm::CommOptions comm;
-  void describe(Options& options);
+// A command that was called: its options are parsed, and in the command's fields.
+struct Invocation {
+  std::string_view command;
+  const Options& options;
+  bool dry_run = false;
 };
 
-// Of comm::Placement::gpu.
-inline at::Device device_of(int gpu) {
-  return gpu < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<at::DeviceIndex>(gpu));
-}
-
-// The ranked commands' common part, from parsed options on. Opens RUN/log.txt, writes
-// RUN/config.ini and RUN/env.json (rank 0).
-class Context {
+class Command {
  public:
-  // owned: the folder that this command alone writes; rank 0 holds its lease (storage/lease.h),
-  // another job's is an Error.
-  Context(const RunOptions& run, const Options& options, const std::string& command,
-          const std::filesystem::path& owned = {});
-  comm::Communicator& comm() { return *comm_; }
-  Logger& logger() { return logger_; }
-  const StopFlag& stop() const { return stop_; }
-  const std::filesystem::path& run() const { return directory_; }
-  const comm::Placement& placement() const { return placement_; }
-  // Where this rank computes.
-  at::Device device() const { return device_of(placement_.gpu); }
+  // Both for --help: base/options.h.
+  Command(std::string usage, std::string about) : usage_(std::move(usage)), about_(std::move(about)) {}
+  virtual ~Command() = default;
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+
+  const std::string& usage() const { return usage_; }
+  const std::string& about() const { return about_; }
+  virtual void declare(Options& options) = 0;
+  // Whether --config may be the INI of a whole pipeline, with keys of other commands.
+  virtual bool reads_pipeline_ini() const { return false; }
+  // The arguments as `declare` names them.
+  virtual std::vector<std::string> words(Arguments args) const { return {args.begin(), args.end()}; }
+  // Returns the exit code.
+  virtual int execute(const Invocation& call) = 0;
 
  private:
-  void take_lease(const std::filesystem::path& owned, const std::string& command);
-  // Where the command leaves its resolved configuration.
-  std::filesystem::path folder_of(const std::string& command, const std::filesystem::path& owned) const;
-  void open_run(const Options& options, const std::string& command, const std::filesystem::path& owned);
-
-  std::unique_ptr<comm::Communicator> comm_;
-  Logger logger_;
-  StopFlag stop_;
-  std::filesystem::path directory_;
-  comm::Placement placement_;
-  std::optional<storage::Lease> lease_;
+  std::string usage_, about_;
 };
+
+struct CommandRow {
+  std::string_view name, about;
+  std::unique_ptr<Command> (*make)();
+};
+std::span<const CommandRow> commands();                 // in the order of a run
+const CommandRow* find_command(std::string_view name);  // or null
+// args without the program's and the command's name. Returns the exit code.
+int run_command(const CommandRow& row, Arguments args);
+// The keys of all commands that work on a run directory.
+std::vector<std::string> pipeline_keys();
 
 // --dry-run: prints the resolved configuration and these lines.
-void print_dry_run(const Options& options, const std::vector<std::string>& lines);
-
-// key -> value text of the options whose key starts with one of the prefixes and belongs to this
-// prior.kind: what a product depends on.
-nlohmann::json identity_of(const Options& options, const std::vector<std::string>& prefixes,
-                           const std::string& kind = "diffusion");
-
-// Tells `options` all keys that other commands know, so that one INI serves the whole pipeline.
-void allow_pipeline_keys(Options& options);
-
-// All paths of a run: what it makes, and what it reads (its own unless told otherwise); the prior
-// is that of one prior.kind.
-struct RunPaths {
-  explicit RunPaths(const RunOptions& options, const std::string& kind = "diffusion");
-  explicit RunPaths(const std::filesystem::path& directory, const std::string& kind = "diffusion");
-
-  std::filesystem::path run, prior_directory, vae, features, cache, prior;
-  std::filesystem::path own_prior() const { return prior_directory / "prior.safetensors"; }
-  std::filesystem::path samples() const { return run / "samples"; }
-  std::filesystem::path results() const { return run / "results"; }
-  std::filesystem::path summary() const { return results() / "summary.json"; }
-};
-// Error(kUsage) naming the command that makes it when the file is not there.
-void require(const std::filesystem::path& file, const std::string& made_by);
-
-int train_vae_command(Arguments args);
-int train_features_command(Arguments args);
-int encode_command(Arguments args);
-int train_command(Arguments args);
-int sample_command(Arguments args);
-int evaluate_command(Arguments args);
-int ood_command(Arguments args);
-int transition_command(Arguments args);
-int vary_command(Arguments args);
-int couple_command(Arguments args);
-int labels_command(Arguments args);
-int compose_command(Arguments args);
-int replay_command(Arguments args);
-int report_command(Arguments args);
-int status_command(Arguments args);
-int cache_command(Arguments args);
-int doctor_command(Arguments args);
-int bench_command(Arguments args);
-int sweep_command(Arguments args);
-
-struct Command {
-  std::string_view name, about;
-  int (*run)(Arguments);
-};
-std::span<const Command> commands();                 // in the order of a run
-const Command* find_command(std::string_view name);  // or null
+void print_dry_run(const Options& options, const Lines& lines);
 
 }  // namespace hebm::cli

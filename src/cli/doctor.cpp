@@ -7,8 +7,10 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/status.h"
 #include "base/version.h"
 #include "cli/command.h"
+#include "comm/placement.h"
 #include "comm/report.h"
 
 namespace hebm::cli {
@@ -28,40 +30,49 @@ std::set<std::string> openmp_runtimes() {
   return out;
 }
 
+class Doctor : public Command {
+ public:
+  Doctor()
+      : Command("hebm_dist doctor [--comm.kind single|mpi|nccl]",
+                "Checks this machine and launcher: versions, ranks and placement, one OpenMP runtime, a sum over "
+                "ranks against its "
+                "closed form. Exit code 5 says what is wrong.") {}
+
+  void declare(Options& options) override { comm_options_.describe(options); }
+
+  int execute(const Invocation&) override {
+    const auto comm = comm::make_communicator(comm_options_);
+    const auto placement = comm::place(*comm, comm_options_);
+    const auto placements = comm->all_gather(placement.describe());
+    const auto runtimes = openmp_runtimes();
+    const auto rates = comm::all_reduce_check(*comm);
+    comm::agree(*comm, [&] {
+      check(runtimes.size() <= 1, ExitCode::kEnvironment,
+            "{} OpenMP runtimes are loaded ({} and others): one must be enough", runtimes.size(),
+            runtimes.empty() ? "" : *runtimes.begin());
+    });
+    if (!comm->is_root()) return 0;
+    std::cout << fmt::format("hebm_dist {}\n", kVersion);
+    for (const auto& [name, version] : comm::versions()) std::cout << fmt::format("{}: {}\n", name, version);
+    std::cout << fmt::format("communicator: {}, {} rank(s)\n", comm->kind(), comm->size());
+    for (std::size_t r = 0; r < placements.size(); ++r) std::cout << fmt::format("rank {}: {}\n", r, placements[r]);
+    std::cout << "OpenMP runtime: " << (runtimes.empty() ? "none" : *runtimes.begin()) << "\n";
+    std::cout << "sum over ranks: as expected\n";
+    for (const auto& rate : rates) {
+      std::cout << fmt::format("  {:>9}: {:9.1f} us, algbw {:7.3f} GB/s, busbw {:7.3f} GB/s\n",
+                               format_bytes(static_cast<double>(rate.bytes)), rate.seconds * 1e6, rate.algbw_gb_s,
+                               rate.busbw_gb_s);
+    }
+    std::cout << "all is well\n";
+    return 0;
+  }
+
+ private:
+  comm::CommOptions comm_options_;
+};
+
 }  // namespace
 
-int doctor_command(Arguments args) {
-  Options options("hebm_dist doctor [--comm.kind single|mpi|nccl]",
-                  "Checks this machine and launcher: versions, ranks and placement, one OpenMP runtime, a sum over "
-                  "ranks against its "
-                  "closed form. Exit code 5 says what is wrong.");
-  comm::CommOptions comm_options;
-  comm_options.describe(options);
-  if (options.parse(args) == Options::Action::kHelpShown) return 0;
-  const auto comm = comm::make_communicator(comm_options);
-  const auto placement = comm::place(*comm, comm_options);
-  const auto placements = comm->all_gather(placement.describe());
-  const auto runtimes = openmp_runtimes();
-  const auto rates = comm::all_reduce_check(*comm);
-  comm::agree(*comm, [&] {
-    check(runtimes.size() <= 1, ExitCode::kEnvironment,
-          "{} OpenMP runtimes are loaded ({} and others): one must be enough", runtimes.size(),
-          runtimes.empty() ? "" : *runtimes.begin());
-  });
-  if (!comm->is_root()) return 0;
-  std::cout << fmt::format("hebm_dist {}\n", kVersion);
-  for (const auto& [name, version] : comm::versions()) std::cout << fmt::format("{}: {}\n", name, version);
-  std::cout << fmt::format("communicator: {}, {} rank(s)\n", comm->kind(), comm->size());
-  for (std::size_t r = 0; r < placements.size(); ++r) std::cout << fmt::format("rank {}: {}\n", r, placements[r]);
-  std::cout << "OpenMP runtime: " << (runtimes.empty() ? "none" : *runtimes.begin()) << "\n";
-  std::cout << "sum over ranks: as expected\n";
-  for (const auto& rate : rates) {
-    std::cout << fmt::format("  {:>9}: {:9.1f} us, algbw {:7.3f} GB/s, busbw {:7.3f} GB/s\n",
-                             format_bytes(static_cast<double>(rate.bytes)), rate.seconds * 1e6, rate.algbw_gb_s,
-                             rate.busbw_gb_s);
-  }
-  std::cout << "all is well\n";
-  return 0;
-}
+std::unique_ptr<Command> make_doctor() { return std::make_unique<Doctor>(); }
 
 }  // namespace hebm::cli

@@ -12,14 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "cli/command.h"
 #include "data/dataset.h"
 #include "nets/parameters.h"
 #include "prior/potential.h"
 #include "vae/backbone.h"
 
 namespace hebm::cli {
-
-using Lines = std::vector<std::string>;
 
 // Outputs of one image's forward, all convolutions taken at this side; linear layers once.
 double map_values(const nets::Parameters& params, std::int64_t side);
@@ -43,5 +42,6 @@ std::string disk_line(const std::string& what, std::int64_t count, double bytes,
 // Weights, two moments and the average; `keep` of them and the one being written.
 std::string checkpoint_line(std::int64_t trained, std::int64_t keep, const std::filesystem::path& folder);
 std::string weights_line(std::int64_t parameters, const std::filesystem::path& folder);  // of a product
+inline std::int64_t chunks_of(std::int64_t count, std::int64_t chunk) { return (count + chunk - 1) / chunk; }
 std::string steps_line(const std::string& what, std::int64_t count, const std::string& each);
 }  // namespace hebm::cli

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
-#include "storage/files.h"
 #include "train/product.h"
 #include "train/readjust.h"
 #include "vae/weights_file.h"
@@ -25,16 +26,18 @@ data::Dataset open_dataset(const RunOptions& run) {
   return data::Dataset::open(dataset_path(run));
 }
 
-nlohmann::json product_identity(const Options& options, const std::vector<std::string>& prefixes, std::int64_t seed,
-                                const data::Dataset& dataset, const std::string& kind) {
-  nlohmann::json out = identity_of(options, prefixes, kind);
-  for (const auto& [key, value] : options.values()) {
-    for (const char* volatile_end :
-         {".checkpoint_every", ".log_every", ".keep", ".preview_every", ".export_every", ".max_rollbacks"}) {
-      if (key.ends_with(volatile_end)) out.erase(key);
-    }
+nlohmann::json fingerprint_of(const Options& options, const PriorKind& kind) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const auto& [key, value] : options.fingerprint()) {
+    if (kind.depends_on(key)) out[key] = value;
   }
-  out["run.seed"] = seed;
+  return out;
+}
+
+nlohmann::json fingerprint_of(const Options& options, const RunOptions& run, const data::Dataset& dataset,
+                              const PriorKind& kind) {
+  auto out = fingerprint_of(options, kind);
+  out["run.seed"] = run.seed;
   out["images_hash"] = dataset.images_hash();
   return out;
 }
@@ -45,7 +48,7 @@ std::unique_ptr<vae::Backbone> planned_backbone(const RunOptions& run, const vae
   return vae::make_backbone(options, shape ? *shape : open_dataset(run).shape(), 0, at::kMeta);
 }
 
-std::vector<std::string> describe_backbone(const vae::Backbone& backbone) {
+Lines describe_backbone(const vae::Backbone& backbone) {
   const auto& groups = backbone.groups();
   std::string layers;
   for (std::size_t i = 0; i < groups.size();) {
@@ -89,9 +92,8 @@ RunVae open_vae(const RunOptions& run) {
 }
 
 bool vae_is_there(const RunOptions& run) {
-  const auto source = RunPaths(run).vae;
-  return std::filesystem::exists(source) &&
-         (!wants_copy(run, source) || std::filesystem::exists(train::readjusted_file(run.directory)));
+  const auto files = vae_files(run);
+  return std::all_of(files.begin(), files.end(), [](const auto& file) { return std::filesystem::exists(file); });
 }
 
 void readjust_where_asked(const RunOptions& run, Context& context) {
@@ -102,81 +104,24 @@ void readjust_where_asked(const RunOptions& run, Context& context) {
                          context.logger());
 }
 
-void Experiment::to(at::Device device) const {
-  vae.backbone->params().to(device);
-  features.net->params().to(device);
-  prior.prior->to(device);
+std::vector<std::filesystem::path> vae_files(const RunOptions& run) {
+  const auto source = RunPaths(run).vae;
+  if (!std::filesystem::exists(source) || !wants_copy(run, source)) return {source};
+  return {source, train::readjusted_file(run.directory)};
 }
 
-Experiment open_experiment(const RunOptions& run, const std::string& prior_made_by) {
-  const RunPaths paths(run);
-  require_dataset(run);
-  require(paths.vae, "hebm_dist train-vae");
-  require(paths.features, "hebm_dist train-features");
-  require(paths.prior, prior_made_by);
-  data::Dataset dataset = open_dataset(run);
-  RunVae vae = open_vae(run);
-  auto features = nets::load_feature_net(paths.features);
-  auto prior = prior::load_prior(paths.prior, vae.backbone->groups(), vae.hash);
-  dataset.expect_shape(vae.backbone->image_shape(), "VAE");
-  dataset.expect_shape(features.net->image_shape(), "classifier");
-  return {std::move(dataset), std::move(vae), std::move(features), std::move(prior)};
-}
-
-std::vector<std::string> missing_for_experiment(const RunOptions& run) {
-  const RunPaths paths(run);
-  std::vector<std::filesystem::path> files = {dataset_path(run), paths.vae, paths.features, paths.prior};
-  if (std::filesystem::exists(paths.vae) && !vae_is_there(run)) files.push_back(train::readjusted_file(run.directory));
-  return missing_lines(files);
-}
-
-nlohmann::json experiment_identity(const Options& options, const std::vector<std::string>& prefixes,
-                                   const prior::LangevinOptions& drawing, const RunOptions& run,
-                                   const Experiment& files) {
-  auto identity = product_identity(options, prefixes, run.seed, files.dataset);
-  identity["langevin.steps"] = fmt::to_string(drawing.steps);
-  identity["vae_hash"] = files.vae.hash;
-  identity["features_hash"] = files.features.hash;
-  identity["prior_hash"] = files.prior.prior_hash;
-  return identity;
-}
-
-void note_other_langevin(const Options& options, const prior::LangevinOptions& drawing, const prior::LoadedPrior& prior,
-                         Logger& logger) {
-  auto settings = identity_of(options, {"langevin."}, prior.kind);
-  if (settings.contains("langevin.steps")) settings["langevin.steps"] = fmt::to_string(drawing.steps);
+void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger) {
+  const auto settings = fingerprint_of(options, prior_kind(prior.kind));
   for (const auto& [key, value] : settings.items()) {
+    if (!key.starts_with("langevin.")) continue;
     const std::string trained = prior.identity.value(key, std::string("?"));
     if (trained != value.get<std::string>())
       logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);
   }
 }
 
-nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::json& identity, Context& context,
-                           const std::function<nlohmann::json()>& make) {
-  std::string stored;
-  comm::agree(context.comm(), [&] {
-    if (context.comm().is_root() && std::filesystem::exists(file)) stored = storage::read_file(file);
-  });
-  stored = context.comm().all_gather(stored)[0];
-  nlohmann::json result;
-  if (!stored.empty()) result = nlohmann::json::parse(stored, nullptr, false);
-  if (result.is_object() && result.value("identity", nlohmann::json()) == identity) {
-    context.logger().line("{} is there already, made with these settings: nothing to do", file.string());
-    return result;
-  }
-  result = make();
-  result["identity"] = identity;
-  comm::agree(context.comm(), [&] {
-    if (!context.comm().is_root()) return;
-    std::filesystem::create_directories(file.parent_path());
-    storage::write_file_atomic(file, result.dump(2) + "\n");
-  });
-  return result;
-}
-
-std::vector<std::string> missing_lines(const std::vector<std::filesystem::path>& files) {
-  std::vector<std::string> out;
+Lines missing_lines(const std::vector<std::filesystem::path>& files) {
+  Lines out;
   for (const auto& file : files) {
     if (!std::filesystem::exists(file))
       out.push_back(fmt::format("{} is not there yet: only the options were checked", file.string()));

@@ -53,7 +53,7 @@ int run(const std::vector<std::string>& args) {
     std::cout << "hebm_dist " << hebm::kVersion << "\n";
     return 0;
   }
-  if (const auto* command = hebm::cli::find_command(args[0])) return command->run(Arguments(args).subspan(1));
+  if (const auto* command = hebm::cli::find_command(args[0])) return run_command(*command, Arguments(args).subspan(1));
   hebm::fail(hebm::ExitCode::kUsage, "unknown command '{}'; `hebm_dist --help` lists them", args[0]);
 }
 

@@ -1,39 +1,165 @@
 #include "cli/prior_kind.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <set>
-#include <vector>
+#include <cmath>
+
+#include "base/error.h"
+#include "storage/lenient_json.h"
+#include "train/nce.h"
 
 namespace hebm::cli {
 namespace {
 
-std::vector<std::string> kinds() { return {"gaussian", "diffusion", "joint", "nce"}; }
+using Json = nlohmann::json;
+using prior::EnergyPrior, prior::NceOptions, vae::Backbone;
+
+constexpr const char* kDefault = "diffusion";
+
+bool resamples(const NceOptions& nce) { return nce.sampler == prior::NceSampling::kResampling; }
+
+std::string chains_cost(const EnergyPrior& prior, const DrawSettings& s) {
+  return fmt::format(", {} levels of {} Langevin steps", prior.num_levels(), s.langevin.steps);
+}
+
+void chain_fingerprint(Json& out, const DrawSettings& s) {
+  out["langevin.steps"] = s.langevin.steps;
+  out["langevin.integrator"] = name_of(s.langevin.integrator);
+  out["langevin.noise"] = s.langevin.noise;
+}
+
+void marginal_fingerprint(Json& out, const DrawSettings& s) {
+  chain_fingerprint(out, s);
+  out["langevin.eta_marginal"] = s.langevin.eta_marginal;
+}
+
+std::unique_ptr<train::Objective> by_chains(const train::PriorTrainOptions& options, const train::PriorInputs& in,
+                                            const train::TrainingRun& run) {
+  return std::make_unique<train::DiffusionObjective>(options, in, run);
+}
+
+// What a prior without levels does not depend on.
+constexpr std::string_view kOfLevels[] = {"prior.T",       "prior.alpha_cum", "langevin.step_rule",
+                                          "langevin.step", "langevin.eta",    "langevin.by_level"};
+
+// The VAE's own prior.
+PriorKind gaussian() {
+  return {
+      .name = "gaussian",
+      .without = {"nce."},
+      .draw = [](const EnergyPrior*, const Backbone& vae, const DrawSettings&) { return sample::gaussian_draws(vae); }};
+}
+
+// Eq. 9.
+PriorKind diffusion() {
+  return {.name = kDefault,
+          .without = {"nce.", "langevin.eta_marginal"},
+          .has_levels = true,
+          .objective = by_chains,
+          .draw = [](const EnergyPrior* prior, const Backbone& vae,
+                     const DrawSettings& s) { return sample::diffusion_draws(*prior, vae, s.langevin); },
+          .draw_cost = chains_cost,
+          .draw_fingerprint =
+              [](Json& out, const DrawSettings& s) {
+                chain_fingerprint(out, s);
+                out["langevin.step_rule"] = name_of(s.langevin.step_rule);
+                out["langevin.step"] = s.langevin.step;
+                out["langevin.eta"] = s.langevin.eta;
+                out["langevin.by_level"] = s.langevin.by_level;
+              },
+          .samples = {{"diffusion", "Ours"}},
+          .variant = [](std::optional<std::int64_t> num_levels,
+                        const Json&) { return num_levels ? fmt::format(", T = {}", *num_levels) : ""; }};
+}
+
+// The marginal EBM of Eq. 4 and 8.
+PriorKind joint() {
+  return {.name = "joint",
+          .without = {"nce."},
+          .objective = by_chains,
+          .draw =
+              [](const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
+                return sample::marginal_draws(*prior, vae, s.langevin, prior::NetOutput::kScaled);
+              },
+          .draw_cost = chains_cost,
+          .draw_fingerprint = marginal_fingerprint,
+          .samples = {{"joint", "Joint EBM"}},
+          .variant = [](std::optional<std::int64_t>, const Json& samples) -> std::string {
+            const double step = storage::number_in(samples, "langevin.eta_marginal");
+            return std::isfinite(step) ? fmt::format(", s^2 = {}", step) : "";
+          }};
+}
+
+// Classifiers between posterior and Gaussian prior (Sec. 2.2).
+PriorKind nce() {
+  return {.name = "nce",
+          .without = {"langevin.", "train.levels", "train.level_weight", "train.l2", "train.divergence_factor",
+                      "energy.power_iterations_in_chain"},
+          .gain = [](const NceOptions& nce) { return nce.gain; },
+          .objective = train::make_nce,
+          .learns_by_chains = false,
+          .draw = [](const EnergyPrior* prior, const Backbone& vae,
+                     const DrawSettings& s) { return sample::nce_draws(*prior, vae, s.langevin, s.nce); },
+          .draw_cost =
+              [](const EnergyPrior& prior, const DrawSettings& s) {
+                return resamples(s.nce)
+                           ? fmt::format(", {} proposals for each of {} layers", s.nce.proposals, prior.num_layers())
+                           : chains_cost(prior, s);
+              },
+          .draw_fingerprint =
+              [](Json& out, const DrawSettings& s) {
+                out["nce.sampler"] = name_of(s.nce.sampler);
+                if (resamples(s.nce)) {
+                  out["nce.proposals"] = s.nce.proposals;
+                } else {
+                  marginal_fingerprint(out, s);
+                }
+              },
+          .file = [](const PriorKind& kind,
+                     const NceOptions& nce) { return fmt::format("{}-{}", kind.name, name_of(nce.sampler)); },
+          .samples = {{"nce-resampling", "NCE, resampling"}, {"nce-langevin", "NCE, Langevin"}}};
+}
 
 }  // namespace
 
-void add_prior_kind(Options& o, std::string* kind, const std::string& help) {
-  o.add_choice("prior.kind", kind, kinds(), help, Show::kCommon);
+bool PriorKind::depends_on(std::string_view key) const {
+  if (!has_levels && std::find(std::begin(kOfLevels), std::end(kOfLevels), key) != std::end(kOfLevels)) return false;
+  return std::none_of(without.begin(), without.end(),
+                      [&](std::string_view w) { return w.ends_with('.') ? key.starts_with(w) : key == w; });
 }
 
-bool is_prior_kind(const std::string& name) {
-  const auto all = kinds();
-  return std::find(all.begin(), all.end(), name) != all.end();
+bool PriorKind::is_default() const { return name == kDefault; }
+
+std::string PriorKind::folder() const { return is_default() ? "prior" : fmt::format("prior-{}", name); }
+
+std::string PriorKind::train_command() const {
+  return is_default() ? "hebm_dist train" : fmt::format("hebm_dist train --prior.kind {}", name);
 }
 
-std::string prior_folder(const std::string& kind) { return kind == "diffusion" ? "prior" : "prior-" + kind; }
-
-std::string train_command_of(const std::string& kind) {
-  return kind == "diffusion" ? "hebm_dist train" : "hebm_dist train --prior.kind " + kind;
+std::span<const PriorKind> prior_kinds() {
+  static const std::vector<PriorKind> rows = {gaussian(), diffusion(), joint(), nce()};
+  return rows;
 }
 
-bool belongs_to_kind(const std::string& kind, const std::string& key) {
-  static const std::set<std::string> kLevels = {"prior.T",       "prior.alpha_cum", "langevin.step_rule",
-                                                "langevin.step", "langevin.eta",    "langevin.by_level"};
-  static const std::set<std::string> kChains = {"train.levels", "train.level_weight", "train.l2",
-                                                "train.divergence_factor", "energy.power_iterations_in_chain"};
-  if (key.starts_with("nce.")) return kind == "nce";
-  if (kind == "diffusion") return key != "langevin.eta_marginal";
-  return !kLevels.contains(key) && !(kind == "nce" && (kChains.contains(key) || key.starts_with("langevin.")));
+const PriorKind* find_prior_kind(std::string_view name) {
+  const auto rows = prior_kinds();
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const PriorKind& row) { return row.name == name; });
+  return found == rows.end() ? nullptr : &*found;
+}
+
+const PriorKind& prior_kind(std::string_view name) {
+  const PriorKind* row = find_prior_kind(name);
+  check(row != nullptr, ExitCode::kRuntime, "no prior.kind '{}'", name);
+  return *row;
+}
+
+const PriorKind& default_prior_kind() { return prior_kind(kDefault); }
+
+void add_prior_kind(Options& o, std::string* name, const std::string& help) {
+  std::vector<std::string> names;
+  for (const PriorKind& row : prior_kinds()) names.emplace_back(row.name);
+  o.add_choice("prior.kind", name, std::move(names), help, Show::kCommon);
 }
 
 }  // namespace hebm::cli

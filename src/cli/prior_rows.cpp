@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <sstream>
 #include <tuple>
@@ -18,17 +17,8 @@ namespace hebm::cli {
 namespace fs = std::filesystem;
 namespace {
 
-struct SamplesOf {
-  const char *name, *kind, *title;
-};
-// In the table's order.
-constexpr SamplesOf kSamples[] = {{"nce-resampling", "nce", "NCE, resampling"},
-                                  {"nce-langevin", "nce", "NCE, Langevin"},
-                                  {"joint", "joint", "Joint EBM"},
-                                  {"diffusion", "diffusion", "Ours"}};
-
 struct Found {
-  std::size_t place;        // in kSamples
+  std::size_t place;        // in the table
   std::int64_t num_levels;  // 0: unknown
   evaluate::PriorSamples row;
 };
@@ -39,18 +29,22 @@ std::string folder_name(const fs::path& run) {
   return (error ? run : full).filename().string();
 }
 
-// With what the rows of its kind differ in: T of ours, the joint EBM's step size.
-std::string title_of(const SamplesOf& what, const std::optional<std::int64_t>& num_levels,
-                     const nlohmann::json& samples) {
-  const std::string kind = what.kind;
-  if (kind == "diffusion" && num_levels) return fmt::format("{}, T = {}", what.title, *num_levels);
-  const double step = storage::number_in(samples, "langevin.eta_marginal");
-  return kind == "joint" && std::isfinite(step) ? fmt::format("{}, s^2 = {}", what.title, step) : what.title;
+// Samples that there may be: those of the paper's prior last.
+struct Wanted {
+  const PriorKind& kind;
+  const PriorKind::Samples& samples;
+};
+std::vector<Wanted> wanted_samples() {
+  std::vector<Wanted> out;
+  const auto kinds = prior_kinds();
+  for (auto kind = kinds.rbegin(); kind != kinds.rend(); ++kind) {
+    for (const auto& samples : kind->samples) out.push_back({*kind, samples});
+  }
+  return out;
 }
 
-Found found(const fs::path& run, const fs::path& prior_file, std::size_t place, const fs::path& file,
+Found found(const fs::path& run, const fs::path& prior_file, const Wanted& what, const fs::path& file,
             const std::string& vae_hash) {
-  const SamplesOf& what = kSamples[place];
   const auto stored = evaluate::read_stored_samples(file);
   const std::string vae = storage::text_in(stored.identity, "vae_hash"),
                     hash = storage::text_in(stored.identity, "prior_hash");
@@ -63,17 +57,22 @@ Found found(const fs::path& run, const fs::path& prior_file, std::size_t place, 
     check(info.prior_hash.empty() || info.prior_hash == hash, ExitCode::kUsage,
           "{}: drawn from another prior than {}; remove it and run `hebm_dist sample` again", file.string(),
           prior_file.string());
-    check(info.kind == what.kind, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
-          prior_file.string(), storage::printable(info.kind), what.kind);
+    check(info.kind == what.kind.name, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
+          prior_file.string(), storage::printable(info.kind), what.kind.name);
     num_levels = info.num_levels;
-    gradients = evaluate::training_gradients(what.kind, info.identity);
+    gradients = evaluate::training_gradients(what.kind.learns_by_chains, info.identity);
   }
-  const auto cost = evaluate::sampling_cost(what.kind, num_levels, stored.identity);
-  const bool diffusion = std::string(what.kind) == "diffusion";
-  results::PriorAbout about{what.kind,       folder_name(run),  diffusion ? num_levels : std::nullopt,
-                            gradients,       cost.gradients,    cost.evaluations,
-                            stored.identity, stored.images_hash};
-  return {place, num_levels.value_or(0), {title_of(what, num_levels, stored.identity), file, std::move(about)}};
+  const auto cost = evaluate::sampling_cost(num_levels, stored.identity);
+  results::PriorAbout about{std::string(what.kind.name),
+                            folder_name(run),
+                            what.kind.has_levels ? num_levels : std::nullopt,
+                            gradients,
+                            cost.gradients,
+                            cost.evaluations,
+                            stored.identity,
+                            stored.images_hash};
+  const std::string title = std::string(what.samples.title) + what.kind.variant(num_levels, stored.identity);
+  return {0, num_levels.value_or(0), {title, file, std::move(about)}};
 }
 
 // Titles that come more than once get the run's name.
@@ -108,14 +107,17 @@ std::vector<evaluate::PriorSamples> find_prior_samples(const RunOptions& run, co
                      [&](const fs::path& r) { return fs::exists(r) && fs::equivalent(r, other); }))
       runs.push_back(other);
   }
+  const auto wanted = wanted_samples();
   for (const fs::path& folder : runs) {
     const std::size_t before = rows.size();
-    for (std::size_t place = 0; place < std::size(kSamples); ++place) {
-      const fs::path file = folder / "samples" / (std::string(kSamples[place].name) + ".h5");
-      const bool given = folder == own && !run.prior.empty() && std::string(kSamples[place].kind) == "diffusion";
-      if (fs::exists(file))
-        rows.push_back(found(folder, given ? fs::path(run.prior) : RunPaths(folder, kSamples[place].kind).prior, place,
-                             file, vae_hash));
+    for (std::size_t place = 0; place < wanted.size(); ++place) {
+      const Wanted& what = wanted[place];
+      const fs::path file = folder / "samples" / fmt::format("{}.h5", what.samples.file);
+      if (!fs::exists(file)) continue;
+      const bool given = folder == own && !run.prior.empty() && what.kind.is_default();
+      rows.push_back(
+          found(folder, given ? fs::path(run.prior) : RunPaths(folder, what.kind).prior, what, file, vae_hash));
+      rows.back().place = place;
     }
     check(rows.size() > before || folder == own, ExitCode::kUsage,
           "{}: no samples of a prior there; run `hebm_dist sample` with that run.directory", folder.string());

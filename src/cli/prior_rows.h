@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/command.h"
+#include "cli/context.h"
 #include "evaluate/priors.h"
 
 namespace hebm::cli {
@@ -13,8 +13,8 @@ namespace hebm::cli {
 // "a,b" -> folders; Error(kUsage) for one that is not there.
 std::vector<std::filesystem::path> run_folders(const std::string& list);
 
-// Of the run itself and of `others`, every
-// samples/{nce-resampling,nce-langevin,joint,diffusion}.h5, the diffusion's last and by T. What a
+// Of the run itself and of `others`, every samples file of PriorKind::samples, the diffusion's last
+// and by T. What a
 // prior was trained with comes from its file beside them; without it (drawn with run.prior) T and
 // gradients stay unknown. Error(kUsage): no samples at all or in one of `others`, samples of
 // another VAE than vae_hash, or of another prior than the one beside them.

@@ -1,7 +1,19 @@
 #include "cli/prior_training.h"
 
-namespace hebm::cli {
+#include <fmt/format.h>
 
+#include "base/error.h"
+#include "nets/optimiser.h"
+#include "prior/prior_file.h"
+#include "sample/sample.h"
+#include "storage/png.h"
+#include "train/product.h"
+
+namespace hebm::cli {
+namespace {
+
+// With train.source = cache: the run's cache, which must be that of these images, VAE and seed.
+// Collective.
 std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& training, const RunPaths& paths,
                                                 const encode::EncodeOptions& encoding, const data::Dataset& dataset,
                                                 const RunVae& vae, std::uint64_t seed, Context& context) {
@@ -15,6 +27,7 @@ std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& 
   return cache;
 }
 
+// The averaged weights are in all nets while it lives.
 std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior& prior,
                                                              const train::TrainingLoop& loop) {
   std::vector<std::unique_ptr<nets::WithEma>> out;
@@ -22,6 +35,73 @@ std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior&
     out.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), loop.ema(b)));
   }
   return out;
+}
+
+}  // namespace
+
+void PriorTraining::save(const std::filesystem::path& file, const train::TrainingRun& run) const {
+  prior::save_prior(file, *prior_, nets_, vae_.backbone->groups(), vae_.hash, run.fingerprint);
+}
+
+// A grid from fixed noise, so that grids of different updates can be compared.
+void PriorTraining::write_preview(const std::filesystem::path& file) const {
+  const prior::NceOptions nce;
+  const auto draw = kind().draw(prior_.get(), *vae_.backbone, {langevin_, nce});
+  const prior::ChainIds ids = prior::chain_ids(0, 0, 36);
+  storage::write_png_grid(file, sample::decode_images(*vae_.backbone, draw(ids), {}, ids), 6);
+}
+
+bool PriorTraining::write_on_the_way(const train::TrainingRun& run, const train::TrainingLoop& loop,
+                                     std::int64_t update) const {
+  const auto due = [&](std::int64_t every) { return every > 0 && update % every == 0; };
+  const bool preview = due(training_.preview_every), exported = due(training_.export_every);
+  if (!writes_on_the_way() || !(preview || exported)) return true;
+  try {
+    comm::agree(run.comm, [&] {
+      if (!run.comm.is_root()) return;
+      const auto averaged = averaged_weights(*prior_, loop);
+      const auto grids = RunPaths(run_).samples();
+      std::filesystem::create_directories(grids);
+      const std::string of_kind = kind().is_default() ? "" : fmt::format("-{}", kind().name);
+      if (preview) write_preview(grids / fmt::format("train{}-{:07}.png", of_kind, update));
+      if (exported) save(run.directory / fmt::format("ema-{:07}.safetensors", update), run);
+    });
+  } catch (const comm::AgreedError& e) {  // a full disk costs a picture, never the run
+    if (e.code() != ExitCode::kRuntime) throw;
+    run.logger.line("WARNING: {}. Training goes on; the exit code will be 1.", e.what());
+    return false;
+  }
+  return true;
+}
+
+int PriorTraining::work(Context& context) {
+  vae_.backbone->params().to(context.device());
+  prior_->to(context.device());
+  train::TrainingRun run{directory(), fingerprint(context), context.comm(), context.logger(), &context.stop()};
+  run.fingerprint["vae_hash"] = vae_.hash;
+  if (train::product_done(file(), prior::kPriorFormat, prior::kPriorVersion, run.fingerprint, run.comm, run.logger))
+    return 0;
+  const auto cache = training_cache(training_, RunPaths(run_), encoding_, *dataset_, vae_,
+                                    static_cast<std::uint64_t>(run_.seed), context);
+  const auto make_source = [&](const train::MicroBatches& batches, std::int64_t first) {
+    return cache ? train::cache_source(*cache, batches, seed(), first, training_.updates)
+                 : train::online_source(*dataset_, data::Split::kTrain, *vae_.backbone, batches, seed(), first);
+  };
+  const auto learnt = objective({*prior_, nets_, *vae_.backbone, langevin_, seed(), make_source}, run);
+  train::TrainingLoop loop(*learnt, run);
+  bool all_written = true;
+  const auto result = loop.run([&](std::int64_t update) {
+    if (!write_on_the_way(run, loop, update)) all_written = false;
+  });
+  if (result.outcome == train::Outcome::kDone) {
+    comm::agree(run.comm, [&] {
+      if (!run.comm.is_root()) return;
+      const auto averaged = averaged_weights(*prior_, loop);
+      save(file(), run);
+    });
+    run.logger.line("{}: done after {} updates", file().string(), training_.updates);
+  }
+  return exit_code(result.outcome, result.save_failed || !all_written);
 }
 
 }  // namespace hebm::cli

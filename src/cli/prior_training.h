@@ -1,27 +1,48 @@
-// What `train` and `couple` share around the trainer: where u_0 comes from, and the averaged
-// weights.
+// What `train` and `couple` share: options, u_0 from the cache or from images, and the artifact, a
+// prior with averaged weights, which is made once for one fingerprint.
 #pragma once
 #include <memory>
 #include <optional>
-#include <vector>
 
-#include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/run_command.h"
 #include "encode/encode.h"
-#include "nets/optimiser.h"
 #include "train/diffusion.h"
-#include "train/training_loop.h"
 
 namespace hebm::cli {
 
-// With train.source = cache: the run's cache, which must be that of these images, VAE and seed.
-// Collective.
-std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& training, const RunPaths& paths,
-                                                const encode::EncodeOptions& encoding, const data::Dataset& dataset,
-                                                const RunVae& vae, std::uint64_t seed, Context& context);
+class PriorTraining : public RunCommand {
+ public:
+  using RunCommand::RunCommand;
 
-// The averaged weights are in all nets while it lives.
-std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior& prior,
-                                                             const train::TrainingLoop& loop);
+ protected:
+  Folders folders(const Invocation&) const override { return {directory(), directory()}; }
+  int work(Context& context) override;
+
+  virtual const PriorKind& kind() const = 0;
+  virtual std::filesystem::path directory() const = 0;
+  virtual nlohmann::json fingerprint(const Context& context) const = 0;
+  // What the loop learns.
+  virtual std::unique_ptr<train::Objective> objective(const train::PriorInputs& in, const train::TrainingRun& run) = 0;
+  virtual bool writes_on_the_way() const { return false; }  // sample grids and weights (train.preview_every)
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(training_.seed >= 0 ? training_.seed : run_.seed); }
+  std::filesystem::path file() const { return directory() / "prior.safetensors"; }
+
+  prior::ScheduleOptions schedule_;
+  prior::EnergyOptions energy_;
+  prior::LangevinOptions langevin_;
+  train::PriorTrainOptions training_;
+  encode::EncodeOptions encoding_;
+  std::optional<data::Dataset> dataset_;
+  RunVae vae_;
+  prior::EnergyOptions nets_;  // of prior_, as its file keeps them
+  std::unique_ptr<prior::EnergyPrior> prior_;
+
+ private:
+  void save(const std::filesystem::path& file, const train::TrainingRun& run) const;
+  // Of the averaged nets. False where a file was not written.
+  bool write_on_the_way(const train::TrainingRun& run, const train::TrainingLoop& loop, std::int64_t update) const;
+  void write_preview(const std::filesystem::path& file) const;
+};
 
 }  // namespace hebm::cli

@@ -3,7 +3,7 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "cli/command.h"
+#include "cli/context.h"
 #include "comm/gpus.h"
 #include "nets/device.h"
 #include "prior/prior_file.h"
@@ -11,51 +11,70 @@
 
 namespace hebm::cli {
 
-int replay_command(Arguments args) {
-  Options options(
-      "hebm_dist replay --vae V.safetensors --prior P.safetensors --case case.h5 --out result.h5 [--float64] [--json]",
-      "Runs a recorded case through posterior, transport, decoder, energy nets, Langevin chain, loss and gradients, "
-      "writes its results "
-      "under the case's names and prints the largest errors. Exit code 1: one is over its bar.");
-  std::string vae_file, prior_file, case_file, out_file;
-  bool float64 = false, json = false;
-  double eta = 3e-5;
-  std::string device = "cpu";
-  options.add("vae", &vae_file, "weights of the VAE", Show::kCommon);
-  options.add("prior", &prior_file, "weights of the energy nets", Show::kCommon);
-  options.add("case", &case_file, "the recorded case", Show::kCommon);
-  options.add("out", &out_file, "file to write; it must not exist", Show::kCommon);
-  options.add("float64", &float64, "compute in float64 (the case is float32)", Show::kCommon);
-  options.add("eta", &eta, "eta of the case's Langevin steps", {1e-12, 1e3}, Show::kCommon);
-  options.add_choice("compute.device", &device, {"cpu", "cuda"},
-                     "where all stages are computed; the bars are those of a CPU", Show::kCommon);
-  options.add("json", &json, "errors of all datasets, for machines", Show::kCommon);
-  if (options.parse(args) == Options::Action::kHelpShown) return 0;
-  for (const auto& [name, value] :
-       {std::pair{"vae", vae_file}, {"prior", prior_file}, {"case", case_file}, {"out", out_file}}) {
-    check(!value.empty(), ExitCode::kUsage, "replay: --{} is missing; `hebm_dist replay --help`", name);
-  }
-  check(!std::filesystem::exists(out_file), ExitCode::kUsage, "{} exists; remove it or give another --out", out_file);
-  require(vae_file, "data_tools/import_pytorch.py nvae");
-  require(prior_file, "data_tools/import_pytorch.py ebm");
+namespace {
 
-  const int gpu = device == "cpu" ? -1 : comm::gpu_of_rank(device, 0, comm::num_gpus(), true, "this machine");
-  comm::take_gpu(gpu);
-  nets::use_exact_arithmetic();
-  const at::ScalarType dtype = float64 ? at::kDouble : at::kFloat;
-  const auto backbone = vae::load_backbone(vae_file, dtype);
-  const auto loaded = prior::load_prior(prior_file, backbone->groups(), vae::backbone_hash(*backbone), dtype);
-  const auto recorded = storage::H5File::open(case_file);
-  auto inputs = evaluate::read_replay_inputs(recorded, *backbone, loaded.prior->num_levels(), dtype);
-  backbone->params().to(device_of(gpu));
-  loaded.prior->to(device_of(gpu));
-  inputs.to(device_of(gpu));
-  const auto results = evaluate::run_stages(inputs, *backbone, *loaded.prior, eta);
-  const auto comparisons = evaluate::compare_with_case(recorded, results);
-  evaluate::write_results(out_file, results);
-  std::cout << (json ? evaluate::comparison_json(comparisons).dump(2) + "\n" : evaluate::comparison_table(comparisons))
-            << std::flush;
-  return static_cast<int>(evaluate::all_ok(comparisons) ? ExitCode::kDone : ExitCode::kRuntime);
-}
+class Replay : public Command {
+ public:
+  Replay()
+      : Command(
+            "hebm_dist replay --vae V.safetensors --prior P.safetensors --case case.h5 --out result.h5 [--float64] "
+            "[--json]",
+            "Runs a recorded case through posterior, transport, decoder, energy nets, Langevin chain, loss and "
+            "gradients, "
+            "writes its results "
+            "under the case's names and prints the largest errors. Exit code 1: one is over its bar.") {}
+
+  void declare(Options& options) override {
+    options.add("vae", &vae_file_, "weights of the VAE", Show::kCommon);
+    options.add("prior", &prior_file_, "weights of the energy nets", Show::kCommon);
+    options.add("case", &case_file_, "the recorded case", Show::kCommon);
+    options.add("out", &out_file_, "file to write; it must not exist", Show::kCommon);
+    options.add("float64", &float64_, "compute in float64 (the case is float32)", Show::kCommon);
+    options.add("eta", &eta_, "eta of the case's Langevin steps", {1e-12, 1e3}, Show::kCommon);
+    options.add_choice("compute.device", &device_, {"cpu", "cuda"},
+                       "where all stages are computed; the bars are those of a CPU", Show::kCommon);
+    options.add("json", &json_, "errors of all datasets, for machines", Show::kCommon);
+  }
+
+  int execute(const Invocation&) override {
+    for (const auto& [name, value] :
+         {std::pair{"vae", vae_file_}, {"prior", prior_file_}, {"case", case_file_}, {"out", out_file_}}) {
+      check(!value.empty(), ExitCode::kUsage, "replay: --{} is missing; `hebm_dist replay --help`", name);
+    }
+    check(!std::filesystem::exists(out_file_), ExitCode::kUsage, "{} exists; remove it or give another --out",
+          out_file_);
+    require(vae_file_, "data_tools/import_pytorch.py nvae");
+    require(prior_file_, "data_tools/import_pytorch.py ebm");
+
+    const int gpu = device_ == "cpu" ? -1 : comm::gpu_of_rank(device_, 0, comm::num_gpus(), true, "this machine");
+    comm::take_gpu(gpu);
+    nets::use_exact_arithmetic();
+    const at::ScalarType dtype = float64_ ? at::kDouble : at::kFloat;
+    const auto backbone = vae::load_backbone(vae_file_, dtype);
+    const auto loaded = prior::load_prior(prior_file_, backbone->groups(), vae::backbone_hash(*backbone), dtype);
+    const auto recorded = storage::H5File::open(case_file_);
+    auto inputs = evaluate::read_replay_inputs(recorded, *backbone, loaded.prior->num_levels(), dtype);
+    backbone->params().to(device_of(gpu));
+    loaded.prior->to(device_of(gpu));
+    inputs.to(device_of(gpu));
+    const auto results = evaluate::run_stages(inputs, *backbone, *loaded.prior, eta_);
+    const auto comparisons = evaluate::compare_with_case(recorded, results);
+    evaluate::write_results(out_file_, results);
+    std::cout << (json_ ? evaluate::comparison_json(comparisons).dump(2) + "\n"
+                        : evaluate::comparison_table(comparisons))
+              << std::flush;
+    return static_cast<int>(evaluate::all_ok(comparisons) ? ExitCode::kDone : ExitCode::kRuntime);
+  }
+
+ private:
+  std::string vae_file_, prior_file_, case_file_, out_file_;
+  bool float64_ = false, json_ = false;
+  double eta_ = 3e-5;
+  std::string device_ = "cpu";
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_replay() { return std::make_unique<Replay>(); }
 
 }  // namespace hebm::cli

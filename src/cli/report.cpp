@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "cli/command.h"
+#include "cli/context.h"
 #include "results/summary.h"
 #include "storage/files.h"
 
@@ -33,41 +33,51 @@ void report_several(const std::vector<fs::path>& runs, const fs::path& index) {
   std::cout << index.string() << std::endl;
 }
 
-}  // namespace
+class Report : public Command {
+ public:
+  Report()
+      : Command("hebm_dist report [RUN ...] [--out FILE] [--config FILE.ini] [--run.directory RUN]",
+                "Writes RUN/report.html: one self-contained page. Of several RUN also an index page: a table with a "
+                "row a run, and the samples of Gaussian and learned "
+                "prior side by side (Fig. 8).") {}
+  bool reads_pipeline_ini() const override { return true; }
 
-int report_command(Arguments args) {
-  Options options("hebm_dist report [RUN ...] [--out FILE] [--config FILE.ini] [--run.directory RUN]",
-                  "Writes RUN/report.html: one self-contained page. Of several RUN also an index page: a table with a "
-                  "row a run, and the samples of Gaussian and learned "
-                  "prior side by side (Fig. 8).");
-  RunOptions run;
-  std::vector<std::string> named;
-  std::string out;
-  run.describe(options);
-  options.add_positional_list("RUN", &named, "folders of runs that have results; default: run.directory");
-  options.add("out", &out, "the index page of several RUN; default: index.html in the nearest folder above them",
-              Show::kCommon);
-  allow_pipeline_keys(options);
-  const auto action = options.parse(args);
-  if (action == Options::Action::kHelpShown) return 0;
-  const auto runs = report::runs_with_results(named);
-  check(out.empty() || runs.size() > 1, ExitCode::kUsage,
-        "--out = {} names the index page of several RUN; a run's own page is RUN/report.html", out);
-  const fs::path index = runs.size() < 2 ? fs::path() : out.empty() ? report::index_place(runs) : fs::path(out);
-  if (!index.empty()) report::check_index_place(index);
-  if (action == Options::Action::kDryRun) {
-    std::vector<std::string> lines;
-    for (const fs::path& folder : runs) lines.push_back(fmt::format("page: {}", page_of(folder).string()));
-    if (!index.empty()) lines.push_back(fmt::format("index: {}", index.string()));
-    print_dry_run(options, lines);
+  void declare(Options& options) override {
+    run_.describe(options);
+    options.add_positional_list("RUN", &named_, "folders of runs that have results; default: run.directory");
+    options.add("out", &out_, "the index page of several RUN; default: index.html in the nearest folder above them",
+                Show::kCommon);
+  }
+
+  int execute(const Invocation& call) override {
+    const auto runs = report::runs_with_results(named_);
+    check(out_.empty() || runs.size() > 1, ExitCode::kUsage,
+          "--out = {} names the index page of several RUN; a run's own page is RUN/report.html", out_);
+    const fs::path index = runs.size() < 2 ? fs::path() : out_.empty() ? report::index_place(runs) : fs::path(out_);
+    if (!index.empty()) report::check_index_place(index);
+    if (call.dry_run) {
+      std::vector<std::string> lines;
+      for (const fs::path& folder : runs) lines.push_back(fmt::format("page: {}", page_of(folder).string()));
+      if (!index.empty()) lines.push_back(fmt::format("index: {}", index.string()));
+      print_dry_run(call.options, lines);
+      return 0;
+    }
+    if (index.empty()) {
+      report_one(runs.empty() ? RunPaths(run_) : RunPaths(runs[0]));
+    } else {
+      report_several(runs, index);
+    }
     return 0;
   }
-  if (index.empty()) {
-    report_one(runs.empty() ? RunPaths(run) : RunPaths(runs[0]));
-  } else {
-    report_several(runs, index);
-  }
-  return 0;
-}
+
+ private:
+  RunOptions run_;
+  std::vector<std::string> named_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_report() { return std::make_unique<Report>(); }
 
 }  // namespace hebm::cli

@@ -251,27 +251,39 @@ int collect_sweep(const SweepArguments& a) {
   return 0;
 }
 
+class Sweep : public Command {
+ public:
+  Sweep()
+      : Command("hebm_dist sweep plan SWEEP.ini -o DIR | run DIR [--jobs J] | status DIR | retry DIR | collect DIR",
+                "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, "
+                "samples and scores the members "
+                "on this machine; again: goes on. retry: the failed ones once more. collect: tables and report.html "
+                "(docs/operations.md).") {}
+
+  void declare(Options& options) override { a_.describe(options); }
+
+  std::vector<std::string> words(Arguments args) const override {
+    auto out = Command::words(args);
+    std::replace(out.begin(), out.end(), std::string("-o"), std::string("--out"));
+    return out;
+  }
+
+  int execute(const Invocation& call) override {
+    a_.dry_run = call.dry_run;
+    if (a_.verb == "plan") return plan_sweep(a_);
+    check(!a_.dry_run, ExitCode::kUsage, "sweep {}: --dry-run is for plan", a_.verb);
+    if (a_.verb == "run" || a_.verb == "retry") return run_sweep(a_);
+    if (a_.verb == "status") return sweep_status(a_);
+    check(a_.verb == "collect", ExitCode::kUsage, "sweep {}: expected plan, run, status, retry or collect", a_.verb);
+    return collect_sweep(a_);
+  }
+
+ private:
+  SweepArguments a_;
+};
+
 }  // namespace
 
-int sweep_command(Arguments args) {
-  Options options("hebm_dist sweep plan SWEEP.ini -o DIR | run DIR [--jobs J] | status DIR | retry DIR | collect DIR",
-                  "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, "
-                  "samples and scores the members "
-                  "on this machine; again: goes on. retry: the failed ones once more. collect: tables and report.html "
-                  "(docs/operations.md).");
-  SweepArguments a;
-  a.describe(options);
-  std::vector<std::string> words(args.begin(), args.end());
-  std::replace(words.begin(), words.end(), std::string("-o"), std::string("--out"));
-  const auto action = options.parse(words);
-  if (action == Options::Action::kHelpShown) return 0;
-  a.dry_run = action == Options::Action::kDryRun;
-  if (a.verb == "plan") return plan_sweep(a);
-  check(!a.dry_run, ExitCode::kUsage, "sweep {}: --dry-run is for plan", a.verb);
-  if (a.verb == "run" || a.verb == "retry") return run_sweep(a);
-  if (a.verb == "status") return sweep_status(a);
-  check(a.verb == "collect", ExitCode::kUsage, "sweep {}: expected plan, run, status, retry or collect", a.verb);
-  return collect_sweep(a);
-}
+std::unique_ptr<Command> make_sweep() { return std::make_unique<Sweep>(); }
 
 }  // namespace hebm::cli

@@ -6,10 +6,8 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "cli/command.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/prior_kind.h"
 #include "evaluate/evaluate.h"
 #include "sample/sample.h"
 #include "sweep/tasks.h"
@@ -37,7 +35,7 @@ void dry_run(const sweep::Step& step) {
   std::vector<std::string> words = step.options;
   words.emplace_back("--dry-run");
   const Captured out;
-  find_command(step.command)->run(words);
+  run_command(*find_command(step.command), words);
   const std::string text = out.text();
   const std::size_t at = text.find(kNotEnough);
   if (at == std::string::npos) return;
@@ -51,14 +49,14 @@ void check_counts(const sweep::Task& task) {
   RunOptions run;
   sample::SampleOptions sampling;
   evaluate::EvaluateOptions evaluation;
-  std::string kind = "diffusion";
+  std::string kind{default_prior_kind().name};
   run.describe(options);
   add_prior_kind(options, &kind, "");
   sampling.describe(options);
   evaluation.describe(options);
-  allow_pipeline_keys(options);
+  options.allow_known(pipeline_keys());
   options.parse(task.steps.front().options);
-  check(kind == "diffusion", ExitCode::kUsage,
+  check(prior_kind(kind).is_default(), ExitCode::kUsage,
         "prior.kind = {}: a sweep's table has the diffusion prior's scores; `hebm_dist evaluate --all` compares kinds",
         kind);
   check(sampling.count >= evaluation.num_images, ExitCode::kUsage,

@@ -2,64 +2,83 @@
 
 #include <fmt/format.h>
 
-#include "cli/command.h"
+#include <algorithm>
+
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "cli/run_command.h"
 #include "vae/make_backbone.h"
 
 namespace hebm::cli {
 namespace {
 
-// The data set need not be there yet.
-Lines dry_run_lines(const RunOptions& run, const train::VaeTrainOptions& training, const vae::Backbone& backbone) {
-  const auto parameters = backbone.params().size();
-  const std::filesystem::path folder = RunPaths(run).run / "vae";
-  Lines lines = describe_backbone(backbone);
-  lines.push_back(checkpoint_line(parameters, training.keep, folder));
-  lines.push_back(weights_line(parameters, folder));
-  Memory memory{.trained = static_cast<double>(parameters),
-                .values = map_values(backbone.params(), backbone.image_shape().height / 2),
-                .images = static_cast<double>(training.micro_batch)};
-  if (std::filesystem::exists(dataset_path(run))) {
-    const data::Dataset dataset = open_dataset(run);
-    memory.data_bytes = kept_bytes(dataset);
-    lines.push_back(steps_line("updates", train::vae_updates(training, dataset.members(data::Split::kTrain).size()),
-                               fmt::format("{} images in units of {}", training.batch, training.micro_batch)));
+class TrainVae : public RunCommand {
+ public:
+  TrainVae()
+      : RunCommand("hebm_dist train-vae [--config FILE.ini] [--section.key VALUE ...]",
+                   "Trains the hierarchical VAE of Sec. 2.1 on all ranks. Result: RUN/vae/vae.safetensors (averaged "
+                   "weights).") {}
+
+ private:
+  void describe(Options& options) override {
+    architecture_.describe(options);
+    training_.describe(options);
   }
-  lines.push_back(memory_line(memory));
-  return lines;
-}
+
+  // The data set need not be there yet.
+  Lines plan() override {
+    const auto backbone = planned_backbone(run_, architecture_);
+    const auto parameters = backbone->params().size();
+    Lines lines = describe_backbone(*backbone);
+    lines.push_back(checkpoint_line(parameters, training_.keep, folder()));
+    lines.push_back(weights_line(parameters, folder()));
+    Memory memory{.trained = static_cast<double>(parameters),
+                  .values = map_values(backbone->params(), backbone->image_shape().height / 2),
+                  .images = static_cast<double>(training_.micro_batch)};
+    if (std::filesystem::exists(dataset_path(run_))) {
+      open();
+      memory.data_bytes = kept_bytes(*dataset_);
+      lines.push_back(steps_line("updates",
+                                 train::vae_updates(training_, dataset_->members(data::Split::kTrain).size()),
+                                 fmt::format("{} images in units of {}", training_.batch, training_.micro_batch)));
+    }
+    lines.push_back(memory_line(memory));
+    return lines;
+  }
+
+  void open() override { dataset_.emplace(open_dataset(run_)); }
+  std::filesystem::path folder() const { return RunPaths(run_).run / "vae"; }
+  Folders folders(const Invocation&) const override { return {folder(), folder()}; }
+
+  int work(Context& context) override {
+    const auto seed = static_cast<std::uint64_t>(run_.seed);
+    const auto backbone = vae::make_backbone(architecture_, dataset_->shape(), seed);
+    backbone->params().to(context.device());
+    const auto result =
+        train::train_vae(training_, *backbone, *dataset_, seed,
+                         {folder(), fingerprint(context.options()), context.comm(), context.logger(), &context.stop()});
+    if (result.outcome == train::Outcome::kDone) readjust_where_asked(run_, context);
+    return exit_code(result.outcome, result.save_failed);
+  }
+
+  // Of the backbones' options, those of the chosen one.
+  nlohmann::json fingerprint(const Options& options) const {
+    auto out = fingerprint_of(options, run_, *dataset_);
+    const auto chosen = architecture_.prefixes();
+    for (const auto& [key, value] : options.fingerprint()) {
+      const auto begins = [&key = key](const std::string& prefix) { return key.starts_with(prefix); };
+      if (!begins("vae_train.") && std::none_of(chosen.begin(), chosen.end(), begins)) out.erase(key);
+    }
+    return out;
+  }
+
+  vae::BackboneOptions architecture_;
+  train::VaeTrainOptions training_;
+  std::optional<data::Dataset> dataset_;
+};
 
 }  // namespace
 
-int train_vae_command(Arguments args) {
-  Options options(
-      "hebm_dist train-vae [--config FILE.ini] [--section.key VALUE ...]",
-      "Trains the hierarchical VAE of Sec. 2.1 on all ranks. Result: RUN/vae/vae.safetensors (averaged weights).");
-  RunOptions run;
-  vae::BackboneOptions architecture;
-  train::VaeTrainOptions training;
-  run.describe(options);
-  architecture.describe(options);
-  training.describe(options);
-  allow_pipeline_keys(options);
-  const auto action = options.parse(args);
-  if (action == Options::Action::kHelpShown) return 0;
-  if (action == Options::Action::kDryRun) {
-    print_dry_run(options, dry_run_lines(run, training, *planned_backbone(run, architecture)));
-    return 0;
-  }
-  const data::Dataset dataset = open_dataset(run);
-  Context context(run, options, "train-vae", RunPaths(run).run / "vae");
-  const auto backbone = vae::make_backbone(architecture, dataset.shape(), static_cast<std::uint64_t>(run.seed));
-  backbone->params().to(context.device());
-  auto prefixes = architecture.prefixes();
-  prefixes.emplace_back("vae_train.");
-  const auto result = train::train_vae(training, *backbone, dataset, static_cast<std::uint64_t>(run.seed),
-                                       {context.run() / "vae", product_identity(options, prefixes, run.seed, dataset),
-                                        context.comm(), context.logger(), &context.stop()});
-  if (result.outcome == train::Outcome::kDone) readjust_where_asked(run, context);
-  return exit_code(result.outcome, result.save_failed);
-}
+std::unique_ptr<Command> make_train_vae() { return std::make_unique<TrainVae>(); }
 
 }  // namespace hebm::cli

@@ -24,9 +24,9 @@ std::optional<std::int64_t> count_in(const nlohmann::json& object, const char* k
 
 }  // namespace
 
-std::optional<std::int64_t> training_gradients(const std::string& kind, const nlohmann::json& identity) {
+std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::json& identity) {
   const auto updates = count_in(identity, "train.updates"), batch = count_in(identity, "train.batch");
-  const auto steps = kind == "nce" ? std::optional<std::int64_t>(0) : count_in(identity, "langevin.steps");
+  const auto steps = by_chains ? count_in(identity, "langevin.steps") : std::optional<std::int64_t>(0);
   std::int64_t product = 0;
   if (!updates || !batch || !steps || __builtin_mul_overflow(*updates, *batch, &product) ||
       __builtin_mul_overflow(product, *steps + 2, &product))
@@ -34,10 +34,9 @@ std::optional<std::int64_t> training_gradients(const std::string& kind, const nl
   return product;
 }
 
-SamplingCost sampling_cost(const std::string& kind, std::optional<std::int64_t> num_levels,
-                           const nlohmann::json& samples) {
+SamplingCost sampling_cost(std::optional<std::int64_t> num_levels, const nlohmann::json& samples) {
   const std::int64_t steps = storage::integer_in(samples, "langevin.steps");
-  if (kind == "nce" && storage::text_in(samples, "nce.sampler") == "resampling")
+  if (storage::text_in(samples, "nce.sampler") == "resampling")
     return {0, storage::integer_in(samples, "nce.proposals")};
   if (!num_levels || steps < 1) return {};
   return {*num_levels * steps, 0};

@@ -21,7 +21,7 @@ namespace hebm::evaluate {
 // Gradients of all nets at one image, in training: updates x batch x (K of a chain, none for nce, +
 // one for each half of the loss). identity: that of the prior's file, whose values are text;
 // without the settings (an imported prior) nothing.
-std::optional<std::int64_t> training_gradients(const std::string& kind, const nlohmann::json& identity);
+std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::json& identity);
 
 // What one image costs in sampling: gradients of all nets, and evaluations of all nets without
 // gradient. samples: the identity of samples.h5.
@@ -29,8 +29,7 @@ struct SamplingCost {
   std::optional<std::int64_t> gradients;  // T K; K for one level; none by resampling
   std::int64_t evaluations = 0;           // M by resampling
 };
-SamplingCost sampling_cost(const std::string& kind, std::optional<std::int64_t> num_levels,
-                           const nlohmann::json& samples);
+SamplingCost sampling_cost(std::optional<std::int64_t> num_levels, const nlohmann::json& samples);
 
 // A row of the table.
 struct PriorSamples {

@@ -36,20 +36,6 @@ void LangevinOptions::describe(Options& o) {
         {1e-9, 4.0});
 }
 
-void LangevinOptions::describe_drawing(Options& o) {
-  describe(o);
-  o.add("sample.steps", &draw_steps,
-        "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's "
-        "can be much better",
-        {0, 1000000}, Show::kCommon);
-}
-
-LangevinOptions LangevinOptions::drawing() const {
-  LangevinOptions out = *this;
-  if (draw_steps > 0) out.steps = draw_steps;
-  return out;
-}
-
 double gaussian_precision(const Schedule& schedule, std::int64_t t) {
   const double ratio =
       schedule.alpha[static_cast<std::size_t>(t) + 1] / schedule.sigma[static_cast<std::size_t>(t) + 1];

@@ -40,12 +40,10 @@ struct LangevinOptions {
   double step = 0.01;            // of `natural`, in units of the Gaussian terms' own variance 1 / P_t
   std::vector<double> by_level;  // factors of s_t^2 for t = 0, 1, ...; the last one goes on; empty: 1
   Integrator integrator = Integrator::kExact;
-  double noise = 1.0;           // factor of the noise's standard deviation
-  double eta_marginal = 0.02;   // s^2 of the marginal EBMs (joint, nce), whatever step_rule: their one level has P = 1
-  std::int64_t draw_steps = 0;  // K of the chains that draw (sample.steps), whatever K the training had; 0: steps
-  void describe(Options& options);          // langevin.*
-  void describe_drawing(Options& options);  // and sample.steps
-  LangevinOptions drawing() const;          // steps = draw_steps
+  double noise = 1.0;          // factor of the noise's standard deviation
+  double eta_marginal = 0.02;  // s^2 of the marginal EBMs (joint, nce), whatever step_rule: their one level has P = 1
+  void describe(Options& options);  // langevin.*
+  // K of the chain of level t: whatever options set it, it is resolved into these fields.
   std::int64_t steps_at(std::int64_t t) const { return t == 0 && zero_steps > 0 ? zero_steps : steps; }
 };
 

@@ -29,35 +29,14 @@ void SampleOptions::describe(Options& o) {
   o.add("sample.grid", &grid, "images of the PNG grid", {1, 10000});
 }
 
-nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash, const DrawnPrior& drawn) {
-  const auto& [kind, prior_hash, langevin, nce] = drawn;
-  nlohmann::json out = {{"sample.count", options.count},
-                        {"sample.first", options.first},
-                        {"sample.chunk", options.chunk},
-                        {"sample.seed", options.seed},
-                        {"sample.temperature", options.temperature},
-                        {"sample.pixels", name_of(options.pixels)},
-                        {"vae_hash", vae_hash}};
-  if (kind != "diffusion") out["prior.kind"] = kind;
-  if (kind == "gaussian") return out;
-  out["prior_hash"] = prior_hash;
-  if (kind == "nce") out["nce.sampler"] = name_of(nce.sampler);
-  if (kind == "nce" && nce.sampler == prior::NceSampling::kResampling) {
-    out["nce.proposals"] = nce.proposals;
-    return out;
-  }
-  out["langevin.steps"] = langevin.steps;
-  out["langevin.integrator"] = name_of(langevin.integrator);
-  out["langevin.noise"] = langevin.noise;
-  if (kind == "diffusion") {
-    out["langevin.step_rule"] = name_of(langevin.step_rule);
-    out["langevin.step"] = langevin.step;
-    out["langevin.eta"] = langevin.eta;
-    out["langevin.by_level"] = langevin.by_level;
-  } else {
-    out["langevin.eta_marginal"] = langevin.eta_marginal;
-  }
-  return out;
+nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash) {
+  return {{"sample.count", options.count},
+          {"sample.first", options.first},
+          {"sample.chunk", options.chunk},
+          {"sample.seed", options.seed},
+          {"sample.temperature", options.temperature},
+          {"sample.pixels", name_of(options.pixels)},
+          {"vae_hash", vae_hash}};
 }
 
 ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options,

@@ -39,15 +39,8 @@ struct SampleOptions {
   void describe(Options& options);
 };
 
-// The prior that images are drawn from.
-struct DrawnPrior {
-  std::string kind;  // prior.kind
-  std::string hash;  // prior_hash; the Gaussian prior has none
-  prior::LangevinOptions langevin;
-  prior::NceOptions nce;
-};
-// What the images depend on; stored in samples.h5.
-nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash, const DrawnPrior& drawn);
+// What the images depend on beside the prior; with it, it is stored in samples.h5.
+nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash);
 
 // u_0 of chains first .. first + count - 1 -> images in [0, 255]. Shared with previews and
 // evaluation-free callers.

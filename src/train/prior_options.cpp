@@ -49,14 +49,18 @@ void PriorTrainOptions::describe(Options& o) {
       "unit: the images of a micro-batch share one t, all t equally often; image: t ~ U{0..T-1} for each (paper)");
   o.add("train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
   o.add_choice("train.source", &source, "u_0 from the latent cache, or encoded on the fly (paper)");
-  o.add("train.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000}, Show::kCommon);
-  o.add("train.keep", &keep, "checkpoints kept", {2, 100000});
-  o.add("train.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
-  o.add("train.preview_every", &preview_every, "updates between sample grids; 0: none", {0, 1000000000});
+  o.add("train.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000}, Show::kCommon)
+      .outside_fingerprint();
+  o.add("train.keep", &keep, "checkpoints kept", {2, 100000}).outside_fingerprint();
+  o.add("train.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000}).outside_fingerprint();
+  o.add("train.preview_every", &preview_every, "updates between sample grids; 0: none", {0, 1000000000})
+      .outside_fingerprint();
   o.add("train.export_every", &export_every,
-        "updates between files prior/ema-N.safetensors of the averaged weights; 0: none", {0, 1000000000});
+        "updates between files prior/ema-N.safetensors of the averaged weights; 0: none", {0, 1000000000})
+      .outside_fingerprint();
   o.add("train.seed", &seed, "seed of energy nets, batches and noise; -1: run.seed (which the cache always has)", {-1});
-  o.add("train.max_rollbacks", &max_rollbacks, "rollbacks before giving up with exit code 3", {0, 1000});
+  o.add("train.max_rollbacks", &max_rollbacks, "rollbacks before giving up with exit code 3", {0, 1000})
+      .outside_fingerprint();
   o.add("train.divergence_factor", &divergence_factor,
         "|energy gap| over its running median, and that over its lowest, that counts as divergence", {2.0, 1e12});
 }

@@ -45,9 +45,11 @@ void VaeTrainOptions::describe(Options& o) {
   o.add("vae_train.data_init", &data_init,
         "norms and biases of weight-normalised convolutions start from the first batch");
   o.add("vae_train.clip_norm", &clip_norm, "largest gradient norm; 0: no clipping", {0.0, 1e12});
-  o.add("vae_train.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000}, Show::kCommon);
-  o.add("vae_train.keep", &keep, "checkpoints kept", {2, 100000});
-  o.add("vae_train.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
+  o.add("vae_train.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000}, Show::kCommon)
+      .outside_fingerprint();
+  o.add("vae_train.keep", &keep, "checkpoints kept", {2, 100000}).outside_fingerprint();
+  o.add("vae_train.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000})
+      .outside_fingerprint();
   o.add("vae_train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
 }
 

@@ -355,6 +355,21 @@ TEST_F(OptionsTest, WrongDeclarationsAreCaught) {
   EXPECT_THROW(options.add_choice("a.f", &unnamed, "h"), Error);
 }
 
+TEST_F(OptionsTest, FingerprintLeavesOutWhatIsDeclaredOutsideOfIt) {
+  std::int64_t a = 1, b = 2, c = 3, d = 4, e = 5;
+  Options options("p", "a");
+  options.add("x.in", &a, "h");
+  options.add("x.keep", &b, "h").outside_fingerprint();
+  options.outside_fingerprint([&] {
+    options.add("y.path", &c, "h");
+    options.add("y.seed", &d, "h");
+  });
+  options.add("z.in", &e, "h");
+  using Pair = std::pair<std::string, std::string>;
+  EXPECT_EQ(options.fingerprint(), (std::vector<Pair>{{"x.in", "1"}, {"z.in", "5"}}));
+  EXPECT_EQ(options.values().size(), 5U);
+}
+
 TEST(Choice, NamesAndValuesAreOneList) {
   static_assert(name_of(Rule::kExact) == "exact");
   static_assert(value_named<Rule>("paper") == Rule::kPaper);

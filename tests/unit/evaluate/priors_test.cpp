@@ -13,31 +13,31 @@ namespace {
 
 TEST(Cost, OfTrainingCountsChainsAndBothHalvesOfTheLoss) {
   const nlohmann::json identity = {{"train.updates", "600"}, {"train.batch", "128"}, {"langevin.steps", "30"}};
-  EXPECT_EQ(training_gradients("diffusion", identity), 600 * 128 * 32);
-  EXPECT_EQ(training_gradients("joint", identity), 600 * 128 * 32);
-  EXPECT_EQ(training_gradients("nce", identity), 600 * 128 * 2);
-  EXPECT_EQ(training_gradients("diffusion", {{"train.updates", "600"}, {"train.batch", "128"}}), std::nullopt);
+  EXPECT_EQ(training_gradients(true, identity), 600 * 128 * 32);
+  EXPECT_EQ(training_gradients(true, identity), 600 * 128 * 32);
+  EXPECT_EQ(training_gradients(false, identity), 600 * 128 * 2);
+  EXPECT_EQ(training_gradients(true, {{"train.updates", "600"}, {"train.batch", "128"}}), std::nullopt);
   for (const char* bad : {"", "x", "600x", "-1", "0", "1e3", "99999999999999999999"}) {
-    EXPECT_EQ(training_gradients("nce", {{"train.updates", bad}, {"train.batch", "128"}}), std::nullopt) << bad;
+    EXPECT_EQ(training_gradients(false, {{"train.updates", bad}, {"train.batch", "128"}}), std::nullopt) << bad;
   }
-  EXPECT_EQ(training_gradients("nce", {{"train.updates", 600}, {"train.batch", "128"}}), std::nullopt);
+  EXPECT_EQ(training_gradients(false, {{"train.updates", 600}, {"train.batch", "128"}}), std::nullopt);
   EXPECT_EQ(
       training_gradients(
-          "joint", {{"train.updates", "1000000000"}, {"train.batch", "1000000000"}, {"langevin.steps", "1000000000"}}),
+          true, {{"train.updates", "1000000000"}, {"train.batch", "1000000000"}, {"langevin.steps", "1000000000"}}),
       std::nullopt);
-  EXPECT_EQ(training_gradients("nce", nlohmann::json()), std::nullopt);
+  EXPECT_EQ(training_gradients(false, nlohmann::json()), std::nullopt);
 }
 
 TEST(Cost, OfASample) {
   const nlohmann::json chains = {{"langevin.steps", 30}};
-  EXPECT_EQ(sampling_cost("diffusion", 3, chains).gradients, 90);
-  EXPECT_EQ(sampling_cost("joint", 1, chains).gradients, 30);
-  EXPECT_EQ(sampling_cost("nce", 1, {{"langevin.steps", 30}, {"nce.sampler", "langevin"}}).gradients, 30);
-  const auto resampling = sampling_cost("nce", 1, {{"nce.sampler", "resampling"}, {"nce.proposals", 100}});
+  EXPECT_EQ(sampling_cost(3, chains).gradients, 90);
+  EXPECT_EQ(sampling_cost(1, chains).gradients, 30);
+  EXPECT_EQ(sampling_cost(1, {{"langevin.steps", 30}, {"nce.sampler", "langevin"}}).gradients, 30);
+  const auto resampling = sampling_cost(1, {{"nce.sampler", "resampling"}, {"nce.proposals", 100}});
   EXPECT_EQ(resampling.gradients, 0);
   EXPECT_EQ(resampling.evaluations, 100);
-  EXPECT_EQ(sampling_cost("diffusion", std::nullopt, chains).gradients, std::nullopt);
-  EXPECT_EQ(sampling_cost("diffusion", 3, nlohmann::json()).gradients, std::nullopt);
+  EXPECT_EQ(sampling_cost(std::nullopt, chains).gradients, std::nullopt);
+  EXPECT_EQ(sampling_cost(3, nlohmann::json()).gradients, std::nullopt);
 }
 
 class StoredSamplesTest : public ::testing::Test {

@@ -41,13 +41,13 @@ ChainMoments closed_form(double a, double b, double noise, std::int64_t steps, d
 
 constexpr double kSamples = 400.0 * 500.0;
 
-TEST(LangevinOptions, DrawWithStepsOfTheirOwnWhereTheyAreGiven) {
+TEST(LangevinOptions, StepsAtZeroAreTheirOwnWhereTheyAreGiven) {
   LangevinOptions options;
   options.steps = 7;
-  EXPECT_EQ(options.drawing().steps, 7);
-  options.draw_steps = 9;
-  EXPECT_EQ(options.drawing().steps, 9);
-  EXPECT_EQ(options.steps, 7);
+  EXPECT_EQ(options.steps_at(0), 7);
+  options.zero_steps = 9;
+  EXPECT_EQ(options.steps_at(0), 9);
+  EXPECT_EQ(options.steps_at(1), 7);
 }
 
 class Chain : public ::testing::TestWithParam<std::int64_t> {};

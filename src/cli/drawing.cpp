@@ -1,4 +1,4 @@
-#include "cli/label_options.h"
+#include "cli/drawing.h"
 
 #include <algorithm>
 #include <cctype>
@@ -11,33 +11,38 @@
 
 namespace hebm::cli {
 
-void LabelOptions::describe(Options& o) {
-  o.add("name", &name, "the labelled prior: RUN/prior-NAME", Show::kCommon);
-  describe_keys(o);
+void DrawingOptions::describe(Options& o) {
+  langevin.describe(o);
+  o.add("sample.steps", &sample_steps_,
+        "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's "
+        "can be much better",
+        {0, 1000000}, Show::kCommon)
+      .outside_fingerprint();
 }
 
-void LabelOptions::describe_keys(Options& o) {
+void DrawingOptions::resolve() {
+  if (sample_steps_ > 0) langevin.steps = sample_steps_;
+}
+
+void DrawingOptions::resolve_zero(std::int64_t couple_steps, const prior::LoadedPrior& prior) {
+  langevin.zero_steps = couple_steps;
+  const std::string trained = storage::text_in(prior.identity, "couple.steps");
+  if (couple_steps == 0) std::from_chars(trained.data(), trained.data() + trained.size(), langevin.zero_steps);
+}
+
+void LabelOptions::describe(Options& o) {
+  o.add("name", &name, "the labelled prior: RUN/prior-NAME", Show::kCommon);
   o.add("couple.steps", &steps,
         "K, Langevin steps at t = 0 of a prior with labels; 0: what it was coupled with (couple: langevin.steps)",
         {0, 1000000}, Show::kCommon);
   o.add("couple.guidance", &guidance, "factor of log p(y | u_0) in the chain for a label (paper: 1)", {0.0, 1000.0},
-        Show::kCommon);
+        Show::kCommon)
+      .outside_fingerprint();
   o.add("couple.candidates", &candidates,
         "draws without a label for each image with one, of which one is taken by p(y | u_0) and goes up the label from "
         "there; 1: u_1 without regard to the label (paper)",
-        {1, 100000}, Show::kCommon);
-}
-
-void CoupleOptions::describe(Options& o) {
-  o.add_choice("couple.from", &from, {"prior", "nothing"},
-               "start: the run's trained prior (run.prior), or nets that have learnt nothing", Show::kCommon);
-  o.add_choice("couple.levels", &levels, {"auto", "zero", "all"},
-               "levels that learn: t = 0 alone, the others kept as they are, or all (Eq. 21); auto: zero from a prior "
-               "with nets for every t",
-               Show::kCommon);
-  o.add("couple.updates", &updates, "updates, in place of train.updates", {1, 1000000000}, Show::kCommon);
-  o.add("couple.learning_rate", &learning_rate, "in place of train.learning_rate; 0: that", {0.0, 10.0});
-  o.add("couple.weight", &weight, "factor of the cross-entropy beside log p-hat (paper: 1)", {0.0, 1e6});
+        {1, 100000}, Show::kCommon)
+      .outside_fingerprint();
 }
 
 void check_plain_name(const std::string& name, const std::string& option) {
@@ -52,7 +57,7 @@ void check_plain_name(const std::string& name, const std::string& option) {
 
 std::filesystem::path labelled_directory(const RunOptions& run, const std::string& name) {
   check_plain_name(name, "--name");
-  check(!is_prior_kind(name), ExitCode::kUsage,
+  check(find_prior_kind(name) == nullptr, ExitCode::kUsage,
         "--name {}: that is a kind of prior without labels; choose another name", name);
   return std::filesystem::path(run.directory) / ("prior-" + name);
 }
@@ -67,15 +72,7 @@ void expect_heads(const prior::LoadedPrior& prior, const std::filesystem::path& 
         "{}: this prior has no label heads; `hebm_dist couple` makes one that has", file.string());
 }
 
-prior::LangevinOptions labelled_langevin(prior::LangevinOptions langevin, const LabelOptions& labels,
-                                         const prior::LoadedPrior& prior) {
-  langevin.zero_steps = labels.steps;
-  const std::string trained = storage::text_in(prior.identity, "couple.steps");
-  if (labels.steps == 0) std::from_chars(trained.data(), trained.data() + trained.size(), langevin.zero_steps);
-  return langevin;
-}
-
-nlohmann::json label_identity(const LabelOptions& labels, const prior::LangevinOptions& langevin) {
+nlohmann::json label_fingerprint(const LabelOptions& labels, const prior::LangevinOptions& langevin) {
   return {{"couple.steps", langevin.zero_steps},
           {"couple.guidance", labels.guidance},
           {"couple.candidates", labels.candidates}};

@@ -1,0 +1,91 @@
+// What the commands on a run directory share: their options, the paths of a run, and what every
+// ranked command works with: communicator, lease, log.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/options.h"
+#include "base/signals.h"
+#include "base/status.h"
+#include "cli/command.h"
+#include "cli/prior_kind.h"
+#include "comm/communicator.h"
+#include "comm/placement.h"
+#include "storage/lease.h"
+
+namespace hebm::cli {
+
+// Options that all ranked commands have.
+struct RunOptions {
+  std::string directory;  // RUN; default HEBM_RUNS (or runs) / default
+  std::string data_path;
+  std::string vae, features, cache, prior;  // empty: this run's own
+  std::int64_t seed = 0;
+  std::int64_t bn_readjust = 0;  // forwards of batch-norm re-estimation; 0: the VAE as it was trained
+  comm::CommOptions comm;
+  void describe(Options& options);
+};
+
+// All paths of a run: what it makes, and what it reads (its own unless told otherwise); the prior
+// is that of one prior.kind.
+struct RunPaths {
+  explicit RunPaths(const RunOptions& options, const PriorKind& kind = default_prior_kind());
+  explicit RunPaths(const std::filesystem::path& directory, const PriorKind& kind = default_prior_kind());
+
+  std::filesystem::path run, prior_directory, vae, features, cache, prior;
+  std::filesystem::path own_prior() const { return prior_directory / "prior.safetensors"; }
+  std::filesystem::path samples() const { return run / "samples"; }
+  std::filesystem::path results() const { return run / "results"; }
+  std::filesystem::path summary() const { return results() / "summary.json"; }
+};
+
+// Error(kUsage) naming the command that makes it when the file is not there.
+void require(const std::filesystem::path& file, const std::string& made_by);
+
+// Of comm::Placement::gpu.
+inline at::Device device_of(int gpu) {
+  return gpu < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<at::DeviceIndex>(gpu));
+}
+// What decides the arithmetic of this process: threads, exact products, no denormals.
+void set_arithmetic(const comm::Placement& placement, const comm::CommOptions& options);
+
+// Commands of one pipeline share RUN: each leaves its resolved configuration and surroundings in a
+// folder of its own.
+struct Folders {
+  std::filesystem::path settings;  // config.ini, env.json
+  // The folder that this command alone writes; rank 0 holds its lease (storage/lease.h), another
+  // job's is an Error. Empty: none.
+  std::filesystem::path leased;
+};
+
+// Opens RUN/log.txt, writes config.ini and env.json (rank 0). Collective.
+class Context {
+ public:
+  Context(const RunOptions& run, const Invocation& call, const Folders& folders);
+  comm::Communicator& comm() { return *comm_; }
+  Logger& logger() { return logger_; }
+  const Options& options() const { return options_; }
+  const StopFlag& stop() const { return stop_; }
+  const std::filesystem::path& run() const { return directory_; }
+  // Where this rank computes.
+  at::Device device() const { return device_of(placement_.gpu); }
+
+ private:
+  void take_lease(const Folders& folders, const std::string& command);
+  void write_settings(const std::filesystem::path& folder) const;
+
+  const Options& options_;
+  std::unique_ptr<comm::Communicator> comm_;
+  Logger logger_;
+  StopFlag stop_;
+  std::filesystem::path directory_;
+  comm::Placement placement_;
+  std::optional<storage::Lease> lease_;
+};
+
+}  // namespace hebm::cli
