@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
 #include <sstream>
 #include <string_view>
 #include <utility>
@@ -17,18 +16,6 @@ namespace hebm::report {
 namespace {
 
 constexpr std::size_t kMaxPlots = 24;  // a part; the page's size
-
-std::string part_title(const std::string& name) {
-  static const std::map<std::string, std::string> kTitles = {{"", "This run"},
-                                                             {"vae", "VAE"},
-                                                             {"features", "Feature classifier"},
-                                                             {"encode", "Latent cache"},
-                                                             {"prior", "Energy-based prior"},
-                                                             {"prior-joint", "Joint EBM prior"},
-                                                             {"prior-nce", "NCE prior: classifiers by layer"}};
-  const auto it = kTitles.find(name);
-  return it == kTitles.end() ? name : it->second;
-}
 
 // One line "steps = 50  # command line" as a row; what does not come from the default is set in
 // bold.
@@ -95,7 +82,7 @@ Blocks curves_of(const RunPart& part) {
     }
   }
   if (shown.plots.empty() && constants.empty()) return {};
-  Blocks out = {Heading{part_title(part.name)}, std::move(shown)};
+  Blocks out = {Heading{part.title}, std::move(shown)};
   if (!constants.empty()) out.push_back(soft(fmt::format("Constant: {}.", fmt::join(constants, "; "))));
   if (left_out > 0) out.push_back(soft(fmt::format("{} more in metrics.jsonl.", left_out)));
   return out;
@@ -117,7 +104,7 @@ Section configuration_section(const RunFolder& run) {
   Section out{
       "configuration", "Configuration", "Configuration", {soft("Bold: not the default, with where it comes from.")}};
   for (const RunPart& part : run.parts) {
-    if (!part.config.empty()) append(out.blocks, {Heading{part_title(part.name)}, config_boxes(part.config)});
+    if (!part.config.empty()) append(out.blocks, {Heading{part.title}, config_boxes(part.config)});
   }
   if (out.blocks.size() == 1) out.blocks = {missing("No `config.ini` in this folder.")};
   return out;
@@ -130,11 +117,11 @@ Section environment_section(const RunFolder& run) {
   for (const RunPart& part : run.parts) {
     if (!part.environment.is_object()) continue;
     if (first != nullptr && part.environment == first->environment) {
-      out.blocks.push_back(soft(part_title(part.name) + ": the same."));
+      out.blocks.push_back(soft(part.title + ": the same."));
       continue;
     }
     if (first == nullptr) first = &part;
-    out.blocks.push_back(Heading{part_title(part.name)});
+    out.blocks.push_back(Heading{part.title});
     append(out.blocks, json_blocks(part.environment));
   }
   if (out.blocks.empty()) out.blocks = {missing("No `env.json` in this folder.")};
@@ -144,7 +131,7 @@ Section environment_section(const RunFolder& run) {
 Section commands_section(const RunFolder& run) {
   std::string commands;
   for (const RunPart& part : run.parts) {
-    if (!part.command.empty()) commands += fmt::format("# {}\n{}\n", part_title(part.name), part.command);
+    if (!part.command.empty()) commands += fmt::format("# {}\n{}\n", part.title, part.command);
   }
   Section out{"commands", "How it was made", "How it was made", {Verbatim{commands}}};
   if (commands.empty()) out.blocks = {missing("No commands recorded: each step writes its own to `env.json`.")};
