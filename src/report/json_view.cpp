@@ -69,8 +69,7 @@ Blocks list(const Json& json, int depth) {
   Blocks out;
   for (std::size_t i = 0; i < std::min(json.size(), kMaxRows); ++i) {
     if (i > 0) out.push_back(Text{", ", Tone::kInline});
-    const Blocks inner = json_blocks(json[i], depth + 1);
-    out.insert(out.end(), inner.begin(), inner.end());
+    append(out, json_blocks(json[i], depth + 1));
   }
   return out;
 }
@@ -101,8 +100,7 @@ SectionSource others() {
                                              [&](const SectionSource& source) { return source.files.has(name, json); });
               if (shown) continue;
               out.blocks.push_back(Heading{name});
-              const Blocks view = json_blocks(json);
-              out.blocks.insert(out.blocks.end(), view.begin(), view.end());
+              append(out.blocks, json_blocks(json));
             }
             return out;
           }};

@@ -54,9 +54,7 @@ Section show_labels(const std::vector<Named<Labels>>& found, const RunFolder& ru
       rows.push_back({after_dash(name), head});
       details.push_back(Heading{fmt::format("{}: {}, layers {}", rows.back().prior, head.name, joined(head.layers))});
       if (!head.by_category.empty()) details.push_back(categories_table(head.by_category));
-      Figures grid;
-      add_figure(grid, run, name + "-" + head.name, "A row a category, in the table's order");
-      details.push_back(std::move(grid));
+      details.push_back(figures_of(run, {{name + "-" + head.name, "A row a category, in the table's order"}}));
     }
   }
   if (rows.empty()) return {};
@@ -69,7 +67,7 @@ Section show_labels(const std::vector<Named<Labels>>& found, const RunFolder& ru
            "a label. Imbalance: half the sum of the differences between categories' shares without a label and among "
            "test images."},
       heads_table(rows)};
-  out.blocks.insert(out.blocks.end(), details.begin(), details.end());
+  append(out.blocks, details);
   return out;
 }
 
@@ -116,9 +114,7 @@ Section show_compose(const std::vector<Named<Compose>>& found, const RunFolder& 
     out.blocks.push_back(
         Heading{fmt::format("{}, {} images", after_dash(name), format_number(number(result.num_samples)))});
     out.blocks.push_back(steps_table(result));
-    Figures grid;
-    add_figure(grid, run, name, grid_caption(result));
-    out.blocks.push_back(std::move(grid));
+    out.blocks.push_back(figures_of(run, {{name, grid_caption(result)}}));
   }
   return out;
 }

@@ -125,11 +125,10 @@ Section show(const std::vector<Named<Ood>>& found, const RunFolder&) {
            "below it, the other set looks more likely."});
   for (const auto& [name, result] : found) {
     const auto ks = values_of_k(result);
-    out.blocks.insert(out.blocks.end(),
-                      {Heading{fmt::format("{} against {}", result.in.name, result.out.name)}, plots_of(result, ks),
-                       table(result, ks),
-                       soft(fmt::format("{} test images of each set; in brackets the 95 % interval of the bootstrap.",
-                                        format_number(number(result.in.num_images))))});
+    append(out.blocks, {Heading{fmt::format("{} against {}", result.in.name, result.out.name)}, plots_of(result, ks),
+                        table(result, ks),
+                        soft(fmt::format("{} test images of each set; in brackets the 95 % interval of the bootstrap.",
+                                         format_number(number(result.in.num_images))))});
   }
   return out;
 }

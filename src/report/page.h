@@ -19,7 +19,7 @@ using Blocks = std::vector<Block>;
 
 enum class Tone { kPlain, kSoft, kMissing, kInline };  // kMissing: what is not there, and what makes it
 struct Text {
-  std::string text;  // `code` between backticks
+  std::string text;  // `code` between backticks, but in kInline: data as it is
   Tone tone = Tone::kPlain;
 };
 

@@ -87,10 +87,14 @@ Section show(const RunFolder& run) {
 
 }  // namespace
 
-void add_figure(Figures& figures, const RunFolder& run, const std::string& name, const std::string& caption) {
-  for (const Picture& picture : run.pictures) {
-    if (picture.name == name) figures.figures.push_back({picture, caption});
+Figures figures_of(const RunFolder& run, const std::vector<std::pair<std::string, std::string>>& named) {
+  Figures out;
+  for (const auto& [name, caption] : named) {
+    for (const Picture& picture : run.pictures) {
+      if (picture.name == name) out.figures.push_back({picture, caption});
+    }
   }
+  return out;
 }
 
 std::array<const Picture*, 3> main_grids(const RunFolder& run) {

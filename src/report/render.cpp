@@ -52,7 +52,7 @@ class Renderer {
   }
 
   std::string operator()(const Text& text) {
-    if (text.tone == Tone::kInline) return prose(text.text);
+    if (text.tone == Tone::kInline) return escape(text.text);
     const char* style = text.tone == Tone::kPlain ? "" : text.tone == Tone::kSoft ? "soft" : "missing";
     return fmt::format("<p{}>{}</p>\n", attribute("class", style), prose(text.text));
   }

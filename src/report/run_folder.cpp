@@ -22,7 +22,17 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxConfig = 1 << 20, kMaxJson = 4 << 20, kMaxPicture = 8 << 20;
 constexpr std::size_t kMaxMetricLines = 20000, kMaxPictures = 200, kMaxResults = 100;
-constexpr std::array<const char*, 5> kPartOrder = {"", "vae", "features", "encode", "prior"};
+struct KnownPart {
+  std::string_view name, title;
+};
+constexpr std::array<KnownPart, 7> kParts = {{{"", "This run"},
+                                              {"vae", "VAE"},
+                                              {"features", "Feature classifier"},
+                                              {"encode", "Latent cache"},
+                                              {"prior", "Energy-based prior"},
+                                              {"prior-joint", "Joint EBM prior"},
+                                              {"prior-nce", "NCE prior: classifiers by layer"}}};
+constexpr std::size_t kFirst = 5;  // of them in this order, all others by name behind them
 
 // Names of the entries of a folder that `wanted` accepts, sorted; empty where there is no folder.
 std::vector<std::string> names_in(const fs::path& folder, RunFolder& run,
@@ -107,7 +117,10 @@ void read_environment(RunPart& part, nlohmann::json env) {
 
 void read_part(RunFolder& run, const fs::path& folder, const std::string& name) {
   RunPart part;
-  part.name = name;
+  part.name = part.title = name;
+  for (const KnownPart& known : kParts) {
+    if (known.name == name) part.title = known.title;
+  }
   const auto label = [&](const char* file) { return name.empty() ? file : name + "/" + file; };
   std::error_code error;
   if (fs::exists(folder / "config.ini", error)) {
@@ -122,7 +135,8 @@ void read_part(RunFolder& run, const fs::path& folder, const std::string& name) 
 }
 
 std::size_t place(const std::string& name) {
-  return static_cast<std::size_t>(std::find(kPartOrder.begin(), kPartOrder.end(), name) - kPartOrder.begin());
+  const auto it = std::find_if(kParts.begin(), kParts.begin() + kFirst, [&](const auto& p) { return p.name == name; });
+  return static_cast<std::size_t>(it - kParts.begin());
 }
 
 void read_parts(RunFolder& run, const fs::path& directory) {

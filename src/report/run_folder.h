@@ -19,8 +19,8 @@ struct Picture {
 
 // The run folder itself (name "") or a subfolder of it with files of its own.
 struct RunPart {
-  std::string name;
-  std::string config;  // config.ini, "" if missing
+  std::string name, title;  // "prior", "Energy-based prior"
+  std::string config;       // config.ini, "" if missing
   // Of env.json: the command as a shell would take it, when it started (NaN: unknown), and the rest,
   // an object; null if missing.
   std::string command;

@@ -3,11 +3,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
 #include <sstream>
 #include <string_view>
 #include <utility>
 
+#include "base/options_text.h"
 #include "report/curves.h"
 #include "report/html.h"
 #include "report/sections.h"
@@ -17,24 +17,6 @@ namespace {
 
 constexpr std::size_t kMaxPlots = 24;  // a part; the page's size
 
-std::string part_title(const std::string& name) {
-  static const std::map<std::string, std::string> kTitles = {{"", "This run"},
-                                                             {"vae", "VAE"},
-                                                             {"features", "Feature classifier"},
-                                                             {"encode", "Latent cache"},
-                                                             {"prior", "Energy-based prior"},
-                                                             {"prior-joint", "Joint EBM prior"},
-                                                             {"prior-nce", "NCE prior: classifiers by layer"}};
-  const auto it = kTitles.find(name);
-  return it == kTitles.end() ? name : it->second;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
 // One line "steps = 50  # command line" as a row; what does not come from the default is set in
 // bold.
 Row config_row(std::string_view line) {
@@ -42,12 +24,12 @@ Row config_row(std::string_view line) {
   if (equals == std::string_view::npos) return {{{.text = std::string(line), .span = 2}}};
   std::string_view value = line.substr(equals + 1), origin;
   if (const auto hash = value.rfind("  # "); hash != std::string_view::npos) {
-    origin = trimmed(value.substr(hash + 4));
+    origin = hebm::detail::trim(value.substr(hash + 4));
     value = value.substr(0, hash);
   }
   if (origin.starts_with("default")) origin = {};
-  return {{{.text = std::string(trimmed(line.substr(0, equals)))},
-           {.text = std::string(trimmed(value)), .note = std::string(origin)}},
+  return {{{.text = std::string(hebm::detail::trim(line.substr(0, equals)))},
+           {.text = std::string(hebm::detail::trim(value)), .note = std::string(origin)}},
           origin.empty() ? "" : "changed"};
 }
 
@@ -64,7 +46,7 @@ Boxes config_boxes(const std::string& text) {
     box.push_back(std::exchange(table, {.heads = {}, .rows = {}, .style = "plain"}));
   };
   for (std::string line; std::getline(lines, line);) {
-    const std::string_view content = trimmed(line);
+    const std::string_view content = hebm::detail::trim(line);
     if (content.empty() || content[0] == '#' || content[0] == ';') continue;
     if (content.front() != '[' || content.back() != ']') {
       table.rows.push_back(config_row(content));
@@ -100,7 +82,7 @@ Blocks curves_of(const RunPart& part) {
     }
   }
   if (shown.plots.empty() && constants.empty()) return {};
-  Blocks out = {Heading{part_title(part.name)}, std::move(shown)};
+  Blocks out = {Heading{part.title}, std::move(shown)};
   if (!constants.empty()) out.push_back(soft(fmt::format("Constant: {}.", fmt::join(constants, "; "))));
   if (left_out > 0) out.push_back(soft(fmt::format("{} more in metrics.jsonl.", left_out)));
   return out;
@@ -109,8 +91,7 @@ Blocks curves_of(const RunPart& part) {
 Section curves_section(const RunFolder& run) {
   Section out{"curves", "Curves", "Curves"};
   for (const RunPart& part : run.parts) {
-    const Blocks blocks = curves_of(part);
-    out.blocks.insert(out.blocks.end(), blocks.begin(), blocks.end());
+    append(out.blocks, curves_of(part));
   }
   out.blocks.push_back(out.blocks.empty()
                            ? missing("No curves yet: training writes `metrics.jsonl`.")
@@ -123,8 +104,7 @@ Section configuration_section(const RunFolder& run) {
   Section out{
       "configuration", "Configuration", "Configuration", {soft("Bold: not the default, with where it comes from.")}};
   for (const RunPart& part : run.parts) {
-    if (!part.config.empty())
-      out.blocks.insert(out.blocks.end(), {Heading{part_title(part.name)}, config_boxes(part.config)});
+    if (!part.config.empty()) append(out.blocks, {Heading{part.title}, config_boxes(part.config)});
   }
   if (out.blocks.size() == 1) out.blocks = {missing("No `config.ini` in this folder.")};
   return out;
@@ -137,13 +117,12 @@ Section environment_section(const RunFolder& run) {
   for (const RunPart& part : run.parts) {
     if (!part.environment.is_object()) continue;
     if (first != nullptr && part.environment == first->environment) {
-      out.blocks.push_back(soft(part_title(part.name) + ": the same."));
+      out.blocks.push_back(soft(part.title + ": the same."));
       continue;
     }
     if (first == nullptr) first = &part;
-    out.blocks.push_back(Heading{part_title(part.name)});
-    const Blocks view = json_blocks(part.environment);
-    out.blocks.insert(out.blocks.end(), view.begin(), view.end());
+    out.blocks.push_back(Heading{part.title});
+    append(out.blocks, json_blocks(part.environment));
   }
   if (out.blocks.empty()) out.blocks = {missing("No `env.json` in this folder.")};
   return out;
@@ -152,7 +131,7 @@ Section environment_section(const RunFolder& run) {
 Section commands_section(const RunFolder& run) {
   std::string commands;
   for (const RunPart& part : run.parts) {
-    if (!part.command.empty()) commands += fmt::format("# {}\n{}\n", part_title(part.name), part.command);
+    if (!part.command.empty()) commands += fmt::format("# {}\n{}\n", part.title, part.command);
   }
   Section out{"commands", "How it was made", "How it was made", {Verbatim{commands}}};
   if (commands.empty()) out.blocks = {missing("No commands recorded: each step writes its own to `env.json`.")};

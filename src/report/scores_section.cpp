@@ -129,16 +129,15 @@ Section temperature_of(const RunFolder& run) {
       }
     }
   }
-  Figures grids;
   const char* about = ": a row a temperature, in the order of the measurement";
-  add_figure(grids, run, "temperature-gaussian", std::string(kPriors[0].second) + about);
-  add_figure(grids, run, "temperature-diffusion", std::string(kPriors[1].second) + about);
   return {"temperature",
           "Temperature",
           "Temperature",
           {Text{"Every sigma of the final decode is multiplied by the temperature; the chains run at 1. Low "
                 "temperatures give cleaner images (precision) of less variety (recall)."},
-           plots, table_of(tabulate(columns, rows)), grids}};
+           plots, table_of(tabulate(columns, rows)),
+           figures_of(run, {{"temperature-gaussian", kPriors[0].second + std::string(about)},
+                            {"temperature-diffusion", kPriors[1].second + std::string(about)}})}};
 }
 
 }  // namespace

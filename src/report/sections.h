@@ -61,8 +61,10 @@ Blocks json_blocks(const nlohmann::json& json, int depth = 0);
 inline Text soft(std::string text) { return {std::move(text), Tone::kSoft}; }
 inline Text missing(std::string text) { return {std::move(text), Tone::kMissing}; }
 
-// The pictures of these names that are there.
-void add_figure(Figures& figures, const RunFolder& run, const std::string& name, const std::string& caption);
+inline void append(Blocks& out, const Blocks& more) { out.insert(out.end(), more.begin(), more.end()); }
+
+// Name and caption of a picture; those that are there.
+Figures figures_of(const RunFolder& run, const std::vector<std::pair<std::string, std::string>>& named);
 
 enum MainGrid : std::size_t { kGaussianGrid, kReconstructionGrid, kLearnedGrid };
 // By their names; null where there is none. No picture twice, none of an experiment.

@@ -8,7 +8,6 @@
 #include <tuple>
 
 #include "report/html.h"
-#include "report/ticks.h"
 
 namespace hebm::report {
 namespace {
@@ -40,11 +39,8 @@ struct Axes {
 bool wants_log(const LinePlot& plot) {
   if (plot.scale != Scale::kAuto) return plot.scale == Scale::kLog;
   std::vector<double> values;
-  for (const Series& s : plot.series) {
-    for (const double y : s.y) {
-      if (drawable(y)) values.push_back(y);
-    }
-  }
+  for (const Series& s : plot.series)
+    std::copy_if(s.y.begin(), s.y.end(), std::back_inserter(values), [](double y) { return drawable(y); });
   if (values.empty()) return false;
   std::sort(values.begin(), values.end());
   return drawable(values.front(), true) && values[values.size() * 95 / 100] > 50 * values[values.size() / 20];
@@ -90,21 +86,29 @@ std::string path(const Series& s, const std::vector<double>& y, const std::vecto
   return out;
 }
 
-double smoothing_window(const Series& s) { return std::max(8.0, static_cast<double>(s.y.size()) / 60.0); }
+bool is_smooth(const LinePlot& plot, const Series& s) { return plot.smooth && s.y.size() >= kSmoothFrom; }
+
+// What the strong line shows.
+std::vector<double> main_line(const LinePlot& plot, const Series& s) {
+  if (!is_smooth(plot, s)) return s.y;
+  return smoothed(s.y, std::max(8.0, static_cast<double>(s.y.size()) / 60.0));
+}
+
+std::string line_style(const LinePlot& plot, std::size_t i) {
+  const bool dashed = plot.series.size() <= kPalette && i >= 4;
+  return fmt::format("style=\"stroke:{}\"{}", colour(i, plot.series.size()), dashed ? " stroke-dasharray=\"5 3\"" : "");
+}
 
 std::string draw_series(const LinePlot& plot, const Axes& axes) {
   std::string out;
   for (std::size_t i = 0; i < plot.series.size(); ++i) {
     const Series& s = plot.series[i];
-    const bool smooth = plot.smooth && s.y.size() >= kSmoothFrom;
-    const std::string stroke = colour(i, plot.series.size());
-    if (smooth) {
-      out += fmt::format("<path class=\"raw\" style=\"stroke:{}\" d=\"{}\"/>", stroke,
+    if (is_smooth(plot, s)) {
+      out += fmt::format("<path class=\"raw\" style=\"stroke:{}\" d=\"{}\"/>", colour(i, plot.series.size()),
                          path(s, s.y, thinned(s.y, kMaxPoints), axes));
     }
-    const std::vector<double> y = smooth ? smoothed(s.y, smoothing_window(s)) : s.y;
-    const char* dashes = plot.series.size() <= kPalette && i >= 4 ? " stroke-dasharray=\"5 3\"" : "";
-    out += fmt::format("<path class=\"line\" style=\"stroke:{}\"{} d=\"{}\"><title>{}</title></path>", stroke, dashes,
+    const std::vector<double> y = main_line(plot, s);
+    out += fmt::format("<path class=\"line\" {} d=\"{}\"><title>{}</title></path>", line_style(plot, i),
                        path(s, y, thinned(y, kMaxPoints / 2), axes), escape(s.name));
   }
   return out;
@@ -132,12 +136,9 @@ std::string draw_grid(const Axes& axes, const std::string& x_label) {
   return out;
 }
 
-std::string last_value(const Series& s, bool smooth) {
-  const std::vector<double> y = smooth && s.y.size() >= kSmoothFrom ? smoothed(s.y, smoothing_window(s)) : s.y;
-  for (std::size_t i = y.size(); i-- > 0;) {
-    if (drawable(y[i])) return format_number(y[i]);
-  }
-  return "-";
+std::string last_value(const std::vector<double>& y) {
+  const auto last = std::find_if(y.rbegin(), y.rend(), [](double v) { return drawable(v); });
+  return last == y.rend() ? "-" : format_number(*last);
 }
 
 // Rows of "name last-value", as many in a row as fit. Returns the number of rows.
@@ -148,7 +149,7 @@ int draw_legend(const LinePlot& plot, std::string& out) {
   for (std::size_t k = 0; k < std::min(count, kMaxLegend); ++k) {
     const std::size_t i = count <= kMaxLegend ? k : k * (count - 1) / (kMaxLegend - 1);
     const std::string name = count == 1 && plot.over_time ? "last" : plot.series[i].name;
-    const std::string value = plot.over_time ? last_value(plot.series[i], plot.smooth) : "";
+    const std::string value = plot.over_time ? last_value(main_line(plot, plot.series[i])) : "";
     const double width = 30 + kCharWidth * static_cast<double>(name.size() + 1 + value.size());
     if (x > 0 && x + width > kWidth - 4) {
       x = 0;
@@ -156,10 +157,9 @@ int draw_legend(const LinePlot& plot, std::string& out) {
     }
     const double y = kTitle + kLegendRow * row;
     out += fmt::format(
-        "<path class=\"line\" style=\"stroke:{}\" {} d=\"M{:.0f} {:.0f}h14\"/><text x=\"{:.0f}\" y=\"{:.0f}\">{} "
+        "<path class=\"line\" {} d=\"M{:.0f} {:.0f}h14\"/><text x=\"{:.0f}\" y=\"{:.0f}\">{} "
         "<tspan class=\"value\">{}</tspan></text>",
-        colour(i, count), count <= kPalette && i >= 4 ? "stroke-dasharray=\"5 3\"" : "", x + 4, y + 6, x + 22, y + 10,
-        escape(name), value);
+        line_style(plot, i), x + 4, y + 6, x + 22, y + 10, escape(name), value);
     x += width;
   }
   return row + 1;

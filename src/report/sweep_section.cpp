@@ -48,8 +48,7 @@ Section sweep_section(const results::Sweep& sweep) {
                      "(lower is better) of the features of this project's own small classifier; it is not FID. "
                      "Sampling times are comparable where no other member ran at the same time."),
                 Heading{"Members"}};
-  const Blocks view = json_blocks(members);
-  out.blocks.insert(out.blocks.end(), view.begin(), view.end());
+  append(out.blocks, json_blocks(members));
   return out;
 }
 

@@ -1,11 +1,11 @@
-#include "report/ticks.h"
-
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+
+#include "report/svg_plot.h"
 
 namespace hebm::report {
 namespace {

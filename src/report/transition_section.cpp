@@ -78,10 +78,10 @@ void add(Blocks& out, const Named<Transition>& named, const RunFolder& run) {
                            result, "Share of white pixels (at least 254/255)",
                            [](const ChainState& state) { return state.saturated.white; }, result.training.white)}});
   out.push_back(table(result));
-  Figures grids;
+  std::vector<std::pair<std::string, std::string>> grids;
   for (const ChainLevel& level : result.levels)
-    add_figure(grids, run, fmt::format("{}-t{:.0f}", named.name, number(level.t)), level_name(level));
-  out.push_back(std::move(grids));
+    grids.emplace_back(fmt::format("{}-t{:.0f}", named.name, number(level.t)), level_name(level));
+  out.push_back(figures_of(run, grids));
 }
 
 Section show(const std::vector<Named<Transition>>& found, const RunFolder& run) {

@@ -17,12 +17,12 @@ struct SetRow {
 
 Section show(const std::vector<Named<Vary>>& found, const RunFolder& run) {
   std::vector<SetRow> rows;
-  Figures grids;
+  std::vector<std::pair<std::string, std::string>> grids;
   for (const auto& [name, result] : found) {
     for (const results::VarySet& set : result.sets) {
       if (std::any_of(rows.begin(), rows.end(), [&](const SetRow& row) { return row.set.name == set.name; })) continue;
       rows.push_back({set, number(result.num_samples) * number(result.variations)});
-      add_figure(grids, run, "vary-" + set.name, "Free layers: " + set.name);
+      grids.emplace_back("vary-" + set.name, "Free layers: " + set.name);
     }
   }
   if (rows.empty()) return {};
@@ -37,7 +37,7 @@ Section show(const std::vector<Named<Vary>>& found, const RunFolder& run) {
           {Text{"The latent u of the named layers (0 is the top) is drawn anew by the prior, given that of all others, "
                 "which is kept. First column of a grid: the kept sample. Distance: of the classifier's features to the "
                 "kept sample's, mean; class changed: share of images whose predicted class is another."},
-           table_of(tabulate(columns, rows)), grids}};
+           table_of(tabulate(columns, rows)), figures_of(run, grids)}};
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "report/svg_plot.h"
-#include "report/ticks.h"
 
 namespace hebm::report {
 namespace {
