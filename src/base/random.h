@@ -8,6 +8,7 @@
 
 namespace hebm {
 
+// With the visits of base/visits.h, the registry of all random streams.
 enum class Purpose : std::uint32_t {
   kInit = 1,             // weights at the start; item = running number of the tensor
   kBatchOrder = 2,       // permutation of a visit (epoch)
@@ -37,7 +38,7 @@ struct RandomKey {
 // Names one stream of elements. Limits: layer < 256, t < 1024, k < 2^22, element < 2^26.
 struct RandomCounter {
   std::uint32_t item = 0;   // image or chain number
-  std::uint32_t visit = 0;  // epoch, draw
+  std::uint32_t visit = 0;  // epoch; draws outside of training have those of base/visits.h
   std::uint32_t t = 0;
   std::uint32_t k = 0;
   std::uint32_t layer = 0;

@@ -17,7 +17,9 @@
 #include "prior/forward_pair.h"
 #include "prior/langevin.h"
 #include "prior/losses.h"
+#include "prior/marginal_chain.h"
 #include "prior/prior_file.h"
+#include "prior/reverse_chain.h"
 
 namespace hebm::prior {
 namespace {
@@ -109,6 +111,20 @@ TEST(MarginalChain, HasTheMomentsOfEq8) {
   EXPECT_NEAR(u1.var().item<double>(), law.v11, 0.17 * law.v11);
   EXPECT_NEAR(u2.var().item<double>(), law.v22, 0.17 * law.v22);
   EXPECT_NEAR(((u1 - u1.mean()) * (u2 - u2.mean())).mean().item<double>(), law.v12, 0.1 * std::sqrt(law.v11 * law.v22));
+}
+
+// One level of a diffusion without a kernel is the same chain, bit by bit.
+TEST(MarginalChain, IsTheReverseChainOfOneLevel) {
+  const test::LinearBackbone backbone;
+  const EnergyPrior prior(test::plain_nets(4), backbone.groups(), make_marginal_schedule(), 3);
+  LangevinOptions options;
+  options.steps = 7;
+  options.eta_marginal = 0.3;
+  const ChainIds ids = chain_ids(5, 0, 20);
+  const at::Tensor u = MarginalChain(prior, backbone, options).sample(ids);
+  EXPECT_TRUE(u.equal(ReverseChain(prior, backbone, options).sample(ids)));
+  EXPECT_FALSE(u.equal(prior_noise(ids, backbone.dim(), at::kCPU)));
+  EXPECT_FALSE(u.equal(MarginalChain(prior, backbone, options, NetOutput::kLogit).sample(ids)));
 }
 
 // Biases as above (5 % of b at most); the average of the last updates' iterates has a standard
