@@ -71,14 +71,14 @@ class Communicator {
   // Every rank gets everybody's text, by rank. Texts may differ in length (<= 2^31 - 1 bytes in
   // all).
   virtual std::vector<std::string> all_gather(std::string_view mine) = 0;
-  // The same for rank 0 alone: others get nothing.
+  virtual void barrier() = 0;
+  // Ends all ranks of the world with this exit code, now. Never returns.
+  [[noreturn]] virtual void abort(int exit_code) = 0;
+  // all_gather for rank 0 alone: others get nothing.
   virtual std::vector<std::string> gather(std::string_view mine) {
     auto all = all_gather(mine);
     return is_root() ? std::move(all) : std::vector<std::string>();
   }
-  virtual void barrier() = 0;
-  // Ends all ranks of the world with this exit code, now. Never returns.
-  [[noreturn]] virtual void abort(int exit_code) = 0;
 };
 
 // The world of this process; without a launcher (and with kind auto) that is `single` and MPI is

@@ -45,6 +45,7 @@ void Unpacker::operator()(at::Tensor& tensor) {
   std::vector<std::int64_t> sizes(static_cast<std::size_t>(take_number(left_)));
   for (std::int64_t& size : sizes) size = take_number(left_);
   tensor = at::empty(sizes, type);
+  if (tensor.numel() == 0) return;
   std::memcpy(tensor.mutable_data_ptr(), take_bytes(left_, tensor.nbytes()).data(), tensor.nbytes());
 }
 

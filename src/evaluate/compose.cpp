@@ -79,7 +79,7 @@ class Composition {
         in_(inputs),
         heads_(inputs.prior.heads()),
         chain_(inputs.prior, inputs.backbone, inputs.langevin),
-        features_(steps.size(), FeatureSums::with_zero_reference(nets::FeatureNet::kFeatures)) {
+        features_(steps.size(), FeatureSums(nets::FeatureNet::kFeatures)) {
     for (std::size_t s = 0; s < steps_.size(); ++s) {
       for (const Asked& asked : steps_[s]) {
         asked_.push_back({asked.head, s});

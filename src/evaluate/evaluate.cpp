@@ -126,9 +126,9 @@ std::vector<results::LevelScore> Evaluation::levels() {
   const std::int64_t n = options_.level_images;
   std::vector<results::LevelScore> out;
   for (std::int64_t t = 0; t <= schedule.num_levels; ++t) {
-    const auto noisy = [&](std::int64_t first, std::int64_t count) {
-      const auto ids = prior::chain_ids(first, count);
-      at::Tensor u = scorer_.posterior(data::Split::kTrain, first, count).u;
+    const auto noisy = [&](const Chunk& c) {
+      const auto ids = prior::chain_ids(c.first, c.size);
+      at::Tensor u = scorer_.posterior(data::Split::kTrain, c.first, c.size).u;
       const at::Tensor noise = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kForwardNoise}, ids,
                                                   std::vector<std::int64_t>(ids.item.size(), t), device_);
       const auto level = static_cast<std::size_t>(t);
@@ -136,16 +136,13 @@ std::vector<results::LevelScore> Evaluation::levels() {
     };
     auto& row = out.emplace_back(results::LevelScore{t, n});
     row.decode_true = scorer_.distance(scorer_.collect(
-        n, false,
-        [&](std::int64_t first, std::int64_t count) {
-          return in_.backbone.mean_image(in_.backbone.decode(noisy(first, count)));
-        },
+        n, false, [&](const Chunk& c) { return in_.backbone.mean_image(in_.backbone.decode(noisy(c))); },
         fmt::format("true u_{} decoded", t)));
     if (t > 0) {
       row.from_true = scorer_.distance(scorer_.collect(
           n, false,
-          [&](std::int64_t first, std::int64_t count) {
-            const at::Tensor u0 = chain.run(noisy(first, count), t - 1, seed_, prior::chain_ids(first, count));
+          [&](const Chunk& c) {
+            const at::Tensor u0 = chain.run(noisy(c), t - 1, seed_, prior::chain_ids(c.first, c.size));
             return in_.backbone.mean_image(in_.backbone.decode(u0));
           },
           fmt::format("chain from the true u_{}", t)));
@@ -164,8 +161,8 @@ std::vector<results::TemperatureScores> Evaluation::temperatures(const fs::path&
   for (const bool is_ours : {false, true}) {
     const std::string name = is_ours ? "diffusion" : "gaussian";
     std::map<std::int64_t, at::Tensor> drawn;  // by first chain, this rank's chunks
-    const auto draw = [&](std::int64_t first, std::int64_t count) {
-      const auto ids = prior::chain_ids(first, count);
+    const auto draw = [&](const Chunk& c) {
+      const auto ids = prior::chain_ids(c.first, c.size);
       return is_ours ? chain.sample(seed_, ids)
                      : prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, ids, {}, device_);
     };
@@ -173,11 +170,11 @@ std::vector<results::TemperatureScores> Evaluation::temperatures(const fs::path&
     for (auto& row : out) {
       const auto decoded = scorer_.collect(
           options_.temperature_images, true,
-          [&](std::int64_t first, std::int64_t count) {
-            if (!drawn.contains(first)) drawn[first] = draw(first, count).to(at::kCPU);
+          [&](const Chunk& c) {
+            if (!drawn.contains(c.first)) drawn[c.first] = draw(c).to(at::kCPU);
             const at::Tensor x =
-                in_.backbone.mean_image(in_.backbone.decode(drawn[first].to(device_), row.temperature));
-            if (first == 0) rows.push_back(x.narrow(0, 0, std::min(count, kGridColumns)).clone());
+                in_.backbone.mean_image(in_.backbone.decode(drawn[c.first].to(device_), row.temperature));
+            if (c.first == 0) rows.push_back(x.narrow(0, 0, std::min(c.size, kGridColumns)).clone());
             return x;
           },
           fmt::format("{} prior at temperature {}", name, row.temperature));

@@ -64,7 +64,7 @@ struct Drawn {
 
 // Images drawn without a label, or with those of one head.
 struct DrawnSet {
-  FeatureSums features = FeatureSums::with_zero_reference(nets::FeatureNet::kFeatures);
+  FeatureSums features{nets::FeatureNet::kFeatures};
   std::vector<std::vector<std::int64_t>> read;  // [asked for][read by the reader]; without a label one row
   std::int64_t own = 0;                         // images of which p(y | u_0) says what was asked for
   std::vector<at::Tensor> pictures;

@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "evaluate/experiment.h"
-#include "evaluate/frechet.h"
 #include "evaluate/stored_samples.h"
 #include "evaluate/training_moments.h"
 #include "prior/forward_pair.h"
@@ -36,23 +35,21 @@ Scorer::Scorer(const EvaluateOptions& options, const data::Dataset& dataset, con
   const Moments all = training_moments(dataset, features, options.chunk, comm, logger);
   real_ = collect(
       options.num_images, true,
-      [&](std::int64_t first, std::int64_t count) {
-        return split_images(dataset, data::Split::kTrain, first, count, device_);
-      },
+      [&](const Chunk& c) { return split_images(dataset, data::Split::kTrain, c.first, c.size, device_); },
       "features of the reference subset");
   real_.moments = all;
 }
 
 FeatureRows Scorer::collect(std::int64_t n, bool keep, const MakeImages& images, const std::string& what) {
-  return collect_features(*features_.net, origin_, n, options_.chunk, keep, images, comm_, logger_, what);
+  return collect_features(*features_.net, {n, options_.chunk, what}, keep, images, comm_, logger_);
 }
 
 FeatureRows Scorer::gaussian() {
   return collect(
       options_.num_images, true,
-      [&](std::int64_t first, std::int64_t count) {
+      [&](const Chunk& c) {
         const at::Tensor u = prior::normal_rows(backbone_.dim(), {seed_, 0, Purpose::kPriorNoise},
-                                                prior::chain_ids(first, count), {}, device_);
+                                                prior::chain_ids(c.first, c.size), {}, device_);
         return backbone_.mean_image(backbone_.decode(u));
       },
       "Gaussian prior");
@@ -61,8 +58,8 @@ FeatureRows Scorer::gaussian() {
 FeatureRows Scorer::reconstruction() {
   return collect(
       options_.num_images, true,
-      [&](std::int64_t first, std::int64_t count) {
-        return backbone_.mean_image(backbone_.decode_posterior(posterior(data::Split::kTest, first, count)));
+      [&](const Chunk& c) {
+        return backbone_.mean_image(backbone_.decode_posterior(posterior(data::Split::kTest, c.first, c.size)));
       },
       "reconstructions");
 }
@@ -76,8 +73,8 @@ FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::stri
   });
   return collect(
       options_.num_images, true,
-      [&](std::int64_t first, std::int64_t count) {
-        return vae::image_tensor(read_sample_images(samples, backbone_.image_shape(), first, count)).to(device_);
+      [&](const Chunk& c) {
+        return vae::image_tensor(read_sample_images(samples, backbone_.image_shape(), c.first, c.size)).to(device_);
       },
       what);
 }
@@ -85,9 +82,7 @@ FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::stri
 FeatureRows Scorer::test_images() {
   return collect(
       static_cast<std::int64_t>(dataset_.members(data::Split::kTest).size()), false,
-      [&](std::int64_t first, std::int64_t count) {
-        return split_images(dataset_, data::Split::kTest, first, count, device_);
-      },
+      [&](const Chunk& c) { return split_images(dataset_, data::Split::kTest, c.first, c.size, device_); },
       "features of the test images");
 }
 
@@ -99,7 +94,9 @@ vae::Posterior Scorer::posterior(data::Split split, std::int64_t first, std::int
       vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, backbone_.dim()).to(device_));
 }
 
-double Scorer::distance(const FeatureRows& rows) const { return frechet_distance(real_.moments, rows.moments).total(); }
+double Scorer::distance(const FeatureRows& rows) const {
+  return measure<results::score("fd_fmnist")>({real_, rows, options_.neighbours, seed_, comm_}).value;
+}
 
 results::Scores Scorer::scores(const FeatureRows& rows) const {
   const c10::NoGradGuard no_grad;

@@ -47,7 +47,6 @@ class Scorer {
   Logger& logger_;
   std::uint64_t seed_;
   at::Device device_;
-  std::vector<double> origin_ = std::vector<double>(static_cast<std::size_t>(nets::FeatureNet::kFeatures), 0.0);
   FeatureRows real_;
 };
 

@@ -64,7 +64,7 @@ struct Followed {
 
 struct StateSums {
   std::array<double, kNumNumbers> numbers{};
-  FeatureSums features = FeatureSums::with_zero_reference(nets::FeatureNet::kFeatures);
+  FeatureSums features{nets::FeatureNet::kFeatures};
   std::vector<at::Tensor> pictures;
 };
 
