@@ -30,8 +30,8 @@ const std::map<std::string, Set, std::less<>>& table() {
       {"report", {"base", "storage", "results"}},
       {"sweep", {"base", "storage", "results"}},
       {"cli",
-       {"base", "comm", "storage", "data", "nets", "vae", "prior", "train", "encode", "sample", "evaluate", "results", "report",
-        "sweep"}},
+       {"base", "comm", "storage", "data", "nets", "vae", "prior", "train", "encode", "sample", "evaluate", "results",
+        "report", "sweep"}},
       {"data_tools", {"base", "storage", "data"}},
   };
   return kTable;
