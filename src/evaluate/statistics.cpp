@@ -1,6 +1,7 @@
 #include "evaluate/statistics.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/zeros.h>
@@ -48,8 +49,8 @@ void FeatureSums::add(const at::Tensor& features) {
   for (std::int64_t first = 0; first < host.size(0); first += kRowsAtOnce) {
     const std::int64_t rows = std::min(kRowsAtOnce, host.size(0) - first);
     const at::Tensor x = host.narrow(0, first, rows).to(at::kDouble);  // [rows, F]
-    sum_.add_(x.sum(0));
-    second_.addmm_(x.t(), x);
+    sum_ = sum_ + x.sum(0);  // not in place: copies of this object would share it
+    second_ = at::addmm(second_, x.t(), x);
   }
   count_ += host.size(0);
 }

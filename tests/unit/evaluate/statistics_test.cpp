@@ -62,6 +62,15 @@ TEST(FeatureSums, PartsAreTheWholeButForRounding) {
   EXPECT_TRUE(b.covariance.equal(c.covariance)) << "the same chunks in the same order: the same bits";
 }
 
+TEST(FeatureSums, CopiesAreApart) {
+  std::vector<FeatureSums> sums(2, FeatureSums(4));
+  sums[0].add(standard_normal(64, 4, 4));
+  sums[1].add(standard_normal(64, 4, 5));
+  FeatureSums second(4);
+  second.add(standard_normal(64, 4, 5));
+  EXPECT_TRUE(sums[1].moments().covariance.equal(second.moments().covariance));
+}
+
 TEST(FeatureSums, EmptyAddIsNothing) {
   FeatureSums sums(3);
   sums.add(at::empty({0, 3}, at::kFloat));

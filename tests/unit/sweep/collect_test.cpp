@@ -16,8 +16,12 @@ using ::testing::Not;
 Row row(std::int64_t number, const std::string& t, const std::string& k, const std::string& seed, double fd,
         double seconds) {
   Row out{{number, {{"prior.T", t}, {"langevin.steps", k}, {"train.seed", seed}}}, {.standing = Standing::kDone}, {}};
-  const double nan = std::nan("");
-  out.scores = {{{{fd, nan}, {nan, nan}, {0.5, nan}, {0.25, nan}}}, 0.75, 128, seconds};
+  out.scores.scores[results::score("fd_fmnist")].value = fd;
+  out.scores.scores[results::score("precision")].value = 0.5;
+  out.scores.scores[results::score("recall")].value = 0.25;
+  out.scores.gap_closed = 0.75;
+  out.scores.num_images = 128;
+  out.scores.sampling_s = seconds;
   return out;
 }
 
