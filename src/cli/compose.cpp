@@ -8,7 +8,6 @@
 #include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "cli/label_options.h"
-#include "storage/lenient_json.h"
 
 namespace hebm::cli {
 namespace {
@@ -34,21 +33,6 @@ Lines dry_run_lines(const evaluate::ComposeOptions& compose, std::size_t num_ste
                                .images = static_cast<double>(compose.chunk),
                                .data_bytes = kept_bytes(files.dataset)}));
   return lines;
-}
-
-std::string table(const nlohmann::json& result) {
-  using storage::number_in;
-  std::string out = fmt::format("{:>4}  {:<16} {:>8} {:>9} {:>6} {:>10}\n", "step", "label", "asked in", "accuracy",
-                                "kept", "fd_fmnist");
-  for (const auto& step : result["steps"]) {
-    for (const auto& label : step["labels"]) {
-      const std::string kept = label.contains("kept") ? fmt::format("{:.3f}", number_in(label, "kept")) : "-";
-      out += fmt::format("{:>4}  {:<16} {:>8} {:>9.3f} {:>6} {:>10.2f}\n", storage::integer_in(step, "step"),
-                         storage::text_in(label, "name"), storage::integer_in(label, "asked_in_step"),
-                         number_in(label, "accuracy"), kept, number_in(step, "fd_fmnist"));
-    }
-  }
-  return out;
 }
 
 // What decides the result: heads and categories by name.
@@ -118,10 +102,13 @@ int compose_command(Arguments args) {
       kept_result(paths.results() / fmt::format("compose-{}.json", label_options.name), identity, context, [&] {
         const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior,
                                                 langevin};
-        return evaluate::compose(compose, steps, {label_options.guidance, label_options.candidates}, inputs,
-                                 context.comm(), context.logger(), paths.samples(), label_options.name);
+        return results::to_json(evaluate::compose(compose, steps, {label_options.guidance, label_options.candidates},
+                                                  inputs, context.comm(), context.logger(), paths.samples(),
+                                                  label_options.name));
       });
-  if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
+  if (context.comm().is_root())
+    std::cout << (json ? result.dump(2) + "\n" : results::text_of(results::from_json<results::Compose>(result)))
+              << std::flush;
   return 0;
 }
 

@@ -12,7 +12,6 @@
 #include "evaluate/priors.h"
 #include "evaluate/stored_samples.h"
 #include "prior/prior_file.h"
-#include "results/summary.h"
 
 namespace hebm::cli {
 namespace {
@@ -70,10 +69,11 @@ int compare_priors(const Options& options, const RunOptions& run, const evaluate
                              {"images_hash", dataset.images_hash()},
                              {"vae_hash", vae.hash},
                              {"features_hash", features.hash}};
-  for (const auto& row : samples) identity["rows"].push_back({{"name", row.name}, {"about", row.about}});
+  for (const auto& row : samples)
+    identity["rows"].push_back({{"name", row.name}, {"about", results::to_json(row.about)}});
   const auto result = kept_result(paths.results() / "priors.json", identity, context, [&] {
-    return evaluate::evaluate_priors(evaluation, dataset, *vae.backbone, features, samples, context.comm(),
-                                     context.logger());
+    return results::to_json(evaluate::evaluate_priors(evaluation, dataset, *vae.backbone, features, samples,
+                                                      context.comm(), context.logger()));
   });
   if (context.comm().is_root())
     std::cout << (json ? result.dump(2) + "\n" : results::text_of(results::from_json<results::Priors>(result)))
@@ -143,7 +143,7 @@ int evaluate_command(Arguments args) {
   identity["samples_hash"] = std::filesystem::exists(samples) ? evaluate::read_stored_samples(samples).images_hash : "";
   const auto summary = kept_result(paths.summary(), identity, context, [&] {
     const evaluate::EvaluateInputs inputs{dataset, *backbone, features, samples, loaded.prior.get(), langevin};
-    return evaluate::evaluate(evaluation, inputs, context.comm(), context.logger(), paths.samples());
+    return results::to_json(evaluate::evaluate(evaluation, inputs, context.comm(), context.logger(), paths.samples()));
   });
   if (context.comm().is_root())
     std::cout << (json ? summary.dump(2) + "\n" : results::text_of(results::from_json<results::Summary>(summary)))

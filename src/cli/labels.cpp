@@ -1,7 +1,6 @@
 #include "evaluate/labels.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <iostream>
 
@@ -9,7 +8,6 @@
 #include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "cli/label_options.h"
-#include "storage/lenient_json.h"
 
 namespace hebm::cli {
 namespace {
@@ -33,22 +31,6 @@ Lines dry_run_lines(const evaluate::LabelsOptions& labels, const prior::Langevin
                                .images = static_cast<double>(labels.chunk),
                                .data_bytes = kept_bytes(files.dataset)}));
   return lines;
-}
-
-std::string table(const nlohmann::json& result) {
-  using storage::number_in;
-  std::string out = fmt::format("{:<16} {:<12} {:>8} {:>10} {:>9} {:>10} {:>8} {:>10}\n", "label", "layers", "p(y|u_0)",
-                                "classifier", "drawn as", "fd_fmnist", "ratio", "imbalance");
-  for (const auto& head : result["heads"]) {
-    out += fmt::format("{:<16} {:<12} {:>8.4f} {:>10.4f} {:>9.4f} {:>10.2f} {:>8.3f} {:>10.3f}\n",
-                       storage::text_in(head, "name"),
-                       fmt::format("{}", fmt::join(head["layers"].get<std::vector<std::int64_t>>(), ",")),
-                       number_in(head["test"], "accuracy"), number_in(head["test"], "reader_accuracy"),
-                       number_in(head["drawn"], "accuracy"), number_in(head["drawn"], "fd_fmnist"),
-                       number_in(head["drawn"], "fd_fmnist_ratio"), number_in(head, "imbalance_without_label"));
-  }
-  return out + fmt::format("without a label: fd_fmnist {:.2f} of {} images\n",
-                           number_in(result, "fd_fmnist_without_label"), storage::integer_in(result, "num_samples"));
 }
 
 }  // namespace
@@ -95,10 +77,13 @@ int labels_command(Arguments args) {
       kept_result(paths.results() / fmt::format("labels-{}.json", label_options.name), identity, context, [&] {
         const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior,
                                                 langevin};
-        return evaluate::labels(labels, {label_options.guidance, label_options.candidates}, inputs, context.comm(),
-                                context.logger(), paths.samples(), label_options.name);
+        return results::to_json(evaluate::labels(labels, {label_options.guidance, label_options.candidates}, inputs,
+                                                 context.comm(), context.logger(), paths.samples(),
+                                                 label_options.name));
       });
-  if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
+  if (context.comm().is_root())
+    std::cout << (json ? result.dump(2) + "\n" : results::text_of(results::from_json<results::Labels>(result)))
+              << std::flush;
   return 0;
 }
 

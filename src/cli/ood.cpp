@@ -23,24 +23,6 @@ std::string result_name(const std::string& given, const fs::path& out) {
   return name;
 }
 
-std::string interval(const nlohmann::json& row) {
-  return fmt::format("{:.4f} [{:.4f}, {:.4f}]", row["auroc"].get<double>(), row["auroc_low"].get<double>(),
-                     row["auroc_high"].get<double>());
-}
-
-std::string table(const nlohmann::json& result) {
-  std::string out = fmt::format("{} test images each of {} (in) and {} (out, the positive class); {} latent layers\n",
-                                result["in"]["num_images"].get<std::int64_t>(), result["in"]["name"].get<std::string>(),
-                                result["out"]["name"].get<std::string>(), result["num_layers"].get<std::int64_t>());
-  out += fmt::format("{:<10} {:>3}  {:<24} {:>6} {:>6}\n", "score", "k", "AUROC [95 % interval]", "AUPR", "FPR95");
-  for (const auto& row : result["rows"]) {
-    const std::string k = row.contains("k") ? fmt::format("{}", row["k"].get<std::int64_t>()) : "-";
-    out += fmt::format("{:<10} {:>3}  {:<24} {:>6.4f} {:>6.4f}\n", row["scheme"].get<std::string>(), k, interval(row),
-                       row["aupr"].get<double>(), row["fpr95"].get<double>());
-  }
-  return out;
-}
-
 Lines dry_run_lines(const evaluate::OodOptions& ood, const std::vector<std::int64_t>& ks,
                     const evaluate::OodInputs& inputs, const fs::path& result) {
   const std::int64_t chains = static_cast<std::int64_t>(ks.size()) + inputs.prior.num_levels() - 1;
@@ -118,9 +100,12 @@ int ood_command(Arguments args) {
   identity["prior_hash"] = loaded.prior_hash;
   identity["in_hash"] = in_set.images_hash();
   identity["out_hash"] = out_set.images_hash();
-  const auto result = kept_result(file, identity, context,
-                                  [&] { return evaluate::ood(ood, inputs, context.comm(), context.logger()); });
-  if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
+  const auto result = kept_result(file, identity, context, [&] {
+    return results::to_json(evaluate::ood(ood, inputs, context.comm(), context.logger()));
+  });
+  if (context.comm().is_root())
+    std::cout << (json ? result.dump(2) + "\n" : results::text_of(results::from_json<results::Ood>(result)))
+              << std::flush;
   return 0;
 }
 

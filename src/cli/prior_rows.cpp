@@ -33,11 +33,6 @@ struct Found {
   evaluate::PriorSamples row;
 };
 
-template <class T>
-nlohmann::json or_null(const std::optional<T>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json();
-}
-
 std::string folder_name(const fs::path& run) {
   std::error_code error;
   const fs::path full = fs::weakly_canonical(run, error);
@@ -75,14 +70,9 @@ Found found(const fs::path& run, const fs::path& prior_file, std::size_t place, 
   }
   const auto cost = evaluate::sampling_cost(what.kind, num_levels, stored.identity);
   const bool diffusion = std::string(what.kind) == "diffusion";
-  nlohmann::json about = {{"kind", what.kind},
-                          {"run", folder_name(run)},
-                          {"training_gradients", or_null(gradients)},
-                          {"sampling_gradients", or_null(cost.gradients)},
-                          {"sampling_evaluations", cost.evaluations},
-                          {"samples", stored.identity},
-                          {"images_hash", stored.images_hash}};
-  if (diffusion) about["T"] = or_null(num_levels);
+  results::PriorAbout about{what.kind,       folder_name(run),  diffusion ? num_levels : std::nullopt,
+                            gradients,       cost.gradients,    cost.evaluations,
+                            stored.identity, stored.images_hash};
   return {place, num_levels.value_or(0), {title_of(what, num_levels, stored.identity), file, std::move(about)}};
 }
 
@@ -91,7 +81,7 @@ void tell_apart(std::vector<Found>& rows) {
   std::map<std::string, int> times;
   for (const Found& row : rows) ++times[row.row.name];
   for (Found& row : rows) {
-    if (times[row.row.name] > 1) row.row.name += fmt::format(" ({})", storage::text_in(row.row.about, "run"));
+    if (times[row.row.name] > 1) row.row.name += fmt::format(" ({})", row.row.about.run);
   }
 }
 

@@ -7,7 +7,6 @@
 #include "cli/command.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "storage/lenient_json.h"
 
 namespace hebm::cli {
 namespace {
@@ -35,21 +34,6 @@ Lines dry_run_lines(const evaluate::TransitionOptions& transition, std::int64_t 
                                .images = static_cast<double>(transition.chunk),
                                .data_bytes = kept_bytes(files.dataset)}));
   return lines;
-}
-
-std::string table(const nlohmann::json& result) {
-  using storage::number_in;
-  std::string out = fmt::format("{:>3} {:>7} {:>12} {:>12} {:>10} {:>7} {:>7}\n", "t", "k", "energy", "displacement",
-                                "fd_fmnist", "black", "white");
-  for (const auto& level : result["levels"]) {
-    for (const auto& state : level["states"]) {
-      out += fmt::format("{:>3} {:>7} {:>12.2f} {:>12.3f} {:>10.2f} {:>7.3f} {:>7.3f}\n", number_in(level, "t"),
-                         number_in(state, "k"), number_in(state, "energy"), number_in(state, "displacement"),
-                         number_in(state, "fd_fmnist"), number_in(state, "black"), number_in(state, "white"));
-    }
-  }
-  return out + fmt::format("training images: black {:.3f}, white {:.3f}\n", number_in(result["training"], "black"),
-                           number_in(result["training"], "white"));
 }
 
 }  // namespace
@@ -93,9 +77,12 @@ int transition_command(Arguments args) {
   const auto result = kept_result(file, identity, context, [&] {
     const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior,
                                             langevin};
-    return evaluate::transition(transition, inputs, context.comm(), context.logger(), paths.samples());
+    return results::to_json(
+        evaluate::transition(transition, inputs, context.comm(), context.logger(), paths.samples()));
   });
-  if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
+  if (context.comm().is_root())
+    std::cout << (json ? result.dump(2) + "\n" : results::text_of(results::from_json<results::Transition>(result)))
+              << std::flush;
   return 0;
 }
 

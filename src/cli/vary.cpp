@@ -8,7 +8,6 @@
 #include "cli/command.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "storage/lenient_json.h"
 
 namespace hebm::cli {
 namespace {
@@ -35,15 +34,6 @@ Lines dry_run_lines(const evaluate::VaryOptions& vary, std::int64_t num_sets, st
                                .images = static_cast<double>(vary.chunk),
                                .data_bytes = kept_bytes(files.dataset)}));
   return lines;
-}
-
-std::string table(const nlohmann::json& result) {
-  std::string out = fmt::format("{:>12} {:>18} {:>14}\n", "free layers", "feature distance", "class changed");
-  for (const auto& set : result["sets"]) {
-    out += fmt::format("{:>12} {:>18.3f} {:>14.3f}\n", storage::text_in(set, "name"),
-                       storage::number_in(set, "feature_distance"), storage::number_in(set, "class_changed"));
-  }
-  return out;
 }
 
 }  // namespace
@@ -95,9 +85,11 @@ int vary_command(Arguments args) {
   const auto result = kept_result(paths.results() / (name + ".json"), identity, context, [&] {
     const evaluate::ExperimentInputs inputs{files.dataset, *files.vae.backbone, files.features, *files.prior.prior,
                                             langevin};
-    return evaluate::vary(vary, sets, inputs, context.comm(), context.logger(), paths.samples());
+    return results::to_json(evaluate::vary(vary, sets, inputs, context.comm(), context.logger(), paths.samples()));
   });
-  if (context.comm().is_root()) std::cout << (json ? result.dump(2) + "\n" : table(result)) << std::flush;
+  if (context.comm().is_root())
+    std::cout << (json ? result.dump(2) + "\n" : results::text_of(results::from_json<results::Vary>(result)))
+              << std::flush;
   return 0;
 }
 

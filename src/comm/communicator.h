@@ -74,6 +74,11 @@ class Communicator {
   virtual void barrier() = 0;
   // Ends all ranks of the world with this exit code, now. Never returns.
   [[noreturn]] virtual void abort(int exit_code) = 0;
+  // all_gather for rank 0 alone: others get nothing.
+  virtual std::vector<std::string> gather(std::string_view mine) {
+    auto all = all_gather(mine);
+    return is_root() ? std::move(all) : std::vector<std::string>();
+  }
 };
 
 // The world of this process; without a launcher (and with kind auto) that is `single` and MPI is

@@ -144,8 +144,9 @@ void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
   wait(requests, call);
 }
 
-std::vector<std::string> MpiCommunicator::all_gather(std::string_view mine) {
-  const Call call{.kind = Call::Kind::kAllGather, .type = 'b', .number = ++control_calls_};
+std::vector<std::string> MpiCommunicator::gather_texts(std::string_view mine, bool to_all) {
+  const Call call{
+      .kind = to_all ? Call::Kind::kAllGather : Call::Kind::kGather, .type = 'b', .number = ++control_calls_};
   compare(call);
   const auto ranks = static_cast<std::size_t>(size_);
   std::vector<std::int64_t> lengths(ranks);
@@ -159,16 +160,21 @@ std::vector<std::string> MpiCommunicator::all_gather(std::string_view mine) {
   for (std::size_t r = 0; r < ranks; ++r) {
     // The same lengths everywhere, so this fails on all ranks or none.
     check(lengths[r] >= 0 && total + lengths[r] <= std::numeric_limits<int>::max(), ExitCode::kRuntime,
-          "all_gather of more than 2^31 - 1 bytes (rank {} brings {})", r, lengths[r]);
+          "a gather of more than 2^31 - 1 bytes (rank {} brings {})", r, lengths[r]);
     counts[r] = static_cast<int>(lengths[r]);
     offsets[r] = static_cast<int>(total);
     total += lengths[r];
   }
-  std::string everything(static_cast<std::size_t>(total), '\0');
-  check_mpi(MPI_Iallgatherv(mine.data(), static_cast<int>(length), MPI_BYTE, everything.data(), counts.data(),
-                            offsets.data(), MPI_BYTE, control_, request.data()),
-            "MPI_Iallgatherv", call);
+  const bool is_taking = to_all || is_root();
+  std::string everything(is_taking ? static_cast<std::size_t>(total) : 0, '\0');
+  const auto from = static_cast<int>(length);
+  check_mpi(to_all ? MPI_Iallgatherv(mine.data(), from, MPI_BYTE, everything.data(), counts.data(), offsets.data(),
+                                     MPI_BYTE, control_, request.data())
+                   : MPI_Igatherv(mine.data(), from, MPI_BYTE, everything.data(), counts.data(), offsets.data(),
+                                  MPI_BYTE, 0, control_, request.data()),
+            to_all ? "MPI_Iallgatherv" : "MPI_Igatherv", call);
   wait(request, call);
+  if (!is_taking) return {};
   std::vector<std::string> texts(ranks);
   for (std::size_t r = 0; r < ranks; ++r) {
     texts[r] = everything.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(counts[r]));

@@ -17,7 +17,7 @@ namespace hebm::comm {
 // One call as all ranks must agree on it. Numbers of control calls and of gradient sums are counted
 // apart.
 struct Call {
-  enum class Kind : std::int64_t { kAllReduce = 1, kBroadcast, kAllGather, kBarrier, kSum };
+  enum class Kind : std::int64_t { kAllReduce = 1, kBroadcast, kAllGather, kGather, kBarrier, kSum };
   Kind kind;
   char type = '-';          // 'f', 'd', 'i', 'b' (byte), '-' (none)
   std::int64_t count = 0;   // elements; 0 where ranks may differ
@@ -52,7 +52,8 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Pending> start_sum(std::span<float> values, std::string_view name) override;
   std::unique_ptr<Pending> start_sum(std::span<std::int64_t> values, std::string_view name) override;
   void broadcast(std::span<std::byte> bytes, int root) override;
-  std::vector<std::string> all_gather(std::string_view mine) override;
+  std::vector<std::string> all_gather(std::string_view mine) override { return gather_texts(mine, true); }
+  std::vector<std::string> gather(std::string_view mine) override { return gather_texts(mine, false); }
   void barrier() override;
   [[noreturn]] void abort(int exit_code) override;
 
@@ -68,6 +69,7 @@ class MpiCommunicator final : public Communicator {
   [[noreturn]] void report_mismatch(const Call& call);
   void check_usable(const Call& call) const;
   void wait(std::span<MPI_Request> requests, const Call& call);
+  std::vector<std::string> gather_texts(std::string_view mine, bool to_all);
   void check_mpi(int result, const char* function, const Call& call);
   template <class T>
   void reduce(std::span<T> values, Op op);

@@ -48,6 +48,8 @@ std::string Call::describe() const {
       return fmt::format("collective {}: broadcast of {} bytes from rank {}", number, count, detail);
     case Kind::kAllGather:
       return fmt::format("collective {}: all_gather", number);
+    case Kind::kGather:
+      return fmt::format("collective {}: gather", number);
     case Kind::kBarrier:
       return fmt::format("collective {}: barrier", number);
     case Kind::kSum:

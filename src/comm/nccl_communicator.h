@@ -39,6 +39,7 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Pending> start_sum(std::span<std::int64_t> values, std::string_view name) override;
   void broadcast(std::span<std::byte> bytes, int root) override { mpi_->broadcast(bytes, root); }
   std::vector<std::string> all_gather(std::string_view mine) override { return mpi_->all_gather(mine); }
+  std::vector<std::string> gather(std::string_view mine) override { return mpi_->gather(mine); }
   void barrier() override { mpi_->barrier(); }
   [[noreturn]] void abort(int exit_code) override { mpi_->abort(exit_code); }
 

@@ -10,15 +10,13 @@
 
 #include <algorithm>
 
-#include "base/error.h"
 #include "base/options.h"
+#include "evaluate/chunks.h"
 #include "evaluate/frechet.h"
 #include "evaluate/label_reader.h"
 #include "evaluate/training_moments.h"
 #include "prior/forward_pair.h"
 #include "prior/label_draws.h"
-#include "storage/png.h"
-#include "vae/inputs.h"
 
 namespace hebm::evaluate {
 namespace fs = std::filesystem;
@@ -55,7 +53,21 @@ std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const p
 
 namespace {
 
-constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
+// Of a chunk's images after each step.
+struct Composed {
+  std::vector<at::Tensor> features, shows;  // [images, F]; [images, asked]: the category of each asked label
+  at::Tensor pictures;                      // [images of the grid, steps, C, H, W]
+  static void tensors(auto& c, auto& visit) {
+    visit(c.features);
+    visit(c.shows);
+    visit(c.pictures);
+  }
+};
+
+// Images that show an asked label after a step.
+struct Shown {
+  std::int64_t right = 0, kept = 0, same = 0;  // now; after its own step and now; the same as after its own step
+};
 
 class Composition {
  public:
@@ -67,38 +79,30 @@ class Composition {
         in_(inputs),
         heads_(inputs.prior.heads()),
         chain_(inputs.prior, inputs.backbone, inputs.langevin),
-        device_(inputs.backbone.params().device()),
-        features_(steps.size(), FeatureSums::with_zero_reference(kFeatures)) {
+        features_(steps.size(), FeatureSums(nets::FeatureNet::kFeatures)) {
     for (std::size_t s = 0; s < steps_.size(); ++s) {
       for (const Asked& asked : steps_[s]) {
         asked_.push_back({asked.head, s});
         readers_.emplace_back(heads_[asked.head], inputs.dataset, *inputs.features.net);
       }
     }
-    right_.assign(steps_.size(), std::vector<std::int64_t>(asked_.size(), 0));
-    kept_ = right_;
-    same_ = right_;
+    shown_.assign(steps_.size(), std::vector<Shown>(asked_.size()));
   }
-  // Of each step's image: features, then whether it shows each asked label (numbers 0 and 1) and
-  // what it shows; then pictures.
-  at::Tensor draw(std::int64_t first) const;
-  void add(std::int64_t first, const at::Tensor& numbers);
-  nlohmann::json json(const Moments& real) const;
-  void write_grid(const fs::path& file) const;
+  Composed draw(const Chunk& chunk) const;
+  void add(const Chunk& chunk, const Composed& composed);
+  std::vector<results::ComposeStep> steps(const Moments& real) const;
+  // What the rows of the grid were asked for.
+  std::vector<std::map<std::string, std::string>> rows() const;
+  at::Tensor pictures() const { return at::cat(pictures_).flatten(0, 1); }
 
  private:
   struct OfStep {
     std::size_t head, step;
   };
-  std::int64_t images_of(std::int64_t first) const { return std::min(options_.chunk, options_.num_samples - first); }
-  std::int64_t shown(std::int64_t first) const {
-    return std::clamp<std::int64_t>(options_.rows - first, 0, images_of(first));
-  }
-  std::int64_t width() const { return kFeatures + static_cast<std::int64_t>(asked_.size()); }
   double share(std::int64_t count) const {
     return static_cast<double>(count) / static_cast<double>(options_.num_samples);
   }
-  nlohmann::json label_json(std::size_t s, std::size_t a) const;
+  results::ComposeLabel label(std::size_t s, std::size_t a) const;
 
   const ComposeOptions& options_;
   const ComposeSteps& steps_;
@@ -106,142 +110,122 @@ class Composition {
   const ExperimentInputs& in_;
   const prior::LabelHeads& heads_;
   prior::ReverseChain chain_;
-  at::Device device_;
   std::vector<OfStep> asked_;  // all that is asked for, step by step
   std::vector<LabelReader> readers_;
-  std::vector<FeatureSums> features_;  // by step
-  std::vector<std::vector<std::int64_t>> right_, kept_,
-      same_;  // [step][asked]: right now; right at its own step and now; shows the same as then
+  std::vector<FeatureSums> features_;      // by step
+  std::vector<std::vector<Shown>> shown_;  // [step][asked]
   std::vector<at::Tensor> pictures_;
 };
 
-at::Tensor Composition::draw(std::int64_t first) const {
+Composed Composition::draw(const Chunk& chunk) const {
   const c10::NoGradGuard no_grad;
   std::vector<std::int64_t> categories;
-  for (std::int64_t c = first; c < first + options_.chunk; ++c) {
+  for (std::int64_t c = chunk.first; c < chunk.first + chunk.size; ++c) {
     const auto of_chain = asked_of_chain(steps_, heads_, c);
     categories.insert(categories.end(), of_chain.begin(), of_chain.end());
   }
-  const at::Tensor asked = at::tensor(categories, at::kLong).view({options_.chunk, -1}).to(device_);
+  const at::Tensor asked = at::tensor(categories, at::kLong).view({chunk.size, -1}).to(in_.backbone.params().device());
   const auto states =
       compose_chains(chain_, in_.prior, steps_, asked, guidance_, static_cast<std::uint64_t>(options_.seed),
-                     prior::chain_ids(first, options_.chunk));
-  std::vector<at::Tensor> numbers, pictures;
+                     prior::chain_ids(chunk.first, chunk.size));
+  Composed out;
+  std::vector<at::Tensor> pictures;
   for (const at::Tensor& u0 : states) {
-    const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(u0)), features = in_.features.net->features(x);
-    const at::Tensor classes = in_.features.net->logits_of_features(features).argmax(1);
-    std::vector<at::Tensor> columns = {features};
-    for (const LabelReader& reader : readers_) columns.push_back(reader.read(x, classes).to(at::kFloat).unsqueeze(1));
-    numbers.push_back(at::cat(columns, 1).narrow(0, 0, images_of(first)).flatten());
-    pictures.push_back(x.narrow(0, 0, shown(first)));
+    const Seen seen = see(in_, u0);
+    std::vector<at::Tensor> shows;
+    for (const LabelReader& reader : readers_) shows.push_back(reader.read(seen.x, seen.classes));
+    out.features.push_back(chunk.keep(seen.features));
+    out.shows.push_back(chunk.keep(at::stack(shows, 1)));
+    pictures.push_back(chunk.keep_below(options_.rows, seen.x).clone());
   }
-  numbers.push_back(at::stack(pictures, 1).flatten());
-  return at::cat(numbers).to(at::kCPU);
+  out.pictures = at::stack(pictures, 1);
+  return out;
 }
 
-void Composition::add(std::int64_t first, const at::Tensor& numbers) {
-  const std::int64_t images = images_of(first), size = images * width();
-  const auto said = [&](std::size_t s) {  // [images, asked]
-    return numbers.narrow(0, static_cast<std::int64_t>(s) * size, size).view({images, width()});
-  };
-  std::vector<at::Tensor> shows;
-  for (std::size_t s = 0; s < steps_.size(); ++s) {
-    features_[s].add(said(s).narrow(1, 0, kFeatures));
-    shows.push_back(said(s).narrow(1, kFeatures, width() - kFeatures).contiguous());
-  }
-  for (std::int64_t b = 0; b < images; ++b) {
-    const auto wanted = asked_of_chain(steps_, heads_, first + b);
+void Composition::add(const Chunk& chunk, const Composed& composed) {
+  for (std::size_t s = 0; s < steps_.size(); ++s) features_[s].add(composed.features[s]);
+  pictures_.push_back(composed.pictures);
+  for (std::int64_t b = 0; b < chunk.count; ++b) {
+    const auto wanted = asked_of_chain(steps_, heads_, chunk.first + b);
     const auto shown_at = [&](std::size_t s, std::size_t a) {
-      return static_cast<std::int64_t>(
-          shows[s].const_data_ptr<float>()[static_cast<std::size_t>(b) * asked_.size() + a]);
+      return composed.shows[s].const_data_ptr<std::int64_t>()[static_cast<std::size_t>(b) * asked_.size() + a];
     };
     for (std::size_t a = 0; a < asked_.size(); ++a) {
       const auto [head, own] = asked_[a];
       for (std::size_t s = 0; s < steps_.size(); ++s) {
         const bool right = shown_at(s, a) == wanted[head];
-        right_[s][a] += right ? 1 : 0;
-        kept_[s][a] += right && shown_at(own, a) == wanted[head] ? 1 : 0;
-        same_[s][a] += shown_at(s, a) == shown_at(own, a) ? 1 : 0;
+        shown_[s][a].right += right ? 1 : 0;
+        shown_[s][a].kept += right && shown_at(own, a) == wanted[head] ? 1 : 0;
+        shown_[s][a].same += shown_at(s, a) == shown_at(own, a) ? 1 : 0;
       }
     }
   }
-  const ImageShape shape = in_.backbone.image_shape();
-  const auto steps = static_cast<std::int64_t>(steps_.size());
-  const at::Tensor rest = numbers.narrow(0, steps * size, numbers.size(0) - steps * size);
-  pictures_.push_back(rest.view({shown(first) * steps, shape.channels, shape.height, shape.width}));
 }
 
-nlohmann::json Composition::label_json(std::size_t s, std::size_t a) const {
+results::ComposeLabel Composition::label(std::size_t s, std::size_t a) const {
   const auto [head, own] = asked_[a];
-  nlohmann::json out = {{"name", heads_[head].name}, {"asked_in_step", own + 1}, {"accuracy", share(right_[s][a])}};
+  const std::int64_t right_then = shown_[own][a].right;
+  results::ComposeLabel out{heads_[head].name, static_cast<std::int64_t>(own) + 1, share(shown_[s][a].right)};
   if (s < own) return out;
-  out["kept"] = right_[own][a] > 0 ? static_cast<double>(kept_[s][a]) / static_cast<double>(right_[own][a]) : 0.0;
-  out["unchanged"] = share(same_[s][a]);
+  out.kept = right_then > 0 ? static_cast<double>(shown_[s][a].kept) / static_cast<double>(right_then) : 0.0;
+  out.unchanged = share(shown_[s][a].same);
   return out;
 }
 
-nlohmann::json Composition::json(const Moments& real) const {
-  auto out = nlohmann::json::array();
+std::vector<results::ComposeStep> Composition::steps(const Moments& real) const {
+  std::vector<results::ComposeStep> out;
   for (std::size_t s = 0; s < steps_.size(); ++s) {
-    auto asked = nlohmann::json::array(), labels = nlohmann::json::array();
+    results::ComposeStep step{static_cast<std::int64_t>(s) + 1, {}, held_layers(steps_, s, heads_), {}};
     for (const Asked& a : steps_[s]) {
-      asked.push_back({{"name", heads_[a.head].name}, {"layers", heads_[a.head].layers}});
-      if (a.category >= 0) asked.back()["category"] = heads_[a.head].categories[static_cast<std::size_t>(a.category)];
+      const auto& head = heads_[a.head];
+      step.asked.push_back(
+          {head.name, head.layers, a.category < 0 ? "" : head.categories[static_cast<std::size_t>(a.category)]});
     }
-    for (std::size_t a = 0; a < asked_.size(); ++a) labels.push_back(label_json(s, a));
-    out.push_back({{"step", s + 1},
-                   {"asked", asked},
-                   {"held_layers", held_layers(steps_, s, heads_)},
-                   {"labels", labels},
-                   {"fd_fmnist", frechet_distance(real, features_[s].moments()).total()}});
+    for (std::size_t a = 0; a < asked_.size(); ++a) step.labels.push_back(label(s, a));
+    step.fd_fmnist = frechet_distance(real, features_[s].moments()).total();
+    out.push_back(std::move(step));
   }
   return out;
 }
 
-void Composition::write_grid(const fs::path& file) const {
-  storage::write_png_grid(file, vae::image_batch(at::cat(pictures_)), static_cast<std::int64_t>(steps_.size()));
-}
-
-// What the rows of the grid were asked for.
-nlohmann::json grid_rows(const ComposeOptions& options, const ComposeSteps& steps, const prior::LabelHeads& heads) {
-  auto out = nlohmann::json::array();
-  for (std::int64_t c = 0; c < std::min(options.rows, options.num_samples); ++c) {
-    const auto asked = asked_of_chain(steps, heads, c);
-    nlohmann::json row = nlohmann::json::object();
-    for (std::size_t h = 0; h < heads.size(); ++h) {
-      if (asked[h] >= 0) row[heads[h].name] = heads[h].categories[static_cast<std::size_t>(asked[h])];
+std::vector<std::map<std::string, std::string>> Composition::rows() const {
+  std::vector<std::map<std::string, std::string>> out(
+      static_cast<std::size_t>(std::min(options_.rows, options_.num_samples)));
+  for (std::size_t c = 0; c < out.size(); ++c) {
+    const auto asked = asked_of_chain(steps_, heads_, static_cast<std::int64_t>(c));
+    for (std::size_t h = 0; h < heads_.size(); ++h) {
+      if (asked[h] >= 0) out[c][heads_[h].name] = heads_[h].categories[static_cast<std::size_t>(asked[h])];
     }
-    out.push_back(std::move(row));
   }
   return out;
 }
 
 }  // namespace
 
-nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
-                       const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
-                       const fs::path& directory, const std::string& name) {
+results::Compose compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
+                         const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
+                         const fs::path& directory, const std::string& name) {
   const Timer timer;
   Composition composition(options, steps, guidance, inputs);
   const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
-  for_chunks(
-      options.num_samples, options.chunk, [&](std::int64_t first) { return composition.draw(first); },
-      [&](std::int64_t first, const at::Tensor& numbers) { composition.add(first, numbers); }, comm, logger,
-      fmt::format("images in {} steps", steps.size()));
-  nlohmann::json out = {{"name", name},
-                        {"num_samples", options.num_samples},
-                        {"guidance", guidance.guidance},
-                        {"candidates", guidance.candidates},
-                        {"steps_at_zero", inputs.langevin.steps_at(0)}};
+  for_chunks<Composed>(
+      {options.num_samples, options.chunk, fmt::format("images in {} steps", steps.size())}, comm, logger,
+      [&](const Chunk& chunk) { return composition.draw(chunk); },
+      [&](const Chunk& chunk, const Composed& composed) { composition.add(chunk, composed); });
+  results::Compose out;
   comm::agree(comm, [&] {
-    out["steps"] = composition.json(real);
-    out["grid"] = grid_rows(options, steps, inputs.prior.heads());
     if (!comm.is_root()) return;
-    fs::create_directories(directory);
-    composition.write_grid(directory / fmt::format("compose-{}.png", name));
+    out.steps = composition.steps(real);
+    out.grid = composition.rows();
+    write_grid(directory / fmt::format("compose-{}.png", name), composition.pictures(), std::ssize(steps));
   });
-  out["features"] = {{"accuracy", inputs.features.accuracy}, {"hash", inputs.features.hash}};
-  out["seconds"] = timer.seconds();
+  out.name = name;
+  out.num_samples = options.num_samples;
+  out.guidance = guidance.guidance;
+  out.candidates = guidance.candidates;
+  out.steps_at_zero = inputs.langevin.steps_at(0);
+  out.features = classifier(inputs.features);
+  out.seconds = timer.seconds();
   return out;
 }
 

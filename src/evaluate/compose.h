@@ -5,12 +5,14 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "base/status.h"
+#include "comm/communicator.h"
 #include "evaluate/experiment.h"
 #include "prior/reverse_chain.h"
+#include "results/experiments.h"
 
 namespace hebm {
 class Options;
@@ -49,10 +51,10 @@ std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const p
                                        const ComposeSteps& steps, const at::Tensor& asked,
                                        const LabelGuidance& guidance, std::uint64_t seed, const prior::ChainIds& ids);
 
-// Collective. The object of results/compose-NAME.json: docs/formats.md. Grid, a chain a row and a
-// step a column: directory/compose-NAME.png.
-nlohmann::json compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
-                       const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
-                       const std::filesystem::path& directory, const std::string& name);
+// Collective; the result is rank 0's. Grid, a chain a row and a step a column:
+// directory/compose-NAME.png.
+results::Compose compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
+                         const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
+                         const std::filesystem::path& directory, const std::string& name);
 
 }  // namespace hebm::evaluate

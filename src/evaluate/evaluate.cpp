@@ -16,8 +16,6 @@
 #include "prior/forward_pair.h"
 #include "prior/reverse_chain.h"
 #include "storage/lenient_json.h"
-#include "storage/png.h"
-#include "vae/inputs.h"
 
 namespace hebm::evaluate {
 namespace fs = std::filesystem;
@@ -49,13 +47,15 @@ class Evaluation {
         device_(inputs.backbone.params().device()),
         scorer_(options, inputs.dataset, inputs.backbone, inputs.features, comm, logger) {}
 
-  nlohmann::json run(const fs::path& pictures);
+  results::Summary run(const fs::path& pictures);
 
  private:
-  nlohmann::json model(const nlohmann::json& drawn) const;
-  nlohmann::json levels();
-  nlohmann::json temperatures(const fs::path& pictures);
-  void write_grid(const fs::path& file, const at::Tensor& images, std::int64_t columns) const;
+  results::ScoredSet scored(const std::string& key, const FeatureRows& rows, double seconds) const {
+    return {key, scorer_.scores(rows), rows.features.size(0), seconds};
+  }
+  results::Model model(const nlohmann::json& drawn) const;
+  std::vector<results::LevelScore> levels();
+  std::vector<results::TemperatureScores> temperatures(const fs::path& pictures);
   void write_pictures(const fs::path& directory) const;
 
   static constexpr std::int64_t kGridColumns = 10;
@@ -68,34 +68,33 @@ class Evaluation {
   Scorer scorer_;
 };
 
-nlohmann::json Evaluation::run(const fs::path& pictures) {
+results::Summary Evaluation::run(const fs::path& pictures) {
   const c10::NoGradGuard no_grad;
-  nlohmann::json out;
+  results::Summary out;
   const auto test = scorer_.test_images();
   const auto gaussian = scorer_.gaussian(), reconstruction = scorer_.reconstruction();
-  out["gaussian"] = scorer_.score(gaussian, gaussian.seconds);
-  out["reconstruction"] = scorer_.score(reconstruction, reconstruction.seconds);
-  out["sanity_test_vs_train"] = {{"fd_fmnist", scorer_.distance(test)},
-                                 {"num_images", test.sums.count()},
-                                 {"of_gaussian", scorer_.distance(test) / out["gaussian"]["fd_fmnist"].get<double>()}};
-  nlohmann::json drawn;  // what the samples depend on
+  out.sets = {scored("gaussian", gaussian, gaussian.seconds),
+              scored("reconstruction", reconstruction, reconstruction.seconds)};
   if (fs::exists(in_.samples)) {
     const auto ours = scorer_.stored(in_.samples, "samples");
     const StoredSamples stored = read_stored_samples(in_.samples);
-    out["diffusion"] = scorer_.score(ours, stored.seconds_per_image * static_cast<double>(options_.num_images));
-    const double g = out["gaussian"]["fd_fmnist"], r = out["reconstruction"]["fd_fmnist"],
-                 d = out["diffusion"]["fd_fmnist"];
-    out["gap_closed"] = (g - d) / (g - r);
-    out["samples"] = drawn = stored.identity;
+    out.sets.push_back(scored("diffusion", ours, stored.seconds_per_image * static_cast<double>(options_.num_images)));
+    out.gap_closed = out.gap();
+    out.samples = stored.identity;
   } else {
     logger_.line("{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)",
                  in_.samples.string());
   }
-  out["model"] = model(drawn);
-  out["features"] = scorer_.features_json();
-  out["reference_images"] = in_.dataset.members(data::Split::kTrain).size();
-  if (options_.by_level) out["by_level"] = levels();
-  if (!options_.temperatures.empty()) out["by_temperature"] = temperatures(pictures);
+  auto& sanity = out.sets.emplace_back();
+  sanity.key = "sanity_test_vs_train";
+  sanity.num_images = test.moments.count;
+  sanity.scores[results::score("fd_fmnist")].value = scorer_.distance(test);
+  sanity.of_gaussian = sanity.scores.fd() / out.fd("gaussian");
+  out.model = model(out.samples);
+  out.features = classifier(in_.features);
+  out.reference_images = std::ssize(in_.dataset.members(data::Split::kTrain));
+  if (options_.by_level) out.by_level = levels();
+  if (!options_.temperatures.empty()) out.by_temperature = temperatures(pictures);
   comm::agree(comm_, [&] {
     if (comm_.is_root()) write_pictures(pictures);
   });
@@ -103,88 +102,84 @@ nlohmann::json Evaluation::run(const fs::path& pictures) {
 }
 
 // What was scored, for a table over several runs. K is that of the samples where there are some.
-nlohmann::json Evaluation::model(const nlohmann::json& drawn) const {
-  const auto vae = nlohmann::json::parse(in_.backbone.architecture());
-  nlohmann::json out = {{"backbone", vae.at("backbone")},
-                        {"layers", in_.backbone.groups().size()},
-                        {"latents", in_.backbone.dim()},
-                        {"levels", nullptr},
-                        {"langevin_steps", nullptr}};
+results::Model Evaluation::model(const nlohmann::json& drawn) const {
+  results::Model out{nlohmann::json::parse(in_.backbone.architecture()).at("backbone"),
+                     std::ssize(in_.backbone.groups()),
+                     in_.backbone.dim(),
+                     {},
+                     {}};
   if (in_.prior != nullptr) {
-    out["levels"] = in_.prior->num_levels();
-    out["langevin_steps"] = in_.langevin.steps;
+    out.levels = in_.prior->num_levels();
+    out.langevin_steps = in_.langevin.steps;
   }
-  if (const auto* steps = storage::field_in(drawn, "langevin.steps")) out["langevin_steps"] = *steps;
+  if (storage::field_in(drawn, "langevin.steps") != nullptr)
+    out.langevin_steps = storage::integer_in(drawn, "langevin.steps");
   return out;
 }
 
 // For each t: decode the true u_t, and run the reverse chain from it. Says which level holds the
 // quality back.
-nlohmann::json Evaluation::levels() {
+std::vector<results::LevelScore> Evaluation::levels() {
   check(in_.prior != nullptr, ExitCode::kUsage, "evaluate.by_level needs a trained prior");
   const prior::Schedule& schedule = in_.prior->schedule();
   const prior::ReverseChain chain(*in_.prior, in_.backbone, in_.langevin);
   const std::int64_t n = options_.level_images;
-  auto out = nlohmann::json::array();
+  std::vector<results::LevelScore> out;
   for (std::int64_t t = 0; t <= schedule.num_levels; ++t) {
-    const auto noisy = [&](std::int64_t first, std::int64_t count) {
-      const auto ids = prior::chain_ids(first, count);
-      at::Tensor u = scorer_.posterior(data::Split::kTrain, first, count).u;
+    const auto noisy = [&](const Chunk& c) {
+      const auto ids = prior::chain_ids(c.first, c.size);
+      at::Tensor u = scorer_.posterior(data::Split::kTrain, c.first, c.size).u;
       const at::Tensor noise = prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kForwardNoise}, ids,
                                                   std::vector<std::int64_t>(ids.item.size(), t), device_);
       const auto level = static_cast<std::size_t>(t);
       return u.mul_(schedule.alpha_cum[level]).add_(noise, schedule.sigma_cum[level]);
     };
-    nlohmann::json row = {{"t", t}, {"num_images", n}};
-    row["decode_true"] = scorer_.distance(scorer_.collect(
-        n, false,
-        [&](std::int64_t first, std::int64_t count) {
-          return in_.backbone.mean_image(in_.backbone.decode(noisy(first, count)));
-        },
+    auto& row = out.emplace_back(results::LevelScore{t, n});
+    row.decode_true = scorer_.distance(scorer_.collect(
+        n, false, [&](const Chunk& c) { return in_.backbone.mean_image(in_.backbone.decode(noisy(c))); },
         fmt::format("true u_{} decoded", t)));
     if (t > 0) {
-      row["from_true"] = scorer_.distance(scorer_.collect(
+      row.from_true = scorer_.distance(scorer_.collect(
           n, false,
-          [&](std::int64_t first, std::int64_t count) {
-            const at::Tensor u0 = chain.run(noisy(first, count), t - 1, seed_, prior::chain_ids(first, count));
+          [&](const Chunk& c) {
+            const at::Tensor u0 = chain.run(noisy(c), t - 1, seed_, prior::chain_ids(c.first, c.size));
             return in_.backbone.mean_image(in_.backbone.decode(u0));
           },
           fmt::format("chain from the true u_{}", t)));
     }
-    out.push_back(row);
   }
   return out;
 }
 
 // u_0 of a chunk is drawn once and decoded at every temperature: the chains run at temperature 1.
-nlohmann::json Evaluation::temperatures(const fs::path& pictures) {
+std::vector<results::TemperatureScores> Evaluation::temperatures(const fs::path& pictures) {
   check(in_.prior != nullptr, ExitCode::kUsage, "evaluate.temperatures needs a trained prior");
   const prior::ReverseChain chain(*in_.prior, in_.backbone, in_.langevin);
-  auto out = nlohmann::json::array();
+  std::vector<results::TemperatureScores> out;
   for (const double temperature : options_.temperatures)
-    out.push_back({{"temperature", temperature}, {"num_images", options_.temperature_images}});
-  for (const std::string name : {"gaussian", "diffusion"}) {
+    out.push_back({temperature, options_.temperature_images, {}, {}});
+  for (const bool is_ours : {false, true}) {
+    const std::string name = is_ours ? "diffusion" : "gaussian";
     std::map<std::int64_t, at::Tensor> drawn;  // by first chain, this rank's chunks
-    const auto draw = [&](std::int64_t first, std::int64_t count) {
-      const auto ids = prior::chain_ids(first, count);
-      return name == "diffusion"
-                 ? chain.sample(seed_, ids)
-                 : prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, ids, {}, device_);
+    const auto draw = [&](const Chunk& c) {
+      const auto ids = prior::chain_ids(c.first, c.size);
+      return is_ours ? chain.sample(seed_, ids)
+                     : prior::normal_rows(in_.backbone.dim(), {seed_, 0, Purpose::kPriorNoise}, ids, {}, device_);
     };
     std::vector<at::Tensor> rows;
     for (auto& row : out) {
-      const double temperature = row["temperature"];
       const auto decoded = scorer_.collect(
           options_.temperature_images, true,
-          [&](std::int64_t first, std::int64_t count) {
-            if (!drawn.contains(first)) drawn[first] = draw(first, count).to(at::kCPU);
-            const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(drawn[first].to(device_), temperature));
-            if (first == 0) rows.push_back(x.narrow(0, 0, std::min(count, kGridColumns)).clone());
+          [&](const Chunk& c) {
+            if (!drawn.contains(c.first)) drawn[c.first] = draw(c).to(at::kCPU);
+            const at::Tensor x =
+                in_.backbone.mean_image(in_.backbone.decode(drawn[c.first].to(device_), row.temperature));
+            if (c.first == 0) rows.push_back(x.narrow(0, 0, std::min(c.size, kGridColumns)).clone());
             return x;
           },
-          fmt::format("{} prior at temperature {}", name, temperature));
-      row[name] = scorer_.score(decoded, decoded.seconds);
-      row[name].erase("seconds");  // of the first temperature: with the chains
+          fmt::format("{} prior at temperature {}", name, row.temperature));
+      // Without seconds: those of the first temperature are with the chains.
+      (is_ours ? row.diffusion : row.gaussian) = scored(name, decoded, results::kUnknown);
     }
     comm::agree(comm_, [&] {
       if (comm_.is_root())
@@ -192,11 +187,6 @@ nlohmann::json Evaluation::temperatures(const fs::path& pictures) {
     });
   }
   return out;
-}
-
-void Evaluation::write_grid(const fs::path& file, const at::Tensor& images, std::int64_t columns) const {
-  fs::create_directories(file.parent_path());
-  storage::write_png_grid(file, vae::image_batch(images), columns);
 }
 
 void Evaluation::write_pictures(const fs::path& directory) const {
@@ -215,8 +205,8 @@ void Evaluation::write_pictures(const fs::path& directory) const {
 
 }  // namespace
 
-nlohmann::json evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm,
-                        Logger& logger, const fs::path& picture_directory) {
+results::Summary evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm,
+                          Logger& logger, const fs::path& picture_directory) {
   return Evaluation(options, inputs, comm, logger).run(picture_directory);
 }
 

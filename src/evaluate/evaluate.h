@@ -4,7 +4,6 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "nets/feature_net.h"
 #include "prior/langevin.h"
 #include "prior/potential.h"
+#include "results/summary.h"
 #include "vae/backbone.h"
 
 namespace hebm {
@@ -44,11 +44,8 @@ struct EvaluateInputs {
   prior::LangevinOptions langevin;
 };
 
-// Collective. The object of results/summary.json: gaussian, reconstruction, diffusion,
-// sanity_test_vs_train, gap_closed, model, features; with by_level also by_level: [{t, decode_true,
-// from_true}]; with temperatures also by_temperature: [{temperature, gaussian, diffusion}], scores
-// as above.
-nlohmann::json evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm,
-                        Logger& logger, const std::filesystem::path& picture_directory);
+// Collective; the result is rank 0's.
+results::Summary evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm,
+                          Logger& logger, const std::filesystem::path& picture_directory);
 
 }  // namespace hebm::evaluate

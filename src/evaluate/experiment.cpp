@@ -1,11 +1,7 @@
 #include "evaluate/experiment.h"
 
-#include <ATen/ops/empty.h>
-
-#include <algorithm>
-#include <cstring>
-
 #include "base/error.h"
+#include "storage/png.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
@@ -26,32 +22,17 @@ at::Tensor split_images(const data::Dataset& dataset, data::Split split, std::in
   return vae::image_tensor(dataset.read(split_members(dataset, split, first, count))).to(device);
 }
 
-void for_chunks(std::int64_t n, std::int64_t chunk, const MakeNumbers& make, const TakeNumbers& take,
-                comm::Communicator& comm, Logger& logger, const std::string& what) {
-  const std::int64_t num_chunks = (n + chunk - 1) / chunk, ranks = comm.size();
-  StatusLine status(logger, what, n);
-  for (std::int64_t done = 0; done < num_chunks; done += ranks) {
-    std::string mine;
-    comm::agree(comm, [&] {
-      const std::int64_t c = done + comm.rank();
-      if (c >= num_chunks) return;
-      const at::Tensor numbers = make(c * chunk).contiguous();
-      check(numbers.is_cpu() && numbers.scalar_type() == at::kFloat, ExitCode::kRuntime,
-            "{}: a chunk's numbers are no float32 on the host", what);
-      mine.assign(reinterpret_cast<const char*>(numbers.const_data_ptr<float>()), numbers.nbytes());
-    });
-    const auto all = comm.all_gather(mine);
-    comm::agree(comm, [&] {
-      for (std::int64_t r = 0; r < std::min(ranks, num_chunks - done); ++r) {
-        const std::string& bytes = all[static_cast<std::size_t>(r)];
-        at::Tensor numbers = at::empty({static_cast<std::int64_t>(bytes.size() / sizeof(float))}, at::kFloat);
-        std::memcpy(numbers.mutable_data_ptr<float>(), bytes.data(), bytes.size());
-        take((done + r) * chunk, numbers);
-      }
-    });
-    status.update(std::min(n, (done + ranks) * chunk));
-  }
-  status.finish();
+Seen see(const ExperimentInputs& inputs, const at::Tensor& u0) {
+  const at::Tensor x = inputs.backbone.mean_image(inputs.backbone.decode(u0)),
+                   features = inputs.features.net->features(x);
+  return {x, features, inputs.features.net->logits_of_features(features).argmax(1)};
+}
+
+results::Classifier classifier(const nets::LoadedFeatureNet& features) { return {features.accuracy, features.hash}; }
+
+void write_grid(const std::filesystem::path& file, const at::Tensor& images, std::int64_t columns) {
+  std::filesystem::create_directories(file.parent_path());
+  storage::write_png_grid(file, vae::image_batch(images), columns);
 }
 
 }  // namespace hebm::evaluate

@@ -1,19 +1,17 @@
 // What the experiments on a trained prior (transition, vary) share: what they look at, who the
-// images of a unit of work are, and the order in which the ranks' results are taken.
+// images of a unit of work are, and what is seen in them.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
-#include <string>
+#include <filesystem>
 #include <vector>
 
-#include "base/status.h"
-#include "comm/communicator.h"
 #include "data/dataset.h"
 #include "nets/feature_net.h"
 #include "prior/langevin.h"
 #include "prior/potential.h"
+#include "results/scores.h"
 #include "vae/backbone.h"
 
 namespace hebm::evaluate {
@@ -41,12 +39,14 @@ std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Spli
 at::Tensor split_images(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count,
                         at::Device device);
 
-// make(first) -> float32 numbers of chunk first .. first + chunk - 1, on the host, of any shape;
-// rank r makes chunks r, r + size, ... Every rank takes all of them in order, flat, so that sums
-// over images have the same bits on any number of ranks. Collective.
-using MakeNumbers = std::function<at::Tensor(std::int64_t first)>;
-using TakeNumbers = std::function<void(std::int64_t first, const at::Tensor& numbers)>;
-void for_chunks(std::int64_t n, std::int64_t chunk, const MakeNumbers& make, const TakeNumbers& take,
-                comm::Communicator& comm, Logger& logger, const std::string& what);
+// Images of u_0 [B, D], and what the classifier of the scores makes of them.
+struct Seen {
+  at::Tensor x, features, classes;  // [B, C, H, W], [B, F], [B] int64
+};
+Seen see(const ExperimentInputs& inputs, const at::Tensor& u0);
+results::Classifier classifier(const nets::LoadedFeatureNet& features);
+
+// A picture of images [N, C, H, W]; makes its folder.
+void write_grid(const std::filesystem::path& file, const at::Tensor& images, std::int64_t columns);
 
 }  // namespace hebm::evaluate

@@ -1,31 +1,19 @@
-// Features of many images, chunk by chunk over the ranks: streaming sums for the Frechet distance,
-// and (optionally) the features themselves.
+// Features of many images, chunk by chunk over the ranks.
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
 #include <functional>
-#include <vector>
 
-#include "base/status.h"
-#include "comm/communicator.h"
-#include "evaluate/statistics.h"
+#include "evaluate/chunks.h"
+#include "evaluate/measure.h"
 #include "nets/feature_net.h"
 
 namespace hebm::evaluate {
 
-struct FeatureRows {
-  FeatureSums sums;
-  at::Tensor features;  // [n, F] float32 on every rank's host, in order; undefined unless kept
-  double seconds = 0;   // of producing images, the slowest rank's
-};
-
-// images(first, count) -> [count, C, H, W] in [0, 1], on the net's device; always called with
-// `chunk` rows (rows beyond n are dropped), so that a row's bits do not depend on the number of
-// ranks. Collective.
-using MakeImages = std::function<at::Tensor(std::int64_t first, std::int64_t count)>;
-FeatureRows collect_features(const nets::FeatureNet& net, const std::vector<double>& reference, std::int64_t n,
-                             std::int64_t chunk, bool keep, const MakeImages& images, comm::Communicator& comm,
-                             Logger& logger, const std::string& what);
+// images(chunk) -> [chunk.size, C, H, W] in [0, 1], on the net's device. Their moments, and where
+// `keep` is asked for the features themselves. Collective.
+using MakeImages = std::function<at::Tensor(const Chunk&)>;
+FeatureRows collect_features(const nets::FeatureNet& net, const Items& items, bool keep, const MakeImages& images,
+                             comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::evaluate

@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "evaluate/measure.h"
 
 namespace hebm::evaluate {
 namespace {
@@ -70,6 +71,11 @@ FrechetDistance frechet_distance(const Moments& a, const Moments& b) {
   // Never negative in exact arithmetic; equal covariances leave rounding of either sign.
   result.covariance_part = std::max(0.0, root_a.trace + root_b.trace - 2.0 * cross);
   return result;
+}
+
+template <>
+results::Score measure<results::score("fd_fmnist")>(const ScoreInput& in) {
+  return in.on_root([&] { return results::Score{frechet_distance(in.real.moments, in.images.moments).total()}; });
 }
 
 }  // namespace hebm::evaluate

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "evaluate/measure.h"
 #include "evaluate/statistics.h"
 
 namespace hebm::evaluate {
@@ -78,6 +79,14 @@ Kid kernel_distance(const at::Tensor& real, const at::Tensor& generated, const K
         std::sqrt(squares / static_cast<double>(result.num_subsets - 1) / static_cast<double>(disjoint));
   }
   return result;
+}
+
+template <>
+results::Score measure<results::score("kid")>(const ScoreInput& in) {
+  return in.on_root([&] {
+    const Kid kid = kernel_distance(in.real.features, in.images.features, {.key = {in.seed, 0, Purpose::kSubset}});
+    return results::Score{kid.mean, kid.standard_error};
+  });
 }
 
 }  // namespace hebm::evaluate

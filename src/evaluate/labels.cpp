@@ -3,22 +3,22 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/options.h"
+#include "evaluate/chunks.h"
 #include "evaluate/frechet.h"
 #include "evaluate/label_reader.h"
 #include "evaluate/training_moments.h"
 #include "nets/device.h"
 #include "prior/forward_pair.h"
 #include "prior/label_draws.h"
-#include "storage/png.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
@@ -36,12 +36,35 @@ void LabelsOptions::describe(Options& o) {
 
 namespace {
 
-constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
 constexpr std::uint32_t kTestVisit = 3000002;  // of the test images' posterior draws: no epoch's and no other command's
+
+// Of test images; the vectors by head.
+struct Tested {
+  std::vector<at::Tensor> cross_entropy, said, read;  // [images]; likeliest category, what the reader says
+  std::vector<at::Tensor> said_by_layer;              // [images, layers]: likeliest by each layer alone
+  static void tensors(auto& t, auto& visit) {
+    visit(t.cross_entropy);
+    visit(t.said);
+    visit(t.read);
+    visit(t.said_by_layer);
+  }
+};
+
+// Images of one chunk by set: 0 is without a label, 1 + h has those of head h.
+struct Drawn {
+  std::vector<at::Tensor> features, read, said;  // [images, F], [images, heads], [images, heads]
+  std::vector<at::Tensor> pictures;              // [images of the grid, C, H, W]
+  static void tensors(auto& d, auto& visit) {
+    visit(d.features);
+    visit(d.read);
+    visit(d.said);
+    visit(d.pictures);
+  }
+};
 
 // Images drawn without a label, or with those of one head.
 struct DrawnSet {
-  FeatureSums features = FeatureSums::with_zero_reference(kFeatures);
+  FeatureSums features{nets::FeatureNet::kFeatures};
   std::vector<std::vector<std::int64_t>> read;  // [asked for][read by the reader]; without a label one row
   std::int64_t own = 0;                         // images of which p(y | u_0) says what was asked for
   std::vector<at::Tensor> pictures;
@@ -62,32 +85,31 @@ class LabelRun {
         heads_(inputs.prior.heads()),
         chain_(inputs.prior, inputs.backbone, inputs.langevin),
         step_variance_(prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0)),
-        device_(inputs.backbone.params().device()) {
-    for (const auto& head : heads_) readers_.emplace_back(head, inputs.dataset, *inputs.features.net);
+        device_(inputs.backbone.params().device()),
+        sets_(heads_.size() + 1) {
+    for (std::size_t h = 0; h < heads_.size(); ++h) {
+      readers_.emplace_back(heads_[h], inputs.dataset, *inputs.features.net);
+      const std::vector<std::int64_t> none(heads_[h].categories.size(), 0);
+      tests_.push_back({0, 0, 0, std::vector<std::int64_t>(heads_[h].layers.size(), 0), none});
+      sets_[0].read.push_back(none);
+      sets_[h + 1].read.assign(none.size(), none);
+    }
   }
-
-  nlohmann::json run(comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name);
+  Tested test(const Chunk& chunk) const;
+  void add(const Chunk& chunk, const Tested& tested);
+  Drawn draw(const Chunk& chunk) const;
+  void add(const Chunk& chunk, const Drawn& drawn);
+  double score(std::size_t set, const Moments& real) const {
+    return frechet_distance(real, sets_[set].features.moments()).total();
+  }
+  results::LabelHead head(std::size_t h, const Moments& real) const;
+  void write_pictures(std::size_t h, const fs::path& file) const;
 
  private:
-  std::int64_t num_heads() const { return static_cast<std::int64_t>(heads_.size()); }
-  std::int64_t categories_of(std::size_t h) const { return static_cast<std::int64_t>(heads_[h].categories.size()); }
-  at::Tensor classes_of(const at::Tensor& features) const {
-    return in_.features.net->logits_of_features(features).argmax(1);
-  }
-  // Columns of one test image and head: cross-entropy, likeliest category, that of each layer
-  // alone, and what the reader says.
-  std::int64_t test_columns(std::size_t h) const { return 3 + static_cast<std::int64_t>(heads_[h].layers.size()); }
-  at::Tensor test(std::int64_t first) const;
-  void add_test(std::int64_t first, const at::Tensor& numbers);
-  // Set 0 is without a label, set 1 + h has those of head h. Of each image: features, and by head
-  // what the reader and p(y | u_0) say.
-  at::Tensor draw(std::int64_t first) const;
-  void add_drawn(std::int64_t first, at::Tensor numbers);
-  std::int64_t shown(std::size_t h, std::int64_t first, std::int64_t images) const {
-    return std::clamp<std::int64_t>(options_.columns * categories_of(h) - first, 0, images);
-  }
-  nlohmann::json head_json(std::size_t h, const Moments& real) const;
-  void write_grid(std::size_t h, const fs::path& file) const;
+  std::int64_t categories_of(std::size_t h) const { return std::ssize(heads_[h].categories); }
+  std::vector<at::Tensor> likeliest_by_layer(std::size_t h, const std::vector<at::Tensor>& outputs) const;
+  prior::LabelChoice choice(std::size_t set, const Chunk& chunk) const;
+  std::vector<results::LabelCategory> by_category(std::size_t h) const;
 
   const LabelsOptions& options_;
   LabelGuidance guidance_;
@@ -101,115 +123,108 @@ class LabelRun {
   std::vector<DrawnSet> sets_;
 };
 
-at::Tensor LabelRun::test(std::int64_t first) const {
+std::vector<at::Tensor> LabelRun::likeliest_by_layer(std::size_t h, const std::vector<at::Tensor>& outputs) const {
+  std::vector<at::Tensor> out;
+  for (const auto layer : heads_[h].layers) {
+    std::vector<at::Tensor> alone;
+    for (const auto& g : outputs) alone.push_back(g.defined() ? at::zeros_like(g) : g);
+    alone[static_cast<std::size_t>(layer)] = outputs[static_cast<std::size_t>(layer)];
+    out.push_back(prior::head_values(heads_, alone)[h].argmax(1));
+  }
+  return out;
+}
+
+Tested LabelRun::test(const Chunk& chunk) const {
   const c10::NoGradGuard no_grad;
-  const auto images = split_members(in_.dataset, data::Split::kTest, first, options_.chunk);
+  const auto images = split_members(in_.dataset, data::Split::kTest, chunk.first, chunk.size);
   const std::vector<std::uint32_t> visits(images.size(), kTestVisit);
   const at::Tensor x = vae::image_tensor(in_.dataset.read(images)).to(device_);
   const at::Tensor noise = vae::posterior_noise({static_cast<std::uint64_t>(options_.seed), 0, Purpose::kPosterior},
                                                 images, visits, in_.backbone.dim());
   const auto outputs = chain_.label_outputs(in_.backbone.posterior(x, noise.to(device_)).u);
   const auto values = prior::head_values(heads_, outputs);
-  const at::Tensor classes = classes_of(in_.features.net->features(x));
-  std::vector<at::Tensor> columns;
+  const at::Tensor classes = in_.features.net->logits_of_features(in_.features.net->features(x)).argmax(1);
+  Tested out;
   for (std::size_t h = 0; h < heads_.size(); ++h) {
     std::vector<std::int64_t> truth;
     for (const auto image : images) truth.push_back(readers_[h].column().values[static_cast<std::size_t>(image)]);
-    columns.push_back(prior::cross_entropy(values[h], step_variance_, nets::on_device(truth, device_)));
-    columns.push_back(values[h].argmax(1).to(at::kFloat));
-    for (const auto layer : heads_[h].layers) {
-      std::vector<at::Tensor> alone;
-      for (const auto& g : outputs) alone.push_back(g.defined() ? at::zeros_like(g) : g);
-      alone[static_cast<std::size_t>(layer)] = outputs[static_cast<std::size_t>(layer)];
-      columns.push_back(prior::head_values(heads_, alone)[h].argmax(1).to(at::kFloat));
-    }
-    columns.push_back(readers_[h].read(x, classes).to(at::kFloat));
+    out.cross_entropy.push_back(
+        chunk.keep(prior::cross_entropy(values[h], step_variance_, nets::on_device(truth, device_))));
+    out.said.push_back(chunk.keep(values[h].argmax(1)));
+    out.read.push_back(chunk.keep(readers_[h].read(x, classes)));
+    out.said_by_layer.push_back(chunk.keep(at::stack(likeliest_by_layer(h, outputs), 1)));
   }
-  for (auto& column : columns) column = column.unsqueeze(1);
-  return at::cat(columns, 1).narrow(0, 0, std::min(options_.chunk, options_.num_test - first)).to(at::kCPU);
+  return out;
 }
 
-void LabelRun::add_test(std::int64_t first, const at::Tensor& numbers) {
-  std::int64_t width = 0;
-  for (std::size_t h = 0; h < heads_.size(); ++h) width += test_columns(h);
-  const std::int64_t count = numbers.size(0) / width;
-  const auto images = split_members(in_.dataset, data::Split::kTest, first, count);
-  const float* row = numbers.const_data_ptr<float>();
-  for (const auto image : images) {
-    for (std::size_t h = 0; h < heads_.size(); ++h) {
-      TestSums& sums = tests_[h];
-      const std::int64_t truth = readers_[h].column().values[static_cast<std::size_t>(image)];
-      const auto hit = [&](float category) { return static_cast<std::int64_t>(category) == truth ? 1 : 0; };
+void LabelRun::add(const Chunk& chunk, const Tested& tested) {
+  const auto images = split_members(in_.dataset, data::Split::kTest, chunk.first, chunk.count);
+  for (std::size_t h = 0; h < heads_.size(); ++h) {
+    TestSums& sums = tests_[h];
+    const auto* said = tested.said[h].const_data_ptr<std::int64_t>();
+    const auto* read = tested.read[h].const_data_ptr<std::int64_t>();
+    const auto* by_layer = tested.said_by_layer[h].const_data_ptr<std::int64_t>();
+    for (std::size_t b = 0; b < images.size(); ++b) {
+      const std::int64_t truth = readers_[h].column().values[static_cast<std::size_t>(images[b])];
       ++sums.categories[static_cast<std::size_t>(truth)];
-      sums.cross_entropy += *row++;
-      sums.hits += hit(*row++);
-      for (auto& hits : sums.layer_hits) hits += hit(*row++);
-      sums.read_hits += hit(*row++);
+      sums.cross_entropy += tested.cross_entropy[h].const_data_ptr<float>()[b];
+      sums.hits += said[b] == truth ? 1 : 0;
+      sums.read_hits += read[b] == truth ? 1 : 0;
+      for (auto& hits : sums.layer_hits) hits += *by_layer++ == truth ? 1 : 0;
     }
   }
 }
 
-at::Tensor LabelRun::draw(std::int64_t first) const {
+prior::LabelChoice LabelRun::choice(std::size_t set, const Chunk& chunk) const {
+  at::Tensor asked = at::full({chunk.size, std::ssize(heads_)}, -1, at::kLong);
+  for (std::int64_t b = 0; set > 0 && b < chunk.size; ++b) {
+    asked.select(0, b).select(0, static_cast<std::int64_t>(set) - 1).fill_((chunk.first + b) % categories_of(set - 1));
+  }
+  return {asked.to(device_), guidance_.guidance};
+}
+
+Drawn LabelRun::draw(const Chunk& chunk) const {
   const c10::NoGradGuard no_grad;
   const auto seed = static_cast<std::uint64_t>(options_.seed);
-  const auto ids = prior::chain_ids(first, options_.chunk);
-  const std::int64_t images = std::min(options_.chunk, options_.num_samples - first);
+  const auto ids = prior::chain_ids(chunk.first, chunk.size);
   const auto unlabelled = prior::draw_candidates(chain_, 1, seed, ids);
   const auto candidates =
       guidance_.candidates == 1 ? unlabelled : prior::draw_candidates(chain_, guidance_.candidates, seed, ids);
-  std::vector<at::Tensor> numbers, pictures;
+  Drawn out;
   for (std::size_t set = 0; set <= heads_.size(); ++set) {
-    prior::LabelChoice choice{at::full({options_.chunk, num_heads()}, -1, at::kLong), guidance_.guidance};
-    for (std::int64_t b = 0; set > 0 && b < options_.chunk; ++b) {
-      choice.category.select(0, b)
-          .select(0, static_cast<std::int64_t>(set) - 1)
-          .fill_((first + b) % categories_of(set - 1));
-    }
-    choice.category = choice.category.to(device_);
-    const at::Tensor u0 = prior::finish_for_labels(chain_, set == 0 ? unlabelled : candidates, choice, seed, ids);
-    const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(u0)), features = in_.features.net->features(x),
-                     classes = classes_of(features);
+    const at::Tensor u0 =
+        prior::finish_for_labels(chain_, set == 0 ? unlabelled : candidates, choice(set, chunk), seed, ids);
+    const Seen seen = see(in_, u0);
     const auto values = prior::head_values(heads_, chain_.label_outputs(u0));
-    std::vector<at::Tensor> columns = {features};
+    std::vector<at::Tensor> read, said;
     for (std::size_t h = 0; h < heads_.size(); ++h) {
-      columns.push_back(readers_[h].read(x, classes).to(at::kFloat).unsqueeze(1));
-      columns.push_back(values[h].argmax(1).to(at::kFloat).unsqueeze(1));
+      read.push_back(readers_[h].read(seen.x, seen.classes));
+      said.push_back(values[h].argmax(1));
     }
-    numbers.push_back(at::cat(columns, 1).narrow(0, 0, images).flatten());
-    if (set > 0) pictures.push_back(x.narrow(0, 0, shown(set - 1, first, images)).flatten());
+    out.features.push_back(chunk.keep(seen.features));
+    out.read.push_back(chunk.keep(at::stack(read, 1)));
+    out.said.push_back(chunk.keep(at::stack(said, 1)));
+    out.pictures.push_back(chunk.keep_below(set == 0 ? 0 : options_.columns * categories_of(set - 1), seen.x).clone());
   }
-  numbers.insert(numbers.end(), pictures.begin(), pictures.end());
-  return at::cat(numbers).to(at::kCPU);
+  return out;
 }
 
-void LabelRun::add_drawn(std::int64_t first, at::Tensor numbers) {
-  const std::int64_t images = std::min(options_.chunk, options_.num_samples - first),
-                     width = kFeatures + 2 * num_heads();
-  const auto take = [&numbers](std::int64_t count) {
-    const at::Tensor part = numbers.narrow(0, 0, count);
-    numbers = numbers.narrow(0, count, numbers.size(0) - count);
-    return part;
-  };
-  for (std::size_t set = 0; set <= heads_.size(); ++set) {
-    const at::Tensor rows = take(images * width).view({images, width});
-    sets_[set].features.add(rows.narrow(1, 0, kFeatures));
-    const at::Tensor said = rows.narrow(1, kFeatures, 2 * num_heads()).to(at::kLong).contiguous();
-    const auto* values = said.const_data_ptr<std::int64_t>();
-    for (std::int64_t b = 0; b < images; ++b, values += 2 * num_heads()) {
+void LabelRun::add(const Chunk& chunk, const Drawn& drawn) {
+  for (std::size_t set = 0; set < sets_.size(); ++set) {
+    DrawnSet& sums = sets_[set];
+    sums.features.add(drawn.features[set]);
+    sums.pictures.push_back(drawn.pictures[set]);
+    const auto* read = drawn.read[set].const_data_ptr<std::int64_t>();
+    const auto* said = drawn.said[set].const_data_ptr<std::int64_t>();
+    for (std::int64_t b = 0; b < chunk.count; ++b, read += heads_.size(), said += heads_.size()) {
       if (set == 0) {
-        for (std::size_t h = 0; h < heads_.size(); ++h) ++sets_[0].read[h][static_cast<std::size_t>(values[2 * h])];
+        for (std::size_t h = 0; h < heads_.size(); ++h) ++sums.read[h][static_cast<std::size_t>(read[h])];
         continue;
       }
-      const std::int64_t asked = (first + b) % categories_of(set - 1), *of_head = values + 2 * (set - 1);
-      ++sets_[set].read[static_cast<std::size_t>(asked)][static_cast<std::size_t>(of_head[0])];
-      sets_[set].own += of_head[1] == asked ? 1 : 0;
+      const std::int64_t asked = (chunk.first + b) % categories_of(set - 1);
+      ++sums.read[static_cast<std::size_t>(asked)][static_cast<std::size_t>(read[set - 1])];
+      sums.own += said[set - 1] == asked ? 1 : 0;
     }
-  }
-  const ImageShape shape = in_.backbone.image_shape();
-  for (std::size_t h = 0; h < heads_.size(); ++h) {
-    const std::int64_t count = shown(h, first, images);
-    sets_[h + 1].pictures.push_back(
-        take(count * shape.size()).view({count, shape.channels, shape.height, shape.width}));
   }
 }
 
@@ -221,106 +236,84 @@ std::vector<double> shares(const std::vector<std::int64_t>& counts) {
   return out;
 }
 
-nlohmann::json LabelRun::head_json(std::size_t h, const Moments& real) const {
+std::vector<results::LabelCategory> LabelRun::by_category(std::size_t h) const {
+  const std::vector<double> of_data = shares(tests_[h].categories), free = shares(sets_[0].read[h]);
+  std::vector<results::LabelCategory> out;
+  for (std::size_t y = 0; y < of_data.size(); ++y) {
+    const auto& read_as = sets_[h + 1].read[y];
+    out.push_back({heads_[h].categories[y], shares(read_as)[y], read_as, of_data[y], free[y]});
+  }
+  return out;
+}
+
+results::LabelHead LabelRun::head(std::size_t h, const Moments& real) const {
   const TestSums& test = tests_[h];
-  const auto n = static_cast<double>(options_.num_test);
-  auto by_layer = nlohmann::json::array();
-  for (std::size_t k = 0; k < heads_[h].layers.size(); ++k) {
-    by_layer.push_back({{"layer", heads_[h].layers[k]}, {"accuracy", static_cast<double>(test.layer_hits[k]) / n}});
-  }
-  const std::vector<double> of_data = shares(test.categories), free = shares(sets_[0].read[h]);
-  double imbalance = 0;
-  for (std::size_t y = 0; y < of_data.size(); ++y) imbalance += 0.5 * std::abs(of_data[y] - free[y]);
   const DrawnSet& drawn = sets_[h + 1];
+  const auto n = static_cast<double>(options_.num_test), samples = static_cast<double>(options_.num_samples);
+  results::LabelHead out{heads_[h].name, heads_[h].layers, {}, {}, 0, by_category(h)};
+  out.test = {static_cast<double>(test.hits) / n, test.cross_entropy / n, static_cast<double>(test.read_hits) / n, {}};
+  for (std::size_t k = 0; k < out.layers.size(); ++k)
+    out.test.by_layer.push_back({out.layers[k], static_cast<double>(test.layer_hits[k]) / n});
   std::int64_t hits = 0;
-  auto by_category = nlohmann::json::array();
   for (std::size_t y = 0; y < drawn.read.size(); ++y) {
-    const auto row = shares(drawn.read[y]);
     hits += drawn.read[y][y];
-    by_category.push_back({{"category", heads_[h].categories[y]},
-                           {"accuracy", row[y]},
-                           {"read_as", drawn.read[y]},
-                           {"share_of_test_images", of_data[y]},
-                           {"share_without_label", free[y]}});
+    const auto& category = out.by_category[y];
+    out.imbalance_without_label += 0.5 * std::abs(category.share_of_test_images - category.share_without_label);
   }
-  const auto samples = static_cast<double>(options_.num_samples);
-  const double score = frechet_distance(real, drawn.features.moments()).total(),
-               unlabelled = frechet_distance(real, sets_[0].features.moments()).total();
-  return {{"name", heads_[h].name},
-          {"layers", heads_[h].layers},
-          {"test",
-           {{"accuracy", static_cast<double>(test.hits) / n},
-            {"cross_entropy", test.cross_entropy / n},
-            {"reader_accuracy", static_cast<double>(test.read_hits) / n},
-            {"by_layer", by_layer}}},
-          {"drawn",
-           {{"accuracy", static_cast<double>(hits) / samples},
-            {"own_accuracy", static_cast<double>(drawn.own) / samples},
-            {"fd_fmnist", score},
-            {"fd_fmnist_ratio", score / unlabelled}}},
-          {"imbalance_without_label", imbalance},
-          {"by_category", by_category}};
+  const double score_of_head = score(h + 1, real);
+  out.drawn = {static_cast<double>(hits) / samples, static_cast<double>(drawn.own) / samples, score_of_head,
+               score_of_head / score(0, real)};
+  return out;
 }
 
 // Chain c is in row c mod C.
-void LabelRun::write_grid(std::size_t h, const fs::path& file) const {
+void LabelRun::write_pictures(std::size_t h, const fs::path& file) const {
   const at::Tensor all = at::cat(sets_[h + 1].pictures);
   const std::int64_t categories = categories_of(h), columns = all.size(0) / categories;
   if (columns == 0) return;
-  const at::Tensor rows =
-      all.narrow(0, 0, columns * categories).unflatten(0, {columns, categories}).transpose(0, 1).flatten(0, 1);
-  storage::write_png_grid(file, vae::image_batch(rows), columns);
-}
-
-nlohmann::json LabelRun::run(comm::Communicator& comm, Logger& logger, const fs::path& directory,
-                             const std::string& name) {
-  const Timer timer;
-  sets_.resize(heads_.size() + 1);
-  for (std::size_t h = 0; h < heads_.size(); ++h) {
-    const std::vector<std::int64_t> none(heads_[h].categories.size(), 0);
-    tests_.push_back({0, 0, 0, std::vector<std::int64_t>(heads_[h].layers.size(), 0), none});
-    sets_[0].read.push_back(none);
-    sets_[h + 1].read.assign(none.size(), none);
-  }
-  const Moments real = training_moments(in_.dataset, in_.features, options_.chunk, comm, logger);
-  for_chunks(
-      options_.num_test, options_.chunk, [&](std::int64_t first) { return test(first); },
-      [&](std::int64_t first, const at::Tensor& numbers) { add_test(first, numbers); }, comm, logger,
-      "p(y | u_0) of test images");
-  for_chunks(
-      options_.num_samples, options_.chunk, [&](std::int64_t first) { return draw(first); },
-      [&](std::int64_t first, const at::Tensor& numbers) { add_drawn(first, numbers); }, comm, logger,
-      "images for labels");
-  nlohmann::json out = {{"name", name},
-                        {"num_test", options_.num_test},
-                        {"num_samples", options_.num_samples},
-                        {"guidance", guidance_.guidance},
-                        {"candidates", guidance_.candidates},
-                        {"steps", in_.langevin.steps_at(0)},
-                        {"num_layers", in_.backbone.groups().size()}};
-  comm::agree(comm, [&] {
-    out["heads"] = nlohmann::json::array();
-    for (std::size_t h = 0; h < heads_.size(); ++h) out["heads"].push_back(head_json(h, real));
-    out["fd_fmnist_without_label"] = frechet_distance(real, sets_[0].features.moments()).total();
-    if (!comm.is_root()) return;
-    fs::create_directories(directory);
-    for (std::size_t h = 0; h < heads_.size(); ++h)
-      write_grid(h, directory / fmt::format("labels-{}-{}.png", name, heads_[h].name));
-  });
-  out["features"] = {{"accuracy", in_.features.accuracy}, {"hash", in_.features.hash}};
-  out["seconds"] = timer.seconds();
-  return out;
+  const at::Tensor rows = all.narrow(0, 0, columns * categories).unflatten(0, {columns, categories});
+  write_grid(file, rows.transpose(0, 1).flatten(0, 1), columns);
 }
 
 }  // namespace
 
-nlohmann::json labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs,
-                      comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name) {
-  check(!inputs.prior.heads().empty(), ExitCode::kUsage, "labels: the prior has no label heads");
-  const auto available = static_cast<std::int64_t>(inputs.dataset.members(data::Split::kTest).size());
+results::Labels labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs,
+                       comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name) {
+  const auto& heads = inputs.prior.heads();
+  check(!heads.empty(), ExitCode::kUsage, "labels: the prior has no label heads");
+  const auto available = std::ssize(inputs.dataset.members(data::Split::kTest));
   check(options.num_test <= available, ExitCode::kUsage, "{}: {} test images, labels.num_test is {}",
         inputs.dataset.path().string(), available, options.num_test);
-  return LabelRun(options, guidance, inputs).run(comm, logger, directory, name);
+  const Timer timer;
+  LabelRun run(options, guidance, inputs);
+  const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
+  for_chunks<Tested>(
+      {options.num_test, options.chunk, "p(y | u_0) of test images"}, comm, logger,
+      [&](const Chunk& chunk) { return run.test(chunk); },
+      [&](const Chunk& chunk, const Tested& tested) { run.add(chunk, tested); });
+  for_chunks<Drawn>(
+      {options.num_samples, options.chunk, "images for labels"}, comm, logger,
+      [&](const Chunk& chunk) { return run.draw(chunk); },
+      [&](const Chunk& chunk, const Drawn& drawn) { run.add(chunk, drawn); });
+  results::Labels out;
+  comm::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    for (std::size_t h = 0; h < heads.size(); ++h) {
+      out.heads.push_back(run.head(h, real));
+      run.write_pictures(h, directory / fmt::format("labels-{}-{}.png", name, heads[h].name));
+    }
+    out.fd_fmnist_without_label = run.score(0, real);
+  });
+  out.name = name;
+  out.num_test = options.num_test;
+  out.num_samples = options.num_samples;
+  out.guidance = guidance.guidance;
+  out.candidates = guidance.candidates;
+  out.steps = inputs.langevin.steps_at(0);
+  out.num_layers = std::ssize(inputs.backbone.groups());
+  out.features = classifier(inputs.features);
+  out.seconds = timer.seconds();
+  return out;
 }
 
 }  // namespace hebm::evaluate

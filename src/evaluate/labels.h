@@ -4,10 +4,12 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/status.h"
+#include "comm/communicator.h"
 #include "evaluate/experiment.h"
+#include "results/experiments.h"
 
 namespace hebm {
 class Options;
@@ -24,10 +26,9 @@ struct LabelsOptions {
 
 // Collective; inputs.prior has heads. Chain c = 0, 1, ... is drawn without a label as `sample` does
 // with the same seed and chunk, and once for category c mod C of every head as `sample --label`
-// does. The object of results/labels-NAME.json: docs/formats.md. Grids, a category a row:
-// directory/labels-NAME-HEAD.png.
-nlohmann::json labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs,
-                      comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory,
-                      const std::string& name);
+// does. The result is rank 0's. Grids, a category a row: directory/labels-NAME-HEAD.png.
+results::Labels labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs,
+                       comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory,
+                       const std::string& name);
 
 }  // namespace hebm::evaluate

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "evaluate/chunks.h"
 #include "evaluate/ood_scores.h"
 #include "evaluate/ranking.h"
 #include "vae/inputs.h"
@@ -28,34 +29,43 @@ std::vector<std::int64_t> chosen_images(const OodOptions& options, const OodSet&
   return out;
 }
 
-// [n][columns] on every rank. Collective.
-std::vector<double> set_scores(const OodOptions& options, const OodSet& set, std::uint32_t number,
-                               const OodScorer& scorer, at::Device device, comm::Communicator& comm, Logger& logger) {
-  const auto columns = scorer.columns();
-  const auto width = static_cast<std::int64_t>(columns.size());
-  const std::int64_t n = options.num_images, num_chunks = (n + options.chunk - 1) / options.chunk;
-  std::vector<double> table(static_cast<std::size_t>(n * width), 0.0);
-  StatusLine status(logger, "scores of " + set.name, n);
-  comm::agree(comm, [&] {
-    const auto all = chosen_images(options, set, number);
-    for (std::int64_t c = comm.rank(); c < num_chunks; c += comm.size()) {
-      const std::int64_t first = c * options.chunk, rows = std::min(options.chunk, n - first);
-      std::vector<std::int64_t> images;  // the last chunk is filled up, for a row's bits depend on the number of rows
-      for (std::int64_t b = 0; b < options.chunk; ++b)
-        images.push_back(all[static_cast<std::size_t>(first + std::min(b, rows - 1))]);
-      const at::Tensor scores = scorer.scores(vae::image_tensor(set.dataset.read(images)).to(device), images, number);
-      const double* from = scores.const_data_ptr<double>();
-      for (std::int64_t e = 0; e < rows * width; ++e) {
-        check(std::isfinite(from[e]), ExitCode::kRuntime, "{}: image {}: {} is {}; are VAE and prior trained?",
-              set.dataset.path().string(), images[static_cast<std::size_t>(e / width)],
-              columns[static_cast<std::size_t>(e % width)], from[e]);
-      }
-      std::copy_n(from, rows * width, table.begin() + first * width);
-      status.update(std::min(n, (c + comm.size()) * options.chunk));
-    }
-  });
-  status.finish();
-  comm.all_reduce(std::span<double>(table), comm::Op::kSum);  // every entry has one rank's value and zeros: exact
+struct ScoredImages {
+  at::Tensor scores;  // [images, columns], float64
+  static void tensors(auto& s, auto& visit) { visit(s.scores); }
+};
+
+void check_finite(const at::Tensor& scores, const OodScorer& scorer, const OodSet& set,
+                  const std::vector<std::int64_t>& images) {
+  const std::int64_t width = scores.size(1);
+  const double* value = scores.const_data_ptr<double>();
+  for (std::int64_t e = 0; e < scores.numel(); ++e) {
+    check(std::isfinite(value[e]), ExitCode::kRuntime, "{}: image {}: {} is {}; are VAE and prior trained?",
+          set.dataset.path().string(), images[static_cast<std::size_t>(e / width)],
+          scorer.columns()[static_cast<std::size_t>(e % width)], value[e]);
+  }
+}
+
+// [n][columns] on rank 0. Collective.
+std::vector<double> set_scores(const OodOptions& options, const OodInputs& inputs, std::uint32_t number,
+                               const OodScorer& scorer, comm::Communicator& comm, Logger& logger) {
+  const OodSet& set = number == 0 ? inputs.in : inputs.out;
+  const auto all = chosen_images(options, set, number);
+  std::vector<double> table;
+  for_chunks<ScoredImages>(
+      {options.num_images, options.chunk, "scores of " + set.name}, comm, logger,
+      [&](const Chunk& chunk) -> ScoredImages {
+        std::vector<std::int64_t> images;  // the last chunk is filled up, for bits depend on the number of rows
+        for (std::int64_t b = 0; b < chunk.size; ++b)
+          images.push_back(all[static_cast<std::size_t>(chunk.first + std::min(b, chunk.count - 1))]);
+        const at::Tensor x = vae::image_tensor(set.dataset.read(images)).to(inputs.backbone.params().device());
+        const at::Tensor scores = chunk.keep(scorer.scores(x, images, number));
+        check_finite(scores, scorer, set, images);
+        return {scores};
+      },
+      [&](const Chunk&, const ScoredImages& part) {
+        const double* from = part.scores.const_data_ptr<double>();
+        table.insert(table.end(), from, from + part.scores.numel());
+      });
   return table;
 }
 
@@ -71,24 +81,23 @@ double mean(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
-nlohmann::json separation(const OodOptions& options, const std::vector<double>& in, const std::vector<double>& out) {
+results::OodRow separation(const OodOptions& options, const std::vector<double>& in, const std::vector<double>& out) {
   const Interval interval = bootstrap_auroc(in, out, options.bootstrap, kLevel,
                                             {static_cast<std::uint64_t>(options.seed), 1, Purpose::kSubset});
-  return {{"auroc", auroc(in, out)},
-          {"auroc_low", interval.low},
-          {"auroc_high", interval.high},
-          {"aupr", aupr(in, out)},
-          {"fpr95", fpr_at_tpr(in, out, kLevel)},
-          {"mean_in", mean(in)},
-          {"mean_out", mean(out)},
-          {"histogram", paired_histogram(in, out, options.bins)}};
+  results::OodRow row;
+  row.auroc = auroc(in, out);
+  row.auroc_low = interval.low;
+  row.auroc_high = interval.high;
+  row.aupr = aupr(in, out);
+  row.fpr95 = fpr_at_tpr(in, out, kLevel);
+  row.mean_in = mean(in);
+  row.mean_out = mean(out);
+  row.histogram = paired_histogram(in, out, options.bins);
+  return row;
 }
 
-nlohmann::json describe_set(const OodSet& set, std::int64_t num_images) {
-  return {{"name", set.name},
-          {"source", set.dataset.source()},
-          {"images_hash", set.dataset.images_hash()},
-          {"num_images", num_images}};
+results::OodSetInfo describe_set(const OodSet& set, std::int64_t num_images) {
+  return {set.name, set.dataset.source(), set.dataset.images_hash(), num_images};
 }
 
 }  // namespace
@@ -125,66 +134,61 @@ std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& 
   return all;
 }
 
-nlohmann::json ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger) {
+results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger) {
   const Timer timer;
   const auto ks = check_ood(options, inputs);
   const OodScorer scorer(inputs.prior, inputs.backbone, inputs.langevin, ks, static_cast<std::uint64_t>(options.seed));
-  const auto device = inputs.backbone.params().device();
-  const auto in = set_scores(options, inputs.in, 0, scorer, device, comm, logger);
-  const auto out = set_scores(options, inputs.out, 1, scorer, device, comm, logger);
-
-  nlohmann::json result = {{"format", "hebm-ood"}, {"version", 1}, {"positive", "out"}};
-  result["score"] =
+  const auto in = set_scores(options, inputs, 0, scorer, comm, logger);
+  const auto out = set_scores(options, inputs, 1, scorer, comm, logger);
+  results::Ood result;
+  result.format = results::kOodFormat;
+  result.version = 1;
+  result.positive = "out";
+  result.score =
       "energy -sum over layers above k of f_i / s_0^2, and -ELBO, in nats: a higher score speaks for the positive "
       "class";
-  result["in"] = describe_set(inputs.in, options.num_images);
-  result["out"] = describe_set(inputs.out, options.num_images);
-  result["num_layers"] = inputs.backbone.groups().size();
-  result["T"] = inputs.prior.num_levels();
-  result["step_variance"] = prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0);
-  result["rows"] = nlohmann::json::array();
-  const std::size_t width = 1 + 2 * ks.size();
+  result.in = describe_set(inputs.in, options.num_images);
+  result.out = describe_set(inputs.out, options.num_images);
+  result.num_layers = std::ssize(inputs.backbone.groups());
+  result.num_levels = inputs.prior.num_levels();
+  result.step_variance = prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0);
   comm::agree(comm, [&] {
-    for (std::size_t c = 0; c < width; ++c) {
+    const std::size_t width = 1 + 2 * ks.size();
+    for (std::size_t c = 0; comm.is_root() && c < width; ++c) {
+      using results::OodScheme;
       const double sign = c == 0 ? -1.0 : 1.0;
-      nlohmann::json row = separation(options, column(in, width, c, sign), column(out, width, c, sign));
-      row["scheme"] = c == 0 ? "elbo" : c <= ks.size() ? "inference" : "diffusion";
-      if (c > 0) row["k"] = ks[(c - 1) % ks.size()];
-      result["rows"].push_back(std::move(row));
+      auto row = separation(options, column(in, width, c, sign), column(out, width, c, sign));
+      row.scheme = c == 0 ? OodScheme::kElbo : c <= ks.size() ? OodScheme::kInference : OodScheme::kDiffusion;
+      if (c > 0) row.k = ks[(c - 1) % ks.size()];
+      result.rows.push_back(std::move(row));
     }
   });
-  double seconds = timer.seconds();
-  comm.all_reduce(std::span<double>(&seconds, 1), comm::Op::kMax);
-  result["seconds"] = seconds;
+  result.seconds = timer.seconds();
   return result;
 }
 
-nlohmann::json paired_histogram(const std::vector<double>& in, const std::vector<double>& out, std::int64_t bins) {
+results::PairedHistogram paired_histogram(const std::vector<double>& in, const std::vector<double>& out,
+                                          std::int64_t bins) {
   std::vector<double> all = in;
   all.insert(all.end(), out.begin(), out.end());
   std::sort(all.begin(), all.end());
   double low = sorted_quantile(all, 0.005), high = sorted_quantile(all, 0.995);
   if (!(high > low)) high = low + std::max(1.0, std::abs(low));  // one value: a bin of its own
-  const auto counts = [&](const std::vector<double>& values, std::int64_t& outside) {
-    std::vector<std::int64_t> out_counts(static_cast<std::size_t>(bins), 0);
+  results::PairedHistogram result{low, high, {}, {}};
+  const auto count = [&](const std::vector<double>& values, std::vector<std::int64_t>& counts, std::int64_t& outside) {
+    counts.assign(static_cast<std::size_t>(bins), 0);
     for (const double value : values) {
       if (value < low || value > high) {
         ++outside;
       } else {
         const auto bin = static_cast<std::size_t>((value - low) / (high - low) * static_cast<double>(bins));
-        ++out_counts[std::min(bin, out_counts.size() - 1)];
+        ++counts[std::min(bin, counts.size() - 1)];
       }
     }
-    return out_counts;
   };
-  std::int64_t outside_in = 0, outside_out = 0;
-  const auto counts_in = counts(in, outside_in), counts_out = counts(out, outside_out);
-  return {{"low", low},
-          {"high", high},
-          {"in", counts_in},
-          {"out", counts_out},
-          {"outside_in", outside_in},
-          {"outside_out", outside_out}};
+  count(in, result.in, result.outside_in);
+  count(out, result.out, result.outside_out);
+  return result;
 }
 
 }  // namespace hebm::evaluate

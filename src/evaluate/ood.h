@@ -3,7 +3,6 @@
 // result does not depend on their number.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "data/dataset.h"
 #include "prior/langevin.h"
 #include "prior/potential.h"
+#include "results/ood.h"
 #include "vae/backbone.h"
 
 namespace hebm {
@@ -45,11 +45,11 @@ struct OodInputs {
 // set whose images have another shape than the VAE's, and one with too few test images.
 std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& inputs);
 
-// Collective. The object of results/ood-NAME.json (docs/formats.md).
-nlohmann::json ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger);
+// Collective; the result is rank 0's.
+results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger);
 
-// Counts of both sets in equal bins over the middle 99 % of all values: {low, high, in, out,
-// outside_in, outside_out}.
-nlohmann::json paired_histogram(const std::vector<double>& in, const std::vector<double>& out, std::int64_t bins);
+// Counts of both sets in equal bins over the middle 99 % of all values.
+results::PairedHistogram paired_histogram(const std::vector<double>& in, const std::vector<double>& out,
+                                          std::int64_t bins);
 
 }  // namespace hebm::evaluate

@@ -3,11 +3,14 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cdist.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <span>
 #include <tuple>
 
 #include "base/error.h"
+#include "evaluate/measure.h"
 #include "evaluate/statistics.h"
 
 namespace hebm::evaluate {
@@ -73,6 +76,59 @@ PrecisionRecall precision_recall(const at::Tensor& real, const at::Tensor& gener
   };
   return {share(count_inside(generated, real, real_radii), generated),
           share(count_inside(real, generated, generated_radii), real)};
+}
+
+namespace {
+
+// This rank's of n rows.
+struct Share {
+  Share(const comm::Communicator& comm, std::int64_t n)
+      : first(n * comm.rank() / comm.size()), count(n * (comm.rank() + 1) / comm.size() - first) {}
+  std::int64_t first, count;
+};
+
+// Made once for each set, by all ranks.
+const at::Tensor& radii_of(const FeatureRows& rows, const ScoreInput& in) {
+  if (rows.radii.defined()) return rows.radii;
+  const std::int64_t n = rows.features.size(0);
+  rows.radii = at::zeros({n}, at::kDouble);
+  comm::agree(in.comm, [&] {
+    const Share mine(in.comm, n);
+    if (mine.count == 0) return;
+    rows.radii.narrow(0, mine.first, mine.count)
+        .copy_(neighbour_radii(rows.features, in.neighbours, mine.first, mine.count));
+  });
+  // Every entry comes from one rank: exact.
+  in.comm.all_reduce(std::span<double>(rows.radii.mutable_data_ptr<double>(), static_cast<std::size_t>(n)),
+                     comm::Op::kSum);
+  return rows.radii;
+}
+
+// Share of the points inside the manifold of the centres.
+double share_inside(const FeatureRows& points, const FeatureRows& centres, const ScoreInput& in) {
+  const at::Tensor& radii = radii_of(centres, in);
+  const std::int64_t n = points.features.size(0);
+  double inside = 0;
+  comm::agree(in.comm, [&] {
+    const Share mine(in.comm, n);
+    if (mine.count == 0) return;
+    inside =
+        static_cast<double>(count_inside(points.features.narrow(0, mine.first, mine.count), centres.features, radii));
+  });
+  in.comm.all_reduce(std::span<double>(&inside, 1), comm::Op::kSum);
+  return inside / static_cast<double>(n);
+}
+
+}  // namespace
+
+template <>
+results::Score measure<results::score("precision")>(const ScoreInput& in) {
+  return {share_inside(in.images, in.real, in)};
+}
+
+template <>
+results::Score measure<results::score("recall")>(const ScoreInput& in) {
+  return {share_inside(in.real, in.images, in)};
 }
 
 }  // namespace hebm::evaluate

@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "evaluate/experiment.h"
 #include "evaluate/scorer.h"
 #include "evaluate/stored_samples.h"
 #include "storage/lenient_json.h"
@@ -42,31 +43,25 @@ SamplingCost sampling_cost(const std::string& kind, std::optional<std::int64_t> 
   return {*num_levels * steps, 0};
 }
 
-nlohmann::json evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset,
-                               const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
-                               const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger) {
+results::Priors evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset,
+                                const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
+                                const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger) {
   Scorer scorer(options, dataset, backbone, features, comm, logger);
-  auto table = nlohmann::json::array();
-  const auto add = [&](const std::string& name, const FeatureRows& rows, double seconds, const nlohmann::json& about) {
-    nlohmann::json row = scorer.score(rows, seconds);
-    row["seconds_per_1000"] = 1000 * seconds / static_cast<double>(options.num_images);
-    row.erase("seconds");
-    row["name"] = name;
-    row.update(about);
-    table.push_back(std::move(row));
+  results::Priors out{{}, classifier(features), std::ssize(dataset.members(data::Split::kTrain))};
+  const auto add = [&](const std::string& name, const results::PriorAbout& about, const FeatureRows& rows,
+                       double seconds) {
+    out.rows.push_back({name, about, scorer.scores(rows), rows.features.size(0),
+                        1000 * seconds / static_cast<double>(options.num_images)});
   };
   const auto gaussian = scorer.gaussian(), reconstruction = scorer.reconstruction();
-  add("Gaussian prior", gaussian, gaussian.seconds,
-      {{"kind", "gaussian"}, {"training_gradients", 0}, {"sampling_gradients", 0}, {"sampling_evaluations", 0}});
-  add("Reconstruction", reconstruction, reconstruction.seconds, {{"kind", "reconstruction"}});
+  add("Gaussian prior", {"gaussian", "", {}, 0, 0, 0, {}, {}}, gaussian, gaussian.seconds);
+  add("Reconstruction", {"reconstruction", "", {}, {}, {}, {}, {}, {}}, reconstruction, reconstruction.seconds);
   for (const PriorSamples& prior : samples) {
     const auto rows = scorer.stored(prior.file, prior.name);
-    add(prior.name, rows, read_stored_samples(prior.file).seconds_per_image * static_cast<double>(options.num_images),
-        prior.about);
+    add(prior.name, prior.about, rows,
+        read_stored_samples(prior.file).seconds_per_image * static_cast<double>(options.num_images));
   }
-  return {{"rows", table},
-          {"features", scorer.features_json()},
-          {"reference_images", dataset.members(data::Split::kTrain).size()}};
+  return out;
 }
 
 }  // namespace hebm::evaluate

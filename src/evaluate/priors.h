@@ -13,6 +13,7 @@
 #include "data/dataset.h"
 #include "evaluate/evaluate.h"
 #include "nets/feature_net.h"
+#include "results/summary.h"
 #include "vae/backbone.h"
 
 namespace hebm::evaluate {
@@ -35,14 +36,12 @@ SamplingCost sampling_cost(const std::string& kind, std::optional<std::int64_t> 
 struct PriorSamples {
   std::string name;            // "Joint EBM, s^2 = 0.02"
   std::filesystem::path file;  // samples.h5
-  nlohmann::json about;        // goes into the row as it is: kind, run, T, ...
+  results::PriorAbout about;
 };
-// Collective. {rows, features, reference_images}: the Gaussian prior, reconstructions, then
-// `samples` in their order. A row: name, kind, the scores of summary.json, seconds_per_1000
-// (images, on the ranks that drew them), training_gradients and sampling_gradients,
-// sampling_evaluations where known.
-nlohmann::json evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset,
-                               const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
-                               const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger);
+// Collective; the result is rank 0's: the Gaussian prior, reconstructions, then `samples` in their
+// order.
+results::Priors evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset,
+                                const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
+                                const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::evaluate

@@ -1,11 +1,10 @@
-// Scores of sets of images on one data set (fd_fmnist, KID, precision and recall): all against the
-// same training images, each of evaluate.num_images images.
+// Scores of sets of images on one data set: all against the same training images, each of
+// evaluate.num_images images.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -14,8 +13,7 @@
 #include "data/dataset.h"
 #include "evaluate/evaluate.h"
 #include "evaluate/feature_rows.h"
-#include "evaluate/precision_recall.h"
-#include "evaluate/statistics.h"
+#include "evaluate/measure.h"
 #include "nets/feature_net.h"
 #include "vae/backbone.h"
 
@@ -35,19 +33,12 @@ class Scorer {
   FeatureRows stored(const std::filesystem::path& samples, const std::string& what);  // of `sample`
   FeatureRows test_images();                                                          // all of them, not kept
 
-  double distance(const FeatureRows& rows) const;  // fd_fmnist
-  // {fd_fmnist, num_images, seconds, kid, kid_error, precision, recall}; rows are kept ones.
-  nlohmann::json score(const FeatureRows& rows, double seconds);
-  // {accuracy, hash} of the classifier.
-  nlohmann::json features_json() const { return {{"accuracy", features_.accuracy}, {"hash", features_.hash}}; }
+  double distance(const FeatureRows& rows) const;         // fd_fmnist
+  results::Scores scores(const FeatureRows& rows) const;  // rows are kept ones
   // One posterior draw u_0 of images of a split.
   vae::Posterior posterior(data::Split split, std::int64_t first, std::int64_t count) const;
 
  private:
-  // Precision and recall against the reference subset, rows shared by the ranks.
-  PrecisionRecall manifold_scores(const at::Tensor& generated);
-  at::Tensor shared_radii(const at::Tensor& features);
-
   const EvaluateOptions& options_;
   const data::Dataset& dataset_;
   const vae::Backbone& backbone_;
@@ -56,9 +47,7 @@ class Scorer {
   Logger& logger_;
   std::uint64_t seed_;
   at::Device device_;
-  std::vector<double> origin_ = std::vector<double>(static_cast<std::size_t>(nets::FeatureNet::kFeatures), 0.0);
-  Moments real_;
-  at::Tensor real_features_, real_radii_;
+  FeatureRows real_;
 };
 
 }  // namespace hebm::evaluate

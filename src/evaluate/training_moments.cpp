@@ -100,18 +100,13 @@ Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeature
   comm::agree(comm, [&] {
     found = keeps && comm.is_root() && read_kept(moments_file(features, dataset), identity, kept, logger);
   });
-  if (comm::any(comm, found)) {
-    for (const auto& t : tensors_of(kept))
-      comm.broadcast({static_cast<std::byte*>(t.tensor.mutable_data_ptr()), t.tensor.nbytes()}, 0);
-    return kept;
-  }
-  const std::vector<double> origin(static_cast<std::size_t>(kFeatures), 0.0);
-  const auto images = [&](std::int64_t first, std::int64_t n) {
-    return split_images(dataset, data::Split::kTrain, first, n, features.net->params().device());
+  if (comm::any(comm, found)) return kept;
+  const auto images = [&](const Chunk& c) {
+    return split_images(dataset, data::Split::kTrain, c.first, c.size, features.net->params().device());
   };
-  const Moments made = collect_features(*features.net, origin, count, chunk, false, images, comm, logger,
-                                        "features of the training images")
-                           .sums.moments();
+  const Moments made =
+      collect_features(*features.net, {count, chunk, "features of the training images"}, false, images, comm, logger)
+          .moments;
   comm::agree(comm, [&] {
     if (keeps && comm.is_root()) keep(moments_file(features, dataset), made, identity, logger);
   });

@@ -19,7 +19,7 @@ std::filesystem::path moments_file(const nets::LoadedFeatureNet& features, const
 // Error(kUsage): fewer than 2 training images.
 // The kept ones where they are of this classifier and these images, else made (chunk images at a
 // time) and kept; a damaged file is replaced, and one that cannot be written is a note in the log.
-// The same on every rank. Collective.
+// On rank 0. Collective.
 Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk,
                          comm::Communicator& comm, Logger& logger);
 

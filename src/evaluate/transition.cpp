@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -12,11 +11,10 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "evaluate/chunks.h"
 #include "evaluate/frechet.h"
 #include "evaluate/training_moments.h"
 #include "prior/reverse_chain.h"
-#include "storage/png.h"
-#include "vae/inputs.h"
 
 namespace hebm::evaluate {
 namespace fs = std::filesystem;
@@ -54,9 +52,20 @@ namespace {
 
 enum Number { kEnergy, kDisplacement, kBlack, kWhite, kNumNumbers };
 
+// By state, from the first of t = T-1 to the last of t = 0.
+struct Followed {
+  std::vector<at::Tensor> numbers, features, pictures;  // [chains, numbers], [chains, F], [chains of the grid, C, H, W]
+  static void tensors(auto& f, auto& visit) {
+    visit(f.numbers);
+    visit(f.features);
+    visit(f.pictures);
+  }
+};
+
 struct StateSums {
   std::array<double, kNumNumbers> numbers{};
-  FeatureSums features = FeatureSums::with_zero_reference(nets::FeatureNet::kFeatures);
+  FeatureSums features{nets::FeatureNet::kFeatures};
+  std::vector<at::Tensor> pictures;
 };
 
 class Transition {
@@ -66,132 +75,118 @@ class Transition {
         in_(inputs),
         chain_(inputs.prior, inputs.backbone, inputs.langevin),
         recorded_(recorded_steps(inputs.langevin.steps, options.every)),
-        states_(static_cast<std::size_t>(inputs.prior.num_levels()) * recorded_.size()),
-        pictures_(states_.size()) {}
+        states_(static_cast<std::size_t>(inputs.prior.num_levels()) * recorded_.size()) {}
 
-  // [states, images, numbers and features] of the chunk's chains; states from the first of t = T-1
-  // to the last of t = 0.
-  at::Tensor follow(std::int64_t first);
-  void add(std::int64_t first, const at::Tensor& numbers);
-  nlohmann::json levels(const Moments& real) const;
-  void write_grids(const fs::path& directory) const;  // on the rank that followed the first chunk
+  Followed follow(const Chunk& chunk) const;
+  void add(const Followed& followed);
+  std::vector<results::ChainLevel> levels(const Moments& real) const;
+  void write_grids(const fs::path& directory) const;
 
  private:
-  std::int64_t images_of(std::int64_t first) const { return std::min(options_.chunk, options_.num_images - first); }
-
   const TransitionOptions& options_;
   const ExperimentInputs& in_;
   prior::ReverseChain chain_;
   std::vector<std::int64_t> recorded_;
   std::vector<StateSums> states_;
-  std::vector<at::Tensor> pictures_;  // by state, [rows, C, H, W]
 };
 
-at::Tensor Transition::follow(std::int64_t first) {
+Followed Transition::follow(const Chunk& chunk) const {
   const c10::NoGradGuard no_grad;
-  const std::int64_t images = images_of(first);
-  const at::Tensor out = at::empty(
-      {static_cast<std::int64_t>(states_.size()), images, kNumNumbers + nets::FeatureNet::kFeatures}, at::kFloat);
-  std::int64_t state = 0;
+  Followed out;
   at::Tensor start;
   const auto look = [&](std::int64_t t, std::int64_t k, const at::Tensor& y) {
     if (k == 0) start = y.clone();
     if (!std::binary_search(recorded_.begin(), recorded_.end(), k)) return;
     const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(y));
     const at::Tensor moved = (y - start).square().sum(1).sqrt();
-    const at::Tensor numbers =
-        at::cat({at::stack({chain_.energy(y, t), moved}, 1), saturated_shares(x), in_.features.net->features(x)}, 1);
-    out.select(0, state).copy_(numbers.narrow(0, 0, images));
-    if (first == 0)
-      pictures_[static_cast<std::size_t>(state)] = x.narrow(0, 0, std::min(options_.rows, images)).clone();
-    ++state;
+    out.numbers.push_back(chunk.keep(at::cat({at::stack({chain_.energy(y, t), moved}, 1), saturated_shares(x)}, 1)));
+    out.features.push_back(chunk.keep(in_.features.net->features(x)));
+    out.pictures.push_back(chunk.keep_below(options_.rows, x).clone());
   };
-  chain_.sample(static_cast<std::uint64_t>(options_.seed), prior::chain_ids(first, options_.chunk), look);
+  chain_.sample(static_cast<std::uint64_t>(options_.seed), prior::chain_ids(chunk.first, chunk.size), look);
   return out;
 }
 
-void Transition::add(std::int64_t first, const at::Tensor& numbers) {
-  const at::Tensor rows = numbers.view({static_cast<std::int64_t>(states_.size()), images_of(first), -1});
+void Transition::add(const Followed& followed) {
   for (std::size_t s = 0; s < states_.size(); ++s) {
-    const at::Tensor state = rows.select(0, static_cast<std::int64_t>(s));
-    const at::Tensor sums = state.narrow(1, 0, kNumNumbers).to(at::kDouble).sum(0).contiguous();
+    const at::Tensor sums = followed.numbers[s].to(at::kDouble).sum(0);
     for (std::size_t n = 0; n < kNumNumbers; ++n) states_[s].numbers[n] += sums.const_data_ptr<double>()[n];
-    states_[s].features.add(state.narrow(1, kNumNumbers, nets::FeatureNet::kFeatures));
+    states_[s].features.add(followed.features[s]);
+    states_[s].pictures.push_back(followed.pictures[s]);
   }
 }
 
-nlohmann::json Transition::levels(const Moments& real) const {
-  auto out = nlohmann::json::array();
+std::vector<results::ChainLevel> Transition::levels(const Moments& real) const {
+  std::vector<results::ChainLevel> out;
   const auto n = static_cast<double>(options_.num_images);
-  std::size_t s = 0;
+  auto state = states_.begin();
   for (std::int64_t t = in_.prior.num_levels() - 1; t >= 0; --t) {
-    auto states = nlohmann::json::array();
+    out.push_back({t, prior::step_variance(in_.prior.schedule(), in_.langevin, t), {}});
     for (const std::int64_t k : recorded_) {
-      const auto& [numbers, features] = states_[s++];
-      states.push_back({{"k", k},
-                        {"energy", numbers[kEnergy] / n},
-                        {"displacement", numbers[kDisplacement] / n},
-                        {"fd_fmnist", frechet_distance(real, features.moments()).total()},
-                        {"black", numbers[kBlack] / n},
-                        {"white", numbers[kWhite] / n}});
+      const auto& numbers = state->numbers;
+      out.back().states.push_back({k,
+                                   numbers[kEnergy] / n,
+                                   numbers[kDisplacement] / n,
+                                   frechet_distance(real, state->features.moments()).total(),
+                                   {numbers[kBlack] / n, numbers[kWhite] / n}});
+      ++state;
     }
-    out.push_back(
-        {{"t", t}, {"step_variance", prior::step_variance(in_.prior.schedule(), in_.langevin, t)}, {"states", states}});
   }
   return out;
 }
 
 void Transition::write_grids(const fs::path& directory) const {
-  fs::create_directories(directory);
-  const auto columns = static_cast<std::int64_t>(recorded_.size());
-  auto state = pictures_.begin();
-  for (std::int64_t t = in_.prior.num_levels() - 1; t >= 0; --t, state += columns) {
-    const at::Tensor images =
-        at::stack(std::vector<at::Tensor>(state, state + columns), 1).flatten(0, 1);  // chain by chain
-    storage::write_png_grid(directory / fmt::format("transition-{}-t{}.png", in_.langevin.steps, t),
-                            vae::image_batch(images), columns);
+  auto state = states_.begin();
+  for (std::int64_t t = in_.prior.num_levels() - 1; t >= 0; --t) {
+    std::vector<at::Tensor> columns;
+    for (std::size_t k = 0; k < recorded_.size(); ++k) columns.push_back(at::cat((state++)->pictures));
+    write_grid(directory / fmt::format("transition-{}-t{}.png", in_.langevin.steps, t),
+               at::stack(columns, 1).flatten(0, 1), std::ssize(columns));  // chain by chain
   }
 }
 
+struct Shares {
+  at::Tensor shares;  // [images, 2]
+  static void tensors(auto& s, auto& visit) { visit(s.shares); }
+};
+
 // Of the training images, in the pixels' own values.
-nlohmann::json training_shares(const ExperimentInputs& in, std::int64_t chunk, comm::Communicator& comm,
-                               Logger& logger) {
-  const auto n = static_cast<std::int64_t>(in.dataset.members(data::Split::kTrain).size());
+results::Saturation training_shares(const ExperimentInputs& in, std::int64_t chunk_size, comm::Communicator& comm,
+                                    Logger& logger) {
+  const auto n = std::ssize(in.dataset.members(data::Split::kTrain));
   double black = 0, white = 0;
-  for_chunks(
-      n, chunk,
-      [&](std::int64_t first) {
-        return saturated_shares(
-            split_images(in.dataset, data::Split::kTrain, first, std::min(chunk, n - first), at::kCPU));
+  for_chunks<Shares>(
+      {n, chunk_size, "pixels of the training images"}, comm, logger,
+      [&](const Chunk& chunk) -> Shares {
+        return {saturated_shares(split_images(in.dataset, data::Split::kTrain, chunk.first, chunk.count, at::kCPU))};
       },
-      [&](std::int64_t, const at::Tensor& numbers) {
-        const at::Tensor sums = numbers.view({-1, 2}).to(at::kDouble).sum(0);
+      [&](const Chunk&, const Shares& part) {
+        const at::Tensor sums = part.shares.to(at::kDouble).sum(0);
         black += sums[0].item<double>();
         white += sums[1].item<double>();
-      },
-      comm, logger, "pixels of the training images");
-  return {{"black", black / static_cast<double>(n)}, {"white", white / static_cast<double>(n)}};
+      });
+  return {black / static_cast<double>(n), white / static_cast<double>(n)};
 }
 
 }  // namespace
 
-nlohmann::json transition(const TransitionOptions& options, const ExperimentInputs& inputs, comm::Communicator& comm,
-                          Logger& logger, const fs::path& directory) {
+results::Transition transition(const TransitionOptions& options, const ExperimentInputs& inputs,
+                               comm::Communicator& comm, Logger& logger, const fs::path& directory) {
   const Timer timer;
   const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
   Transition chains(options, inputs);
-  for_chunks(
-      options.num_images, options.chunk, [&](std::int64_t first) { return chains.follow(first); },
-      [&](std::int64_t first, const at::Tensor& numbers) { chains.add(first, numbers); }, comm, logger,
-      fmt::format("chains of {} steps", inputs.langevin.steps));
-  nlohmann::json out = {{"steps", inputs.langevin.steps}, {"num_images", options.num_images}};
-  out["training"] = training_shares(inputs, options.chunk, comm, logger);
+  for_chunks<Followed>(
+      {options.num_images, options.chunk, fmt::format("chains of {} steps", inputs.langevin.steps)}, comm, logger,
+      [&](const Chunk& chunk) { return chains.follow(chunk); },
+      [&](const Chunk&, const Followed& followed) { chains.add(followed); });
+  results::Transition out{inputs.langevin.steps, options.num_images, {}, {}, classifier(inputs.features), 0};
+  out.training = training_shares(inputs, options.chunk, comm, logger);
   comm::agree(comm, [&] {
-    out["levels"] = chains.levels(real);
-    if (comm.is_root()) chains.write_grids(directory);
+    if (!comm.is_root()) return;
+    out.levels = chains.levels(real);
+    chains.write_grids(directory);
   });
-  out["features"] = {{"accuracy", inputs.features.accuracy}, {"hash", inputs.features.hash}};
-  out["seconds"] = timer.seconds();
+  out.seconds = timer.seconds();
   return out;
 }
 

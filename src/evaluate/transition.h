@@ -4,10 +4,12 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/status.h"
+#include "comm/communicator.h"
 #include "evaluate/experiment.h"
+#include "results/experiments.h"
 
 namespace hebm {
 class Options;
@@ -30,12 +32,10 @@ std::vector<std::int64_t> recorded_steps(std::int64_t steps, std::int64_t every)
 // 254/255): x [B, C, H, W] in [0, 1] -> [B, 2].
 at::Tensor saturated_shares(const at::Tensor& x);
 
-// Collective. inputs.langevin.steps is K of every level. The object of results/transition-K.json:
-// levels from t = T-1 to 0, each with its states {k, energy, displacement, fd_fmnist, black,
-// white}, means over the images: energy -sum_i f_i / s_t^2, displacement |u_k - u_0| from the
-// level's start; and training {black, white}. Grids (rows: chains, columns: states):
-// directory/transition-K-tT.png.
-nlohmann::json transition(const TransitionOptions& options, const ExperimentInputs& inputs, comm::Communicator& comm,
-                          Logger& logger, const std::filesystem::path& directory);
+// Collective. inputs.langevin.steps is K of every level. Energy is -sum_i f_i / s_t^2, displacement
+// |u_k - u_0| from the level's start; the result is rank 0's. Grids (rows: chains, columns:
+// states): directory/transition-K-tT.png.
+results::Transition transition(const TransitionOptions& options, const ExperimentInputs& inputs,
+                               comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory);
 
 }  // namespace hebm::evaluate

@@ -12,9 +12,8 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "evaluate/chunks.h"
 #include "prior/forward_pair.h"
-#include "storage/png.h"
-#include "vae/inputs.h"
 
 namespace hebm::evaluate {
 namespace fs = std::filesystem;
@@ -67,65 +66,77 @@ at::Tensor vary_layers(const prior::ReverseChain& chain, const prior::Schedule& 
 
 namespace {
 
+struct Samples {
+  at::Tensor u0;  // [samples, D]
+  static void tensors(auto& s, auto& visit) { visit(s.u0); }
+};
+
+struct Comparison {
+  at::Tensor numbers;   // [chains, 2]: feature distance, and whether the class changed
+  at::Tensor pictures;  // [chains in the grid, 2, C, H, W]: kept and varied
+  static void tensors(auto& c, auto& visit) {
+    visit(c.numbers);
+    visit(c.pictures);
+  }
+};
+
 struct SetSums {
   double distance = 0, changed = 0;
-  std::vector<at::Tensor> pictures;  // of the grid's samples, chain by chain; on every rank
+  std::vector<at::Tensor> pictures;  // of the grid's samples, chain by chain
+  void add(const Comparison& c) {
+    const at::Tensor sums = c.numbers.to(at::kDouble).sum(0);
+    distance += sums[0].item<double>();
+    changed += sums[1].item<double>();
+    pictures.push_back(c.pictures);
+  }
 };
 
 class Variation {
  public:
-  Variation(const VaryOptions& options, const ExperimentInputs& inputs)
+  Variation(const VaryOptions& options, const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger)
       : options_(options),
         in_(inputs),
+        comm_(comm),
+        logger_(logger),
         chain_(inputs.prior, inputs.backbone, inputs.langevin),
-        device_(inputs.backbone.params().device()),
-        seed_(static_cast<std::uint64_t>(options.seed)) {}
-
-  // u_0 of all samples, on every rank.
-  void draw_samples(comm::Communicator& comm, Logger& logger);
-  SetSums run(const FreeLayers& free, const std::string& what, comm::Communicator& comm, Logger& logger);
-  void write_grid(const SetSums& set, const fs::path& file) const;
+        seed_(static_cast<std::uint64_t>(options.seed)) {
+    draw_samples();
+  }
+  // On rank 0.
+  results::VarySet run(const FreeLayers& free, const fs::path& directory);
 
  private:
+  void draw_samples();
   std::int64_t num_chains() const { return options_.num_samples * options_.variations; }
   std::int64_t num_layers() const { return static_cast<std::int64_t>(in_.backbone.groups().size()); }
-  // Chains first .. first + chunk - 1: variation c mod variations (visits from 1 on) of sample c /
-  // variations, beyond the end of the last one.
-  prior::ChainIds ids_of(std::int64_t first) const;
-  at::Tensor images(const at::Tensor& u0) const { return in_.backbone.mean_image(in_.backbone.decode(u0)); }
-  // [chains, 2] distance and change; then, where a chain is in the grid, [chains, 2, C, H, W] kept
-  // and varied images.
-  at::Tensor compare(std::int64_t first, const FreeLayers& free) const;
-  std::int64_t grid_chains() const { return std::min(options_.rows, options_.num_samples) * options_.variations; }
+  // Variation c mod variations (visits from 1 on) of sample c / variations, beyond the end of the
+  // last one.
+  prior::ChainIds ids_of(const Chunk& chunk) const;
+  Comparison compare(const Chunk& chunk, const FreeLayers& free) const;
 
   const VaryOptions& options_;
   const ExperimentInputs& in_;
+  comm::Communicator& comm_;
+  Logger& logger_;
   prior::ReverseChain chain_;
-  at::Device device_;
   std::uint64_t seed_;
-  at::Tensor samples_;  // [num_samples, D] on the host
+  at::Tensor samples_;  // u_0 [num_samples, D] on the host
 };
 
-void Variation::draw_samples(comm::Communicator& comm, Logger& logger) {
-  const std::int64_t n = options_.num_samples;
+void Variation::draw_samples() {
   std::vector<at::Tensor> chunks;
-  for_chunks(
-      n, options_.chunk,
-      [&](std::int64_t first) {
-        return chain_.sample(seed_, prior::chain_ids(first, options_.chunk))
-            .narrow(0, 0, std::min(options_.chunk, n - first))
-            .to(at::kCPU);
+  for_chunks<Samples>(
+      {options_.num_samples, options_.chunk, "samples to vary"}, comm_, logger_,
+      [&](const Chunk& chunk) -> Samples {
+        return {chunk.keep(chain_.sample(seed_, prior::chain_ids(chunk.first, chunk.size)))};
       },
-      [&](std::int64_t, const at::Tensor& u) {
-        chunks.push_back(u.view({-1, in_.backbone.dim()}));
-      },
-      comm, logger, "samples to vary");
-  samples_ = at::cat(chunks, 0);
+      [&](const Chunk&, const Samples& samples) { chunks.push_back(samples.u0); });
+  samples_ = on_every_rank(comm_.is_root() ? at::cat(chunks) : at::Tensor(), comm_);
 }
 
-prior::ChainIds Variation::ids_of(std::int64_t first) const {
+prior::ChainIds Variation::ids_of(const Chunk& chunk) const {
   prior::ChainIds ids;
-  for (std::int64_t c = first; c < first + options_.chunk; ++c) {
+  for (std::int64_t c = chunk.first; c < chunk.first + chunk.size; ++c) {
     const std::int64_t chain = std::min(c, num_chains() - 1);
     ids.item.push_back(static_cast<std::uint32_t>(chain / options_.variations));
     ids.visit.push_back(static_cast<std::uint32_t>(1 + chain % options_.variations));
@@ -133,79 +144,49 @@ prior::ChainIds Variation::ids_of(std::int64_t first) const {
   return ids;
 }
 
-at::Tensor Variation::compare(std::int64_t first, const FreeLayers& free) const {
+Comparison Variation::compare(const Chunk& chunk, const FreeLayers& free) const {
   const c10::NoGradGuard no_grad;
-  const prior::ChainIds ids = ids_of(first);
+  const prior::ChainIds ids = ids_of(chunk);
   const std::vector<std::int64_t> sample_of(ids.item.begin(), ids.item.end());
-  const at::Tensor u0 = samples_.index_select(0, at::tensor(sample_of, at::kLong)).to(device_);
-  const at::Tensor varied = images(vary_layers(chain_, in_.prior.schedule(), u0, free, num_layers(), seed_, ids)),
-                   kept = images(u0);
-  const auto& net = *in_.features.net;
-  const at::Tensor before = net.features(kept), after = net.features(varied);
-  const at::Tensor distance = (after - before).square().sum(1).sqrt();
-  const at::Tensor changed =
-      net.logits_of_features(after).argmax(1).ne(net.logits_of_features(before).argmax(1)).to(at::kFloat);
-  const std::int64_t chains = std::min(options_.chunk, num_chains() - first),
-                     shown = std::clamp<std::int64_t>(grid_chains() - first, 0, chains);
-  const at::Tensor pictures = at::stack({kept, varied}, 1).narrow(0, 0, shown);
-  return at::cat({at::stack({distance, changed}, 1).narrow(0, 0, chains).flatten(), pictures.flatten()}, 0)
-      .to(at::kCPU);
+  const at::Tensor u0 = samples_.index_select(0, at::tensor(sample_of, at::kLong)).to(in_.backbone.params().device());
+  const Seen varied = see(in_, vary_layers(chain_, in_.prior.schedule(), u0, free, num_layers(), seed_, ids)),
+             kept = see(in_, u0);
+  const at::Tensor distance = (varied.features - kept.features).square().sum(1).sqrt();
+  const at::Tensor changed = varied.classes.ne(kept.classes).to(at::kFloat);
+  const std::int64_t grid_chains = std::min(options_.rows, options_.num_samples) * options_.variations;
+  return {chunk.keep(at::stack({distance, changed}, 1)),
+          chunk.keep_below(grid_chains, at::stack({kept.x, varied.x}, 1))};
 }
 
-SetSums Variation::run(const FreeLayers& free, const std::string& what, comm::Communicator& comm, Logger& logger) {
-  SetSums out;
-  const ImageShape shape = in_.backbone.image_shape();
-  for_chunks(
-      num_chains(), options_.chunk, [&](std::int64_t first) { return compare(first, free); },
-      [&](std::int64_t first, const at::Tensor& numbers) {
-        const std::int64_t chains = std::min(options_.chunk, num_chains() - first);
-        const at::Tensor sums = numbers.narrow(0, 0, 2 * chains).view({chains, 2}).to(at::kDouble).sum(0);
-        out.distance += sums[0].item<double>();
-        out.changed += sums[1].item<double>();
-        const std::int64_t rest = numbers.size(0) - 2 * chains;
-        if (rest > 0)
-          out.pictures.push_back(
-              numbers.narrow(0, 2 * chains, rest).view({-1, 2, shape.channels, shape.height, shape.width}));
-      },
-      comm, logger, what);
-  return out;
-}
-
-void Variation::write_grid(const SetSums& set, const fs::path& file) const {
-  const at::Tensor pairs =
-      at::cat(set.pictures, 0).unflatten(0, {-1, options_.variations});  // [samples, variations, 2, C, H, W]
-  const at::Tensor kept = pairs.select(2, 0).narrow(1, 0, 1), varied = pairs.select(2, 1);
-  const at::Tensor images = at::cat({kept, varied}, 1).flatten(0, 1);
-  storage::write_png_grid(file, vae::image_batch(images), 1 + options_.variations);
+results::VarySet Variation::run(const FreeLayers& free, const fs::path& directory) {
+  const std::string name = layers_name(free, num_layers());
+  SetSums sums;
+  for_chunks<Comparison>(
+      {num_chains(), options_.chunk, fmt::format("free layers: {}", name)}, comm_, logger_,
+      [&](const Chunk& chunk) { return compare(chunk, free); },
+      [&](const Chunk&, const Comparison& comparison) { sums.add(comparison); });
+  comm::agree(comm_, [&] {
+    if (!comm_.is_root()) return;
+    const at::Tensor pairs =
+        at::cat(sums.pictures).unflatten(0, {-1, options_.variations});  // [samples, variations, 2, C, H, W]
+    const at::Tensor kept = pairs.select(2, 0).narrow(1, 0, 1), varied = pairs.select(2, 1);
+    write_grid(directory / fmt::format("vary-{}.png", name), at::cat({kept, varied}, 1).flatten(0, 1),
+               1 + options_.variations);
+  });
+  const auto count = static_cast<double>(num_chains());
+  return {free, name, sums.distance / count, sums.changed / count};
 }
 
 }  // namespace
 
-nlohmann::json vary(const VaryOptions& options, const std::vector<FreeLayers>& sets, const ExperimentInputs& inputs,
-                    comm::Communicator& comm, Logger& logger, const fs::path& directory) {
+results::Vary vary(const VaryOptions& options, const std::vector<FreeLayers>& sets, const ExperimentInputs& inputs,
+                   comm::Communicator& comm, Logger& logger, const fs::path& directory) {
   const Timer timer;
-  const auto layers = static_cast<std::int64_t>(inputs.backbone.groups().size());
-  Variation variation(options, inputs);
-  variation.draw_samples(comm, logger);
-  nlohmann::json out = {
-      {"num_samples", options.num_samples}, {"variations", options.variations}, {"num_layers", layers}};
-  out["sets"] = nlohmann::json::array();
-  const auto count = static_cast<double>(options.num_samples * options.variations);
-  for (const FreeLayers& free : sets) {
-    const std::string name = layers_name(free, layers);
-    const SetSums set = variation.run(free, fmt::format("free layers: {}", name), comm, logger);
-    out["sets"].push_back({{"free", free},
-                           {"name", name},
-                           {"feature_distance", set.distance / count},
-                           {"class_changed", set.changed / count}});
-    comm::agree(comm, [&] {
-      if (!comm.is_root()) return;
-      fs::create_directories(directory);
-      variation.write_grid(set, directory / fmt::format("vary-{}.png", name));
-    });
-  }
-  out["features"] = {{"accuracy", inputs.features.accuracy}, {"hash", inputs.features.hash}};
-  out["seconds"] = timer.seconds();
+  Variation variation(options, inputs, comm, logger);
+  results::Vary out{options.num_samples, options.variations, std::ssize(inputs.backbone.groups()), {}, {}, 0};
+  for (const FreeLayers& free : sets) out.sets.push_back(variation.run(free, directory));
+  out.features = classifier(inputs.features);
+  out.seconds = timer.seconds();
   return out;
 }
 

@@ -5,12 +5,14 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "base/status.h"
+#include "comm/communicator.h"
 #include "evaluate/experiment.h"
 #include "prior/reverse_chain.h"
+#include "results/experiments.h"
 
 namespace hebm {
 class Options;
@@ -40,11 +42,10 @@ at::Tensor vary_layers(const prior::ReverseChain& chain, const prior::Schedule& 
                        const FreeLayers& free, std::int64_t num_layers, std::uint64_t seed, const prior::ChainIds& ids);
 
 // Collective. Samples are chains 0, 1, ... of Alg. 2 (with sample.seed and sample.chunk those of
-// `sample`), each with `variations` draws a set. The object of results/vary*.json: sets [{free,
-// feature_distance, class_changed}], means over all variations: distance of the classifier's 128
-// features to the kept sample's, share whose predicted class is another. Grids (rows: samples,
-// first column kept): directory/vary-NAME.png.
-nlohmann::json vary(const VaryOptions& options, const std::vector<FreeLayers>& sets, const ExperimentInputs& inputs,
-                    comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory);
+// `sample`), each with `variations` draws a set. Of all variations: mean distance of the
+// classifier's 128 features to the kept sample's, and share whose predicted class is another; on
+// rank 0. Grids (rows: samples, first column kept): directory/vary-NAME.png.
+results::Vary vary(const VaryOptions& options, const std::vector<FreeLayers>& sets, const ExperimentInputs& inputs,
+                   comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory);
 
 }  // namespace hebm::evaluate

@@ -17,10 +17,7 @@ struct VarySet {
   std::string name;                // "0-2"
   double feature_distance = kUnknown, class_changed = kUnknown;
   static void fields(auto& s, auto& visit) {
-    visit("free", s.free);
-    visit("name", s.name);
-    visit("feature_distance", s.feature_distance);
-    visit("class_changed", s.class_changed);
+    visit("free", s.free, "name", s.name, "feature_distance", s.feature_distance, "class_changed", s.class_changed);
   }
 };
 struct Vary {
@@ -29,32 +26,22 @@ struct Vary {
   Classifier features;
   double seconds = kUnknown;
   static void fields(auto& s, auto& visit) {
-    visit("num_samples", s.num_samples);
-    visit("variations", s.variations);
-    visit("num_layers", s.num_layers);
-    visit("sets", s.sets);
-    visit("features", s.features);
-    visit("seconds", s.seconds);
+    visit("num_samples", s.num_samples, "variations", s.variations, "num_layers", s.num_layers, "sets", s.sets,
+          "features", s.features, "seconds", s.seconds);
   }
 };
 
 // transition-K.json
 struct Saturation {
   double black = kUnknown, white = kUnknown;  // shares of an image's pixels
-  static void fields(auto& s, auto& visit) {
-    visit("black", s.black);
-    visit("white", s.white);
-  }
+  static void fields(auto& s, auto& visit) { visit("black", s.black, "white", s.white); }
 };
 struct ChainState {
   Count k;
   double energy = kUnknown, displacement = kUnknown, fd_fmnist = kUnknown;
   Saturation saturated;
   static void fields(auto& s, auto& visit) {
-    visit("k", s.k);
-    visit("energy", s.energy);
-    visit("displacement", s.displacement);
-    visit("fd_fmnist", s.fd_fmnist);
+    visit("k", s.k, "energy", s.energy, "displacement", s.displacement, "fd_fmnist", s.fd_fmnist);
     Saturation::fields(s.saturated, visit);
   }
 };
@@ -62,11 +49,7 @@ struct ChainLevel {
   Count t;
   double step_variance = kUnknown;  // s_t^2
   std::vector<ChainState> states;
-  static void fields(auto& s, auto& visit) {
-    visit("t", s.t);
-    visit("step_variance", s.step_variance);
-    visit("states", s.states);
-  }
+  static void fields(auto& s, auto& visit) { visit("t", s.t, "step_variance", s.step_variance, "states", s.states); }
 };
 struct Transition {
   Count steps, num_images;
@@ -75,12 +58,8 @@ struct Transition {
   Classifier features;
   double seconds = kUnknown;
   static void fields(auto& s, auto& visit) {
-    visit("steps", s.steps);
-    visit("num_images", s.num_images);
-    visit("training", s.training);
-    visit("levels", s.levels);
-    visit("features", s.features);
-    visit("seconds", s.seconds);
+    visit("steps", s.steps, "num_images", s.num_images, "training", s.training, "levels", s.levels, "features",
+          s.features, "seconds", s.seconds);
   }
 };
 
@@ -88,28 +67,21 @@ struct Transition {
 struct LayerAccuracy {
   Count layer;
   double accuracy = kUnknown;
-  static void fields(auto& s, auto& visit) {
-    visit("layer", s.layer);
-    visit("accuracy", s.accuracy);
-  }
+  static void fields(auto& s, auto& visit) { visit("layer", s.layer, "accuracy", s.accuracy); }
 };
 struct LabelTest {  // p(y | u_0) on test images
   double accuracy = kUnknown, cross_entropy = kUnknown, reader_accuracy = kUnknown;
   std::vector<LayerAccuracy> by_layer;
   static void fields(auto& s, auto& visit) {
-    visit("accuracy", s.accuracy);
-    visit("cross_entropy", s.cross_entropy);
-    visit("reader_accuracy", s.reader_accuracy);
-    visit("by_layer", s.by_layer);
+    visit("accuracy", s.accuracy, "cross_entropy", s.cross_entropy, "reader_accuracy", s.reader_accuracy, "by_layer",
+          s.by_layer);
   }
 };
 struct LabelDrawn {  // images drawn for its categories
   double accuracy = kUnknown, own_accuracy = kUnknown, fd_fmnist = kUnknown, fd_fmnist_ratio = kUnknown;
   static void fields(auto& s, auto& visit) {
-    visit("accuracy", s.accuracy);
-    visit("own_accuracy", s.own_accuracy);
-    visit("fd_fmnist", s.fd_fmnist);
-    visit("fd_fmnist_ratio", s.fd_fmnist_ratio);
+    visit("accuracy", s.accuracy, "own_accuracy", s.own_accuracy, "fd_fmnist", s.fd_fmnist, "fd_fmnist_ratio",
+          s.fd_fmnist_ratio);
   }
 };
 struct LabelCategory {
@@ -118,11 +90,8 @@ struct LabelCategory {
   std::vector<std::int64_t> read_as;  // images by what the reader sees
   double share_of_test_images = kUnknown, share_without_label = kUnknown;
   static void fields(auto& s, auto& visit) {
-    visit("category", s.category);
-    visit("accuracy", s.accuracy);
-    visit("read_as", s.read_as);
-    visit("share_of_test_images", s.share_of_test_images);
-    visit("share_without_label", s.share_without_label);
+    visit("category", s.category, "accuracy", s.accuracy, "read_as", s.read_as, "share_of_test_images",
+          s.share_of_test_images, "share_without_label", s.share_without_label);
   }
 };
 struct LabelHead {
@@ -133,12 +102,8 @@ struct LabelHead {
   double imbalance_without_label = kUnknown;
   std::vector<LabelCategory> by_category;
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name);
-    visit("layers", s.layers);
-    visit("test", s.test);
-    visit("drawn", s.drawn);
-    visit("imbalance_without_label", s.imbalance_without_label);
-    visit("by_category", s.by_category);
+    visit("name", s.name, "layers", s.layers, "test", s.test, "drawn", s.drawn, "imbalance_without_label",
+          s.imbalance_without_label, "by_category", s.by_category);
   }
 };
 struct Labels {
@@ -149,17 +114,9 @@ struct Labels {
   Classifier features;
   double seconds = kUnknown;
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name);
-    visit("num_test", s.num_test);
-    visit("num_samples", s.num_samples);
-    visit("guidance", s.guidance);
-    visit("candidates", s.candidates);
-    visit("steps", s.steps);
-    visit("num_layers", s.num_layers);
-    visit("heads", s.heads);
-    visit("fd_fmnist_without_label", s.fd_fmnist_without_label);
-    visit("features", s.features);
-    visit("seconds", s.seconds);
+    visit("name", s.name, "num_test", s.num_test, "num_samples", s.num_samples, "guidance", s.guidance, "candidates",
+          s.candidates, "steps", s.steps, "num_layers", s.num_layers, "heads", s.heads, "fd_fmnist_without_label",
+          s.fd_fmnist_without_label, "features", s.features, "seconds", s.seconds);
   }
 };
 
@@ -169,9 +126,8 @@ struct ComposeAsked {
   std::vector<std::int64_t> layers;
   std::string category;  // "": all in turn
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name);
-    visit("layers", s.layers);
-    visit("category", s.category, kIfKnown);
+    visit("name", s.name, "layers", s.layers);
+    visit.known("category", s.category);
   }
 };
 struct ComposeLabel {
@@ -180,11 +136,8 @@ struct ComposeLabel {
   double accuracy = kUnknown;
   double kept = kUnknown, unchanged = kUnknown;  // from its own step on
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name);
-    visit("asked_in_step", s.asked_in_step);
-    visit("accuracy", s.accuracy);
-    visit("kept", s.kept, kIfKnown);
-    visit("unchanged", s.unchanged, kIfKnown);
+    visit("name", s.name, "asked_in_step", s.asked_in_step, "accuracy", s.accuracy);
+    visit.known("kept", s.kept, "unchanged", s.unchanged);
   }
 };
 struct ComposeStep {
@@ -194,11 +147,7 @@ struct ComposeStep {
   std::vector<ComposeLabel> labels;
   double fd_fmnist = kUnknown;
   static void fields(auto& s, auto& visit) {
-    visit("step", s.step);
-    visit("asked", s.asked);
-    visit("held_layers", s.held_layers);
-    visit("labels", s.labels);
-    visit("fd_fmnist", s.fd_fmnist);
+    visit("step", s.step, "asked", s.asked, "held_layers", s.held_layers, "labels", s.labels, "fd_fmnist", s.fd_fmnist);
   }
 };
 struct Compose {
@@ -210,15 +159,9 @@ struct Compose {
   Classifier features;
   double seconds = kUnknown;
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name);
-    visit("num_samples", s.num_samples);
-    visit("guidance", s.guidance);
-    visit("candidates", s.candidates);
-    visit("steps_at_zero", s.steps_at_zero);
-    visit("steps", s.steps);
-    visit("grid", s.grid);
-    visit("features", s.features);
-    visit("seconds", s.seconds);
+    visit("name", s.name, "num_samples", s.num_samples, "guidance", s.guidance, "candidates", s.candidates,
+          "steps_at_zero", s.steps_at_zero, "steps", s.steps, "grid", s.grid, "features", s.features, "seconds",
+          s.seconds);
   }
 };
 

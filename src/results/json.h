@@ -1,13 +1,13 @@
 // A result's struct as JSON and back. A struct names each field once, for both ways:
 //   struct Set {
 //     std::string name;
-//     double distance = kUnknown;
+//     double distance = kUnknown, change = kUnknown;
 //     static void fields(auto& s, auto& visit) {
-//       visit("name", s.name);
-//       visit("distance", s.distance, kIfKnown);
+//       visit("name", s.name, "distance", s.distance);
+//       visit.known("change", s.change);
 //     }
 //   };
-// Written: what is unknown (NaN, no value, null) is null, or with kIfKnown left out, as are then
+// Written: what is unknown (NaN, no value, null) is null, and of known() left out, as are then
 // empty texts and lists. Read from a file that may hold anything, without errors: what is missing
 // or of another type keeps the value that the struct starts with.
 #pragma once
@@ -28,8 +28,6 @@ namespace hebm::results {
 
 inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 using Count = std::optional<std::int64_t>;  // of something; none: unknown
-enum class When { kAlways, kIfKnown };
-inline constexpr When kIfKnown = When::kIfKnown;
 
 inline double number(const Count& count) { return count ? static_cast<double>(*count) : kUnknown; }
 
@@ -56,7 +54,7 @@ template <class T>
 nlohmann::json value_json(const T& value) {
   if constexpr (std::is_same_v<T, double>) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
-  } else if constexpr (std::is_same_v<T, Count> || std::is_same_v<T, std::optional<std::string>>) {
+  } else if constexpr (std::is_same_v<T, Count>) {
     return value ? nlohmann::json(*value) : nlohmann::json();
   } else if constexpr (kIsVector<T>) {
     auto out = nlohmann::json::array();
@@ -89,7 +87,7 @@ bool read_value(const nlohmann::json& json, T& out) {
     const Count count = count_of(json);
     if (!count) return false;
     out = *count;
-  } else if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, std::optional<std::string>>) {
+  } else if constexpr (std::is_same_v<T, std::string>) {
     if (!json.is_string()) return false;
     out = json.get<std::string>();
   } else if constexpr (std::is_same_v<T, Texts>) {
@@ -124,11 +122,18 @@ bool read_value(const nlohmann::json& json, T& out) {
 
 class Writer {
  public:
-  template <class T>
-  void operator()(const std::string& key, const T& value, When when = When::kAlways) {
+  // Keys and fields in turn.
+  template <class T, class... More>
+  void operator()(const std::string& key, const T& value, const More&... more) {
+    out[key] = detail::value_json(value);
+    if constexpr (sizeof...(more) > 0) (*this)(more...);
+  }
+  template <class T, class... More>
+  void known(const std::string& key, const T& value, const More&... more) {
     nlohmann::json json = detail::value_json(value);
     const bool is_known = !json.is_null() && !(json.is_array() && json.empty()) && json != "";
-    if (when == When::kAlways || is_known) out[key] = std::move(json);
+    if (is_known) out[key] = std::move(json);
+    if constexpr (sizeof...(more) > 0) known(more...);
   }
   // Fields whose names are data.
   void options(const detail::Texts& texts) {
@@ -144,10 +149,12 @@ class Writer {
 class Reader {
  public:
   explicit Reader(const nlohmann::json& json) : json_(json) {}
-  template <class T>
-  void operator()(const std::string& key, T& value, When = When::kAlways) {
+  template <class T, class... More>
+  void operator()(const std::string& key, T& value, More&&... more) {
     if (const auto found = json_.find(key); found != json_.end()) detail::read_value(*found, value);
+    if constexpr (sizeof...(more) > 0) (*this)(more...);
   }
+  void known(auto&&... fields) { (*this)(fields...); }
   // Texts under names with a dot, as options have.
   void options(detail::Texts& texts) {
     for (const auto& [key, value] : json_.items()) {

@@ -20,10 +20,7 @@ struct OodSetInfo {
   std::string name, source, images_hash;
   Count num_images;
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name);
-    visit("source", s.source);
-    visit("images_hash", s.images_hash);
-    visit("num_images", s.num_images);
+    visit("name", s.name, "source", s.source, "images_hash", s.images_hash, "num_images", s.num_images);
   }
 };
 
@@ -33,12 +30,8 @@ struct PairedHistogram {
   std::vector<std::int64_t> in, out;
   std::int64_t outside_in = 0, outside_out = 0;
   static void fields(auto& s, auto& visit) {
-    visit("low", s.low);
-    visit("high", s.high);
-    visit("in", s.in);
-    visit("out", s.out);
-    visit("outside_in", s.outside_in);
-    visit("outside_out", s.outside_out);
+    visit("low", s.low, "high", s.high, "in", s.in, "out", s.out, "outside_in", s.outside_in, "outside_out",
+          s.outside_out);
   }
 };
 
@@ -50,15 +43,9 @@ struct OodRow {
   PairedHistogram histogram;
   static void fields(auto& s, auto& visit) {
     visit("scheme", s.scheme);
-    visit("k", s.k, kIfKnown);
-    visit("auroc", s.auroc);
-    visit("auroc_low", s.auroc_low);
-    visit("auroc_high", s.auroc_high);
-    visit("aupr", s.aupr);
-    visit("fpr95", s.fpr95);
-    visit("mean_in", s.mean_in);
-    visit("mean_out", s.mean_out);
-    visit("histogram", s.histogram);
+    visit.known("k", s.k);
+    visit("auroc", s.auroc, "auroc_low", s.auroc_low, "auroc_high", s.auroc_high, "aupr", s.aupr, "fpr95", s.fpr95,
+          "mean_in", s.mean_in, "mean_out", s.mean_out, "histogram", s.histogram);
   }
 };
 
@@ -74,17 +61,9 @@ struct Ood {
   double seconds = kUnknown;
   const OodRow* find(OodScheme scheme, const Count& k) const;  // or null
   static void fields(auto& s, auto& visit) {
-    visit("format", s.format);
-    visit("version", s.version);
-    visit("positive", s.positive);
-    visit("score", s.score);
-    visit("in", s.in);
-    visit("out", s.out);
-    visit("num_layers", s.num_layers);
-    visit("T", s.num_levels);
-    visit("step_variance", s.step_variance);
-    visit("rows", s.rows);
-    visit("seconds", s.seconds);
+    visit("format", s.format, "version", s.version, "positive", s.positive, "score", s.score, "in", s.in, "out", s.out,
+          "num_layers", s.num_layers, "T", s.num_levels, "step_variance", s.step_variance, "rows", s.rows, "seconds",
+          s.seconds);
   }
 };
 

@@ -44,8 +44,8 @@ struct Scores : std::array<Score, kScores.size()> {
   static void fields(auto& s, auto& visit) {
     for (std::size_t i = 0; i < kScores.size(); ++i) {
       const std::string key(kScores[i].key);
-      visit(key, s[i].value, kIfKnown);
-      if (kScores[i].has_error) visit(key + "_error", s[i].error, kIfKnown);
+      visit.known(key, s[i].value);
+      if (kScores[i].has_error) visit.known(key + "_error", s[i].error);
     }
   }
 };
@@ -54,10 +54,7 @@ struct Scores : std::array<Score, kScores.size()> {
 struct Classifier {
   double accuracy = kUnknown;
   std::string hash;
-  static void fields(auto& s, auto& visit) {
-    visit("accuracy", s.accuracy);
-    visit("hash", s.hash);
-  }
+  static void fields(auto& s, auto& visit) { visit("accuracy", s.accuracy, "hash", s.hash); }
 };
 
 }  // namespace hebm::results

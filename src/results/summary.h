@@ -21,9 +21,7 @@ struct ScoredSet {
   static bool accepts(const nlohmann::json& json);  // any object with an fd_fmnist
   static void fields(auto& s, auto& visit) {
     Scores::fields(s.scores, visit);
-    visit("num_images", s.num_images, kIfKnown);
-    visit("seconds", s.seconds, kIfKnown);
-    visit("of_gaussian", s.of_gaussian, kIfKnown);
+    visit.known("num_images", s.num_images, "seconds", s.seconds, "of_gaussian", s.of_gaussian);
   }
 };
 
@@ -33,11 +31,8 @@ struct Model {
   Count layers, latents;
   Count levels, langevin_steps;  // unknown without a prior
   static void fields(auto& s, auto& visit) {
-    visit("backbone", s.backbone);
-    visit("layers", s.layers);
-    visit("latents", s.latents);
-    visit("levels", s.levels);
-    visit("langevin_steps", s.langevin_steps);
+    visit("backbone", s.backbone, "layers", s.layers, "latents", s.latents, "levels", s.levels, "langevin_steps",
+          s.langevin_steps);
   }
 };
 
@@ -46,10 +41,8 @@ struct LevelScore {
   Count t, num_images;
   double decode_true = kUnknown, from_true = kUnknown;  // from_true: not of t = 0
   static void fields(auto& s, auto& visit) {
-    visit("t", s.t);
-    visit("num_images", s.num_images);
-    visit("decode_true", s.decode_true);
-    visit("from_true", s.from_true, kIfKnown);
+    visit("t", s.t, "num_images", s.num_images, "decode_true", s.decode_true);
+    visit.known("from_true", s.from_true);
   }
 };
 
@@ -58,16 +51,12 @@ struct TemperatureScores {
   Count num_images;
   ScoredSet gaussian, diffusion;
   static void fields(auto& s, auto& visit) {
-    visit("temperature", s.temperature);
-    visit("num_images", s.num_images);
-    visit("gaussian", s.gaussian);
-    visit("diffusion", s.diffusion);
+    visit("temperature", s.temperature, "num_images", s.num_images, "gaussian", s.gaussian, "diffusion", s.diffusion);
   }
 };
 
 struct Summary {
-  std::vector<ScoredSet>
-      sets;  // gaussian, reconstruction, diffusion; sanity_test_vs_train, and a foreign file's others
+  std::vector<ScoredSet> sets;  // ScoredSet::kFirst, then sanity_test_vs_train and a foreign file's others
   double gap_closed = kUnknown;
   Model model;
   Classifier features;
@@ -81,13 +70,9 @@ struct Summary {
   double gap() const;  // gap_closed, or (gaussian - diffusion) / (gaussian - reconstruction)
   static void fields(auto& s, auto& visit) {
     visit.members(s.sets);
-    visit("gap_closed", s.gap_closed, kIfKnown);
-    visit("model", s.model);
-    visit("features", s.features);
-    visit("reference_images", s.reference_images);
-    visit("samples", s.samples, kIfKnown);
-    visit("by_level", s.by_level, kIfKnown);
-    visit("by_temperature", s.by_temperature, kIfKnown);
+    visit.known("gap_closed", s.gap_closed);
+    visit("model", s.model, "features", s.features, "reference_images", s.reference_images);
+    visit.known("samples", s.samples, "by_level", s.by_level, "by_temperature", s.by_temperature);
   }
 };
 
@@ -97,16 +82,15 @@ struct PriorAbout {
   Count num_levels;  // T, of a diffusion
   Count training_gradients, sampling_gradients, sampling_evaluations;
   nlohmann::json samples;  // what the images were drawn with
-  std::optional<std::string> images_hash;
+  std::string images_hash;
   static void fields(auto& s, auto& visit) {
     visit("kind", s.kind);
-    visit("run", s.run, kIfKnown);
-    visit("T", s.num_levels, s.kind == "diffusion" ? When::kAlways : kIfKnown);
-    const When cost = s.kind == "reconstruction" ? kIfKnown : When::kAlways;
-    visit("training_gradients", s.training_gradients, cost);
-    visit("sampling_gradients", s.sampling_gradients, cost);
-    visit("sampling_evaluations", s.sampling_evaluations, cost);
-    visit("samples", s.samples, kIfKnown);
+    visit.known("run", s.run);
+    if (s.kind == "diffusion") visit("T", s.num_levels);
+    if (s.kind != "reconstruction")
+      visit("training_gradients", s.training_gradients, "sampling_gradients", s.sampling_gradients,
+            "sampling_evaluations", s.sampling_evaluations);
+    visit.known("samples", s.samples);
     if (s.samples.is_object()) visit("images_hash", s.images_hash);
   }
 };
@@ -121,8 +105,7 @@ struct PriorRow {
     visit("name", s.name);
     PriorAbout::fields(s.about, visit);
     Scores::fields(s.scores, visit);
-    visit("num_images", s.num_images);
-    visit("seconds_per_1000", s.seconds_per_1000);
+    visit("num_images", s.num_images, "seconds_per_1000", s.seconds_per_1000);
   }
 };
 
@@ -132,9 +115,7 @@ struct Priors {
   Count reference_images;
   double gaussian_fd() const;  // NaN where there is none
   static void fields(auto& s, auto& visit) {
-    visit("rows", s.rows);
-    visit("features", s.features);
-    visit("reference_images", s.reference_images);
+    visit("rows", s.rows, "features", s.features, "reference_images", s.reference_images);
   }
 };
 

@@ -12,12 +12,7 @@ namespace hebm::results {
 struct Spread {
   double mean = kUnknown, low = kUnknown, high = kUnknown;
   std::int64_t count = 0;
-  static void fields(auto& s, auto& visit) {
-    visit("mean", s.mean);
-    visit("low", s.low);
-    visit("high", s.high);
-    visit("count", s.count);
-  }
+  static void fields(auto& s, auto& visit) { visit("mean", s.mean, "low", s.low, "high", s.high, "count", s.count); }
 };
 
 // Of `ours`, in a member's summary.json.
@@ -26,9 +21,7 @@ struct MemberScores {
   double gap_closed = kUnknown, num_images = kUnknown, sampling_s = kUnknown;
   static void fields(auto& s, auto& visit) {
     for (std::size_t i = 0; i < kScores.size(); ++i) visit(std::string(kScores[i].key), s.scores[i].value);
-    visit("gap_closed", s.gap_closed);
-    visit("num_images", s.num_images);
-    visit("sampling_s", s.sampling_s);
+    visit("gap_closed", s.gap_closed, "num_images", s.num_images, "sampling_s", s.sampling_s);
   }
 };
 
@@ -37,8 +30,7 @@ struct SweepMember {
   std::map<std::string, std::string> options;  // "prior.T" -> "3"
   MemberScores scores;
   static void fields(auto& s, auto& visit) {
-    visit("member", s.member);
-    visit("state", s.state);
+    visit("member", s.member, "state", s.state);
     visit.options(s.options);
     MemberScores::fields(s.scores, visit);
   }
@@ -51,12 +43,9 @@ struct SweepSetting {
   std::map<std::string, std::string> options;
   Spread fd_fmnist, sampling_s, gap_closed;
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name);
-    visit("members", s.members);
+    visit("name", s.name, "members", s.members);
     visit.options(s.options);
-    visit("fd_fmnist", s.fd_fmnist);
-    visit("sampling_s", s.sampling_s);
-    visit("gap_closed", s.gap_closed);
+    visit("fd_fmnist", s.fd_fmnist, "sampling_s", s.sampling_s, "gap_closed", s.gap_closed);
   }
 };
 
@@ -65,32 +54,20 @@ struct SweepLine {
   std::string name;
   std::vector<double> x, fd_fmnist, low, high, sampling_s;
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name);
-    visit("x", s.x);
-    visit("fd_fmnist", s.fd_fmnist);
-    visit("low", s.low);
-    visit("high", s.high);
-    visit("sampling_s", s.sampling_s);
+    visit("name", s.name, "x", s.x, "fd_fmnist", s.fd_fmnist, "low", s.low, "high", s.high, "sampling_s", s.sampling_s);
   }
 };
 struct SweepPlot {
   std::string option;
   std::vector<SweepLine> lines;
-  static void fields(auto& s, auto& visit) {
-    visit("option", s.option);
-    visit("lines", s.lines);
-  }
+  static void fields(auto& s, auto& visit) { visit("option", s.option, "lines", s.lines); }
 };
 
 struct Sweep {
   std::vector<SweepMember> members;
   std::vector<SweepSetting> settings;
   std::vector<SweepPlot> plots;
-  static void fields(auto& s, auto& visit) {
-    visit("members", s.members);
-    visit("settings", s.settings);
-    visit("plots", s.plots);
-  }
+  static void fields(auto& s, auto& visit) { visit("members", s.members, "settings", s.settings, "plots", s.plots); }
 };
 
 }  // namespace hebm::results

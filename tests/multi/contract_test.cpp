@@ -144,6 +144,12 @@ TEST(AllGather, KeepsZeroBytes) {
   for (const std::string& text : world().all_gather(mine)) EXPECT_EQ(text, mine);
 }
 
+TEST(Gather, OnlyRank0GetsTheTexts) {
+  const std::vector<std::string> texts = world().gather(std::string(world().rank() * 10, 'x'));
+  ASSERT_EQ(std::ssize(texts), world().is_root() ? ranks() : 0);
+  for (std::size_t r = 0; r < texts.size(); ++r) EXPECT_EQ(texts[r], std::string(r * 10, 'x')) << r;
+}
+
 TEST(Barrier, NobodyLeavesBeforeTheLastHasCome) {
   // The last rank comes 0.2 s late; all must have waited for it.
   world().barrier();

@@ -45,6 +45,7 @@ TEST(Single, EveryOperationIsTheIdentity) {
   comm.broadcast(byte, 0);
   EXPECT_EQ(byte[0], std::byte{5});
   EXPECT_THAT(comm.all_gather("mine"), ElementsAre("mine"));
+  EXPECT_THAT(comm.gather("mine"), ElementsAre("mine"));
   comm.barrier();
 }
 

@@ -113,8 +113,8 @@ TEST(Compose, CountsWhatImagesShowAfterEveryStep) {
   options.rows = 3;
   comm::SingleCommunicator comm;
   Logger logger(false);
-  const auto result =
-      compose(options, parse_steps("", heads()), {1.0, 2}, trained.inputs(2), comm, logger, trained.folder.path(), "x");
+  const auto result = results::to_json(compose(options, parse_steps("", heads()), {1.0, 2}, trained.inputs(2), comm,
+                                               logger, trained.folder.path(), "x"));
   ASSERT_EQ(result["steps"].size(), 2u);
   EXPECT_EQ(result["steps"][1]["held_layers"], (std::vector<int>{0}));
   for (const auto& step : result["steps"]) {
@@ -143,7 +143,8 @@ TEST(Labels, MeasuresAccuracyImagesAndBalance) {
   options.columns = 2;
   comm::SingleCommunicator comm;
   Logger logger(false);
-  const auto result = labels(options, {1.0, 1}, trained.inputs(2), comm, logger, trained.folder.path(), "x");
+  const auto result =
+      results::to_json(labels(options, {1.0, 1}, trained.inputs(2), comm, logger, trained.folder.path(), "x"));
   ASSERT_EQ(result["heads"].size(), 3u);
   for (const auto& head : result["heads"]) {
     double shares = 0, images = 0;

@@ -29,7 +29,7 @@ at::Tensor rotated(const at::Tensor& c, const at::Tensor& q) { return symmetric(
 
 TEST(Frechet, EqualGaussiansAreAtDistanceZero) {
   for (const std::int64_t dim : {1, 2, 17, 128}) {
-    FeatureSums sums = FeatureSums::with_zero_reference(dim);
+    FeatureSums sums(dim);
     sums.add(standard_normal(400, dim, 1));
     const Moments m = sums.moments();
     const FrechetDistance d = frechet_distance(m, m);
@@ -71,7 +71,7 @@ TEST(Frechet, TwoByTwoThatDoNotCommute) {
 }
 
 TEST(Frechet, SymmetricAndInvariantUnderRotation) {
-  FeatureSums x = FeatureSums::with_zero_reference(12), y = FeatureSums::with_zero_reference(12);
+  FeatureSums x(12), y(12);
   x.add(standard_normal(50, 12, 5) * 2.0f);
   y.add(standard_normal(60, 12, 6).matmul(rotation(12, 7).to(at::kFloat)) + 0.3f);
   const Moments a = x.moments(), b = y.moments();
@@ -99,7 +99,7 @@ TEST(Frechet, RankDeficientCovariances) {
   const at::Tensor nothing = at::zeros({dim, dim}, kDouble);
   EXPECT_NEAR(frechet_distance(centred(rank_one), centred(nothing)).covariance_part, 4.0, 1e-12);
   EXPECT_EQ(frechet_distance(centred(nothing), centred(nothing)).total(), 0.0);
-  FeatureSums few = FeatureSums::with_zero_reference(64);  // 10 vectors of 64 features: rank 9
+  FeatureSums few(64);  // 10 vectors of 64 features: rank 9
   few.add(standard_normal(10, 64, 10));
   const Moments m = few.moments();
   EXPECT_LT(frechet_distance(m, m).total(), 1e-12 * m.covariance.trace().item<double>());
@@ -108,7 +108,7 @@ TEST(Frechet, RankDeficientCovariances) {
 // 20 sets of 20,000 from N(0, I) and N(mu, I): the expectation is |mu|^2 plus a bias of order F^2 /
 // n.
 TEST(Frechet, SampledSetsComeNearTheTruth) {
-  FeatureSums x = FeatureSums::with_zero_reference(4), y = FeatureSums::with_zero_reference(4);
+  FeatureSums x(4), y(4);
   x.add(standard_normal(20000, 4, 11));
   y.add(standard_normal(20000, 4, 12) + 1.0f);
   EXPECT_NEAR(frechet_distance(x.moments(), y.moments()).total(), 4.0, 6 * 2 * 2.0 * std::sqrt(2.0 / 20000));

@@ -172,7 +172,7 @@ TEST(PairedHistogram, CountsEveryValueOnce) {
   std::vector<double> in(1000), out(500, 2.5);
   std::iota(in.begin(), in.end(), 0.0);
   in[7] = -1e9;
-  const auto h = paired_histogram(in, out, 10);
+  const auto h = results::to_json(paired_histogram(in, out, 10));
   std::int64_t sum_in = h["outside_in"], sum_out = h["outside_out"];
   for (const std::int64_t n : h["in"]) sum_in += n;
   for (const std::int64_t n : h["out"]) sum_out += n;
@@ -181,7 +181,7 @@ TEST(PairedHistogram, CountsEveryValueOnce) {
   EXPECT_EQ(h["in"].size(), 10u);
   EXPECT_GT(h["low"].get<double>(), -1e8) << "a far value is outside";
   EXPECT_GE(h["outside_in"].get<std::int64_t>(), 2);
-  const auto one = paired_histogram({3.0, 3.0}, {3.0}, 4);
+  const auto one = results::to_json(paired_histogram({3.0, 3.0}, {3.0}, 4));
   EXPECT_EQ(one["in"][0], 2);
   EXPECT_EQ(one["out"][0], 1);
   EXPECT_LT(one["low"].get<double>(), one["high"].get<double>());
@@ -205,7 +205,7 @@ class OodSets : public Ood {
     comm::CommOptions alone;
     alone.kind = "single";
     const auto comm = comm::make_communicator(alone);
-    return ood(options, inputs(), *comm, logger);
+    return results::to_json(ood(options, inputs(), *comm, logger));
   }
   OodInputs inputs() const { return {{"in", in_}, {"out", out_}, backbone_, prior_, few_steps()}; }
   static OodOptions options() {

@@ -45,7 +45,7 @@ TEST(Transition, DisplacementWithoutEnergyHasItsClosedForm) {
   comm::SingleCommunicator comm;
   Logger logger(false);
   const ExperimentInputs inputs = trained.inputs(10);
-  const auto result = transition(options, inputs, comm, logger, trained.folder.path());
+  const auto result = results::to_json(transition(options, inputs, comm, logger, trained.folder.path()));
   ASSERT_EQ(result["levels"].size(), 1u);
   const auto& states = result["levels"][0]["states"];
   ASSERT_EQ(states.size(), 4u);
@@ -68,7 +68,7 @@ TEST(Transition, ALevelStartsWhereTheOneAboveEnded) {
   options.rows = 3;
   comm::SingleCommunicator comm;
   Logger logger(false);
-  const auto result = transition(options, trained.inputs(6), comm, logger, trained.folder.path());
+  const auto result = results::to_json(transition(options, trained.inputs(6), comm, logger, trained.folder.path()));
   ASSERT_EQ(result["levels"].size(), 2u);
   EXPECT_EQ(result["levels"][0]["t"], 1);
   const auto &above = result["levels"][0]["states"].back(), &below = result["levels"][1]["states"].front();
@@ -83,22 +83,6 @@ TEST(Transition, ALevelStartsWhereTheOneAboveEnded) {
   EXPECT_NEAR(number(result["training"], "white"), share, 5 * std::sqrt(share / pixels));
   for (const char* name : {"transition-6-t1.png", "transition-6-t0.png"})
     EXPECT_TRUE(std::filesystem::exists(trained.folder / name)) << name;
-}
-
-TEST(ForChunks, TakesAllChunksInOrder) {
-  comm::SingleCommunicator comm;
-  Logger logger(false);
-  std::vector<std::int64_t> order;
-  double sum = 0;
-  for_chunks(
-      7, 3, [](std::int64_t first) { return at::full({2}, static_cast<double>(first), at::kFloat); },
-      [&](std::int64_t first, const at::Tensor& numbers) {
-        order.push_back(first);
-        sum += numbers.sum().item<double>();
-      },
-      comm, logger, "test");
-  EXPECT_EQ(order, (std::vector<std::int64_t>{0, 3, 6}));
-  EXPECT_EQ(sum, 18.0);
 }
 
 }  // namespace

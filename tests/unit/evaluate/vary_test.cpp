@@ -66,7 +66,8 @@ TEST(Vary, SetsHaveDistancesSharesAndGrids) {
   options.rows = 2;
   comm::SingleCommunicator comm;
   Logger logger(false);
-  const auto result = vary(options, {{0}, {0, 1}}, trained.inputs(3), comm, logger, trained.folder.path());
+  const auto result =
+      results::to_json(vary(options, {{0}, {0, 1}}, trained.inputs(3), comm, logger, trained.folder.path()));
   ASSERT_EQ(result["sets"].size(), 2u);
   for (const auto& set : result["sets"]) {
     EXPECT_GT(set["feature_distance"].get<double>(), 0.0);
@@ -79,7 +80,7 @@ TEST(Vary, SetsHaveDistancesSharesAndGrids) {
     EXPECT_TRUE(std::filesystem::exists(trained.folder / name)) << name;
   // Units of work change nothing but rounding: the draws belong to (sample, variation).
   options.chunk = 15;
-  const auto other = vary(options, {{0}}, trained.inputs(3), comm, logger, trained.folder.path());
+  const auto other = results::to_json(vary(options, {{0}}, trained.inputs(3), comm, logger, trained.folder.path()));
   EXPECT_NEAR(other["sets"][0]["feature_distance"].get<double>(), result["sets"][0]["feature_distance"].get<double>(),
               1e-4);
 }
