@@ -13,7 +13,8 @@
 
 namespace hebm::sweep {
 
-results::MemberScores read_scores(const std::filesystem::path& summary);  // all NaN where the file is not one
+// Of `ours`; all unknown where the file is not one.
+results::MemberScores read_scores(const std::filesystem::path& summary);
 
 struct Row {
   Member member;
@@ -30,15 +31,11 @@ struct Group : results::SweepSetting {
 };
 std::vector<Group> group_rows(const std::vector<Row>& rows);
 
-// "T = 3, K = 50": names as the paper calls them.
-std::string short_name(const std::string& key);
-std::string title_of(const std::vector<Setting>& settings);
-
 std::string csv_of(const std::vector<Row>& rows);
 // Table 3 of the paper (score and sampling seconds by K and T), then every member.
 std::string markdown_of(const std::string& name, const std::vector<Row>& rows);
-// What the report draws. Plots: a line of score and one of seconds for each option that varies over
-// numbers, the others fixed.
+// results/sweep.json: what the report draws. Its plots: a line of score and one of seconds for each
+// option that varies over numbers, the others fixed.
 results::Sweep sweep_of(const std::vector<Row>& rows);
 
 }  // namespace hebm::sweep
