@@ -168,7 +168,7 @@ def record(programs, scratch, out):
     record_nvae(r, nvae)
     record_sweep(r)
     text = json.dumps(r.entries, indent=1, sort_keys=True)
-    with open(out, "w") as file: file.write(text.replace(scratch, "SCRATCH") + "\n")
+    with open(out, "w") as file: file.write(text.replace(scratch, "SCRATCH").replace(SOURCE, "SOURCE") + "\n")
     print(f"{len(r.entries)} entries in {out}")
 
 
