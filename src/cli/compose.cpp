@@ -68,8 +68,11 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
   }
 
   results::Compose make(Context& context) const override {
-    return evaluate::compose(compose_, steps_, {labels_.guidance, labels_.candidates}, experiment_inputs(),
-                             context.comm(), context.logger(), RunPaths(run_).samples(), labels_.name);
+    auto out =
+        evaluate::compose(compose_, steps_, {labels_.guidance, labels_.candidates}, experiment_inputs(), context.comm(),
+                          context.logger(), RunPaths(run_).samples() / fmt::format("compose-{}.png", labels_.name));
+    out.name = labels_.name;
+    return out;
   }
 
   evaluate::ComposeOptions compose_;

@@ -1,6 +1,6 @@
 // How chains that draw from a trained prior go (K of sample.steps), and, for `couple`, `labels`,
-// `compose` and `sample --label`, which labelled prior of a run is meant and how its chains at t = 0
-// go. K of each chain ends up in prior::LangevinOptions::steps_at.
+// `compose` and `sample --label`, which labelled prior of a run is meant and how its chains at t =
+// 0 go. K of each chain ends up in prior::LangevinOptions::steps_at.
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -1,5 +1,5 @@
-// The priors that can be compared on one backbone and cache (Table 1), by prior.kind. What tells one
-// from another is its row in prior_kind.cpp; a run directory may hold one of each.
+// The priors that can be compared on one backbone and cache (Table 1), by prior.kind. What tells
+// one from another is its row in prior_kind.cpp; a run directory may hold one of each.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -27,7 +27,8 @@ struct PriorKind {
   // Keys, and sections with a dot, that such a prior does not depend on, beside those of the levels
   // where it has none: no part of its fingerprint.
   std::vector<std::string_view> without = {};
-  // T levels of the schedule, and labels; else one level from N(0, I) (prior::make_marginal_schedule).
+  // T levels of the schedule, and labels; else one level from N(0, I)
+  // (prior::make_marginal_schedule).
   bool has_levels = false;
   // Factor of energy.gain.
   double (*gain)(const prior::NceOptions&) = [](const prior::NceOptions&) { return 1.0; };

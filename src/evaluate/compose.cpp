@@ -205,7 +205,7 @@ std::vector<std::map<std::string, std::string>> Composition::rows() const {
 
 results::Compose compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
                          const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
-                         const fs::path& directory, const std::string& name) {
+                         const fs::path& grid) {
   const Timer timer;
   Composition composition(options, steps, guidance, inputs);
   const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
@@ -218,9 +218,8 @@ results::Compose compose(const ComposeOptions& options, const ComposeSteps& step
     if (!comm.is_root()) return;
     out.steps = composition.steps(real);
     out.grid = composition.rows();
-    write_grid(directory / fmt::format("compose-{}.png", name), composition.pictures(), std::ssize(steps));
+    write_grid(grid, composition.pictures(), std::ssize(steps));
   });
-  out.name = name;
   out.num_samples = options.num_samples;
   out.guidance = guidance.guidance;
   out.candidates = guidance.candidates;

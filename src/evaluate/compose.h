@@ -51,10 +51,10 @@ std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const p
                                        const ComposeSteps& steps, const at::Tensor& asked,
                                        const LabelGuidance& guidance, const prior::ChainIds& ids);
 
-// Collective; the result is rank 0's. Grid, a chain a row and a step a column:
-// directory/compose-NAME.png.
+// Collective; the result is rank 0's, without the prior's name. The grid is a PNG, a chain a row
+// and a step a column.
 results::Compose compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
                          const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
-                         const std::filesystem::path& directory, const std::string& name);
+                         const std::filesystem::path& grid);
 
 }  // namespace hebm::evaluate

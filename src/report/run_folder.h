@@ -21,8 +21,8 @@ struct Picture {
 struct RunPart {
   std::string name, title;  // "prior", "Energy-based prior"
   std::string config;       // config.ini, "" if missing
-  // Of env.json: the command as a shell would take it, when it started (NaN: unknown), and the rest,
-  // an object; null if missing.
+  // Of env.json: the command as a shell would take it, when it started (NaN: unknown), and the
+  // rest, an object; null if missing.
   std::string command;
   double time = std::nan("");
   nlohmann::json environment;

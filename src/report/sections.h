@@ -12,8 +12,8 @@
 
 namespace hebm::report {
 
-// Which of results/*.json a section shows: by name, or by its beginning ("vary-"), and by the format
-// that they name, if any.
+// Which of results/*.json a section shows: by name, or by its beginning ("vary-"), and by the
+// format that they name, if any.
 struct ResultFiles {
   std::vector<std::string> names;
   std::string format{};

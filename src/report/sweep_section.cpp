@@ -1,5 +1,5 @@
-// A sweep's page, results/sweep.json of `sweep collect`: score and sampling seconds over each option
-// that varies, and the table of settings.
+// A sweep's page, results/sweep.json of `sweep collect`: score and sampling seconds over each
+// option that varies, and the table of settings.
 #include <fmt/core.h>
 
 #include "report/html.h"

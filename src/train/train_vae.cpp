@@ -125,8 +125,8 @@ VaeObjective::Batch VaeObjective::load(const Work& work) const {
           vae::posterior_noise(key, images, visits, backbone_.dim()).to(device)};
 }
 
-// Sec. 2.1: log p(x) >= E_q log p(x | z) - sum_i KL(q(z_i | x, z_<i) || p(z_i | z_<i)); the KL terms
-// carry a weight beta that is annealed in.
+// Sec. 2.1: log p(x) >= E_q log p(x | z) - sum_i KL(q(z_i | x, z_<i) || p(z_i | z_<i)); the KL
+// terms carry a weight beta that is annealed in.
 void VaeObjective::learn(const Work& work, GradientSum& gradients) {
   const auto [x, eps] = load(work);
   const c10::AutoGradMode grad_on(true);

@@ -55,7 +55,8 @@ class BackboneOptions {
 std::unique_ptr<Backbone> make_backbone(const BackboneOptions& options, const ImageShape& image, std::uint64_t seed,
                                         at::Device device = at::kCPU);
 
-// From the metadata of a weights file of max_values numbers: hostile until checked, Error(kCorrupt).
+// From the metadata of a weights file of max_values numbers: hostile until checked,
+// Error(kCorrupt).
 std::unique_ptr<Backbone> backbone_from_architecture(const std::string& text, const BackboneBuild& build = {});
 
 // "vae.* and nvae.*": the options that say what a backbone is.

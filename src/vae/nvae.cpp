@@ -62,8 +62,8 @@ LayerDraw NvaeRun::draw(std::size_t i, const at::Tensor& feature, const at::Tens
   out.z = q.mu + q.sigma * eps;
   for (const auto& flow : layer.flows) out.z = flow(out.z, pass_);
   out.u = (out.z - p.mu) / p.sigma;
-  // A flow changes the density's shape but no volume: then KL is log q(z before) - log p(z after) at
-  // this draw, else the closed form.
+  // A flow changes the density's shape but no volume: then KL is log q(z before) - log p(z after)
+  // at this draw, else the closed form.
   const at::Tensor log_ratio = (p.sigma / q.sigma).log();
   out.kl = layer.flows.empty()
                ? 0.5 * (((q.mu - p.mu) / p.sigma).square() + (q.sigma / p.sigma).square() - 1.0) + log_ratio

@@ -12,8 +12,8 @@ at::Tensor sum_of_layer(const at::Tensor& x) { return x.flatten(1).sum(1); }  //
 
 at::Tensor times(double factor, const at::Tensor& x) { return factor == 1.0 ? x : factor * x; }
 
-// z_of(i, s) gives z_i of the state that layer i reads. Returns s behind the last layer, or in front
-// of its z where only z is wanted.
+// z_of(i, s) gives z_i of the state that layer i reads. Returns s behind the last layer, or in
+// front of its z where only z is wanted.
 enum class Last { kEntered, kAbsorbed };
 template <class Draw>
 at::Tensor descend(const TopDownLayers& layers, std::size_t num_layers, std::int64_t count, Last last,

@@ -1,6 +1,6 @@
-// A backbone that draws z from the top, layer by layer (Eq. 15): z_i = mu_i(z_<i) + sigma_i(z_<i) u_i.
-// The recursion stands here, once, for transport, inverse, posterior and decoder; a backbone gives
-// what one layer does. The state s [B, C, h, w] carries z_<i down.
+// A backbone that draws z from the top, layer by layer (Eq. 15): z_i = mu_i(z_<i) + sigma_i(z_<i)
+// u_i. The recursion stands here, once, for transport, inverse, posterior and decoder; a backbone
+// gives what one layer does. The state s [B, C, h, w] carries z_<i down.
 #pragma once
 #include <cstddef>
 

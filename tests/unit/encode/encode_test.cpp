@@ -7,11 +7,11 @@
 #include <csignal>
 
 #include "../train/support.h"
+#include "base/visits.h"
 #include "comm/single_communicator.h"
 #include "vae/hvae.h"
 #include "vae/inputs.h"
 #include "vae/weights_file.h"
-#include "base/visits.h"
 
 namespace hebm::encode {
 namespace {

@@ -114,7 +114,7 @@ TEST(Compose, CountsWhatImagesShowAfterEveryStep) {
   comm::SingleCommunicator comm;
   Logger logger(false);
   const auto result = results::to_json(compose(options, parse_steps("", heads()), {1.0, 2}, trained.inputs(2), comm,
-                                               logger, trained.folder.path(), "x"));
+                                               logger, trained.folder / "compose-x.png"));
   ASSERT_EQ(result["steps"].size(), 2u);
   EXPECT_EQ(result["steps"][1]["held_layers"], (std::vector<int>{0}));
   for (const auto& step : result["steps"]) {
