@@ -127,6 +127,9 @@ class Bench : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> make_bench() { return std::make_unique<Bench>(); }
+template <>
+std::unique_ptr<Command> make_command<"bench">() {
+  return std::make_unique<Bench>();
+}
 
 }  // namespace hebm::cli

@@ -57,6 +57,9 @@ class Cache : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> make_cache() { return std::make_unique<Cache>(); }
+template <>
+std::unique_ptr<Command> make_command<"cache">() {
+  return std::make_unique<Cache>();
+}
 
 }  // namespace hebm::cli

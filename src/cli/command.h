@@ -2,6 +2,7 @@
 // options it has and what it does with them; run_command is the rest, once for all: parsing, help,
 // and the keys of other commands in one INI. main() catches errors and makes exit codes.
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,6 +49,18 @@ struct CommandRow {
   std::string_view name, about;
   std::unique_ptr<Command> (*make)();
 };
+// The command of a name; each is defined in the file of that name, or the program does not link.
+template <std::size_t kSize>
+struct CommandName {
+  constexpr CommandName(const char (&name)[kSize]) { std::copy_n(name, kSize, text); }
+  char text[kSize];
+};
+template <CommandName kName>
+std::unique_ptr<Command> make_command();
+template <CommandName kName>
+constexpr CommandRow row(std::string_view about) {
+  return {kName.text, about, make_command<kName>};
+}
 std::span<const CommandRow> commands();                 // in the order of a run
 const CommandRow* find_command(std::string_view name);  // or null
 // args without the program's and the command's name. Returns the exit code.

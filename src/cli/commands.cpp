@@ -6,50 +6,28 @@
 #include "cli/run_command.h"
 
 namespace hebm::cli {
-
-// Each in the file of its name. A new command is one line here, and its row below.
-std::unique_ptr<Command> make_train_vae();
-std::unique_ptr<Command> make_train_features();
-std::unique_ptr<Command> make_encode();
-std::unique_ptr<Command> make_train();
-std::unique_ptr<Command> make_sample();
-std::unique_ptr<Command> make_evaluate();
-std::unique_ptr<Command> make_ood();
-std::unique_ptr<Command> make_transition();
-std::unique_ptr<Command> make_vary();
-std::unique_ptr<Command> make_couple();
-std::unique_ptr<Command> make_labels();
-std::unique_ptr<Command> make_compose();
-std::unique_ptr<Command> make_replay();
-std::unique_ptr<Command> make_report();
-std::unique_ptr<Command> make_status();
-std::unique_ptr<Command> make_sweep();
-std::unique_ptr<Command> make_cache();
-std::unique_ptr<Command> make_doctor();
-std::unique_ptr<Command> make_bench();
-
 namespace {
 
 constexpr std::array kCommands = {
-    CommandRow{"train-vae", "train the hierarchical VAE (Sec. 2.1)", make_train_vae},
-    CommandRow{"train-features", "train the classifier whose features the scores use", make_train_features},
-    CommandRow{"encode", "draw u_0 for all images into the latent cache", make_encode},
-    CommandRow{"train", "train the diffusion EBM prior (Alg. 1)", make_train},
-    CommandRow{"sample", "draw images from the prior (Alg. 2)", make_sample},
-    CommandRow{"evaluate", "score Gaussian prior, reconstructions and samples", make_evaluate},
-    CommandRow{"ood", "tell images of another data set by the energy of upper layers (Sec. 5.2)", make_ood},
-    CommandRow{"transition", "states along the Langevin chains, with curves (Fig. 6, 7)", make_transition},
-    CommandRow{"vary", "some latent layers of samples drawn anew, the others kept (Fig. 2)", make_vary},
-    CommandRow{"couple", "couple the prior with labels at t = 0 (Eq. 14, 18-21)", make_couple},
-    CommandRow{"labels", "p(y | u_0) of test images, and images drawn for each label (Fig. 5)", make_labels},
-    CommandRow{"compose", "several attributes step by step at several layers (Fig. 4)", make_compose},
-    CommandRow{"replay", "a recorded case through every stage, with the largest errors", make_replay},
-    CommandRow{"report", "one self-contained HTML page of a run; an index over several", make_report},
-    CommandRow{"status", "is a run done, resumable or failed, from its files", make_status},
-    CommandRow{"sweep", "plan | run | status | retry | collect of an ablation", make_sweep},
-    CommandRow{"cache", "info | verify of a latent cache", make_cache},
-    CommandRow{"doctor", "versions, launcher, placement, all-reduce check", make_doctor},
-    CommandRow{"bench", "langevin | draw | allreduce | cache against measured limits", make_bench},
+    row<"train-vae">("train the hierarchical VAE (Sec. 2.1)"),
+    row<"train-features">("train the classifier whose features the scores use"),
+    row<"encode">("draw u_0 for all images into the latent cache"),
+    row<"train">("train the diffusion EBM prior (Alg. 1)"),
+    row<"sample">("draw images from the prior (Alg. 2)"),
+    row<"evaluate">("score Gaussian prior, reconstructions and samples"),
+    row<"ood">("tell images of another data set by the energy of upper layers (Sec. 5.2)"),
+    row<"transition">("states along the Langevin chains, with curves (Fig. 6, 7)"),
+    row<"vary">("some latent layers of samples drawn anew, the others kept (Fig. 2)"),
+    row<"couple">("couple the prior with labels at t = 0 (Eq. 14, 18-21)"),
+    row<"labels">("p(y | u_0) of test images, and images drawn for each label (Fig. 5)"),
+    row<"compose">("several attributes step by step at several layers (Fig. 4)"),
+    row<"replay">("a recorded case through every stage, with the largest errors"),
+    row<"report">("one self-contained HTML page of a run; an index over several"),
+    row<"status">("is a run done, resumable or failed, from its files"),
+    row<"sweep">("plan | run | status | retry | collect of an ablation"),
+    row<"cache">("info | verify of a latent cache"),
+    row<"doctor">("versions, launcher, placement, all-reduce check"),
+    row<"bench">("langevin | draw | allreduce | cache against measured limits"),
 };
 
 }  // namespace

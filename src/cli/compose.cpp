@@ -82,6 +82,9 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
 
 }  // namespace
 
-std::unique_ptr<Command> make_compose() { return std::make_unique<Compose>(); }
+template <>
+std::unique_ptr<Command> make_command<"compose">() {
+  return std::make_unique<Compose>();
+}
 
 }  // namespace hebm::cli

@@ -219,6 +219,9 @@ Lines Couple::sizes() const {
 
 }  // namespace
 
-std::unique_ptr<Command> make_couple() { return std::make_unique<Couple>(); }
+template <>
+std::unique_ptr<Command> make_command<"couple">() {
+  return std::make_unique<Couple>();
+}
 
 }  // namespace hebm::cli

@@ -73,6 +73,9 @@ class Doctor : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> make_doctor() { return std::make_unique<Doctor>(); }
+template <>
+std::unique_ptr<Command> make_command<"doctor">() {
+  return std::make_unique<Doctor>();
+}
 
 }  // namespace hebm::cli

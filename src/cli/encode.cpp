@@ -89,6 +89,9 @@ class Encode : public RunCommand {
 
 }  // namespace
 
-std::unique_ptr<Command> make_encode() { return std::make_unique<Encode>(); }
+template <>
+std::unique_ptr<Command> make_command<"encode">() {
+  return std::make_unique<Encode>();
+}
 
 }  // namespace hebm::cli

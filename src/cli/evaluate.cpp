@@ -156,6 +156,9 @@ class Evaluate : public ResultCommand {
 
 }  // namespace
 
-std::unique_ptr<Command> make_evaluate() { return std::make_unique<Evaluate>(); }
+template <>
+std::unique_ptr<Command> make_command<"evaluate">() {
+  return std::make_unique<Evaluate>();
+}
 
 }  // namespace hebm::cli

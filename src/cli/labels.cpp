@@ -47,6 +47,9 @@ class Labels : public Making<LabelledExperiment, results::Labels> {
 
 }  // namespace
 
-std::unique_ptr<Command> make_labels() { return std::make_unique<Labels>(); }
+template <>
+std::unique_ptr<Command> make_command<"labels">() {
+  return std::make_unique<Labels>();
+}
 
 }  // namespace hebm::cli

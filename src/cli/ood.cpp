@@ -115,6 +115,9 @@ class Ood : public Making<ResultCommand, results::Ood> {
 
 }  // namespace
 
-std::unique_ptr<Command> make_ood() { return std::make_unique<Ood>(); }
+template <>
+std::unique_ptr<Command> make_command<"ood">() {
+  return std::make_unique<Ood>();
+}
 
 }  // namespace hebm::cli

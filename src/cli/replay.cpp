@@ -75,6 +75,9 @@ class Replay : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> make_replay() { return std::make_unique<Replay>(); }
+template <>
+std::unique_ptr<Command> make_command<"replay">() {
+  return std::make_unique<Replay>();
+}
 
 }  // namespace hebm::cli

@@ -78,6 +78,9 @@ class Report : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> make_report() { return std::make_unique<Report>(); }
+template <>
+std::unique_ptr<Command> make_command<"report">() {
+  return std::make_unique<Report>();
+}
 
 }  // namespace hebm::cli

@@ -140,6 +140,9 @@ class Sample : public RunCommand {
 
 }  // namespace
 
-std::unique_ptr<Command> make_sample() { return std::make_unique<Sample>(); }
+template <>
+std::unique_ptr<Command> make_command<"sample">() {
+  return std::make_unique<Sample>();
+}
 
 }  // namespace hebm::cli

@@ -111,6 +111,9 @@ class Status : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> make_status() { return std::make_unique<Status>(); }
+template <>
+std::unique_ptr<Command> make_command<"status">() {
+  return std::make_unique<Status>();
+}
 
 }  // namespace hebm::cli

@@ -284,6 +284,9 @@ class Sweep : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> make_sweep() { return std::make_unique<Sweep>(); }
+template <>
+std::unique_ptr<Command> make_command<"sweep">() {
+  return std::make_unique<Sweep>();
+}
 
 }  // namespace hebm::cli

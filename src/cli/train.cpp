@@ -134,6 +134,9 @@ Lines Train::sizes() const {
 
 }  // namespace
 
-std::unique_ptr<Command> make_train() { return std::make_unique<Train>(); }
+template <>
+std::unique_ptr<Command> make_command<"train">() {
+  return std::make_unique<Train>();
+}
 
 }  // namespace hebm::cli

@@ -51,6 +51,9 @@ class TrainFeatures : public RunCommand {
 
 }  // namespace
 
-std::unique_ptr<Command> make_train_features() { return std::make_unique<TrainFeatures>(); }
+template <>
+std::unique_ptr<Command> make_command<"train-features">() {
+  return std::make_unique<TrainFeatures>();
+}
 
 }  // namespace hebm::cli

@@ -79,6 +79,9 @@ class TrainVae : public RunCommand {
 
 }  // namespace
 
-std::unique_ptr<Command> make_train_vae() { return std::make_unique<TrainVae>(); }
+template <>
+std::unique_ptr<Command> make_command<"train-vae">() {
+  return std::make_unique<TrainVae>();
+}
 
 }  // namespace hebm::cli

@@ -54,6 +54,9 @@ class Transition : public Making<Experiment, results::Transition> {
 
 }  // namespace
 
-std::unique_ptr<Command> make_transition() { return std::make_unique<Transition>(); }
+template <>
+std::unique_ptr<Command> make_command<"transition">() {
+  return std::make_unique<Transition>();
+}
 
 }  // namespace hebm::cli

@@ -70,6 +70,9 @@ class Vary : public Making<Experiment, results::Vary> {
 
 }  // namespace
 
-std::unique_ptr<Command> make_vary() { return std::make_unique<Vary>(); }
+template <>
+std::unique_ptr<Command> make_command<"vary">() {
+  return std::make_unique<Vary>();
+}
 
 }  // namespace hebm::cli

@@ -3,64 +3,16 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <limits>
 #include <memory>
 #include <vector>
 
 #include "prior/chains.h"
-#include "prior/energy_net.h"
+#include "prior/energy_prior.h"
 #include "prior/label_heads.h"
 #include "prior/langevin.h"
 #include "vae/backbone.h"
 
 namespace hebm::prior {
-
-// The energy nets of all layers, top first, in sets: one set that is told t, or (energy.per_level)
-// one set for every t. Owns them.
-class EnergyPrior {
- public:
-  // max_values: nets of more parameters and vectors in all are Error(kCorrupt) before they are
-  // allocated. heads: of the nets of t = 0.
-  EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
-              std::uint64_t seed, at::ScalarType dtype = at::kFloat,
-              std::int64_t max_values = std::numeric_limits<std::int64_t>::max(), LabelHeads heads = {});
-  std::size_t num_layers() const { return num_layers_; }
-  std::size_t num_sets() const { return nets_.size() / num_layers_; }
-  const Schedule& schedule() const { return schedule_; }
-  std::int64_t num_levels() const { return schedule_.num_levels; }
-  bool per_level() const { return per_level_; }
-  const LabelHeads& heads() const { return heads_; }
-  // The set for these levels; with per_level all must be equal.
-  std::size_t set_of(const std::vector<std::int64_t>& levels) const;
-  // All nets as buckets: bucket = set * num_layers + layer.
-  std::size_t num_buckets() const { return nets_.size(); }
-  EnergyNet& bucket(std::size_t b) { return *nets_.at(b); }
-  const EnergyNet& bucket(std::size_t b) const { return *nets_.at(b); }
-  const EnergyNet& net(std::size_t set, std::size_t layer) const { return *nets_.at(set * num_layers_ + layer); }
-  // "level2.layer0." (or "layer0." with one set).
-  std::string bucket_name(std::size_t b) const;
-  std::int64_t num_parameters() const;
-  at::Device device() const { return nets_.at(0)->params().device(); }
-  // Moves all nets (see nets::Parameters::to).
-  void to(at::Device device);
-  // Parameters and power-iteration vectors of all nets under their buckets' names.
-  std::vector<nets::NamedTensor> named_tensors() const;
-  // All tensors of a prior of the same nets, which may have no label heads: then these stay as they
-  // are.
-  void copy_from(const EnergyPrior& other);
-  std::vector<EnergyNet::Weights> frozen_weights() const;  // by bucket
-  // With energy.power_iterations_in_chain: of an update with K Langevin steps, and the weights of
-  // step k; by bucket.
-  std::vector<PowerSequence> power_sequences(std::int64_t chain_steps) const;
-  std::vector<EnergyNet::Weights> chain_weights(const std::vector<PowerSequence>& sequences, std::int64_t step) const;
-
- private:
-  Schedule schedule_;
-  std::size_t num_layers_;
-  bool per_level_;
-  LabelHeads heads_;
-  std::vector<std::unique_ptr<EnergyNet>> nets_;
-};
 
 // What the label heads of a prior need at t = 0.
 struct LabelPart {

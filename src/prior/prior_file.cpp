@@ -156,7 +156,7 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
           alpha_cum.size());
     out.energy = energy_of(json);
     Schedule schedule = make_schedule(alpha_cum);
-    schedule.from_noise = out.kind != "diffusion";
+    schedule.from_noise = alpha_cum == make_marginal_schedule().alpha_cum;
     out.prior =
         std::make_unique<EnergyPrior>(out.energy, groups, schedule, 0, dtype, nets::num_values(file), heads_of(json));
   } catch (const nlohmann::json::exception& e) {

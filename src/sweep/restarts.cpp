@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
@@ -18,9 +18,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kTrained = {kVae, kFeatures, kPrior, kJointPrior,
-                                 kNcePrior};  // checkpoints lie beside them until they are there
-constexpr std::array kWritten = {kSamples, kJointSamples, kGaussianSamples, kResampled, kNceLangevin, kSummary};
+// What is in a folder; nothing where there is none.
+std::vector<fs::path> entries(const fs::path& folder) {
+  std::error_code error;
+  return {fs::directory_iterator(folder, error), fs::directory_iterator()};
+}
+
+// The artifacts that a run's trainings make; their checkpoints lie beside them until they are there.
+std::vector<fs::path> trained_artifacts(const fs::path& run) {
+  std::vector<fs::path> out = {run / kVae, run / kFeatures};
+  for (const fs::path& folder : entries(run)) {
+    if (folder.filename().string().starts_with("prior")) out.push_back(folder / fs::path(kPrior).filename());
+  }
+  return out;
+}
+
+std::int64_t num_sample_files(const fs::path& run) {
+  const auto files = entries((run / kSamples).parent_path());
+  return std::count_if(files.begin(), files.end(), [](const fs::path& file) { return file.extension() == ".h5"; });
+}
 
 std::int64_t newest_verified(const fs::path& checkpoints) {
   for (const std::string& name : storage::list_directories(checkpoints, "step")) {
@@ -34,13 +50,11 @@ std::int64_t newest_verified(const fs::path& checkpoints) {
 }
 
 std::int64_t whole_shards(const fs::path& cache) {
-  std::int64_t count = 0;
-  std::error_code error;
-  for (fs::directory_iterator it(cache, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    count += name.starts_with("shard-") && name.ends_with(".h5") ? 1 : 0;
-  }
-  return count;
+  const auto files = entries(cache);
+  return std::count_if(files.begin(), files.end(), [](const fs::path& file) {
+    const std::string name = file.filename().string();
+    return name.starts_with("shard-") && name.ends_with(".h5");
+  });
 }
 
 struct Starts {
@@ -63,11 +77,11 @@ std::string Progress::describe() const { return fmt::format("{} products, {} ste
 Progress progress_of(const fs::path& run) {
   Progress out;
   std::error_code error;
-  for (const char* product : kTrained) {
-    if (fs::exists(run / product, error)) {
+  for (const fs::path& artifact : trained_artifacts(run)) {
+    if (fs::exists(artifact, error)) {
       ++out.products;
     } else {
-      out.steps += newest_verified((run / product).parent_path() / "checkpoints");
+      out.steps += newest_verified(artifact.parent_path() / "checkpoints");
     }
   }
   if (fs::exists(run / kCacheIndex, error)) {
@@ -75,7 +89,7 @@ Progress progress_of(const fs::path& run) {
   } else {
     out.steps += whole_shards(run / kCache);
   }
-  for (const char* product : kWritten) out.products += fs::exists(run / product, error) ? 1 : 0;
+  out.products += num_sample_files(run) + (fs::exists(run / kSummary, error) ? 1 : 0);
   return out;
 }
 

@@ -42,6 +42,12 @@ TEST(Progress, CountsVerifiedStepsWholeShardsAndProducts) {
   put(run / "cache/index.json", "");
   EXPECT_EQ(progress_of(run.path()), (Progress{2, 0}));
   EXPECT_LT((Progress{1, 1000}), (Progress{2, 0}));
+  checkpoint(run.path(), "prior-labels", 7);  // a prior of any kind or name
+  EXPECT_EQ(progress_of(run.path()), (Progress{2, 7}));
+  put(run / "prior-labels/prior.safetensors", "");
+  put(run / "samples/label-labels-Dress.h5", "");
+  put(run / "samples/joint.h5.tmp-0123456789abcdef", "");
+  EXPECT_EQ(progress_of(run.path()), (Progress{4, 0}));
 }
 
 TEST(NoteStart, ThreeRestartsInARowWithoutAStepAreTheLast) {
