@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace hebm::train {
 namespace {
@@ -76,12 +77,14 @@ void TrainingLoop::make_gradients() {
   gradient_norms_ = sum_.norms();
 }
 
-// All ranks have the same record and gradient, so all decide the same.
+// All ranks have the same record and gradient, so all decide the same. A gradient whose square
+// overflows a float would leave Inf in the optimiser's second moments.
 std::string TrainingLoop::judge() const {
   std::string of_gradients;
   for (std::size_t b = 0; b < gradient_norms_.size() && of_gradients.empty(); ++b) {
     const std::string& prefix = objective_.buckets()[b].prefix;
-    if (!std::isfinite(gradient_norms_[b]))
+    const double square = gradient_norms_[b] * gradient_norms_[b];
+    if (!(square <= std::numeric_limits<float>::max()))
       of_gradients =
           fmt::format("{}{}the gradient's norm is {}", prefix, prefix.empty() ? "" : " ", gradient_norms_[b]);
   }
