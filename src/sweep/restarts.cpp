@@ -24,7 +24,8 @@ std::vector<fs::path> entries(const fs::path& folder) {
   return {fs::directory_iterator(folder, error), fs::directory_iterator()};
 }
 
-// The artifacts that a run's trainings make; their checkpoints lie beside them until they are there.
+// The artifacts that a run's trainings make; their checkpoints lie beside them until they are
+// there.
 std::vector<fs::path> trained_artifacts(const fs::path& run) {
   std::vector<fs::path> out = {run / kVae, run / kFeatures};
   for (const fs::path& folder : entries(run)) {
