@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include "base/error.h"
 #include "cli/estimate.h"
 #include "cli/prior_kind.h"
 #include "cli/prior_training.h"

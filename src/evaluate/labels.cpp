@@ -18,7 +18,6 @@
 #include "evaluate/label_reader.h"
 #include "evaluate/training_moments.h"
 #include "nets/device.h"
-#include "prior/forward_pair.h"
 #include "prior/label_draws.h"
 #include "vae/inputs.h"
 

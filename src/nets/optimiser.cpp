@@ -1,6 +1,5 @@
 #include "nets/optimiser.h"
 
-#include <ATen/ops/max.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -10,7 +9,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "base/error.h"
 
 namespace hebm::nets {
 

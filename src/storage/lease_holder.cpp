@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "base/error.h"
 #include "base/host.h"
 #include "base/status.h"
 #include "storage/files.h"

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 
-#include "base/error.h"
 
 namespace hebm::train {
 
