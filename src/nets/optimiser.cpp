@@ -9,7 +9,6 @@
 #include <cmath>
 #include <numbers>
 
-
 namespace hebm::nets {
 
 Optimiser::Optimiser(Parameters& params, OptimiserSettings settings) : params_(params), settings_(settings) {

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 
-
 namespace hebm::train {
 
 // ---- Algorithm 1. Lines 1, 2 and 8, the loop and the optimiser's step, are TrainingLoop::run.
