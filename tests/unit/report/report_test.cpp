@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "../results/example_files.h"
 #include "base/error.h"
 #include "pages.h"
 #include "storage/files.h"
@@ -12,17 +13,11 @@
 namespace hebm::report {
 namespace {
 
+using results::test::kPriors;
+using results::test::kSummary;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-const char* const kSummary = R"({
-  "gaussian": {"fd_fmnist": 37.41, "num_images": 5000, "seconds": 4.2, "kid": 0.0234, "precision": 0.412, "recall": 0.611},
-  "reconstruction": {"fd_fmnist": 7.21, "num_images": 5000, "seconds": 6.1, "kid": 0.0031, "precision": 0.842, "recall": 0.802},
-  "diffusion": {"fd_fmnist": 20.63, "num_images": 5000, "seconds": 241.8, "kid": 0.0112, "precision": 0.655, "recall": 0.688},
-  "by_level": [{"t": 1, "decode_true": 21.5, "from_true": 19.4, "num_images": 2000}, {"t": 2, "decode_true": 36.5, "from_true": 29.2}],
-  "gap_closed": 0.5556, "sanity_test_vs_train": {"fd_fmnist": 0.15, "num_images": 10000},
-  "features": {"accuracy": 0.9112, "hash": "0123abcd"}})";
 
 TEST_F(ReportTest, EmptyFolderSaysWhatIsMissing) {
   const std::string html = render_report(run_);
@@ -284,12 +279,6 @@ TEST_F(ReportTest, ExperimentsThatWereNotRunHaveNoSections) {
   EXPECT_THAT(page, AllOf(Not(HasSubstr("#transition")), Not(HasSubstr("#vary")), Not(HasSubstr("#temperature")),
                           Not(HasSubstr("#labels")), Not(HasSubstr("#compose"))));
 }
-
-const char* const kPriors = R"({"rows": [
-  {"name": "Gaussian prior", "kind": "gaussian", "fd_fmnist": 40, "kid": 0.02, "seconds_per_1000": 0.51, "training_gradients": 0, "sampling_gradients": 0, "sampling_evaluations": 0},
-  {"name": "Reconstruction", "kind": "reconstruction", "fd_fmnist": 8, "precision": 0.9},
-  {"name": "NCE, <resampling>", "kind": "nce", "fd_fmnist": 30, "training_gradients": 9999, "sampling_gradients": 0, "sampling_evaluations": 100},
-  {"name": "Ours, T = 3", "kind": "diffusion", "fd_fmnist": 10, "seconds_per_1000": 12.34, "training_gradients": 2457600, "sampling_gradients": 90}]})";
 
 TEST_F(ReportTest, PriorsHaveTheirSection) {
   put("results/priors.json", kPriors);
