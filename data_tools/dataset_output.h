@@ -4,7 +4,6 @@
 #include <functional>
 #include <span>
 #include <string>
-
 #include "base/options.h"
 #include "base/types.h"
 #include "data/dataset.h"
@@ -29,6 +28,6 @@ ImageShape padded_shape(const std::string& name, std::uint64_t rows, std::uint64
 // Copies an image [rows, columns] into the middle of `to` of this shape, which is zero; an odd rest
 // goes right and below.
 void place_centred(std::span<const std::uint8_t> image, std::size_t rows, std::size_t columns, std::uint8_t* to,
-                   const ImageShape& shape);
+    const ImageShape& shape);
 
 }  // namespace hebm::data_tools

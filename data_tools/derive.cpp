@@ -1,11 +1,9 @@
 // hebm_data derive: a data set's test images, each turned into something that the data set does not
 // have.
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <string>
 #include <vector>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "base/random.h"
@@ -40,7 +38,7 @@ void fill_noise(const ImageBatch& batch, std::uint64_t seed, std::vector<std::ui
   for (std::size_t i = 0; i < batch.index.size(); ++i) {
     fill_uniform(uniform, {seed, 0, Purpose::kAugment}, {.item = static_cast<std::uint32_t>(batch.index[i])});
     std::transform(uniform.begin(), uniform.end(), pixels.begin() + static_cast<std::ptrdiff_t>(i * uniform.size()),
-                   [](float u) { return static_cast<std::uint8_t>(u * 256.0f); });
+        [](float u) { return static_cast<std::uint8_t>(u * 256.0f); });
   }
 }
 
@@ -49,11 +47,11 @@ data::DatasetContent derived(const Settings& settings) {
   const auto& members = set.members(data::Split::kTest);
   check(!members.empty(), ExitCode::kUsage, "{}: expected test images to derive others from, got none", settings.from);
   check(settings.kind != "rotate90" || set.shape().height == set.shape().width, ExitCode::kUsage,
-        "{}: images of {} x {} cannot be turned by 90 degrees and keep their shape; choose another --kind",
-        settings.from, set.shape().height, set.shape().width);
+      "{}: images of {} x {} cannot be turned by 90 degrees and keep their shape; choose another --kind", settings.from,
+      set.shape().height, set.shape().width);
   check(members.size() * static_cast<std::uint64_t>(set.shape().size()) <= kMaxPixels, ExitCode::kUsage,
-        "{}: expected at most {} pixels of test images, got {} images of {}", settings.from, kMaxPixels, members.size(),
-        set.shape().size());
+      "{}: expected at most {} pixels of test images, got {} images of {}", settings.from, kMaxPixels, members.size(),
+      set.shape().size());
   const ImageBatch batch = set.read(members);
   data::DatasetContent content;
   content.shape = set.shape();
@@ -82,10 +80,10 @@ data::DatasetContent derived(const Settings& settings) {
 void run_derive(std::span<const std::string> args) {
   Settings settings;
   Options options("hebm_data derive --from D.h5 --kind rotate90|invert|noise --out FILE.h5",
-                  "Makes a data set of test images that D does not have, out of D's test images: turned by 90 degrees, "
-                  "inverted, or uniform "
-                  "noise in their place (without labels). Padding is turned, inverted and replaced like the rest. For "
-                  "`hebm_dist ood`.");
+      "Makes a data set of test images that D does not have, out of D's test images: turned by 90 degrees, "
+      "inverted, or uniform "
+      "noise in their place (without labels). Padding is turned, inverted and replaced like the rest. For "
+      "`hebm_dist ood`.");
   options.add("from", &settings.from, "data set whose test images are taken", Show::kCommon);
   options.add_choice("kind", &settings.kind, {"rotate90", "invert", "noise"}, "what is made of them", Show::kCommon);
   settings.output.describe_out(options);

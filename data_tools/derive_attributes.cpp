@@ -2,11 +2,9 @@
 // for labels at several latent layers.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <string>
 #include <vector>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -42,16 +40,16 @@ bool groups_fit(const std::string& text, std::vector<std::string> names) {
 data::Attribute grouped(const std::string& text, const data::Dataset& set) {
   const auto& names = set.label_names();
   check(!set.labels().empty() && !names.empty(), ExitCode::kUsage, "{}: groups need a data set with named labels",
-        set.path().string());
+      set.path().string());
   data::Attribute out{"group", {}, "class", 0, std::vector<std::int64_t>(names.size(), -1)};
   for (const std::string& part : split(text, ';')) {
     const auto equals = part.find('=');
-    check(equals != std::string::npos && equals > 0, ExitCode::kUsage, "--groups: '{}': expected NAME=LABEL,LABEL",
-          part);
+    check(
+        equals != std::string::npos && equals > 0, ExitCode::kUsage, "--groups: '{}': expected NAME=LABEL,LABEL", part);
     for (const std::string& label : split(part.substr(equals + 1), ',')) {
       const auto found = std::find(names.begin(), names.end(), label);
       check(found != names.end(), ExitCode::kUsage, "--groups: there is no label '{}'; the data set has {}", label,
-            fmt::join(names, ", "));
+          fmt::join(names, ", "));
       auto& category = out.of_label[static_cast<std::size_t>(found - names.begin())];
       check(category < 0, ExitCode::kUsage, "--groups: '{}' is in two groups", label);
       category = static_cast<std::int64_t>(out.categories.size());
@@ -95,11 +93,11 @@ Measured measure_all(const data::Dataset& set, const std::vector<data::Attribute
 data::DatasetContent derived(const Settings& settings) {
   const data::Dataset set = data::Dataset::open(settings.from);
   check(static_cast<std::uint64_t>(set.size()) * static_cast<std::uint64_t>(set.shape().size()) <= kMaxPixels,
-        ExitCode::kUsage, "{}: expected at most {} pixels, got {} images of {}", settings.from, kMaxPixels, set.size(),
-        set.shape().size());
+      ExitCode::kUsage, "{}: expected at most {} pixels, got {} images of {}", settings.from, kMaxPixels, set.size(),
+      set.shape().size());
   const auto& train = set.members(data::Split::kTrain);
   check(!train.empty(), ExitCode::kUsage, "{}: the thresholds are medians of the training images, and there are none",
-        settings.from);
+      settings.from);
   data::DatasetContent content;
   content.shape = set.shape();
   content.labels = set.labels();
@@ -141,16 +139,16 @@ data::DatasetContent derived(const Settings& settings) {
 void run_derive_attributes(std::span<const std::string> args) {
   Settings settings;
   Options options("hebm_data derive-attributes --from D.h5 --out FILE.h5",
-                  "Makes a copy of D that also has attributes: group (of D's labels), brightness, width and texture, "
-                  "measured from the pixels, above "
-                  "or not above the median of the training images. Pixels and images_hash stay, so a latent cache of D "
-                  "goes on being valid. For "
-                  "`hebm_dist couple --labels group,brightness,width,texture`.");
+      "Makes a copy of D that also has attributes: group (of D's labels), brightness, width and texture, "
+      "measured from the pixels, above "
+      "or not above the median of the training images. Pixels and images_hash stay, so a latent cache of D "
+      "goes on being valid. For "
+      "`hebm_dist couple --labels group,brightness,width,texture`.");
   options.add("from", &settings.from, "data set, with named labels for the groups", Show::kCommon);
   options.add("groups", &settings.groups,
-              "groups of labels, NAME=LABEL,LABEL;NAME=LABEL; default: of Fashion-MNIST top, trousers, dress, shoes "
-              "and bag, of other sets none",
-              Show::kCommon);
+      "groups of labels, NAME=LABEL,LABEL;NAME=LABEL; default: of Fashion-MNIST top, trousers, dress, shoes "
+      "and bag, of other sets none",
+      Show::kCommon);
   settings.output.describe_out(options);
   options.add_check([&settings] { check(!settings.from.empty(), ExitCode::kUsage, "expected --from D.h5, got none"); });
   settings.output.run(options, args, [&] { return derived(settings); });

@@ -1,12 +1,10 @@
 #include "idx_file.h"
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <tuple>
 #include <utility>
-
 #include "base/error.h"
 #include "storage/files.h"
 
@@ -28,7 +26,7 @@ std::pair<bool, std::uint64_t> look_at(const std::filesystem::path& path) {
   std::error_code error;
   check(std::filesystem::exists(path, error), ExitCode::kUsage, "{}: no such file", path.string());
   check(std::filesystem::is_regular_file(path, error), ExitCode::kUsage,
-        "{}: expected a file, got a folder or a device", path.string());
+      "{}: expected a file, got a folder or a device", path.string());
   const storage::ReadOnlyFile file(path);
   std::array<std::byte, 2> first{};
   if (file.size() >= first.size()) file.read_at(0, first);
@@ -46,13 +44,13 @@ IdxFile::IdxFile(const std::filesystem::path& path, IdxKind kind) : name_(path.s
     std::array<std::uint8_t, 4> word{};
     std::size_t got = read_some(word);
     check(got == word.size(), ExitCode::kCorrupt, "{}: truncated: expected a magic number of 4 bytes, got {} bytes",
-          name_, got);
+        name_, got);
     check_magic(word, kind);
     const std::size_t num_dims = kind == IdxKind::kImages ? 3 : 1;
     for (std::size_t d = 0; d < num_dims; ++d) {
       got = read_some(word);
       check(got == word.size(), ExitCode::kCorrupt, "{}: truncated: expected a header of {} bytes, got {} bytes", name_,
-            4 + 4 * num_dims, 4 + 4 * d + got);
+          4 + 4 * num_dims, 4 + 4 * d + got);
       dims_.push_back(big_endian(word));
     }
     check_dims();
@@ -92,30 +90,30 @@ void IdxFile::check_magic(std::span<const std::uint8_t> magic, IdxKind kind) con
   if (magic[0] == 0 && magic[1] == 0 && magic[2] >= 0x09 && magic[2] <= 0x0e)
     hint = "its elements are not unsigned bytes";
   fail(ExitCode::kCorrupt, "{}: wrong magic number: expected 0x{:08x} (IDX {}, unsigned bytes), got 0x{:08x}: {}",
-       name_, expected, kind == IdxKind::kImages ? "images" : "labels", got, hint);
+      name_, expected, kind == IdxKind::kImages ? "images" : "labels", got, hint);
 }
 
 void IdxFile::check_dims() const {
   check(count() >= 1, ExitCode::kCorrupt, "{}: expected at least 1 entry, got 0", name_);
   const auto text = [this] { return fmt::format("{} x {} x {}", count(), rows(), columns()); };
   check(rows() >= 1 && rows() <= kMaxSide && columns() >= 1 && columns() <= kMaxSide, ExitCode::kCorrupt,
-        "{}: absurd size: expected 1 to {} pixels a side, got {}", name_, kMaxSide, text());
+      "{}: absurd size: expected 1 to {} pixels a side, got {}", name_, kMaxSide, text());
   // At most 2^32 * 2^14 * 2^14: no overflow.
   check(num_elements() <= kMaxElements, ExitCode::kCorrupt, "{}: absurd size: expected at most {} elements, got {}",
-        name_, kMaxElements, text());
+      name_, kMaxElements, text());
 }
 
 void IdxFile::check_room(std::uint64_t header_bytes) const {
   const std::uint64_t expected = header_bytes + num_elements();
   if (!is_gzip_) {
     check(file_bytes_ >= expected, ExitCode::kCorrupt, "{}: truncated: expected {} bytes by its header, got {}", name_,
-          expected, file_bytes_);
+        expected, file_bytes_);
     check(file_bytes_ == expected, ExitCode::kCorrupt, "{}: trailing bytes: expected {} bytes by its header, got {}",
-          name_, expected, file_bytes_);
+        name_, expected, file_bytes_);
   } else {
     check(expected / kMaxDeflateRatio <= file_bytes_, ExitCode::kCorrupt,
-          "{}: truncated: expected {} bytes by its header, got {} compressed bytes, which hold {} at most", name_,
-          expected, file_bytes_, file_bytes_ * kMaxDeflateRatio);
+        "{}: truncated: expected {} bytes by its header, got {} compressed bytes, which hold {} at most", name_,
+        expected, file_bytes_, file_bytes_ * kMaxDeflateRatio);
   }
 }
 
@@ -123,14 +121,14 @@ std::vector<std::uint8_t> IdxFile::read() {
   std::vector<std::uint8_t> elements(num_elements());
   const std::size_t got = read_some(elements);
   check(got == elements.size(), ExitCode::kCorrupt, "{}: truncated: expected {} elements, got {}", name_,
-        elements.size(), got);
+      elements.size(), got);
   std::array<std::uint8_t, 1> extra{};
   const std::size_t more = read_some(extra);  // also makes zlib check the sum at the end
   check(more == 0, ExitCode::kCorrupt, "{}: trailing bytes: expected {} elements, got more", name_, elements.size());
   int code = Z_OK;
   gzerror(file_, &code);
   check(code == Z_OK || code == Z_STREAM_END, ExitCode::kCorrupt,
-        "{}: truncated: expected the end of the gzip data with its check sum, got the end of the file", name_);
+      "{}: truncated: expected the end of the gzip data with its check sum, got the end of the file", name_);
   return elements;
 }
 

@@ -3,7 +3,6 @@
 // taken. The header is checked before memory is asked for.
 #pragma once
 #include <zlib.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -30,7 +29,6 @@ class IdxFile {
   // All elements, once; a file that is cut, damaged or longer than its header says is
   // Error(kCorrupt).
   std::vector<std::uint8_t> read();
-
  private:
   std::size_t read_some(std::span<std::uint8_t> out);
   void check_magic(std::span<const std::uint8_t> magic, IdxKind kind) const;

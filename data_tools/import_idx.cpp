@@ -1,7 +1,6 @@
 // hebm_data import-idx: IDX images and labels -> data set, zero-padded around the centre to a
 // square.
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
@@ -9,7 +8,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "commands.h"
@@ -36,9 +34,9 @@ std::string find_idx(const fs::path& folder, const std::string& name) {
     if (fs::is_regular_file(path, error)) return path.string();
   }
   fail(ExitCode::kUsage,
-       "{}: expected {}.gz or {}, got neither: install Debian's package dataset-fashion-mnist (apt-get install "
-       "dataset-fashion-mnist; it uses /usr/share/datasets/fashion-mnist) or give the folder that has the four files",
-       folder.string(), name, name);
+      "{}: expected {}.gz or {}, got neither: install Debian's package dataset-fashion-mnist (apt-get install "
+      "dataset-fashion-mnist; it uses /usr/share/datasets/fashion-mnist) or give the folder that has the four files",
+      folder.string(), name, name);
 }
 
 void use_fashion_mnist(Settings& settings) {
@@ -57,14 +55,14 @@ void check_settings(const Settings& settings) {
   const bool named = !settings.images.empty() || !settings.labels.empty() || !settings.test_images.empty() ||
                      !settings.test_labels.empty();
   check(named != !settings.fashion_mnist.empty(), ExitCode::kUsage,
-        "expected either --fashion-mnist FOLDER or --images with --labels, got {}", named ? "both" : "neither");
+      "expected either --fashion-mnist FOLDER or --images with --labels, got {}", named ? "both" : "neither");
   if (!named) return;
   check(!settings.images.empty() && !settings.labels.empty(), ExitCode::kUsage,
-        "expected --images and --labels, got only one of them");
+      "expected --images and --labels, got only one of them");
   check(settings.test_images.empty() == settings.test_labels.empty(), ExitCode::kUsage,
-        "expected --test-images and --test-labels together, got only one of them");
+      "expected --test-images and --test-labels together, got only one of them");
   check(settings.test_images.empty() ? settings.limit_test == 0 : true, ExitCode::kUsage,
-        "expected --test-images with --limit-test, got none");
+      "expected --test-images with --limit-test, got none");
 }
 
 std::vector<std::string> split_names(const std::string& text) {
@@ -74,7 +72,7 @@ std::vector<std::string> split_names(const std::string& text) {
     const std::size_t to = std::min(text.find(',', from), text.size());
     names.push_back(text.substr(from, to - from));
     check(!names.back().empty() && names.back().size() <= 256, ExitCode::kUsage,
-          "--label-names: expected names of 1 to 256 bytes with commas between them, got \"{}\"", text.substr(0, 256));
+        "--label-names: expected names of 1 to 256 bytes with commas between them, got \"{}\"", text.substr(0, 256));
     from = to + 1;
   }
   check(names.size() <= 256, ExitCode::kUsage, "--label-names: expected at most 256 names, got {}", names.size());
@@ -83,21 +81,21 @@ std::vector<std::string> split_names(const std::string& text) {
 
 // Appends one split; `limit` 0 takes all.
 void add_split(data::DatasetContent& content, const std::string& image_path, const std::string& label_path,
-               std::int64_t pad, std::int64_t limit, data::Split split) {
+    std::int64_t pad, std::int64_t limit, data::Split split) {
   IdxFile images(image_path, IdxKind::kImages);
   IdxFile labels(label_path, IdxKind::kLabels);
   check(images.count() == labels.count(), ExitCode::kCorrupt, "{} has {} images: expected as many labels, {} has {}",
-        images.name(), images.count(), labels.name(), labels.count());
+      images.name(), images.count(), labels.name(), labels.count());
   const ImageShape shape = padded_shape(images.name(), images.rows(), images.columns(), pad);
   check(content.splits.empty() || content.shape == shape, ExitCode::kCorrupt,
-        "{}: expected images of {} x {} as in the training set, got {} x {}", images.name(), content.shape.height,
-        content.shape.width, shape.height, shape.width);
+      "{}: expected images of {} x {} as in the training set, got {} x {}", images.name(), content.shape.height,
+      content.shape.width, shape.height, shape.width);
   content.shape = shape;
   const std::uint64_t count = limit == 0 ? images.count() : std::min(images.count(), static_cast<std::uint64_t>(limit));
   const auto size = static_cast<std::uint64_t>(shape.size());  // at most 2^28
   check(count * size <= kMaxPixels, ExitCode::kCorrupt,
-        "{}: absurd size: expected at most {} padded pixels, got {} images of {}", images.name(), kMaxPixels, count,
-        size);
+      "{}: absurd size: expected at most {} padded pixels, got {} images of {}", images.name(), kMaxPixels, count,
+      size);
   const std::vector<std::uint8_t> numbers = labels.read();
   const std::vector<std::uint8_t> pixels = images.read();
   const std::size_t start = content.pixels.size();
@@ -105,7 +103,7 @@ void add_split(data::DatasetContent& content, const std::string& image_path, con
   const std::uint64_t image = images.rows() * images.columns();
   for (std::uint64_t i = 0; i < count; ++i)
     place_centred({pixels.data() + i * image, image}, images.rows(), images.columns(),
-                  content.pixels.data() + start + i * size, shape);
+        content.pixels.data() + start + i * size, shape);
   content.labels.insert(content.labels.end(), numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(count));
   content.splits.insert(content.splits.end(), count, static_cast<std::uint8_t>(split));
 }
@@ -116,27 +114,27 @@ void set_label_names(data::DatasetContent& content, const std::string& text) {
   if (content.label_names.empty())
     for (std::int64_t label = 0; label <= largest; ++label) content.label_names.push_back(fmt::format("{}", label));
   check(largest < static_cast<std::int64_t>(content.label_names.size()), ExitCode::kUsage,
-        "--label-names: expected at least {} names, for labels 0 to {}, got {}", largest + 1, largest,
-        content.label_names.size());
+      "--label-names: expected at least {} names, for labels 0 to {}, got {}", largest + 1, largest,
+      content.label_names.size());
 }
 
 void declare(Options& options, Settings& settings) {
   options.add("fashion-mnist", &settings.fashion_mnist,
-              "folder of Fashion-MNIST's four files (Debian: /usr/share/datasets/fashion-mnist)", Show::kCommon);
+      "folder of Fashion-MNIST's four files (Debian: /usr/share/datasets/fashion-mnist)", Show::kCommon);
   options.add("images", &settings.images, "IDX file of training images", Show::kCommon);
   options.add("labels", &settings.labels, "IDX file of training labels", Show::kCommon);
   options.add("test-images", &settings.test_images, "IDX file of test images", Show::kCommon);
   options.add("test-labels", &settings.test_labels, "IDX file of test labels", Show::kCommon);
   settings.output.describe_out(options);
   options.add("pad", &settings.pad, "zero-pad around the centre to this many pixels a side; 0 keeps the size",
-              {0, kMaxSide}, Show::kCommon);
-  options.add("label-names", &settings.label_names, "names of labels 0, 1, ..., with commas between them",
-              Show::kCommon);
+      {0, kMaxSide}, Show::kCommon);
+  options.add(
+      "label-names", &settings.label_names, "names of labels 0, 1, ..., with commas between them", Show::kCommon);
   options.add("source", &settings.source, "where the images come from, kept in the file", Show::kCommon);
   options.add("limit", &settings.limit, "take only the first so many training images; 0 takes all", {0, 1ll << 31},
-              Show::kCommon);
+      Show::kCommon);
   options.add("limit-test", &settings.limit_test, "take only the first so many test images; 0 takes all",
-              {0, 1ll << 31}, Show::kCommon);
+      {0, 1ll << 31}, Show::kCommon);
 }
 
 data::DatasetContent imported(Settings& settings) {
@@ -144,8 +142,8 @@ data::DatasetContent imported(Settings& settings) {
   data::DatasetContent content;
   add_split(content, settings.images, settings.labels, settings.pad, settings.limit, data::Split::kTrain);
   if (!settings.test_images.empty())
-    add_split(content, settings.test_images, settings.test_labels, settings.pad, settings.limit_test,
-              data::Split::kTest);
+    add_split(
+        content, settings.test_images, settings.test_labels, settings.pad, settings.limit_test, data::Split::kTest);
   set_label_names(content, settings.label_names);
   content.source = settings.source.empty() ? "IDX files " + settings.images : settings.source;
   return content;

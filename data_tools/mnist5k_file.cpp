@@ -1,12 +1,9 @@
 #include "mnist5k_file.h"
-
 #include <zlib.h>
-
 #include <charconv>
 #include <memory>
 #include <string>
 #include <string_view>
-
 #include "base/error.h"
 #include "storage/printable.h"
 
@@ -18,9 +15,9 @@ constexpr std::size_t kMaxBytes = std::size_t{32} << 20;  // 5,000 lines of 785 
 std::string read_text(const std::string& name) {
   std::error_code error;
   check(std::filesystem::exists(name, error), ExitCode::kUsage,
-        "{}: no such file; `hebm_data import-mnist5k --help` says where to take it from", name);
+      "{}: no such file; `hebm_data import-mnist5k --help` says where to take it from", name);
   check(std::filesystem::is_regular_file(name, error), ExitCode::kUsage,
-        "{}: expected a file, got a folder or a device", name);
+      "{}: expected a file, got a folder or a device", name);
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(name.c_str(), "rb"), gzclose);
   check(file != nullptr, ExitCode::kRuntime, "{}: cannot open for reading", name);
   std::string text(kMaxBytes + 1, '\0');
@@ -28,9 +25,9 @@ std::string read_text(const std::string& name) {
   int code = Z_OK;
   const std::string why = gzerror(file.get(), &code);
   check(got >= 0 && (code == Z_OK || code == Z_STREAM_END), ExitCode::kCorrupt,
-        "{}: truncated or damaged gzip data: {}", name, why);
+      "{}: truncated or damaged gzip data: {}", name, why);
   check(static_cast<std::size_t>(got) <= kMaxBytes, ExitCode::kCorrupt,
-        "{}: expected at most {} bytes of text, got more", name, kMaxBytes);
+      "{}: expected at most {} bytes of text, got more", name, kMaxBytes);
   text.resize(static_cast<std::size_t>(got));
   return text;
 }
@@ -46,13 +43,12 @@ class Parser {
     const bool whole =
         error == std::errc() && after != rest_.data() + rest_.size() && *after == end && value >= 0 && value <= max;
     check(whole, ExitCode::kCorrupt,
-          "{}: line {}, column {}: expected a whole number of 0 to {} and then {}, got \"{}\"", name_, line + 1,
-          column + 1, max, end == ',' ? "a comma" : "the end of the line", storage::printable(rest_.substr(0, 12)));
+        "{}: line {}, column {}: expected a whole number of 0 to {} and then {}, got \"{}\"", name_, line + 1,
+        column + 1, max, end == ',' ? "a comma" : "the end of the line", storage::printable(rest_.substr(0, 12)));
     rest_.remove_prefix(static_cast<std::size_t>(after - rest_.data()) + 1);
     return value;
   }
   bool at_end() const { return rest_.empty(); }
-
  private:
   const std::string& name_;
   std::string_view rest_;
@@ -66,8 +62,8 @@ Mnist5k read_mnist5k(const std::filesystem::path& path) {
   Mnist5k out;
   out.pixels.reserve(Mnist5k::kImages * Mnist5k::kPixels);
   for (std::size_t line = 0; line < Mnist5k::kImages; ++line) {
-    check(!parser.at_end(), ExitCode::kCorrupt, "{}: truncated: expected {} lines, got {}", name, Mnist5k::kImages,
-          line);
+    check(
+        !parser.at_end(), ExitCode::kCorrupt, "{}: truncated: expected {} lines, got {}", name, Mnist5k::kImages, line);
     for (std::size_t column = 0; column < Mnist5k::kPixels; ++column) {
       out.pixels.push_back(static_cast<std::uint8_t>(parser.number(line, column, 255, ',')));
     }

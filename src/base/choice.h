@@ -10,8 +10,7 @@
 
 namespace hebm {
 
-template <class E>
-struct Choice {
+template <class E> struct Choice {
   std::string_view name;
   E value;
 };
@@ -22,16 +21,14 @@ concept NamedEnum = std::is_enum_v<E> && requires(E e) {
 };
 
 // "" for a value that choices_of leaves out.
-template <NamedEnum E>
-constexpr std::string_view name_of(E value) {
+template <NamedEnum E> constexpr std::string_view name_of(E value) {
   for (const Choice<E>& choice : choices_of(value)) {
     if (choice.value == value) return choice.name;
   }
   return "";
 }
 
-template <NamedEnum E>
-constexpr std::optional<E> value_named(std::string_view name) {
+template <NamedEnum E> constexpr std::optional<E> value_named(std::string_view name) {
   for (const Choice<E>& choice : choices_of(E{})) {
     if (choice.name == name) return choice.value;
   }

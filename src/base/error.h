@@ -3,7 +3,6 @@
 // Names of base/ live in hebm itself.
 #pragma once
 #include <fmt/core.h>
-
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -25,19 +24,16 @@ class Error : public std::runtime_error {
  public:
   Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
   ExitCode code() const noexcept { return code_; }
-
  private:
   ExitCode code_;
 };
 
-template <class... Args>
-[[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
+template <class... Args> [[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
   throw Error(code, fmt::format(format, std::forward<Args>(args)...));
 }
 
 // Throws Error(code) unless ok; the message is only formatted on failure.
-template <class... Args>
-void check(bool ok, ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
+template <class... Args> void check(bool ok, ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
   if (!ok) fail(code, format, std::forward<Args>(args)...);
 }
 

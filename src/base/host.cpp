@@ -1,7 +1,5 @@
 #include "base/host.h"
-
 #include <unistd.h>
-
 #include <array>
 
 namespace hebm {

@@ -1,11 +1,8 @@
 #include "base/options.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 #include <sstream>
-
 #include "base/error.h"
 #include "base/options_impl.h"
 #include "base/options_text.h"
@@ -26,7 +23,7 @@ constexpr const char* kBuiltIn[] = {"config", "preset", "dry-run", "help", "help
 void Options::Impl::add(Field field, const std::string& key, const std::string& help, Show show) {
   const std::size_t dot = key.rfind('.');
   check(dot == std::string::npos ? !key.empty() : dot > 0 && dot + 1 < key.size(), ExitCode::kRuntime,
-        "option '{}' is declared with an empty section or name; keys are section.name, or name alone", key);
+      "option '{}' is declared with an empty section or name; keys are section.name, or name alone", key);
   const bool fresh = std::find(std::begin(kBuiltIn), std::end(kBuiltIn), key) == std::end(kBuiltIn) &&
                      by_key.emplace(key, fields.size()).second;
   check(fresh, ExitCode::kRuntime, "option '{}' is declared twice", key);
@@ -35,7 +32,7 @@ void Options::Impl::add(Field field, const std::string& key, const std::string& 
   field.show = show;
   field.default_text = field.text();
   check(field.assign(field.default_text), ExitCode::kRuntime, "option '{}': its default '{}' is not {}", key,
-        field.default_text, field.accepts);
+      field.default_text, field.accepts);
   fields.push_back(std::move(field));
 }
 
@@ -55,10 +52,10 @@ std::string Options::Impl::suggestion(const std::string& key, const char* prefix
   return near ? fmt::format("; did you mean {}{}?", prefix, *near) : "; --help-all lists what there is";
 }
 
-void Options::Impl::assign(Field& field, const std::string& value, const std::string& origin,
-                           const std::string& place) {
+void Options::Impl::assign(
+    Field& field, const std::string& value, const std::string& origin, const std::string& place) {
   check(field.assign(value), ExitCode::kUsage, "{} = '{}' ({}): expected {}", field.key, detail::printable(value),
-        place, field.accepts);
+      place, field.accepts);
   field.origin = origin;
 }
 
@@ -69,7 +66,7 @@ void Options::Impl::read_file(const std::string& path) {
     if (field == nullptr && foreign.contains(entry.key)) continue;
     if (field == nullptr) {
       fail(ExitCode::kUsage, "{}:{}: unknown key {}{}", shown, entry.line, detail::printable(entry.key),
-           suggestion(entry.key, ""));
+          suggestion(entry.key, ""));
     }
     assign(*field, entry.value, shown, fmt::format("{}:{}", shown, entry.line));
   }
@@ -89,11 +86,9 @@ po::options_description Options::Impl::describe(bool all) const {
   po::options_description everything("", kColumns, kColumns / 2);
   po::options_description general("general", kColumns, kColumns / 2);
   general.add_options()("config", po::value<std::string>()->value_name("FILE"),
-                        "INI file; may be given several times, "
-                        "later ones win, the command line wins over all")(
-      "preset", po::value<std::string>()->value_name("NAME"),
-      "the INI file configs/NAME.ini that comes with the program, as by --config")(
-      "dry-run",
+      "INI file; may be given several times, "
+      "later ones win, the command line wins over all")("preset", po::value<std::string>()->value_name("NAME"),
+      "the INI file configs/NAME.ini that comes with the program, as by --config")("dry-run",
       "print the resolved configuration, sizes and costs; "
       "run nothing")("help", "the common options")("help-all", "all options");
   std::vector<std::string> sections;
@@ -104,8 +99,8 @@ po::options_description Options::Impl::describe(bool all) const {
     po::options_description group(section.empty() ? "options" : "[" + section + "]", kColumns, kColumns / 2);
     for (const Field& field : fields) {
       if (field.section() != section || (!all && field.show != Show::kCommon)) continue;
-      const std::string text = fmt::format("{} (default {}; {})", field.help,
-                                           field.default_text.empty() ? "empty" : field.default_text, field.accepts);
+      const std::string text = fmt::format(
+          "{} (default {}; {})", field.help, field.default_text.empty() ? "empty" : field.default_text, field.accepts);
       group.add_options()(field.key.c_str(), po::value<std::string>()->value_name(field.value_name), text.c_str());
     }
     if (!group.options().empty()) everything.add(group);
@@ -119,14 +114,14 @@ Options::Options(std::string usage, std::string about) : impl_(std::make_unique<
 }
 Options::~Options() = default;
 
-Options& Options::add(const std::string& key, std::int64_t* target, const std::string& help,
-                      Bounds<std::int64_t> bounds, Show show) {
+Options& Options::add(
+    const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds, Show show) {
   impl_->add(detail::integer_field(target, bounds), key, help, show);
   return *this;
 }
 
-Options& Options::add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds,
-                      Show show) {
+Options& Options::add(
+    const std::string& key, double* target, const std::string& help, Bounds<double> bounds, Show show) {
   impl_->add(detail::double_field(target, bounds), key, help, show);
   return *this;
 }
@@ -141,28 +136,28 @@ Options& Options::add(const std::string& key, std::string* target, const std::st
   return *this;
 }
 
-Options& Options::add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
-                             const std::string& help, Show show) {
+Options& Options::add_choice(
+    const std::string& key, std::string* target, std::vector<std::string> choices, const std::string& help, Show show) {
   return add_choice(
       key, std::move(choices), [target](const std::string& name) { *target = name; }, [target] { return *target; },
       help, show);
 }
 
 Options& Options::add_choice(const std::string& key, std::vector<std::string> names,
-                             std::function<void(const std::string&)> set, std::function<std::string()> text,
-                             const std::string& help, Show show) {
+    std::function<void(const std::string&)> set, std::function<std::string()> text, const std::string& help,
+    Show show) {
   impl_->add(detail::choice_field(std::move(names), std::move(set), std::move(text)), key, help, show);
   return *this;
 }
 
 Options& Options::add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
-                           Bounds<std::int64_t> bounds, Show show) {
+    Bounds<std::int64_t> bounds, Show show) {
   impl_->add(detail::integer_list_field(target, bounds), key, help, show);
   return *this;
 }
 
-Options& Options::add_list(const std::string& key, std::vector<double>* target, const std::string& help,
-                           Bounds<double> bounds, Show show) {
+Options& Options::add_list(
+    const std::string& key, std::vector<double>* target, const std::string& help, Bounds<double> bounds, Show show) {
   impl_->add(detail::double_list_field(target, bounds), key, help, show);
   return *this;
 }

@@ -15,13 +15,11 @@
 #include <string>
 #include <utility>
 #include <vector>
-
 #include "base/choice.h"
 
 namespace hebm {
 
-template <class T>
-struct Bounds {
+template <class T> struct Bounds {
   T min = std::numeric_limits<T>::lowest();
   T max = std::numeric_limits<T>::max();
 };
@@ -41,14 +39,14 @@ class Options {
   // "section.name"; a key without a section ("json") is an option of the command line only, absent
   // from files, dump() and values().
   Options& add(const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds = {},
-               Show show = Show::kAll);
+      Show show = Show::kAll);
   Options& add(const std::string& key, double* target, const std::string& help, Bounds<double> bounds = {},
-               Show show = Show::kAll);
+      Show show = Show::kAll);
   // true false 1 0 yes no on off; `--key` before anything else means true.
   Options& add(const std::string& key, bool* target, const std::string& help, Show show = Show::kAll);
   Options& add(const std::string& key, std::string* target, const std::string& help, Show show = Show::kAll);
   Options& add_choice(const std::string& key, std::string* target, std::vector<std::string> choices,
-                      const std::string& help, Show show = Show::kAll);
+      const std::string& help, Show show = Show::kAll);
   // The names that choices_of(E) gives (base/choice.h), in its order.
   template <NamedEnum E>
   Options& add_choice(const std::string& key, E* target, const std::string& help, Show show = Show::kAll) {
@@ -60,9 +58,9 @@ class Options {
   }
   // "2,4,8"
   Options& add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
-                    Bounds<std::int64_t> bounds = {}, Show show = Show::kAll);
+      Bounds<std::int64_t> bounds = {}, Show show = Show::kAll);
   Options& add_list(const std::string& key, std::vector<double>* target, const std::string& help,
-                    Bounds<double> bounds = {}, Show show = Show::kAll);
+      Bounds<double> bounds = {}, Show show = Show::kAll);
   // A field with a section is part of the fingerprint of what the command makes. The last one
   // declared is not, or none of those that `declare` declares: they change no result (intervals of
   // checkpoints, where files are), or the artifact is another command's.
@@ -88,11 +86,10 @@ class Options {
   std::vector<std::pair<std::string, std::string>> values() const;
   std::vector<std::pair<std::string, std::string>> fingerprint() const;  // of these, what is part of it
   std::string help(bool all) const;
-
  private:
   Options& add_choice(const std::string& key, std::vector<std::string> names,
-                      std::function<void(const std::string&)> set, std::function<std::string()> text,
-                      const std::string& help, Show show);
+      std::function<void(const std::string&)> set, std::function<std::string()> text, const std::string& help,
+      Show show);
 
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -1,20 +1,16 @@
 #include "base/options_field.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 #include <optional>
 #include <string_view>
 #include <type_traits>
-
 #include "base/options_text.h"
 
 namespace hebm::detail {
 namespace {
 
-template <class T>
-std::string number_text(T value) {
+template <class T> std::string number_text(T value) {
   if constexpr (std::is_same_v<T, double>) {
     return format_double(value);
   } else {
@@ -23,16 +19,14 @@ std::string number_text(T value) {
 }
 
 // " >= 1", " in [0, 1]" or nothing
-template <class T>
-std::string range_text(const Bounds<T>& bounds) {
+template <class T> std::string range_text(const Bounds<T>& bounds) {
   const bool low = bounds.min != std::numeric_limits<T>::lowest(), high = bounds.max != std::numeric_limits<T>::max();
   if (low && high) return fmt::format(" in [{}, {}]", number_text(bounds.min), number_text(bounds.max));
   if (low) return " >= " + number_text(bounds.min);
   return high ? " <= " + number_text(bounds.max) : "";
 }
 
-template <class T>
-std::optional<T> parse_bounded(std::string_view text, const Bounds<T>& bounds) {
+template <class T> std::optional<T> parse_bounded(std::string_view text, const Bounds<T>& bounds) {
   std::optional<T> value;
   if constexpr (std::is_same_v<T, double>) {
     value = parse_double(text);
@@ -42,8 +36,7 @@ std::optional<T> parse_bounded(std::string_view text, const Bounds<T>& bounds) {
   return value && *value >= bounds.min && *value <= bounds.max ? value : std::nullopt;
 }
 
-template <class T>
-std::optional<std::vector<T>> parse_list(std::string_view text, const Bounds<T>& bounds) {
+template <class T> std::optional<std::vector<T>> parse_list(std::string_view text, const Bounds<T>& bounds) {
   std::vector<T> values;
   if (trim(text).empty()) return values;
   for (;;) {
@@ -56,8 +49,7 @@ std::optional<std::vector<T>> parse_list(std::string_view text, const Bounds<T>&
   }
 }
 
-template <class T>
-Field number_field(T* target, const Bounds<T>& bounds, const char* value_name, const char* what) {
+template <class T> Field number_field(T* target, const Bounds<T>& bounds, const char* value_name, const char* what) {
   Field field;
   field.value_name = value_name;
   field.accepts = what + range_text(bounds);
@@ -125,8 +117,8 @@ Field text_field(std::string* target) {
   return field;
 }
 
-Field choice_field(std::vector<std::string> names, std::function<void(const std::string&)> set,
-                   std::function<std::string()> text) {
+Field choice_field(
+    std::vector<std::string> names, std::function<void(const std::string&)> set, std::function<std::string()> text) {
   Field field;
   field.value_name = "NAME";
   field.accepts = fmt::format("one of {}", fmt::join(names, ", "));

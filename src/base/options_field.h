@@ -3,7 +3,6 @@
 #include <functional>
 #include <string>
 #include <vector>
-
 #include "base/options.h"
 
 namespace hebm::detail {
@@ -37,8 +36,8 @@ Field double_field(double* target, Bounds<double> bounds);
 Field bool_field(bool* target);
 Field text_field(std::string* target);
 // set gets one of the names; text gives the present one.
-Field choice_field(std::vector<std::string> names, std::function<void(const std::string&)> set,
-                   std::function<std::string()> text);
+Field choice_field(
+    std::vector<std::string> names, std::function<void(const std::string&)> set, std::function<std::string()> text);
 Field integer_list_field(std::vector<std::int64_t>* target, Bounds<std::int64_t> bounds);
 Field double_list_field(std::vector<double>* target, Bounds<double> bounds);
 

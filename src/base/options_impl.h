@@ -3,7 +3,6 @@
 #include <boost/program_options.hpp>
 #include <map>
 #include <set>
-
 #include "base/options.h"
 #include "base/options_field.h"
 

@@ -1,9 +1,7 @@
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 #include <sstream>
-
 #include "base/error.h"
 #include "base/options_impl.h"
 #include "base/options_text.h"
@@ -75,13 +73,13 @@ std::vector<po::option> Options::Impl::parse_command_line(std::span<const std::s
     if (option.position_key != -1) continue;
     if (option.unregistered) {
       fail(ExitCode::kUsage, "unknown option --{}{}{}", detail::printable(option.string_key),
-           foreign.contains(option.string_key) ? ": it belongs to another command" : "",
-           suggestion(option.string_key, "--"));
+          foreign.contains(option.string_key) ? ": it belongs to another command" : "",
+          suggestion(option.string_key, "--"));
     }
     // `--a.b --c`: Boost gives "--c" to a.b where c is unknown.
     if (option.original_tokens.size() < 2 || !option.original_tokens[1].starts_with("--")) continue;
     fail(ExitCode::kUsage, "--{} needs a value, got '{}'; write --{}=VALUE if that is meant", option.string_key,
-         detail::printable(option.original_tokens[1]), option.string_key);
+        detail::printable(option.original_tokens[1]), option.string_key);
   }
   return options;
 }

@@ -1,10 +1,8 @@
 #include "base/options_text.h"
-
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -13,7 +11,6 @@
 #include <cstring>
 #include <map>
 #include <sstream>
-
 #include "base/error.h"
 #include "base/text.h"
 
@@ -31,8 +28,7 @@ bool is_name(std::string_view text) {
   });
 }
 
-template <class T>
-std::optional<T> parse_number(std::string_view text) {
+template <class T> std::optional<T> parse_number(std::string_view text) {
   text = trim(text);
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);  // from_chars knows no plus sign
   T value{};
@@ -56,21 +52,12 @@ std::optional<std::string> unquote(std::string_view text, std::size_t* end) {
     }
     if (++i == text.size()) return std::nullopt;
     switch (text[i]) {
-      case 'n':
-        value += '\n';
-        break;
-      case 't':
-        value += '\t';
-        break;
-      case 'r':
-        value += '\r';
-        break;
+      case 'n': value += '\n'; break;
+      case 't': value += '\t'; break;
+      case 'r': value += '\r'; break;
       case '"':
-      case '\\':
-        value += text[i];
-        break;
-      default:
-        return std::nullopt;
+      case '\\': value += text[i]; break;
+      default: return std::nullopt;
     }
   }
   return std::nullopt;
@@ -90,22 +77,22 @@ std::string parse_value(const std::string& file, int line, std::string_view text
   std::size_t end = 0;
   const std::optional<std::string> value = unquote(text.substr(1), &end);
   check(value.has_value(), ExitCode::kUsage,
-        "{}:{}: the quoted value {} is not closed or has an escape other than "
-        "\\\" \\\\ \\n \\t \\r",
-        file, line, printable(text));
+      "{}:{}: the quoted value {} is not closed or has an escape other than "
+      "\\\" \\\\ \\n \\t \\r",
+      file, line, printable(text));
   const std::string_view rest = trim(text.substr(end + 2));
   check(rest.empty() || rest[0] == '#', ExitCode::kUsage, "{}:{}: '{}' follows the quoted value; only a comment may",
-        file, line, printable(rest));
+      file, line, printable(rest));
   return *value;
 }
 
 std::string parse_section(const std::string& file, int line, std::string_view text) {
   const std::size_t close = text.find(']');
   check(close != std::string_view::npos, ExitCode::kUsage, "{}:{}: the section header '{}' has no ]", file, line,
-        printable(text));
+      printable(text));
   const std::string_view rest = trim(text.substr(close + 1)), name = trim(text.substr(1, close - 1));
   check(is_name(name) && (rest.empty() || rest[0] == '#' || rest[0] == ';'), ExitCode::kUsage,
-        "{}:{}: '{}' is not a section header like [langevin]", file, line, printable(text));
+      "{}:{}: '{}' is not a section header like [langevin]", file, line, printable(text));
   return std::string(name);
 }
 
@@ -153,21 +140,12 @@ std::string quote(std::string_view value) {
   std::string text = "\"";
   for (char c : value) {
     switch (c) {
-      case '\n':
-        text += "\\n";
-        break;
-      case '\t':
-        text += "\\t";
-        break;
-      case '\r':
-        text += "\\r";
-        break;
+      case '\n': text += "\\n"; break;
+      case '\t': text += "\\t"; break;
+      case '\r': text += "\\r"; break;
       case '"':
-      case '\\':
-        text += '\\', text += c;
-        break;
-      default:
-        text += c;
+      case '\\': text += '\\', text += c; break;
+      default: text += c;
     }
   }
   return text + '"';
@@ -184,7 +162,7 @@ std::string printable(std::string_view text) {
 
 std::vector<IniEntry> parse_ini(const std::string& file, std::string_view text) {
   check(text.find('\0') == std::string_view::npos, ExitCode::kUsage,
-        "{}: has a zero byte, so it is not a configuration file", file);
+      "{}: has a zero byte, so it is not a configuration file", file);
   if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);  // byte-order mark of some editors
   std::vector<IniEntry> entries;
   std::map<std::string, int> first_line;
@@ -201,13 +179,13 @@ std::vector<IniEntry> parse_ini(const std::string& file, std::string_view text) 
     const std::size_t equals = content.find('=');
     const std::string_view name = trim(content.substr(0, equals));
     check(equals != std::string_view::npos && is_name(name), ExitCode::kUsage,
-          "{}:{}: '{}' is neither [section] nor name = value nor a # comment", file, line, printable(content));
+        "{}:{}: '{}' is neither [section] nor name = value nor a # comment", file, line, printable(content));
     check(!section.empty(), ExitCode::kUsage, "{}:{}: '{}' stands before the first [section]", file, line,
-          printable(name));
+        printable(name));
     IniEntry entry{section + '.' + std::string(name), parse_value(file, line, content.substr(equals + 1)), line};
     const auto [first, fresh] = first_line.emplace(entry.key, line);
     check(fresh, ExitCode::kUsage, "{}:{}: {} was already set in line {}; remove one of the two", file, line,
-          printable(entry.key), first->second);
+        printable(entry.key), first->second);
     entries.push_back(std::move(entry));
   }
   return entries;
@@ -235,7 +213,7 @@ std::string read_config_file(const std::string& path) {
     size += static_cast<std::size_t>(got);
   }
   check(size <= kMaxFileBytes, ExitCode::kUsage, "--config {}: more than {} bytes; is it a configuration file?", shown,
-        kMaxFileBytes);
+      kMaxFileBytes);
   text.resize(size);
   return text;
 }
@@ -262,7 +240,7 @@ std::optional<std::string> nearest(std::string_view text, const std::vector<std:
 
 void print_to_stdout(const std::string& text) {
   check(std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0, ExitCode::kRuntime,
-        "cannot write to standard output: {}", std::strerror(errno));
+      "cannot write to standard output: {}", std::strerror(errno));
 }
 
 std::string without_trailing_blanks(const std::string& text) {

@@ -1,11 +1,8 @@
 #include "base/presets.h"
-
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <vector>
-
 #include "base/error.h"
 #include "base/options_text.h"
 
@@ -37,8 +34,8 @@ std::string preset_file(const std::string& name) {
     if (!there.empty()) break;
   }
   std::sort(there.begin(), there.end());
-  fail(ExitCode::kUsage, "--preset {}: there is no such preset; there are: {}", printable(name),
-       fmt::join(there, ", "));
+  fail(
+      ExitCode::kUsage, "--preset {}: there is no such preset; there are: {}", printable(name), fmt::join(there, ", "));
 }
 
 }  // namespace hebm::detail

@@ -1,11 +1,8 @@
 #include "base/random.h"
-
 #include <Random123/philox.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
-
 #include "base/error.h"
 #include "base/random_kernels.h"
 #include "base/random_stream.h"
@@ -32,12 +29,12 @@ Words philox(const Words& counter, const std::array<std::uint32_t, 2>& key) {
 // Words 0, 1: stream_key, the key of draws; words 2, 3: the key of permutations.
 Words derive(const RandomKey& key) {
   return philox({static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32), key.attempt,
-                 static_cast<std::uint32_t>(key.purpose)},
-                kDerivationKey);
+                    static_cast<std::uint32_t>(key.purpose)},
+      kDerivationKey);
 }
 
-detail::PhiloxStream open_stream(const RandomKey& key, const RandomCounter& c, std::uint64_t first_element,
-                                 std::uint64_t count) {
+detail::PhiloxStream open_stream(
+    const RandomKey& key, const RandomCounter& c, std::uint64_t first_element, std::uint64_t count) {
   check_counter(c, first_element + count);
   const auto words =
       detail::counter_words(static_cast<std::uint32_t>(first_element / 4), c.item, c.visit, c.t, c.k, c.layer);
@@ -48,7 +45,7 @@ using Kernel = void (*)(detail::Isa, float*, std::size_t, const detail::PhiloxSt
 
 // Whole groups of four go straight to `out`; a ragged head and tail pass through a small block.
 void fill(Kernel kernel, std::span<float> out, const RandomKey& key, const RandomCounter& counter,
-          std::uint32_t first_element) {
+    std::uint32_t first_element) {
   if (out.empty()) return;
   static const detail::Isa isa = detail::best_isa();
   detail::PhiloxStream stream = open_stream(key, counter, first_element, out.size());
@@ -83,17 +80,17 @@ std::array<std::uint32_t, 2> stream_key(const RandomKey& key) {
 
 void check_counter(const RandomCounter& c, std::uint64_t num_elements) {
   check(c.layer < kMaxLayer && c.t < kMaxT && c.k < kMaxK && num_elements <= kMaxElement, ExitCode::kRuntime,
-        "random counter out of range: layer {} (limit {}), t {} ({}), k {} ({}), {} elements ({})", c.layer, kMaxLayer,
-        c.t, kMaxT, c.k, kMaxK, num_elements, kMaxElement);
+      "random counter out of range: layer {} (limit {}), t {} ({}), k {} ({}), {} elements ({})", c.layer, kMaxLayer,
+      c.t, kMaxT, c.k, kMaxK, num_elements, kMaxElement);
 }
 
-void fill_normal(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
-                 std::uint32_t first_element) {
+void fill_normal(
+    std::span<float> out, const RandomKey& key, const RandomCounter& counter, std::uint32_t first_element) {
   fill(detail::philox_normals, out, key, counter, first_element);
 }
 
-void fill_uniform(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
-                  std::uint32_t first_element) {
+void fill_uniform(
+    std::span<float> out, const RandomKey& key, const RandomCounter& counter, std::uint32_t first_element) {
   fill(detail::philox_uniforms, out, key, counter, first_element);
 }
 

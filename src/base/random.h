@@ -46,10 +46,10 @@ struct RandomCounter {
 
 // out[e] for e = first_element, first_element + 1, ...; out of any two calls agree wherever their
 // elements overlap.
-void fill_normal(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
-                 std::uint32_t first_element = 0);
+void fill_normal(
+    std::span<float> out, const RandomKey& key, const RandomCounter& counter, std::uint32_t first_element = 0);
 void fill_uniform(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
-                  std::uint32_t first_element = 0);  // [0, 1), 24 bits
+    std::uint32_t first_element = 0);  // [0, 1), 24 bits
 
 // For kernels that draw on their own (random_stream.h): the Philox key of a stream, and the limits
 // above for elements [0, num_elements).

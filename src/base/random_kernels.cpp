@@ -1,5 +1,4 @@
 #include "base/random_kernels.h"
-
 #include "base/random_stream.h"
 
 // Contraction would give machines with FMA other bits; O3 vectorises.

@@ -25,7 +25,7 @@ struct FourFloats {
 // The counter of elements 4 block .. 4 block + 3 of a stream (RandomCounter's fields and limits;
 // block < 2^24).
 HEBM_HOST_DEVICE PhiloxWords counter_words(std::uint32_t block, std::uint32_t item, std::uint32_t visit,
-                                           std::uint32_t t, std::uint32_t k, std::uint32_t layer) {
+    std::uint32_t t, std::uint32_t k, std::uint32_t layer) {
   return {block | layer << 24, item, visit, t | k << 10};
 }
 
@@ -91,8 +91,8 @@ HEBM_HOST_DEVICE SinCos sincos_turn(std::uint32_t word) {
   const std::uint32_t bits_s = __builtin_bit_cast(std::uint32_t, s), bits_c = __builtin_bit_cast(std::uint32_t, c);
   const std::uint32_t difference = (bits_s ^ bits_c) & swap;
   const std::uint32_t sign_s = (quarter & 2u) << 30, sign_c = ((quarter + 1u) & 2u) << 30;
-  return {__builtin_bit_cast(float, bits_s ^ difference ^ sign_s),
-          __builtin_bit_cast(float, bits_c ^ difference ^ sign_c)};
+  return {
+      __builtin_bit_cast(float, bits_s ^ difference ^ sign_s), __builtin_bit_cast(float, bits_c ^ difference ^ sign_c)};
 }
 
 // Box-Muller: words (0, 1) give elements 0, 1 and words (2, 3) elements 2, 3. |normal| <= 6.67,

@@ -1,9 +1,7 @@
 #include "base/signals.h"
-
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-
 #include "base/error.h"
 
 namespace hebm {

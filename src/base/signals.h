@@ -18,7 +18,6 @@ class StopFlag {
 
   bool requested() const { return signal() != 0; }
   int signal() const;  // the first one that came, 0 if none did
-
  private:
   static constexpr std::array<int, 3> kSignals{SIGTERM, SIGUSR1, SIGINT};
   std::array<struct sigaction, kSignals.size()> former_{};

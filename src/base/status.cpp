@@ -1,14 +1,11 @@
 #include "base/status.h"
-
 #include <sys/ioctl.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <ctime>
-
 #include "base/error.h"
 
 namespace hebm {
@@ -99,8 +96,8 @@ void Logger::write_file(std::string_view line) {
   file_ = nullptr;
   const std::string status = status_;
   clear_status();
-  put(fmt::format("warning: cannot write the log {}: {}; it ends here, the run goes on\n", path_,
-                  std::strerror(error)));
+  put(fmt::format(
+      "warning: cannot write the log {}: {}; it ends here, the run goes on\n", path_, std::strerror(error)));
   if (!status.empty()) show_status(status);
 }
 

@@ -3,7 +3,6 @@
 // also kept in RUN/log.txt once a run is open.
 #pragma once
 #include <fmt/core.h>
-
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -16,7 +15,6 @@ class Timer {
  public:
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
   void restart() { start_ = std::chrono::steady_clock::now(); }
-
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
@@ -36,12 +34,10 @@ class Logger {
   // a line that cannot be written later is worth one warning on stderr, never the run.
   void open_file(const std::string& path);
   void write(std::string_view message);  // one line, with the time of day in the file
-  template <class... Args>
-  void line(fmt::format_string<Args...> format, Args&&... args) {
+  template <class... Args> void line(fmt::format_string<Args...> format, Args&&... args) {
     write(fmt::format(format, std::forward<Args>(args)...));
   }
   bool loud() const { return loud_; }
-
  private:
   friend class StatusLine;
   void clear_status();
@@ -62,7 +58,6 @@ class StatusLine {
   ~StatusLine();
   void update(std::int64_t done, std::string_view detail = {});
   void finish();
-
  private:
   std::string text(std::string_view detail) const;
 

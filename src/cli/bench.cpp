@@ -1,9 +1,7 @@
 // Figures against limits that are measured in the same run: docs/performance.md.
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <iostream>
-
 #include "base/error.h"
 #include "cli/bench_langevin.h"
 #include "cli/context.h"
@@ -31,7 +29,7 @@ double median_seconds(const std::function<void()>& work) {
 // Seconds to pread one record of the same size in the same shard and row, for each position;
 // offsets within a file are off by its header.
 double pread_seconds(const std::string& directory, const data::CacheLayout& layout,
-                     const std::vector<std::int64_t>& position, std::size_t record) {
+    const std::vector<std::int64_t>& position, std::size_t record) {
   const std::int64_t shards = layout.num_shards, images = layout.key.num_images;
   std::vector<std::unique_ptr<storage::ReadOnlyFile>> files;
   std::vector<std::int64_t> starts;
@@ -72,10 +70,8 @@ nlohmann::json bench_cache(const std::string& directory) {
 nlohmann::json bench_allreduce(comm::Communicator& comm) {
   auto rows = nlohmann::json::array();
   for (const auto& rate : comm::all_reduce_check(comm)) {
-    rows.push_back({{"bytes", rate.bytes},
-                    {"us", rate.seconds * 1e6},
-                    {"algbw_gb_s", rate.algbw_gb_s},
-                    {"busbw_gb_s", rate.busbw_gb_s}});
+    rows.push_back({{"bytes", rate.bytes}, {"us", rate.seconds * 1e6}, {"algbw_gb_s", rate.algbw_gb_s},
+        {"busbw_gb_s", rate.busbw_gb_s}});
   }
   return {{"ranks", comm.size()}, {"rows", rows}};
 }
@@ -84,9 +80,9 @@ class Bench : public Command {
  public:
   Bench()
       : Command("hebm_dist bench langevin|draw|allreduce|cache [DIRECTORY] [--json]",
-                "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian "
-                "prior; allreduce: sums over "
-                "ranks; cache: reads of a latent cache against pread.") {}
+            "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian "
+            "prior; allreduce: sums over "
+            "ranks; cache: reads of a latent cache against pread.") {}
   bool reads_pipeline_ini() const override { return true; }
 
   void declare(Options& options) override {
@@ -117,7 +113,6 @@ class Bench : public Command {
     if (comm->is_root()) std::cout << out.dump(json_ ? -1 : 2) << "\n";
     return 0;
   }
-
  private:
   std::string what_, directory_;
   bool json_ = false;
@@ -127,9 +122,6 @@ class Bench : public Command {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"bench">() {
-  return std::make_unique<Bench>();
-}
+template <> std::unique_ptr<Command> make_command<"bench">() { return std::make_unique<Bench>(); }
 
 }  // namespace hebm::cli

@@ -1,16 +1,13 @@
 #include "cli/bench_langevin.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/matmul.h>
 #include <c10/core/GradMode.h>
 #include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
 #include <optional>
-
 #include "base/error.h"
 #include "base/status.h"
 #include "prior/langevin.h"
@@ -85,7 +82,7 @@ std::optional<double> authors_seconds(const vae::Backbone& backbone, std::int64_
 
 std::unique_ptr<vae::Backbone> random_backbone(const LangevinBench& c, at::Device device) {
   check(c.random_weights, ExitCode::kUsage,
-        "bench langevin and bench draw have random weights alone; leave --random-weights out or set it");
+      "bench langevin and bench draw have random weights alone; leave --random-weights out or set it");
   auto backbone = vae::make_backbone(c.vae, c.vae.chosen().planned_shape().value_or(ImageShape{}), 0);
   backbone->freeze();
   backbone->params().to(device);
@@ -121,19 +118,12 @@ nlohmann::json bench_langevin(const LangevinBench& c, at::Device device) {
   for (std::size_t i = 0; i < backbone->groups().size(); ++i) flop += prior.net(0, i).forward_flop();
   flop *= 2.0;  // forward, and backward to u alone
   const double per_image = rates.step_s / static_cast<double>(c.batch), rate = flop / per_image / 1e9;
-  nlohmann::json out = {{"s_per_step", rates.step_s},
-                        {"ms_per_step_image", per_image * 1e3},
-                        {"mflop_per_step_image", flop / 1e6},
-                        {"gflop_s", rate},
-                        {"gemm_gflop_s", rates.gemm_gflop_s},
-                        {"ratio", rate / rates.gemm_gflop_s},
-                        {"device", device.is_cpu() ? "cpu" : "cuda"},
-                        {"threads", at::get_num_threads()},
-                        {"batch", c.batch},
-                        {"vae_parameters", backbone->params().size()},
-                        {"energy_parameters", prior.num_parameters()},
-                        {"latents", backbone->dim()},
-                        {"peak_memory_gb", peak_memory_bytes() / 1e9}};
+  nlohmann::json out = {{"s_per_step", rates.step_s}, {"ms_per_step_image", per_image * 1e3},
+      {"mflop_per_step_image", flop / 1e6}, {"gflop_s", rate}, {"gemm_gflop_s", rates.gemm_gflop_s},
+      {"ratio", rate / rates.gemm_gflop_s}, {"device", device.is_cpu() ? "cpu" : "cuda"},
+      {"threads", at::get_num_threads()}, {"batch", c.batch}, {"vae_parameters", backbone->params().size()},
+      {"energy_parameters", prior.num_parameters()}, {"latents", backbone->dim()},
+      {"peak_memory_gb", peak_memory_bytes() / 1e9}};
   if (const auto theirs = device.is_cpu() ? authors_seconds(*backbone, c.energy.width) : std::nullopt) {
     const double scaled = *theirs * kAuthorsGemm / rates.gemm_gflop_s;
     out["authors_ms_at_this_gemm_rate"] = scaled * 1e3;
@@ -153,14 +143,10 @@ nlohmann::json bench_draw(const LangevinBench& c, at::Device device) {
   wait_for(images);
   const double draw_s = drawing.seconds();
   check(at::isfinite(images).all().item<bool>(), ExitCode::kRuntime, "bench draw: an image of the VAE is not finite");
-  return {{"build_s", build_s},
-          {"draw_s_per_image", draw_s / static_cast<double>(c.batch)},
-          {"image", images.sizes().slice(1).vec()},
-          {"vae_parameters", backbone->params().size()},
-          {"latents", backbone->dim()},
-          {"device", device.is_cpu() ? "cpu" : "cuda"},
-          {"threads", at::get_num_threads()},
-          {"peak_memory_gb", peak_memory_bytes() / 1e9}};
+  return {{"build_s", build_s}, {"draw_s_per_image", draw_s / static_cast<double>(c.batch)},
+      {"image", images.sizes().slice(1).vec()}, {"vae_parameters", backbone->params().size()},
+      {"latents", backbone->dim()}, {"device", device.is_cpu() ? "cpu" : "cuda"}, {"threads", at::get_num_threads()},
+      {"peak_memory_gb", peak_memory_bytes() / 1e9}};
 }
 
 }  // namespace hebm::cli

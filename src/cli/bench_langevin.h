@@ -2,10 +2,8 @@
 // same process. `bench draw`: images of the Gaussian prior by a VAE of random weights.
 #pragma once
 #include <c10/core/Device.h>
-
 #include <cstdint>
 #include <nlohmann/json.hpp>
-
 #include "base/options.h"
 #include "prior/energy_net.h"
 #include "prior/langevin.h"

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
-
 #include <iostream>
-
 #include "base/error.h"
 #include "cli/context.h"
 #include "data/latent_cache.h"
@@ -14,7 +12,7 @@ class Cache : public Command {
  public:
   Cache()
       : Command("hebm_dist cache info|verify DIRECTORY [--json]",
-                "info: key, sizes and moments of u by layer. verify: every record's hash.") {}
+            "info: key, sizes and moments of u by layer. verify: every record's hash.") {}
 
   void declare(Options& options) override {
     options.add_positional("VERB", &verb_, "info or verify", true);
@@ -43,13 +41,12 @@ class Cache : public Command {
       const bool far = std::abs(moments[i].mean) > kFarMean || moments[i].variance < kLowVariance ||
                        moments[i].variance > kHighVariance;
       text += fmt::format("layer {} [{}, {}, {}]: mean {:+.4f}, variance {:.4f}{}\n", i, g.channels, g.height, g.width,
-                          moments[i].mean, moments[i].variance, far ? "  WARNING: far from N(0, 1)" : "");
+          moments[i].mean, moments[i].variance, far ? "  WARNING: far from N(0, 1)" : "");
       out["layers"].push_back({{"mean", moments[i].mean}, {"variance", moments[i].variance}, {"far", far}});
     }
     std::cout << (json_ ? out.dump(2) + "\n" : text);
     return 0;
   }
-
  private:
   std::string verb_, directory_;
   bool json_ = false;
@@ -57,9 +54,6 @@ class Cache : public Command {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"cache">() {
-  return std::make_unique<Cache>();
-}
+template <> std::unique_ptr<Command> make_command<"cache">() { return std::make_unique<Cache>(); }
 
 }  // namespace hebm::cli

@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
 #include "base/options.h"
 
 namespace hebm::cli {
@@ -40,7 +39,6 @@ class Command {
   virtual std::vector<std::string> words(Arguments args) const { return {args.begin(), args.end()}; }
   // Returns the exit code.
   virtual int execute(const Invocation& call) = 0;
-
  private:
   std::string usage_, about_;
 };
@@ -50,15 +48,12 @@ struct CommandRow {
   std::unique_ptr<Command> (*make)();
 };
 // The command of a name; each is defined in the file of that name, or the program does not link.
-template <std::size_t kSize>
-struct CommandName {
+template <std::size_t kSize> struct CommandName {
   constexpr CommandName(const char (&name)[kSize]) { std::copy_n(name, kSize, text); }
   char text[kSize];
 };
-template <CommandName kName>
-std::unique_ptr<Command> make_command();
-template <CommandName kName>
-constexpr CommandRow row(std::string_view about) {
+template <CommandName kName> std::unique_ptr<Command> make_command();
+template <CommandName kName> constexpr CommandRow row(std::string_view about) {
   return {kName.text, about, make_command<kName>};
 }
 std::span<const CommandRow> commands();                 // in the order of a run

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <iostream>
-
 #include "cli/command.h"
 #include "cli/run_command.h"
 

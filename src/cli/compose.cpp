@@ -1,7 +1,5 @@
 #include "evaluate/compose.h"
-
 #include <fmt/format.h>
-
 #include "cli/experiment.h"
 
 namespace hebm::cli {
@@ -25,19 +23,18 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
  public:
   Compose()
       : Making("hebm_dist compose [--name NAME] [--steps STEPS] [--config FILE.ini] [--section.key VALUE ...]",
-               "Composes attributes step by step with a prior of `couple`, on all ranks: the layers of earlier steps' "
-               "attributes are held, the others are "
-               "drawn anew (Fig. 4). Result: RUN/results/compose-NAME.json, RUN/samples/compose-NAME.png; prints a "
-               "table.") {}
-
+            "Composes attributes step by step with a prior of `couple`, on all ranks: the layers of earlier steps' "
+            "attributes are held, the others are "
+            "drawn anew (Fig. 4). Result: RUN/results/compose-NAME.json, RUN/samples/compose-NAME.png; prints a "
+            "table.") {}
  private:
   void declare_result(Options& options) override {
     labels_.describe(options);
     options.add("steps", &steps_text_,
-                "NAME or NAME=CATEGORY, with ',' in one step and '/' between steps, as in group=top/brightness,width; "
-                "a name alone: all categories in turn; "
-                "default: every label of the prior, those known to higher layers first",
-                Show::kCommon);
+        "NAME or NAME=CATEGORY, with ',' in one step and '/' between steps, as in group=top/brightness,width; "
+        "a name alone: all categories in turn; "
+        "default: every label of the prior, those known to higher layers first",
+        Show::kCommon);
     compose_.describe(options);
     drawing_.describe(options);
   }
@@ -51,12 +48,12 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
     const auto steps = static_cast<std::int64_t>(steps_.size());
     const std::int64_t levels = prior_.prior->num_levels();
     return {.num_grids = 1,
-            .grid_images = 4 * compose_.rows * steps,
-            .num_chunks = chunks_of(compose_.num_samples, compose_.chunk),
-            .chunk = compose_.chunk,
-            .each = fmt::format("{} chains, {} steps of {} levels of {} Langevin steps, {} at t = 0", compose_.chunk,
-                                steps, levels, drawing_.langevin.steps, drawing_.langevin.steps_at(0)),
-            .held = vae_.backbone->dim() * compose_.chunk * (steps + 1 + levels)};
+        .grid_images = 4 * compose_.rows * steps,
+        .num_chunks = chunks_of(compose_.num_samples, compose_.chunk),
+        .chunk = compose_.chunk,
+        .each = fmt::format("{} chains, {} steps of {} levels of {} Langevin steps, {} at t = 0", compose_.chunk, steps,
+            levels, drawing_.langevin.steps, drawing_.langevin.steps_at(0)),
+        .held = vae_.backbone->dim() * compose_.chunk * (steps + 1 + levels)};
   }
 
   std::string result_name() const override { return "compose-" + labels_.name; }
@@ -68,9 +65,8 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
   }
 
   results::Compose make(Context& context) const override {
-    auto out =
-        evaluate::compose(compose_, steps_, {labels_.guidance, labels_.candidates}, experiment_inputs(), context.comm(),
-                          context.logger(), RunPaths(run_).samples() / fmt::format("compose-{}.png", labels_.name));
+    auto out = evaluate::compose(compose_, steps_, {labels_.guidance, labels_.candidates}, experiment_inputs(),
+        context.comm(), context.logger(), RunPaths(run_).samples() / fmt::format("compose-{}.png", labels_.name));
     out.name = labels_.name;
     return out;
   }
@@ -82,9 +78,6 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"compose">() {
-  return std::make_unique<Compose>();
-}
+template <> std::unique_ptr<Command> make_command<"compose">() { return std::make_unique<Compose>(); }
 
 }  // namespace hebm::cli

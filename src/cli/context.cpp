@@ -1,13 +1,10 @@
 #include "cli/context.h"
-
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
-
 #include "base/error.h"
 #include "base/version.h"
 #include "comm/end_process.h"
@@ -37,11 +34,11 @@ void RunOptions::describe(Options& o) {
   o.add("run.features", &features, "classifier to use; default: features/features.safetensors of the run");
   o.add("run.cache", &cache, "latent cache to use; default: cache of the run");
   o.add("run.prior", &prior,
-        "prior to sample and score; default: prior/prior.safetensors of the run (prior-KIND/ for another prior.kind)");
+      "prior to sample and score; default: prior/prior.safetensors of the run (prior-KIND/ for another prior.kind)");
   o.add("vae.bn_readjust", &bn_readjust,
-        "forwards from prior samples that re-estimate the decoder's batch norm before encoding (paper, CIFAR-10: 500); "
-        "0: none",
-        {0, 10000000});
+      "forwards from prior samples that re-estimate the decoder's batch norm before encoding (paper, CIFAR-10: 500); "
+      "0: none",
+      {0, 10000000});
   o.add("run.seed", &seed, "seed of weights, batches and noise", {0}, Show::kCommon);
   o.add("data.path", &data_path, "data set (hebm_data makes it); default: dataset.h5 in run.directory", Show::kCommon);
   comm.describe(o);
@@ -85,7 +82,7 @@ Context::Context(const RunOptions& run, const Invocation& call, const Folders& f
     write_settings(folders.settings);
   });
   logger_.line("hebm_dist {} {}: {} rank{} ({}), {}", kVersion, call.command, comm_->size(),
-               comm_->size() == 1 ? "" : "s", comm_->kind(), placement_.describe());
+      comm_->size() == 1 ? "" : "s", comm_->kind(), placement_.describe());
 }
 
 void Context::take_lease(const Folders& folders, const std::string& command) {
@@ -102,15 +99,15 @@ void Context::take_lease(const Folders& folders, const std::string& command) {
 void Context::write_settings(const fs::path& folder) const {
   fs::create_directories(folder);
   storage::write_file_atomic(folder / "config.ini", options_.dump());
-  nlohmann::json env = {{"version", kVersion},     {"command", own_command_line()}, {"ranks", comm_->size()},
-                        {"host", placement_.host}, {"threads", placement_.threads}, {"time", std::time(nullptr)}};
+  nlohmann::json env = {{"version", kVersion}, {"command", own_command_line()}, {"ranks", comm_->size()},
+      {"host", placement_.host}, {"threads", placement_.threads}, {"time", std::time(nullptr)}};
   for (const auto& [name, value] : comm::versions()) env["versions"][name] = value;
   storage::write_file_atomic(folder / "env.json", env.dump(2) + "\n");
 }
 
 void require(const fs::path& file, const std::string& made_by) {
   check(fs::exists(file), ExitCode::kUsage, "{} is not there: run `{}` with the same run.directory first",
-        file.string(), made_by);
+      file.string(), made_by);
 }
 
 }  // namespace hebm::cli

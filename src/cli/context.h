@@ -2,13 +2,11 @@
 // ranked command works with: communicator, lease, log.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-
 #include "base/options.h"
 #include "base/signals.h"
 #include "base/status.h"
@@ -74,7 +72,6 @@ class Context {
   const std::filesystem::path& run() const { return directory_; }
   // Where this rank computes.
   at::Device device() const { return device_of(placement_.gpu); }
-
  private:
   void take_lease(const Folders& folders, const std::string& command);
   void write_settings(const std::filesystem::path& folder) const;

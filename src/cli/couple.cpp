@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <charconv>
 #include <limits>
-
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/drawing.h"
@@ -30,11 +28,11 @@ struct CoupleOptions {
 
 void CoupleOptions::describe(Options& o) {
   o.add_choice("couple.from", &from, {"prior", "nothing"},
-               "start: the run's trained prior (run.prior), or nets that have learnt nothing", Show::kCommon);
+      "start: the run's trained prior (run.prior), or nets that have learnt nothing", Show::kCommon);
   o.add_choice("couple.levels", &levels, {"auto", "zero", "all"},
-               "levels that learn: t = 0 alone, the others kept as they are, or all (Eq. 21); auto: zero from a prior "
-               "with nets for every t",
-               Show::kCommon);
+      "levels that learn: t = 0 alone, the others kept as they are, or all (Eq. 21); auto: zero from a prior "
+      "with nets for every t",
+      Show::kCommon);
   o.add("couple.updates", &updates, "updates, in place of train.updates", {1, 1000000000}, Show::kCommon);
   o.add("couple.learning_rate", &learning_rate, "in place of train.learning_rate; 0: that", {0.0, 10.0});
   o.add("couple.weight", &weight, "factor of the cross-entropy beside log p-hat (paper: 1)", {0.0, 1e6});
@@ -45,8 +43,7 @@ std::vector<std::int64_t> layer_list(const std::string& text) {
   for (const std::string& part : split(text, ',')) {
     std::int64_t layer = -1;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), layer);
-    check(
-        error == std::errc() && end == part.data() + part.size(), ExitCode::kUsage,
+    check(error == std::errc() && end == part.data() + part.size(), ExitCode::kUsage,
         "--layers: '{}' is no layer; expected numbers like 0,1 (0: the top), for several labels with '/' between them",
         part);
     out.push_back(layer);
@@ -57,11 +54,8 @@ std::vector<std::int64_t> layer_list(const std::string& text) {
 nlohmann::json heads_json(const std::vector<data::LabelColumn>& columns, const prior::LabelHeads& heads) {
   auto out = nlohmann::json::array();
   for (std::size_t h = 0; h < heads.size(); ++h) {
-    out.push_back(
-        {{"name", heads[h].name},
-         {"categories", heads[h].categories},
-         {"layers", heads[h].layers},
-         {"values_hash", storage::hash_bytes(storage::as_bytes(columns[h].values.data(), columns[h].values.size()))}});
+    out.push_back({{"name", heads[h].name}, {"categories", heads[h].categories}, {"layers", heads[h].layers},
+        {"values_hash", storage::hash_bytes(storage::as_bytes(columns[h].values.data(), columns[h].values.size()))}});
   }
   return out;
 }
@@ -76,15 +70,14 @@ class Couple : public PriorTraining {
             "nothing. "
             "Result: "
             "RUN/prior-NAME/prior.safetensors (averaged weights), for `labels`, `compose` and `sample --label`.") {}
-
  private:
   void describe(Options& o) override {
     o.add("labels", &column_names_,
-          "what is coupled: labels (of the data set), or names of its attributes; several with commas", Show::kCommon);
+        "what is coupled: labels (of the data set), or names of its attributes; several with commas", Show::kCommon);
     o.add("layers", &layers_,
-          "layers that know the label, 0: the top, with commas; of several labels in their order, with '/'; default: "
-          "all",
-          Show::kCommon);
+        "layers that know the label, 0: the top, with commas; of several labels in their order, with '/'; default: "
+        "all",
+        Show::kCommon);
     labels_.describe(o);
     coupling_.describe(o);
     schedule_.describe(o);
@@ -147,7 +140,7 @@ prior::LabelHeads Couple::heads_of(const std::vector<data::LabelColumn>& of_imag
   } else {
     const auto parts = split(layers_, '/');
     check(parts.size() == of_images.size(), ExitCode::kUsage, "--layers {}: layers of {} labels, --labels names {}",
-          layers_, parts.size(), column_names_);
+        layers_, parts.size(), column_names_);
     for (std::size_t h = 0; h < parts.size(); ++h) of_head[h] = layer_list(parts[h]);
   }
   prior::LabelHeads out;
@@ -163,8 +156,8 @@ void Couple::start_from_prior() {
   require(file, kind().train_command());
   const auto loaded = prior::load_prior(file, vae_.backbone->groups(), vae_.hash);
   check(loaded.prior->heads().empty(), ExitCode::kUsage,
-        "{}: this prior has label heads already; couple starts from one without, or couple.from = nothing",
-        file.string());
+      "{}: this prior has label heads already; couple starts from one without, or couple.from = nothing",
+      file.string());
   nets_ = loaded.energy;
   nets_.power_iterations = energy_.power_iterations;
   nets_.power_iterations_in_chain = energy_.power_iterations_in_chain;
@@ -174,8 +167,8 @@ void Couple::start_from_prior() {
 }
 
 void Couple::make_prior(const prior::Schedule& schedule) {
-  prior_ = std::make_unique<prior::EnergyPrior>(nets_, vae_.backbone->groups(), schedule, seed(), at::kFloat,
-                                                std::numeric_limits<std::int64_t>::max(), heads_);
+  prior_ = std::make_unique<prior::EnergyPrior>(
+      nets_, vae_.backbone->groups(), schedule, seed(), at::kFloat, std::numeric_limits<std::int64_t>::max(), heads_);
 }
 
 void Couple::open() {
@@ -201,27 +194,23 @@ Lines Couple::sizes() const {
   Lines lines = describe_backbone(*vae_.backbone);
   lines.push_back(energy_nets_line(*prior_));
   for (const auto& head : prior_->heads()) {
-    lines.push_back(fmt::format("label {}: {} categories, known to layers {}", head.name, head.categories.size(),
-                                fmt::join(head.layers, ",")));
+    lines.push_back(fmt::format(
+        "label {}: {} categories, known to layers {}", head.name, head.categories.size(), fmt::join(head.layers, ",")));
   }
   lines.push_back(checkpoint_line(prior_->num_parameters(), training_.keep, directory()));
   lines.push_back(weights_line(prior_->num_parameters(), directory()));
-  lines.push_back(
-      steps_line("updates", training_.updates,
-                 fmt::format("{} images in units of {}, {} Langevin steps each, {} at t = 0", training_.batch,
-                             training_.micro_batch, langevin_.steps, langevin_.steps_at(0))));
+  lines.push_back(steps_line("updates", training_.updates,
+      fmt::format("{} images in units of {}, {} Langevin steps each, {} at t = 0", training_.batch,
+          training_.micro_batch, langevin_.steps, langevin_.steps_at(0))));
   lines.push_back(memory_line({.trained = static_cast<double>(prior_->num_parameters()),
-                               .used = static_cast<double>(vae_.backbone->params().size()),
-                               .values = chain_values(*prior_, *vae_.backbone),
-                               .images = static_cast<double>(training_.micro_batch)}));
+      .used = static_cast<double>(vae_.backbone->params().size()),
+      .values = chain_values(*prior_, *vae_.backbone),
+      .images = static_cast<double>(training_.micro_batch)}));
   return lines;
 }
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"couple">() {
-  return std::make_unique<Couple>();
-}
+template <> std::unique_ptr<Command> make_command<"couple">() { return std::make_unique<Couple>(); }
 
 }  // namespace hebm::cli

@@ -1,11 +1,9 @@
 #include <ATen/Context.h>
 #include <ATen/Version.h>
 #include <fmt/format.h>
-
 #include <fstream>
 #include <iostream>
 #include <set>
-
 #include "base/error.h"
 #include "base/status.h"
 #include "base/version.h"
@@ -34,9 +32,9 @@ class Doctor : public Command {
  public:
   Doctor()
       : Command("hebm_dist doctor [--comm.kind single|mpi|nccl]",
-                "Checks this machine and launcher: versions, ranks and placement, one OpenMP runtime, a sum over "
-                "ranks against its "
-                "closed form. Exit code 5 says what is wrong.") {}
+            "Checks this machine and launcher: versions, ranks and placement, one OpenMP runtime, a sum over "
+            "ranks against its "
+            "closed form. Exit code 5 says what is wrong.") {}
 
   void declare(Options& options) override { comm_options_.describe(options); }
 
@@ -48,8 +46,8 @@ class Doctor : public Command {
     const auto rates = comm::all_reduce_check(*comm);
     comm::agree(*comm, [&] {
       check(runtimes.size() <= 1, ExitCode::kEnvironment,
-            "{} OpenMP runtimes are loaded ({} and others): one must be enough", runtimes.size(),
-            runtimes.empty() ? "" : *runtimes.begin());
+          "{} OpenMP runtimes are loaded ({} and others): one must be enough", runtimes.size(),
+          runtimes.empty() ? "" : *runtimes.begin());
     });
     if (!comm->is_root()) return 0;
     std::cout << fmt::format("hebm_dist {}\n", kVersion);
@@ -60,22 +58,17 @@ class Doctor : public Command {
     std::cout << "sum over ranks: as expected\n";
     for (const auto& rate : rates) {
       std::cout << fmt::format("  {:>9}: {:9.1f} us, algbw {:7.3f} GB/s, busbw {:7.3f} GB/s\n",
-                               format_bytes(static_cast<double>(rate.bytes)), rate.seconds * 1e6, rate.algbw_gb_s,
-                               rate.busbw_gb_s);
+          format_bytes(static_cast<double>(rate.bytes)), rate.seconds * 1e6, rate.algbw_gb_s, rate.busbw_gb_s);
     }
     std::cout << "all is well\n";
     return 0;
   }
-
  private:
   comm::CommOptions comm_options_;
 };
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"doctor">() {
-  return std::make_unique<Doctor>();
-}
+template <> std::unique_ptr<Command> make_command<"doctor">() { return std::make_unique<Doctor>(); }
 
 }  // namespace hebm::cli

@@ -1,9 +1,7 @@
 #include "cli/drawing.h"
-
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/prior_kind.h"
@@ -14,9 +12,9 @@ namespace hebm::cli {
 void DrawingOptions::describe(Options& o) {
   langevin.describe(o);
   o.add("sample.steps", &sample_steps_,
-        "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's "
-        "can be much better",
-        {0, 1000000}, Show::kCommon)
+       "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's "
+       "can be much better",
+       {0, 1000000}, Show::kCommon)
       .outside_fingerprint();
 }
 
@@ -33,15 +31,15 @@ void DrawingOptions::resolve_zero(std::int64_t couple_steps, const prior::Loaded
 void LabelOptions::describe(Options& o) {
   o.add("name", &name, "the labelled prior: RUN/prior-NAME", Show::kCommon);
   o.add("couple.steps", &steps,
-        "K, Langevin steps at t = 0 of a prior with labels; 0: what it was coupled with (couple: langevin.steps)",
-        {0, 1000000}, Show::kCommon);
+      "K, Langevin steps at t = 0 of a prior with labels; 0: what it was coupled with (couple: langevin.steps)",
+      {0, 1000000}, Show::kCommon);
   o.add("couple.guidance", &guidance, "factor of log p(y | u_0) in the chain for a label (paper: 1)", {0.0, 1000.0},
-        Show::kCommon)
+       Show::kCommon)
       .outside_fingerprint();
   o.add("couple.candidates", &candidates,
-        "draws without a label for each image with one, of which one is taken by p(y | u_0) and goes up the label from "
-        "there; 1: u_1 without regard to the label (paper)",
-        {1, 100000}, Show::kCommon)
+       "draws without a label for each image with one, of which one is taken by p(y | u_0) and goes up the label from "
+       "there; 1: u_1 without regard to the label (paper)",
+       {1, 100000}, Show::kCommon)
       .outside_fingerprint();
 }
 
@@ -52,13 +50,13 @@ void check_plain_name(const std::string& name, const std::string& option) {
                c == '.';
       });
   check(plain, ExitCode::kUsage,
-        "{}: the result cannot be called \"{}\": expected up to 100 letters, digits, '-', '_' and '.'", option, name);
+      "{}: the result cannot be called \"{}\": expected up to 100 letters, digits, '-', '_' and '.'", option, name);
 }
 
 std::filesystem::path labelled_directory(const RunOptions& run, const std::string& name) {
   check_plain_name(name, "--name");
   check(find_prior_kind(name) == nullptr, ExitCode::kUsage,
-        "--name {}: that is a kind of prior without labels; choose another name", name);
+      "--name {}: that is a kind of prior without labels; choose another name", name);
   return std::filesystem::path(run.directory) / ("prior-" + name);
 }
 
@@ -69,13 +67,12 @@ std::filesystem::path labelled_prior(const RunOptions& run, const std::string& n
 
 void expect_heads(const prior::LoadedPrior& prior, const std::filesystem::path& file) {
   check(!prior.prior->heads().empty(), ExitCode::kUsage,
-        "{}: this prior has no label heads; `hebm_dist couple` makes one that has", file.string());
+      "{}: this prior has no label heads; `hebm_dist couple` makes one that has", file.string());
 }
 
 nlohmann::json label_fingerprint(const LabelOptions& labels, const prior::LangevinOptions& langevin) {
-  return {{"couple.steps", langevin.zero_steps},
-          {"couple.guidance", labels.guidance},
-          {"couple.candidates", labels.candidates}};
+  return {{"couple.steps", langevin.zero_steps}, {"couple.guidance", labels.guidance},
+      {"couple.candidates", labels.candidates}};
 }
 
 std::vector<std::int64_t> chosen_categories(const std::string& text, const prior::LabelHeads& heads) {
@@ -84,7 +81,7 @@ std::vector<std::int64_t> chosen_categories(const std::string& text, const prior
   for (const std::string& part : split(text, ',')) {
     const auto equals = part.find('=');
     check(equals != std::string::npos, ExitCode::kUsage, "--label {}: the prior has {} labels; expected LABEL=CATEGORY",
-          text, heads.size());
+        text, heads.size());
     const std::size_t head = prior::head_named(heads, part.substr(0, equals));
     check(out[head] < 0, ExitCode::kUsage, "--label {}: '{}' is there twice", text, heads[head].name);
     out[head] = prior::category_named(heads[head], part.substr(equals + 1));

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "cli/inputs.h"
 #include "prior/label_heads.h"
 
@@ -18,7 +17,6 @@ struct DrawingOptions {
   void resolve();                   // sample.steps, where given, is langevin's K
   // couple.steps, else K that the prior was coupled with, is langevin's K at t = 0.
   void resolve_zero(std::int64_t couple_steps, const prior::LoadedPrior& prior);
-
  private:
   std::int64_t sample_steps_ = 0;  // 0: langevin.steps
 };

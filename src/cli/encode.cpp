@@ -1,7 +1,5 @@
 #include "encode/encode.h"
-
 #include <fmt/format.h>
-
 #include "base/error.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
@@ -15,9 +13,8 @@ class Encode : public RunCommand {
  public:
   Encode()
       : RunCommand("hebm_dist encode [--config FILE.ini] [--section.key VALUE ...]",
-                   "Draws u_0 ~ q(u_0|x) for all images of a split into the sharded latent cache RUN/cache, on all "
-                   "ranks.") {}
-
+            "Draws u_0 ~ q(u_0|x) for all images of a split into the sharded latent cache RUN/cache, on all "
+            "ranks.") {}
  private:
   void describe(Options& options) override {
     encoding_.describe(options);
@@ -33,11 +30,10 @@ class Encode : public RunCommand {
     auto lines = describe_backbone(*backbone);
     if (!trained)
       lines.insert(lines.begin(),
-                   fmt::format("{} is not there: sizes are those of {}", vae_file.string(), vae::backbone_sections()));
+          fmt::format("{} is not there: sizes are those of {}", vae_file.string(), vae::backbone_sections()));
     const std::int64_t bytes = backbone->dim() * (encoding_.dtype == "float16" ? 2 : 4) * encoding_.draws;
     lines.push_back(fmt::format("cache: an image takes {} bytes ({}): {} latents, {}, {} draws", bytes,
-                                format_bytes(static_cast<double>(bytes)), backbone->dim(), encoding_.dtype,
-                                encoding_.draws));
+        format_bytes(static_cast<double>(bytes)), backbone->dim(), encoding_.dtype, encoding_.draws));
     if (!std::filesystem::exists(dataset_path(run_))) return lines;
     const data::Dataset dataset = open_dataset(run_);
     const std::string hash = trained ? vae::backbone_hash(*backbone) : std::string();
@@ -48,14 +44,13 @@ class Encode : public RunCommand {
     lines.push_back(
         fmt::format("cache: {} images x {} draws x {} latents", layout.key.num_images, layout.key.draws, layout.dim()));
     lines.push_back(disk_line("shards", layout.num_shards, shard, RunPaths(run_).cache));
-    lines.push_back(steps_line(
-        "shards", layout.num_shards,
+    lines.push_back(steps_line("shards", layout.num_shards,
         fmt::format("about {} images in chunks of {}", layout.key.num_images / layout.num_shards, encoding_.batch)));
     lines.push_back(
         memory_line({.used = static_cast<double>(backbone->params().size()) + shard / 2,  // u of a shard, twice
-                     .values = map_values(backbone->params(), backbone->image_shape().height / 2),
-                     .images = static_cast<double>(encoding_.batch),
-                     .data_bytes = kept_bytes(dataset)}));
+            .values = map_values(backbone->params(), backbone->image_shape().height / 2),
+            .images = static_cast<double>(encoding_.batch),
+            .data_bytes = kept_bytes(dataset)}));
     return lines;
   }
 
@@ -68,18 +63,18 @@ class Encode : public RunCommand {
   Folders folders(const Invocation& call) const override {
     const auto cache = RunPaths(run_).cache;
     return {RunPaths(run_).run / call.command,
-            std::filesystem::exists(cache / "index.json") ? std::filesystem::path() : cache};
+        std::filesystem::exists(cache / "index.json") ? std::filesystem::path() : cache};
   }
 
   int work(Context& context) override {
     readjust_where_asked(run_, context);
     const RunVae vae = open_vae(run_);
     vae.backbone->params().to(context.device());
-    const auto result = encode::encode_cache(
-        encoding_, RunPaths(run_).cache, {*dataset_, *vae.backbone, vae.hash, static_cast<std::uint64_t>(run_.seed)},
-        &context.stop(), context.comm(), context.logger());
-    return static_cast<int>(result.outcome == encode::EncodeResult::Outcome::kDone ? ExitCode::kDone
-                                                                                   : ExitCode::kRequeue);
+    const auto result = encode::encode_cache(encoding_, RunPaths(run_).cache,
+        {*dataset_, *vae.backbone, vae.hash, static_cast<std::uint64_t>(run_.seed)}, &context.stop(), context.comm(),
+        context.logger());
+    return static_cast<int>(
+        result.outcome == encode::EncodeResult::Outcome::kDone ? ExitCode::kDone : ExitCode::kRequeue);
   }
 
   encode::EncodeOptions encoding_;
@@ -89,9 +84,6 @@ class Encode : public RunCommand {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"encode">() {
-  return std::make_unique<Encode>();
-}
+template <> std::unique_ptr<Command> make_command<"encode">() { return std::make_unique<Encode>(); }
 
 }  // namespace hebm::cli

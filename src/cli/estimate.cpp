@@ -1,9 +1,6 @@
 #include "cli/estimate.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
-
 #include "base/status.h"
 #include "storage/files.h"
 
@@ -57,7 +54,7 @@ std::string disk_line(const std::string& what, std::int64_t count, double bytes,
   const std::string size =
       count == 1 ? format_bytes(total) : fmt::format("{} x {} = {}", count, format_bytes(bytes), format_bytes(total));
   return fmt::format("{}: {} in {}, {} free{}", what, size, folder.string(), format_bytes(free),
-                     total > free ? fmt::format(": {}", kNotEnough) : "");
+      total > free ? fmt::format(": {}", kNotEnough) : "");
 }
 
 std::string checkpoint_line(std::int64_t trained, std::int64_t keep, const std::filesystem::path& folder) {

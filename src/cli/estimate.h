@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "cli/command.h"
 #include "data/dataset.h"
 #include "nets/parameters.h"

@@ -1,7 +1,5 @@
 #include "evaluate/evaluate.h"
-
 #include <fmt/format.h>
-
 #include "base/error.h"
 #include "cli/drawing.h"
 #include "cli/estimate.h"
@@ -23,18 +21,16 @@ class Evaluate : public ResultCommand {
  public:
   Evaluate()
       : ResultCommand("hebm_dist evaluate [--all [--runs DIR,DIR]] [--config FILE.ini] [--section.key VALUE ...]",
-                      "Scores the Gaussian prior, reconstructions and the samples of `sample` on all ranks. Result: "
-                      "RUN/results/summary.json; prints a table. With --all the samples of every prior, beside each "
-                      "other (Table 1): RUN/results/priors.json.") {}
-
+            "Scores the Gaussian prior, reconstructions and the samples of `sample` on all ranks. Result: "
+            "RUN/results/summary.json; prints a table. With --all the samples of every prior, beside each "
+            "other (Table 1): RUN/results/priors.json.") {}
  private:
   void declare_result(Options& options) override {
     options.add("all", &all_,
-                "one table of every prior.kind whose samples there are, with seconds and gradient evaluations",
-                Show::kCommon);
+        "one table of every prior.kind whose samples there are, with seconds and gradient evaluations", Show::kCommon);
     options.add("runs", &runs_,
-                "with --all: the samples of these run directories too, on the same VAE (T = 3 and T = 6, say): DIR,DIR",
-                Show::kCommon);
+        "with --all: the samples of these run directories too, on the same VAE (T = 3 and T = 6, say): DIR,DIR",
+        Show::kCommon);
     evaluation_.describe(options);
     drawing_.describe(options);
   }
@@ -76,23 +72,23 @@ class Evaluate : public ResultCommand {
       return lines;
     }
     lines.push_back(fmt::format("classifier: {} parameters, {} features, accuracy {:.4f}",
-                                features_.net->params().size(), nets::FeatureNet::kFeatures, features_.accuracy));
+        features_.net->params().size(), nets::FeatureNet::kFeatures, features_.accuracy));
     lines.push_back(prior_.prior ? energy_nets_line(*prior_.prior)
                                  : fmt::format("energy nets: {} is not there", paths.prior.string()));
     lines.push_back(fmt::format("samples: {} is {}", samples().string(),
-                                fs::exists(samples()) ? "there" : "not there yet: hebm_dist sample makes it"));
+        fs::exists(samples()) ? "there" : "not there yet: hebm_dist sample makes it"));
     lines.push_back(disk_line("result", 1, 64 << 10, file().parent_path()));
     constexpr std::int64_t kRows = 3;
     lines.push_back(steps_line("chunks", kRows * chunks_of(evaluation_.num_images, evaluation_.chunk),
-                               fmt::format("{} images: Gaussian prior, reconstructions, samples", evaluation_.chunk)));
+        fmt::format("{} images: Gaussian prior, reconstructions, samples", evaluation_.chunk)));
     const double trained_images = static_cast<double>(dataset_->members(data::Split::kTrain).size());
     lines.push_back(
         memory_line({.used = static_cast<double>(backbone.params().size() + features_.net->params().size()) +
                              static_cast<double>(nets::FeatureNet::kFeatures) *
                                  (trained_images + 2.0 * static_cast<double>(evaluation_.num_images)),
-                     .values = map_values(backbone.params(), backbone.image_shape().height / 2),
-                     .images = static_cast<double>(evaluation_.chunk),
-                     .data_bytes = kept_bytes(*dataset_)}));
+            .values = map_values(backbone.params(), backbone.image_shape().height / 2),
+            .images = static_cast<double>(evaluation_.chunk),
+            .data_bytes = kept_bytes(*dataset_)}));
     return lines;
   }
 
@@ -117,10 +113,10 @@ class Evaluate : public ResultCommand {
 
   nlohmann::json make_json(Context& context) const override {
     if (all_)
-      return results::to_json(evaluate::evaluate_priors(evaluation_, *dataset_, *vae_.backbone, features_, priors_,
-                                                        context.comm(), context.logger()));
-    const evaluate::EvaluateInputs inputs{*dataset_, *vae_.backbone,     features_,
-                                          samples(), prior_.prior.get(), drawing_.langevin};
+      return results::to_json(evaluate::evaluate_priors(
+          evaluation_, *dataset_, *vae_.backbone, features_, priors_, context.comm(), context.logger()));
+    const evaluate::EvaluateInputs inputs{
+        *dataset_, *vae_.backbone, features_, samples(), prior_.prior.get(), drawing_.langevin};
     return results::to_json(
         evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), RunPaths(run_).samples()));
   }
@@ -132,11 +128,9 @@ class Evaluate : public ResultCommand {
 
   // Of the samples' scores alone: what drew them is in their rows.
   nlohmann::json fingerprint_of_all() const {
-    nlohmann::json out = {{"evaluate.num_images", evaluation_.num_images},
-                          {"evaluate.chunk", evaluation_.chunk},
-                          {"evaluate.neighbours", evaluation_.neighbours},
-                          {"evaluate.seed", evaluation_.seed},
-                          {"images_hash", dataset_->images_hash()}};
+    nlohmann::json out = {{"evaluate.num_images", evaluation_.num_images}, {"evaluate.chunk", evaluation_.chunk},
+        {"evaluate.neighbours", evaluation_.neighbours}, {"evaluate.seed", evaluation_.seed},
+        {"images_hash", dataset_->images_hash()}};
     for (const auto& row : priors_) out["rows"].push_back({{"name", row.name}, {"about", results::to_json(row.about)}});
     return out;
   }
@@ -156,9 +150,6 @@ class Evaluate : public ResultCommand {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"evaluate">() {
-  return std::make_unique<Evaluate>();
-}
+template <> std::unique_ptr<Command> make_command<"evaluate">() { return std::make_unique<Evaluate>(); }
 
 }  // namespace hebm::cli

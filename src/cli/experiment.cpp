@@ -46,13 +46,13 @@ Lines Experiment::sizes() const {
   lines.push_back(energy_nets_line(prior));
   if (!c.note.empty()) lines.push_back(c.note);
   lines.push_back(disk_line("grid", c.num_grids, static_cast<double>(c.grid_images * backbone.image_shape().size()),
-                            RunPaths(run_).samples()));
+      RunPaths(run_).samples()));
   lines.push_back(steps_line("chunks", c.num_chunks, c.each));
   const std::int64_t weights = prior.num_parameters() + backbone.params().size() + features_.net->params().size();
   lines.push_back(memory_line({.used = static_cast<double>(weights) + static_cast<double>(c.held),
-                               .values = chain_values(prior, backbone),
-                               .images = static_cast<double>(c.chunk),
-                               .data_bytes = kept_bytes(*dataset_)}));
+      .values = chain_values(prior, backbone),
+      .images = static_cast<double>(c.chunk),
+      .data_bytes = kept_bytes(*dataset_)}));
   return lines;
 }
 

@@ -13,7 +13,6 @@ namespace hebm::cli {
 class Experiment : public ResultCommand {
  public:
   using ResultCommand::ResultCommand;
-
  protected:
   std::vector<std::filesystem::path> inputs() const override;
   void resolve() override { drawing_.resolve(); }
@@ -48,7 +47,6 @@ class Experiment : public ResultCommand {
 class LabelledExperiment : public Experiment {
  public:
   using Experiment::Experiment;
-
  protected:
   void resolve() override { run_.prior = labelled_prior(run_, labels_.name).string(); }
   void open() override;

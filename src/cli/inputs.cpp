@@ -1,9 +1,6 @@
 #include "cli/inputs.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 #include "train/product.h"
 #include "train/readjust.h"
@@ -34,8 +31,8 @@ nlohmann::json fingerprint_of(const Options& options, const PriorKind& kind) {
   return out;
 }
 
-nlohmann::json fingerprint_of(const Options& options, const RunOptions& run, const data::Dataset& dataset,
-                              const PriorKind& kind) {
+nlohmann::json fingerprint_of(
+    const Options& options, const RunOptions& run, const data::Dataset& dataset, const PriorKind& kind) {
   auto out = fingerprint_of(options, kind);
   out["run.seed"] = run.seed;
   out["images_hash"] = dataset.images_hash();
@@ -54,13 +51,13 @@ Lines describe_backbone(const vae::Backbone& backbone) {
   for (std::size_t i = 0; i < groups.size();) {
     std::size_t end = i;
     while (end < groups.size() && groups[end] == groups[i]) ++end;
-    layers += fmt::format("{}{} of {}x{}x{}", i == 0 ? "" : ", ", end - i, groups[i].channels, groups[i].height,
-                          groups[i].width);
+    layers += fmt::format(
+        "{}{} of {}x{}x{}", i == 0 ? "" : ", ", end - i, groups[i].channels, groups[i].height, groups[i].width);
     i = end;
   }
   return {fmt::format("parameters: {}", backbone.params().size()),
-          fmt::format("latents: {} in {} layers", backbone.dim(), groups.size()),
-          fmt::format("layers, top first: {}", layers)};
+      fmt::format("latents: {} in {} layers", backbone.dim(), groups.size()),
+      fmt::format("layers, top first: {}", layers)};
 }
 
 namespace {
@@ -84,7 +81,7 @@ RunVae open_vae(const RunOptions& run) {
     require(out.file, "hebm_dist encode");
     const auto difference = train::identity_difference(identity, vae::read_vae_info(out.file).identity);
     check(difference.empty(), ExitCode::kUsage,
-          "{} was made with other settings:{}\nRemove it and run `hebm_dist encode`.", out.file.string(), difference);
+        "{} was made with other settings:{}\nRemove it and run `hebm_dist encode`.", out.file.string(), difference);
   }
   out.backbone = vae::load_backbone(out.file);
   out.hash = vae::backbone_hash(*out.backbone);
@@ -100,8 +97,8 @@ void readjust_where_asked(const RunOptions& run, Context& context) {
   const auto source = RunPaths(run).vae;
   require(source, "hebm_dist train-vae");
   if (!wants_copy(run, source)) return;
-  train::make_readjusted(source, train::readjusted_file(run.directory), run.bn_readjust, context.comm(),
-                         context.logger());
+  train::make_readjusted(
+      source, train::readjusted_file(run.directory), run.bn_readjust, context.comm(), context.logger());
 }
 
 std::vector<std::filesystem::path> vae_files(const RunOptions& run) {

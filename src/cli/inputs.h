@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "cli/context.h"
 #include "data/dataset.h"
 #include "prior/prior_file.h"
@@ -22,7 +21,7 @@ data::Dataset open_dataset(const RunOptions& run);
 nlohmann::json fingerprint_of(const Options& options, const PriorKind& kind = default_prior_kind());
 // And the seed and the images.
 nlohmann::json fingerprint_of(const Options& options, const RunOptions& run, const data::Dataset& dataset,
-                              const PriorKind& kind = default_prior_kind());
+    const PriorKind& kind = default_prior_kind());
 
 // --dry-run, where the data set need not be there yet: the backbone that the options give,
 // without weights where it can be. The image's shape is the data set's, else that of the options.

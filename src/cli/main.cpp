@@ -1,11 +1,9 @@
 // hebm_dist COMMAND ...: dispatch, and the one place where an error becomes words and an exit code.
 #include <fmt/format.h>
-
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <string_view>
-
 #include "base/error.h"
 #include "base/host.h"
 #include "base/version.h"

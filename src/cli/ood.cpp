@@ -1,7 +1,5 @@
 #include "evaluate/ood.h"
-
 #include <fmt/format.h>
-
 #include "base/error.h"
 #include "cli/drawing.h"
 #include "cli/estimate.h"
@@ -18,17 +16,16 @@ class Ood : public Making<ResultCommand, results::Ood> {
  public:
   Ood()
       : Making("hebm_dist ood [--in D1.h5] --out D2.h5 [--config FILE.ini] [--section.key VALUE ...]",
-               "Out-of-distribution detection (Sec. 5.2): how well the energy of the upper latent layers tells "
-               "test images of D2 from "
-               "those of D1, on all ranks. Result: RUN/results/ood-D2.json; prints a table.") {}
-
+            "Out-of-distribution detection (Sec. 5.2): how well the energy of the upper latent layers tells "
+            "test images of D2 from "
+            "those of D1, on all ranks. Result: RUN/results/ood-D2.json; prints a table.") {}
  private:
   void declare_result(Options& options) override {
     ood_.describe(options);
     drawing_.describe(options);
     options.add("in", &in_path_, "in-distribution data set; default: the run's own", Show::kCommon);
-    options.add("out", &out_path_, "out-of-distribution data set (hebm_data import-mnist5k, hebm_data derive)",
-                Show::kCommon);
+    options.add(
+        "out", &out_path_, "out-of-distribution data set (hebm_data import-mnist5k, hebm_data derive)", Show::kCommon);
     options.add("name", &name_, "the result is RUN/results/ood-NAME.json; default: the name of --out");
   }
 
@@ -37,7 +34,7 @@ class Ood : public Making<ResultCommand, results::Ood> {
   void resolve() override {
     drawing_.resolve();
     check(!out_path_.empty(), ExitCode::kUsage,
-          "--out is missing: a data set of other images (hebm_data import-mnist5k or derive makes one)");
+        "--out is missing: a data set of other images (hebm_data import-mnist5k or derive makes one)");
     if (name_.empty()) name_ = fs::path(out_path_).stem().string();
     check_plain_name(name_, "--name");
   }
@@ -65,13 +62,12 @@ class Ood : public Making<ResultCommand, results::Ood> {
     Lines lines = describe_backbone(backbone);
     lines.push_back(energy_nets_line(*prior_.prior));
     lines.push_back(disk_line("result", 1, 1 << 20, file().parent_path()));
-    lines.push_back(steps_line(
-        "chunks", 2 * chunks_of(ood_.num_images, ood_.chunk),
+    lines.push_back(steps_line("chunks", 2 * chunks_of(ood_.num_images, ood_.chunk),
         fmt::format("{} images, {} chains of {} Langevin steps", ood_.chunk, chains, drawing_.langevin.steps)));
     lines.push_back(memory_line({.used = static_cast<double>(prior_.prior->num_parameters() + backbone.params().size()),
-                                 .values = chain_values(*prior_.prior, backbone),
-                                 .images = static_cast<double>(ood_.chunk),
-                                 .data_bytes = kept_bytes(*in_) + kept_bytes(*out_)}));
+        .values = chain_values(*prior_.prior, backbone),
+        .images = static_cast<double>(ood_.chunk),
+        .data_bytes = kept_bytes(*in_) + kept_bytes(*out_)}));
     return lines;
   }
 
@@ -97,11 +93,8 @@ class Ood : public Making<ResultCommand, results::Ood> {
 
   fs::path in_file() const { return in_path_.empty() ? dataset_path(run_) : fs::path(in_path_); }
   evaluate::OodInputs ood_inputs() const {
-    return {{in_file().stem().string(), *in_},
-            {fs::path(out_path_).stem().string(), *out_},
-            *vae_.backbone,
-            *prior_.prior,
-            drawing_.langevin};
+    return {{in_file().stem().string(), *in_}, {fs::path(out_path_).stem().string(), *out_}, *vae_.backbone,
+        *prior_.prior, drawing_.langevin};
   }
 
   evaluate::OodOptions ood_;
@@ -115,9 +108,6 @@ class Ood : public Making<ResultCommand, results::Ood> {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"ood">() {
-  return std::make_unique<Ood>();
-}
+template <> std::unique_ptr<Command> make_command<"ood">() { return std::make_unique<Ood>(); }
 
 }  // namespace hebm::cli

@@ -1,10 +1,7 @@
 #include "cli/prior_kind.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "base/error.h"
 #include "storage/lenient_json.h"
 #include "train/nce.h"
@@ -34,19 +31,18 @@ void marginal_fingerprint(Json& out, const DrawSettings& s) {
   out["langevin.eta_marginal"] = s.langevin.eta_marginal;
 }
 
-std::unique_ptr<train::Objective> by_chains(const train::PriorTrainOptions& options, const train::PriorInputs& in,
-                                            const train::TrainingRun& run) {
+std::unique_ptr<train::Objective> by_chains(
+    const train::PriorTrainOptions& options, const train::PriorInputs& in, const train::TrainingRun& run) {
   return std::make_unique<train::DiffusionObjective>(options, in, run);
 }
 
 // What a prior without levels does not depend on.
-constexpr std::string_view kOfLevels[] = {"prior.T",       "prior.alpha_cum", "langevin.step_rule",
-                                          "langevin.step", "langevin.eta",    "langevin.by_level"};
+constexpr std::string_view kOfLevels[] = {
+    "prior.T", "prior.alpha_cum", "langevin.step_rule", "langevin.step", "langevin.eta", "langevin.by_level"};
 
 // The VAE's own prior.
 PriorKind gaussian() {
-  return {
-      .name = "gaussian",
+  return {.name = "gaussian",
       .without = {"nce."},
       .draw = [](const EnergyPrior*, const Backbone& vae, const DrawSettings&) { return sample::gaussian_draws(vae); }};
 }
@@ -54,71 +50,71 @@ PriorKind gaussian() {
 // Eq. 9.
 PriorKind diffusion() {
   return {.name = kDefault,
-          .without = {"nce.", "langevin.eta_marginal"},
-          .has_levels = true,
-          .objective = by_chains,
-          .draw = [](const EnergyPrior* prior, const Backbone& vae,
-                     const DrawSettings& s) { return sample::diffusion_draws(*prior, vae, s.langevin); },
-          .draw_cost = chains_cost,
-          .draw_fingerprint =
-              [](Json& out, const DrawSettings& s) {
-                chain_fingerprint(out, s);
-                out["langevin.step_rule"] = name_of(s.langevin.step_rule);
-                out["langevin.step"] = s.langevin.step;
-                out["langevin.eta"] = s.langevin.eta;
-                out["langevin.by_level"] = s.langevin.by_level;
-              },
-          .samples = {{"diffusion", "Ours"}},
-          .variant = [](std::optional<std::int64_t> num_levels,
-                        const Json&) { return num_levels ? fmt::format(", T = {}", *num_levels) : ""; }};
+      .without = {"nce.", "langevin.eta_marginal"},
+      .has_levels = true,
+      .objective = by_chains,
+      .draw = [](const EnergyPrior* prior, const Backbone& vae,
+                  const DrawSettings& s) { return sample::diffusion_draws(*prior, vae, s.langevin); },
+      .draw_cost = chains_cost,
+      .draw_fingerprint =
+          [](Json& out, const DrawSettings& s) {
+            chain_fingerprint(out, s);
+            out["langevin.step_rule"] = name_of(s.langevin.step_rule);
+            out["langevin.step"] = s.langevin.step;
+            out["langevin.eta"] = s.langevin.eta;
+            out["langevin.by_level"] = s.langevin.by_level;
+          },
+      .samples = {{"diffusion", "Ours"}},
+      .variant = [](std::optional<std::int64_t> num_levels,
+                     const Json&) { return num_levels ? fmt::format(", T = {}", *num_levels) : ""; }};
 }
 
 // The marginal EBM of Eq. 4 and 8.
 PriorKind joint() {
   return {.name = "joint",
-          .without = {"nce."},
-          .objective = by_chains,
-          .draw =
-              [](const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
-                return sample::marginal_draws(*prior, vae, s.langevin, prior::NetOutput::kScaled);
-              },
-          .draw_cost = chains_cost,
-          .draw_fingerprint = marginal_fingerprint,
-          .samples = {{"joint", "Joint EBM"}},
-          .variant = [](std::optional<std::int64_t>, const Json& samples) -> std::string {
-            const double step = storage::number_in(samples, "langevin.eta_marginal");
-            return std::isfinite(step) ? fmt::format(", s^2 = {}", step) : "";
-          }};
+      .without = {"nce."},
+      .objective = by_chains,
+      .draw =
+          [](const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
+            return sample::marginal_draws(*prior, vae, s.langevin, prior::NetOutput::kScaled);
+          },
+      .draw_cost = chains_cost,
+      .draw_fingerprint = marginal_fingerprint,
+      .samples = {{"joint", "Joint EBM"}},
+      .variant = [](std::optional<std::int64_t>, const Json& samples) -> std::string {
+        const double step = storage::number_in(samples, "langevin.eta_marginal");
+        return std::isfinite(step) ? fmt::format(", s^2 = {}", step) : "";
+      }};
 }
 
 // Classifiers between posterior and Gaussian prior (Sec. 2.2).
 PriorKind nce() {
   return {.name = "nce",
-          .without = {"langevin.", "train.levels", "train.level_weight", "train.l2", "train.divergence_factor",
-                      "energy.power_iterations_in_chain"},
-          .gain = [](const NceOptions& nce) { return nce.gain; },
-          .objective = train::make_nce,
-          .learns_by_chains = false,
-          .draw = [](const EnergyPrior* prior, const Backbone& vae,
-                     const DrawSettings& s) { return sample::nce_draws(*prior, vae, s.langevin, s.nce); },
-          .draw_cost =
-              [](const EnergyPrior& prior, const DrawSettings& s) {
-                return resamples(s.nce)
-                           ? fmt::format(", {} proposals for each of {} layers", s.nce.proposals, prior.num_layers())
-                           : chains_cost(prior, s);
-              },
-          .draw_fingerprint =
-              [](Json& out, const DrawSettings& s) {
-                out["nce.sampler"] = name_of(s.nce.sampler);
-                if (resamples(s.nce)) {
-                  out["nce.proposals"] = s.nce.proposals;
-                } else {
-                  marginal_fingerprint(out, s);
-                }
-              },
-          .file = [](const PriorKind& kind,
-                     const NceOptions& nce) { return fmt::format("{}-{}", kind.name, name_of(nce.sampler)); },
-          .samples = {{"nce-resampling", "NCE, resampling"}, {"nce-langevin", "NCE, Langevin"}}};
+      .without = {"langevin.", "train.levels", "train.level_weight", "train.l2", "train.divergence_factor",
+          "energy.power_iterations_in_chain"},
+      .gain = [](const NceOptions& nce) { return nce.gain; },
+      .objective = train::make_nce,
+      .learns_by_chains = false,
+      .draw = [](const EnergyPrior* prior, const Backbone& vae,
+                  const DrawSettings& s) { return sample::nce_draws(*prior, vae, s.langevin, s.nce); },
+      .draw_cost =
+          [](const EnergyPrior& prior, const DrawSettings& s) {
+            return resamples(s.nce)
+                       ? fmt::format(", {} proposals for each of {} layers", s.nce.proposals, prior.num_layers())
+                       : chains_cost(prior, s);
+          },
+      .draw_fingerprint =
+          [](Json& out, const DrawSettings& s) {
+            out["nce.sampler"] = name_of(s.nce.sampler);
+            if (resamples(s.nce)) {
+              out["nce.proposals"] = s.nce.proposals;
+            } else {
+              marginal_fingerprint(out, s);
+            }
+          },
+      .file = [](const PriorKind& kind,
+                  const NceOptions& nce) { return fmt::format("{}-{}", kind.name, name_of(nce.sampler)); },
+      .samples = {{"nce-resampling", "NCE, resampling"}, {"nce-langevin", "NCE, Langevin"}}};
 }
 
 }  // namespace
@@ -126,7 +122,7 @@ PriorKind nce() {
 bool PriorKind::depends_on(std::string_view key) const {
   if (!has_levels && std::find(std::begin(kOfLevels), std::end(kOfLevels), key) != std::end(kOfLevels)) return false;
   return std::none_of(without.begin(), without.end(),
-                      [&](std::string_view w) { return w.ends_with('.') ? key.starts_with(w) : key == w; });
+      [&](std::string_view w) { return w.ends_with('.') ? key.starts_with(w) : key == w; });
 }
 
 bool PriorKind::is_default() const { return name == kDefault; }

@@ -7,7 +7,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
 #include "base/options.h"
 #include "prior/langevin.h"
 #include "prior/nce.h"
@@ -33,8 +32,8 @@ struct PriorKind {
   // Factor of energy.gain.
   double (*gain)(const prior::NceOptions&) = [](const prior::NceOptions&) { return 1.0; };
   // What `train` learns; null: nothing.
-  std::unique_ptr<train::Objective> (*objective)(const train::PriorTrainOptions&, const train::PriorInputs&,
-                                                 const train::TrainingRun&) = nullptr;
+  std::unique_ptr<train::Objective> (*objective)(
+      const train::PriorTrainOptions&, const train::PriorInputs&, const train::TrainingRun&) = nullptr;
   bool learns_by_chains = true;
   // `sample`. The prior is null where nothing is learnt.
   sample::DrawLatents (*draw)(const prior::EnergyPrior*, const vae::Backbone&, const DrawSettings&) = nullptr;

@@ -1,12 +1,9 @@
 #include "cli/prior_rows.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 #include <sstream>
 #include <tuple>
-
 #include "base/error.h"
 #include "evaluate/stored_samples.h"
 #include "prior/prior_file.h"
@@ -44,33 +41,28 @@ std::vector<Wanted> wanted_samples() {
 }
 
 Found found(const fs::path& run, const fs::path& prior_file, const Wanted& what, const fs::path& file,
-            const std::string& vae_hash) {
+    const std::string& vae_hash) {
   const auto stored = evaluate::read_stored_samples(file);
   const std::string vae = storage::text_in(stored.identity, "vae_hash"),
                     hash = storage::text_in(stored.identity, "prior_hash");
   check(vae == vae_hash, ExitCode::kUsage,
-        "{}: drawn with the VAE {}, this table is of the VAE {}; its rows must share one VAE (run.vae)", file.string(),
-        storage::printable(vae, 64), vae_hash);
+      "{}: drawn with the VAE {}, this table is of the VAE {}; its rows must share one VAE (run.vae)", file.string(),
+      storage::printable(vae, 64), vae_hash);
   std::optional<std::int64_t> num_levels, gradients;
   if (fs::exists(prior_file)) {
     const prior::PriorInfo info = prior::read_prior_info(prior_file);
     check(info.prior_hash.empty() || info.prior_hash == hash, ExitCode::kUsage,
-          "{}: drawn from another prior than {}; remove it and run `hebm_dist sample` again", file.string(),
-          prior_file.string());
+        "{}: drawn from another prior than {}; remove it and run `hebm_dist sample` again", file.string(),
+        prior_file.string());
     check(info.kind == what.kind.name, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
-          prior_file.string(), storage::printable(info.kind), what.kind.name);
+        prior_file.string(), storage::printable(info.kind), what.kind.name);
     num_levels = info.num_levels;
     gradients = evaluate::training_gradients(what.kind.learns_by_chains, info.identity);
   }
   const auto cost = evaluate::sampling_cost(num_levels, stored.identity);
-  results::PriorAbout about{std::string(what.kind.name),
-                            folder_name(run),
-                            what.kind.has_levels ? num_levels : std::nullopt,
-                            gradients,
-                            cost.gradients,
-                            cost.evaluations,
-                            stored.identity,
-                            stored.images_hash};
+  results::PriorAbout about{std::string(what.kind.name), folder_name(run),
+      what.kind.has_levels ? num_levels : std::nullopt, gradients, cost.gradients, cost.evaluations, stored.identity,
+      stored.images_hash};
   const std::string title = std::string(what.samples.title) + what.kind.variant(num_levels, stored.identity);
   return {0, num_levels.value_or(0), {title, file, std::move(about)}};
 }
@@ -91,20 +83,20 @@ std::vector<fs::path> run_folders(const std::string& list) {
   std::istringstream words(list);
   for (std::string word; std::getline(words, word, ',');) {
     check(fs::is_directory(word), ExitCode::kUsage,
-          "--runs: '{}' is not a folder; give run directories, separated by commas", word);
+        "--runs: '{}' is not a folder; give run directories, separated by commas", word);
     out.emplace_back(word);
   }
   return out;
 }
 
-std::vector<evaluate::PriorSamples> find_prior_samples(const RunOptions& run, const std::vector<fs::path>& others,
-                                                       const std::string& vae_hash) {
+std::vector<evaluate::PriorSamples> find_prior_samples(
+    const RunOptions& run, const std::vector<fs::path>& others, const std::string& vae_hash) {
   std::vector<Found> rows;
   const fs::path own = run.directory;
   std::vector<fs::path> runs = {own};
   for (const fs::path& other : others) {
-    if (std::none_of(runs.begin(), runs.end(),
-                     [&](const fs::path& r) { return fs::exists(r) && fs::equivalent(r, other); }))
+    if (std::none_of(
+            runs.begin(), runs.end(), [&](const fs::path& r) { return fs::exists(r) && fs::equivalent(r, other); }))
       runs.push_back(other);
   }
   const auto wanted = wanted_samples();
@@ -120,14 +112,13 @@ std::vector<evaluate::PriorSamples> find_prior_samples(const RunOptions& run, co
       rows.back().place = place;
     }
     check(rows.size() > before || folder == own, ExitCode::kUsage,
-          "{}: no samples of a prior there; run `hebm_dist sample` with that run.directory", folder.string());
+        "{}: no samples of a prior there; run `hebm_dist sample` with that run.directory", folder.string());
   }
   check(!rows.empty(), ExitCode::kUsage,
-        "{}: no samples of a prior; run `hebm_dist sample` (prior.kind) first, or name runs that have them (--runs)",
-        own.string());
-  std::stable_sort(rows.begin(), rows.end(), [](const Found& a, const Found& b) {
-    return std::tie(a.place, a.num_levels) < std::tie(b.place, b.num_levels);
-  });
+      "{}: no samples of a prior; run `hebm_dist sample` (prior.kind) first, or name runs that have them (--runs)",
+      own.string());
+  std::stable_sort(rows.begin(), rows.end(),
+      [](const Found& a, const Found& b) { return std::tie(a.place, a.num_levels) < std::tie(b.place, b.num_levels); });
   tell_apart(rows);
   std::vector<evaluate::PriorSamples> out;
   for (Found& row : rows) out.push_back(std::move(row.row));

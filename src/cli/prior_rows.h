@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "cli/context.h"
 #include "evaluate/priors.h"
 
@@ -18,8 +17,7 @@ std::vector<std::filesystem::path> run_folders(const std::string& list);
 // prior was trained with comes from its file beside them; without it (drawn with run.prior) T and
 // gradients stay unknown. Error(kUsage): no samples at all or in one of `others`, samples of
 // another VAE than vae_hash, or of another prior than the one beside them.
-std::vector<evaluate::PriorSamples> find_prior_samples(const RunOptions& run,
-                                                       const std::vector<std::filesystem::path>& others,
-                                                       const std::string& vae_hash);
+std::vector<evaluate::PriorSamples> find_prior_samples(
+    const RunOptions& run, const std::vector<std::filesystem::path>& others, const std::string& vae_hash);
 
 }  // namespace hebm::cli

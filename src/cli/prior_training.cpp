@@ -1,7 +1,5 @@
 #include "cli/prior_training.h"
-
 #include <fmt/format.h>
-
 #include "base/error.h"
 #include "nets/optimiser.h"
 #include "prior/prior_file.h"
@@ -15,8 +13,8 @@ namespace {
 // With train.source = cache: the run's cache, which must be that of these images, VAE and seed.
 // Collective.
 std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& training, const RunPaths& paths,
-                                                const encode::EncodeOptions& encoding, const data::Dataset& dataset,
-                                                const RunVae& vae, std::uint64_t seed, Context& context) {
+    const encode::EncodeOptions& encoding, const data::Dataset& dataset, const RunVae& vae, std::uint64_t seed,
+    Context& context) {
   std::optional<data::LatentCache> cache;
   if (training.source != train::Source::kCache) return cache;
   comm::agree(context.comm(), [&] {
@@ -28,8 +26,8 @@ std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& 
 }
 
 // The averaged weights are in all nets while it lives.
-std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(prior::EnergyPrior& prior,
-                                                             const train::TrainingLoop& loop) {
+std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(
+    prior::EnergyPrior& prior, const train::TrainingLoop& loop) {
   std::vector<std::unique_ptr<nets::WithEma>> out;
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) {
     out.push_back(std::make_unique<nets::WithEma>(prior.bucket(b).params(), loop.ema(b)));
@@ -51,8 +49,8 @@ void PriorTraining::write_preview(const std::filesystem::path& file) const {
   storage::write_png_grid(file, sample::decode_images(*vae_.backbone, draw(ids), {}, ids), 6);
 }
 
-bool PriorTraining::write_on_the_way(const train::TrainingRun& run, const train::TrainingLoop& loop,
-                                     std::int64_t update) const {
+bool PriorTraining::write_on_the_way(
+    const train::TrainingRun& run, const train::TrainingLoop& loop, std::int64_t update) const {
   const auto due = [&](std::int64_t every) { return every > 0 && update % every == 0; };
   const bool preview = due(training_.preview_every), exported = due(training_.export_every);
   if (!writes_on_the_way() || !(preview || exported)) return true;
@@ -81,8 +79,8 @@ int PriorTraining::work(Context& context) {
   run.fingerprint["vae_hash"] = vae_.hash;
   if (train::product_done(file(), prior::kPriorFormat, prior::kPriorVersion, run.fingerprint, run.comm, run.logger))
     return 0;
-  const auto cache = training_cache(training_, RunPaths(run_), encoding_, *dataset_, vae_,
-                                    static_cast<std::uint64_t>(run_.seed), context);
+  const auto cache = training_cache(
+      training_, RunPaths(run_), encoding_, *dataset_, vae_, static_cast<std::uint64_t>(run_.seed), context);
   const auto make_source = [&](const train::MicroBatches& batches, std::int64_t first) {
     return cache ? train::cache_source(*cache, batches, seed(), first, training_.updates)
                  : train::online_source(*dataset_, data::Split::kTrain, *vae_.backbone, batches, seed(), first);

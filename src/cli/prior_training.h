@@ -3,7 +3,6 @@
 #pragma once
 #include <memory>
 #include <optional>
-
 #include "cli/inputs.h"
 #include "cli/run_command.h"
 #include "encode/encode.h"
@@ -14,7 +13,6 @@ namespace hebm::cli {
 class PriorTraining : public RunCommand {
  public:
   using RunCommand::RunCommand;
-
  protected:
   Folders folders(const Invocation&) const override { return {directory(), directory()}; }
   int work(Context& context) override;
@@ -37,7 +35,6 @@ class PriorTraining : public RunCommand {
   RunVae vae_;
   prior::EnergyOptions nets_;  // of prior_, as its file keeps them
   std::unique_ptr<prior::EnergyPrior> prior_;
-
  private:
   void save(const std::filesystem::path& file, const train::TrainingRun& run) const;
   // Of the averaged nets. False where a file was not written.

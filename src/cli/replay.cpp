@@ -1,7 +1,5 @@
 #include "evaluate/replay.h"
-
 #include <iostream>
-
 #include "base/error.h"
 #include "cli/context.h"
 #include "comm/gpus.h"
@@ -32,17 +30,17 @@ class Replay : public Command {
     options.add("float64", &float64_, "compute in float64 (the case is float32)", Show::kCommon);
     options.add("eta", &eta_, "eta of the case's Langevin steps", {1e-12, 1e3}, Show::kCommon);
     options.add_choice("compute.device", &device_, {"cpu", "cuda"},
-                       "where all stages are computed; the bars are those of a CPU", Show::kCommon);
+        "where all stages are computed; the bars are those of a CPU", Show::kCommon);
     options.add("json", &json_, "errors of all datasets, for machines", Show::kCommon);
   }
 
   int execute(const Invocation&) override {
     for (const auto& [name, value] :
-         {std::pair{"vae", vae_file_}, {"prior", prior_file_}, {"case", case_file_}, {"out", out_file_}}) {
+        {std::pair{"vae", vae_file_}, {"prior", prior_file_}, {"case", case_file_}, {"out", out_file_}}) {
       check(!value.empty(), ExitCode::kUsage, "replay: --{} is missing; `hebm_dist replay --help`", name);
     }
-    check(!std::filesystem::exists(out_file_), ExitCode::kUsage, "{} exists; remove it or give another --out",
-          out_file_);
+    check(
+        !std::filesystem::exists(out_file_), ExitCode::kUsage, "{} exists; remove it or give another --out", out_file_);
     require(vae_file_, "data_tools/import_pytorch.py nvae");
     require(prior_file_, "data_tools/import_pytorch.py ebm");
 
@@ -65,7 +63,6 @@ class Replay : public Command {
               << std::flush;
     return static_cast<int>(evaluate::all_ok(comparisons) ? ExitCode::kDone : ExitCode::kRuntime);
   }
-
  private:
   std::string vae_file_, prior_file_, case_file_, out_file_;
   bool float64_ = false, json_ = false;
@@ -75,9 +72,6 @@ class Replay : public Command {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"replay">() {
-  return std::make_unique<Replay>();
-}
+template <> std::unique_ptr<Command> make_command<"replay">() { return std::make_unique<Replay>(); }
 
 }  // namespace hebm::cli

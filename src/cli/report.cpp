@@ -1,9 +1,6 @@
 #include "report/report.h"
-
 #include <fmt/format.h>
-
 #include <iostream>
-
 #include "base/error.h"
 #include "cli/context.h"
 #include "results/summary.h"
@@ -37,22 +34,22 @@ class Report : public Command {
  public:
   Report()
       : Command("hebm_dist report [RUN ...] [--out FILE] [--config FILE.ini] [--run.directory RUN]",
-                "Writes RUN/report.html: one self-contained page. Of several RUN also an index page: a table with a "
-                "row a run, and the samples of Gaussian and learned "
-                "prior side by side (Fig. 8).") {}
+            "Writes RUN/report.html: one self-contained page. Of several RUN also an index page: a table with a "
+            "row a run, and the samples of Gaussian and learned "
+            "prior side by side (Fig. 8).") {}
   bool reads_pipeline_ini() const override { return true; }
 
   void declare(Options& options) override {
     run_.describe(options);
     options.add_positional_list("RUN", &named_, "folders of runs that have results; default: run.directory");
     options.add("out", &out_, "the index page of several RUN; default: index.html in the nearest folder above them",
-                Show::kCommon);
+        Show::kCommon);
   }
 
   int execute(const Invocation& call) override {
     const auto runs = report::runs_with_results(named_);
     check(out_.empty() || runs.size() > 1, ExitCode::kUsage,
-          "--out = {} names the index page of several RUN; a run's own page is RUN/report.html", out_);
+        "--out = {} names the index page of several RUN; a run's own page is RUN/report.html", out_);
     const fs::path index = runs.size() < 2 ? fs::path() : out_.empty() ? report::index_place(runs) : fs::path(out_);
     if (!index.empty()) report::check_index_place(index);
     if (call.dry_run) {
@@ -69,7 +66,6 @@ class Report : public Command {
     }
     return 0;
   }
-
  private:
   RunOptions run_;
   std::vector<std::string> named_;
@@ -78,9 +74,6 @@ class Report : public Command {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"report">() {
-  return std::make_unique<Report>();
-}
+template <> std::unique_ptr<Command> make_command<"report">() { return std::make_unique<Report>(); }
 
 }  // namespace hebm::cli

@@ -1,7 +1,5 @@
 #include "cli/run_command.h"
-
 #include <iostream>
-
 #include "cli/inputs.h"
 #include "storage/files.h"
 
@@ -11,7 +9,7 @@ namespace {
 // The result in `file` where it was made with this fingerprint, else make()'s, which is written
 // there with it. Collective.
 nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::json& fingerprint, Context& context,
-                           const std::function<nlohmann::json()>& make) {
+    const std::function<nlohmann::json()>& make) {
   std::string stored;
   comm::agree(context.comm(), [&] {
     if (context.comm().is_root() && std::filesystem::exists(file)) stored = storage::read_file(file);

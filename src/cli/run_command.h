@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "cli/command.h"
 #include "cli/context.h"
 #include "results/json.h"
@@ -19,7 +18,6 @@ class RunCommand : public Command {
   void declare(Options& options) final;  // run.*, data.*, comm.*, then describe()
   bool reads_pipeline_ini() const final { return true; }
   int execute(const Invocation& call) override;
-
  protected:
   virtual void describe(Options& options) = 0;
   // After parsing: checks across options, and what follows from them. Error(kUsage).
@@ -40,7 +38,6 @@ class RunCommand : public Command {
 class ResultCommand : public RunCommand {
  public:
   using RunCommand::RunCommand;
-
  protected:
   void describe(Options& options) final;  // declare_result(), then --json
   Lines plan() final;
@@ -60,20 +57,16 @@ class ResultCommand : public RunCommand {
   virtual std::string table(const nlohmann::json& result) const = 0;
 
   std::filesystem::path file() const { return RunPaths(run_).results() / (result_name() + ".json"); }
-
  private:
   bool json_ = false;
 };
 
 // A Base (ResultCommand or of it) whose result is an R of results/.
-template <class Base, class R>
-class Making : public Base {
+template <class Base, class R> class Making : public Base {
  public:
   using Base::Base;
-
  protected:
   virtual R make(Context& context) const = 0;
-
  private:
   nlohmann::json make_json(Context& context) const final { return results::to_json(make(context)); }
   std::string table(const nlohmann::json& result) const final { return text_of(results::from_json<R>(result)); }

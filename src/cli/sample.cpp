@@ -1,7 +1,5 @@
 #include "sample/sample.h"
-
 #include <fmt/format.h>
-
 #include "base/error.h"
 #include "cli/drawing.h"
 #include "cli/estimate.h"
@@ -22,13 +20,12 @@ class Sample : public RunCommand {
             "labels (`couple`), on all ranks. Result: "
             "RUN/samples/KIND.h5 and .png (nce-resampling, nce-langevin), of a label "
             "RUN/samples/label-NAME-CATEGORY.h5 and .png.") {}
-
  private:
   void describe(Options& o) override {
     add_prior_kind(o, &kind_name_, "the prior to draw from");
     o.add("label", &label_,
-          "category to draw (Eq. 20), from a prior of `couple`; of several labels LABEL=CATEGORY,LABEL=CATEGORY",
-          Show::kCommon);
+        "category to draw (Eq. 20), from a prior of `couple`; of several labels LABEL=CATEGORY,LABEL=CATEGORY",
+        Show::kCommon);
     labels_.describe(o);
     sampling_.describe(o);
     drawing_.describe(o);
@@ -39,7 +36,7 @@ class Sample : public RunCommand {
     drawing_.resolve();
     if (label_.empty()) return;
     check(kind().has_levels, ExitCode::kUsage,
-          "--label: a prior of the kind {} has no labels; `hebm_dist couple` couples the diffusion prior", kind_name_);
+        "--label: a prior of the kind {} has no labels; `hebm_dist couple` couples the diffusion prior", kind_name_);
     run_.prior = labelled_prior(run_, labels_.name).string();
   }
 
@@ -73,9 +70,8 @@ class Sample : public RunCommand {
       prior_.prior->to(context.device());
       note_other_langevin(context.options(), prior_, context.logger());
     }
-    const auto result =
-        sample::write_samples({RunPaths(run_).samples() / (name() + ".h5"), sampling_, fingerprint()}, *vae_.backbone,
-                              draws(), &context.stop(), context.comm(), context.logger());
+    const auto result = sample::write_samples({RunPaths(run_).samples() / (name() + ".h5"), sampling_, fingerprint()},
+        *vae_.backbone, draws(), &context.stop(), context.comm(), context.logger());
     return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);
   }
 
@@ -91,7 +87,7 @@ class Sample : public RunCommand {
     const auto& langevin = drawing_.langevin;
     if (!label_.empty())
       return sample::labelled_draws(*prior_.prior, backbone, langevin, chosen_categories(label_, prior_.prior->heads()),
-                                    labels_.guidance, labels_.candidates);
+          labels_.guidance, labels_.candidates);
     return kind().draw(prior_.prior.get(), backbone, {langevin, nce_});
   }
 
@@ -101,17 +97,16 @@ class Sample : public RunCommand {
     Lines lines = describe_backbone(backbone);
     if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
     lines.push_back(disk_line("result", 1,
-                              static_cast<double>(sampling_.count) * static_cast<double>(backbone.image_shape().size()),
-                              RunPaths(run_).samples()));
+        static_cast<double>(sampling_.count) * static_cast<double>(backbone.image_shape().size()),
+        RunPaths(run_).samples()));
     const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, nce_});
-    lines.push_back(steps_line("chunks", chunks_of(sampling_.count, sampling_.chunk),
-                               fmt::format("{} images{}", sampling_.chunk, how)));
+    lines.push_back(steps_line(
+        "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
     const std::int64_t parameters = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters());
-    lines.push_back(
-        memory_line({.used = static_cast<double>(parameters),
-                     .values = prior == nullptr ? map_values(backbone.params(), backbone.image_shape().height / 2)
-                                                : chain_values(*prior, backbone),
-                     .images = static_cast<double>(sampling_.chunk)}));
+    lines.push_back(memory_line({.used = static_cast<double>(parameters),
+        .values = prior == nullptr ? map_values(backbone.params(), backbone.image_shape().height / 2)
+                                   : chain_values(*prior, backbone),
+        .images = static_cast<double>(sampling_.chunk)}));
     return lines;
   }
 
@@ -140,9 +135,6 @@ class Sample : public RunCommand {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"sample">() {
-  return std::make_unique<Sample>();
-}
+template <> std::unique_ptr<Command> make_command<"sample">() { return std::make_unique<Sample>(); }
 
 }  // namespace hebm::cli

@@ -1,9 +1,7 @@
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <iostream>
 #include <system_error>
-
 #include "base/error.h"
 #include "cli/context.h"
 #include "storage/files.h"
@@ -50,14 +48,14 @@ class Status : public Command {
  public:
   Status()
       : Command("hebm_dist status RUN [--json]",
-                "Says from the files alone which parts of a run are done, resumable or failed.") {}
+            "Says from the files alone which parts of a run are done, resumable or failed.") {}
 
   void declare(Options& options) override {
     options.add_positional("RUN", &directory_, "run directory", true);
     options.add("json", &json_, "for machines", Show::kCommon);
     options.add("count_start", &count_start_,
-                "for batch scripts, at each start of a job: notes how far the run has come; exit code 1 when "
-                "max_restarts restarts in a row have found nothing new");
+        "for batch scripts, at each start of a job: notes how far the run has come; exit code 1 when "
+        "max_restarts restarts in a row have found nothing new");
     options.add("restarted", &restarted_, "with count_start: a scheduler started this job again, nobody asked for it");
     options.add("max_restarts", &max_restarts_, "with count_start", {0, 1000});
   }
@@ -102,7 +100,6 @@ class Status : public Command {
     }
     return 0;
   }
-
  private:
   std::string directory_;
   bool json_ = false, count_start_ = false, restarted_ = false;
@@ -111,9 +108,6 @@ class Status : public Command {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"status">() {
-  return std::make_unique<Status>();
-}
+template <> std::unique_ptr<Command> make_command<"status">() { return std::make_unique<Status>(); }
 
 }  // namespace hebm::cli

@@ -1,12 +1,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <iostream>
 #include <thread>
-
 #include "base/error.h"
 #include "base/options_text.h"
 #include "cli/command.h"
@@ -39,16 +37,16 @@ void SweepArguments::describe(Options& o) {
   o.add("out", &out, "plan: folder of the sweep (also -o)", Show::kCommon);
   o.add("jobs", &jobs, "run, retry: members at a time", {1, 100000}, Show::kCommon);
   o.add("launcher", &launcher,
-        "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process",
-        Show::kCommon);
+      "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process",
+      Show::kCommon);
   o.add("member", &member,
-        "run: this member alone, as a batch job: leave with its exit code when it is interrupted; -1: all",
-        {-1, sweep::kMaxMembers});
+      "run: this member alone, as a batch job: leave with its exit code when it is interrupted; -1: all",
+      {-1, sweep::kMaxMembers});
   o.add("shared", &shared, "run: VAE, classifier and cache alone, as a batch job");
   o.add("max_restarts", &max_restarts,
-        "run, retry: restarts in a row without getting further until a member counts as failed", {0, 1000});
+      "run, retry: restarts in a row without getting further until a member counts as failed", {0, 1000});
   o.add_choice("indices", &indices, {"", "waiting", "running", "resumable", "failed", "done", "unfinished"},
-               "status: only the numbers of these members, separated by commas (unfinished: waiting or resumable)");
+      "status: only the numbers of these members, separated by commas (unfinished: waiting or resumable)");
   o.add("json", &json, "status: for machines", Show::kCommon);
 }
 
@@ -74,7 +72,7 @@ int plan_sweep(const SweepArguments& a) {
   if (there && !a.dry_run) {
     const Plan former = sweep::read_plan(Layout(target));
     check(former.members == plan.members && former.common == plan.common, ExitCode::kUsage,
-          "{} holds another plan; choose another folder, or remove that one", target.string());
+        "{} holds another plan; choose another folder, or remove that one", target.string());
     print_members(plan);
     std::cerr << fmt::format("{} is there already, with these {} members\n", target.string(), plan.members.size());
     return 0;
@@ -92,7 +90,7 @@ int plan_sweep(const SweepArguments& a) {
   if (a.dry_run) storage::remove_tree(draft.root);
   print_members(plan);
   std::cerr << fmt::format("{} members, all checked as --dry-run does{}\n", plan.members.size(),
-                           a.dry_run ? "; nothing was planned" : "; next: hebm_dist sweep run " + target.string());
+      a.dry_run ? "; nothing was planned" : "; next: hebm_dist sweep run " + target.string());
   return 0;
 }
 
@@ -124,8 +122,8 @@ sweep::RunSettings run_settings(const SweepArguments& a, const Plan& plan) {
 void require_shared(const Task& shared, const fs::path& root) {
   const sweep::State state = shared.state();
   check(state.standing == Standing::kDone, ExitCode::kUsage,
-        "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
-        word_of(state.standing), root.string());
+      "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
+      word_of(state.standing), root.string());
 }
 
 // A batch job's part: one member, or what all share.
@@ -133,7 +131,7 @@ int run_part(const SweepArguments& a, const Layout& layout, const Plan& plan, sw
   const Task shared = shared_task(layout, plan);
   if (a.shared) return shared.state().standing == Standing::kDone ? 0 : runner.run({shared});
   check(a.member < static_cast<std::int64_t>(plan.members.size()), ExitCode::kUsage,
-        "--member {}: {} has members 0 to {}", a.member, layout.root.string(), plan.members.size() - 1);
+      "--member {}: {} has members 0 to {}", a.member, layout.root.string(), plan.members.size() - 1);
   require_shared(shared, layout.root);
   const Task task = member_task(layout, plan, plan.members[static_cast<std::size_t>(a.member)]);
   return task.state().standing == Standing::kDone ? 0 : runner.run({task});
@@ -151,7 +149,7 @@ std::vector<Task> chosen(const SweepArguments& a, const Layout& layout, const Pl
       tasks.push_back(std::move(task));
     } else if (failed) {
       logger.line("{}: failed before, left alone (sweep retry): {} returned {}: {}", task.label, state.step,
-                  state.exit_code, state.why);
+          state.exit_code, state.why);
     }
   }
   return tasks;
@@ -208,16 +206,13 @@ int sweep_status(const SweepArguments& a) {
     lines += line_of(row.member.name(), row.member.describe(), row.state) + "\n";
     if (matches(a.indices, row.state.standing))
       indices += fmt::format("{}{}", indices.empty() ? "" : ",", row.member.number);
-    members.push_back({{"member", row.member.name()},
-                       {"settings", row.member.describe()},
-                       {"state", word_of(row.state.standing)},
-                       {"step", row.state.step},
-                       {"exit_code", row.state.exit_code},
-                       {"why", row.state.why}});
+    members.push_back(
+        {{"member", row.member.name()}, {"settings", row.member.describe()}, {"state", word_of(row.state.standing)},
+            {"step", row.state.step}, {"exit_code", row.state.exit_code}, {"why", row.state.why}});
   }
   std::string totals;
   for (const Standing s :
-       {Standing::kDone, Standing::kRunning, Standing::kResumable, Standing::kWaiting, Standing::kFailed}) {
+      {Standing::kDone, Standing::kRunning, Standing::kResumable, Standing::kWaiting, Standing::kFailed}) {
     totals += fmt::format("{}{} {}", totals.empty() ? "" : ", ", counts[static_cast<std::size_t>(s)], word_of(s));
   }
   if (!a.indices.empty()) {
@@ -244,10 +239,10 @@ int collect_sweep(const SweepArguments& a) {
   report::write_report(layout.root, layout.root / "report.html");
   std::cout << markdown;
   std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(),
-                           (layout.root / "report.html").string());
+      (layout.root / "report.html").string());
   check(left == 0, ExitCode::kRuntime,
-        "{} of {} members are missing in the tables; `hebm_dist sweep status {}` says why", left, rows.size(),
-        layout.root.string());
+      "{} of {} members are missing in the tables; `hebm_dist sweep status {}` says why", left, rows.size(),
+      layout.root.string());
   return 0;
 }
 
@@ -255,10 +250,10 @@ class Sweep : public Command {
  public:
   Sweep()
       : Command("hebm_dist sweep plan SWEEP.ini -o DIR | run DIR [--jobs J] | status DIR | retry DIR | collect DIR",
-                "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, "
-                "samples and scores the members "
-                "on this machine; again: goes on. retry: the failed ones once more. collect: tables and report.html "
-                "(docs/operations.md).") {}
+            "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, "
+            "samples and scores the members "
+            "on this machine; again: goes on. retry: the failed ones once more. collect: tables and report.html "
+            "(docs/operations.md).") {}
 
   void declare(Options& options) override { a_.describe(options); }
 
@@ -277,16 +272,12 @@ class Sweep : public Command {
     check(a_.verb == "collect", ExitCode::kUsage, "sweep {}: expected plan, run, status, retry or collect", a_.verb);
     return collect_sweep(a_);
   }
-
  private:
   SweepArguments a_;
 };
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"sweep">() {
-  return std::make_unique<Sweep>();
-}
+template <> std::unique_ptr<Command> make_command<"sweep">() { return std::make_unique<Sweep>(); }
 
 }  // namespace hebm::cli

@@ -1,10 +1,7 @@
 #include "cli/sweep_check.h"
-
 #include <fmt/format.h>
-
 #include <iostream>
 #include <sstream>
-
 #include "base/error.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
@@ -25,7 +22,6 @@ class Captured {
   Captured(const Captured&) = delete;
   Captured& operator=(const Captured&) = delete;
   std::string text() const { return text_.str(); }
-
  private:
   std::ostringstream text_;
   std::streambuf* former_;
@@ -57,16 +53,16 @@ void check_counts(const sweep::Task& task) {
   options.allow_known(pipeline_keys());
   options.parse(task.steps.front().options);
   check(prior_kind(kind).is_default(), ExitCode::kUsage,
-        "prior.kind = {}: a sweep's table has the diffusion prior's scores; `hebm_dist evaluate --all` compares kinds",
-        kind);
+      "prior.kind = {}: a sweep's table has the diffusion prior's scores; `hebm_dist evaluate --all` compares kinds",
+      kind);
   check(sampling.count >= evaluation.num_images, ExitCode::kUsage,
-        "sample.count = {} are fewer than evaluate.num_images = {}", sampling.count, evaluation.num_images);
+      "sample.count = {} are fewer than evaluate.num_images = {}", sampling.count, evaluation.num_images);
   const data::Dataset dataset = open_dataset(run);
   for (const auto split : {data::Split::kTrain, data::Split::kTest}) {
     const std::size_t images = dataset.members(split).size();
     check(evaluation.num_images <= static_cast<std::int64_t>(images), ExitCode::kUsage,
-          "evaluate.num_images = {}, but the data set has {} {} images", evaluation.num_images, images,
-          split == data::Split::kTrain ? "training" : "test");
+        "evaluate.num_images = {}, but the data set has {} {} images", evaluation.num_images, images,
+        split == data::Split::kTrain ? "training" : "test");
   }
 }
 
@@ -96,11 +92,11 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 
 void check_plan(const sweep::Layout& layout, const std::filesystem::path& target, const sweep::Plan& plan) {
   check(!plan.value("data.path").empty(), ExitCode::kUsage,
-        "data.path is missing: a sweep's members read one data set; name it in the sweep's file");
+      "data.path is missing: a sweep's members read one data set; name it in the sweep's file");
   for (const char* key : {"run.vae", "run.features", "run.cache"}) {
     const std::string given = plan.value(key);
     check(given.empty() || std::filesystem::exists(given), ExitCode::kUsage,
-          "{} = {} is not there; leave it out, and the sweep makes its own", key, given);
+        "{} = {} is not there; leave it out, and the sweep makes its own", key, given);
   }
   std::string told;
   std::size_t wrong = 0;
@@ -115,7 +111,7 @@ void check_plan(const sweep::Layout& layout, const std::filesystem::path& target
   }
   if (wrong > kTold) told += fmt::format("\n  and {} more", wrong - kTold);
   check(wrong == 0, ExitCode::kUsage, "nothing was planned, {} of {} would fail:{}", wrong, plan.members.size() + 1,
-        told);
+      told);
 }
 
 }  // namespace hebm::cli

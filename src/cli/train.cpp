@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-
 #include "cli/estimate.h"
 #include "cli/prior_kind.h"
 #include "cli/prior_training.h"
@@ -12,10 +11,10 @@ class Train : public PriorTraining {
  public:
   Train()
       : PriorTraining("hebm_dist train [--prior.kind KIND] [--config FILE.ini] [--section.key VALUE ...]",
-                      "Trains the diffusion EBM prior (Alg. 1), or one that it is compared with, on all ranks, from "
-                      "the newest checkpoint if there is one. "
-                      "Result: RUN/prior/prior.safetensors (averaged weights), of another kind "
-                      "RUN/prior-KIND/prior.safetensors.") {}
+            "Trains the diffusion EBM prior (Alg. 1), or one that it is compared with, on all ranks, from "
+            "the newest checkpoint if there is one. "
+            "Result: RUN/prior/prior.safetensors (averaged weights), of another kind "
+            "RUN/prior-KIND/prior.safetensors.") {}
 
   // A script that goes through all kinds need not know which of them are trained.
   int execute(const Invocation& call) override {
@@ -27,13 +26,12 @@ class Train : public PriorTraining {
             "--prior.kind gaussian` draws from it");
     return 0;
   }
-
  private:
   void describe(Options& o) override {
     add_prior_kind(o, &kind_name_,
-                   "the prior to train: diffusion (Eq. 9), joint (marginal EBM of Eq. 4 and 8, whose step is "
-                   "langevin.eta_marginal), nce "
-                   "(a classifier a layer, NCP-VAE)");
+        "the prior to train: diffusion (Eq. 9), joint (marginal EBM of Eq. 4 and 8, whose step is "
+        "langevin.eta_marginal), nce "
+        "(a classifier a layer, NCP-VAE)");
     schedule_.describe(o);
     energy_.describe(o);
     langevin_.describe(o);
@@ -107,35 +105,31 @@ Lines Train::sizes() const {
   Lines lines = describe_backbone(backbone);
   if (!vae_is_there(run_))
     lines.insert(lines.begin(),
-                 fmt::format("{} is not there: sizes are those of {}", paths.vae.string(), vae::backbone_sections()));
+        fmt::format("{} is not there: sizes are those of {}", paths.vae.string(), vae::backbone_sections()));
   for (std::size_t i = 0; i < backbone.groups().size(); ++i) {
     lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i,
-                                prior_->net(0, i).params().size(), prior_->net(0, i).forward_flop() / 1e6));
+        prior_->net(0, i).params().size(), prior_->net(0, i).forward_flop() / 1e6));
   }
-  lines.push_back(fmt::format("energy nets: {} parameters in {} nets, T = {}", parameters, prior_->num_buckets(),
-                              prior_->num_levels()));
+  lines.push_back(fmt::format(
+      "energy nets: {} parameters in {} nets, T = {}", parameters, prior_->num_buckets(), prior_->num_levels()));
   const bool cached = std::filesystem::exists(paths.cache / "index.json");
   if (training_.source == train::Source::kCache)
-    lines.push_back(fmt::format("cache: {} is {}", paths.cache.string(),
-                                cached ? "there" : "not there yet: hebm_dist encode makes it"));
+    lines.push_back(fmt::format(
+        "cache: {} is {}", paths.cache.string(), cached ? "there" : "not there yet: hebm_dist encode makes it"));
   lines.push_back(checkpoint_line(parameters, training_.keep, directory()));
   lines.push_back(weights_line(parameters, directory()));
-  lines.push_back(
-      steps_line("updates", training_.updates,
-                 fmt::format("{} images in units of {}{}", training_.batch, training_.micro_batch,
-                             kind().learns_by_chains ? fmt::format(", {} Langevin steps each", langevin_.steps) : "")));
+  lines.push_back(steps_line("updates", training_.updates,
+      fmt::format("{} images in units of {}{}", training_.batch, training_.micro_batch,
+          kind().learns_by_chains ? fmt::format(", {} Langevin steps each", langevin_.steps) : "")));
   lines.push_back(memory_line({.trained = static_cast<double>(parameters),
-                               .used = static_cast<double>(backbone.params().size()),
-                               .values = chain_values(*prior_, backbone),
-                               .images = static_cast<double>(training_.micro_batch)}));
+      .used = static_cast<double>(backbone.params().size()),
+      .values = chain_values(*prior_, backbone),
+      .images = static_cast<double>(training_.micro_batch)}));
   return lines;
 }
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"train">() {
-  return std::make_unique<Train>();
-}
+template <> std::unique_ptr<Command> make_command<"train">() { return std::make_unique<Train>(); }
 
 }  // namespace hebm::cli

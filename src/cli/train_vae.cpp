@@ -1,9 +1,6 @@
 #include "train/train_vae.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
-
 #include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "cli/run_command.h"
@@ -16,9 +13,8 @@ class TrainVae : public RunCommand {
  public:
   TrainVae()
       : RunCommand("hebm_dist train-vae [--config FILE.ini] [--section.key VALUE ...]",
-                   "Trains the hierarchical VAE of Sec. 2.1 on all ranks. Result: RUN/vae/vae.safetensors (averaged "
-                   "weights).") {}
-
+            "Trains the hierarchical VAE of Sec. 2.1 on all ranks. Result: RUN/vae/vae.safetensors (averaged "
+            "weights).") {}
  private:
   void describe(Options& options) override {
     architecture_.describe(options);
@@ -33,14 +29,14 @@ class TrainVae : public RunCommand {
     lines.push_back(checkpoint_line(parameters, training_.keep, folder()));
     lines.push_back(weights_line(parameters, folder()));
     Memory memory{.trained = static_cast<double>(parameters),
-                  .values = map_values(backbone->params(), backbone->image_shape().height / 2),
-                  .images = static_cast<double>(training_.micro_batch)};
+        .values = map_values(backbone->params(), backbone->image_shape().height / 2),
+        .images = static_cast<double>(training_.micro_batch)};
     if (std::filesystem::exists(dataset_path(run_))) {
       open();
       memory.data_bytes = kept_bytes(*dataset_);
-      lines.push_back(steps_line("updates",
-                                 train::vae_updates(training_, dataset_->members(data::Split::kTrain).size()),
-                                 fmt::format("{} images in units of {}", training_.batch, training_.micro_batch)));
+      lines.push_back(
+          steps_line("updates", train::vae_updates(training_, dataset_->members(data::Split::kTrain).size()),
+              fmt::format("{} images in units of {}", training_.batch, training_.micro_batch)));
     }
     lines.push_back(memory_line(memory));
     return lines;
@@ -54,9 +50,8 @@ class TrainVae : public RunCommand {
     const auto seed = static_cast<std::uint64_t>(run_.seed);
     const auto backbone = vae::make_backbone(architecture_, dataset_->shape(), seed);
     backbone->params().to(context.device());
-    const auto result =
-        train::train_vae(training_, *backbone, *dataset_, seed,
-                         {folder(), fingerprint(context.options()), context.comm(), context.logger(), &context.stop()});
+    const auto result = train::train_vae(training_, *backbone, *dataset_, seed,
+        {folder(), fingerprint(context.options()), context.comm(), context.logger(), &context.stop()});
     if (result.outcome == train::Outcome::kDone) readjust_where_asked(run_, context);
     return exit_code(result.outcome, result.save_failed);
   }
@@ -79,9 +74,6 @@ class TrainVae : public RunCommand {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"train-vae">() {
-  return std::make_unique<TrainVae>();
-}
+template <> std::unique_ptr<Command> make_command<"train-vae">() { return std::make_unique<TrainVae>(); }
 
 }  // namespace hebm::cli

@@ -1,9 +1,6 @@
 #include "evaluate/vary.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
-
 #include "cli/experiment.h"
 
 namespace hebm::cli {
@@ -13,14 +10,13 @@ class Vary : public Making<Experiment, results::Vary> {
  public:
   Vary()
       : Making("hebm_dist vary [--layers LIST] [--config FILE.ini] [--section.key VALUE ...]",
-               "Keeps the u of some latent layers of samples and draws the others from the prior given these, on "
-               "all ranks (Fig. 2). Result: "
-               "RUN/results/vary.json (vary-LIST.json), RUN/samples/vary-*.png; prints a table.") {}
-
+            "Keeps the u of some latent layers of samples and draws the others from the prior given these, on "
+            "all ranks (Fig. 2). Result: "
+            "RUN/results/vary.json (vary-LIST.json), RUN/samples/vary-*.png; prints a table.") {}
  private:
   void declare_result(Options& options) override {
     options.add_list("layers", &layers_, "layers that are drawn anew, 0: the top; default: each layer alone, then all",
-                     {0}, Show::kCommon);
+        {0}, Show::kCommon);
     vary_.describe(options);
     drawing_.describe(options);
   }
@@ -38,12 +34,12 @@ class Vary : public Making<Experiment, results::Vary> {
     const auto num_sets = static_cast<std::int64_t>(sets_.size());
     const std::int64_t levels = prior_.prior->num_levels();
     return {.num_grids = num_sets,
-            .grid_images = 4 * vary_.rows * (1 + vary_.variations),
-            .num_chunks = num_sets * chunks_of(vary_.num_samples * vary_.variations, vary_.chunk),
-            .chunk = vary_.chunk,
-            .each = fmt::format("{} chains of {} levels of {} Langevin steps", vary_.chunk, levels,
-                                drawing_.langevin.steps),
-            .held = vae_.backbone->dim() * (vary_.num_samples + vary_.chunk * (1 + levels))};
+        .grid_images = 4 * vary_.rows * (1 + vary_.variations),
+        .num_chunks = num_sets * chunks_of(vary_.num_samples * vary_.variations, vary_.chunk),
+        .chunk = vary_.chunk,
+        .each =
+            fmt::format("{} chains of {} levels of {} Langevin steps", vary_.chunk, levels, drawing_.langevin.steps),
+        .held = vae_.backbone->dim() * (vary_.num_samples + vary_.chunk * (1 + levels))};
   }
 
   std::string result_name() const override {
@@ -57,8 +53,8 @@ class Vary : public Making<Experiment, results::Vary> {
   }
 
   results::Vary make(Context& context) const override {
-    return evaluate::vary(vary_, sets_, experiment_inputs(), context.comm(), context.logger(),
-                          RunPaths(run_).samples());
+    return evaluate::vary(
+        vary_, sets_, experiment_inputs(), context.comm(), context.logger(), RunPaths(run_).samples());
   }
 
   std::int64_t num_layers() const { return static_cast<std::int64_t>(vae_.backbone->groups().size()); }
@@ -70,9 +66,6 @@ class Vary : public Making<Experiment, results::Vary> {
 
 }  // namespace
 
-template <>
-std::unique_ptr<Command> make_command<"vary">() {
-  return std::make_unique<Vary>();
-}
+template <> std::unique_ptr<Command> make_command<"vary">() { return std::make_unique<Vary>(); }
 
 }  // namespace hebm::cli

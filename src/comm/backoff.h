@@ -2,7 +2,6 @@
 // yielding, then by sleeps that grow with the time waited, so that they add at most 5 % to it.
 #pragma once
 #include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -29,7 +28,6 @@ class Backoff {
     waited_s_ += std::min(1.0, std::chrono::duration<double>(now - last_).count());
     last_ = now;
   }
-
  private:
   double spin_s_, yield_s_, waited_s_ = 0;
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();

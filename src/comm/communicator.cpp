@@ -1,5 +1,4 @@
 #include "comm/communicator.h"
-
 #include <algorithm>
 #include <array>
 #include <exception>
@@ -39,8 +38,8 @@ void agree(Communicator& comm, const std::function<void()>& local) {
   comm.all_reduce(code, Op::kMax);  // exit codes are positive
   const std::vector<std::string> messages = comm.all_gather(mine ? std::string_view(failure->message) : "");
   const std::string& message = messages.at(static_cast<std::size_t>(failing));
-  throw AgreedError(static_cast<ExitCode>(code[0]),
-                    comm.size() > 1 ? fmt::format("rank {}: {}", failing, message) : message);
+  throw AgreedError(
+      static_cast<ExitCode>(code[0]), comm.size() > 1 ? fmt::format("rank {}: {}", failing, message) : message);
 }
 
 bool any(Communicator& comm, bool flag) {

@@ -3,9 +3,7 @@
 #pragma once
 #ifdef HEBM_CUDA
 #include <cuda_runtime_api.h>
-
 #include <cstdio>
-
 #include "base/error.h"
 
 namespace hebm::comm {
@@ -32,7 +30,6 @@ class CudaEvent {
     check_cuda(result, "cudaEventQuery");
     return true;
   }
-
  private:
   cudaEvent_t event_ = nullptr;
 };

@@ -1,9 +1,7 @@
 #include "comm/end_process.h"
-
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -40,7 +38,7 @@ Deadline::Deadline(std::string what, double seconds, int rank, int exit_code)
           return;
         }
         fmt::print(stderr, "rank {}: {} has not returned after {:.1f} s; this process ends with exit code {}\n", rank,
-                   what, seconds, exit_code);
+            what, seconds, exit_code);
         record_abort(rank, exit_code);
         ::_exit(exit_code);
       }) {}

@@ -25,7 +25,6 @@ class Deadline {
   ~Deadline();
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
-
  private:
   std::mutex mutex_;
   std::condition_variable finished_changed_;

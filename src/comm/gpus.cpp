@@ -1,8 +1,6 @@
 #include "comm/gpus.h"
-
 #include <array>
 #include <vector>
-
 #include "comm/cuda_event.h"
 
 namespace hebm::comm {
@@ -47,8 +45,7 @@ void check_gpus_apart(Communicator& comm, const std::string& address) {
   for (std::size_t a = 0; a < places.size(); ++a) {
     for (std::size_t b = a + 1; b < places.size(); ++b) {
       check(places[a].empty() || places[a] != places[b], ExitCode::kEnvironment,
-            "ranks {} and {} would share one GPU ({}): start as many ranks on a machine as it has GPUs", a, b,
-            places[a]);
+          "ranks {} and {} would share one GPU ({}): start as many ranks on a machine as it has GPUs", a, b, places[a]);
     }
   }
 }

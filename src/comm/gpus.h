@@ -2,7 +2,6 @@
 // none.
 #pragma once
 #include <string>
-
 #include "comm/communicator.h"
 
 namespace hebm::comm {

@@ -1,9 +1,7 @@
 #include "comm/launch_environment.h"
-
 #include <array>
 #include <charconv>
 #include <cstring>
-
 #include "base/error.h"
 
 namespace hebm::comm {
@@ -18,7 +16,7 @@ std::int64_t parse_size(const char* name, const char* text) {
   const char* end = text + std::strlen(text);
   const auto [stop, error] = std::from_chars(text, end, size);
   check(error == std::errc() && stop == end && size >= 1, ExitCode::kEnvironment,
-        "{}='{}' is not a number of ranks: unset it, or start with mpirun or `srun --mpi=pmix`", name, text);
+      "{}='{}' is not a number of ranks: unset it, or start with mpirun or `srun --mpi=pmix`", name, text);
   return size;
 }
 
@@ -46,14 +44,14 @@ LaunchEnvironment LaunchEnvironment::read(const std::function<const char*(const 
 
 void check_world(const LaunchEnvironment& launch, int world_size) {
   check(launch.expected_size == 0 || launch.expected_size == world_size, ExitCode::kEnvironment,
-        "the launcher started {} ranks ({}) but MPI sees {}: each process would work alone on the same files; {}",
-        launch.expected_size, launch.source, world_size, kAdvice);
+      "the launcher started {} ranks ({}) but MPI sees {}: each process would work alone on the same files; {}",
+      launch.expected_size, launch.source, world_size, kAdvice);
 }
 
 void check_can_connect(const LaunchEnvironment& launch) {
   check(launch.can_connect || launch.expected_size <= 1, ExitCode::kEnvironment,
-        "the launcher started {} ranks ({}) without PMIx, so MPI cannot connect them; {}", launch.expected_size,
-        launch.source, kAdvice);
+      "the launcher started {} ranks ({}) without PMIx, so MPI cannot connect them; {}", launch.expected_size,
+      launch.source, kAdvice);
 }
 
 }  // namespace hebm::comm

@@ -1,9 +1,7 @@
 #include "comm/mpi_communicator.h"
-
 #include <algorithm>
 #include <cstdio>
 #include <limits>
-
 #include "base/status.h"
 #include "comm/backoff.h"
 #include "comm/end_process.h"
@@ -11,32 +9,25 @@
 namespace hebm::comm {
 namespace {
 
-template <class T>
-struct TypeOf;
-template <>
-struct TypeOf<float> {
+template <class T> struct TypeOf;
+template <> struct TypeOf<float> {
   static constexpr char kLetter = 'f';
   static MPI_Datatype mpi() { return MPI_FLOAT; }
 };
-template <>
-struct TypeOf<double> {
+template <> struct TypeOf<double> {
   static constexpr char kLetter = 'd';
   static MPI_Datatype mpi() { return MPI_DOUBLE; }
 };
-template <>
-struct TypeOf<std::int64_t> {
+template <> struct TypeOf<std::int64_t> {
   static constexpr char kLetter = 'i';
   static MPI_Datatype mpi() { return MPI_INT64_T; }
 };
 
 MPI_Op mpi_op(Op op) {
   switch (op) {
-    case Op::kSum:
-      return MPI_SUM;
-    case Op::kMin:
-      return MPI_MIN;
-    case Op::kMax:
-      return MPI_MAX;
+    case Op::kSum: return MPI_SUM;
+    case Op::kMin: return MPI_MIN;
+    case Op::kMax: return MPI_MAX;
   }
   fail(ExitCode::kRuntime, "unknown reduction {}", static_cast<int>(op));
 }
@@ -69,7 +60,6 @@ class MpiPending final : public Pending {
   }
   const Call& call() const { return call_; }
   void set_requests(std::vector<MPI_Request> requests) { requests_ = std::move(requests); }
-
  private:
   MpiCommunicator& comm_;
   std::string name_;
@@ -85,28 +75,25 @@ std::vector<MPI_Request> MpiCommunicator::post(std::span<T> values, MPI_Op op, M
     const std::span<T> part = values.subspan(first, std::min(piece, values.size() - first));
     requests.push_back(MPI_REQUEST_NULL);
     check_mpi(MPI_Iallreduce(MPI_IN_PLACE, part.data(), static_cast<int>(part.size()), TypeOf<T>::mpi(), op, comm,
-                             &requests.back()),
-              "MPI_Iallreduce", call);
+                  &requests.back()),
+        "MPI_Iallreduce", call);
   }
   return requests;
 }
 
-template <class T>
-void MpiCommunicator::reduce(std::span<T> values, Op op) {
+template <class T> void MpiCommunicator::reduce(std::span<T> values, Op op) {
   const Call call{.kind = Call::Kind::kAllReduce,
-                  .type = TypeOf<T>::kLetter,
-                  .count = std::ssize(values),
-                  .detail = static_cast<std::int64_t>(op),
-                  .number = ++control_calls_};
+      .type = TypeOf<T>::kLetter,
+      .count = std::ssize(values),
+      .detail = static_cast<std::int64_t>(op),
+      .number = ++control_calls_};
   compare(call);
   std::vector<MPI_Request> requests = post(values, mpi_op(op), control_, call);
   wait(requests, call);
 }
 
-template <class T>
-std::unique_ptr<Pending> MpiCommunicator::start(std::span<T> values, std::string_view name) {
-  auto pending = std::make_unique<MpiPending>(
-      *this,
+template <class T> std::unique_ptr<Pending> MpiCommunicator::start(std::span<T> values, std::string_view name) {
+  auto pending = std::make_unique<MpiPending>(*this,
       Call{.kind = Call::Kind::kSum, .type = TypeOf<T>::kLetter, .count = std::ssize(values), .number = ++sum_calls_},
       std::string(name));
   check_usable(pending->call());
@@ -128,10 +115,10 @@ std::unique_ptr<Pending> MpiCommunicator::start_sum(std::span<std::int64_t> valu
 void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
   check(root >= 0 && root < size_, ExitCode::kRuntime, "broadcast from rank {} in a world of {}", root, size_);
   const Call call{.kind = Call::Kind::kBroadcast,
-                  .type = 'b',
-                  .count = std::ssize(bytes),
-                  .detail = root,
-                  .number = ++control_calls_};
+      .type = 'b',
+      .count = std::ssize(bytes),
+      .detail = root,
+      .number = ++control_calls_};
   compare(call);
   const auto piece = static_cast<std::size_t>(piece_elements_);
   std::vector<MPI_Request> requests;
@@ -139,7 +126,7 @@ void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
     const auto part = bytes.subspan(first, std::min(piece, bytes.size() - first));
     requests.push_back(MPI_REQUEST_NULL);
     check_mpi(MPI_Ibcast(part.data(), static_cast<int>(part.size()), MPI_BYTE, root, control_, &requests.back()),
-              "MPI_Ibcast", call);
+        "MPI_Ibcast", call);
   }
   wait(requests, call);
 }
@@ -153,14 +140,14 @@ std::vector<std::string> MpiCommunicator::gather_texts(std::string_view mine, bo
   const auto length = static_cast<std::int64_t>(mine.size());
   std::array<MPI_Request, 1> request = {MPI_REQUEST_NULL};
   check_mpi(MPI_Iallgather(&length, 1, MPI_INT64_T, lengths.data(), 1, MPI_INT64_T, control_, request.data()),
-            "MPI_Iallgather", call);
+      "MPI_Iallgather", call);
   wait(request, call);
   std::vector<int> counts(ranks), offsets(ranks);
   std::int64_t total = 0;
   for (std::size_t r = 0; r < ranks; ++r) {
     // The same lengths everywhere, so this fails on all ranks or none.
     check(lengths[r] >= 0 && total + lengths[r] <= std::numeric_limits<int>::max(), ExitCode::kRuntime,
-          "a gather of more than 2^31 - 1 bytes (rank {} brings {})", r, lengths[r]);
+        "a gather of more than 2^31 - 1 bytes (rank {} brings {})", r, lengths[r]);
     counts[r] = static_cast<int>(lengths[r]);
     offsets[r] = static_cast<int>(total);
     total += lengths[r];
@@ -169,10 +156,10 @@ std::vector<std::string> MpiCommunicator::gather_texts(std::string_view mine, bo
   std::string everything(is_taking ? static_cast<std::size_t>(total) : 0, '\0');
   const auto from = static_cast<int>(length);
   check_mpi(to_all ? MPI_Iallgatherv(mine.data(), from, MPI_BYTE, everything.data(), counts.data(), offsets.data(),
-                                     MPI_BYTE, control_, request.data())
+                         MPI_BYTE, control_, request.data())
                    : MPI_Igatherv(mine.data(), from, MPI_BYTE, everything.data(), counts.data(), offsets.data(),
-                                  MPI_BYTE, 0, control_, request.data()),
-            to_all ? "MPI_Iallgatherv" : "MPI_Igatherv", call);
+                         MPI_BYTE, 0, control_, request.data()),
+      to_all ? "MPI_Iallgatherv" : "MPI_Igatherv", call);
   wait(request, call);
   if (!is_taking) return {};
   std::vector<std::string> texts(ranks);

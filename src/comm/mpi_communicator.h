@@ -4,11 +4,9 @@
 #pragma once
 #define OMPI_SKIP_MPICXX 1  // only the C interface: the C++ one needs a library of its own
 #include <mpi.h>
-
 #include <array>
 #include <exception>
 #include <thread>
-
 #include "comm/communicator.h"
 #include "comm/launch_environment.h"
 
@@ -34,8 +32,8 @@ class MpiCommunicator final : public Communicator {
 
   // Initialises MPI. Throws Error(kEnvironment) where that fails or the world is not the announced
   // one.
-  MpiCommunicator(const CommOptions& options, const LaunchEnvironment& launch,
-                  std::int64_t piece_elements = kPieceElements);
+  MpiCommunicator(
+      const CommOptions& options, const LaunchEnvironment& launch, std::int64_t piece_elements = kPieceElements);
   ~MpiCommunicator() override;
   MpiCommunicator(const MpiCommunicator&) = delete;
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;
@@ -60,7 +58,6 @@ class MpiCommunicator final : public Communicator {
   // For NcclCommunicator, whose waits end in the same way.
   double hang_timeout_s() const { return hang_timeout_s_; }
   [[noreturn]] void time_out(const Call& call, double waited_s);
-
  private:
   friend class MpiPending;
   void initialise();
@@ -71,12 +68,9 @@ class MpiCommunicator final : public Communicator {
   void wait(std::span<MPI_Request> requests, const Call& call);
   std::vector<std::string> gather_texts(std::string_view mine, bool to_all);
   void check_mpi(int result, const char* function, const Call& call);
-  template <class T>
-  void reduce(std::span<T> values, Op op);
-  template <class T>
-  std::unique_ptr<Pending> start(std::span<T> values, std::string_view name);
-  template <class T>
-  std::vector<MPI_Request> post(std::span<T> values, MPI_Op op, MPI_Comm comm, const Call& call);
+  template <class T> void reduce(std::span<T> values, Op op);
+  template <class T> std::unique_ptr<Pending> start(std::span<T> values, std::string_view name);
+  template <class T> std::vector<MPI_Request> post(std::span<T> values, MPI_Op op, MPI_Comm comm, const Call& call);
 
   double hang_timeout_s_;
   std::function<void(const std::string&)> last_words_;

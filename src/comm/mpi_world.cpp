@@ -1,11 +1,9 @@
 // The life of the MPI world: start, polling waits and what happens when they fail, the comparison
 // of calls, the end.
 #include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
-
 #include "comm/backoff.h"
 #include "comm/end_process.h"
 #include "comm/mpi_communicator.h"
@@ -27,7 +25,7 @@ std::string error_text(int result) {
 void check_start(int result, const char* function) {
   if (result == MPI_SUCCESS) return;
   fail(ExitCode::kEnvironment, "{} failed: {}; `hebm_dist doctor` shows versions and placement", function,
-       error_text(result));
+      error_text(result));
 }
 
 std::array<std::int64_t, kCallFields> fields(const Call& call) {
@@ -46,23 +44,19 @@ std::string Call::describe() const {
     }
     case Kind::kBroadcast:
       return fmt::format("collective {}: broadcast of {} bytes from rank {}", number, count, detail);
-    case Kind::kAllGather:
-      return fmt::format("collective {}: all_gather", number);
-    case Kind::kGather:
-      return fmt::format("collective {}: gather", number);
-    case Kind::kBarrier:
-      return fmt::format("collective {}: barrier", number);
-    case Kind::kSum:
-      return fmt::format("gradient sum {} '{}' of {} x {}", number, name, count, type_name);
+    case Kind::kAllGather: return fmt::format("collective {}: all_gather", number);
+    case Kind::kGather: return fmt::format("collective {}: gather", number);
+    case Kind::kBarrier: return fmt::format("collective {}: barrier", number);
+    case Kind::kSum: return fmt::format("gradient sum {} '{}' of {} x {}", number, name, count, type_name);
   }
   return fmt::format("collective {}: unknown kind {}", number, static_cast<std::int64_t>(kind));
 }
 
-MpiCommunicator::MpiCommunicator(const CommOptions& options, const LaunchEnvironment& launch,
-                                 std::int64_t piece_elements)
+MpiCommunicator::MpiCommunicator(
+    const CommOptions& options, const LaunchEnvironment& launch, std::int64_t piece_elements)
     : hang_timeout_s_(options.hang_timeout_s), last_words_(options.last_words), piece_elements_(piece_elements) {
   check(piece_elements_ >= 1 && piece_elements_ <= kPieceElements, ExitCode::kRuntime, "piece of {} elements",
-        piece_elements_);
+      piece_elements_);
   check_can_connect(launch);
   initialise();
   check_world(launch, size_);
@@ -79,8 +73,8 @@ void MpiCommunicator::initialise() {
   check(started == MPI_SUCCESS, ExitCode::kEnvironment, "MPI_Init_thread failed with MPI error {}", started);
   check_start(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check(provided >= MPI_THREAD_SERIALIZED, ExitCode::kEnvironment,
-        "this MPI library gives thread level {} where {} (MPI_THREAD_SERIALIZED) is needed", provided,
-        static_cast<int>(MPI_THREAD_SERIALIZED));
+      "this MPI library gives thread level {} where {} (MPI_THREAD_SERIALIZED) is needed", provided,
+      static_cast<int>(MPI_THREAD_SERIALIZED));
   check_start(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   check_start(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
   // Duplicates inherit the error handler.
@@ -109,8 +103,8 @@ MpiCommunicator::~MpiCommunicator() {
   // An exception or a failed call: peers may never come to MPI_Finalize; whoever catches the
   // exception calls abort.
   if (broken_ || std::uncaught_exceptions() > exceptions_at_start_ || control_ == MPI_COMM_NULL) return;
-  const Deadline deadline("MPI_Finalize", std::min(hang_timeout_s_, kEndTimeout_s), rank_,
-                          static_cast<int>(ExitCode::kPeer));
+  const Deadline deadline(
+      "MPI_Finalize", std::min(hang_timeout_s_, kEndTimeout_s), rank_, static_cast<int>(ExitCode::kPeer));
   if (MPI_Finalize() != MPI_SUCCESS) fmt::print(stderr, "rank {}: MPI_Finalize failed\n", rank_);
 }
 
@@ -131,7 +125,7 @@ void MpiCommunicator::check_mpi(int result, const char* function, const Call& ca
   // Lengths that differ are a mistake of the program, all else is taken for a lost peer.
   const bool mismatch = error_class == MPI_ERR_TRUNCATE || error_class == MPI_ERR_COUNT;
   fail(mismatch ? ExitCode::kRuntime : ExitCode::kPeer, "{}: {} failed: {}", call.describe(), function,
-       error_text(result));
+      error_text(result));
 }
 
 void MpiCommunicator::wait(std::span<MPI_Request> requests, const Call& call) {
@@ -139,7 +133,7 @@ void MpiCommunicator::wait(std::span<MPI_Request> requests, const Call& call) {
   for (;;) {
     int done = 0;
     check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
-              "MPI_Testall", call);
+        "MPI_Testall", call);
     if (done != 0) return;
     if (backoff.waited_s() > hang_timeout_s_) time_out(call, backoff.waited_s());
     backoff.pause();
@@ -171,8 +165,8 @@ void MpiCommunicator::compare(const Call& call) {
   }
   std::array<MPI_Request, 1> request = {MPI_REQUEST_NULL};
   check_mpi(MPI_Iallreduce(MPI_IN_PLACE, bounds.data(), static_cast<int>(bounds.size()), MPI_INT64_T, MPI_MIN, control_,
-                           request.data()),
-            "MPI_Iallreduce", call);
+                request.data()),
+      "MPI_Iallreduce", call);
   wait(request, call);
   for (std::size_t f = 0; f < kCallFields; ++f) {
     if (bounds[f] != -bounds[kCallFields + f]) report_mismatch(call);
@@ -183,19 +177,19 @@ void MpiCommunicator::report_mismatch(const Call& call) {
   const auto mine = fields(call);
   std::vector<std::int64_t> all(kCallFields * static_cast<std::size_t>(size_));
   std::array<MPI_Request, 1> request = {MPI_REQUEST_NULL};
-  check_mpi(MPI_Iallgather(mine.data(), kCallFields, MPI_INT64_T, all.data(), kCallFields, MPI_INT64_T, control_,
-                           request.data()),
-            "MPI_Iallgather", call);
+  check_mpi(MPI_Iallgather(
+                mine.data(), kCallFields, MPI_INT64_T, all.data(), kCallFields, MPI_INT64_T, control_, request.data()),
+      "MPI_Iallgather", call);
   wait(request, call);
   broken_ = true;  // what the ranks would send next belongs to different calls
   std::string message = "ranks are in different collectives:";
   for (std::size_t r = 0; r < static_cast<std::size_t>(size_); ++r) {
     const std::int64_t* f = &all[r * kCallFields];
     const Call theirs{.kind = static_cast<Call::Kind>(f[1]),
-                      .type = static_cast<char>(f[2]),
-                      .count = f[3],
-                      .detail = f[4],
-                      .number = f[0]};
+        .type = static_cast<char>(f[2]),
+        .count = f[3],
+        .detail = f[4],
+        .number = f[0]};
     if (r > 0 && std::equal(f, f + kCallFields, f - kCallFields)) continue;  // as the rank before
     message += fmt::format("{} rank {} in {}", r == 0 ? "" : ";", r, theirs.describe());
   }

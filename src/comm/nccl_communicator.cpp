@@ -1,8 +1,6 @@
 #ifdef HEBM_CUDA
 #include "comm/nccl_communicator.h"
-
 #include <cstdio>
-
 #include "comm/backoff.h"
 #include "comm/cuda_event.h"
 #include "comm/end_process.h"
@@ -46,7 +44,6 @@ class NcclPending final : public Pending {
     comm_.poll(call_, [&] { return done_.reached(); });
     started_ = false;
   }
-
  private:
   NcclCommunicator& comm_;
   std::string name_;
@@ -76,13 +73,13 @@ void NcclCommunicator::check_versions() {
     const ncclResult_t result = ncclGetVersion(&version);
     check(result == ncclSuccess, ExitCode::kEnvironment, "ncclGetVersion failed: {}", ncclGetErrorString(result));
     check(version == NCCL_VERSION_CODE, ExitCode::kEnvironment,
-          "built with NCCL {} but libnccl.so of version {} was loaded: only one of them may be in LD_LIBRARY_PATH",
-          version_text(NCCL_VERSION_CODE), version_text(version));
+        "built with NCCL {} but libnccl.so of version {} was loaded: only one of them may be in LD_LIBRARY_PATH",
+        version_text(NCCL_VERSION_CODE), version_text(version));
   });
   const std::vector<std::string> versions = mpi_->all_gather(version_text(version));
   for (std::size_t r = 1; r < versions.size(); ++r) {
     check(versions[r] == versions[0], ExitCode::kEnvironment, "rank 0 has NCCL {} but rank {} has {}", versions[0], r,
-          versions[r]);
+        versions[r]);
   }
 }
 
@@ -124,8 +121,7 @@ bool NcclCommunicator::in_progress(const Call& call) {
   fail(ExitCode::kPeer, "{}: NCCL failed: {}; NCCL_DEBUG=INFO says more", call.describe(), reason);
 }
 
-template <class Done>
-void NcclCommunicator::poll(const Call& call, Done done) {
+template <class Done> void NcclCommunicator::poll(const Call& call, Done done) {
   Backoff backoff(true);  // a GPU rank has cores to itself
   while (in_progress(call) || !done()) {
     if (backoff.waited_s() > mpi_->hang_timeout_s()) {
@@ -140,7 +136,7 @@ void NcclCommunicator::check_nccl(ncclResult_t result, const char* function, con
   if (result != ncclSuccess && result != ncclInProgress) {
     broken_ = true;
     fail(ExitCode::kPeer, "{}: {} failed: {} ({})", call.describe(), function, ncclGetErrorString(result),
-         ncclGetLastError(comm_));
+        ncclGetLastError(comm_));
   }
   poll(call, [] { return true; });
 }

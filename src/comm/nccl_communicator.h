@@ -5,9 +5,7 @@
 #ifdef HEBM_CUDA
 #include <cuda_runtime_api.h>
 #include <nccl.h>
-
 #include <memory>
-
 #include "comm/mpi_communicator.h"
 
 namespace hebm::comm {
@@ -42,7 +40,6 @@ class NcclCommunicator final : public Communicator {
   std::vector<std::string> gather(std::string_view mine) override { return mpi_->gather(mine); }
   void barrier() override { mpi_->barrier(); }
   [[noreturn]] void abort(int exit_code) override { mpi_->abort(exit_code); }
-
  private:
   friend class NcclPending;
   void choose_device();
@@ -54,8 +51,7 @@ class NcclCommunicator final : public Communicator {
   bool in_progress(const Call& call);
   void check_nccl(ncclResult_t result, const char* function, const Call& call);
   // Polls done() with the time-out of all waits.
-  template <class Done>
-  void poll(const Call& call, Done done);
+  template <class Done> void poll(const Call& call, Done done);
 
   std::unique_ptr<MpiCommunicator> mpi_;
   int exceptions_at_start_ = std::uncaught_exceptions();

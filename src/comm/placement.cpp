@@ -1,14 +1,11 @@
 #include "comm/placement.h"
-
 #include <sched.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <fstream>
 #include <memory>
 #include <set>
-
 #include "base/host.h"
 #include "comm/gpus.h"
 
@@ -95,9 +92,9 @@ int share_threads(const std::vector<std::vector<int>>& masks, std::size_t own, b
 
 std::string Placement::describe() const {
   return fmt::format("{}: local rank {} of {}, {} thread{} on cpu {}{}{}", host, local_rank, local_size, threads,
-                     threads == 1 ? "" : "s", ranges(cpus),
-                     masks_disjoint ? "" : " (shared with other ranks: the launcher does not bind)",
-                     gpu < 0 ? "" : fmt::format(", computes on GPU {}", gpu));
+      threads == 1 ? "" : "s", ranges(cpus),
+      masks_disjoint ? "" : " (shared with other ranks: the launcher does not bind)",
+      gpu < 0 ? "" : fmt::format(", computes on GPU {}", gpu));
 }
 
 Placement place(Communicator& comm, const CommOptions& options) {

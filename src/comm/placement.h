@@ -5,7 +5,6 @@
 #pragma once
 #include <string>
 #include <vector>
-
 #include "comm/communicator.h"
 
 namespace hebm::comm {

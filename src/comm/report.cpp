@@ -1,9 +1,7 @@
 #include "comm/report.h"
-
 #include <algorithm>
 #include <array>
 #include <string_view>
-
 #include "base/status.h"
 #include "comm/mpi_communicator.h"
 #ifdef HEBM_CUDA
@@ -23,8 +21,7 @@ std::string loaded_mpi() {
 }
 
 // Element i of rank r is (r + 1) (1 + i mod 5): sums are small integers, exact in float.
-template <class T>
-void check_sum(Communicator& comm, std::size_t count) {
+template <class T> void check_sum(Communicator& comm, std::size_t count) {
   std::vector<T> values(count);
   const auto factor = [](std::size_t i) { return static_cast<std::int64_t>(1 + i % 5); };
   for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<T>((comm.rank() + 1) * factor(i));
@@ -35,8 +32,8 @@ void check_sum(Communicator& comm, std::size_t count) {
       const T expected = static_cast<T>(rank_sum * factor(i));
       if (values[i] == expected) continue;
       fail(ExitCode::kEnvironment,
-           "an all-reduce over {} ranks gives {} where the sum is {} (element {} of {}): do not trust this MPI set-up",
-           ranks, values[i], expected, i, count);
+          "an all-reduce over {} ranks gives {} where the sum is {} (element {} of {}): do not trust this MPI set-up",
+          ranks, values[i], expected, i, count);
     }
   });
 }
@@ -67,8 +64,8 @@ AllReduceRate time_sum(Communicator& comm, std::int64_t bytes) {
 std::vector<std::pair<std::string, std::string>> versions() {
   std::vector<std::pair<std::string, std::string>> all;
 #ifdef OPEN_MPI
-  all.emplace_back("mpi_header",
-                   fmt::format("Open MPI {}.{}.{}", OMPI_MAJOR_VERSION, OMPI_MINOR_VERSION, OMPI_RELEASE_VERSION));
+  all.emplace_back(
+      "mpi_header", fmt::format("Open MPI {}.{}.{}", OMPI_MAJOR_VERSION, OMPI_MINOR_VERSION, OMPI_RELEASE_VERSION));
 #else
   all.emplace_back("mpi_header", fmt::format("MPI {}.{}", MPI_VERSION, MPI_SUBVERSION));
 #endif

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
 #include "comm/communicator.h"
 
 namespace hebm::comm {
@@ -25,7 +24,7 @@ struct AllReduceRate {
 // control plane and compares with the closed form (Error(kEnvironment) naming rank, element,
 // expected and got); then times start_sum + wait, in host memory: `sizes_bytes` empty or under
 // NCCL, whose sums need GPU memory, times nothing.
-std::vector<AllReduceRate> all_reduce_check(Communicator& comm, const std::vector<std::int64_t>& sizes_bytes = {
-                                                                    4, 1 << 10, 1 << 16, 1 << 20, 1 << 24});
+std::vector<AllReduceRate> all_reduce_check(
+    Communicator& comm, const std::vector<std::int64_t>& sizes_bytes = {4, 1 << 10, 1 << 16, 1 << 20, 1 << 24});
 
 }  // namespace hebm::comm

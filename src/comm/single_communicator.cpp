@@ -1,5 +1,4 @@
 #include "comm/single_communicator.h"
-
 #include "comm/end_process.h"
 
 namespace hebm::comm {

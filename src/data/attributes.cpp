@@ -1,9 +1,7 @@
 #include "data/attributes.h"
-
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "data/json_fields.h"
 
@@ -16,7 +14,7 @@ std::vector<std::string> parse_names(const nlohmann::json& names, const std::str
   std::vector<std::string> out;
   for (const auto& name : names) {
     check(name.is_string() && name.get_ref<const std::string&>().size() <= kMaxNameBytes, ExitCode::kCorrupt,
-          "{}: expected names of at most {} bytes, got an entry of another kind", where, kMaxNameBytes);
+        "{}: expected names of at most {} bytes, got an entry of another kind", where, kMaxNameBytes);
     out.push_back(name.get<std::string>());
   }
   return out;
@@ -30,7 +28,7 @@ bool is_measured(const std::string& measure) {
 
 double measured(const std::string& measure, const ImageShape& shape, std::span<const std::uint8_t> pixels) {
   check(is_measured(measure) && pixels.size() == static_cast<std::size_t>(shape.size()), ExitCode::kRuntime,
-        "attributes: measuring '{}' of {} pixels, the shape has {}", measure, pixels.size(), shape.size());
+      "attributes: measuring '{}' of {} pixels, the shape has {}", measure, pixels.size(), shape.size());
   const auto plane = static_cast<std::size_t>(shape.height * shape.width),
              width = static_cast<std::size_t>(shape.width);
   double weight = 0, count = 0, light2 = 0, column = 0, column2 = 0;
@@ -88,7 +86,7 @@ std::string attributes_text(const std::vector<Attribute>& attributes) {
 std::vector<Attribute> parse_attributes(const std::string& text, std::int64_t num_labels, const std::string& where) {
   const nlohmann::json json = parse_json(text, where);
   check(json.is_array() && json.size() <= kMaxAttributes, ExitCode::kCorrupt,
-        "{}: expected an array of at most {} attributes", where, kMaxAttributes);
+      "{}: expected an array of at most {} attributes", where, kMaxAttributes);
   std::vector<Attribute> out;
   for (const auto& entry : json) {
     Attribute a;
@@ -100,12 +98,12 @@ std::vector<Attribute> parse_attributes(const std::string& text, std::int64_t nu
       for (const auto& y : json_array(entry, "of_label", 0, kMaxLabels, where))
         a.of_label.push_back(json_int_value(y, 0, last, where));
       check(static_cast<std::int64_t>(a.of_label.size()) == num_labels, ExitCode::kCorrupt,
-            "{}: '{}' has categories for {} labels, the set has {}", where, a.name, a.of_label.size(), num_labels);
+          "{}: '{}' has categories for {} labels, the set has {}", where, a.name, a.of_label.size(), num_labels);
     } else {
       check(is_measured(a.measure) && last == 1, ExitCode::kCorrupt,
-            "{}: '{}' has the measure '{}' and {} categories; expected class, or brightness, width "
-            "or texture with 2",
-            where, a.name, a.measure, last + 1);
+          "{}: '{}' has the measure '{}' and {} categories; expected class, or brightness, width "
+          "or texture with 2",
+          where, a.name, a.measure, last + 1);
       a.threshold = json_finite(entry, "threshold", where);
     }
     out.push_back(std::move(a));

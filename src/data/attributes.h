@@ -6,7 +6,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
 #include "base/types.h"
 
 namespace hebm::data {

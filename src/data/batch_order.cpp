@@ -1,7 +1,5 @@
 #include "data/batch_order.h"
-
 #include <limits>
-
 #include "base/error.h"
 
 namespace hebm::data {
@@ -14,13 +12,12 @@ BatchOrder::BatchOrder(std::int64_t num_images, std::int64_t batch, std::uint64_
 
 std::vector<BatchPlace> BatchOrder::members(std::int64_t step, std::int64_t first, std::int64_t count) const {
   check(step >= 0 && first >= 0 && count >= 0 && first <= batch_ && count <= batch_ - first, ExitCode::kRuntime,
-        "batch order: expected step >= 0 and members within a batch of {}, got step {}, members {} to {} + {}", batch_,
-        step, first, first, count);
+      "batch order: expected step >= 0 and members within a batch of {}, got step {}, members {} to {} + {}", batch_,
+      step, first, first, count);
   std::int64_t start = 0, end = 0;
   const bool overflow = __builtin_mul_overflow(step, batch_, &start) || __builtin_add_overflow(start, batch_, &end);
   check(!overflow && (end - 1) / num_images_ <= std::numeric_limits<std::uint32_t>::max(), ExitCode::kRuntime,
-        "batch order: step {} of batch {} over {} images is beyond the last visit, 2^32 - 1", step, batch_,
-        num_images_);
+      "batch order: step {} of batch {} over {} images is beyond the last visit, 2^32 - 1", step, batch_, num_images_);
   std::vector<BatchPlace> places;
   places.reserve(static_cast<std::size_t>(count));
   for (std::int64_t p = start + first; p < start + first + count; ++p) {

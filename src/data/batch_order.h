@@ -4,7 +4,6 @@
 #pragma once
 #include <cstdint>
 #include <vector>
-
 #include "base/random.h"
 
 namespace hebm::data {
@@ -19,7 +18,6 @@ class BatchOrder {
   BatchOrder(std::int64_t num_images, std::int64_t batch, std::uint64_t seed);
   // Members [first, first + count) of the global batch of this step.
   std::vector<BatchPlace> members(std::int64_t step, std::int64_t first, std::int64_t count) const;
-
  private:
   std::int64_t num_images_, batch_;
   RandomKey key_;

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "data/latent_cache.h"
 
 namespace hebm::data {

@@ -3,7 +3,6 @@
 #pragma once
 #include <cstddef>
 #include <string>
-
 #include "base/error.h"
 #include "data/latent_cache.h"
 #include "storage/hdf5.h"

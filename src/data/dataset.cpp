@@ -1,11 +1,8 @@
 #include "data/dataset.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <mutex>
 #include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "data/dataset_hash.h"
 #include "data/json_fields.h"
@@ -30,22 +27,22 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::fo
 // Shape of `images`, with bounds that make every later product fit 64 bits.
 ImageShape check_images(const H5Info& info, const std::string& path) {
   check(info.type == H5Type::kU8 && info.shape.size() == 4, ExitCode::kCorrupt,
-        "{}: images: expected u8 [N, C, H, W], got {} {}", path, storage::name_of(info.type), shape_text(info.shape));
+      "{}: images: expected u8 [N, C, H, W], got {} {}", path, storage::name_of(info.type), shape_text(info.shape));
   const auto& s = info.shape;
   const bool fits = s[0] >= 1 && s[0] <= kMaxImages && (s[1] == 1 || s[1] == 3) && s[2] >= 1 && s[2] <= kMaxSide &&
                     s[3] >= 1 && s[3] <= kMaxSide;
   check(fits, ExitCode::kCorrupt,
-        "{}: images: expected 1 to 2^31 images of 1 or 3 channels and 1 to {} pixels a side, got {}", path, kMaxSide,
-        shape_text(s));
+      "{}: images: expected 1 to 2^31 images of 1 or 3 channels and 1 to {} pixels a side, got {}", path, kMaxSide,
+      shape_text(s));
   check(info.bytes == s[0] * s[1] * s[2] * s[3], ExitCode::kCorrupt, "{}: images: expected {} bytes, got {}", path,
-        s[0] * s[1] * s[2] * s[3], info.bytes);
+      s[0] * s[1] * s[2] * s[3], info.bytes);
   return {static_cast<std::int64_t>(s[1]), static_cast<std::int64_t>(s[2]), static_cast<std::int64_t>(s[3])};
 }
 
 void check_vector(const H5Info& info, H5Type type, std::uint64_t count, const char* name, const std::string& path) {
   check(info.type == type && info.shape.size() == 1 && info.shape[0] == count, ExitCode::kCorrupt,
-        "{}: {}: expected {} [{}], got {} {}", path, name, storage::name_of(type), count, storage::name_of(info.type),
-        shape_text(info.shape));
+      "{}: {}: expected {} [{}], got {} {}", path, name, storage::name_of(type), count, storage::name_of(info.type),
+      shape_text(info.shape));
 }
 
 std::vector<std::string> read_label_names(const H5File& file, const std::string& path) {
@@ -54,11 +51,10 @@ std::vector<std::string> read_label_names(const H5File& file, const std::string&
   const std::string where = path + ": label_names";
   const nlohmann::json json = parse_json(file.string_attribute("label_names"), where);
   check(json.is_array() && json.size() <= kMaxLabelNames, ExitCode::kCorrupt,
-        "{}: expected an array of at most {} names, got {} of {}", where, kMaxLabelNames, json.type_name(),
-        json.size());
+      "{}: expected an array of at most {} names, got {} of {}", where, kMaxLabelNames, json.type_name(), json.size());
   for (const auto& name : json) {
     check(name.is_string() && name.get_ref<const std::string&>().size() <= kMaxLabelNameBytes, ExitCode::kCorrupt,
-          "{}: expected strings of at most {} bytes, got an entry of another kind", where, kMaxLabelNameBytes);
+        "{}: expected strings of at most {} bytes, got an entry of another kind", where, kMaxLabelNameBytes);
     names.push_back(name.get<std::string>());
   }
   return names;
@@ -98,8 +94,8 @@ struct Dataset::Impl {
 
 void Dataset::Impl::check_pixels(const std::string& got) const {
   check(got == images_hash, ExitCode::kCorrupt,
-        "{}: images_hash: expected {}, got {}: the pixels are damaged; remove the file and import it again",
-        raw.path().string(), images_hash, got);
+      "{}: images_hash: expected {}, got {}: the pixels are damaged; remove the file and import it again",
+      raw.path().string(), images_hash, got);
 }
 
 void Dataset::Impl::keep_all() {
@@ -113,8 +109,8 @@ void Dataset::Impl::check_image(std::uint64_t image, std::span<const std::byte> 
   if (hashes.empty()) return;
   const std::uint64_t got = storage::hash64(pixels);
   check(got == hashes[image], ExitCode::kCorrupt,
-        "{}: image {}: expected hash {:016x}, got {:016x}: the pixels are damaged; remove the file and import it again",
-        raw.path().string(), image, hashes[image], got);
+      "{}: image {}: expected hash {:016x}, got {:016x}: the pixels are damaged; remove the file and import it again",
+      raw.path().string(), image, hashes[image], got);
 }
 
 void Dataset::Impl::load_labels(const H5File& file) {
@@ -127,7 +123,7 @@ void Dataset::Impl::load_labels(const H5File& file) {
       label_names.empty() ? static_cast<std::int64_t>(kMaxLabelNames) : static_cast<std::int64_t>(label_names.size());
   for (std::size_t i = 0; i < labels.size(); ++i)
     check(labels[i] >= 0 && labels[i] < bound, ExitCode::kCorrupt, "{}: labels: expected 0 to {}, got {} for image {}",
-          path, bound - 1, labels[i], i);
+        path, bound - 1, labels[i], i);
 }
 
 void Dataset::Impl::load_attributes(const H5File& file) {
@@ -139,14 +135,14 @@ void Dataset::Impl::load_attributes(const H5File& file) {
   const H5Info info = file.info("attributes");
   const std::vector<std::uint64_t> expected = {static_cast<std::uint64_t>(count), attributes.size()};
   check(info.type == H5Type::kU8 && info.shape == expected, ExitCode::kCorrupt,
-        "{}: attributes: expected u8 {}, got {} {}", path, shape_text(expected), storage::name_of(info.type),
-        shape_text(info.shape));
+      "{}: attributes: expected u8 {}, got {} {}", path, shape_text(expected), storage::name_of(info.type),
+      shape_text(info.shape));
   attribute_values = file.read_all<std::uint8_t>("attributes", H5Type::kU8);
   for (std::size_t i = 0; i < attribute_values.size(); ++i) {
     const Attribute& a = attributes[i % attributes.size()];
     check(attribute_values[i] < a.categories.size(), ExitCode::kCorrupt,
-          "{}: attributes: '{}': expected 0 to {}, got {} for image {}", path, a.name, a.categories.size() - 1,
-          attribute_values[i], i / attributes.size());
+        "{}: attributes: '{}': expected 0 to {}, got {} for image {}", path, a.name, a.categories.size() - 1,
+        attribute_values[i], i / attributes.size());
   }
 }
 
@@ -158,7 +154,7 @@ std::vector<std::uint8_t> Dataset::Impl::load_splits(const H5File& file) {
   }
   for (std::size_t i = 0; i < splits.size(); ++i) {
     check(splits[i] <= 1, ExitCode::kCorrupt, "{}: splits: expected 0 (train) or 1 (test), got {} for image {}",
-          raw.path().string(), splits[i], i);
+        raw.path().string(), splits[i], i);
     members[splits[i]].push_back(static_cast<std::int64_t>(i));
   }
   return splits;
@@ -176,9 +172,9 @@ void Dataset::Impl::check_content(const H5File& file, const std::vector<std::uin
   const std::string got =
       content_hash({images_hash, source, names}, shape, labels, splits, hashes, attributes_json, attribute_values);
   check(got == expected, ExitCode::kCorrupt,
-        "{}: content_hash: expected {}, got {}: labels, splits or header are damaged; "
-        "remove the file and import it again",
-        path, expected.substr(0, 64), got);
+      "{}: content_hash: expected {}, got {}: labels, splits or header are damaged; "
+      "remove the file and import it again",
+      path, expected.substr(0, 64), got);
 }
 
 Dataset::Dataset(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -191,8 +187,8 @@ Dataset Dataset::open(const std::filesystem::path& path) {
   const H5File file = H5File::open(path);
   const std::string format = file.has_attribute("format") ? file.string_attribute("format") : "none";
   check(format == "hebm-dataset", ExitCode::kCorrupt,
-        "{}: expected a file of format hebm-dataset, got \"{}\" (hebm_data import-idx writes data sets)", name,
-        format.substr(0, 64));
+      "{}: expected a file of format hebm-dataset, got \"{}\" (hebm_data import-idx writes data sets)", name,
+      format.substr(0, 64));
   const std::int64_t version = file.int_attribute("version");
   check(version == 1, ExitCode::kCorrupt, "{}: expected data set version 1, got {}", name, version);
   const H5Info info = file.info("images");
@@ -202,7 +198,7 @@ Dataset Dataset::open(const std::filesystem::path& path) {
   impl->pixels_bytes = info.bytes;
   impl->images_hash = file.string_attribute("images_hash");
   check(storage::is_hash(impl->images_hash), ExitCode::kCorrupt, "{}: images_hash: expected 32 hex digits, got \"{}\"",
-        name, impl->images_hash.substr(0, 64));
+      name, impl->images_hash.substr(0, 64));
   if (file.has_attribute("source")) impl->source = file.string_attribute("source");
   impl->load_labels(file);
   impl->load_attributes(file);
@@ -221,7 +217,7 @@ const std::vector<Attribute>& Dataset::attributes() const { return impl_->attrib
 std::vector<std::int64_t> Dataset::attribute_values(std::size_t attribute) const {
   const std::size_t width = impl_->attributes.size();
   check(attribute < width, ExitCode::kRuntime, "{}: {} attributes, number {} is asked for", path().string(), width,
-        attribute);
+      attribute);
   std::vector<std::int64_t> out;
   for (std::size_t i = attribute; i < impl_->attribute_values.size(); i += width)
     out.push_back(impl_->attribute_values[i]);
@@ -230,9 +226,9 @@ std::vector<std::int64_t> Dataset::attribute_values(std::size_t attribute) const
 void Dataset::expect_shape(const ImageShape& wanted, const char* who) const {
   const ImageShape has = shape();
   check(has == wanted, ExitCode::kUsage,
-        "{}: images of {} x {} x {}, the {} takes {} x {} x {}: use the data set that it was trained on, or images of "
-        "that shape",
-        path().string(), has.channels, has.height, has.width, who, wanted.channels, wanted.height, wanted.width);
+      "{}: images of {} x {} x {}, the {} takes {} x {} x {}: use the data set that it was trained on, or images of "
+      "that shape",
+      path().string(), has.channels, has.height, has.width, who, wanted.channels, wanted.height, wanted.width);
 }
 
 const std::vector<std::int64_t>& Dataset::members(Split split) const {
@@ -243,7 +239,7 @@ ImageBatch Dataset::read(std::span<const std::int64_t> index) const {
   const auto size = static_cast<std::size_t>(impl_->shape.size());
   for (const std::int64_t i : index)
     check(i >= 0 && i < impl_->count, ExitCode::kRuntime, "{}: expected image numbers 0 to {}, got {}", path().string(),
-          impl_->count - 1, i);
+        impl_->count - 1, i);
   const bool keep = impl_->pixels_bytes <= kKeepBytes;
   if (keep) std::call_once(impl_->kept_once, [this] { impl_->keep_all(); });
   ImageBatch batch;

@@ -11,7 +11,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
 #include "base/types.h"
 #include "data/attributes.h"
 
@@ -45,7 +44,6 @@ class Dataset {
   // kKeepBytes) and checked against their hash: Error(kCorrupt).
   ImageBatch read(std::span<const std::int64_t> index) const;
   void verify() const;  // recomputes images_hash: Error(kCorrupt) with expected and got
-
  private:
   struct Impl;
   explicit Dataset(std::unique_ptr<Impl> impl);

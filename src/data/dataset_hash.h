@@ -4,7 +4,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
 #include "base/types.h"
 #include "storage/hash.h"
 
@@ -13,9 +12,8 @@ namespace hebm::data {
 // Each text goes in with its end, so that none can shift into the next; images_hash stands for the
 // pixels.
 inline std::string content_hash(const std::vector<std::string>& texts, const ImageShape& shape,
-                                std::span<const std::int64_t> labels, std::span<const std::uint8_t> splits,
-                                std::span<const std::uint64_t> hashes, const std::string& attributes,
-                                std::span<const std::uint8_t> attribute_values) {
+    std::span<const std::int64_t> labels, std::span<const std::uint8_t> splits, std::span<const std::uint64_t> hashes,
+    const std::string& attributes, std::span<const std::uint8_t> attribute_values) {
   storage::Hasher hasher;
   for (const std::string& text : texts) hasher.update(storage::as_bytes(text.c_str(), text.size() + 1));
   const std::int64_t sides[] = {shape.channels, shape.height, shape.width};

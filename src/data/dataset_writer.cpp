@@ -1,8 +1,6 @@
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 #include <system_error>
-
 #include "base/error.h"
 #include "data/dataset.h"
 #include "data/dataset_hash.h"
@@ -22,27 +20,27 @@ void check_content(const DatasetContent& content, const std::string& path) {
   const std::size_t count = content.splits.size();
   check(count >= 1, ExitCode::kCorrupt, "{}: expected at least 1 image, got none", path);
   check((shape.channels == 1 || shape.channels == 3) && shape.height >= 1 && shape.width >= 1, ExitCode::kCorrupt,
-        "{}: expected images of 1 or 3 channels, got [{}, {}, {}]", path, shape.channels, shape.height, shape.width);
+      "{}: expected images of 1 or 3 channels, got [{}, {}, {}]", path, shape.channels, shape.height, shape.width);
   check(content.pixels.size() == count * static_cast<std::size_t>(shape.size()), ExitCode::kCorrupt,
-        "{}: expected {} images of {} pixels, got {} pixels", path, count, shape.size(), content.pixels.size());
+      "{}: expected {} images of {} pixels, got {} pixels", path, count, shape.size(), content.pixels.size());
   check(content.labels.empty() || content.labels.size() == count, ExitCode::kCorrupt, "{}: expected {} labels, got {}",
-        path, count, content.labels.size());
+      path, count, content.labels.size());
   for (const std::uint8_t split : content.splits)
     check(split <= 1, ExitCode::kCorrupt, "{}: expected splits 0 (train) or 1 (test), got {}", path, split);
   check(content.attribute_values.size() == count * content.attributes.size(), ExitCode::kCorrupt,
-        "{}: expected {} x {} attribute values, got {}", path, count, content.attributes.size(),
-        content.attribute_values.size());
+      "{}: expected {} x {} attribute values, got {}", path, count, content.attributes.size(),
+      content.attribute_values.size());
   for (std::size_t i = 0; i < content.attribute_values.size(); ++i) {
     const Attribute& a = content.attributes[i % content.attributes.size()];
     check(content.attribute_values[i] < a.categories.size(), ExitCode::kCorrupt,
-          "{}: '{}': expected categories 0 to {}, got {}", path, a.name, a.categories.size() - 1,
-          content.attribute_values[i]);
+        "{}: '{}': expected categories 0 to {}, got {}", path, a.name, a.categories.size() - 1,
+        content.attribute_values[i]);
   }
   if (content.label_names.empty()) return;
   const auto num_names = static_cast<std::int64_t>(content.label_names.size());
   for (const std::int64_t label : content.labels)
     check(label >= 0 && label < num_names, ExitCode::kCorrupt, "{}: expected labels 0 to {}, got {}", path,
-          num_names - 1, label);
+        num_names - 1, label);
 }
 
 std::vector<std::uint8_t> splits_of(const Dataset& set) {
@@ -92,7 +90,7 @@ void accept_existing(const std::filesystem::path& path, const DatasetContent& co
     fail(error.code(), "{} exists and cannot be used ({}); {}", path.string(), error.what(), kRemedy);
   }
   check(found.empty(), ExitCode::kUsage, "{} exists and holds another data set, it differs in {}; {}", path.string(),
-        found, kRemedy);
+      found, kRemedy);
 }
 
 std::string label_names_text(const std::vector<std::string>& names, const std::string& path) {
@@ -112,7 +110,7 @@ std::vector<std::uint64_t> hash_images(const DatasetContent& content) {
 }
 
 void write_content(const std::filesystem::path& path, const DatasetContent& content, const std::string& images_hash,
-                   const std::string& label_names) {
+    const std::string& label_names) {
   const std::uint64_t count = content.splits.size();
   H5File file = H5File::create(path);
   file.set_attribute("format", std::string("hebm-dataset"));
@@ -125,16 +123,16 @@ void write_content(const std::filesystem::path& path, const DatasetContent& cont
   const std::string attributes = content.attributes.empty() ? "" : attributes_text(content.attributes);
   if (!attributes.empty()) file.set_attribute("attributes", attributes);
   file.set_attribute("content_hash", content_hash({images_hash, content.source, label_names}, shape, content.labels,
-                                                  content.splits, hashes, attributes, content.attribute_values));
+                                         content.splits, hashes, attributes, content.attribute_values));
   file.write("images", H5Type::kU8,
-             {count, static_cast<std::uint64_t>(shape.channels), static_cast<std::uint64_t>(shape.height),
-              static_cast<std::uint64_t>(shape.width)},
-             storage::as_bytes(content.pixels.data(), content.pixels.size()));
+      {count, static_cast<std::uint64_t>(shape.channels), static_cast<std::uint64_t>(shape.height),
+          static_cast<std::uint64_t>(shape.width)},
+      storage::as_bytes(content.pixels.data(), content.pixels.size()));
   if (!content.labels.empty())
     file.write("labels", H5Type::kI64, {count}, storage::as_bytes(content.labels.data(), content.labels.size()));
   if (!content.attributes.empty())
     file.write("attributes", H5Type::kU8, {count, content.attributes.size()},
-               storage::as_bytes(content.attribute_values.data(), content.attribute_values.size()));
+        storage::as_bytes(content.attribute_values.data(), content.attribute_values.size()));
   file.write("splits", H5Type::kU8, {count}, storage::as_bytes(content.splits.data(), content.splits.size()));
   file.write("hash", H5Type::kU64, {count}, storage::as_bytes(hashes.data(), hashes.size()));
   file.close_durable();

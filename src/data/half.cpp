@@ -1,8 +1,6 @@
 #include "data/half.h"
-
 #include <bit>
 #include <cstddef>
-
 #include "base/error.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -65,8 +63,8 @@ __attribute__((target("avx,f16c"))) void from_half_f16c(const std::uint16_t* in,
 __attribute__((target("avx,f16c"))) void to_half_f16c(const float* in, std::uint16_t* out, std::size_t count) {
   std::size_t i = 0;
   for (; i + 8 <= count; i += 8)
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
-                     _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128(
+        reinterpret_cast<__m128i*>(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
   for (; i < count; ++i) out[i] = narrow(in[i]);
 }
 #endif

@@ -1,8 +1,6 @@
 #include "data/json_fields.h"
-
 #include <cmath>
 #include <limits>
-
 #include "base/error.h"
 
 namespace hebm::data {
@@ -21,7 +19,7 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
   try {
     nlohmann::json json = nlohmann::json::parse(text);
     check(json.is_object() || json.is_array(), ExitCode::kCorrupt, "{}: expected a JSON object or array, got {}", where,
-          shown(json));
+        shown(json));
     return json;
   } catch (const nlohmann::json::exception& error) {
     fail(ExitCode::kCorrupt, "{}: expected JSON, got text that does not parse: {}", where, error.what());
@@ -29,8 +27,8 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
 }
 
 const nlohmann::json& json_field(const nlohmann::json& object, const char* name, const std::string& where) {
-  check(object.is_object(), ExitCode::kCorrupt, "{}: expected an object with \"{}\", got {}", where, name,
-        shown(object));
+  check(
+      object.is_object(), ExitCode::kCorrupt, "{}: expected an object with \"{}\", got {}", where, name, shown(object));
   const auto found = object.find(name);
   check(found != object.end(), ExitCode::kCorrupt, "{}: expected a field \"{}\", got none", where, name);
   return *found;
@@ -49,8 +47,8 @@ std::int64_t json_int_value(const nlohmann::json& value, std::int64_t min, std::
   fail(ExitCode::kCorrupt, "{}: expected an integer of {} to {}, got {}", where, min, max, shown(value));
 }
 
-std::int64_t json_int(const nlohmann::json& object, const char* name, std::int64_t min, std::int64_t max,
-                      const std::string& where) {
+std::int64_t json_int(
+    const nlohmann::json& object, const char* name, std::int64_t min, std::int64_t max, const std::string& where) {
   return json_int_value(json_field(object, name, where), min, max, where + ": " + name);
 }
 
@@ -64,24 +62,24 @@ std::uint64_t json_u64(const nlohmann::json& object, const char* name, const std
 double json_finite(const nlohmann::json& object, const char* name, const std::string& where) {
   const nlohmann::json& value = json_field(object, name, where);
   check(value.is_number() && std::isfinite(value.get<double>()), ExitCode::kCorrupt,
-        "{}: {}: expected a finite number, got {}", where, name, shown(value));
+      "{}: {}: expected a finite number, got {}", where, name, shown(value));
   return value.get<double>();
 }
 
-std::string json_string(const nlohmann::json& object, const char* name, std::size_t max_bytes,
-                        const std::string& where) {
+std::string json_string(
+    const nlohmann::json& object, const char* name, std::size_t max_bytes, const std::string& where) {
   const nlohmann::json& value = json_field(object, name, where);
   check(value.is_string() && value.get_ref<const std::string&>().size() <= max_bytes, ExitCode::kCorrupt,
-        "{}: {}: expected a string of at most {} bytes, got {}", where, name, max_bytes, shown(value));
+      "{}: {}: expected a string of at most {} bytes, got {}", where, name, max_bytes, shown(value));
   return value.get<std::string>();
 }
 
 const nlohmann::json& json_array(const nlohmann::json& object, const char* name, std::size_t min_size,
-                                 std::size_t max_size, const std::string& where) {
+    std::size_t max_size, const std::string& where) {
   const nlohmann::json& value = json_field(object, name, where);
   check(value.is_array() && value.size() >= min_size && value.size() <= max_size, ExitCode::kCorrupt,
-        "{}: {}: expected an array of {} to {} entries, got {}", where, name, min_size, max_size,
-        value.is_array() ? std::to_string(value.size()) + " entries" : shown(value));
+      "{}: {}: expected an array of {} to {} entries, got {}", where, name, min_size, max_size,
+      value.is_array() ? std::to_string(value.size()) + " entries" : shown(value));
   return value;
 }
 

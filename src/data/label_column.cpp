@@ -1,10 +1,7 @@
 #include "data/label_column.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 
 namespace hebm::data {
@@ -20,7 +17,7 @@ LabelColumn label_column(const Dataset& set, const std::string& name) {
   const auto columns = label_columns(set);
   const bool known = std::find(columns.begin(), columns.end(), name) != columns.end();
   check(known, ExitCode::kUsage, "{}: the data set has no labels called '{}'; it has {}", set.path().string(), name,
-        columns.empty() ? "none" : fmt::format("{}", fmt::join(columns, ", ")));
+      columns.empty() ? "none" : fmt::format("{}", fmt::join(columns, ", ")));
   for (std::size_t a = 0; name != kLabels && a < set.attributes().size(); ++a) {
     if (set.attributes()[a].name == name) return {name, set.attributes()[a].categories, set.attribute_values(a)};
   }

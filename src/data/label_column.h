@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 #include <vector>
-
 #include "data/dataset.h"
 
 namespace hebm::data {

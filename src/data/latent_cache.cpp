@@ -1,10 +1,8 @@
 #include "data/latent_cache.h"
-
 #include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstring>
-
 #include "base/error.h"
 #include "data/cache_index.h"
 #include "data/cache_layout.h"
@@ -29,21 +27,21 @@ Shard open_shard(const std::filesystem::path& directory, const CacheIndex& index
   const std::string name = shard.path.string();
   std::error_code error;
   check(std::filesystem::exists(shard.path, error), ExitCode::kCorrupt,
-        "{}: expected this shard, got none; run encode again, which writes only what is missing", name);
+      "{}: expected this shard, got none; run encode again, which writes only what is missing", name);
   const storage::ReadOnlyFile file(shard.path);
   check(file.size() == entry.size_bytes, ExitCode::kCorrupt,
-        "{}: expected {} bytes, got {}; remove the shard and run encode again, which writes only what is missing", name,
-        entry.size_bytes, file.size());
+      "{}: expected {} bytes, got {}; remove the shard and run encode again, which writes only what is missing", name,
+      entry.size_bytes, file.size());
   // Before libhdf5 sees it: a damaged structure is found here and not by the parser.
   const std::string got = hash_outside_u(file, entry.u_offset, shard_u_bytes(layout, s));
   check(got == entry.hash, ExitCode::kCorrupt,
-        "{}: expected header hash {}, got {}; remove the shard and run encode again, which writes only what is missing",
-        name, entry.hash, got);
+      "{}: expected header hash {}, got {}; remove the shard and run encode again, which writes only what is missing",
+      name, entry.hash, got);
   shard.header = read_shard_header(shard.path);
   const std::string difference = shard_difference(shard.header, layout, s);
   check(difference.empty(), ExitCode::kCorrupt, "{} belongs to another cache: {}", name, difference);
   check(shard.header.u_offset == entry.u_offset, ExitCode::kCorrupt, "{}: expected u at offset {}, got {}", name,
-        entry.u_offset, shard.header.u_offset);
+      entry.u_offset, shard.header.u_offset);
   shard.begin = shard_range(s, layout.num_shards, layout.key.num_images).first;
   return shard;
 }
@@ -76,8 +74,8 @@ void LatentCache::Impl::convert(const std::byte* stored, std::span<float> out) c
     std::memcpy(out.data(), stored, out.size_bytes());
 }
 
-void LatentCache::Impl::read_one(std::int64_t position, std::int64_t draw, std::span<float> out,
-                                 std::vector<std::byte>& scratch) const {
+void LatentCache::Impl::read_one(
+    std::int64_t position, std::int64_t draw, std::span<float> out, std::vector<std::byte>& scratch) const {
   const std::size_t s = shard_of(position);
   const Shard& shard = shards[s];
   const auto row = static_cast<std::size_t>(position - shard.begin);
@@ -90,7 +88,7 @@ void LatentCache::Impl::read_one(std::int64_t position, std::int64_t draw, std::
     scratch.resize(record);
     file->read_at(record_offset, scratch);
     check_record(scratch, shard.header.hashes[row], is_half, shard.path.string(), static_cast<std::int64_t>(row),
-                 shard.header.index[row]);
+        shard.header.index[row]);
     word.fetch_or(bit, std::memory_order_relaxed);
     convert(scratch.data() + draw_offset, out);
   } else if (is_half) {
@@ -125,9 +123,9 @@ LatentCache LatentCache::open(const std::filesystem::path& directory) {
 void LatentCache::expect(const CacheKey& key) const {
   const std::string difference = key.difference(impl_->layout.key);
   check(difference.empty(), ExitCode::kCorrupt,
-        "{}: the cache was made for something else: {}; choose another cache folder and run encode, or use the data, "
-        "VAE and settings that this one was made with",
-        impl_->directory.string(), difference);
+      "{}: the cache was made for something else: {}; choose another cache folder and run encode, or use the data, "
+      "VAE and settings that this one was made with",
+      impl_->directory.string(), difference);
 }
 
 const CacheLayout& LatentCache::layout() const { return impl_->layout; }
@@ -136,21 +134,21 @@ std::int64_t LatentCache::num_images() const { return impl_->layout.key.num_imag
 
 std::int64_t LatentCache::global_index(std::int64_t position) const {
   check(position >= 0 && position < num_images(), ExitCode::kRuntime, "{}: expected positions 0 to {}, got {}",
-        impl_->directory.string(), num_images() - 1, position);
+      impl_->directory.string(), num_images() - 1, position);
   const Shard& shard = impl_->shards[impl_->shard_of(position)];
   return shard.header.index[static_cast<std::size_t>(position - shard.begin)];
 }
 
-void LatentCache::read(std::span<const std::int64_t> position, std::span<const std::int64_t> draw,
-                       std::span<float> out) const {
+void LatentCache::read(
+    std::span<const std::int64_t> position, std::span<const std::int64_t> draw, std::span<float> out) const {
   check(position.size() == draw.size() && out.size() == position.size() * impl_->dim, ExitCode::kRuntime,
-        "{}: expected as many draws as positions and {} floats each, got {} positions, {} draws, {} floats",
-        impl_->directory.string(), impl_->dim, position.size(), draw.size(), out.size());
+      "{}: expected as many draws as positions and {} floats each, got {} positions, {} draws, {} floats",
+      impl_->directory.string(), impl_->dim, position.size(), draw.size(), out.size());
   std::vector<std::byte> scratch;
   for (std::size_t i = 0; i < position.size(); ++i) {
     check(position[i] >= 0 && position[i] < num_images() && draw[i] >= 0 && draw[i] < impl_->layout.key.draws,
-          ExitCode::kRuntime, "{}: expected positions 0 to {} and draws 0 to {}, got position {}, draw {}",
-          impl_->directory.string(), num_images() - 1, impl_->layout.key.draws - 1, position[i], draw[i]);
+        ExitCode::kRuntime, "{}: expected positions 0 to {} and draws 0 to {}, got position {}, draw {}",
+        impl_->directory.string(), num_images() - 1, impl_->layout.key.draws - 1, position[i], draw[i]);
     impl_->read_one(position[i], draw[i], out.subspan(i * impl_->dim, impl_->dim), scratch);
   }
 }
@@ -167,7 +165,7 @@ std::vector<LatentCache::Moments> LatentCache::moments() const {
       second += weight * moments.second_moment[g];
     }
     result[g] = {mean, std::max(0.0, second - mean * mean),
-                 num_images() * impl_->layout.key.draws * impl_->layout.groups[g].size()};
+        num_images() * impl_->layout.key.draws * impl_->layout.groups[g].size()};
   }
   return result;
 }

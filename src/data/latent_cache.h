@@ -15,7 +15,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
 #include "base/types.h"
 
 namespace hebm::data {
@@ -46,7 +45,7 @@ std::pair<std::int64_t, std::int64_t> shard_range(std::int64_t shard, std::int64
 // Error(kCorrupt) naming the fields; a damaged one is quarantined to *.bad, told to `warn`, and
 // counts as missing.
 bool shard_done(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
-                const std::function<void(const std::string&)>& warn = {});
+    const std::function<void(const std::string&)>& warn = {});
 
 struct ShardReport {
   double max_abs_u = 0, max_rounding_error = 0;  // of float16; 0 for float32
@@ -56,7 +55,7 @@ struct ShardReport {
 // u [n,R,D] float32 in the layout's order. float16 refuses |u| > 6e4; NaN and Inf are refused:
 // Error(kCorrupt) naming image and group.
 ShardReport write_shard(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
-                        std::span<const std::int64_t> index, std::span<const float> u);
+    std::span<const std::int64_t> index, std::span<const float> u);
 // After all shards are done (rank 0): checks that each is there, writes index.json durably.
 void publish_cache(const std::filesystem::path& directory, const CacheLayout& layout);
 
@@ -84,7 +83,6 @@ class LatentCache {
   std::uint64_t stored_bytes() const;    // of u in all shards
   const std::filesystem::path& directory() const;
   void verify(const std::function<void(std::int64_t done, std::int64_t total)>& progress) const;  // every record's hash
-
  private:
   struct Impl;
   explicit LatentCache(std::unique_ptr<Impl> impl);

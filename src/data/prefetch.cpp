@@ -1,18 +1,15 @@
 #include "data/prefetch.h"
-
 #include <utility>
-
 #include "base/error.h"
 #include "base/status.h"
 
 namespace hebm::data {
 
-Prefetcher::Prefetcher(const LatentCache& cache, Plan plan, std::int64_t first_step, std::int64_t last_step,
-                       std::size_t depth)
+Prefetcher::Prefetcher(
+    const LatentCache& cache, Plan plan, std::int64_t first_step, std::int64_t last_step, std::size_t depth)
     : cache_(cache), plan_(std::move(plan)), last_step_(last_step), depth_(depth), next_step_(first_step) {
   check(first_step >= 0 && first_step <= last_step && depth >= 1, ExitCode::kRuntime,
-        "read-ahead: expected 0 <= first step <= last step and depth >= 1, got {}, {}, {}", first_step, last_step,
-        depth);
+      "read-ahead: expected 0 <= first step <= last step and depth >= 1, got {}, {}, {}", first_step, last_step, depth);
   thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
 }
 
@@ -21,7 +18,7 @@ LatentBatch Prefetcher::load(std::int64_t step) const {
   const std::size_t count = request.positions.size();
   const bool fits = request.visits.size() == count && (request.index.empty() || request.index.size() == count);
   check(fits, ExitCode::kRuntime, "read-ahead of step {}: expected {} image numbers and visits, got {} and {}", step,
-        count, request.index.size(), request.visits.size());
+      count, request.index.size(), request.visits.size());
   LatentBatch batch;
   batch.count = static_cast<std::int64_t>(count);
   batch.dim = cache_.layout().dim();
@@ -52,7 +49,7 @@ void Prefetcher::work(const std::stop_token& stop) {
 
 LatentBatch Prefetcher::next() {
   check(next_step_ < last_step_, ExitCode::kRuntime, "read-ahead: expected a step below {}, got {}", last_step_,
-        next_step_);
+      next_step_);
   std::unique_lock lock(mutex_);
   if (ready_.empty() && !error_) {
     const Timer timer;

@@ -11,7 +11,6 @@
 #include <stop_token>
 #include <thread>
 #include <vector>
-
 #include "base/types.h"
 #include "data/latent_cache.h"
 
@@ -28,8 +27,8 @@ class Prefetcher {
   using Plan = std::function<Request(std::int64_t step)>;
 
   // Steps first_step .. last_step - 1. `plan` runs on the thread; `cache` must outlive this object.
-  Prefetcher(const LatentCache& cache, Plan plan, std::int64_t first_step, std::int64_t last_step,
-             std::size_t depth = 2);
+  Prefetcher(
+      const LatentCache& cache, Plan plan, std::int64_t first_step, std::int64_t last_step, std::size_t depth = 2);
   ~Prefetcher() = default;  // the thread is asked to stop and joined before anything it uses goes
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
@@ -38,7 +37,6 @@ class Prefetcher {
   // and from then on.
   LatentBatch next();
   double waited_s() const { return waited_s_; }  // in next(), so far
-
  private:
   void work(const std::stop_token& stop);
   LatentBatch load(std::int64_t step) const;

@@ -1,7 +1,5 @@
 #include "data/scratch_file.h"
-
 #include <system_error>
-
 #include "base/error.h"
 #include "base/status.h"
 #include "storage/files.h"
@@ -27,7 +25,7 @@ void ScratchFile::publish() {
 void require_space(const std::filesystem::path& target, std::uint64_t bytes) {
   const std::uint64_t free = storage::free_bytes(target);
   check(free >= bytes, ExitCode::kRuntime, "{}: expected {} of free space, got {}: make room or choose another folder",
-        target.string(), format_bytes(static_cast<double>(bytes)), format_bytes(static_cast<double>(free)));
+      target.string(), format_bytes(static_cast<double>(bytes)), format_bytes(static_cast<double>(free)));
 }
 
 }  // namespace hebm::data

@@ -17,7 +17,6 @@ class ScratchFile {
 
   const std::filesystem::path& path() const { return path_; }
   void publish();  // rename and fsync of the folder
-
  private:
   std::filesystem::path target_, path_;
   bool published_ = false;

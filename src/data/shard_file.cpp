@@ -1,10 +1,7 @@
 #include "data/shard_file.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
-
 #include "base/error.h"
 #include "data/cache_layout.h"
 #include "data/json_fields.h"
@@ -35,9 +32,9 @@ ShardMoments parse_moments(const std::string& text, std::size_t num_groups, cons
 }
 
 void check_shape(const H5Info& info, H5Type type, const std::vector<std::uint64_t>& shape, const char* name,
-                 const std::string& path) {
+    const std::string& path) {
   check(info.type == type && info.shape == shape, ExitCode::kCorrupt, "{}: {}: expected {} [{}], got {} [{}]", path,
-        name, storage::name_of(type), fmt::join(shape, ", "), storage::name_of(info.type), fmt::join(info.shape, ", "));
+      name, storage::name_of(type), fmt::join(shape, ", "), storage::name_of(info.type), fmt::join(info.shape, ", "));
 }
 
 }  // namespace
@@ -55,10 +52,8 @@ nlohmann::json moments_to_json(const ShardMoments& moments) {
   nlohmann::json groups = nlohmann::json::array();
   for (std::size_t g = 0; g < moments.mean.size(); ++g)
     groups.push_back({{"mean", moments.mean[g]}, {"second_moment", moments.second_moment[g]}});
-  return {{"num_records", moments.num_records},
-          {"max_abs_u", moments.max_abs_u},
-          {"max_rounding_error", moments.max_rounding_error},
-          {"groups", groups}};
+  return {{"num_records", moments.num_records}, {"max_abs_u", moments.max_abs_u},
+      {"max_rounding_error", moments.max_rounding_error}, {"groups", groups}};
 }
 
 ShardHeader read_shard_header(const std::filesystem::path& path) {
@@ -66,11 +61,11 @@ ShardHeader read_shard_header(const std::filesystem::path& path) {
   const H5File file = H5File::open(path);
   const std::string format = file.string_attribute("format");
   check(format == "hebm-latent-shard", ExitCode::kCorrupt, "{}: expected format hebm-latent-shard, got \"{}\"", name,
-        format.substr(0, 64));
+      format.substr(0, 64));
   const std::int64_t version = file.int_attribute("version");
   check(version == 1, ExitCode::kCorrupt, "{}: expected shard version 1, got {}", name, version);
-  const ShardTexts texts{file.string_attribute("key"), file.string_attribute("groups"),
-                         file.string_attribute("moments")};
+  const ShardTexts texts{
+      file.string_attribute("key"), file.string_attribute("groups"), file.string_attribute("moments")};
   CacheLayout layout;
   layout.key = parse_cache_key(parse_json(texts.key, name + ": key"), name + ": key");
   layout.groups = parse_groups(parse_json(texts.groups, name + ": groups"), name + ": groups");
@@ -82,13 +77,12 @@ ShardHeader read_shard_header(const std::filesystem::path& path) {
   header.num_shards = layout.num_shards;
   header.shard = file.int_attribute("shard");
   check(header.shard >= 0 && header.shard < header.num_shards, ExitCode::kCorrupt,
-        "{}: shard: expected 0 to {}, got {}", name, header.num_shards - 1, header.shard);
+      "{}: shard: expected 0 to {}, got {}", name, header.num_shards - 1, header.shard);
   const auto [begin, end] = shard_range(header.shard, header.num_shards, layout.key.num_images);
   const auto count = static_cast<std::uint64_t>(end - begin);
   const H5Info u = file.info("u");
   check_shape(u, element_type(layout.key),
-              {count, static_cast<std::uint64_t>(layout.key.draws), static_cast<std::uint64_t>(layout.dim())}, "u",
-              name);
+      {count, static_cast<std::uint64_t>(layout.key.draws), static_cast<std::uint64_t>(layout.dim())}, "u", name);
   check_shape(file.info("index"), H5Type::kI64, {count}, "index", name);
   check_shape(file.info("hash"), H5Type::kU64, {count}, "hash", name);
   header.u_offset = u.file_offset;
@@ -98,13 +92,13 @@ ShardHeader read_shard_header(const std::filesystem::path& path) {
   const std::string expected = file.string_attribute("content_hash");
   const std::string got = texts.content_hash(header.index, header.hashes);
   check(got == expected, ExitCode::kCorrupt, "{}: content_hash: expected {}, got {}: the shard's header is damaged",
-        name, expected.substr(0, 64), got);
+      name, expected.substr(0, 64), got);
   header.moments = parse_moments(texts.moments, header.groups.size(), name + ": moments");
   check(header.moments.num_records == end - begin, ExitCode::kCorrupt, "{}: moments: expected {} records, got {}", name,
-        end - begin, header.moments.num_records);
+      end - begin, header.moments.num_records);
   for (const std::int64_t image : header.index)
     check(image >= 0 && image < kMaxCacheImages, ExitCode::kCorrupt, "{}: index: expected 0 to {}, got {}", name,
-          kMaxCacheImages - 1, image);
+        kMaxCacheImages - 1, image);
   return header;
 }
 
@@ -124,8 +118,7 @@ std::string shard_difference(const ShardHeader& header, const CacheLayout& layou
 std::string hash_outside_u(const storage::ReadOnlyFile& file, std::uint64_t u_offset, std::uint64_t u_bytes) {
   const std::uint64_t size = file.size();
   check(u_offset <= size && u_bytes <= size - u_offset, ExitCode::kCorrupt,
-        "{}: expected {} bytes of u at offset {}, got a file of {} bytes", file.path().string(), u_bytes, u_offset,
-        size);
+      "{}: expected {} bytes of u at offset {}, got a file of {} bytes", file.path().string(), u_bytes, u_offset, size);
   storage::Hasher hasher;
   std::vector<std::byte> block(std::min<std::uint64_t>(std::size_t{1} << 20, size - u_bytes));
   const auto add = [&](std::uint64_t from, std::uint64_t to) {
@@ -145,8 +138,7 @@ namespace {
 
 // Blocks of fixed size, so that -O2 vectorises the inner loop: this runs over every byte that is
 // verified.
-template <class Word>
-bool all_finite(std::span<const std::byte> bytes, Word exponent) {
+template <class Word> bool all_finite(std::span<const std::byte> bytes, Word exponent) {
   constexpr std::size_t kLanes = 64 / sizeof(Word);
   Word bad[kLanes] = {};
   const auto add = [&](std::size_t from, std::size_t count) {
@@ -164,20 +156,20 @@ bool all_finite(std::span<const std::byte> bytes, Word exponent) {
 }  // namespace
 
 void check_record(std::span<const std::byte> bytes, std::uint64_t hash, bool is_half, const std::string& file,
-                  std::int64_t record, std::int64_t image) {
+    std::int64_t record, std::int64_t image) {
   const std::uint64_t got = storage::hash64(bytes);
   check(got == hash, ExitCode::kCorrupt,
-        "{}: record {} (image {}): expected hash {:016x}, got {:016x}: the shard is damaged; remove it and run encode "
-        "again, which writes only what is missing",
-        file, record, image, hash, got);
+      "{}: record {} (image {}): expected hash {:016x}, got {:016x}: the shard is damaged; remove it and run encode "
+      "again, which writes only what is missing",
+      file, record, image, hash, got);
   const bool finite =
       is_half ? all_finite<std::uint16_t>(bytes, 0x7c00u) : all_finite<std::uint32_t>(bytes, 0x7f800000u);
   check(finite, ExitCode::kCorrupt, "{}: record {} (image {}): expected finite latents, got NaN or infinity", file,
-        record, image);
+      record, image);
 }
 
-void check_all_records(const storage::ReadOnlyFile& file, const ShardHeader& header,
-                       const std::function<void(std::int64_t)>& progress) {
+void check_all_records(
+    const storage::ReadOnlyFile& file, const ShardHeader& header, const std::function<void(std::int64_t)>& progress) {
   const auto count = static_cast<std::int64_t>(header.hashes.size());
   const std::size_t bytes = header.u_bytes / static_cast<std::size_t>(count);
   const auto at_once = std::clamp<std::int64_t>(static_cast<std::int64_t>(kBlockBytes / bytes), 1, count);
@@ -186,11 +178,11 @@ void check_all_records(const storage::ReadOnlyFile& file, const ShardHeader& hea
   for (std::int64_t first = 0; first < count; first += at_once) {
     const std::int64_t here = std::min(at_once, count - first);
     file.read_at(header.u_offset + static_cast<std::uint64_t>(first) * bytes,
-                 {block.data(), static_cast<std::size_t>(here) * bytes});
+        {block.data(), static_cast<std::size_t>(here) * bytes});
     for (std::int64_t i = 0; i < here; ++i) {
       const auto r = static_cast<std::size_t>(first + i);
       check_record({block.data() + static_cast<std::size_t>(i) * bytes, bytes}, header.hashes[r], is_half,
-                   file.path().string(), first + i, header.index[r]);
+          file.path().string(), first + i, header.index[r]);
     }
     if (progress) progress(here);
   }

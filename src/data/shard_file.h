@@ -9,7 +9,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
 #include "data/latent_cache.h"
 #include "storage/files.h"
 
@@ -50,9 +49,9 @@ std::string hash_outside_u(const storage::ReadOnlyFile& file, std::uint64_t u_of
 // Error(kCorrupt) naming shard file and record unless the stored bytes have this hash and every
 // element is finite.
 void check_record(std::span<const std::byte> bytes, std::uint64_t hash, bool is_half, const std::string& file,
-                  std::int64_t record, std::int64_t image);
+    std::int64_t record, std::int64_t image);
 // Every record of the shard, in blocks; `progress` is called with the number of records just done.
-void check_all_records(const storage::ReadOnlyFile& file, const ShardHeader& header,
-                       const std::function<void(std::int64_t)>& progress);
+void check_all_records(
+    const storage::ReadOnlyFile& file, const ShardHeader& header, const std::function<void(std::int64_t)>& progress);
 
 }  // namespace hebm::data

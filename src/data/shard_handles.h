@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <vector>
-
 #include "storage/files.h"
 
 namespace hebm::data {
@@ -28,7 +27,6 @@ class ShardHandles {
     order_.push_back(shard);
     return open_[shard];
   }
-
  private:
   const std::size_t max_open_;
   std::mutex mutex_;

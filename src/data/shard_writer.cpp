@@ -1,10 +1,8 @@
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <system_error>
-
 #include "base/error.h"
 #include "data/cache_layout.h"
 #include "data/half.h"
@@ -25,13 +23,13 @@ bool is_there(const std::filesystem::path& path) {
   std::error_code error;
   const auto status = std::filesystem::symlink_status(path, error);
   check(!error || status.type() == std::filesystem::file_type::not_found, ExitCode::kRuntime,
-        "{}: cannot look it up: {}", path.string(), error.message());
+      "{}: cannot look it up: {}", path.string(), error.message());
   return std::filesystem::exists(status);
 }
 
 // Sums by group; refuses what cannot be stored, naming image, draw and group.
 void add_group(ShardReport& report, std::size_t group, std::span<const float> u, bool is_half, std::int64_t image,
-               std::int64_t draw) {
+    std::int64_t draw) {
   double sum = 0, sum_squares = 0;
   float largest = 0;
   for (const float value : u) {
@@ -40,12 +38,12 @@ void add_group(ShardReport& report, std::size_t group, std::span<const float> u,
     largest = std::max(largest, std::abs(value));  // keeps its left side for NaN, which the sums show
   }
   check(std::isfinite(sum) && std::isfinite(sum_squares), ExitCode::kCorrupt,
-        "latents of image {}, draw {}, group {}: expected finite values, got NaN or infinity: the VAE or its input is "
-        "broken there",
-        image, draw, group);
+      "latents of image {}, draw {}, group {}: expected finite values, got NaN or infinity: the VAE or its input is "
+      "broken there",
+      image, draw, group);
   check(!is_half || largest <= kMaxHalf, ExitCode::kCorrupt,
-        "latents of image {}, draw {}, group {}: expected |u| <= {} for float16, got {}: use cache.dtype = float32",
-        image, draw, group, kMaxHalf, largest);
+      "latents of image {}, draw {}, group {}: expected |u| <= {} for float16, got {}: use cache.dtype = float32",
+      image, draw, group, kMaxHalf, largest);
   report.sum[group] += sum;
   report.sum_squares[group] += sum_squares;
   report.max_abs_u = std::max(report.max_abs_u, static_cast<double>(largest));
@@ -93,13 +91,12 @@ std::vector<std::uint16_t> narrow_all(std::span<const float> u, double& max_erro
 }
 
 void write_shard_file(const std::filesystem::path& path, const CacheLayout& layout, std::int64_t shard,
-                      const ShardReport& report, std::span<const std::int64_t> index,
-                      std::span<const std::byte> stored) {
+    const ShardReport& report, std::span<const std::int64_t> index, std::span<const std::byte> stored) {
   const std::size_t bytes = record_bytes(layout);
   std::vector<std::uint64_t> hashes(index.size());
   for (std::size_t r = 0; r < index.size(); ++r) hashes[r] = storage::hash64(stored.subspan(r * bytes, bytes));
   const ShardTexts texts{layout.key.to_json().dump(), groups_to_json(layout.groups).dump(),
-                         moments_to_json(moments_of(report, layout)).dump()};
+      moments_to_json(moments_of(report, layout)).dump()};
   const std::uint64_t count = index.size();
   H5File file = H5File::create(path);
   file.set_attribute("format", std::string("hebm-latent-shard"));
@@ -113,14 +110,14 @@ void write_shard_file(const std::filesystem::path& path, const CacheLayout& layo
   file.write("index", H5Type::kI64, {count}, storage::as_bytes(index.data(), index.size()));
   file.write("hash", H5Type::kU64, {count}, storage::as_bytes(hashes.data(), hashes.size()));
   file.write("u", element_type(layout.key),
-             {count, static_cast<std::uint64_t>(layout.key.draws), static_cast<std::uint64_t>(layout.dim())}, stored);
+      {count, static_cast<std::uint64_t>(layout.key.draws), static_cast<std::uint64_t>(layout.dim())}, stored);
   file.close_durable();
 }
 
 }  // namespace
 
 bool shard_done(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
-                const std::function<void(const std::string&)>& warn) {
+    const std::function<void(const std::string&)>& warn) {
   check_layout(layout, ExitCode::kUsage, directory.string());
   const std::filesystem::path path = directory / shard_name(shard, layout.num_shards);
   if (!is_there(path)) return false;
@@ -137,25 +134,25 @@ bool shard_done(const std::filesystem::path& directory, const CacheLayout& layou
     return false;
   }
   check(difference.empty(), ExitCode::kCorrupt,
-        "{} belongs to another cache: {}; choose another folder or remove this one", path.string(), difference);
+      "{} belongs to another cache: {}; choose another folder or remove this one", path.string(), difference);
   return true;
 }
 
 ShardReport write_shard(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
-                        std::span<const std::int64_t> index, std::span<const float> u) {
+    std::span<const std::int64_t> index, std::span<const float> u) {
   check_layout(layout, ExitCode::kUsage, directory.string());
   const auto [begin, end] = shard_range(shard, layout.num_shards, layout.key.num_images);
   const auto per_image = static_cast<std::size_t>(layout.key.draws * layout.dim());
   check(index.size() == static_cast<std::size_t>(end - begin) && u.size() == index.size() * per_image,
-        ExitCode::kRuntime, "shard {} of {}: expected {} images of {} latents, got {} images and {} latents", shard,
-        layout.num_shards, end - begin, per_image, index.size(), u.size());
+      ExitCode::kRuntime, "shard {} of {}: expected {} images of {} latents, got {} images and {} latents", shard,
+      layout.num_shards, end - begin, per_image, index.size(), u.size());
   for (const std::int64_t image : index)
     check(image >= 0 && image < kMaxCacheImages, ExitCode::kRuntime, "shard {}: expected images 0 to {}, got {}", shard,
-          kMaxCacheImages - 1, image);
+        kMaxCacheImages - 1, image);
   ShardReport report = measure(layout, index, u);
   const std::filesystem::path path = directory / shard_name(shard, layout.num_shards);
   check(!is_there(path), ExitCode::kRuntime, "{}: expected no such file, but it exists: another writer owns this shard",
-        path.string());
+      path.string());
   ScratchFile scratch(path);
   require_space(path, u.size() * element_bytes(layout.key) + 16 * index.size() + (std::uint64_t{1} << 20));
   if (layout.key.dtype == "float16") {

@@ -1,14 +1,11 @@
 #include "encode/encode.h"
-
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "base/visits.h"
@@ -28,7 +25,7 @@ data::Split split_of(const EncodeOptions& options) {
 class Encoder {
  public:
   Encoder(const EncodeOptions& options, const fs::path& directory, const data::CacheLayout& layout,
-          const data::Dataset& dataset, const vae::Backbone& backbone)
+      const data::Dataset& dataset, const vae::Backbone& backbone)
       : options_(options),
         directory_(directory),
         layout_(layout),
@@ -43,7 +40,6 @@ class Encoder {
     for (std::int64_t start = 0; start < last - first; start += options_.batch) encode_chunk(images, start, u);
     data::write_shard(directory_, layout_, shard, images, u);
   }
-
  private:
   // Images [start, start + batch) of the shard, the last one repeated to the chunk's fixed size;
   // into u [n, R, D].
@@ -63,8 +59,8 @@ class Encoder {
       const at::Tensor drawn = backbone_.posterior(x, noise).u.to(at::kCPU).contiguous();  // [batch, D]
       for (std::int64_t b = 0; b < real; ++b) {
         const std::int64_t to = ((start + b) * layout_.key.draws + r) * dim;
-        std::memcpy(u.data() + to, drawn.const_data_ptr<float>() + b * dim,
-                    static_cast<std::size_t>(dim) * sizeof(float));
+        std::memcpy(
+            u.data() + to, drawn.const_data_ptr<float>() + b * dim, static_cast<std::size_t>(dim) * sizeof(float));
       }
     }
   }
@@ -78,8 +74,8 @@ class Encoder {
 };
 
 // Shards that still have to be written, as rank 0 sees them; the same on all ranks.
-std::vector<std::int64_t> missing_shards(const fs::path& directory, const data::CacheLayout& layout,
-                                         comm::Communicator& comm, Logger& logger) {
+std::vector<std::int64_t> missing_shards(
+    const fs::path& directory, const data::CacheLayout& layout, comm::Communicator& comm, Logger& logger) {
   std::vector<std::int64_t> missing(static_cast<std::size_t>(layout.num_shards), 0);
   comm::agree(comm, [&] {
     if (!comm.is_root()) return;
@@ -105,9 +101,9 @@ void check_space(const fs::path& directory, const data::CacheLayout& layout, std
   const double wanted = whole * static_cast<double>(num_missing) / static_cast<double>(layout.num_shards);
   const auto free = static_cast<double>(storage::free_bytes(directory));
   check(wanted <= free, ExitCode::kRuntime,
-        "{}: the cache needs {} more, {} are free; make room, choose another folder, or take fewer cache.draws or "
-        "cache.dtype float16",
-        directory.string(), format_bytes(wanted), format_bytes(free));
+      "{}: the cache needs {} more, {} are free; make room, choose another folder, or take fewer cache.draws or "
+      "cache.dtype float16",
+      directory.string(), format_bytes(wanted), format_bytes(free));
 }
 
 // True when the index is there: the cache is whole and of this key.
@@ -118,9 +114,9 @@ bool already_whole(const fs::path& directory, const data::CacheLayout& layout, c
     const auto cache = data::LatentCache::open(directory);
     const std::string difference = layout.key.difference(cache.layout().key);
     check(difference.empty(), ExitCode::kUsage,
-          "{} holds a latent cache of other settings: {}. Give those settings again, choose another folder, or remove "
-          "it.",
-          directory.string(), difference);
+        "{} holds a latent cache of other settings: {}. Give those settings again, choose another folder, or remove "
+        "it.",
+        directory.string(), difference);
     whole = true;
   });
   return comm::any(comm, whole);
@@ -135,8 +131,8 @@ EncodeResult describe_cache(const fs::path& directory, comm::Communicator& comm,
     result.max_rounding_error = cache.max_rounding_error();
     if (comm.is_root()) {
       logger.line("{}: {} images x {} draws x {} in {} shards, {}", directory.string(), cache.num_images(),
-                  cache.layout().key.draws, cache.layout().dim(), cache.layout().num_shards,
-                  format_bytes(static_cast<double>(cache.stored_bytes())));
+          cache.layout().key.draws, cache.layout().dim(), cache.layout().num_shards,
+          format_bytes(static_cast<double>(cache.stored_bytes())));
     }
   });
   for (std::size_t i = 0; i < result.moments.size(); ++i) {
@@ -164,7 +160,7 @@ void EncodeOptions::describe(Options& o) {
 }
 
 data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset& dataset,
-                               const vae::Backbone& backbone, const std::string& vae_hash, std::uint64_t seed) {
+    const vae::Backbone& backbone, const std::string& vae_hash, std::uint64_t seed) {
   data::CacheLayout layout;
   layout.key.images_hash = dataset.images_hash();
   layout.key.split = options.split;
@@ -179,13 +175,13 @@ data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset
   layout.groups = backbone.groups();
   layout.num_shards = options.shards;
   check(layout.key.num_images >= options.shards, ExitCode::kUsage, "cache.shards = {}: the {} split has {} images only",
-        options.shards, options.split, layout.key.num_images);
+      options.shards, options.split, layout.key.num_images);
   dataset.expect_shape(backbone.image_shape(), "VAE");
   return layout;
 }
 
 EncodeResult encode_cache(const EncodeOptions& options, const fs::path& directory, const EncodeInputs& inputs,
-                          const StopFlag* stop, comm::Communicator& comm, Logger& logger) {
+    const StopFlag* stop, comm::Communicator& comm, Logger& logger) {
   const data::CacheLayout layout = cache_layout(options, inputs.dataset, inputs.backbone, inputs.vae_hash, inputs.seed);
   if (already_whole(directory, layout, comm)) {
     logger.line("{} is there already, made with these settings: nothing to do", directory.string());

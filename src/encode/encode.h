@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "base/signals.h"
 #include "base/status.h"
 #include "comm/communicator.h"
@@ -28,7 +27,7 @@ struct EncodeOptions {
 
 // What the cache of these settings is; readers expect() its key.
 data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset& dataset,
-                               const vae::Backbone& backbone, const std::string& vae_hash, std::uint64_t seed);
+    const vae::Backbone& backbone, const std::string& vae_hash, std::uint64_t seed);
 
 struct EncodeInputs {
   const data::Dataset& dataset;
@@ -48,6 +47,6 @@ struct EncodeResult {
 // cache of these settings is only described again; one of other settings is Error(kUsage) naming
 // what differs. NaN from the posterior: Error naming image and layer.
 EncodeResult encode_cache(const EncodeOptions& options, const std::filesystem::path& directory,
-                          const EncodeInputs& inputs, const StopFlag* stop, comm::Communicator& comm, Logger& logger);
+    const EncodeInputs& inputs, const StopFlag* stop, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::encode

@@ -1,8 +1,6 @@
 #include "evaluate/chunks.h"
-
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-
 #include <cstring>
 #include <span>
 
@@ -55,8 +53,8 @@ void Unpacker::operator()(std::vector<at::Tensor>& tensors) {
 }
 
 void for_packed_chunks(const Items& items, comm::Communicator& comm, Logger& logger,
-                       const std::function<std::string(const Chunk&)>& make,
-                       const std::function<void(const Chunk&, std::string_view)>& take) {
+    const std::function<std::string(const Chunk&)>& make,
+    const std::function<void(const Chunk&, std::string_view)>& take) {
   const auto chunk_at = [&](std::int64_t number) {
     const std::int64_t first = number * items.chunk;
     return Chunk{first, items.chunk, std::min(items.chunk, items.count - first)};

@@ -1,7 +1,6 @@
 // The one loop over images: fixed chunks, shared by the ranks; rank 0 takes what they make.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <functional>
@@ -9,7 +8,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 
@@ -43,23 +41,20 @@ class Unpacker {
   explicit Unpacker(std::string_view bytes) : left_(bytes) {}
   void operator()(at::Tensor& tensor);
   void operator()(std::vector<at::Tensor>& tensors);
-
  private:
   std::string_view left_;
 };
 
 void for_packed_chunks(const Items& items, comm::Communicator& comm, Logger& logger,
-                       const std::function<std::string(const Chunk&)>& make,
-                       const std::function<void(const Chunk&, std::string_view)>& take);
+    const std::function<std::string(const Chunk&)>& make,
+    const std::function<void(const Chunk&, std::string_view)>& take);
 
 // make(chunk) -> Part on the rank whose turn it is; take(chunk, part) on rank 0, for all chunks in
 // order, so that sums have the same bits on any number of ranks. A Part names its tensors once:
 // static void tensors(auto& part, auto& visit) { visit(part.features); }. What either throws, every
 // rank throws. Collective.
-template <class Part>
-void for_chunks(const Items& items, comm::Communicator& comm, Logger& logger,
-                const std::function<Part(const Chunk&)>& make,
-                const std::function<void(const Chunk&, const Part&)>& take) {
+template <class Part> void for_chunks(const Items& items, comm::Communicator& comm, Logger& logger,
+    const std::function<Part(const Chunk&)>& make, const std::function<void(const Chunk&, const Part&)>& take) {
   for_packed_chunks(
       items, comm, logger,
       [&](const Chunk& chunk) {

@@ -1,5 +1,4 @@
 #include "evaluate/compose.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full_like.h>
@@ -7,9 +6,7 @@
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <algorithm>
-
 #include "base/options.h"
 #include "base/visits.h"
 #include "evaluate/chunks.h"
@@ -30,8 +27,7 @@ void ComposeOptions::describe(Options& o) {
 }
 
 std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior,
-                                       const ComposeSteps& steps, const at::Tensor& asked,
-                                       const LabelGuidance& guidance, const prior::ChainIds& ids) {
+    const ComposeSteps& steps, const at::Tensor& asked, const LabelGuidance& guidance, const prior::ChainIds& ids) {
   std::vector<at::Tensor> out;
   prior::LabelChoice choice{at::full_like(asked, -1), guidance.guidance};
   for (std::size_t s = 0; s < steps.size(); ++s) {
@@ -46,7 +42,7 @@ std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const p
       continue;
     }
     const prior::HeldLayers held{held_layers(steps, s, prior.heads()), out.back(),
-                                 prior::forward_trajectory(out.back(), prior.schedule(), of_step)};
+        prior::forward_trajectory(out.back(), prior.schedule(), of_step)};
     out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, of_step, &held));
   }
   return out;
@@ -73,7 +69,7 @@ struct Shown {
 class Composition {
  public:
   Composition(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
-              const ExperimentInputs& inputs)
+      const ExperimentInputs& inputs)
       : options_(options),
         steps_(steps),
         guidance_(guidance),
@@ -95,7 +91,6 @@ class Composition {
   // What the rows of the grid were asked for.
   std::vector<std::map<std::string, std::string>> rows() const;
   at::Tensor pictures() const { return at::cat(pictures_).flatten(0, 1); }
-
  private:
   struct OfStep {
     std::size_t head, step;
@@ -126,9 +121,8 @@ Composed Composition::draw(const Chunk& chunk) const {
     categories.insert(categories.end(), of_chain.begin(), of_chain.end());
   }
   const at::Tensor asked = at::tensor(categories, at::kLong).view({chunk.size, -1}).to(in_.backbone.params().device());
-  const auto states =
-      compose_chains(chain_, in_.prior, steps_, asked, guidance_,
-                     prior::chain_ids(static_cast<std::uint64_t>(options_.seed), chunk.first, chunk.size));
+  const auto states = compose_chains(chain_, in_.prior, steps_, asked, guidance_,
+      prior::chain_ids(static_cast<std::uint64_t>(options_.seed), chunk.first, chunk.size));
   Composed out;
   std::vector<at::Tensor> pictures;
   for (const at::Tensor& u0 : states) {
@@ -204,8 +198,7 @@ std::vector<std::map<std::string, std::string>> Composition::rows() const {
 }  // namespace
 
 results::Compose compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
-                         const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
-                         const fs::path& grid) {
+    const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger, const fs::path& grid) {
   const Timer timer;
   Composition composition(options, steps, guidance, inputs);
   const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "evaluate/experiment.h"
@@ -48,13 +47,11 @@ std::vector<std::int64_t> asked_of_chain(const ComposeSteps& steps, const prior:
 // u_0 after each step, [B, D]: held layers are those of the step before, bit by bit. asked [B,
 // heads]; ids: visit 0.
 std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior,
-                                       const ComposeSteps& steps, const at::Tensor& asked,
-                                       const LabelGuidance& guidance, const prior::ChainIds& ids);
+    const ComposeSteps& steps, const at::Tensor& asked, const LabelGuidance& guidance, const prior::ChainIds& ids);
 
 // Collective; the result is rank 0's, without the prior's name. The grid is a PNG, a chain a row
 // and a step a column.
 results::Compose compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
-                         const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger,
-                         const std::filesystem::path& grid);
+    const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger, const std::filesystem::path& grid);
 
 }  // namespace hebm::evaluate

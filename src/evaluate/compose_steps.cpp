@@ -1,10 +1,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <numeric>
 #include <set>
-
 #include "base/error.h"
 #include "base/text.h"
 #include "evaluate/compose.h"
@@ -15,8 +13,8 @@ namespace {
 ComposeSteps default_steps(const prior::LabelHeads& heads) {
   std::vector<std::size_t> order(heads.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return heads[a].layers < heads[b].layers; });
+  std::stable_sort(
+      order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return heads[a].layers < heads[b].layers; });
   ComposeSteps out;
   for (const std::size_t head : order) {
     std::size_t step = 0;  // the first after which all its layers are held, else a new one
@@ -39,12 +37,11 @@ void check_steps(const ComposeSteps& steps, const prior::LabelHeads& heads) {
     for (const Asked& asked : steps[s]) {
       const prior::LabelHead& head = heads[asked.head];
       check(seen.insert(asked.head).second, ExitCode::kUsage, "--steps: '{}' is there twice", head.name);
-      const bool is_free = std::any_of(head.layers.begin(), head.layers.end(), [&](std::int64_t layer) {
-        return std::find(held.begin(), held.end(), layer) == held.end();
-      });
+      const bool is_free = std::any_of(head.layers.begin(), head.layers.end(),
+          [&](std::int64_t layer) { return std::find(held.begin(), held.end(), layer) == held.end(); });
       check(is_free, ExitCode::kUsage,
-            "--steps: '{}' is known to layers {}, which step {} holds all; ask for it in an earlier step", head.name,
-            fmt::join(head.layers, ","), s + 1);
+          "--steps: '{}' is known to layers {}, which step {} holds all; ask for it in an earlier step", head.name,
+          fmt::join(head.layers, ","), s + 1);
     }
   }
 }
@@ -75,8 +72,8 @@ std::vector<std::int64_t> held_layers(const ComposeSteps& steps, std::size_t s, 
   return {out.begin(), out.end()};
 }
 
-std::vector<std::int64_t> asked_of_chain(const ComposeSteps& steps, const prior::LabelHeads& heads,
-                                         std::int64_t chain) {
+std::vector<std::int64_t> asked_of_chain(
+    const ComposeSteps& steps, const prior::LabelHeads& heads, std::int64_t chain) {
   std::vector<std::int64_t> out(heads.size(), -1);
   for (const auto& step : steps) {
     for (const Asked& asked : step) {

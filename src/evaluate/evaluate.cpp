@@ -1,13 +1,10 @@
 #include "evaluate/evaluate.h"
-
 #include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "evaluate/experiment.h"
@@ -23,12 +20,12 @@ namespace fs = std::filesystem;
 void EvaluateOptions::describe(Options& o) {
   o.add("evaluate.num_images", &num_images, "images of every row", {100, 10000000}, Show::kCommon);
   o.add("evaluate.chunk", &chunk, "images of one unit of work", {1, 100000});
-  o.add("evaluate.by_level", &by_level, "also the score of the chain started at the true u_t, for each t",
-        Show::kCommon);
+  o.add(
+      "evaluate.by_level", &by_level, "also the score of the chain started at the true u_t, for each t", Show::kCommon);
   o.add("evaluate.level_images", &level_images, "images of evaluate.by_level", {100, 10000000});
   o.add_list("evaluate.temperatures", &temperatures,
-             "also the scores of both priors with every sigma of the decode times each of these (0.7,0.8,0.9,1)",
-             {0.0, 10.0}, Show::kCommon);
+      "also the scores of both priors with every sigma of the decode times each of these (0.7,0.8,0.9,1)", {0.0, 10.0},
+      Show::kCommon);
   o.add("evaluate.temperature_images", &temperature_images, "images of evaluate.temperatures", {100, 10000000});
   o.add("evaluate.neighbours", &neighbours, "k of precision and recall", {1, 100});
   o.add("evaluate.seed", &seed, "seed of Gaussian samples, reconstruction noise and subsets", {0});
@@ -48,7 +45,6 @@ class Evaluation {
         scorer_(options, inputs.dataset, inputs.backbone, inputs.features, comm, logger) {}
 
   results::Summary run(const fs::path& pictures);
-
  private:
   results::ScoredSet scored(const std::string& key, const FeatureRows& rows, double seconds) const {
     return {key, scorer_.scores(rows), rows.features.size(0), seconds};
@@ -73,8 +69,8 @@ results::Summary Evaluation::run(const fs::path& pictures) {
   results::Summary out;
   const auto test = scorer_.test_images();
   const auto gaussian = scorer_.gaussian(), reconstruction = scorer_.reconstruction();
-  out.sets = {scored("gaussian", gaussian, gaussian.seconds),
-              scored("reconstruction", reconstruction, reconstruction.seconds)};
+  out.sets = {
+      scored("gaussian", gaussian, gaussian.seconds), scored("reconstruction", reconstruction, reconstruction.seconds)};
   if (fs::exists(in_.samples)) {
     const auto ours = scorer_.stored(in_.samples, "samples");
     const StoredSamples stored = read_stored_samples(in_.samples);
@@ -82,8 +78,8 @@ results::Summary Evaluation::run(const fs::path& pictures) {
     out.gap_closed = out.gap();
     out.samples = stored.identity;
   } else {
-    logger_.line("{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)",
-                 in_.samples.string());
+    logger_.line(
+        "{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", in_.samples.string());
   }
   auto& sanity = out.sets.emplace_back();
   sanity.key = "sanity_test_vs_train";
@@ -104,10 +100,7 @@ results::Summary Evaluation::run(const fs::path& pictures) {
 // What was scored, for a table over several runs. K is that of the samples where there are some.
 results::Model Evaluation::model(const nlohmann::json& drawn) const {
   results::Model out{nlohmann::json::parse(in_.backbone.architecture()).at("backbone"),
-                     std::ssize(in_.backbone.groups()),
-                     in_.backbone.dim(),
-                     {},
-                     {}};
+      std::ssize(in_.backbone.groups()), in_.backbone.dim(), {}, {}};
   if (in_.prior != nullptr) {
     out.levels = in_.prior->num_levels();
     out.langevin_steps = in_.langevin.steps;
@@ -196,14 +189,14 @@ void Evaluation::write_pictures(const fs::path& directory) const {
   const at::Tensor drawn =
       in_.backbone.mean_image(in_.backbone.decode_posterior(scorer_.posterior(data::Split::kTest, 0, kImages / 2)));
   const auto rows = [](const at::Tensor& x) { return x.unflatten(0, {-1, kGridColumns}); };
-  write_grid(directory / "reconstruction.png", at::stack({rows(originals), rows(drawn)}, 1).flatten(0, 2),
-             kGridColumns);
+  write_grid(
+      directory / "reconstruction.png", at::stack({rows(originals), rows(drawn)}, 1).flatten(0, 2), kGridColumns);
 }
 
 }  // namespace
 
 results::Summary evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm,
-                          Logger& logger, const fs::path& picture_directory) {
+    Logger& logger, const fs::path& picture_directory) {
   return Evaluation(options, inputs, comm, logger).run(picture_directory);
 }
 

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
@@ -46,6 +45,6 @@ struct EvaluateInputs {
 
 // Collective; the result is rank 0's.
 results::Summary evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm,
-                          Logger& logger, const std::filesystem::path& picture_directory);
+    Logger& logger, const std::filesystem::path& picture_directory);
 
 }  // namespace hebm::evaluate

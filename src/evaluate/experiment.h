@@ -2,11 +2,9 @@
 // images of a unit of work are, and what is seen in them.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <vector>
-
 #include "data/dataset.h"
 #include "nets/feature_net.h"
 #include "prior/langevin.h"
@@ -33,11 +31,11 @@ struct ExperimentInputs {
 
 // Numbers of a split's images first .. first + count - 1, starting again beyond the end (the
 // padding of a last chunk).
-std::vector<std::int64_t> split_members(const data::Dataset& dataset, data::Split split, std::int64_t first,
-                                        std::int64_t count);
+std::vector<std::int64_t> split_members(
+    const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count);
 // The same as images, [count, C, H, W] in [0, 1] on `device`.
-at::Tensor split_images(const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count,
-                        at::Device device);
+at::Tensor split_images(
+    const data::Dataset& dataset, data::Split split, std::int64_t first, std::int64_t count, at::Device device);
 
 // Images of u_0 [B, D], and what the classifier of the scores makes of them.
 struct Seen {

@@ -1,8 +1,6 @@
 #include "evaluate/feature_rows.h"
-
 #include <ATen/ops/cat.h>
 #include <c10/core/GradMode.h>
-
 #include <span>
 #include <vector>
 
@@ -17,7 +15,7 @@ struct Features {
 }  // namespace
 
 FeatureRows collect_features(const nets::FeatureNet& net, const Items& items, bool keep, const MakeImages& images,
-                             comm::Communicator& comm, Logger& logger) {
+    comm::Communicator& comm, Logger& logger) {
   FeatureRows out;
   FeatureSums sums(nets::FeatureNet::kFeatures);
   std::vector<at::Tensor> kept;

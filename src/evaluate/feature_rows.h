@@ -1,9 +1,7 @@
 // Features of many images, chunk by chunk over the ranks.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <functional>
-
 #include "evaluate/chunks.h"
 #include "evaluate/measure.h"
 #include "nets/feature_net.h"
@@ -14,6 +12,6 @@ namespace hebm::evaluate {
 // `keep` is asked for the features themselves. Collective.
 using MakeImages = std::function<at::Tensor(const Chunk&)>;
 FeatureRows collect_features(const nets::FeatureNet& net, const Items& items, bool keep, const MakeImages& images,
-                             comm::Communicator& comm, Logger& logger);
+    comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::evaluate

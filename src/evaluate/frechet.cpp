@@ -1,15 +1,12 @@
 #include "evaluate/frechet.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_svdvals.h>
 #include <ATen/ops/matmul.h>
-
 #include <algorithm>
 #include <limits>
 #include <tuple>
-
 #include "base/error.h"
 #include "evaluate/measure.h"
 
@@ -21,18 +18,18 @@ constexpr double kNegativeBound = 1e-8;  // relative to the largest eigenvalue; 
 void check_moments(const Moments& m, const char* which) {
   check(m.mean.defined() && m.covariance.defined() && m.mean.dim() == 1 && m.covariance.dim() == 2 &&
             m.mean.scalar_type() == at::kDouble && m.covariance.scalar_type() == at::kDouble,
-        ExitCode::kRuntime, "Frechet distance: the {} moments are not float64 [F] and [F, F]", which);
+      ExitCode::kRuntime, "Frechet distance: the {} moments are not float64 [F] and [F, F]", which);
   const std::int64_t dim = m.mean.size(0);
   check(dim >= 1 && m.covariance.size(0) == dim && m.covariance.size(1) == dim, ExitCode::kRuntime,
-        "Frechet distance: the {} mean has {} features, its covariance is {} x {}", which, dim, m.covariance.size(0),
-        m.covariance.size(1));
+      "Frechet distance: the {} mean has {} features, its covariance is {} x {}", which, dim, m.covariance.size(0),
+      m.covariance.size(1));
   check(at::isfinite(m.mean).all().item<bool>() && at::isfinite(m.covariance).all().item<bool>(), ExitCode::kRuntime,
-        "Frechet distance: the {} moments hold NaN or Inf", which);
+      "Frechet distance: the {} moments hold NaN or Inf", which);
   const double largest = m.covariance.abs().max().item<double>();
   const double asymmetry = (m.covariance - m.covariance.t()).abs().max().item<double>();
   check(asymmetry <= 1e-10 * largest, ExitCode::kRuntime,
-        "Frechet distance: the {} covariance is not symmetric: |C - C^T| reaches {:.3g}, its largest entry is {:.3g}",
-        which, asymmetry, largest);
+      "Frechet distance: the {} covariance is not symmetric: |C - C^T| reaches {:.3g}, its largest entry is {:.3g}",
+      which, asymmetry, largest);
 }
 
 struct Root {
@@ -45,10 +42,10 @@ Root factorise(const at::Tensor& covariance, const char* which) {
   const double largest = values.abs().max().item<double>();
   const double smallest = values.min().item<double>();
   check(smallest >= -kNegativeBound * largest, ExitCode::kRuntime,
-        "Frechet distance: the {} covariance has the eigenvalue {:.6g} (allowed: {:.3g} times the largest, {:.6g}): it "
-        "is "
-        "not a covariance matrix",
-        which, smallest, -kNegativeBound, largest);
+      "Frechet distance: the {} covariance has the eigenvalue {:.6g} (allowed: {:.3g} times the largest, {:.6g}): it "
+      "is "
+      "not a covariance matrix",
+      which, smallest, -kNegativeBound, largest);
   // What the eigenvalue solver cannot tell from 0: its square root would be 1e8 times larger than
   // the error itself.
   const double rounding = static_cast<double>(values.size(0)) * std::numeric_limits<double>::epsilon() * largest;
@@ -62,8 +59,8 @@ FrechetDistance frechet_distance(const Moments& a, const Moments& b) {
   check_moments(a, "first");
   check_moments(b, "second");
   check(a.mean.size(0) == b.mean.size(0), ExitCode::kRuntime,
-        "Frechet distance: the two sets have {} and {} features; they must come from the same feature net",
-        a.mean.size(0), b.mean.size(0));
+      "Frechet distance: the two sets have {} and {} features; they must come from the same feature net",
+      a.mean.size(0), b.mean.size(0));
   const Root root_a = factorise(a.covariance, "first"), root_b = factorise(b.covariance, "second");
   const double cross = at::linalg_svdvals(at::matmul(root_a.factor, root_b.factor.t())).sum().item<double>();
   FrechetDistance result;
@@ -73,8 +70,7 @@ FrechetDistance frechet_distance(const Moments& a, const Moments& b) {
   return result;
 }
 
-template <>
-results::Score measure<results::score("fd_fmnist")>(const ScoreInput& in) {
+template <> results::Score measure<results::score("fd_fmnist")>(const ScoreInput& in) {
   return in.on_root([&] { return results::Score{frechet_distance(in.real.moments, in.images.moments).total()}; });
 }
 

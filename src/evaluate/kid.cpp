@@ -1,13 +1,10 @@
 #include "evaluate/kid.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
-
 #include "base/error.h"
 #include "evaluate/measure.h"
 #include "evaluate/statistics.h"
@@ -40,7 +37,7 @@ at::Tensor subset(const at::Tensor& features, std::int64_t size, std::int64_t nu
   std::int64_t* out = index.data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < size; ++i) {
     out[i] = static_cast<std::int64_t>(permute(static_cast<std::uint64_t>(first + i), static_cast<std::uint64_t>(n),
-                                               key, static_cast<std::uint32_t>(number / blocks)));
+        key, static_cast<std::uint32_t>(number / blocks)));
   }
   return features.index_select(0, index).to(at::kDouble);
 }
@@ -56,8 +53,8 @@ double mmd_squared(const at::Tensor& x, const at::Tensor& y) {
 Kid kernel_distance(const at::Tensor& real, const at::Tensor& generated, const KidOptions& options) {
   check_pair(real, generated);
   check(options.subset_size >= 2 && options.num_subsets >= 1, ExitCode::kUsage,
-        "KID: expected a subset size of at least 2 and at least 1 subset, got {} and {}", options.subset_size,
-        options.num_subsets);
+      "KID: expected a subset size of at least 2 and at least 1 subset, got {} and {}", options.subset_size,
+      options.num_subsets);
   const at::Tensor x = real.detach().cpu(), y = generated.detach().cpu();
   const std::int64_t smaller = std::min(x.size(0), y.size(0));
   Kid result;
@@ -81,8 +78,7 @@ Kid kernel_distance(const at::Tensor& real, const at::Tensor& generated, const K
   return result;
 }
 
-template <>
-results::Score measure<results::score("kid")>(const ScoreInput& in) {
+template <> results::Score measure<results::score("kid")>(const ScoreInput& in) {
   return in.on_root([&] {
     const Kid kid = kernel_distance(in.real.features, in.images.features, {.key = {in.seed, 0, Purpose::kSubset}});
     return results::Score{kid.mean, kid.standard_error};

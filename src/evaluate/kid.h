@@ -4,9 +4,7 @@
 // gathered for it (5,000 x 128 float32 are 2.5 MB).
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
-
 #include "base/random.h"
 
 namespace hebm::evaluate {

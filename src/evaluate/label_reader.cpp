@@ -1,9 +1,6 @@
 #include "evaluate/label_reader.h"
-
 #include <fmt/ranges.h>
-
 #include <span>
-
 #include "base/error.h"
 #include "nets/device.h"
 #include "vae/inputs.h"
@@ -13,8 +10,8 @@ namespace hebm::evaluate {
 LabelReader::LabelReader(const prior::LabelHead& head, const data::Dataset& dataset, const nets::FeatureNet& classifier)
     : column_(data::label_column(dataset, head.name)) {
   check(column_.categories == head.categories, ExitCode::kUsage,
-        "{}: '{}' has the categories {}, the prior was coupled with {}", dataset.path().string(), head.name,
-        fmt::join(column_.categories, ", "), fmt::join(head.categories, ", "));
+      "{}: '{}' has the categories {}, the prior was coupled with {}", dataset.path().string(), head.name,
+      fmt::join(column_.categories, ", "), fmt::join(head.categories, ", "));
   for (const auto& attribute : dataset.attributes()) {
     if (attribute.name == head.name) attribute_ = attribute;
   }
@@ -22,7 +19,7 @@ LabelReader::LabelReader(const prior::LabelHead& head, const data::Dataset& data
   const auto classes =
       static_cast<std::int64_t>(attribute_.name.empty() ? column_.categories.size() : attribute_.of_label.size());
   check(classifier.num_classes() == classes, ExitCode::kUsage, "the classifier tells {} classes apart, '{}' is of {}",
-        classifier.num_classes(), head.name, classes);
+      classifier.num_classes(), head.name, classes);
 }
 
 at::Tensor LabelReader::read(const at::Tensor& x, const at::Tensor& classes) const {

@@ -2,9 +2,7 @@
 // classifier of the scores; measured attributes from the pixels, by the data set's own rule.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <vector>
-
 #include "data/dataset.h"
 #include "data/label_column.h"
 #include "nets/feature_net.h"
@@ -20,7 +18,6 @@ class LabelReader {
   at::Tensor read(const at::Tensor& x, const at::Tensor& classes) const;
   // Of the data set's images.
   const data::LabelColumn& column() const { return column_; }
-
  private:
   data::LabelColumn column_;
   data::Attribute attribute_;  // without a name: the data set's labels

@@ -1,5 +1,4 @@
 #include "evaluate/labels.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
@@ -7,9 +6,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <cmath>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "base/visits.h"
@@ -27,8 +24,8 @@ namespace fs = std::filesystem;
 void LabelsOptions::describe(Options& o) {
   o.add("labels.num_test", &num_test, "test images that p(y | u_0) is measured on", {1, 10000000}, Show::kCommon);
   o.add("labels.num_samples", &num_samples,
-        "images drawn without a label, and for each head with one, all categories equally often", {2, 10000000},
-        Show::kCommon);
+      "images drawn without a label, and for each head with one, all categories equally often", {2, 10000000},
+      Show::kCommon);
   o.add("labels.columns", &columns, "images of a category in the grid", {1, 100});
   o.add("labels.chunk", &chunk, "images of one unit of work", {1, 100000});
   o.add("labels.seed", &seed, "seed of the chains; with sample.seed and sample.chunk those of `sample`", {0});
@@ -102,7 +99,6 @@ class LabelRun {
   }
   results::LabelHead head(std::size_t h, const Moments& real) const;
   void write_pictures(std::size_t h, const fs::path& file) const;
-
  private:
   std::int64_t categories_of(std::size_t h) const { return std::ssize(heads_[h].categories); }
   std::vector<at::Tensor> likeliest_by_layer(std::size_t h, const std::vector<at::Tensor>& outputs) const;
@@ -137,8 +133,8 @@ Tested LabelRun::test(const Chunk& chunk) const {
   const auto images = split_members(in_.dataset, data::Split::kTest, chunk.first, chunk.size);
   const std::vector<std::uint32_t> visits(images.size(), visits::kLabelTest);
   const at::Tensor x = vae::image_tensor(in_.dataset.read(images)).to(device_);
-  const at::Tensor noise = vae::posterior_noise({static_cast<std::uint64_t>(options_.seed), 0, Purpose::kPosterior},
-                                                images, visits, in_.backbone.dim());
+  const at::Tensor noise = vae::posterior_noise(
+      {static_cast<std::uint64_t>(options_.seed), 0, Purpose::kPosterior}, images, visits, in_.backbone.dim());
   const auto outputs = chain_.label_outputs(in_.backbone.posterior(x, noise.to(device_)).u);
   const auto values = prior::head_values(heads_, outputs);
   const at::Tensor classes = in_.features.net->logits_of_features(in_.features.net->features(x)).argmax(1);
@@ -258,7 +254,7 @@ results::LabelHead LabelRun::head(std::size_t h, const Moments& real) const {
   }
   const double score_of_head = score(h + 1, real);
   out.drawn = {static_cast<double>(hits) / samples, static_cast<double>(drawn.own) / samples, score_of_head,
-               score_of_head / score(0, real)};
+      score_of_head / score(0, real)};
   return out;
 }
 
@@ -274,12 +270,12 @@ void LabelRun::write_pictures(std::size_t h, const fs::path& file) const {
 }  // namespace
 
 results::Labels labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs,
-                       comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name) {
+    comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name) {
   const auto& heads = inputs.prior.heads();
   check(!heads.empty(), ExitCode::kUsage, "labels: the prior has no label heads");
   const auto available = std::ssize(inputs.dataset.members(data::Split::kTest));
   check(options.num_test <= available, ExitCode::kUsage, "{}: {} test images, labels.num_test is {}",
-        inputs.dataset.path().string(), available, options.num_test);
+      inputs.dataset.path().string(), available, options.num_test);
   const Timer timer;
   LabelRun run(options, guidance, inputs);
   const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);

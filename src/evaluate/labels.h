@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "evaluate/experiment.h"
@@ -28,7 +27,6 @@ struct LabelsOptions {
 // with the same seed and chunk, and once for category c mod C of every head as `sample --label`
 // does. The result is rank 0's. Grids, a category a row: directory/labels-NAME-HEAD.png.
 results::Labels labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs,
-                       comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory,
-                       const std::string& name);
+    comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory, const std::string& name);
 
 }  // namespace hebm::evaluate

@@ -1,12 +1,10 @@
 #include "evaluate/measure.h"
-
 #include <utility>
 
 namespace hebm::evaluate {
 namespace {
 
-template <std::size_t... kScore>
-results::Scores measure_each(const ScoreInput& input, std::index_sequence<kScore...>) {
+template <std::size_t... kScore> results::Scores measure_each(const ScoreInput& input, std::index_sequence<kScore...>) {
   return {{measure<kScore>(input)...}};  // in this order on every rank
 }
 

@@ -2,10 +2,8 @@
 // file that holds its mathematics.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <functional>
-
 #include "comm/communicator.h"
 #include "evaluate/statistics.h"
 #include "results/scores.h"
@@ -32,8 +30,7 @@ struct ScoreInput {
 
 // Collective; the number is rank 0's. Defined for every row of the table, or the program does not
 // link.
-template <std::size_t kScore>
-results::Score measure(const ScoreInput& input);
+template <std::size_t kScore> results::Score measure(const ScoreInput& input);
 
 // All of the table.
 results::Scores measure_all(const ScoreInput& input);

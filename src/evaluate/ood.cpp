@@ -1,10 +1,7 @@
 #include "evaluate/ood.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "evaluate/chunks.h"
@@ -23,7 +20,7 @@ std::vector<std::int64_t> chosen_images(const OodOptions& options, const OodSet&
   std::vector<std::int64_t> out;
   for (std::int64_t i = 0; i < options.num_images; ++i) {
     const auto place = permute(static_cast<std::uint64_t>(i), members.size(),
-                               {static_cast<std::uint64_t>(options.seed), 0, Purpose::kSubset}, number);
+        {static_cast<std::uint64_t>(options.seed), 0, Purpose::kSubset}, number);
     out.push_back(members[place]);
   }
   return out;
@@ -34,20 +31,20 @@ struct ScoredImages {
   static void tensors(auto& s, auto& visit) { visit(s.scores); }
 };
 
-void check_finite(const at::Tensor& scores, const OodScorer& scorer, const OodSet& set,
-                  const std::vector<std::int64_t>& images) {
+void check_finite(
+    const at::Tensor& scores, const OodScorer& scorer, const OodSet& set, const std::vector<std::int64_t>& images) {
   const std::int64_t width = scores.size(1);
   const double* value = scores.const_data_ptr<double>();
   for (std::int64_t e = 0; e < scores.numel(); ++e) {
     check(std::isfinite(value[e]), ExitCode::kRuntime, "{}: image {}: {} is {}; are VAE and prior trained?",
-          set.dataset.path().string(), images[static_cast<std::size_t>(e / width)],
-          scorer.columns()[static_cast<std::size_t>(e % width)], value[e]);
+        set.dataset.path().string(), images[static_cast<std::size_t>(e / width)],
+        scorer.columns()[static_cast<std::size_t>(e % width)], value[e]);
   }
 }
 
 // [n][columns] on rank 0. Collective.
 std::vector<double> set_scores(const OodOptions& options, const OodInputs& inputs, std::uint32_t number,
-                               const OodScorer& scorer, comm::Communicator& comm, Logger& logger) {
+    const OodScorer& scorer, comm::Communicator& comm, Logger& logger) {
   const OodSet& set = number == 0 ? inputs.in : inputs.out;
   const auto all = chosen_images(options, set, number);
   std::vector<double> table;
@@ -82,8 +79,8 @@ double mean(const std::vector<double>& values) {
 }
 
 results::OodRow separation(const OodOptions& options, const std::vector<double>& in, const std::vector<double>& out) {
-  const Interval interval = bootstrap_auroc(in, out, options.bootstrap, kLevel,
-                                            {static_cast<std::uint64_t>(options.seed), 1, Purpose::kSubset});
+  const Interval interval = bootstrap_auroc(
+      in, out, options.bootstrap, kLevel, {static_cast<std::uint64_t>(options.seed), 1, Purpose::kSubset});
   results::OodRow row;
   row.auroc = auroc(in, out);
   row.auroc_low = interval.low;
@@ -105,8 +102,8 @@ results::OodSetInfo describe_set(const OodSet& set, std::int64_t num_images) {
 void OodOptions::describe(Options& o) {
   o.add("ood.num_images", &num_images, "test images of each set", {2, 1000000}, Show::kCommon);
   o.add_list("ood.k", &k,
-             "layers above k are used, for each of these k; 0: all layers, L - 1: the top one; empty: 0 .. L - 1",
-             {0, 100000}, Show::kCommon);
+      "layers above k are used, for each of these k; 0: all layers, L - 1: the top one; empty: 0 .. L - 1", {0, 100000},
+      Show::kCommon);
   o.add("ood.chunk", &chunk, "images of one unit of work", {1, 100000});
   o.add("ood.bootstrap", &bootstrap, "resamples of the 95 % intervals", {1, 1000000});
   o.add("ood.bins", &bins, "bins of the histograms", {2, 1000});
@@ -115,18 +112,18 @@ void OodOptions::describe(Options& o) {
 
 std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& inputs) {
   check(inputs.prior.heads().empty(), ExitCode::kUsage,
-        "ood: the prior has label heads, whose energy belongs to no layer alone; take one without");
+      "ood: the prior has label heads, whose energy belongs to no layer alone; take one without");
   const auto num_layers = static_cast<std::int64_t>(inputs.backbone.groups().size());
   for (const auto k : options.k) {
     check(k < num_layers, ExitCode::kUsage, "ood.k = {}: the VAE has {} latent layers, expected 0 to {}", k, num_layers,
-          num_layers - 1);
+        num_layers - 1);
   }
   for (const OodSet* set : {&inputs.in, &inputs.out}) {
     const data::Dataset& dataset = set->dataset;
     dataset.expect_shape(inputs.backbone.image_shape(), "VAE");
     const auto available = dataset.members(data::Split::kTest).size();
     check(available >= static_cast<std::size_t>(options.num_images), ExitCode::kUsage,
-          "{}: {} test images, ood.num_images is {}", dataset.path().string(), available, options.num_images);
+        "{}: {} test images, ood.num_images is {}", dataset.path().string(), available, options.num_images);
   }
   if (!options.k.empty()) return options.k;
   std::vector<std::int64_t> all;
@@ -167,8 +164,8 @@ results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Commu
   return result;
 }
 
-results::PairedHistogram paired_histogram(const std::vector<double>& in, const std::vector<double>& out,
-                                          std::int64_t bins) {
+results::PairedHistogram paired_histogram(
+    const std::vector<double>& in, const std::vector<double>& out, std::int64_t bins) {
   std::vector<double> all = in;
   all.insert(all.end(), out.begin(), out.end());
   std::sort(all.begin(), all.end());

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <string>
 #include <vector>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
@@ -49,7 +48,7 @@ std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& 
 results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger);
 
 // Counts of both sets in equal bins over the middle 99 % of all values.
-results::PairedHistogram paired_histogram(const std::vector<double>& in, const std::vector<double>& out,
-                                          std::int64_t bins);
+results::PairedHistogram paired_histogram(
+    const std::vector<double>& in, const std::vector<double>& out, std::int64_t bins);
 
 }  // namespace hebm::evaluate

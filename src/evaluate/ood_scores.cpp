@@ -1,21 +1,18 @@
 #include "evaluate/ood_scores.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
-
 #include "base/visits.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
 
 OodScorer::OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
-                     const prior::LangevinOptions& langevin, std::vector<std::int64_t> ks, std::uint64_t seed)
+    const prior::LangevinOptions& langevin, std::vector<std::int64_t> ks, std::uint64_t seed)
     : prior_(prior),
       backbone_(backbone),
       chain_(prior, backbone, langevin),

@@ -12,12 +12,10 @@
 //              u_0, whose energy is taken.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
-
 #include "prior/langevin.h"
 #include "prior/potential.h"
 #include "prior/reverse_chain.h"
@@ -29,7 +27,7 @@ class OodScorer {
  public:
   // References must outlive this object; all on one device. ks: each within 0 .. L - 1.
   OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin,
-            std::vector<std::int64_t> ks, std::uint64_t seed);
+      std::vector<std::int64_t> ks, std::uint64_t seed);
 
   // Columns of scores(): "elbo", "inference k = 0", ..., "diffusion k = 0", ...
   std::vector<std::string> columns() const;
@@ -42,7 +40,6 @@ class OodScorer {
   at::Tensor energies(const at::Tensor& u) const;
   // [u_1 of the layers above k, u_1 of the others], both [B, D].
   at::Tensor joined(const at::Tensor& above, const at::Tensor& others, std::int64_t k) const;
-
  private:
   at::Tensor diffusion_energies(const at::Tensor& u_0, const prior::ChainIds& ids) const;  // [B, K]
 

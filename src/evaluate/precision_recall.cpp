@@ -1,14 +1,11 @@
 #include "evaluate/precision_recall.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cdist.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
-
 #include <algorithm>
 #include <span>
 #include <tuple>
-
 #include "base/error.h"
 #include "evaluate/measure.h"
 #include "evaluate/statistics.h"
@@ -35,10 +32,9 @@ at::Tensor host_double(const at::Tensor& features) { return features.detach().cp
 at::Tensor neighbour_radii(const at::Tensor& features, std::int64_t k, std::int64_t first, std::int64_t count) {
   check_features(features, 2, "precision and recall");
   check(k >= 1 && k < features.size(0), ExitCode::kRuntime,
-        "precision and recall: expected k from 1 to {} for {} points, got {}", features.size(0) - 1, features.size(0),
-        k);
+      "precision and recall: expected k from 1 to {} for {} points, got {}", features.size(0) - 1, features.size(0), k);
   check(first >= 0 && count >= 0 && first <= features.size(0) - count, ExitCode::kRuntime,
-        "precision and recall: rows {} to {} of {} points", first, first + count, features.size(0));
+      "precision and recall: rows {} to {} of {} points", first, first + count, features.size(0));
   const at::Tensor x = host_double(features);
   at::Tensor radii = at::empty({count}, at::TensorOptions().dtype(at::kDouble));
   const std::int64_t step = chunk_rows(x.size(0));
@@ -56,8 +52,8 @@ std::int64_t count_inside(const at::Tensor& points, const at::Tensor& centres, c
   check_features(centres, 1, "precision and recall, centres");
   check(points.size(1) == centres.size(1) && radii.dim() == 1 && radii.size(0) == centres.size(0) &&
             radii.scalar_type() == at::kDouble,
-        ExitCode::kRuntime, "precision and recall: {} and {} features, {} centres, radii of {} elements",
-        points.size(1), centres.size(1), centres.size(0), radii.numel());
+      ExitCode::kRuntime, "precision and recall: {} and {} features, {} centres, radii of {} elements", points.size(1),
+      centres.size(1), centres.size(0), radii.numel());
   const at::Tensor x = host_double(points), y = host_double(centres);
   std::int64_t inside = 0;
   const std::int64_t step = chunk_rows(y.size(0));
@@ -75,7 +71,7 @@ PrecisionRecall precision_recall(const at::Tensor& real, const at::Tensor& gener
     return static_cast<double>(inside) / static_cast<double>(of.size(0));
   };
   return {share(count_inside(generated, real, real_radii), generated),
-          share(count_inside(real, generated, generated_radii), real)};
+      share(count_inside(real, generated, generated_radii), real)};
 }
 
 namespace {
@@ -99,8 +95,8 @@ const at::Tensor& radii_of(const FeatureRows& rows, const ScoreInput& in) {
         .copy_(neighbour_radii(rows.features, in.neighbours, mine.first, mine.count));
   });
   // Every entry comes from one rank: exact.
-  in.comm.all_reduce(std::span<double>(rows.radii.mutable_data_ptr<double>(), static_cast<std::size_t>(n)),
-                     comm::Op::kSum);
+  in.comm.all_reduce(
+      std::span<double>(rows.radii.mutable_data_ptr<double>(), static_cast<std::size_t>(n)), comm::Op::kSum);
   return rows.radii;
 }
 
@@ -121,13 +117,11 @@ double share_inside(const FeatureRows& points, const FeatureRows& centres, const
 
 }  // namespace
 
-template <>
-results::Score measure<results::score("precision")>(const ScoreInput& in) {
+template <> results::Score measure<results::score("precision")>(const ScoreInput& in) {
   return {share_inside(in.images, in.real, in)};
 }
 
-template <>
-results::Score measure<results::score("recall")>(const ScoreInput& in) {
+template <> results::Score measure<results::score("recall")>(const ScoreInput& in) {
   return {share_inside(in.real, in.images, in)};
 }
 

@@ -4,7 +4,6 @@
 // share of real points inside the generated one. Exact (all pairs, in chunks, float64), O(n m F).
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 
 namespace hebm::evaluate {

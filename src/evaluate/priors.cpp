@@ -1,9 +1,6 @@
 #include "evaluate/priors.h"
-
 #include <fmt/format.h>
-
 #include <charconv>
-
 #include "evaluate/experiment.h"
 #include "evaluate/scorer.h"
 #include "evaluate/stored_samples.h"
@@ -43,14 +40,14 @@ SamplingCost sampling_cost(std::optional<std::int64_t> num_levels, const nlohman
 }
 
 results::Priors evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset,
-                                const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
-                                const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger) {
+    const vae::Backbone& backbone, const nets::LoadedFeatureNet& features, const std::vector<PriorSamples>& samples,
+    comm::Communicator& comm, Logger& logger) {
   Scorer scorer(options, dataset, backbone, features, comm, logger);
   results::Priors out{{}, classifier(features), std::ssize(dataset.members(data::Split::kTrain))};
   const auto add = [&](const std::string& name, const results::PriorAbout& about, const FeatureRows& rows,
                        double seconds) {
     out.rows.push_back({name, about, scorer.scores(rows), rows.features.size(0),
-                        1000 * seconds / static_cast<double>(options.num_images)});
+        1000 * seconds / static_cast<double>(options.num_images)});
   };
   const auto gaussian = scorer.gaussian(), reconstruction = scorer.reconstruction();
   add("Gaussian prior", {"gaussian", "", {}, 0, 0, 0, {}, {}}, gaussian, gaussian.seconds);

@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
@@ -40,7 +39,7 @@ struct PriorSamples {
 // Collective; the result is rank 0's: the Gaussian prior, reconstructions, then `samples` in their
 // order.
 results::Priors evaluate_priors(const EvaluateOptions& options, const data::Dataset& dataset,
-                                const vae::Backbone& backbone, const nets::LoadedFeatureNet& features,
-                                const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger);
+    const vae::Backbone& backbone, const nets::LoadedFeatureNet& features, const std::vector<PriorSamples>& samples,
+    comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::evaluate

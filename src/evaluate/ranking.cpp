@@ -1,9 +1,7 @@
 #include "evaluate/ranking.h"
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
-
 #include "base/error.h"
 
 namespace hebm::evaluate {
@@ -18,7 +16,7 @@ void check_scores(std::span<const double> scores, const char* what) {
   check(!scores.empty(), ExitCode::kRuntime, "{} set: expected at least 1 score, got none", what);
   for (std::size_t i = 0; i < scores.size(); ++i) {
     check(std::isfinite(scores[i]), ExitCode::kRuntime, "{} set: score {} is {}, expected a finite number", what, i,
-          scores[i]);
+        scores[i]);
   }
 }
 
@@ -91,9 +89,9 @@ double fpr_at_tpr(std::span<const double> negative, std::span<const double> posi
 }
 
 Interval bootstrap_auroc(std::span<const double> negative, std::span<const double> positive, std::int64_t resamples,
-                         double level, const RandomKey& key) {
+    double level, const RandomKey& key) {
   check(resamples >= 1 && level > 0.0 && level < 1.0, ExitCode::kRuntime,
-        "bootstrap: expected at least 1 resample and a level in (0, 1), got {} and {}", resamples, level);
+      "bootstrap: expected at least 1 resample and a level in (0, 1), got {} and {}", resamples, level);
   const auto values = distinct(negative, positive);
   const auto negative_places = places(negative, values), positive_places = places(positive, values);
   std::vector<double> results;
@@ -102,7 +100,7 @@ Interval bootstrap_auroc(std::span<const double> negative, std::span<const doubl
     const auto draw = [&](const std::vector<std::size_t>& from, std::uint32_t set, std::int64_t Tie::*count) {
       for (std::uint32_t i = 0; i < from.size(); ++i) {
         const auto chosen = draw_below(static_cast<std::uint32_t>(from.size()), key,
-                                       {.item = i, .visit = static_cast<std::uint32_t>(r), .layer = set});
+            {.item = i, .visit = static_cast<std::uint32_t>(r), .layer = set});
         ++(drawn[from[chosen]].*count);
       }
     };
@@ -117,7 +115,7 @@ Interval bootstrap_auroc(std::span<const double> negative, std::span<const doubl
 
 double sorted_quantile(std::span<const double> sorted, double q) {
   check(!sorted.empty() && q >= 0.0 && q <= 1.0, ExitCode::kRuntime,
-        "quantile {} of {} values: expected one in [0, 1] of at least 1", q, sorted.size());
+      "quantile {} of {} values: expected one in [0, 1] of at least 1", q, sorted.size());
   const double at = q * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(at);
   const auto above = std::min(below + 1, sorted.size() - 1);

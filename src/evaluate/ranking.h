@@ -5,7 +5,6 @@
 #pragma once
 #include <cstdint>
 #include <span>
-
 #include "base/random.h"
 
 namespace hebm::evaluate {
@@ -27,7 +26,7 @@ struct Interval {
 // times; the middle `level` of the results. Draws are keyed by (key; place within the set,
 // resample), so equal keys choose equal places whatever the scores.
 Interval bootstrap_auroc(std::span<const double> negative, std::span<const double> positive, std::int64_t resamples,
-                         double level, const RandomKey& key);
+    double level, const RandomKey& key);
 
 // q in [0, 1] of values (sorted ascending), linear between neighbours.
 double sorted_quantile(std::span<const double> sorted, double q);

@@ -3,13 +3,11 @@
 // a new machine. Names are the case's (docs/formats.md); layer 0 is the top one.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "nets/parameters.h"
 #include "prior/potential.h"
 #include "storage/hdf5.h"
@@ -27,15 +25,15 @@ struct ReplayInputs {
 
 // The case is a file from outside: what is absent, or has another type or shape, or is not finite
 // is Error(kCorrupt) naming the dataset.
-ReplayInputs read_replay_inputs(const storage::H5File& file, const vae::Backbone& backbone, std::int64_t num_levels,
-                                at::ScalarType dtype);
+ReplayInputs read_replay_inputs(
+    const storage::H5File& file, const vae::Backbone& backbone, std::int64_t num_levels, at::ScalarType dtype);
 
 // All stages on the inputs' device, where the backbone and the prior must be too, in the case's
 // order: schedule/*, posterior_z/i, u0/i, z_of_u/i, logits_of_u, f [L, B], langevin_y/i (after the
 // last step), loss, grad/netE{i}/NAME. The chain is the paper's step with this eta; positives are
 // z_of_u, negatives z of langevin_y. Uses the nets' gradient buffers.
-std::vector<nets::NamedTensor> run_stages(const ReplayInputs& inputs, const vae::Backbone& backbone,
-                                          prior::EnergyPrior& prior, double eta);
+std::vector<nets::NamedTensor> run_stages(
+    const ReplayInputs& inputs, const vae::Backbone& backbone, prior::EnergyPrior& prior, double eta);
 
 struct Comparison {
   std::string dataset;

@@ -4,7 +4,6 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include "base/error.h"
 #include "evaluate/replay.h"
 #include "nets/device.h"
@@ -41,7 +40,7 @@ prior::LangevinOptions paper_rule(double eta) {
 }
 
 at::Tensor run_chain(const ReplayInputs& inputs, const prior::Potential& potential,
-                     const std::vector<prior::StepCoefficients>& coefficients) {
+    const std::vector<prior::StepCoefficients>& coefficients) {
   at::Tensor y = inputs.u;
   for (const auto& noise : inputs.langevin_noise) {
     y = prior::langevin_step(y, inputs.u, potential.gradient(y), noise, coefficients, inputs.t);
@@ -51,7 +50,7 @@ at::Tensor run_chain(const ReplayInputs& inputs, const prior::Potential& potenti
 
 // The loss summed over layers; gradients are added under their names.
 at::Tensor learn(const ReplayInputs& inputs, prior::EnergyPrior& prior, const std::vector<double>& level_weights,
-                 const std::vector<at::Tensor>& positive, const std::vector<at::Tensor>& negative, Named& gradients) {
+    const std::vector<at::Tensor>& positive, const std::vector<at::Tensor>& negative, Named& gradients) {
   const at::Device device = positive[0].device();
   const at::Tensor t = nets::on_device(inputs.t, device);
   std::vector<double> of_row;
@@ -64,9 +63,8 @@ at::Tensor learn(const ReplayInputs& inputs, prior::EnergyPrior& prior, const st
     const c10::AutoGradMode grad_on(true);
     const auto live = net.weights(true);
     const auto biases = net.select(live, t);
-    const at::Tensor loss =
-        prior::contrastive_loss(net.forward(live, biases, positive[i]), net.forward(live, biases, negative[i]), weight,
-                                0.0, static_cast<std::int64_t>(inputs.t.size()));
+    const at::Tensor loss = prior::contrastive_loss(net.forward(live, biases, positive[i]),
+        net.forward(live, biases, negative[i]), weight, 0.0, static_cast<std::int64_t>(inputs.t.size()));
     torch::autograd::backward({loss}, {});
     total = total.defined() ? total + loss.detach() : loss.detach();
     for (const auto& g : net.params().views_of(net.params().grad(), fmt::format("grad/netE{}/", i)))
@@ -77,10 +75,10 @@ at::Tensor learn(const ReplayInputs& inputs, prior::EnergyPrior& prior, const st
 
 }  // namespace
 
-std::vector<nets::NamedTensor> run_stages(const ReplayInputs& inputs, const vae::Backbone& backbone,
-                                          prior::EnergyPrior& prior, double eta) {
+std::vector<nets::NamedTensor> run_stages(
+    const ReplayInputs& inputs, const vae::Backbone& backbone, prior::EnergyPrior& prior, double eta) {
   check(!prior.per_level(), ExitCode::kUsage,
-        "replay: this prior has nets of their own for every t (energy.per_level); a case has one net a layer");
+      "replay: this prior has nets of their own for every t (energy.per_level); a case has one net a layer");
   const c10::NoGradGuard no_grad;
   const auto& groups = backbone.groups();
   const auto langevin = paper_rule(eta);
@@ -96,8 +94,8 @@ std::vector<nets::NamedTensor> run_stages(const ReplayInputs& inputs, const vae:
   out.push_back({"logits_of_u", backbone.decode(inputs.u)});
 
   const auto weights = prior.frozen_weights();
-  const prior::Chains chains(prior::chain_ids(0, 0, static_cast<std::int64_t>(inputs.t.size())), inputs.t,
-                             inputs.u.device());
+  const prior::Chains chains(
+      prior::chain_ids(0, 0, static_cast<std::int64_t>(inputs.t.size())), inputs.t, inputs.u.device());
   const prior::Potential potential(prior, backbone, weights, chains);
   out.push_back({"f", at::stack(potential.by_layer(inputs.u))});
 

@@ -1,7 +1,5 @@
 #include "evaluate/scorer.h"
-
 #include <c10/core/GradMode.h>
-
 #include "base/error.h"
 #include "base/visits.h"
 #include "evaluate/experiment.h"
@@ -13,7 +11,7 @@
 namespace hebm::evaluate {
 
 Scorer::Scorer(const EvaluateOptions& options, const data::Dataset& dataset, const vae::Backbone& backbone,
-               const nets::LoadedFeatureNet& features, comm::Communicator& comm, Logger& logger)
+    const nets::LoadedFeatureNet& features, comm::Communicator& comm, Logger& logger)
     : options_(options),
       dataset_(dataset),
       backbone_(backbone),
@@ -26,8 +24,8 @@ Scorer::Scorer(const EvaluateOptions& options, const data::Dataset& dataset, con
   const auto num_train = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
   const auto num_test = static_cast<std::int64_t>(dataset.members(data::Split::kTest).size());
   check(options.num_images <= num_test && options.num_images <= num_train, ExitCode::kUsage,
-        "evaluate.num_images = {}: {} has {} training and {} test images; every row uses the same number",
-        options.num_images, dataset.path().string(), num_train, num_test);
+      "evaluate.num_images = {}: {} has {} training and {} test images; every row uses the same number",
+      options.num_images, dataset.path().string(), num_train, num_test);
   const Moments all = training_moments(dataset, features, options.chunk, comm, logger);
   real_ = collect(
       options.num_images, true,
@@ -63,8 +61,8 @@ FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::stri
   comm::agree(comm_, [&] {
     const StoredSamples stored = read_stored_samples(samples);
     check(stored.count >= options_.num_images, ExitCode::kUsage,
-          "{} holds {} images, evaluate.num_images is {}; sample more (sample.count) or score fewer", samples.string(),
-          stored.count, options_.num_images);
+        "{} holds {} images, evaluate.num_images is {}; sample more (sample.count) or score fewer", samples.string(),
+        stored.count, options_.num_images);
   });
   return collect(
       options_.num_images, true,
@@ -84,8 +82,7 @@ FeatureRows Scorer::test_images() {
 vae::Posterior Scorer::posterior(data::Split split, std::int64_t first, std::int64_t count) const {
   const auto index = split_members(dataset_, split, first, count);
   const std::vector<std::uint32_t> visits(index.size(), visits::kScores);
-  return backbone_.posterior(
-      vae::image_tensor(dataset_.read(index)).to(device_),
+  return backbone_.posterior(vae::image_tensor(dataset_.read(index)).to(device_),
       vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, backbone_.dim()).to(device_));
 }
 

@@ -2,12 +2,10 @@
 // evaluate.num_images images.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
@@ -25,7 +23,7 @@ class Scorer {
   // on one device. Collective, as are all methods but posterior(). Error(kUsage) where the data set
   // has fewer training or test images than a row.
   Scorer(const EvaluateOptions& options, const data::Dataset& dataset, const vae::Backbone& backbone,
-         const nets::LoadedFeatureNet& features, comm::Communicator& comm, Logger& logger);
+      const nets::LoadedFeatureNet& features, comm::Communicator& comm, Logger& logger);
 
   FeatureRows collect(std::int64_t n, bool keep, const MakeImages& images, const std::string& what);
   FeatureRows gaussian();                                                             // images of the Gaussian prior
@@ -37,7 +35,6 @@ class Scorer {
   results::Scores scores(const FeatureRows& rows) const;  // rows are kept ones
   // One posterior draw u_0 of images of a split.
   vae::Posterior posterior(data::Split split, std::int64_t first, std::int64_t count) const;
-
  private:
   const EvaluateOptions& options_;
   const data::Dataset& dataset_;

@@ -2,7 +2,6 @@
 // need not be kept.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <string_view>
 
@@ -30,7 +29,6 @@ class FeatureSums {
   void add(const at::Tensor& features);
   std::int64_t count() const { return count_; }
   Moments moments() const;  // count >= 2
-
  private:
   std::int64_t count_ = 0;
   at::Tensor sum_, second_;  // float64 [F], [F, F]: of x and of x x^T

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
-
 #include "base/types.h"
 
 namespace hebm::evaluate {
@@ -20,7 +19,7 @@ StoredSamples read_stored_samples(const std::filesystem::path& file);
 
 // Images first .. first + count - 1 of this shape, starting with earlier ones beyond the end (the
 // padding of a last chunk). Error(kUsage): fewer than count images.
-ImageBatch read_sample_images(const std::filesystem::path& file, const ImageShape& shape, std::int64_t first,
-                              std::int64_t count);
+ImageBatch read_sample_images(
+    const std::filesystem::path& file, const ImageShape& shape, std::int64_t first, std::int64_t count);
 
 }  // namespace hebm::evaluate

@@ -1,15 +1,12 @@
 #include "evaluate/training_moments.h"
-
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <fmt/format.h>
-
 #include <cstddef>
 #include <exception>
 #include <map>
 #include <string>
 #include <vector>
-
 #include "base/error.h"
 #include "evaluate/experiment.h"
 #include "evaluate/feature_rows.h"
@@ -27,9 +24,8 @@ constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
 // What they belong to; a file of anything else is made anew.
 std::map<std::string, std::string> identity_of(const nets::LoadedFeatureNet& features, const data::Dataset& dataset) {
   const auto& members = dataset.members(data::Split::kTrain);
-  return {{"features_hash", features.hash},
-          {"images_hash", dataset.images_hash()},
-          {"members_hash", storage::hash_bytes(storage::as_bytes(members.data(), members.size()))}};
+  return {{"features_hash", features.hash}, {"images_hash", dataset.images_hash()},
+      {"members_hash", storage::hash_bytes(storage::as_bytes(members.data(), members.size()))}};
 }
 
 Moments empty_moments(std::int64_t count) {
@@ -50,7 +46,7 @@ bool read(const fs::path& path, const std::map<std::string, std::string>& identi
   const auto tensors = tensors_of(out);
   nets::load_tensors(file, tensors);
   check(nets::metadata_text(file, "hash") == nets::hash_tensors(tensors), ExitCode::kCorrupt,
-        "{}: the values do not have the hash that the file gives", path.string());
+      "{}: the values do not have the hash that the file gives", path.string());
   for (const auto& t : tensors) {
     check(at::isfinite(t.tensor).all().item<bool>(), ExitCode::kCorrupt, "{}: {} is not finite", path.string(), t.name);
   }
@@ -58,8 +54,8 @@ bool read(const fs::path& path, const std::map<std::string, std::string>& identi
 }
 
 // Whether `out` holds the kept moments now.
-bool read_kept(const fs::path& path, const std::map<std::string, std::string>& identity, const Moments& out,
-               Logger& logger) {
+bool read_kept(
+    const fs::path& path, const std::map<std::string, std::string>& identity, const Moments& out, Logger& logger) {
   try {
     return fs::exists(path) && read(path, identity, out);
   } catch (const Error& error) {
@@ -87,19 +83,18 @@ fs::path moments_file(const nets::LoadedFeatureNet& features, const data::Datase
 }
 
 Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk,
-                         comm::Communicator& comm, Logger& logger) {
+    comm::Communicator& comm, Logger& logger) {
   const auto count = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
   check(count >= 2, ExitCode::kUsage,
-        "{}: {} training images; scores compare with all training images, at least 2: use the data set that the VAE "
-        "was trained on",
-        dataset.path().string(), count);
+      "{}: {} training images; scores compare with all training images, at least 2: use the data set that the VAE "
+      "was trained on",
+      dataset.path().string(), count);
   const bool keeps = !features.file.empty();
   const auto identity = identity_of(features, dataset);
   const Moments kept = empty_moments(count);
   bool found = false;
-  comm::agree(comm, [&] {
-    found = keeps && comm.is_root() && read_kept(moments_file(features, dataset), identity, kept, logger);
-  });
+  comm::agree(comm,
+      [&] { found = keeps && comm.is_root() && read_kept(moments_file(features, dataset), identity, kept, logger); });
   if (comm::any(comm, found)) return kept;
   const auto images = [&](const Chunk& c) {
     return split_images(dataset, data::Split::kTrain, c.first, c.size, features.net->params().device());

@@ -4,7 +4,6 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
@@ -21,6 +20,6 @@ std::filesystem::path moments_file(const nets::LoadedFeatureNet& features, const
 // time) and kept; a damaged file is replaced, and one that cannot be written is a note in the log.
 // On rank 0. Collective.
 Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk,
-                         comm::Communicator& comm, Logger& logger);
+    comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::evaluate

@@ -1,14 +1,11 @@
 #include "evaluate/transition.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "evaluate/chunks.h"
@@ -22,11 +19,11 @@ namespace fs = std::filesystem;
 void TransitionOptions::describe(Options& o) {
   o.add("transition.num_images", &num_images, "chains of the curves", {2, 10000000}, Show::kCommon);
   o.add("transition.every", &every, "s: every s-th state is decoded; 0: a tenth of the steps", {0, 1000000},
-        Show::kCommon);
+      Show::kCommon);
   o.add("transition.rows", &rows, "chains of a grid, at most transition.chunk", {1, 100});
   o.add("transition.chunk", &chunk, "images of one unit of work", {1, 100000});
   o.add("transition.seed", &seed,
-        "seed of the chains; with sample.seed and sample.chunk they are the chains of `sample`", {0});
+      "seed of the chains; with sample.seed and sample.chunk they are the chains of `sample`", {0});
   o.add_check([this] {
     check(rows <= chunk, ExitCode::kUsage, "transition.rows = {} is more than transition.chunk = {}", rows, chunk);
   });
@@ -81,7 +78,6 @@ class Transition {
   void add(const Followed& followed);
   std::vector<results::ChainLevel> levels(const Moments& real) const;
   void write_grids(const fs::path& directory) const;
-
  private:
   const TransitionOptions& options_;
   const ExperimentInputs& in_;
@@ -103,8 +99,8 @@ Followed Transition::follow(const Chunk& chunk) const {
     out.features.push_back(chunk.keep(in_.features.net->features(x)));
     out.pictures.push_back(chunk.keep_below(options_.rows, x).clone());
   };
-  chain_.sample(prior::chain_ids(static_cast<std::uint64_t>(options_.seed), chunk.first, chunk.size),
-                {.observer = look});
+  chain_.sample(
+      prior::chain_ids(static_cast<std::uint64_t>(options_.seed), chunk.first, chunk.size), {.observer = look});
   return out;
 }
 
@@ -125,11 +121,8 @@ std::vector<results::ChainLevel> Transition::levels(const Moments& real) const {
     out.push_back({t, prior::step_variance(in_.prior.schedule(), in_.langevin, t), {}});
     for (const std::int64_t k : recorded_) {
       const auto& numbers = state->numbers;
-      out.back().states.push_back({k,
-                                   numbers[kEnergy] / n,
-                                   numbers[kDisplacement] / n,
-                                   frechet_distance(real, state->features.moments()).total(),
-                                   {numbers[kBlack] / n, numbers[kWhite] / n}});
+      out.back().states.push_back({k, numbers[kEnergy] / n, numbers[kDisplacement] / n,
+          frechet_distance(real, state->features.moments()).total(), {numbers[kBlack] / n, numbers[kWhite] / n}});
       ++state;
     }
   }
@@ -142,7 +135,7 @@ void Transition::write_grids(const fs::path& directory) const {
     std::vector<at::Tensor> columns;
     for (std::size_t k = 0; k < recorded_.size(); ++k) columns.push_back(at::cat((state++)->pictures));
     write_grid(directory / fmt::format("transition-{}-t{}.png", in_.langevin.steps, t),
-               at::stack(columns, 1).flatten(0, 1), std::ssize(columns));  // chain by chain
+        at::stack(columns, 1).flatten(0, 1), std::ssize(columns));  // chain by chain
   }
 }
 
@@ -152,8 +145,8 @@ struct Shares {
 };
 
 // Of the training images, in the pixels' own values.
-results::Saturation training_shares(const ExperimentInputs& in, std::int64_t chunk_size, comm::Communicator& comm,
-                                    Logger& logger) {
+results::Saturation training_shares(
+    const ExperimentInputs& in, std::int64_t chunk_size, comm::Communicator& comm, Logger& logger) {
   const auto n = std::ssize(in.dataset.members(data::Split::kTrain));
   double black = 0, white = 0;
   for_chunks<Shares>(
@@ -172,7 +165,7 @@ results::Saturation training_shares(const ExperimentInputs& in, std::int64_t chu
 }  // namespace
 
 results::Transition transition(const TransitionOptions& options, const ExperimentInputs& inputs,
-                               comm::Communicator& comm, Logger& logger, const fs::path& directory) {
+    comm::Communicator& comm, Logger& logger, const fs::path& directory) {
   const Timer timer;
   const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
   Transition chains(options, inputs);

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <vector>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "evaluate/experiment.h"
@@ -36,6 +35,6 @@ at::Tensor saturated_shares(const at::Tensor& x);
 // |u_k - u_0| from the level's start; the result is rank 0's. Grids (rows: chains, columns:
 // states): directory/transition-K-tT.png.
 results::Transition transition(const TransitionOptions& options, const ExperimentInputs& inputs,
-                               comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory);
+    comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory);
 
 }  // namespace hebm::evaluate

@@ -1,5 +1,4 @@
 #include "evaluate/vary.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
@@ -7,9 +6,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "base/visits.h"
@@ -25,7 +22,7 @@ void VaryOptions::describe(Options& o) {
   o.add("vary.rows", &rows, "samples of a grid", {1, 100});
   o.add("vary.chunk", &chunk, "chains of one unit of work", {1, 100000});
   o.add("vary.seed", &seed, "seed of the chains; with sample.seed and sample.chunk the samples are those of `sample`",
-        {0});
+      {0});
 }
 
 std::vector<FreeLayers> default_free_layers(std::int64_t num_layers) {
@@ -43,10 +40,10 @@ void check_free_layers(const FreeLayers& free, std::int64_t num_layers) {
   check(!free.empty(), ExitCode::kUsage, "layers: none is given; the VAE has layers 0 (top) to {}", num_layers - 1);
   for (auto it = free.begin(); it != free.end(); ++it) {
     check(*it >= 0 && *it < num_layers, ExitCode::kUsage,
-          "layers = {}: there is no layer {}; the VAE has layers 0 (top) to {}", fmt::join(free, ","), *it,
-          num_layers - 1);
+        "layers = {}: there is no layer {}; the VAE has layers 0 (top) to {}", fmt::join(free, ","), *it,
+        num_layers - 1);
     check(std::find(free.begin(), it, *it) == it, ExitCode::kUsage, "layers = {}: layer {} is there twice",
-          fmt::join(free, ","), *it);
+        fmt::join(free, ","), *it);
   }
 }
 
@@ -56,7 +53,7 @@ std::string layers_name(const FreeLayers& free, std::int64_t num_layers) {
 }
 
 at::Tensor vary_layers(const prior::ReverseChain& chain, const prior::Schedule& schedule, const at::Tensor& u0,
-                       const FreeLayers& free, std::int64_t num_layers, const prior::ChainIds& ids) {
+    const FreeLayers& free, std::int64_t num_layers, const prior::ChainIds& ids) {
   prior::HeldLayers held{{}, u0, prior::forward_trajectory(u0, schedule, ids)};
   for (std::int64_t i = 0; i < num_layers; ++i) {
     if (std::find(free.begin(), free.end(), i) == free.end()) held.layers.push_back(i);
@@ -104,7 +101,6 @@ class Variation {
   }
   // On rank 0.
   results::VarySet run(const FreeLayers& free, const fs::path& directory);
-
  private:
   void draw_samples();
   std::int64_t num_chains() const { return options_.num_samples * options_.variations; }
@@ -154,8 +150,8 @@ Comparison Variation::compare(const Chunk& chunk, const FreeLayers& free) const 
   const at::Tensor distance = (varied.features - kept.features).square().sum(1).sqrt();
   const at::Tensor changed = varied.classes.ne(kept.classes).to(at::kFloat);
   const std::int64_t grid_chains = std::min(options_.rows, options_.num_samples) * options_.variations;
-  return {chunk.keep(at::stack({distance, changed}, 1)),
-          chunk.keep_below(grid_chains, at::stack({kept.x, varied.x}, 1))};
+  return {
+      chunk.keep(at::stack({distance, changed}, 1)), chunk.keep_below(grid_chains, at::stack({kept.x, varied.x}, 1))};
 }
 
 results::VarySet Variation::run(const FreeLayers& free, const fs::path& directory) {
@@ -171,7 +167,7 @@ results::VarySet Variation::run(const FreeLayers& free, const fs::path& director
         at::cat(sums.pictures).unflatten(0, {-1, options_.variations});  // [samples, variations, 2, C, H, W]
     const at::Tensor kept = pairs.select(2, 0).narrow(1, 0, 1), varied = pairs.select(2, 1);
     write_grid(directory / fmt::format("vary-{}.png", name), at::cat({kept, varied}, 1).flatten(0, 1),
-               1 + options_.variations);
+        1 + options_.variations);
   });
   const auto count = static_cast<double>(num_chains());
   return {free, name, sums.distance / count, sums.changed / count};
@@ -180,7 +176,7 @@ results::VarySet Variation::run(const FreeLayers& free, const fs::path& director
 }  // namespace
 
 results::Vary vary(const VaryOptions& options, const std::vector<FreeLayers>& sets, const ExperimentInputs& inputs,
-                   comm::Communicator& comm, Logger& logger, const fs::path& directory) {
+    comm::Communicator& comm, Logger& logger, const fs::path& directory) {
   const Timer timer;
   Variation variation(options, inputs, comm, logger);
   results::Vary out{options.num_samples, options.variations, std::ssize(inputs.backbone.groups()), {}, {}, 0};

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "evaluate/experiment.h"
@@ -39,13 +38,13 @@ std::string layers_name(const FreeLayers& free, std::int64_t num_layers);
 // u_0 [B, D] of samples; ids: visit 0 is the sample's own, another visit a variation of it. Returns
 // u_0 of the variations.
 at::Tensor vary_layers(const prior::ReverseChain& chain, const prior::Schedule& schedule, const at::Tensor& u0,
-                       const FreeLayers& free, std::int64_t num_layers, const prior::ChainIds& ids);
+    const FreeLayers& free, std::int64_t num_layers, const prior::ChainIds& ids);
 
 // Collective. Samples are chains 0, 1, ... of Alg. 2 (with sample.seed and sample.chunk those of
 // `sample`), each with `variations` draws a set. Of all variations: mean distance of the
 // classifier's 128 features to the kept sample's, and share whose predicted class is another; on
 // rank 0. Grids (rows: samples, first column kept): directory/vary-NAME.png.
 results::Vary vary(const VaryOptions& options, const std::vector<FreeLayers>& sets, const ExperimentInputs& inputs,
-                   comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory);
+    comm::Communicator& comm, Logger& logger, const std::filesystem::path& directory);
 
 }  // namespace hebm::evaluate

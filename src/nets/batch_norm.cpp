@@ -1,5 +1,4 @@
 #include "nets/batch_norm.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/ivalue.h>
@@ -10,12 +9,10 @@
 #include <ATen/ops/silu_backward.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
-
 #include "base/error.h"
 #include "nets/batch_norm_kernels.h"
 
@@ -47,14 +44,12 @@ NormShape shape_of(const at::Tensor& x) {
   return channels_last(x) ? NormShape{x.size(0) * area, x.size(1), 1} : NormShape{x.size(0), x.size(1), area};
 }
 
-template <class Work>
-void over_channels(const NormShape& n, const Work& work) {
-  at::parallel_for(0, n.channels, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, n.outer * n.inner)),
-                   work);
+template <class Work> void over_channels(const NormShape& n, const Work& work) {
+  at::parallel_for(
+      0, n.channels, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, n.outer * n.inner)), work);
 }
 
-template <class Work>
-void over_rows(const NormShape& n, const Work& work) {
+template <class Work> void over_rows(const NormShape& n, const Work& work) {
   at::parallel_for(0, n.outer, std::max<std::int64_t>(1, kGrain / (n.channels * n.inner)), work);
 }
 
@@ -98,8 +93,8 @@ at::Tensor affine(const at::Tensor& x, const at::Tensor& scale, const at::Tensor
     const NormShape n = shape_of(x);
     at::Tensor y = at::empty_like(x);
     over_rows(n, [&](std::int64_t first, std::int64_t last) {
-      detail::norm_apply(x.const_data_ptr<float>(), n, {first, last}, map_of(scale, shift, silu),
-                         y.mutable_data_ptr<float>());
+      detail::norm_apply(
+          x.const_data_ptr<float>(), n, {first, last}, map_of(scale, shift, silu), y.mutable_data_ptr<float>());
     });
     return y;
   }
@@ -120,7 +115,7 @@ Statistics measure(const at::Tensor& x, const BatchNormTensors& norm, const Norm
   Statistics out;
   out.count = sum.back();
   check(out.count > 1.0, ExitCode::kRuntime,
-        "batch norm: {} value(s) a channel in the global batch, at least 2 are needed; take a larger batch", out.count);
+      "batch norm: {} value(s) a channel in the global batch, at least 2 are needed; take a larger batch", out.count);
   const auto channels = static_cast<std::size_t>(x.size(1));
   std::vector<double> unbiased(channels);
   for (std::size_t c = 0; c < channels; ++c) {
@@ -144,15 +139,15 @@ struct KeptSum : torch::CustomClassHolder {
 };
 
 // d = dy act'(scale x + shift): sum of d and of d x a channel, [2 C]; this rank's.
-std::vector<double> backward_sums(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& scale,
-                                  const at::Tensor& shift, bool silu) {
+std::vector<double> backward_sums(
+    const at::Tensor& x, const at::Tensor& dy, const at::Tensor& scale, const at::Tensor& shift, bool silu) {
   const std::int64_t channels = x.size(1);
   std::vector<double> out(static_cast<std::size_t>(2 * channels));
   if (has_kernel(x)) {
     const NormShape n = shape_of(x);
     over_channels(n, [&](std::int64_t first, std::int64_t last) {
       detail::norm_backward_sums(x.const_data_ptr<float>(), dy.const_data_ptr<float>(), n, {first, last},
-                                 map_of(scale, shift, silu), out.data(), out.data() + channels);
+          map_of(scale, shift, silu), out.data(), out.data() + channels);
     });
     return out;
   }
@@ -165,14 +160,13 @@ std::vector<double> backward_sums(const at::Tensor& x, const at::Tensor& dy, con
 }
 
 at::Tensor backward_input(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& scale, const at::Tensor& shift,
-                          bool silu, const at::Tensor& slope, const at::Tensor& offset) {
+    bool silu, const at::Tensor& slope, const at::Tensor& offset) {
   if (has_kernel(x)) {
     const NormShape n = shape_of(x);
     at::Tensor dx = at::empty_like(x);
     over_rows(n, [&](std::int64_t first, std::int64_t last) {
       detail::norm_backward_apply(x.const_data_ptr<float>(), dy.const_data_ptr<float>(), n, {first, last},
-                                  map_of(scale, shift, silu), map_of(slope, offset, false),
-                                  dx.mutable_data_ptr<float>());
+          map_of(scale, shift, silu), map_of(slope, offset, false), dx.mutable_data_ptr<float>());
     });
     return dx;
   }
@@ -185,7 +179,7 @@ at::Tensor backward_input(const at::Tensor& x, const at::Tensor& dy, const at::T
 // = sum(d); the last two this rank's.
 struct TrainNorm : torch::autograd::Function<TrainNorm> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& input, const at::Tensor& gamma,
-                            const at::Tensor& beta, const BatchNormTensors* norm, const NormMode* mode, bool silu) {
+      const at::Tensor& beta, const BatchNormTensors* norm, const NormMode* mode, bool silu) {
     const at::Tensor x = dense(input);
     const Statistics s = measure(x, *norm, *mode);
     std::vector<double> scale = host(gamma), shift = host(beta);
@@ -203,8 +197,8 @@ struct TrainNorm : torch::autograd::Function<TrainNorm> {
     return affine(x, a, b, silu);
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
-                                                 torch::autograd::variable_list gradients) {
+  static torch::autograd::variable_list backward(
+      torch::autograd::AutogradContext* ctx, torch::autograd::variable_list gradients) {
     const auto saved = ctx->get_saved_variables();
     const at::Tensor &x = saved[0], &a = saved[2], &b = saved[3];
     const at::Tensor dy = dense_like(gradients[0], x);
@@ -235,8 +229,8 @@ struct TrainNorm : torch::autograd::Function<TrainNorm> {
 
 at::Tensor batch_norm(const at::Tensor& x, const BatchNormTensors& norm, const NormMode& mode, bool silu) {
   check(x.dim() == 4 && x.size(1) == norm.gamma.numel(), ExitCode::kRuntime,
-        "batch norm of {} channels: the input has {} dimensions and {} channels, expected [B, C, H, W]",
-        norm.gamma.numel(), x.dim(), x.dim() > 1 ? x.size(1) : 0);
+      "batch norm of {} channels: the input has {} dimensions and {} channels, expected [B, C, H, W]",
+      norm.gamma.numel(), x.dim(), x.dim() > 1 ? x.size(1) : 0);
   if (mode.training) return TrainNorm::apply(x, norm.gamma, norm.beta, &norm, &mode, silu);
   const at::Tensor y =
       at::batch_norm(x, norm.gamma, norm.beta, norm.running_mean, norm.running_var, false, 0.0, norm.eps, false);

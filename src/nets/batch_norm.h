@@ -4,7 +4,6 @@
 // same layers in the same order, forward and backward.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <functional>
 #include <span>
 

@@ -1,5 +1,4 @@
 #include "nets/batch_norm_kernels.h"
-
 #include <algorithm>
 
 // Sums may be reordered to vectorise (into float64 lanes); NaN and infinity keep their meaning.
@@ -33,8 +32,8 @@ HEBM_INLINE float slope_of(float v, bool silu) {
 // registers and cache.
 constexpr std::int64_t kBlock = 64;
 
-HEBM_INLINE void sums(const float* __restrict x, const NormShape& n, Part channels, double* __restrict sum,
-                      double* __restrict square) {
+HEBM_INLINE void sums(
+    const float* __restrict x, const NormShape& n, Part channels, double* __restrict sum, double* __restrict square) {
   const auto [first, last] = channels;
   if (n.inner > 1) {
     for (std::int64_t c = first; c < last; ++c) {
@@ -67,9 +66,8 @@ HEBM_INLINE void sums(const float* __restrict x, const NormShape& n, Part channe
   }
 }
 
-template <bool kSilu>
-HEBM_INLINE void apply(const float* __restrict x, const NormShape& n, Part outer, const NormMap& map,
-                       float* __restrict y) {
+template <bool kSilu> HEBM_INLINE void apply(
+    const float* __restrict x, const NormShape& n, Part outer, const NormMap& map, float* __restrict y) {
   const float* __restrict scale = map.scale, * __restrict shift = map.shift;
   for (std::int64_t o = outer.first; o < outer.last; ++o) {
     const std::int64_t at = o * n.channels * n.inner;
@@ -91,9 +89,8 @@ HEBM_INLINE void apply(const float* __restrict x, const NormShape& n, Part outer
   }
 }
 
-template <bool kSilu>
-HEBM_INLINE void backward_sums(const float* __restrict x, const float* __restrict dy, const NormShape& n, Part channels,
-                               const NormMap& map, double* __restrict sum, double* __restrict moment) {
+template <bool kSilu> HEBM_INLINE void backward_sums(const float* __restrict x, const float* __restrict dy,
+    const NormShape& n, Part channels, const NormMap& map, double* __restrict sum, double* __restrict moment) {
   const auto [first, last] = channels;
   const float* __restrict scale = map.scale, * __restrict shift = map.shift;
   if (n.inner > 1) {
@@ -130,9 +127,8 @@ HEBM_INLINE void backward_sums(const float* __restrict x, const float* __restric
   }
 }
 
-template <bool kSilu>
-HEBM_INLINE void backward_apply(const float* __restrict x, const float* __restrict dy, const NormShape& n, Part outer,
-                                const NormMap& map, const NormMap& line, float* __restrict dx) {
+template <bool kSilu> HEBM_INLINE void backward_apply(const float* __restrict x, const float* __restrict dy,
+    const NormShape& n, Part outer, const NormMap& map, const NormMap& line, float* __restrict dx) {
   const float* __restrict scale = map.scale, * __restrict shift = map.shift;
   const float* __restrict slope = line.scale, * __restrict offset = line.shift;
   for (std::int64_t o = outer.first; o < outer.last; ++o) {
@@ -179,7 +175,7 @@ HEBM_CLONES void norm_apply(const float* x, const NormShape& shape, Part outer, 
 }
 
 HEBM_CLONES void norm_backward_sums(const float* x, const float* dy, const NormShape& shape, Part channels,
-                                    const NormMap& map, double* sum, double* moment) {
+    const NormMap& map, double* sum, double* moment) {
   if (map.silu) {
     backward_sums<true>(x, dy, shape, channels, map, sum, moment);
   } else {
@@ -188,7 +184,7 @@ HEBM_CLONES void norm_backward_sums(const float* x, const float* dy, const NormS
 }
 
 HEBM_CLONES void norm_backward_apply(const float* x, const float* dy, const NormShape& shape, Part outer,
-                                     const NormMap& map, const NormMap& line, float* dx) {
+    const NormMap& map, const NormMap& line, float* dx) {
   if (map.silu) {
     backward_apply<true>(x, dy, shape, outer, map, line, dx);
   } else {

@@ -29,11 +29,11 @@ void norm_apply(const float* x, const NormShape& shape, Part outer, const NormMa
 
 // With d = dy act'(v): sum[c] of d and moment[c] of d x.
 void norm_backward_sums(const float* x, const float* dy, const NormShape& shape, Part channels, const NormMap& map,
-                        double* sum, double* moment);
+    double* sum, double* moment);
 
 // dx = scale[c] d + slope[c] x + offset[c], where `line` has slope and offset as a NormMap without
 // SiLU.
 void norm_backward_apply(const float* x, const float* dy, const NormShape& shape, Part outer, const NormMap& map,
-                         const NormMap& line, float* dx);
+    const NormMap& line, float* dx);
 
 }  // namespace hebm::nets::detail

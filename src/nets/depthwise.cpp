@@ -1,13 +1,10 @@
 #include "nets/depthwise.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/flip.h>
 #include <ATen/ops/zeros.h>
-
 #include <memory>
 #include <new>
-
 #include "base/error.h"
 
 namespace hebm::nets {
@@ -38,7 +35,7 @@ std::int64_t num_blocks(std::int64_t channels, std::int64_t block) { return (cha
 at::Tensor pack_bias(const at::Tensor& bias, std::int64_t channels) {
   if (!bias.defined()) return {};
   check(bias.dim() == 1 && bias.size(0) == channels, ExitCode::kRuntime,
-        "depthwise: a bias of {} values for {} channels", bias.numel(), channels);
+      "depthwise: a bias of {} values for {} channels", bias.numel(), channels);
   at::Tensor out = at::zeros({num_blocks(channels, kTapLanes) * kTapLanes}, at::kFloat);
   out.narrow(0, 0, channels).copy_(bias.detach());
   return out;
@@ -66,34 +63,25 @@ float* mutable_data_of(const at::Tensor& t, std::int64_t offset) {
 void check_operand(const Depthwise& layer, const at::Tensor& in, const at::Tensor& t) {
   check(t.dim() == 4 && t.sizes() == in.sizes() && t.size(3) == layer.channels && t.is_contiguous() && t.is_cpu() &&
             t.scalar_type() == at::kFloat,
-        ExitCode::kRuntime, "depthwise: expected contiguous float32 [B, H, W, {}] on the host, all alike",
-        layer.channels);
+      ExitCode::kRuntime, "depthwise: expected contiguous float32 [B, H, W, {}] on the host, all alike",
+      layer.channels);
 }
 
 void run(DepthwiseMode mode, const Depthwise& layer, const Operands& o, DepthwiseIsa isa) {
   for (const auto& t : {o.in, o.out, o.in_slope, o.out_slope}) {
     if (t.defined()) check_operand(layer, o.in, t);
   }
-  check(depthwise_isa_supported(isa), ExitCode::kRuntime,
-        "depthwise: this processor or build lacks the instruction set");
+  check(
+      depthwise_isa_supported(isa), ExitCode::kRuntime, "depthwise: this processor or build lacks the instruction set");
   const DepthwiseKernel kernel = kernel_of(isa);
   const std::int64_t height = o.in.size(1), width = o.in.size(2), blocks = num_blocks(layer.channels, kChannelBlock);
   at::parallel_for(0, o.in.size(0) * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
     const Scratch scratch(width);
     for (std::int64_t task = begin; task < end; ++task) {
       const std::int64_t offset = task / blocks * height * width * layer.channels;
-      const DepthwiseImage image{height,
-                                 width,
-                                 layer.channels,
-                                 layer.channels,
-                                 data_of(o.taps),
-                                 data_of(o.bias),
-                                 data_of(o.in_bias),
-                                 data_of(o.in) + offset,
-                                 mutable_data_of(o.out, offset),
-                                 mutable_data_of(o.in_slope, offset),
-                                 mutable_data_of(o.out_slope, offset),
-                                 scratch.floats.get()};
+      const DepthwiseImage image{height, width, layer.channels, layer.channels, data_of(o.taps), data_of(o.bias),
+          data_of(o.in_bias), data_of(o.in) + offset, mutable_data_of(o.out, offset),
+          mutable_data_of(o.in_slope, offset), mutable_data_of(o.out_slope, offset), scratch.floats.get()};
       kernel(mode, image, task % blocks * kChannelBlock);
     }
   });
@@ -113,7 +101,7 @@ DepthwiseIsa best_depthwise_isa() {
 
 Depthwise pack_depthwise(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& in_bias) {
   check(weight.dim() == 4 && weight.size(0) >= 1 && weight.size(1) == 1 && weight.size(2) == 5 && weight.size(3) == 5,
-        ExitCode::kRuntime, "depthwise: expected weights [C, 1, 5, 5]");
+      ExitCode::kRuntime, "depthwise: expected weights [C, 1, 5, 5]");
   Depthwise layer;
   layer.channels = weight.size(0);
   const std::int64_t blocks = num_blocks(layer.channels, kTapLanes);
@@ -142,8 +130,8 @@ void depthwise_silu(const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::
   run(DepthwiseMode::kSilu, layer, {layer.taps, layer.bias, layer.in_bias, x, out, x, out_slope}, isa);
 }
 
-void depthwise_silu_gradient(const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope,
-                             const at::Tensor& out_slope, DepthwiseIsa isa) {
+void depthwise_silu_gradient(
+    const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope, const at::Tensor& out_slope, DepthwiseIsa isa) {
   run(DepthwiseMode::kBackward, layer, {layer.turned, {}, {}, g, in_slope, in_slope, out_slope}, isa);
 }
 

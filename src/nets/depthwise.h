@@ -4,9 +4,7 @@
 // pass over the image. Kernels: nets/depthwise_kernels.h.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
-
 #include "nets/depthwise_kernels.h"
 
 namespace hebm::nets {
@@ -36,9 +34,9 @@ at::Tensor depthwise_gradient(const Depthwise& layer, const at::Tensor& g, Depth
 // out = SiLU(conv(SiLU(x + in_bias)) + bias). x becomes the slope of the first SiLU, out_slope that
 // of the second: what depthwise_silu_gradient needs. x, out, out_slope are three tensors.
 void depthwise_silu(const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::Tensor& out_slope,
-                    DepthwiseIsa isa = best_depthwise_isa());
+    DepthwiseIsa isa = best_depthwise_isa());
 // From g = d/d out to d/dx, which replaces in_slope.
 void depthwise_silu_gradient(const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope,
-                             const at::Tensor& out_slope, DepthwiseIsa isa = best_depthwise_isa());
+    const at::Tensor& out_slope, DepthwiseIsa isa = best_depthwise_isa());
 
 }  // namespace hebm::nets

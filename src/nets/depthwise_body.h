@@ -28,15 +28,13 @@ inline Vec load(const float* p) { return *reinterpret_cast<const Unaligned*>(p);
 inline void store(float* p, Vec x) { *reinterpret_cast<Unaligned*>(p) = x; }
 
 // The last vector of a pixel may hold fewer channels than lanes; kWhole: it never does.
-template <bool kWhole>
-inline Vec load(const float* p, std::int64_t lanes) {
+template <bool kWhole> inline Vec load(const float* p, std::int64_t lanes) {
   if (kWhole || lanes >= kLanes) return load(p);
   Vec out = {};
   for (std::int64_t i = 0; i < lanes; ++i) out[i] = p[i];
   return out;
 }
-template <bool kWhole>
-inline void store(float* p, Vec x, std::int64_t lanes) {
+template <bool kWhole> inline void store(float* p, Vec x, std::int64_t lanes) {
   if (kWhole || lanes >= kLanes) return store(p, x);
   for (std::int64_t i = 0; i < lanes; ++i) p[i] = x[i];
 }
@@ -126,7 +124,7 @@ inline void tile(const DepthwiseImage& a, const Place& at, std::int64_t x) {
     const float* row = at.rows[ky] + x * kChannelBlock;  // two columns to the left: of column x - 2
     const float* weights = taps + ky * 5 * kTapLanes;
     const Vec w[5] = {load(weights), load(weights + kTapLanes), load(weights + 2 * kTapLanes),
-                      load(weights + 3 * kTapLanes), load(weights + 4 * kTapLanes)};
+        load(weights + 3 * kTapLanes), load(weights + 4 * kTapLanes)};
 #pragma GCC unroll 16
     for (int column = 0; column < kColumns + 4; ++column) {
       const Vec in = load(row + column * kChannelBlock);
@@ -142,8 +140,7 @@ inline void tile(const DepthwiseImage& a, const Place& at, std::int64_t x) {
   for (int i = 0; i < kColumns; ++i) finish<kMode, kWhole>(a, sums[i], offset + i * a.stride, at.lanes);
 }
 
-template <DepthwiseMode kMode, bool kWhole>
-inline void output_row(const DepthwiseImage& a, const Place& at) {
+template <DepthwiseMode kMode, bool kWhole> inline void output_row(const DepthwiseImage& a, const Place& at) {
   std::int64_t x = 0;
   for (; x + 8 <= a.width; x += 8) tile<kMode, kWhole, 8>(a, at, x);
   if (x + 4 <= a.width) {
@@ -153,8 +150,7 @@ inline void output_row(const DepthwiseImage& a, const Place& at) {
   for (; x < a.width; ++x) tile<kMode, kWhole, 1>(a, at, x);
 }
 
-template <DepthwiseMode kMode, bool kWhole>
-void convolve(const DepthwiseImage& image, std::int64_t first) {
+template <DepthwiseMode kMode, bool kWhole> void convolve(const DepthwiseImage& image, std::int64_t first) {
   const DepthwiseImage a = image;                            // a copy that no store can change stays in registers
   const std::int64_t pitch = (a.width + 4) * kChannelBlock;  // of a row of scratch
   const std::int64_t count = a.channels - first < kChannelBlock ? a.channels - first : kChannelBlock;
@@ -184,8 +180,7 @@ void convolve(const DepthwiseImage& image, std::int64_t first) {
   }
 }
 
-template <DepthwiseMode kMode>
-void convolve(const DepthwiseImage& image, std::int64_t first) {
+template <DepthwiseMode kMode> void convolve(const DepthwiseImage& image, std::int64_t first) {
   const std::int64_t rest = image.channels - first;
   if (rest >= kChannelBlock || rest % kLanes == 0) return convolve<kMode, true>(image, first);
   convolve<kMode, false>(image, first);

@@ -1,5 +1,4 @@
 #include "nets/device.h"
-
 #include <ATen/Context.h>
 #include <ATen/ops/from_blob.h>
 
@@ -8,8 +7,7 @@ namespace {
 
 bool graphs_on = true;
 
-template <class T>
-at::Tensor copy(const std::vector<T>& values, at::ScalarType type, at::Device device) {
+template <class T> at::Tensor copy(const std::vector<T>& values, at::ScalarType type, at::Device device) {
   // The view only looks at the vector's memory. CUDA stages pageable memory before the call
   // returns, so the vector may go.
   const at::Tensor view =

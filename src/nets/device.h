@@ -1,7 +1,6 @@
 // Host values as tensors on the compute device.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <vector>
 

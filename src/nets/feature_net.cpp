@@ -1,11 +1,8 @@
 #include "nets/feature_net.h"
-
 #include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/relu.h>
 #include <fmt/format.h>
-
 #include <cmath>
-
 #include "base/error.h"
 #include "base/visits.h"
 #include "nets/tensor_io.h"
@@ -24,12 +21,12 @@ FeatureNet::FeatureNet(const ImageShape& image, std::int64_t num_classes, std::u
     : image_(image), num_classes_(num_classes), params_(seed, visits::kFeatureNet, at::kFloat, at::kCPU, max_values) {
   check(image.height == image.width && image.height >= 8 && image.height <= kMaxSide && image.height % 8 == 0 &&
             image.channels >= 1 && image.channels <= kMaxChannels,
-        ExitCode::kUsage,
-        "the feature net takes square images with a side that is a multiple of 8, up to {}, of 1 to {} channels; got "
-        "{} x {} x {}",
-        kMaxSide, kMaxChannels, image.channels, image.height, image.width);
+      ExitCode::kUsage,
+      "the feature net takes square images with a side that is a multiple of 8, up to {}, of 1 to {} channels; got "
+      "{} x {} x {}",
+      kMaxSide, kMaxChannels, image.channels, image.height, image.width);
   check(num_classes >= 2 && num_classes <= kMaxClasses, ExitCode::kUsage,
-        "the feature net takes 2 to {} classes, got {}", kMaxClasses, num_classes);
+      "the feature net takes 2 to {} classes, got {}", kMaxClasses, num_classes);
   std::int64_t channels = image.channels;
   for (const std::int64_t width : kWidths) {
     convs_.push_back(make_conv(params_, fmt::format("conv{}", convs_.size()), channels, width, 3, 1, kReluGain));
@@ -61,15 +58,11 @@ std::string FeatureNet::hash() const {
   return storage::hash_text(architecture() + "\n" + hash_tensors(params_.parameters()));
 }
 
-void save_feature_net(const std::filesystem::path& path, const FeatureNet& net, double accuracy,
-                      const nlohmann::json& identity) {
+void save_feature_net(
+    const std::filesystem::path& path, const FeatureNet& net, double accuracy, const nlohmann::json& identity) {
   publish_tensors(path, net.params().parameters(),
-                  {{"format", kFeaturesFormat},
-                   {"version", kFeaturesVersion},
-                   {"architecture", net.architecture()},
-                   {"identity", identity.dump()},
-                   {"accuracy", fmt::format("{}", accuracy)},
-                   {"hash", net.hash()}});
+      {{"format", kFeaturesFormat}, {"version", kFeaturesVersion}, {"architecture", net.architecture()},
+          {"identity", identity.dump()}, {"accuracy", fmt::format("{}", accuracy)}, {"hash", net.hash()}});
 }
 
 LoadedFeatureNet load_feature_net(const std::filesystem::path& path) {
@@ -81,19 +74,19 @@ LoadedFeatureNet load_feature_net(const std::filesystem::path& path) {
   try {
     const auto side = integer_field(shape, "side", kMaxSide);
     out.net = std::make_unique<FeatureNet>(ImageShape{integer_field(shape, "channels", kMaxChannels), side, side},
-                                           integer_field(shape, "classes", kMaxClasses), 0, num_values(file));
+        integer_field(shape, "classes", kMaxClasses), 0, num_values(file));
   } catch (const Error& e) {
     fail(ExitCode::kCorrupt, "{}: architecture: {}", path.string(), e.what());
   }
   load_tensors(file, out.net->params().parameters());
   out.hash = metadata_text(file, "hash");
   check(out.hash == out.net->hash(), ExitCode::kCorrupt,
-        "{}: the weights have hash {}, expected {}: the file is damaged; run train-features again", path.string(),
-        out.net->hash(), out.hash);
+      "{}: the weights have hash {}, expected {}: the file is damaged; run train-features again", path.string(),
+      out.net->hash(), out.hash);
   const auto accuracy = nlohmann::json::parse(metadata_text(file, "accuracy"), nullptr, false);
   check(accuracy.is_number() && accuracy.get<double>() >= 0.0 && accuracy.get<double>() <= 1.0, ExitCode::kCorrupt,
-        "{}: metadata 'accuracy' is '{}', expected a number from 0 to 1", path.string(),
-        metadata_text(file, "accuracy").substr(0, 40));
+      "{}: metadata 'accuracy' is '{}', expected a number from 0 to 1", path.string(),
+      metadata_text(file, "accuracy").substr(0, 40));
   out.accuracy = accuracy.get<double>();
   return out;
 }

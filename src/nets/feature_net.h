@@ -3,14 +3,12 @@
 // with a fixed seed; its hash is in every score.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "base/types.h"
 #include "nets/layers.h"
 
@@ -26,7 +24,7 @@ class FeatureNet {
   // Side a multiple of 8, at most 512; channels 1..4; classes 2..1000: else Error(kUsage).
   // max_values: see Parameters.
   FeatureNet(const ImageShape& image, std::int64_t num_classes, std::uint64_t seed,
-             std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
+      std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
 
   // x [B, C, H, W] in [0, 1].
   at::Tensor features(const at::Tensor& x) const;  // [B, 128], >= 0
@@ -39,7 +37,6 @@ class FeatureNet {
   std::int64_t num_classes() const { return num_classes_; }
   std::string architecture() const;  // JSON
   std::string hash() const;          // xxh3-128 of architecture and weights
-
  private:
   ImageShape image_;
   std::int64_t num_classes_;
@@ -49,8 +46,8 @@ class FeatureNet {
 };
 
 // Metadata: format, version, architecture, identity, accuracy, hash. Published whole or not at all.
-void save_feature_net(const std::filesystem::path& path, const FeatureNet& net, double accuracy,
-                      const nlohmann::json& identity);
+void save_feature_net(
+    const std::filesystem::path& path, const FeatureNet& net, double accuracy, const nlohmann::json& identity);
 
 struct LoadedFeatureNet {
   std::unique_ptr<FeatureNet> net;

@@ -1,9 +1,7 @@
 #include "nets/layers.h"
-
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
-
 #include <cmath>
 
 namespace hebm::nets {
@@ -15,7 +13,7 @@ at::Tensor Conv::operator()(const at::Tensor& x) const {
 at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
 
 Conv make_conv(Parameters& params, const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel,
-               std::int64_t stride, double scale) {
+    std::int64_t stride, double scale) {
   Conv conv;
   conv.weight = params.add(name + ".weight", {out, in, kernel, kernel}, Init::kUniformFanIn, scale);
   conv.bias = params.add(name + ".bias", {out}, Init::kZero);

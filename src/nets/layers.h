@@ -1,10 +1,8 @@
 // Convolution and linear layers over Parameters; plain values, no hidden state.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <string>
-
 #include "nets/parameters.h"
 
 namespace hebm::nets {
@@ -24,7 +22,7 @@ struct Linear {
 
 // kernel k with padding (k-1)/2 unless given; weights U(+-scale/sqrt(fan_in)), bias zero.
 Conv make_conv(Parameters& params, const std::string& name, std::int64_t in, std::int64_t out, std::int64_t kernel,
-               std::int64_t stride = 1, double scale = 1.0);
+    std::int64_t stride = 1, double scale = 1.0);
 Linear make_linear(Parameters& params, const std::string& name, std::int64_t in, std::int64_t out, double scale = 1.0);
 
 // [cos, sin](t * 10000^(-k/half)), k = 0 .. half-1: the authors' sinusoidal embedding of t; float32

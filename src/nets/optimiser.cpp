@@ -1,10 +1,8 @@
 #include "nets/optimiser.h"
-
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -61,16 +59,13 @@ double scheduled_rate(const RateSchedule& s, std::int64_t update) {
   const double span = static_cast<double>(std::max<std::int64_t>(1, s.total - s.warmup));
   const double progress = std::min(1.0, static_cast<double>(update - s.warmup) / span);
   switch (s.kind) {
-    case RateKind::kConstant:
-      return s.base;
-    case RateKind::kLinear:
-      return s.base * (1.0 + (s.final_fraction - 1.0) * progress);
+    case RateKind::kConstant: return s.base;
+    case RateKind::kLinear: return s.base * (1.0 + (s.final_fraction - 1.0) * progress);
     case RateKind::kSteps: {
       const std::int64_t num_decays = update / s.decay_every;
       return s.base * std::pow(s.decay, static_cast<double>(num_decays));
     }
-    case RateKind::kCosine:
-      break;
+    case RateKind::kCosine: break;
   }
   return s.base * (s.final_fraction + (1.0 - s.final_fraction) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
 }

@@ -2,12 +2,10 @@
 // bucket). All state is named, saved and restored, so that a resumed run continues bit by bit.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
-
 #include "base/choice.h"
 #include "nets/parameters.h"
 
@@ -32,7 +30,6 @@ class Optimiser {
   // "exp_avg", "exp_avg_sq" (or "exp_inf") as flat vectors and "step" [1] int64, each with the
   // prefix; the tensors are live.
   std::vector<NamedTensor> state(const std::string& prefix) const;
-
  private:
   Parameters& params_;
   OptimiserSettings settings_;
@@ -45,7 +42,6 @@ class Ema {
   Ema(const Parameters& params, double decay);
   void update(std::int64_t num_updates);
   const at::Tensor& flat() const { return flat_; }
-
  private:
   const Parameters& params_;
   double decay_;
@@ -59,7 +55,6 @@ class WithEma {
   ~WithEma();
   WithEma(const WithEma&) = delete;
   WithEma& operator=(const WithEma&) = delete;
-
  private:
   Parameters& params_;
   at::Tensor kept_;
@@ -67,10 +62,8 @@ class WithEma {
 
 enum class RateKind { kConstant, kLinear, kCosine, kSteps };
 constexpr std::array<Choice<RateKind>, 4> choices_of(RateKind) {
-  return {{{"constant", RateKind::kConstant},
-           {"linear", RateKind::kLinear},
-           {"cosine", RateKind::kCosine},
-           {"steps", RateKind::kSteps}}};
+  return {{{"constant", RateKind::kConstant}, {"linear", RateKind::kLinear}, {"cosine", RateKind::kCosine},
+      {"steps", RateKind::kSteps}}};
 }
 
 struct RateSchedule {

@@ -1,25 +1,22 @@
 #include "nets/parameters.h"
-
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-
 #include <cmath>
-
 #include "base/error.h"
 
 namespace hebm::nets {
 
-Parameters::Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype, at::Device device,
-                       std::int64_t max_values)
+Parameters::Parameters(
+    std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype, at::Device device, std::int64_t max_values)
     : seed_(seed), stream_(stream), dtype_(dtype), device_(device), max_values_(max_values) {}
 
 at::Tensor Parameters::make(const std::vector<std::int64_t>& shape, Init init, double scale) {
   std::int64_t wanted = 1;
   for (const auto side : shape) {
     check(side >= 1 && !__builtin_mul_overflow(wanted, side, &wanted) && wanted <= max_values_ - num_values_,
-          ExitCode::kCorrupt, "a net of more than {} values was asked for", max_values_);
+        ExitCode::kCorrupt, "a net of more than {} values was asked for", max_values_);
   }
   num_values_ += wanted;
   if (device_.is_meta()) return at::empty(shape, at::TensorOptions(dtype_).device(device_));
@@ -29,11 +26,8 @@ at::Tensor Parameters::make(const std::vector<std::int64_t>& shape, Init init, d
   const RandomKey key{seed_, 0, Purpose::kInit};
   const RandomCounter counter{.item = next_item_++, .visit = stream_};
   switch (init) {
-    case Init::kZero:
-      break;
-    case Init::kOne:
-      values.fill_(1.0);
-      break;
+    case Init::kZero: break;
+    case Init::kOne: values.fill_(1.0); break;
     case Init::kNormal:
       fill_normal(out, key, counter);
       values.mul_(scale);
@@ -54,8 +48,8 @@ at::Tensor Parameters::add(const std::string& name, const std::vector<std::int64
   return parameters_.back().tensor;
 }
 
-at::Tensor Parameters::add_state(const std::string& name, const std::vector<std::int64_t>& shape, Init init,
-                                 double scale) {
+at::Tensor Parameters::add_state(
+    const std::string& name, const std::vector<std::int64_t>& shape, Init init, double scale) {
   states_.push_back({name, make(shape, init, scale)});
   return states_.back().tensor;
 }

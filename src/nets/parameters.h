@@ -3,12 +3,10 @@
 // order, then flatten() once.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <vector>
-
 #include "base/random.h"
 
 namespace hebm::nets {
@@ -33,7 +31,7 @@ class Parameters {
   // max_values in all is Error(kCorrupt) before anything of that size is allocated: for shapes that
   // a file asks for.
   Parameters(std::uint64_t seed, std::uint32_t stream, at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU,
-             std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
+      std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
 
   at::Tensor add(const std::string& name, const std::vector<std::int64_t>& shape, Init init, double scale = 1.0);
   // State that no gradient touches (power-iteration vectors): saved, not optimised.
@@ -56,7 +54,6 @@ class Parameters {
   void zero_grad();
   at::ScalarType dtype() const { return dtype_; }
   at::Device device() const { return device_; }
-
  private:
   at::Tensor make(const std::vector<std::int64_t>& shape, Init init, double scale);
   void bind_views();

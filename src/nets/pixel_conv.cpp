@@ -1,13 +1,10 @@
 #include "nets/pixel_conv.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 
 namespace hebm::nets {
@@ -25,8 +22,7 @@ struct Geometry {
 // Calls run(place in the row, place in the image, length) for every stretch of a row that lies in
 // the image: the taps of one kernel line are neighbours in both. An image offset below 0 means
 // zeros.
-template <class Run>
-void for_each_run(const Geometry& g, std::int64_t out_y, std::int64_t out_x, const Run& run) {
+template <class Run> void for_each_run(const Geometry& g, std::int64_t out_y, std::int64_t out_x, const Run& run) {
   const std::int64_t k = g.conv.kernel, x = out_x * g.conv.stride - g.conv.padding;
   const std::int64_t first = std::clamp<std::int64_t>(-x, 0, k), last = std::clamp<std::int64_t>(g.width - x, first, k);
   for (std::int64_t line = 0; line < k; ++line) {
@@ -42,8 +38,7 @@ void for_each_run(const Geometry& g, std::int64_t out_y, std::int64_t out_x, con
   }
 }
 
-template <class T>
-void gather(const Geometry& g, const T* image, T* rows) {
+template <class T> void gather(const Geometry& g, const T* image, T* rows) {
   for (std::int64_t y = 0; y < g.out_height; ++y) {
     for (std::int64_t x = 0; x < g.out_width; ++x) {
       for_each_run(g, y, x, [&](std::int64_t to, std::int64_t from, std::int64_t count) {
@@ -58,8 +53,7 @@ void gather(const Geometry& g, const T* image, T* rows) {
   }
 }
 
-template <class T>
-void scatter_add(const Geometry& g, const T* rows, T* image) {
+template <class T> void scatter_add(const Geometry& g, const T* rows, T* image) {
   std::fill_n(image, g.image_size(), T(0));
   for (std::int64_t y = 0; y < g.out_height; ++y) {
     for (std::int64_t x = 0; x < g.out_width; ++x) {
@@ -73,27 +67,24 @@ void scatter_add(const Geometry& g, const T* rows, T* image) {
 }
 
 // work(image) for [0, count), over torch's threads.
-template <class Work>
-void over_images(std::int64_t count, const Work& work) {
+template <class Work> void over_images(std::int64_t count, const Work& work) {
   at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) work(b);
   });
 }
 
-template <class T>
-void gather_all(const Geometry& g, const at::Tensor& x, const at::Tensor& rows) {
+template <class T> void gather_all(const Geometry& g, const at::Tensor& x, const at::Tensor& rows) {
   const T* from = x.const_data_ptr<T>();
   T* to = rows.mutable_data_ptr<T>();
-  over_images(x.size(0),
-              [&](std::int64_t b) { gather(g, from + b * g.image_size(), to + b * g.rows() * g.row_size()); });
+  over_images(
+      x.size(0), [&](std::int64_t b) { gather(g, from + b * g.image_size(), to + b * g.rows() * g.row_size()); });
 }
 
-template <class T>
-void scatter_all(const Geometry& g, const at::Tensor& rows, const at::Tensor& x) {
+template <class T> void scatter_all(const Geometry& g, const at::Tensor& rows, const at::Tensor& x) {
   const T* from = rows.const_data_ptr<T>();
   T* to = x.mutable_data_ptr<T>();
-  over_images(x.size(0),
-              [&](std::int64_t b) { scatter_add(g, from + b * g.rows() * g.row_size(), to + b * g.image_size()); });
+  over_images(
+      x.size(0), [&](std::int64_t b) { scatter_add(g, from + b * g.rows() * g.row_size(), to + b * g.image_size()); });
 }
 
 Geometry geometry_of(at::IntArrayRef x, const ConvShape& s) {
@@ -113,7 +104,7 @@ at::Tensor rows_of(const at::Tensor& x, const Geometry& g) {
 
 struct PixelConv : torch::autograd::Function<PixelConv> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& input, const at::Tensor& matrix,
-                            const ConvShape& shape) {
+      const ConvShape& shape) {
     const at::Tensor x = input.contiguous();
     const Geometry g = geometry_of(x.sizes(), shape);
     const at::Tensor rows = rows_of(x, g);
@@ -123,8 +114,8 @@ struct PixelConv : torch::autograd::Function<PixelConv> {
     return at::mm(rows, matrix).view({x.size(0), g.out_height, g.out_width, matrix.size(1)});
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
-                                                 torch::autograd::variable_list gradients) {
+  static torch::autograd::variable_list backward(
+      torch::autograd::AutogradContext* ctx, torch::autograd::variable_list gradients) {
     const auto saved = ctx->get_saved_variables();
     const auto sizes = ctx->saved_data["sizes"].toIntVector(), conv = ctx->saved_data["conv"].toIntVector();
     const Geometry g = geometry_of(sizes, {conv[0], conv[1], conv[2]});
@@ -154,8 +145,8 @@ at::Tensor conv_pixels(const at::Tensor& x, const at::Tensor& matrix, const Conv
   const std::int64_t k = shape.kernel;
   check(x.dim() == 4 && matrix.dim() == 2 && matrix.size(0) == k * k * x.size(3) && shape.output(x.size(1)) >= 1 &&
             shape.output(x.size(2)) >= 1,
-        ExitCode::kRuntime, "convolution {}x{} of [B, {}, {}, {}] by a matrix of {} rows", k, k,
-        x.dim() == 4 ? x.size(1) : 0, x.dim() == 4 ? x.size(2) : 0, x.dim() == 4 ? x.size(3) : 0, matrix.size(0));
+      ExitCode::kRuntime, "convolution {}x{} of [B, {}, {}, {}] by a matrix of {} rows", k, k,
+      x.dim() == 4 ? x.size(1) : 0, x.dim() == 4 ? x.size(2) : 0, x.dim() == 4 ? x.size(3) : 0, matrix.size(0));
   if (x.is_cpu()) return PixelConv::apply(x, matrix, shape);
   const at::Tensor weight = matrix.view({k, k, x.size(3), matrix.size(1)}).permute({3, 2, 0, 1});
   const at::Tensor y =

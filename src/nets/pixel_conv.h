@@ -3,7 +3,6 @@
 // spends its time on rearranging weights and maps at every call.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 
 namespace hebm::nets {

@@ -1,5 +1,4 @@
 #include "nets/spectral.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/dot.h>
 #include <ATen/ops/mv.h>
@@ -29,8 +28,8 @@ at::Tensor SpectralWeight::sigma() const { return at::dot(u, at::mv(weight.flatt
 
 at::Tensor SpectralWeight::effective() const { return weight / sigma(); }
 
-SpectralWeight make_spectral(Parameters& params, const std::string& name, std::vector<std::int64_t> shape,
-                             double scale) {
+SpectralWeight make_spectral(
+    Parameters& params, const std::string& name, std::vector<std::int64_t> shape, double scale) {
   SpectralWeight w;
   std::int64_t rest = 1;
   for (std::size_t i = 1; i < shape.size(); ++i) rest *= shape[i];

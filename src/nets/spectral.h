@@ -4,10 +4,8 @@
 // run once an optimiser step, not at every forward (weights are frozen in between).
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <string>
 #include <vector>
-
 #include "nets/parameters.h"
 
 namespace hebm::nets {
@@ -28,7 +26,7 @@ struct SpectralWeight {
 
 // Registers name.weight_orig and the states name.weight_u, name.weight_v; u and v start random and
 // take `warm` iterations when warm_up() is called after flatten().
-SpectralWeight make_spectral(Parameters& params, const std::string& name, std::vector<std::int64_t> shape,
-                             double scale = 1.0);
+SpectralWeight make_spectral(
+    Parameters& params, const std::string& name, std::vector<std::int64_t> shape, double scale = 1.0);
 
 }  // namespace hebm::nets

@@ -1,12 +1,10 @@
 #include "nets/spectral_penalty.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include "base/error.h"
 
 namespace hebm::nets {
@@ -17,11 +15,11 @@ constexpr double kEps = 1e-3;
 // columns [n, m, 1]: each divided by max(its norm, eps).
 at::Tensor normalised(const at::Tensor& columns) { return columns / columns.norm(2, {1}, true).clamp_min(kEps); }
 
-at::Tensor start_columns(std::int64_t count, std::int64_t size, std::uint64_t seed, std::uint32_t item,
-                         const at::TensorOptions& options) {
+at::Tensor start_columns(
+    std::int64_t count, std::int64_t size, std::uint64_t seed, std::uint32_t item, const at::TensorOptions& options) {
   const at::Tensor out = at::empty({count, size, 1}, at::kFloat);
-  fill_normal({out.data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {seed, 0, Purpose::kSpectral},
-              {.item = item});
+  fill_normal(
+      {out.data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {seed, 0, Purpose::kSpectral}, {.item = item});
   return normalised(out.to(options));
 }
 

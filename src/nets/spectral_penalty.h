@@ -3,11 +3,9 @@
 // one batched product a shape. The vectors are state of the training, not of the net.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
-
 #include "nets/parameters.h"
 
 namespace hebm::nets {
@@ -27,7 +25,6 @@ class SpectralPenalty {
   at::Tensor value(const std::vector<at::Tensor>& weights) const;
   // "PREFIX.u.0", "PREFIX.v.0", ... by shape in order of appearance; live.
   std::vector<NamedTensor> state(const std::string& prefix) const;
-
  private:
   struct Group {
     std::vector<std::size_t> members;

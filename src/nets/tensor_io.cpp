@@ -1,13 +1,10 @@
 #include "nets/tensor_io.h"
-
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <zlib.h>
-
 #include <set>
-
 #include "base/error.h"
 
 namespace hebm::nets {
@@ -18,14 +15,10 @@ constexpr const char* kHeaderHash = "header_hash";
 
 storage::StType st_type(const NamedTensor& t) {
   switch (t.tensor.scalar_type()) {
-    case at::kFloat:
-      return storage::StType::kF32;
-    case at::kDouble:
-      return storage::StType::kF64;
-    case at::kLong:
-      return storage::StType::kI64;
-    default:
-      fail(ExitCode::kRuntime, "tensor {}: this scalar type is not written", t.name);
+    case at::kFloat: return storage::StType::kF32;
+    case at::kDouble: return storage::StType::kF64;
+    case at::kLong: return storage::StType::kI64;
+    default: fail(ExitCode::kRuntime, "tensor {}: this scalar type is not written", t.name);
   }
 }
 
@@ -68,15 +61,15 @@ void check_header(const storage::SafetensorsFile& file) {
   const auto found = metadata.find(key);
   if (found == metadata.end() && metadata.contains("crc32")) return;
   check(found != metadata.end(), ExitCode::kCorrupt,
-        "{}: the metadata has no '{}': the file is damaged or of an older program; make it again", file.path().string(),
-        key);
+      "{}: the metadata has no '{}': the file is damaged or of an older program; make it again", file.path().string(),
+      key);
   const std::string text = header_text(metadata, shapes_of(file), key);
   const std::string got =
       imported ? fmt::format("{:08x}", crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()))
                : storage::hash_text(text);
   check(got == found->second, ExitCode::kCorrupt,
-        "{}: the header has {} {}, expected {}: the file is damaged; make it again or copy it again",
-        file.path().string(), imported ? "CRC-32" : "hash", got, found->second.substr(0, kShown));
+      "{}: the header has {} {}, expected {}: the file is damaged; make it again or copy it again",
+      file.path().string(), imported ? "CRC-32" : "hash", got, found->second.substr(0, kShown));
 }
 
 at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().to(at::kCPU).contiguous(); }
@@ -84,8 +77,7 @@ at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().to(at::kCP
 }  // namespace
 
 storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path,
-                                               const std::vector<NamedTensor>& tensors,
-                                               const std::map<std::string, std::string>& metadata) {
+    const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata) {
   std::vector<at::Tensor> kept;
   std::vector<storage::StTensor> out;
   for (const auto& t : tensors) {
@@ -96,7 +88,7 @@ storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path
 }
 
 void publish_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
-                     const std::map<std::string, std::string>& metadata) {
+    const std::map<std::string, std::string>& metadata) {
   storage::create_folders(path.parent_path());
   const std::filesystem::path temporary = storage::temporary_name(path);
   Texts shapes, complete = metadata;
@@ -112,8 +104,8 @@ void check_format(const storage::SafetensorsFile& file, const std::string& forma
     return found == file.metadata().end() ? std::string("nothing") : found->second.substr(0, kShown);
   };
   check(text("format") == format && text("version") == version, ExitCode::kCorrupt,
-        "{}: expected format {} version {}, got {} version {}", file.path().string(), format, version, text("format"),
-        text("version"));
+      "{}: expected format {} version {}, got {} version {}", file.path().string(), format, version, text("format"),
+      text("version"));
   check_header(file);
 }
 
@@ -121,7 +113,7 @@ const std::string& metadata_text(const storage::SafetensorsFile& file, const std
   const auto found = file.metadata().find(key);
   check(found != file.metadata().end(), ExitCode::kCorrupt, "{}: the metadata has no '{}'", file.path().string(), key);
   check(found->second.size() <= kMaxMetadata, ExitCode::kCorrupt, "{}: metadata '{}' has {} bytes, expected at most {}",
-        file.path().string(), key, found->second.size(), kMaxMetadata);
+      file.path().string(), key, found->second.size(), kMaxMetadata);
   return found->second;
 }
 
@@ -129,7 +121,7 @@ nlohmann::json metadata_json(const storage::SafetensorsFile& file, const std::st
   const std::string& text = metadata_text(file, key);
   auto json = nlohmann::json::parse(text, nullptr, false);
   check(json.is_object(), ExitCode::kCorrupt, "{}: metadata '{}' is not a JSON object: '{}'", file.path().string(), key,
-        text.substr(0, kShown));
+      text.substr(0, kShown));
   return json;
 }
 
@@ -139,7 +131,7 @@ std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int
   const bool small = value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
                      value.get<std::uint64_t>() <= static_cast<std::uint64_t>(max);
   check(small, ExitCode::kCorrupt, "'{}' must be an integer from 1 to {}, got {}", key, max,
-        value.dump().substr(0, kShown));
+      value.dump().substr(0, kShown));
   return value.get<std::int64_t>();
 }
 
@@ -157,9 +149,9 @@ void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedT
     const auto& entry = file.entry(t.name);
     wanted.insert(t.name);
     check(entry.type == st_type(t), ExitCode::kCorrupt, "{}: tensor {} has type {}, expected {}", file.path().string(),
-          t.name, storage::name_of(entry.type), storage::name_of(st_type(t)));
+        t.name, storage::name_of(entry.type), storage::name_of(st_type(t)));
     check(entry.shape == t.tensor.sizes().vec(), ExitCode::kCorrupt, "{}: tensor {} has shape [{}], expected [{}]",
-          file.path().string(), t.name, fmt::join(entry.shape, ","), fmt::join(t.tensor.sizes().vec(), ","));
+        file.path().string(), t.name, fmt::join(entry.shape, ","), fmt::join(t.tensor.sizes().vec(), ","));
     at::Tensor host = at::empty(t.tensor.sizes(), at::TensorOptions(t.tensor.scalar_type()));
     file.read(t.name, {static_cast<std::byte*>(host.mutable_data_ptr()), static_cast<std::size_t>(host.nbytes())});
     at::Tensor target = t.tensor;
@@ -168,7 +160,7 @@ void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedT
   if (allow_extra) return;
   for (const auto& [name, entry] : file.entries()) {
     check(wanted.contains(name), ExitCode::kCorrupt, "{}: holds a tensor {} that this model does not have",
-          file.path().string(), name);
+        file.path().string(), name);
   }
 }
 

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "nets/parameters.h"
 #include "storage/hash.h"
 #include "storage/safetensors.h"
@@ -15,13 +14,12 @@ namespace hebm::nets {
 
 // Writes all tensors (any device; float32, float64 or int64) into one new file.
 storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path,
-                                               const std::vector<NamedTensor>& tensors,
-                                               const std::map<std::string, std::string>& metadata);
+    const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata);
 // The same as one durable product: written under a temporary name, fsynced, renamed over `path`.
 // Folders are made. Metadata gets "header_hash", of all other metadata and of names, types and
 // shapes; the values have a hash of their own among the metadata.
 void publish_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
-                     const std::map<std::string, std::string>& metadata);
+    const std::map<std::string, std::string>& metadata);
 
 // Metadata of a file that came from outside: Error(kCorrupt) naming file and key. check_format also
 // verifies header_hash; only imported files, which have a crc32 of their values instead, may lack
@@ -37,8 +35,8 @@ std::int64_t num_values(const storage::SafetensorsFile& file);
 // Copies the file's values into the tensors (in place). A name that is absent, or has another shape
 // or type, is Error(kCorrupt) naming file, tensor, expected and got. Names in the file that nobody
 // asks for are an error too unless allow_extra.
-void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors,
-                  bool allow_extra = false);
+void load_tensors(
+    const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors, bool allow_extra = false);
 // The same for float32 files into float32 or float64 tensors.
 void load_float32(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors);
 // Metadata that need not be there: "" without it.

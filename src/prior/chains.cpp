@@ -1,16 +1,13 @@
 #include "prior/chains.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #ifdef HEBM_CUDA
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-
 #include "prior/langevin_kernel.h"
 #endif
 
 #include <algorithm>
-
 #include "base/error.h"
 #include "nets/device.h"
 
@@ -19,7 +16,7 @@ namespace hebm::prior {
 #ifdef HEBM_CUDA
 void check_launch(cudaError_t result, const char* kernel) {
   check(result == cudaSuccess, ExitCode::kEnvironment, "{}: the GPU refused the kernel: {}", kernel,
-        cudaGetErrorString(result));
+      cudaGetErrorString(result));
 }
 #endif
 
@@ -35,13 +32,13 @@ Chains::Chains(const ChainIds& ids, std::int64_t level, at::Device device)
 Chains::Chains(const ChainIds& ids, const std::vector<std::int64_t>& levels, at::Device device)
     : seed_(ids.seed), attempt_(ids.attempt), levels_(levels) {
   check(ids.visit.size() == ids.item.size() && levels.size() == ids.item.size(), ExitCode::kRuntime,
-        "chains: {} items, {} visits, {} levels", ids.item.size(), ids.visit.size(), levels.size());
+      "chains: {} items, {} visits, {} levels", ids.item.size(), ids.visit.size(), levels.size());
 #ifdef HEBM_CUDA
   check(device.is_cpu() || device.is_cuda(), ExitCode::kRuntime,
-        "chains on {}: there are kernels for the CPU and for CUDA", device.str());
+      "chains on {}: there are kernels for the CPU and for CUDA", device.str());
 #else
   check(device.is_cpu(), ExitCode::kRuntime,
-        "chains on {}: this program is built without CUDA and has kernels for the CPU alone", device.str());
+      "chains on {}: this program is built without CUDA and has kernels for the CPU alone", device.str());
 #endif
   static_assert(sizeof(ChainRow) == 3 * sizeof(std::int32_t));
   const at::Tensor host = at::empty({ids.count(), 3}, at::kInt);

@@ -2,10 +2,8 @@
 // is drawn where they live, host or GPU, with the same bits. Nothing here waits for the GPU.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <vector>
-
 #include "base/random.h"
 #include "prior/langevin_element.h"
 
@@ -46,7 +44,6 @@ class Chains {
   at::Tensor normals(Purpose purpose, std::int64_t dim) const;
   // [B], for what runs on device().
   const ChainRow* rows() const { return static_cast<const ChainRow*>(rows_.const_data_ptr()); }
-
  private:
   std::uint64_t seed_;
   std::uint32_t attempt_;

@@ -1,5 +1,4 @@
 #include "prior/energy_net.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/stack.h>
@@ -30,8 +29,7 @@ void EnergyNet::finish(std::int64_t features) {
   params_.flatten();
 }
 
-template <class Effective>
-EnergyNet::Weights EnergyNet::assemble(bool with_grad, const Effective& effective_of) const {
+template <class Effective> EnergyNet::Weights EnergyNet::assemble(bool with_grad, const Effective& effective_of) const {
   const c10::AutoGradMode mode(with_grad);
   std::vector<at::Tensor> effective;
   for (std::size_t i = 0; i < weights_.size(); ++i)
@@ -41,8 +39,8 @@ EnergyNet::Weights EnergyNet::assemble(bool with_grad, const Effective& effectiv
   return out;
 }
 
-EnergyNet::Outputs EnergyNet::outputs(const Weights& weights, const std::vector<at::Tensor>& biases,
-                                      const at::Tensor& z) const {
+EnergyNet::Outputs EnergyNet::outputs(
+    const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
   const at::Tensor h = features(weights, biases, z);
   Outputs out{at::linear(h, weights.stages.back()).squeeze(1) * options_.gain, {}};
   if (weights.labels.defined()) out.labels = at::linear(h, weights.labels) * options_.gain;

@@ -4,14 +4,12 @@
 // is prepared before a chain. Nets: small_energy_net.h, paper_energy_net.h.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <array>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <string>
 #include <vector>
-
 #include "base/choice.h"
 #include "base/types.h"
 #include "nets/parameters.h"
@@ -25,10 +23,8 @@ namespace hebm::prior {
 
 enum class NetKind { kSmall, kDense, kCifar10, kCelebaHq256 };
 constexpr std::array<Choice<NetKind>, 4> choices_of(NetKind) {
-  return {{{"small", NetKind::kSmall},
-           {"dense", NetKind::kDense},
-           {"cifar10", NetKind::kCifar10},
-           {"celebahq256", NetKind::kCelebaHq256}}};
+  return {{{"small", NetKind::kSmall}, {"dense", NetKind::kDense}, {"cifar10", NetKind::kCifar10},
+      {"celebahq256", NetKind::kCelebaHq256}}};
 }
 
 struct EnergyOptions {
@@ -113,7 +109,6 @@ class EnergyNet {
   const nets::Parameters& params() const { return params_; }
   // Multiply-adds times two of one forward of one image.
   double forward_flop() const { return forward_flop_; }
-
  protected:
   EnergyNet(const EnergyOptions& options, const NetSetting& setting);
   // Registers a weight and returns its number. `positions`: how often it is applied in a forward of
@@ -125,17 +120,15 @@ class EnergyNet {
   // From the effective weights, by number.
   virtual Weights build(const std::vector<at::Tensor>& effective) const = 0;
   // [B, F]: what the output, the last stage [1, F], reads.
-  virtual at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases,
-                              const at::Tensor& z) const = 0;
+  virtual at::Tensor features(
+      const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;
 
   EnergyOptions options_;
   std::int64_t num_levels_;
   nets::Parameters params_;
-
  private:
   // effective_of(i): the effective weight of number i, with spectral norm.
-  template <class Effective>
-  Weights assemble(bool with_grad, const Effective& effective_of) const;
+  template <class Effective> Weights assemble(bool with_grad, const Effective& effective_of) const;
 
   std::int64_t label_rows_;
   at::Tensor labels_;  // [label_rows, F]
@@ -144,7 +137,7 @@ class EnergyNet {
 };
 
 // The net that options.net names. A latent size that it cannot take is Error(kUsage).
-std::unique_ptr<EnergyNet> make_energy_net(const EnergyOptions& options, const LatentShape& shape,
-                                           const NetSetting& setting);
+std::unique_ptr<EnergyNet> make_energy_net(
+    const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
 
 }  // namespace hebm::prior

@@ -2,7 +2,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
-
 #include "prior/energy_net.h"
 
 namespace hebm::prior {

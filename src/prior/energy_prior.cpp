@@ -1,22 +1,19 @@
 #include "prior/energy_prior.h"
-
 #include <c10/core/GradMode.h>
-
 #include <algorithm>
 #include <map>
-
 #include "base/error.h"
 #include "base/visits.h"
 
 namespace hebm::prior {
 
 EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
-                         std::uint64_t seed, at::ScalarType dtype, std::int64_t max_values, LabelHeads heads)
+    std::uint64_t seed, at::ScalarType dtype, std::int64_t max_values, LabelHeads heads)
     : schedule_(schedule), num_layers_(groups.size()), per_level_(options.per_level), heads_(std::move(heads)) {
   check_heads(heads_, static_cast<std::int64_t>(num_layers_));
   check(!per_level_ || options.ours(), ExitCode::kUsage,
-        "energy.net = {}: the paper has one net a layer, which is told t; set energy.per_level = false",
-        name_of(options.net));
+      "energy.net = {}: the paper has one net a layer, which is told t; set energy.per_level = false",
+      name_of(options.net));
   const std::int64_t sets = per_level_ ? num_levels() : 1;
   for (std::int64_t set = 0; set < sets; ++set) {
     for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -33,7 +30,7 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
 std::size_t EnergyPrior::set_of(const std::vector<std::int64_t>& levels) const {
   if (!per_level_) return 0;
   check(!levels.empty() && std::all_of(levels.begin(), levels.end(), [&](auto t) { return t == levels[0]; }),
-        ExitCode::kRuntime, "energy.per_level: chains of one unit of work must share one level");
+      ExitCode::kRuntime, "energy.per_level: chains of one unit of work must share one level");
   return static_cast<std::size_t>(levels[0]);
 }
 
@@ -69,7 +66,7 @@ void EnergyPrior::copy_from(const EnergyPrior& other) {
   for (const auto& t : other.named_tensors()) {
     const auto found = mine.find(t.name);
     check(found != mine.end() && found->second.sizes() == t.tensor.sizes(), ExitCode::kRuntime,
-          "copying a prior: {} does not fit here", t.name);
+        "copying a prior: {} does not fit here", t.name);
     found->second.copy_(t.tensor);
   }
 }
@@ -86,8 +83,8 @@ std::vector<PowerSequence> EnergyPrior::power_sequences(std::int64_t chain_steps
   return out;
 }
 
-std::vector<EnergyNet::Weights> EnergyPrior::chain_weights(const std::vector<PowerSequence>& sequences,
-                                                           std::int64_t step) const {
+std::vector<EnergyNet::Weights> EnergyPrior::chain_weights(
+    const std::vector<PowerSequence>& sequences, std::int64_t step) const {
   std::vector<EnergyNet::Weights> out;
   for (std::size_t b = 0; b < nets_.size(); ++b) out.push_back(nets_[b]->chain_weights(sequences[b], step));
   return out;

@@ -1,11 +1,9 @@
 // The energy nets of a prior: those of all layers, in sets by level.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <limits>
 #include <memory>
 #include <vector>
-
 #include "prior/energy_net.h"
 #include "prior/label_heads.h"
 #include "prior/schedule.h"
@@ -19,8 +17,8 @@ class EnergyPrior {
   // max_values: nets of more parameters and vectors in all are Error(kCorrupt) before they are
   // allocated. heads: of the nets of t = 0.
   EnergyPrior(const EnergyOptions& options, const std::vector<LatentShape>& groups, const Schedule& schedule,
-              std::uint64_t seed, at::ScalarType dtype = at::kFloat,
-              std::int64_t max_values = std::numeric_limits<std::int64_t>::max(), LabelHeads heads = {});
+      std::uint64_t seed, at::ScalarType dtype = at::kFloat,
+      std::int64_t max_values = std::numeric_limits<std::int64_t>::max(), LabelHeads heads = {});
   std::size_t num_layers() const { return num_layers_; }
   std::size_t num_sets() const { return nets_.size() / num_layers_; }
   const Schedule& schedule() const { return schedule_; }
@@ -50,7 +48,6 @@ class EnergyPrior {
   // step k; by bucket.
   std::vector<PowerSequence> power_sequences(std::int64_t chain_steps) const;
   std::vector<EnergyNet::Weights> chain_weights(const std::vector<PowerSequence>& sequences, std::int64_t step) const;
-
  private:
   Schedule schedule_;
   std::size_t num_layers_;

@@ -1,8 +1,6 @@
 #include "prior/forward_pair.h"
-
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-
 #include "base/error.h"
 
 namespace hebm::prior {
@@ -11,16 +9,16 @@ std::vector<std::int64_t> draw_levels(const Schedule& schedule, const ChainIds& 
   std::vector<std::int64_t> t;
   for (std::size_t b = 0; b < ids.item.size(); ++b) {
     t.push_back(draw_below(static_cast<std::uint32_t>(schedule.num_levels), ids.key(Purpose::kDiffusionStep),
-                           {.item = ids.item[b], .visit = ids.visit[b]}));
+        {.item = ids.item[b], .visit = ids.visit[b]}));
   }
   return t;
 }
 
-std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update,
-                           std::int64_t unit) {
+std::int64_t level_of_unit(
+    const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update, std::int64_t unit) {
   const RandomKey key{seed, attempt, Purpose::kDiffusionStep};
   const std::int64_t offset = draw_below(static_cast<std::uint32_t>(schedule.num_levels), key,
-                                         {.item = static_cast<std::uint32_t>(update), .visit = 0, .layer = 1});
+      {.item = static_cast<std::uint32_t>(update), .visit = 0, .layer = 1});
   return (unit + offset) % schedule.num_levels;
 }
 

@@ -2,10 +2,8 @@
 // u_{t+1}) of Eq. 7.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <vector>
-
 #include "prior/chains.h"
 #include "prior/schedule.h"
 
@@ -20,8 +18,8 @@ struct NoisyPair {
 std::vector<std::int64_t> draw_levels(const Schedule& schedule, const ChainIds& ids);
 // One t for all images of a unit of work: t = (unit + offset) mod T, offset random by update, so
 // every t comes equally often in a batch whose number of units is a multiple of T.
-std::int64_t level_of_unit(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update,
-                           std::int64_t unit);
+std::int64_t level_of_unit(
+    const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update, std::int64_t unit);
 
 // u0 [B, D] float32 on the chains' device.
 NoisyPair make_pair(const Chains& chains, const at::Tensor& u0, const Schedule& schedule);

@@ -1,10 +1,8 @@
 #include "prior/label_draws.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-
 #include "base/error.h"
 #include "base/visits.h"
 #include "nets/device.h"
@@ -17,7 +15,7 @@ namespace {
 ChainIds ids_of_candidate(ChainIds ids, std::int64_t m) {
   for (auto& visit : ids.visit) {
     check(visit < visits::kMaxCandidateVisit && m < visits::kMaxCandidates, ExitCode::kRuntime,
-          "candidates: visit {} and candidate {} are too many", visit, m);
+        "candidates: visit {} and candidate {} are too many", visit, m);
     visit = visits::of_candidate(visit, m);
   }
   return ids;
@@ -25,8 +23,8 @@ ChainIds ids_of_candidate(ChainIds ids, std::int64_t m) {
 
 }  // namespace
 
-LabelCandidates draw_candidates(const ReverseChain& chain, std::int64_t candidates, const ChainIds& ids,
-                                const HeldLayers* held) {
+LabelCandidates draw_candidates(
+    const ReverseChain& chain, std::int64_t candidates, const ChainIds& ids, const HeldLayers* held) {
   const LevelRange to_one{chain.num_levels() - 1, 1};
   if (candidates == 1) return {{chain.run(chain.noise(ids), to_one, ids, {.held = held})}, {}, {}};
   LabelCandidates out;
@@ -39,8 +37,8 @@ LabelCandidates draw_candidates(const ReverseChain& chain, std::int64_t candidat
   return out;
 }
 
-std::vector<std::int64_t> choose_candidates(const LabelCandidates& candidates, const LabelChoice& choice,
-                                            const ChainIds& ids) {
+std::vector<std::int64_t> choose_candidates(
+    const LabelCandidates& candidates, const LabelChoice& choice, const ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   std::vector<at::Tensor> weights;  // [M] of [B]
   for (const auto& heads : candidates.log_probability) {
@@ -56,7 +54,7 @@ std::vector<std::int64_t> choose_candidates(const LabelCandidates& candidates, c
 }
 
 at::Tensor finish_for_labels(const ReverseChain& chain, const LabelCandidates& candidates, const LabelChoice& choice,
-                             const ChainIds& ids, const HeldLayers* held) {
+    const ChainIds& ids, const HeldLayers* held) {
   const ReverseExtras extras{.held = held, .labels = &choice};
   if (candidates.u1.size() == 1) return chain.run(candidates.u1[0], 0, ids, extras);
   const auto chosen = choose_candidates(candidates, choice, ids);
@@ -69,7 +67,7 @@ at::Tensor finish_for_labels(const ReverseChain& chain, const LabelCandidates& c
 }
 
 at::Tensor sample_for_labels(const ReverseChain& chain, const LabelChoice& choice, std::int64_t candidates,
-                             const ChainIds& ids, const HeldLayers* held) {
+    const ChainIds& ids, const HeldLayers* held) {
   return finish_for_labels(chain, draw_candidates(chain, candidates, ids, held), choice, ids, held);
 }
 

@@ -6,10 +6,8 @@
 // u_0. With M = 1, the paper's way, u_1 knows nothing of y and the chain starts there.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <vector>
-
 #include "prior/reverse_chain.h"
 
 namespace hebm::prior {
@@ -22,17 +20,17 @@ struct LabelCandidates {
 // M draws a row, with random numbers of their own; M = 1: u_1 alone, that of `chain.sample`. ids:
 // visits below 1,000.
 // held: of all chains, as in ReverseChain.
-LabelCandidates draw_candidates(const ReverseChain& chain, std::int64_t candidates, const ChainIds& ids,
-                                const HeldLayers* held = nullptr);
+LabelCandidates draw_candidates(
+    const ReverseChain& chain, std::int64_t candidates, const ChainIds& ids, const HeldLayers* held = nullptr);
 // Row by row which of them, for the categories and the guidance of choice. M > 1.
-std::vector<std::int64_t> choose_candidates(const LabelCandidates& candidates, const LabelChoice& choice,
-                                            const ChainIds& ids);
+std::vector<std::int64_t> choose_candidates(
+    const LabelCandidates& candidates, const LabelChoice& choice, const ChainIds& ids);
 // u_0 [B, D]: the choice and the chain of t = 0.
 at::Tensor finish_for_labels(const ReverseChain& chain, const LabelCandidates& candidates, const LabelChoice& choice,
-                             const ChainIds& ids, const HeldLayers* held = nullptr);
+    const ChainIds& ids, const HeldLayers* held = nullptr);
 
 // All of it.
 at::Tensor sample_for_labels(const ReverseChain& chain, const LabelChoice& choice, std::int64_t candidates,
-                             const ChainIds& ids, const HeldLayers* held = nullptr);
+    const ChainIds& ids, const HeldLayers* held = nullptr);
 
 }  // namespace hebm::prior

@@ -1,14 +1,11 @@
 #include "prior/label_heads.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 
 namespace hebm::prior {
@@ -36,15 +33,14 @@ void check_heads(const LabelHeads& heads, std::int64_t num_layers) {
     }
     check(!head.categories.empty(), ExitCode::kUsage, "labels: '{}' has no categories", head.name);
     check(!head.layers.empty(), ExitCode::kUsage, "labels: '{}' has no layers; the VAE has layers 0 (top) to {}",
-          head.name, num_layers - 1);
+        head.name, num_layers - 1);
     for (std::size_t k = 0; k < head.layers.size(); ++k) {
       const std::int64_t layer = head.layers[k];
       check(layer >= 0 && layer < num_layers, ExitCode::kUsage,
-            "layers = {} of '{}': there is no layer {}; the VAE has layers 0 (top) to {}", fmt::join(head.layers, ","),
-            head.name, layer, num_layers - 1);
+          "layers = {} of '{}': there is no layer {}; the VAE has layers 0 (top) to {}", fmt::join(head.layers, ","),
+          head.name, layer, num_layers - 1);
       check(k == 0 || layer > head.layers[k - 1], ExitCode::kUsage,
-            "layers = {} of '{}': expected each layer once, in ascending order", fmt::join(head.layers, ","),
-            head.name);
+          "layers = {} of '{}': expected each layer once, in ascending order", fmt::join(head.layers, ","), head.name);
     }
   }
 }
@@ -64,7 +60,7 @@ std::size_t head_named(const LabelHeads& heads, const std::string& name) {
 std::int64_t category_named(const LabelHead& head, const std::string& name) {
   const auto found = std::find(head.categories.begin(), head.categories.end(), name);
   check(found != head.categories.end(), ExitCode::kUsage, "'{}' is no category of '{}': it has {}", name, head.name,
-        fmt::join(head.categories, ", "));
+      fmt::join(head.categories, ", "));
   return found - head.categories.begin();
 }
 

@@ -9,7 +9,6 @@
 //   heads are independent given u_0.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -43,7 +42,7 @@ std::vector<at::Tensor> head_values(const LabelHeads& heads, const std::vector<a
 at::Tensor marginal_value(const at::Tensor& g, double s2);   // s2 log sum_y exp(g_y / s2): Eq. 18
 at::Tensor log_probability(const at::Tensor& g, double s2);  // log p(y | u_0), [B, C]: Eq. 19
 at::Tensor cross_entropy(const at::Tensor& g, double s2,
-                         const at::Tensor& category);  // -log p(y | u_0), nats: Eq. 19; category [B] int64
+    const at::Tensor& category);  // -log p(y | u_0), nats: Eq. 19; category [B] int64
 // For a chain: s2 (log p-hat + guidance log p(y | u_0)), so with guidance = 1 (Eq. 20) g_y itself;
 // a category of -1 is summed over.
 at::Tensor guided_value(const at::Tensor& g, double s2, const at::Tensor& category, double guidance);

@@ -1,10 +1,7 @@
 #include "prior/langevin.h"
-
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 #include "nets/device.h"
 #include "prior/langevin_update.h"
@@ -15,11 +12,11 @@ namespace hebm::prior {
 constexpr std::int64_t kRecordedSteps = 5;  // a shorter chain does not pay for the recording
 
 at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradient& gradient,
-                    const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const ChainExtras& extras) {
+    const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const ChainExtras& extras) {
   at::Tensor y = start.detach().clone().contiguous();
   const at::Tensor next = (extras.u_next.defined() ? extras.u_next : start).detach().contiguous();
   check(y.size(0) == chains.count() && next.sizes() == y.sizes(), ExitCode::kRuntime,
-        "Langevin chain: {} chains, {} starts, u_next has {} rows", chains.count(), y.size(0), next.size(0));
+      "Langevin chain: {} chains, {} starts, u_next has {} rows", chains.count(), y.size(0), next.size(0));
   LangevinUpdate update(chains, coefficients);
   if (extras.constraint) extras.constraint(y);
   const auto step = [&] {

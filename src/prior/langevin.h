@@ -5,12 +5,10 @@
 //   level. The gradient is a callable, so the step is tested on Gaussians without a network.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <vector>
-
 #include "base/choice.h"
 #include "prior/chains.h"
 #include "prior/schedule.h"
@@ -82,13 +80,11 @@ struct ChainExtras {
 // K steps from start [B, D] float32 on the chains' device, which is u_{t+1} too. Returns y_K [B,
 // D]. No autograd graph is kept, and nothing waits for a GPU.
 at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradient& gradient,
-                    const std::vector<StepCoefficients>& coefficients, std::int64_t steps,
-                    const ChainExtras& extras = {});
+    const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const ChainExtras& extras = {});
 
 // One step with given noise by plain tensor operations in any dtype, for comparisons with recorded
 // chains: c_y y + c_u u_{t+1} + c_g df/du + c_n n. y, u_next, gradient, noise [B, D]; t [B].
 at::Tensor langevin_step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient,
-                         const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients,
-                         const std::vector<std::int64_t>& t);
+    const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients, const std::vector<std::int64_t>& t);
 
 }  // namespace hebm::prior

@@ -1,8 +1,6 @@
 #include <ATen/TensorOperators.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "nets/device.h"
@@ -12,22 +10,21 @@ namespace hebm::prior {
 
 void LangevinOptions::describe(Options& o) {
   o.add("langevin.steps", &steps, "K, Langevin steps a level (Alg. 1, 2)", {1, 1000000}, Show::kCommon);
-  o.add_choice(
-      "langevin.step_rule", &step_rule,
+  o.add_choice("langevin.step_rule", &step_rule,
       "s_t^2: natural = 2 langevin.step / P_t, paper = langevin.eta * sigma_cum[t]/sigma_cum[0] * sigma[t+1]^2",
       Show::kCommon);
   o.add("langevin.step", &step, "natural step size, in units of the Gaussian terms' variance", {1e-9, 2.0},
-        Show::kCommon);
+      Show::kCommon);
   o.add("langevin.eta", &eta,
-        "eta of the paper's rule (3e-5 CIFAR-10, 2e-5 CelebA-HQ-256; with T = 1 about 100 times that)", {1e-12, 1e3});
+      "eta of the paper's rule (3e-5 CIFAR-10, 2e-5 CelebA-HQ-256; with T = 1 about 100 times that)", {1e-12, 1e3});
   o.add_list("langevin.by_level", &by_level, "factors of s_t^2 for t = 0, 1, ... (the last one goes on)", {1e-9, 1e9});
   o.add_choice("langevin.integrator", &integrator,
-               "paper: Euler-Maruyama step; exact: Gaussian terms by an Ornstein-Uhlenbeck step");
+      "paper: Euler-Maruyama step; exact: Gaussian terms by an Ornstein-Uhlenbeck step");
   o.add("langevin.noise", &noise, "factor of the chain's noise (paper: 1)", {0.0, 10.0});
   o.add("langevin.eta_marginal", &eta_marginal,
-        "s^2 of the chain of prior.kind joint and nce, under both step rules: one level from N(0, I), whose natural "
-        "step would be half of it",
-        {1e-9, 4.0});
+      "s^2 of the chain of prior.kind joint and nce, under both step rules: one level from N(0, I), whose natural "
+      "step would be half of it",
+      {1e-9, 4.0});
 }
 
 double gaussian_precision(const Schedule& schedule, std::int64_t t) {
@@ -59,15 +56,14 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
       const double lost = -std::expm1(-0.5 * s2 * precision);  // 1 - rho
       const double rho = 1.0 - lost;
       out.push_back({rho, lost * pull / precision, lost / (precision * s2),
-                     options.noise * std::sqrt(lost * (1.0 + rho) / precision)});
+          options.noise * std::sqrt(lost * (1.0 + rho) / precision)});
     }
   }
   return out;
 }
 
 at::Tensor langevin_step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient,
-                         const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients,
-                         const std::vector<std::int64_t>& t) {
+    const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients, const std::vector<std::int64_t>& t) {
   const c10::NoGradGuard no_grad;
   const auto by_row = [&](double StepCoefficients::*field) {
     std::vector<double> values;

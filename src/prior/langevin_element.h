@@ -3,7 +3,6 @@
 // with the host's loop bit by bit.
 #pragma once
 #include <cstdint>
-
 #include "base/random_stream.h"
 
 namespace hebm::prior {
@@ -38,16 +37,15 @@ HEBM_HOST_DEVICE float langevin_element(const StepFactors& c, float y, float u_n
 }
 
 // Elements 4 block .. 4 block + 3 of the row's noise n of step k; element e equals fill_normal's.
-HEBM_HOST_DEVICE detail::FourFloats row_normals(const ChainRow& row, std::uint32_t k, std::uint32_t block,
-                                                StreamKey key) {
+HEBM_HOST_DEVICE detail::FourFloats row_normals(
+    const ChainRow& row, std::uint32_t k, std::uint32_t block, StreamKey key) {
   return detail::normals_of(
       detail::philox(detail::counter_words(block, row.item, row.visit, row.t, k, 0), key.k0, key.k1));
 }
 
 // Writes what `make(e, n_e)` gives for those elements of a row of `dim` to row[e].
-template <class Make>
-HEBM_HOST_DEVICE void for_block(float* row, std::int64_t dim, std::uint32_t block, const detail::FourFloats& n,
-                                const Make& make) {
+template <class Make> HEBM_HOST_DEVICE void for_block(
+    float* row, std::int64_t dim, std::uint32_t block, const detail::FourFloats& n, const Make& make) {
   const std::int64_t e = std::int64_t{4} * block;
   row[e] = make(e, n.e0);
   if (e + 1 < dim) row[e + 1] = make(e + 1, n.e1);
@@ -62,14 +60,13 @@ HEBM_HOST_DEVICE void langevin_block(const StepArguments& a, std::int64_t b, std
   float* y = a.y + b * a.dim;
   const float* u_next = a.u_next + b * a.dim;
   const float* gradient = a.gradient + b * a.dim;
-  for_block(y, a.dim, block, row_normals(row, k, block, a.key), [&](std::int64_t e, float noise) {
-    return langevin_element(factors, y[e], u_next[e], gradient[e], noise);
-  });
+  for_block(y, a.dim, block, row_normals(row, k, block, a.key),
+      [&](std::int64_t e, float noise) { return langevin_element(factors, y[e], u_next[e], gradient[e], noise); });
 }
 
 // The block's part of out[dim] <- N(0, I), of k = 0.
-HEBM_HOST_DEVICE void normal_block(float* out, std::int64_t dim, std::uint32_t block, const ChainRow& row,
-                                   StreamKey key) {
+HEBM_HOST_DEVICE void normal_block(
+    float* out, std::int64_t dim, std::uint32_t block, const ChainRow& row, StreamKey key) {
   for_block(out, dim, block, row_normals(row, 0, block, key), [](std::int64_t, float noise) { return noise; });
 }
 

@@ -10,7 +10,7 @@ constexpr unsigned kThreads = 256, kMaxRowsOfGrid = 65535;
 dim3 grid(std::int64_t count, std::int64_t dim) {
   const std::int64_t threads = (dim + 3) / 4;
   return {static_cast<unsigned>((threads + kThreads - 1) / kThreads),
-          static_cast<unsigned>(count < kMaxRowsOfGrid ? count : kMaxRowsOfGrid), 1};
+      static_cast<unsigned>(count < kMaxRowsOfGrid ? count : kMaxRowsOfGrid), 1};
 }
 
 __global__ void langevin_step(StepArguments a, const std::int64_t* k) {
@@ -34,8 +34,8 @@ cudaError_t launch_langevin_step(const StepArguments& arguments, const std::int6
   return cudaGetLastError();
 }
 
-cudaError_t launch_normal_rows(float* out, std::int64_t count, std::int64_t dim, const ChainRow* rows, StreamKey key,
-                               cudaStream_t stream) {
+cudaError_t launch_normal_rows(
+    float* out, std::int64_t count, std::int64_t dim, const ChainRow* rows, StreamKey key, cudaStream_t stream) {
   if (count == 0 || dim == 0) return cudaSuccess;
   normal_rows<<<grid(count, dim), kThreads, 0, stream>>>(out, count, dim, rows, key);
   return cudaGetLastError();

@@ -4,9 +4,7 @@
 #pragma once
 #ifdef HEBM_CUDA
 #include <cuda_runtime_api.h>
-
 #include <cstdint>
-
 #include "prior/langevin_element.h"
 
 namespace hebm::prior {
@@ -15,8 +13,8 @@ namespace hebm::prior {
 // noise at every replay. Both return the launch's error.
 cudaError_t launch_langevin_step(const StepArguments& arguments, const std::int64_t* k, cudaStream_t stream);
 // out [count, dim] <- N(0, I).
-cudaError_t launch_normal_rows(float* out, std::int64_t count, std::int64_t dim, const ChainRow* rows, StreamKey key,
-                               cudaStream_t stream);
+cudaError_t launch_normal_rows(
+    float* out, std::int64_t count, std::int64_t dim, const ChainRow* rows, StreamKey key, cudaStream_t stream);
 
 // Error(kEnvironment) naming the kernel that could not be launched (chains.cpp).
 void check_launch(cudaError_t result, const char* kernel);

@@ -1,11 +1,9 @@
 #include "prior/langevin_update.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 #ifdef HEBM_CUDA
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-
 #include "prior/langevin_kernel.h"
 #endif
 
@@ -18,7 +16,7 @@ LangevinUpdate::LangevinUpdate(const Chains& chains, const std::vector<StepCoeff
     : chains_(chains), key_(chains.key(Purpose::kLangevin)) {
   for (const auto t : chains.levels()) {
     check(t < static_cast<std::int64_t>(coefficients.size()), ExitCode::kRuntime,
-          "Langevin chain: level {}, coefficients of {} levels", t, coefficients.size());
+        "Langevin chain: level {}, coefficients of {} levels", t, coefficients.size());
   }
   std::vector<float> factors;
   for (const StepCoefficients& c : coefficients) {
@@ -31,9 +29,9 @@ LangevinUpdate::LangevinUpdate(const Chains& chains, const std::vector<StepCoeff
 void LangevinUpdate::check_tensor(const at::Tensor& values, const char* name) const {
   check(values.dim() == 2 && values.size(0) == chains_.count() && values.is_contiguous() &&
             values.scalar_type() == at::kFloat && values.device() == chains_.device(),
-        ExitCode::kRuntime, "chains: {}: expected {} contiguous rows of float32 on {}, got {} rows of {} on {}", name,
-        chains_.count(), chains_.device().str(), values.dim() > 0 ? values.size(0) : 0,
-        c10::toString(values.scalar_type()), values.device().str());
+      ExitCode::kRuntime, "chains: {}: expected {} contiguous rows of float32 on {}, got {} rows of {} on {}", name,
+      chains_.count(), chains_.device().str(), values.dim() > 0 ? values.size(0) : 0,
+      c10::toString(values.scalar_type()), values.device().str());
 }
 
 void LangevinUpdate::step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient) {
@@ -41,13 +39,13 @@ void LangevinUpdate::step(const at::Tensor& y, const at::Tensor& u_next, const a
   check_tensor(u_next, "u_{t+1}");
   check_tensor(gradient, "gradient");
   const StepArguments arguments{.y = y.mutable_data_ptr<float>(),
-                                .u_next = u_next.const_data_ptr<float>(),
-                                .gradient = gradient.const_data_ptr<float>(),
-                                .count = chains_.count(),
-                                .dim = y.size(1),
-                                .rows = chains_.rows(),
-                                .factors = static_cast<const StepFactors*>(factors_.const_data_ptr()),
-                                .key = kernel_key(key_)};
+      .u_next = u_next.const_data_ptr<float>(),
+      .gradient = gradient.const_data_ptr<float>(),
+      .count = chains_.count(),
+      .dim = y.size(1),
+      .rows = chains_.rows(),
+      .factors = static_cast<const StepFactors*>(factors_.const_data_ptr()),
+      .key = kernel_key(key_)};
   if (chains_.device().is_cpu()) {
     step_on_host(arguments);
   } else {

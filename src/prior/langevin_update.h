@@ -2,7 +2,6 @@
 // and the GPU's kernel share their arithmetic (langevin_element.h). Nothing waits for the GPU.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include "prior/chains.h"
 #include "prior/langevin.h"
 
@@ -15,7 +14,6 @@ class LangevinUpdate {
   // y <- c_y y + c_u u_next + c_g gradient + c_n n, with the noise of step k = 0, 1, ... All [B, D]
   // float32, contiguous, on the device. On a GPU, k is counted in its memory.
   void step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient);
-
  private:
   void check_tensor(const at::Tensor& values, const char* name) const;
   void step_on_host(const StepArguments& arguments) const;

@@ -1,7 +1,5 @@
 #include "prior/losses.h"
-
 #include <ATen/TensorOperators.h>
-
 #include <cmath>
 
 namespace hebm::prior {
@@ -23,7 +21,7 @@ std::vector<double> level_weights(const Schedule& schedule, const LangevinOption
 }
 
 at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negative, const at::Tensor& weight, double l2,
-                            std::int64_t global_batch) {
+    std::int64_t global_batch) {
   at::Tensor loss = (weight * (negative - positive)).sum();
   if (l2 > 0.0) loss = loss + l2 * (weight * (positive.square() + negative.square())).sum();
   return loss / static_cast<double>(global_batch);

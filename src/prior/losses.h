@@ -1,10 +1,8 @@
 // Eq. 12: the contrastive loss of one layer and the weight of each diffusion step in it.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <array>
 #include <vector>
-
 #include "prior/langevin.h"
 #include "prior/schedule.h"
 
@@ -21,6 +19,6 @@ std::vector<double> level_weights(const Schedule& schedule, const LangevinOption
 // -sum_b w_b (f+_b - f-_b) / global_batch + l2 * sum_b w_b (f+_b^2 + f-_b^2) / global_batch: its
 // gradient is minus Eq. 12. positive, negative, weight [B].
 at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negative, const at::Tensor& weight, double l2,
-                            std::int64_t global_batch);
+    std::int64_t global_batch);
 
 }  // namespace hebm::prior

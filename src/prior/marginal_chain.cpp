@@ -2,8 +2,8 @@
 
 namespace hebm::prior {
 
-MarginalChain::MarginalChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin,
-                             NetOutput output)
+MarginalChain::MarginalChain(
+    const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin, NetOutput output)
     : prior_(prior),
       backbone_(backbone),
       steps_(langevin.steps),

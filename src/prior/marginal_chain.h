@@ -2,9 +2,7 @@
 // to draws of p(u) exp F(u). One level without a kernel: the Gaussian terms are u ~ N(0, I) alone.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <vector>
-
 #include "prior/langevin.h"
 #include "prior/potential.h"
 
@@ -17,10 +15,9 @@ class MarginalChain {
  public:
   // References must outlive this object. The prior has make_marginal_schedule().
   MarginalChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin,
-                NetOutput output = NetOutput::kScaled);
+      NetOutput output = NetOutput::kScaled);
   // u_0 of these chains, [B, D].
   at::Tensor sample(const ChainIds& ids) const;
-
  private:
   const EnergyPrior& prior_;
   const vae::Backbone& backbone_;

@@ -1,12 +1,10 @@
 #include "prior/nce.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/softplus.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-
 #include "base/options.h"
 #include "base/visits.h"
 #include "prior/chains.h"
@@ -16,18 +14,18 @@ namespace hebm::prior {
 
 void NceOptions::describe_training(Options& o) {
   o.add("nce.gain", &gain,
-        "factor of the classifiers' output beside energy.gain: their output is a logit, an EBM's nets learn s^2 times "
-        "that",
-        {1e-3, 1e6});
+      "factor of the classifiers' output beside energy.gain: their output is a logit, an EBM's nets learn s^2 times "
+      "that",
+      {1e-3, 1e6});
 }
 
 void NceOptions::describe_sampling(Options& o) {
   o.add_choice("nce.sampler", &sampler,
-               "how prior.kind = nce is sampled: importance resampling top down, or Langevin steps (langevin.steps, "
-               "langevin.eta_marginal)",
-               Show::kCommon);
+      "how prior.kind = nce is sampled: importance resampling top down, or Langevin steps (langevin.steps, "
+      "langevin.eta_marginal)",
+      Show::kCommon);
   o.add("nce.proposals", &proposals, "M, draws of p(z_i | z_<i) that one is taken of, by resampling", {1, 1000000},
-        Show::kCommon);
+      Show::kCommon);
 }
 
 at::Tensor contrast_layer(const at::Tensor& u0, std::size_t layer, const vae::Backbone& backbone, const ChainIds& ids) {

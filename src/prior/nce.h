@@ -5,11 +5,9 @@
 // level (make_marginal_schedule), whose output here is the logit itself.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <array>
 #include <cstdint>
 #include <vector>
-
 #include "prior/chains.h"
 #include "prior/potential.h"
 #include "vae/backbone.h"
@@ -51,7 +49,6 @@ class NceSampler {
   // normalised conditionals. [B, D]; M evaluations of every net and M L transports an image, no
   // gradients.
   at::Tensor resample(const ChainIds& ids) const;
-
  private:
   // u_i of proposal which[b] of row b, [B, d_i].
   at::Tensor propose(const ChainIds& ids, std::size_t layer, const std::vector<std::int64_t>& which) const;

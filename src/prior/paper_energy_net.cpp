@@ -1,13 +1,10 @@
 #include "prior/paper_energy_net.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 #include <fmt/format.h>
-
 #include <bit>
-
 #include "base/error.h"
 #include "nets/layers.h"
 #include "nets/pixel_conv.h"
@@ -44,9 +41,9 @@ PaperEnergyNet::PaperEnergyNet(const EnergyOptions& options, const LatentShape& 
   const bool fits = shape.height == shape.width && side_ >= kMinSide && side_ <= kMaxSide &&
                     std::has_single_bit(static_cast<std::uint64_t>(side_));
   check(fits, ExitCode::kUsage,
-        "energy.net = {} takes square latents with a side of 4, 8, 16, 32, 64 or 128; got {} x {} x {}; take "
-        "energy.net = small",
-        name_of(options.net), shape.channels, shape.height, shape.width);
+      "energy.net = {} takes square latents with a side of 4, 8, 16, 32, 64 or 128; got {} x {} x {}; take "
+      "energy.net = small",
+      name_of(options.net), shape.channels, shape.height, shape.width);
 }
 
 PaperEnergyNet::Embedding PaperEnergyNet::add_embedding(const std::string& name, std::int64_t out) {
@@ -71,8 +68,8 @@ at::Tensor PaperEnergyNet::embed(const Embedding& embedding, const std::vector<a
   return at::linear(at::silu(at::linear(sinusoid_, effective[embedding.first])), effective[embedding.second]);
 }
 
-void PaperEnergyNet::build_dense_end(const std::vector<at::Tensor>& effective, const at::Tensor& active,
-                                     Weights& out) const {
+void PaperEnergyNet::build_dense_end(
+    const std::vector<at::Tensor>& effective, const at::Tensor& active, Weights& out) const {
   for (const DenseBlock& block : dense_) {
     out.stages.push_back(joined(effective, block.x, block.shortcut));
     out.stages.push_back(effective[block.all]);
@@ -81,8 +78,8 @@ void PaperEnergyNet::build_dense_end(const std::vector<at::Tensor>& effective, c
   out.stages.push_back(effective[out_]);
 }
 
-at::Tensor PaperEnergyNet::dense_end(const Weights& weights, const std::vector<at::Tensor>& biases,
-                                     at::Tensor h) const {
+at::Tensor PaperEnergyNet::dense_end(
+    const Weights& weights, const std::vector<at::Tensor>& biases, at::Tensor h) const {
   std::size_t stage = weights.stages.size() - 5, bias = biases.size() - 2;
   for (; bias < biases.size(); ++bias, stage += 2) {
     const at::Tensor both = at::linear(at::silu(h), weights.stages[stage]);
@@ -133,8 +130,8 @@ EnergyNet::Weights Cifar10EnergyNet::build(const std::vector<at::Tensor>& effect
   return out;
 }
 
-at::Tensor Cifar10EnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases,
-                                      const at::Tensor& z) const {
+at::Tensor Cifar10EnergyNet::features(
+    const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
   const std::int64_t w = options_.width;
   at::Tensor h = pixels(z) + over_pixels(biases[0]);
   for (std::size_t j = 0; j < halvings_.size(); ++j) {
@@ -169,8 +166,8 @@ EnergyNet::Weights CelebaEnergyNet::build(const std::vector<at::Tensor>& effecti
   return out;
 }
 
-at::Tensor CelebaEnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases,
-                                     const at::Tensor& z) const {
+at::Tensor CelebaEnergyNet::features(
+    const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
   at::Tensor h = pixels(z);
   for (std::size_t j = 0; j < convs_.size(); ++j) {
     const at::Tensor x = j == 0 ? h : at::silu(h);

@@ -33,7 +33,6 @@ class PaperEnergyNet : public EnergyNet {
   at::Tensor dense_end(const Weights& weights, const std::vector<at::Tensor>& biases, at::Tensor h) const;
 
   std::int64_t side_;  // h
-
  private:
   at::Tensor sinusoid_;  // [T, 128]
   std::vector<DenseBlock> dense_;
@@ -48,15 +47,13 @@ class PaperEnergyNet : public EnergyNet {
 class Cifar10EnergyNet : public PaperEnergyNet {
  public:
   Cifar10EnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
-
  protected:
-  at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases,
-                      const at::Tensor& z) const override;
+  at::Tensor features(
+      const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
   // stages: for each halving the two strided convolutions as one of [in, 4, 4] -> 2 W and the 3x3
   // one, as nets::conv_matrix has them; the dense end. biases: te1, V SiLU(te2) of each halving,
   // the dense end's.
   Weights build(const std::vector<at::Tensor>& effective) const override;
-
  private:
   struct Halving {
     std::size_t down, linear, all, shortcut;
@@ -71,13 +68,11 @@ class Cifar10EnergyNet : public PaperEnergyNet {
 class CelebaEnergyNet : public PaperEnergyNet {
  public:
   CelebaEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
-
  protected:
-  at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases,
-                      const at::Tensor& z) const override;
+  at::Tensor features(
+      const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
   // stages: the convolutions as nets::conv_matrix has them, the dense end. biases: the dense end's.
   Weights build(const std::vector<at::Tensor>& effective) const override;
-
  private:
   Embedding embed_{};
   std::vector<std::size_t> convs_;

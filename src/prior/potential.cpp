@@ -1,13 +1,10 @@
 #include "prior/potential.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <algorithm>
 #include <map>
-
 #include "base/error.h"
 #include "base/visits.h"
 
@@ -16,13 +13,13 @@ namespace hebm::prior {
 constexpr std::int64_t kNetsAThread = 2;  // at least so many, for threads to have whole nets: fewer leave some idle
 
 Potential::Potential(const EnergyPrior& prior, const vae::Backbone& backbone,
-                     const std::vector<EnergyNet::Weights>& weights, const Chains& chains, const LabelPart& labels)
+    const std::vector<EnergyNet::Weights>& weights, const Chains& chains, const LabelPart& labels)
     : prior_(prior), backbone_(backbone), weights_(weights), set_(prior.set_of(chains.levels())), labels_(labels) {
   const auto& levels = chains.levels();
   labelled_ = !prior.heads().empty() && std::find(levels.begin(), levels.end(), 0) != levels.end();
   if (labelled_) {
     check(labels.step_variance > 0, ExitCode::kRuntime, "a prior with label heads needs s_0^2 at t = 0, got {}",
-          labels.step_variance);
+        labels.step_variance);
     at_zero_ = chains.t().eq(0).to(prior.net(0, 0).params().dtype());
   }
   for (std::size_t i = 0; i < prior.num_layers(); ++i) {

@@ -2,10 +2,8 @@
 // gradient in u for the chains.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <memory>
 #include <vector>
-
 #include "prior/chains.h"
 #include "prior/energy_prior.h"
 #include "prior/label_heads.h"
@@ -26,7 +24,7 @@ class Potential {
   // References (but chains) must outlive this object; weights by bucket. A prior with label heads
   // needs `labels` where a level is 0.
   Potential(const EnergyPrior& prior, const vae::Backbone& backbone, const std::vector<EnergyNet::Weights>& weights,
-            const Chains& chains, const LabelPart& labels = {});
+      const Chains& chains, const LabelPart& labels = {});
   // u [B, D] -> f_i [L][B] (differentiable in u), without the label heads: these belong to no layer
   // alone.
   std::vector<at::Tensor> by_layer(const at::Tensor& u) const;
@@ -39,7 +37,6 @@ class Potential {
   at::Tensor value(const at::Tensor& u) const;
   // dF / du at u, [B, D]; one backward to u only.
   at::Tensor gradient(const at::Tensor& u) const;
-
  private:
   EnergyNet::Outputs outputs(std::size_t layer, const at::Tensor& z) const;
   at::Tensor value_of(const std::vector<at::Tensor>& z) const;

@@ -1,5 +1,4 @@
 #include "prior/prior_file.h"
-
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "storage/lenient_json.h"
@@ -29,17 +28,17 @@ LabelHeads heads_of(const nlohmann::json& architecture) {
   if (!architecture.contains("heads")) return out;
   const auto& heads = architecture.at("heads");
   check(heads.is_array() && heads.size() <= kMaxHeads, ExitCode::kCorrupt,
-        "heads: expected an array of at most {} label heads", kMaxHeads);
+      "heads: expected an array of at most {} label heads", kMaxHeads);
   for (const auto& json : heads) {
     LabelHead head{json.at("name").get<std::string>(), json.at("categories").get<std::vector<std::string>>(),
-                   json.at("layers").get<std::vector<std::int64_t>>()};
+        json.at("layers").get<std::vector<std::int64_t>>()};
     check(head.categories.size() <= kMaxCategories, ExitCode::kCorrupt, "heads: {} categories, at most {}",
-          head.categories.size(), kMaxCategories);
+        head.categories.size(), kMaxCategories);
     std::vector<std::string> names = head.categories;
     names.push_back(head.name);
     for (const std::string& name : names) {
       check(name.size() <= kMaxNameBytes, ExitCode::kCorrupt, "heads: a name of {} bytes, at most {}", name.size(),
-            kMaxNameBytes);
+          kMaxNameBytes);
     }
     out.push_back(std::move(head));
   }
@@ -58,12 +57,12 @@ EnergyOptions energy_of(const nlohmann::json& json) {
   const auto name = json.at("nets").get<std::string>();
   const auto net = value_named<NetKind>(name);
   check(net.has_value(), ExitCode::kCorrupt, "expected nets of small, dense, cifar10, celebahq256, got '{}'",
-        name.substr(0, 100));
+      name.substr(0, 100));
   energy.net = *net;
   energy.width = nets::integer_field(json, "width", kMaxWidth);
   energy.embedding = nets::integer_field(json, "embedding", kMaxWidth);
   check(energy.embedding == energy.embedding_size(), ExitCode::kCorrupt,
-        "nets {} have an embedding of {}, the file says {}", name, energy.embedding_size(), energy.embedding);
+      "nets {} have an embedding of {}, the file says {}", name, energy.embedding_size(), energy.embedding);
   energy.per_level = json.at("per_level").get<bool>();
   energy.gain = json.at("gain").get<double>();
   energy.spectral_norm = json.at("spectral_norm").get<bool>();
@@ -81,36 +80,26 @@ std::string kind_of(const nlohmann::json& identity) {
 void check_whole(const storage::SafetensorsFile& file, const std::string& got_hash) {
   const std::string hash = nets::metadata_or_empty(file, "prior_hash"), crc = nets::metadata_or_empty(file, "crc32");
   check(!hash.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither 'prior_hash' nor 'crc32'",
-        file.path().string());
+      file.path().string());
   const std::string& expected = hash.empty() ? crc : hash;
   const std::string got = hash.empty() ? file.data_crc32() : got_hash;
   check(got == expected, ExitCode::kCorrupt, "{}: the weights have {} {}, expected {}: the file is damaged",
-        file.path().string(), hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
+      file.path().string(), hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
 }
 
 }  // namespace
 
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
-                       const std::vector<LatentShape>& groups, const std::string& vae_hash,
-                       const nlohmann::json& identity) {
-  nlohmann::json json = {{"nets", name_of(energy.net)},
-                         {"width", energy.width},
-                         {"embedding", energy.embedding_size()},
-                         {"per_level", energy.per_level},
-                         {"gain", energy.gain},
-                         {"spectral_norm", energy.spectral_norm},
-                         {"alpha_cum", prior.schedule().alpha_cum},
-                         {"groups", groups_json(groups)}};
+    const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity) {
+  nlohmann::json json = {{"nets", name_of(energy.net)}, {"width", energy.width}, {"embedding", energy.embedding_size()},
+      {"per_level", energy.per_level}, {"gain", energy.gain}, {"spectral_norm", energy.spectral_norm},
+      {"alpha_cum", prior.schedule().alpha_cum}, {"groups", groups_json(groups)}};
   if (!prior.heads().empty()) json["heads"] = heads_json(prior.heads());
   const std::string architecture = json.dump();
   const std::string hash = prior_hash(architecture, prior);
   nets::publish_tensors(path, prior.named_tensors(),
-                        {{"format", kPriorFormat},
-                         {"version", kPriorVersion},
-                         {"architecture", architecture},
-                         {"identity", identity.dump()},
-                         {"vae_hash", vae_hash},
-                         {"prior_hash", hash}});
+      {{"format", kPriorFormat}, {"version", kPriorVersion}, {"architecture", architecture},
+          {"identity", identity.dump()}, {"vae_hash", vae_hash}, {"prior_hash", hash}});
   return hash;
 }
 
@@ -120,7 +109,7 @@ PriorInfo read_prior_info(const std::filesystem::path& path) {
   const auto architecture = nets::metadata_json(file, "architecture");
   const auto* alpha_cum = storage::field_in(architecture, "alpha_cum");
   check(alpha_cum != nullptr && alpha_cum->is_array() && alpha_cum->size() >= 2, ExitCode::kCorrupt,
-        "{}: architecture: no alpha_cum of two numbers or more", path.string());
+      "{}: architecture: no alpha_cum of two numbers or more", path.string());
   PriorInfo out;
   out.identity = nets::metadata_json(file, "identity");
   out.kind = kind_of(out.identity);
@@ -130,7 +119,7 @@ PriorInfo read_prior_info(const std::filesystem::path& path) {
 }
 
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
-                       const std::string& expected_vae_hash, at::ScalarType dtype, const std::string& kind) {
+    const std::string& expected_vae_hash, at::ScalarType dtype, const std::string& kind) {
   const storage::SafetensorsFile file(path);
   nets::check_format(file, kPriorFormat, kPriorVersion);
   LoadedPrior out;
@@ -138,22 +127,22 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
   out.identity = nets::metadata_json(file, "identity");
   out.kind = kind_of(out.identity);
   check(out.kind == kind, ExitCode::kUsage,
-        "{}: a prior of the kind '{}', here one of the kind '{}' is wanted (`hebm_dist sample` takes every kind: "
-        "prior.kind)",
-        path.string(), storage::printable(out.kind), kind);
+      "{}: a prior of the kind '{}', here one of the kind '{}' is wanted (`hebm_dist sample` takes every kind: "
+      "prior.kind)",
+      path.string(), storage::printable(out.kind), kind);
   check(!out.vae_hash.empty() || !nets::metadata_or_empty(file, "crc32").empty(), ExitCode::kCorrupt,
-        "{}: the metadata has no 'vae_hash' and no 'crc32' of an imported file", path.string());
+      "{}: the metadata has no 'vae_hash' and no 'crc32' of an imported file", path.string());
   check(out.vae_hash.empty() || out.vae_hash == expected_vae_hash, ExitCode::kUsage,
-        "{}: this prior was trained on the VAE {}, here is the VAE {}; give the VAE it belongs to, or train it again",
-        path.string(), out.vae_hash.substr(0, 64), expected_vae_hash);
+      "{}: this prior was trained on the VAE {}, here is the VAE {}; give the VAE it belongs to, or train it again",
+      path.string(), out.vae_hash.substr(0, 64), expected_vae_hash);
   const std::string& architecture = nets::metadata_text(file, "architecture");
   const auto json = nets::metadata_json(file, "architecture");
   try {
     check(json.at("groups") == groups_json(groups), ExitCode::kCorrupt, "made for latent groups {}, the VAE has {}",
-          json.at("groups").dump(), groups_json(groups).dump());
+        json.at("groups").dump(), groups_json(groups).dump());
     const auto alpha_cum = json.at("alpha_cum").get<std::vector<double>>();
     check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{} levels",
-          alpha_cum.size());
+        alpha_cum.size());
     out.energy = energy_of(json);
     Schedule schedule = make_schedule(alpha_cum);
     schedule.from_noise = alpha_cum == make_marginal_schedule().alpha_cum;

@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "prior/potential.h"
 
 namespace hebm::prior {
@@ -20,8 +19,7 @@ inline constexpr const char* kPriorVersion = "1";
 // The weights that `prior` holds now (put the averaged ones in first). Published whole or not at
 // all. Returns prior_hash.
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
-                       const std::vector<LatentShape>& groups, const std::string& vae_hash,
-                       const nlohmann::json& identity);
+    const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity);
 
 // What the metadata say, without the weights.
 struct PriorInfo {
@@ -44,7 +42,6 @@ struct LoadedPrior {
 // prior of another kind than `kind` too: its nets mean something else. dtype float32 or float64
 // (the file has float32).
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
-                       const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat,
-                       const std::string& kind = "diffusion");
+    const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat, const std::string& kind = "diffusion");
 
 }  // namespace hebm::prior

@@ -1,10 +1,8 @@
 // Importance resampling: one of M proposals, drawn with probability ~ its weight.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <vector>
-
 #include "prior/chains.h"
 
 namespace hebm::prior {

@@ -1,8 +1,6 @@
 #include "prior/reverse_chain.h"
-
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-
 #include "base/error.h"
 
 namespace hebm::prior {
@@ -15,10 +13,10 @@ ReverseChain::ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbo
       weights_(prior.frozen_weights()) {}
 
 at::Tensor ReverseChain::run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t,
-                                   const ChainIds& ids, const ReverseExtras& extras) const {
+    const ChainIds& ids, const ReverseExtras& extras) const {
   const Chains chains(ids, t, device());
-  const Potential potential(prior_, backbone_, weights_, chains,
-                            {step_variance(prior_.schedule(), langevin_, 0), extras.labels});
+  const Potential potential(
+      prior_, backbone_, weights_, chains, {step_variance(prior_.schedule(), langevin_, 0), extras.labels});
   ChainExtras own{.u_next = u_next};
   if (extras.observer) own.observer = [&](std::int64_t k, const at::Tensor& y) { extras.observer(t, k, y); };
   if (const HeldLayers* held = extras.held; held != nullptr)
@@ -31,15 +29,15 @@ at::Tensor ReverseChain::run_level(const at::Tensor& start, const at::Tensor& u_
 at::Tensor ReverseChain::run(at::Tensor u, LevelRange range, const ChainIds& ids, const ReverseExtras& extras) const {
   const HeldLayers* held = extras.held;
   check(held == nullptr || static_cast<std::int64_t>(held->u_t.size()) > range.first, ExitCode::kRuntime,
-        "held layers: values for {} levels, the chain starts at level {}", held == nullptr ? 0 : held->u_t.size(),
-        range.first);
+      "held layers: values for {} levels, the chain starts at level {}", held == nullptr ? 0 : held->u_t.size(),
+      range.first);
   for (std::int64_t t = range.first; t >= range.last; --t) u = run_level(u, u, t, ids, extras);
   if (held != nullptr && range.last == 0 && range.first >= 0) hold(u, held->u_0, held->layers);
   return u;
 }
 
-at::Tensor ReverseChain::run_at_zero(const at::Tensor& start, const at::Tensor& u1, const ChainIds& ids,
-                                     const ReverseExtras& extras) const {
+at::Tensor ReverseChain::run_at_zero(
+    const at::Tensor& start, const at::Tensor& u1, const ChainIds& ids, const ReverseExtras& extras) const {
   const at::Tensor u0 = run_level(start, u1, 0, ids, extras);
   if (extras.held != nullptr) hold(u0, extras.held->u_0, extras.held->layers);
   return u0;
@@ -50,11 +48,8 @@ at::Tensor ReverseChain::sample(const ChainIds& ids, const ReverseExtras& extras
 }
 
 Potential ReverseChain::potential(std::int64_t count, std::int64_t t) const {
-  return {prior_,
-          backbone_,
-          weights_,
-          Chains(chain_ids(0, 0, count), t, device()),
-          {step_variance(prior_.schedule(), langevin_, 0), nullptr}};
+  return {prior_, backbone_, weights_, Chains(chain_ids(0, 0, count), t, device()),
+      {step_variance(prior_.schedule(), langevin_, 0), nullptr}};
 }
 
 std::vector<at::Tensor> ReverseChain::label_log_probability(const at::Tensor& u0) const {
@@ -78,7 +73,7 @@ std::vector<at::Tensor> ReverseChain::label_outputs(const at::Tensor& u0) const 
 void ReverseChain::hold(const at::Tensor& y, const at::Tensor& values, const std::vector<std::int64_t>& layers) const {
   const c10::NoGradGuard no_grad;
   check(values.sizes() == y.sizes(), ExitCode::kRuntime, "held layers: values of {} x {}, chains of {} x {}",
-        values.size(0), values.size(1), y.size(0), y.size(1));
+      values.size(0), values.size(1), y.size(0), y.size(1));
   const auto to = vae::split_layers(y, backbone_.groups());  // views
   const auto from = vae::split_layers(values, backbone_.groups());
   for (const auto layer : layers) to.at(static_cast<std::size_t>(layer)).copy_(from[static_cast<std::size_t>(layer)]);

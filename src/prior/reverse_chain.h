@@ -2,11 +2,9 @@
 // level); or with some latent layers held (hierarchical sampling, Fig. 2).
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <functional>
 #include <vector>
-
 #include "prior/langevin.h"
 #include "prior/potential.h"
 
@@ -46,8 +44,8 @@ class ReverseChain {
   at::Tensor run(at::Tensor u, LevelRange range, const ChainIds& ids, const ReverseExtras& extras = {}) const;
   // The chain of t = 0 that starts at `start` in place of u_1 [B, D each]; what else is as in
   // run().
-  at::Tensor run_at_zero(const at::Tensor& start, const at::Tensor& u1, const ChainIds& ids,
-                         const ReverseExtras& extras = {}) const;
+  at::Tensor run_at_zero(
+      const at::Tensor& start, const at::Tensor& u1, const ChainIds& ids, const ReverseExtras& extras = {}) const;
   // All of it from noise: u_T is drawn here too.
   at::Tensor sample(const ChainIds& ids, const ReverseExtras& extras = {}) const;
   // u_T of these chains, [B, D] ~ N(0, I).
@@ -61,12 +59,11 @@ class ReverseChain {
   // -F(z, t) / s_t^2 of states y [B, D] of level t, [B] (F-hat with label heads at t = 0): the
   // energy that the nets add to the Gaussian terms.
   at::Tensor energy(const at::Tensor& y, std::int64_t t) const;
-
  private:
   at::Device device() const { return backbone_.params().device(); }
   // The chain of one level: from `start` to u_t, given u_{t+1}.
   at::Tensor run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t, const ChainIds& ids,
-                       const ReverseExtras& extras) const;
+      const ReverseExtras& extras) const;
   // The potential of so many states of level t.
   Potential potential(std::int64_t count, std::int64_t t) const;
   // Writes the held layers' columns of `values` into y, in place.

@@ -1,7 +1,5 @@
 #include "prior/schedule.h"
-
 #include <cmath>
-
 #include "base/error.h"
 #include "base/options.h"
 
@@ -17,7 +15,7 @@ double Schedule::step_variance(std::int64_t t, double eta) const {
 
 Schedule make_schedule(std::int64_t num_levels) {
   check(num_levels >= 1 && num_levels <= kFineSteps / 2 + 1, ExitCode::kUsage, "prior.T = {}: must be in 1..{}",
-        num_levels, kFineSteps / 2 + 1);
+      num_levels, kFineSteps / 2 + 1);
   const std::int64_t stride = num_levels > 1 ? kFineSteps / (2 * (num_levels - 1)) : 0;
   Schedule s;
   s.num_levels = num_levels;
@@ -49,13 +47,13 @@ Schedule make_marginal_schedule() {
 
 Schedule make_schedule(const std::vector<double>& alpha_cum) {
   check(alpha_cum.size() >= 2, ExitCode::kUsage, "prior.alpha_cum: expected T + 1 >= 2 numbers, got {}",
-        alpha_cum.size());
+      alpha_cum.size());
   Schedule s;
   s.num_levels = static_cast<std::int64_t>(alpha_cum.size()) - 1;
   double before = 1.0;
   for (const double a : alpha_cum) {
     check(a > 0.0 && a < before, ExitCode::kUsage, "prior.alpha_cum: {} after {}: the numbers must fall within (0, 1)",
-          a, before);
+        a, before);
     s.alpha_cum.push_back(a);
     s.sigma_cum.push_back(std::sqrt(1.0 - a * a));
     s.alpha.push_back(a / before);
@@ -67,15 +65,15 @@ Schedule make_schedule(const std::vector<double>& alpha_cum) {
 
 void ScheduleOptions::describe(Options& o) {
   o.add("prior.T", &num_levels, "T, diffusion steps; 1: the marginal EBM of Eq. 8", {1, kFineSteps / 2 + 1},
-        Show::kCommon);
-  o.add_list("prior.alpha_cum", &alpha_cum, "alpha_cum of t = 0 .. T, falling; empty: the paper's schedule",
-             {0.0, 1.0});
+      Show::kCommon);
+  o.add_list(
+      "prior.alpha_cum", &alpha_cum, "alpha_cum of t = 0 .. T, falling; empty: the paper's schedule", {0.0, 1.0});
 }
 
 Schedule ScheduleOptions::make() const {
   if (alpha_cum.empty()) return make_schedule(num_levels);
   check(static_cast<std::int64_t>(alpha_cum.size()) == num_levels + 1, ExitCode::kUsage,
-        "prior.alpha_cum has {} numbers, prior.T = {} wants {}", alpha_cum.size(), num_levels, num_levels + 1);
+      "prior.alpha_cum has {} numbers, prior.T = {} wants {}", alpha_cum.size(), num_levels, num_levels + 1);
   return make_schedule(alpha_cum);
 }
 

@@ -1,12 +1,9 @@
 #include "prior/small_energy_net.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
-
 #include <algorithm>
-
 #include "nets/layers.h"
 
 namespace hebm::prior {
@@ -59,14 +56,14 @@ EnergyNet::Weights SmallEnergyNet::build(const std::vector<at::Tensor>& effectiv
     active = at::silu(at::linear(at::silu(at::linear(sinusoid_, effective[embed1_])), effective[embed2_]));
   }
   for (std::size_t j = 0; j < biases_.size(); ++j) {
-    out.biases.push_back(num_levels_ > 1 ? at::linear(active, effective[tables_[j]], biases_[j])
-                                         : biases_[j].unsqueeze(0));
+    out.biases.push_back(
+        num_levels_ > 1 ? at::linear(active, effective[tables_[j]], biases_[j]) : biases_[j].unsqueeze(0));
   }
   return out;
 }
 
-at::Tensor SmallEnergyNet::features(const Weights& weights, const std::vector<at::Tensor>& biases,
-                                    const at::Tensor& z) const {
+at::Tensor SmallEnergyNet::features(
+    const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
   at::Tensor h = z;
   for (std::size_t j = 0; j < biases.size(); ++j) {
     const at::Tensor& weight = weights.stages[j];

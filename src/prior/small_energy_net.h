@@ -15,13 +15,11 @@ namespace hebm::prior {
 class SmallEnergyNet : public EnergyNet {
  public:
   SmallEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
-
  protected:
-  at::Tensor features(const Weights& weights, const std::vector<at::Tensor>& biases,
-                      const at::Tensor& z) const override;
+  at::Tensor features(
+      const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
   // stages: one a stage, last the output [1, W]; biases: one a stage.
   Weights build(const std::vector<at::Tensor>& effective) const override;
-
  private:
   void add_stage(std::vector<std::int64_t> shape, std::int64_t positions);
 

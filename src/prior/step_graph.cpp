@@ -5,7 +5,6 @@
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-
 #include <deque>
 #include <memory>
 #endif
@@ -68,7 +67,6 @@ class StepGraph {
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
   void run() { graph_->replay(); }
-
  private:
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
 };
@@ -83,8 +81,8 @@ std::function<void()> record_step(at::Device device, const std::function<void()>
     return [graph] { graph->run(); };
   } catch (const c10::Error& error) {
     fail(ExitCode::kEnvironment,
-         "a Langevin step cannot be recorded as a CUDA graph: {}; --compute.graphs false does without",
-         error.what_without_backtrace());
+        "a Langevin step cannot be recorded as a CUDA graph: {}; --compute.graphs false does without",
+        error.what_without_backtrace());
   }
 }
 #else

@@ -3,7 +3,6 @@
 // than the GPU needs for them. The same kernels on the same data, so the same bits.
 #pragma once
 #include <c10/core/Device.h>
-
 #include <functional>
 
 namespace hebm::prior {

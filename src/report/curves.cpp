@@ -1,7 +1,5 @@
 #include "report/curves.h"
-
 #include <fmt/core.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -44,12 +42,7 @@ constexpr std::array kKnown = {
 };
 // Longer endings first.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kUnits = {{{"_gb_per_s", "GB/s"},
-                                                                                  {"_gbps", "GB/s"},
-                                                                                  {"_per_s", "a second"},
-                                                                                  {"_ms", "ms"},
-                                                                                  {"_s", "s"},
-                                                                                  {"_bytes", "bytes"},
-                                                                                  {"_nats", "nats"}}};
+    {"_gbps", "GB/s"}, {"_per_s", "a second"}, {"_ms", "ms"}, {"_s", "s"}, {"_bytes", "bytes"}, {"_nats", "nats"}}};
 
 std::size_t rank_of(const std::string& group) {
   const auto it = std::find_if(kKnown.begin(), kKnown.end(), [&](const Known& k) { return k.group == group; });
@@ -71,10 +64,10 @@ std::string index_name(std::string_view component) {
     if (end == digits || digits - i > 12) return {};
     const auto letters = component.substr(i, digits - i);
     name += fmt::format("{}{}{}{}", name.empty() ? "" : ", ", letters,
-                        letters.empty()       ? ""
-                        : letters.size() == 1 ? " = "
-                                              : " ",
-                        component.substr(digits, end - digits));
+        letters.empty()       ? ""
+        : letters.size() == 1 ? " = "
+                              : " ",
+        component.substr(digits, end - digits));
     if (end < component.size() && component[end] != '.') return {};
     i = end + 1;
   }
@@ -136,8 +129,8 @@ std::vector<LinePlot> plots_of(const std::vector<nlohmann::json>& metrics) {
   }
   std::vector<std::string> order;
   for (const auto& [group, lines] : groups) order.push_back(group);
-  std::stable_sort(order.begin(), order.end(),
-                   [](const std::string& a, const std::string& b) { return rank_of(a) < rank_of(b); });
+  std::stable_sort(
+      order.begin(), order.end(), [](const std::string& a, const std::string& b) { return rank_of(a) < rank_of(b); });
   std::vector<LinePlot> plots;
   for (const std::string& group : order) {
     LinePlot plot;

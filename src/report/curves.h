@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "report/svg_plot.h"
 
 namespace hebm::report {

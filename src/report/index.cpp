@@ -1,12 +1,10 @@
 // The index page over several runs.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
 #include <span>
 #include <string_view>
-
 #include "base/error.h"
 #include "report/html.h"
 #include "report/report.h"
@@ -85,10 +83,9 @@ std::string score_text(double value) {
 }
 
 Table table(const std::vector<Entry>& entries) {
-  const std::vector<results::ColumnOf<Entry>> columns = {
-      {words("run"), &Entry::name},
+  const std::vector<results::ColumnOf<Entry>> columns = {{words("run"), &Entry::name},
       {words("backbone"),
-       [](const Entry& e) { return results::cell_text(backbone_title(e.summary.model.backbone), ""); }},
+          [](const Entry& e) { return results::cell_text(backbone_title(e.summary.model.backbone), ""); }},
       {digits("layers", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.layers); }},
       {digits("latents", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.latents); }},
       {digits("T", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.levels); }},
@@ -97,11 +94,11 @@ Table table(const std::vector<Entry>& entries) {
       {digits("reconstruction"), [](const Entry& e) { return score_text(e.summary.fd("reconstruction")); }},
       {digits("ours"), [](const Entry& e) { return score_text(e.summary.fd("diffusion")); }},
       {digits("ours / Gaussian", "{:.3f}"),
-       [](const Entry& e) { return e.summary.fd("diffusion") / e.summary.fd("gaussian"); }},
+          [](const Entry& e) { return e.summary.fd("diffusion") / e.summary.fd("gaussian"); }},
       {digits("sampling (s)"),
-       [](const Entry& e) {
-         return e.summary.find("diffusion") == nullptr ? std::nan("") : e.summary.find("diffusion")->seconds;
-       }},
+          [](const Entry& e) {
+            return e.summary.find("diffusion") == nullptr ? std::nan("") : e.summary.find("diffusion")->seconds;
+          }},
       {digits("scored"), &Entry::scored}};
   Table out = table_of(tabulate(columns, entries));
   out.style = "index";
@@ -126,13 +123,13 @@ Blocks pair(const RunFolder& run, const Entry& entry) {
   const auto one = [&](MainGrid grid, const std::string& prior, const char* key, const char* made_by) -> Figure {
     if (grids[grid] == nullptr) return {{}, fmt::format("{}: no picture; `hebm_dist {}` makes it.", prior, made_by)};
     const double fd = entry.summary.fd(key);
-    return {*grids[grid], prior + (std::isfinite(fd) ? ", fd_fmnist " + score_text(fd) : ""),
-            entry.folder + "/samples"};
+    return {
+        *grids[grid], prior + (std::isfinite(fd) ? ", fd_fmnist " + score_text(fd) : ""), entry.folder + "/samples"};
   };
   return {Heading{entry.name, entry.page, model_line(entry.summary.model)},
-          Figures{{one(kGaussianGrid, "Gaussian prior", "gaussian", "evaluate"),
-                   one(kLearnedGrid, "Learned prior", "diffusion", "sample")},
-                  "pair"}};
+      Figures{{one(kGaussianGrid, "Gaussian prior", "gaussian", "evaluate"),
+                  one(kLearnedGrid, "Learned prior", "diffusion", "sample")},
+          "pair"}};
 }
 
 bool is_index_of_ours(const fs::path& file) {
@@ -157,9 +154,9 @@ std::vector<fs::path> runs_with_results(const std::vector<std::string>& runs) {
   for (const std::string& run : runs) {
     std::error_code error;
     check(fs::is_directory(run, error), ExitCode::kUsage,
-          "RUN '{}' is not a folder; give the folders of runs, for example runs/quickstart", run);
+        "RUN '{}' is not a folder; give the folders of runs, for example runs/quickstart", run);
     check(has_results(run), ExitCode::kUsage,
-          "RUN '{}' holds no results: run `hebm_dist evaluate` with that run.directory first", run);
+        "RUN '{}' holds no results: run `hebm_dist evaluate` with that run.directory first", run);
     if (std::find(seen.begin(), seen.end(), resolved(run)) != seen.end()) continue;
     seen.push_back(resolved(run));
     out.emplace_back(run);
@@ -173,12 +170,12 @@ void check_index_place(const fs::path& out) {
   std::error_code error;
   const fs::path folder = folder_of(out);
   check(fs::is_directory(folder, error), ExitCode::kUsage,
-        "{}: not a folder; --out names a file in a folder that is there", folder.string());
+      "{}: not a folder; --out names a file in a folder that is there", folder.string());
   const auto status = fs::symlink_status(out, error);
   if (status.type() == fs::file_type::not_found) return;
   check(fs::is_regular_file(status) && is_index_of_ours(out), ExitCode::kUsage,
-        "{} is there and is not an index page of hebm_dist: it is left alone; name another file with --out",
-        out.string());
+      "{} is there and is not an index page of hebm_dist: it is left alone; name another file with --out",
+      out.string());
 }
 
 std::string render_index(const std::vector<fs::path>& runs, const fs::path& out) {
@@ -190,31 +187,26 @@ std::string render_index(const std::vector<fs::path>& runs, const fs::path& out)
     const fs::path full = resolved(directory);
     const std::string folder = full.lexically_relative(from).generic_string();
     entries.push_back({.name = full.lexically_relative(shared).generic_string(),
-                       .folder = folder,
-                       .page = url(folder) + "/report.html",
-                       .scored = scored_at(run),
-                       .summary = result_of<results::Summary>(run, "summary")});
+        .folder = folder,
+        .page = url(folder) + "/report.html",
+        .scored = scored_at(run),
+        .summary = result_of<results::Summary>(run, "summary")});
     pairs.boxes.push_back(pair(run, entries.back()));
   }
-  return render(
-      {.title = shared.has_filename() ? shared.filename().string() : "Runs",
-       .generator = kGenerator,
-       .about = fmt::format("{} runs beside each other.", runs.size()),
-       .sections = {
-           {"runs",
-            "Runs",
-            "Runs",
-            {table(entries),
-             soft("Gaussian, reconstruction, ours: fd_fmnist, the Frechet distance of a run's own classifier's "
-                  "features; between runs compare the ratio to the Gaussian prior. T levels of K Langevin steps. "
-                  "Sampling: seconds for the scored images, on the ranks that drew them. -: not in the run's "
-                  "summary.json; `hebm_dist evaluate` writes it anew once that file is removed.")}},
-           {"backbones",
-            "Gaussian and learned prior, backbone by backbone",
-            "Samples",
-            {Text{"As the paper's Fig. 8: images of the VAE's Gaussian prior beside those of the prior that was "
-                  "learned on it."},
-             pairs}}}});
+  return render({.title = shared.has_filename() ? shared.filename().string() : "Runs",
+      .generator = kGenerator,
+      .about = fmt::format("{} runs beside each other.", runs.size()),
+      .sections = {
+          {"runs", "Runs", "Runs",
+              {table(entries),
+                  soft("Gaussian, reconstruction, ours: fd_fmnist, the Frechet distance of a run's own classifier's "
+                       "features; between runs compare the ratio to the Gaussian prior. T levels of K Langevin steps. "
+                       "Sampling: seconds for the scored images, on the ranks that drew them. -: not in the run's "
+                       "summary.json; `hebm_dist evaluate` writes it anew once that file is removed.")}},
+          {"backbones", "Gaussian and learned prior, backbone by backbone", "Samples",
+              {Text{"As the paper's Fig. 8: images of the VAE's Gaussian prior beside those of the prior that was "
+                    "learned on it."},
+                  pairs}}}});
 }
 
 void write_index(const std::vector<fs::path>& runs, const fs::path& out) {

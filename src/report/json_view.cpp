@@ -1,9 +1,7 @@
 // Results without a section of their own, and any JSON as blocks.
 #include <fmt/core.h>
-
 #include <algorithm>
 #include <set>
-
 #include "report/html.h"
 #include "report/sections.h"
 
@@ -97,7 +95,7 @@ SectionSource others() {
             const auto sources = section_sources();
             for (const auto& [name, json] : run.results) {
               const bool shown = std::any_of(sources.begin(), sources.end(),
-                                             [&](const SectionSource& source) { return source.files.has(name, json); });
+                  [&](const SectionSource& source) { return source.files.has(name, json); });
               if (shown) continue;
               out.blocks.push_back(Heading{name});
               append(out.blocks, json_blocks(json));

@@ -1,7 +1,6 @@
 // Priors that know labels: results/labels-NAME.json (Fig. 5) and compose-NAME.json (Fig. 4).
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include "report/html.h"
 #include "report/sections.h"
 #include "results/experiments.h"
@@ -24,8 +23,7 @@ struct HeadRow {
 };
 
 Table heads_table(const std::vector<HeadRow>& rows) {
-  const std::vector<results::ColumnOf<HeadRow>> columns = {
-      {words("prior"), &HeadRow::prior},
+  const std::vector<results::ColumnOf<HeadRow>> columns = {{words("prior"), &HeadRow::prior},
       {words("label"), [](const auto& row) { return row.head.name; }},
       {words("layers"), [](const auto& row) { return joined(row.head.layers); }},
       {digits("p(y | u_0)"), [](const auto& row) { return row.head.test.accuracy; }},
@@ -39,11 +37,11 @@ Table heads_table(const std::vector<HeadRow>& rows) {
 }
 
 Table categories_table(const std::vector<LabelCategory>& rows) {
-  return table_of(tabulate<LabelCategory>({{words("category"), &LabelCategory::category},
-                                           {digits("drawn as asked"), &LabelCategory::accuracy},
-                                           {digits("share without label"), &LabelCategory::share_without_label},
-                                           {digits("share of test images"), &LabelCategory::share_of_test_images}},
-                                          rows));
+  return table_of(tabulate<LabelCategory>(
+      {{words("category"), &LabelCategory::category}, {digits("drawn as asked"), &LabelCategory::accuracy},
+          {digits("share without label"), &LabelCategory::share_without_label},
+          {digits("share of test images"), &LabelCategory::share_of_test_images}},
+      rows));
 }
 
 Section show_labels(const std::vector<Named<Labels>>& found, const RunFolder& run) {

@@ -1,10 +1,8 @@
 // Out-of-distribution detection (Fig. 3), results/ood-NAME.json of `ood`: the AUROC of both schemes
 // over k, histograms of the scores, and the table.
 #include <fmt/core.h>
-
 #include <cmath>
 #include <set>
-
 #include "report/html.h"
 #include "report/sections.h"
 #include "results/ood.h"
@@ -30,8 +28,7 @@ std::set<std::int64_t> values_of_k(const Ood& result) {
 LinePlot auroc_plot(const Ood& result, const std::set<std::int64_t>& ks) {
   LinePlot plot{"AUROC", "k: layers above k are used", Scale::kLinear, false, false, {}};
   for (const auto& [scheme, name] : {std::pair{OodScheme::kDiffusion, "diffusion scheme"},
-                                     {OodScheme::kInference, "inference scheme"},
-                                     {OodScheme::kElbo, "-ELBO"}}) {
+           {OodScheme::kInference, "inference scheme"}, {OodScheme::kElbo, "-ELBO"}}) {
     Series series{name, {}, {}};
     for (const std::int64_t k : ks) {
       const OodRow* row = result.find(scheme, k);
@@ -44,14 +41,14 @@ LinePlot auroc_plot(const Ood& result, const std::set<std::int64_t>& ks) {
 }
 
 // Stairs of one set's counts.
-Series stairs(const std::string& name, const results::PairedHistogram& histogram,
-              const std::vector<std::int64_t>& counts) {
+Series stairs(
+    const std::string& name, const results::PairedHistogram& histogram, const std::vector<std::int64_t>& counts) {
   Series out{name, {}, {}};
   const std::size_t bins = std::min(counts.size(), kMaxBins);
   for (std::size_t b = 0; b < bins; ++b) {
     for (const std::size_t edge : {b, b + 1}) {
-      out.x.push_back(histogram.low +
-                      (histogram.high - histogram.low) * static_cast<double>(edge) / static_cast<double>(bins));
+      out.x.push_back(
+          histogram.low + (histogram.high - histogram.low) * static_cast<double>(edge) / static_cast<double>(bins));
       out.y.push_back(static_cast<double>(counts[b]));
     }
   }
@@ -60,13 +57,9 @@ Series stairs(const std::string& name, const results::PairedHistogram& histogram
 
 void add_histogram(Plots& out, const Ood& result, const OodRow* row, const std::string& title) {
   if (row == nullptr) return;
-  out.plots.push_back({title,
-                       "score (images of each set)",
-                       Scale::kLinear,
-                       false,
-                       false,
-                       {stairs(result.in.name + " (in)", row->histogram, row->histogram.in),
-                        stairs(result.out.name + " (out)", row->histogram, row->histogram.out)}});
+  out.plots.push_back({title, "score (images of each set)", Scale::kLinear, false, false,
+      {stairs(result.in.name + " (in)", row->histogram, row->histogram.in),
+          stairs(result.out.name + " (out)", row->histogram, row->histogram.out)}});
 }
 
 Plots plots_of(const Ood& result, const std::set<std::int64_t>& ks) {
@@ -74,9 +67,9 @@ Plots plots_of(const Ood& result, const std::set<std::int64_t>& ks) {
   const std::set<std::int64_t> ends = ks.empty() ? ks : std::set<std::int64_t>{*ks.begin(), *ks.rbegin()};
   for (const std::int64_t k : ends) {
     add_histogram(out, result, result.find(OodScheme::kDiffusion, k),
-                  fmt::format("Energy of layers above {}, diffusion scheme", k));
+        fmt::format("Energy of layers above {}, diffusion scheme", k));
     add_histogram(out, result, result.find(OodScheme::kInference, k),
-                  fmt::format("Energy of layers above {}, inference scheme", k));
+        fmt::format("Energy of layers above {}, inference scheme", k));
   }
   add_histogram(out, result, result.find(OodScheme::kElbo, {}), "-ELBO (nats)");
   return out;
@@ -93,18 +86,15 @@ void add_shares(Row& out, const OodRow* row) {
 }
 
 Table table(const Ood& result, const std::set<std::int64_t>& ks) {
-  Table out{.heads = {{{{.text = "k", .number = true},
-                        {.text = "layers", .number = true},
-                        {.text = "diffusion scheme", .span = 3},
-                        {.text = "inference scheme", .span = 3}}},
-                      {{{}, {}}}},
-            .rows = {}};
+  Table out{.heads = {{{{.text = "k", .number = true}, {.text = "layers", .number = true},
+                          {.text = "diffusion scheme", .span = 3}, {.text = "inference scheme", .span = 3}}},
+                {{{}, {}}}},
+      .rows = {}};
   for (const char* title : {"AUROC", "AUPR", "FPR at 95 %", "AUROC", "AUPR", "FPR at 95 %"})
     out.heads[1].cells.push_back({.text = title, .number = true});
   for (const std::int64_t k : ks) {
-    Row row{
-        {{.text = std::to_string(k), .number = true},
-         {.text = results::cell_text(number(result.num_layers) - static_cast<double>(k), "{:.0f}"), .number = true}}};
+    Row row{{{.text = std::to_string(k), .number = true},
+        {.text = results::cell_text(number(result.num_layers) - static_cast<double>(k), "{:.0f}"), .number = true}}};
     add_shares(row, result.find(OodScheme::kDiffusion, k));
     add_shares(row, result.find(OodScheme::kInference, k));
     out.rows.push_back(std::move(row));
@@ -125,10 +115,11 @@ Section show(const std::vector<Named<Ood>>& found, const RunFolder&) {
            "below it, the other set looks more likely."});
   for (const auto& [name, result] : found) {
     const auto ks = values_of_k(result);
-    append(out.blocks, {Heading{fmt::format("{} against {}", result.in.name, result.out.name)}, plots_of(result, ks),
+    append(
+        out.blocks, {Heading{fmt::format("{} against {}", result.in.name, result.out.name)}, plots_of(result, ks),
                         table(result, ks),
                         soft(fmt::format("{} test images of each set; in brackets the 95 % interval of the bootstrap.",
-                                         format_number(number(result.in.num_images))))});
+                            format_number(number(result.in.num_images))))});
   }
   return out;
 }

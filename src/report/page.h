@@ -7,7 +7,6 @@
 #include <utility>
 #include <variant>
 #include <vector>
-
 #include "report/run_folder.h"
 #include "report/svg_plot.h"
 #include "results/table.h"

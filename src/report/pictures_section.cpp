@@ -1,10 +1,8 @@
 // Grids in samples/ that are of no experiment's own section.
 #include <fmt/core.h>
-
 #include <algorithm>
 #include <array>
 #include <string_view>
-
 #include "report/sections.h"
 
 namespace hebm::report {

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
 #include "report/svg_plot.h"
 
 namespace hebm::report {
@@ -82,8 +81,8 @@ std::pair<double, double> shown_range(const std::vector<Series>& series, bool lo
   const bool flattened = (high - low) > 0 && (*highest - *lowest) > 4 * (high - low);
   if (!flattened) return padded(*lowest, *highest, false);
   const double margin = 0.25 * (high - low);
-  return {std::max(low - margin, *lowest - 0.04 * (high - low)),
-          std::min(high + margin, *highest + 0.04 * (high - low))};
+  return {
+      std::max(low - margin, *lowest - 0.04 * (high - low)), std::min(high + margin, *highest + 0.04 * (high - low))};
 }
 
 }  // namespace hebm::report

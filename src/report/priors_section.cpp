@@ -1,7 +1,6 @@
 // results/priors.json of `evaluate --all`.
 #include <algorithm>
 #include <cmath>
-
 #include "report/sections.h"
 #include "results/summary.h"
 
@@ -16,15 +15,13 @@ Section show(const std::vector<Named<results::Priors>>& found, const RunFolder&)
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
     if (priors.rows[r].about.kind == "diffusion") table.rows[r].style = "ours";
   }
-  return {"priors",
-          "Priors on one backbone",
-          "Priors",
-          {Text{"As the paper's Table 1: the same VAE, latent cache and energy nets, another prior in each row "
-                "(`hebm_dist evaluate --all`)."},
-           table,
-           soft("s / 1,000: seconds for 1,000 images on the ranks that drew them. Gradients: of all energy nets at one "
-                "image, in training (K of every chain, one for each half of the loss) and for one sample; (+ M): "
-                "evaluations without gradient.")}};
+  return {"priors", "Priors on one backbone", "Priors",
+      {Text{"As the paper's Table 1: the same VAE, latent cache and energy nets, another prior in each row "
+            "(`hebm_dist evaluate --all`)."},
+          table,
+          soft("s / 1,000: seconds for 1,000 images on the ranks that drew them. Gradients: of all energy nets at one "
+               "image, in training (K of every chain, one for each half of the loss) and for one sample; (+ M): "
+               "evaluations without gradient.")}};
 }
 
 }  // namespace

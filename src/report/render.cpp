@@ -1,9 +1,7 @@
 // All HTML of a page but its plots (svg_plot.cpp).
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <string_view>
-
 #include "report/html.h"
 #include "report/page.h"
 
@@ -88,7 +86,6 @@ class Renderer {
     for (const Blocks& box : boxes.boxes) out += "<section>" + blocks(box) + "</section>\n";
     return out + "</div>\n";
   }
-
  private:
   std::string blocks(const Blocks& all) {
     std::string out;
@@ -105,15 +102,15 @@ class Renderer {
   std::string cell(const Cell& cell, const char* tag) {
     const bool is_head = tag == std::string_view("th");
     std::string out = fmt::format("<{}{}{}", tag,
-                                  attribute("class", cell.bar      ? "bars"
-                                                     : cell.number ? "n"
-                                                                   : ""),
-                                  attribute("colspan", cell.span > 1 ? std::to_string(cell.span) : ""));
+        attribute("class", cell.bar      ? "bars"
+                           : cell.number ? "n"
+                                         : ""),
+        attribute("colspan", cell.span > 1 ? std::to_string(cell.span) : ""));
     if (cell.bar && !is_head) out += fmt::format(" style=\"min-width:{}px\"", kBarWidth);
     out += ">" + link(cell.text, cell.href);
     if (cell.bar && !is_head)
       out += fmt::format("<span class=\"bar\" style=\"width:{:.0f}px;background:var(--c{})\"></span>",
-                         kBarWidth * cell.bar->share, cell.bar->colour);
+          kBarWidth * cell.bar->share, cell.bar->colour);
     if (!cell.note.empty()) out += fmt::format(" <span class=\"soft\">{}</span>", escape(cell.note));
     return out + blocks(cell.blocks) + fmt::format("</{}>", tag);
   }
@@ -125,11 +122,11 @@ class Renderer {
     if (picture.bytes.size() <= std::min(kMaxPicture, left_)) {
       left_ -= picture.bytes.size();
       out += fmt::format("<img{} width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">",
-                         attribute("alt", figure.caption), picture.width, picture.height, base64(picture.bytes));
+          attribute("alt", figure.caption), picture.width, picture.height, base64(picture.bytes));
     } else {
       out += (*this)(Text{fmt::format("Too large for this page ({} KiB): see {}/{}.png", picture.bytes.size() >> 10,
-                                      figure.folder, picture.name),
-                          Tone::kMissing});
+                              figure.folder, picture.name),
+          Tone::kMissing});
     }
     return out + "</figure>\n";
   }
@@ -163,10 +160,9 @@ std::string render(const Page& page) {
   Renderer renderer;
   for (const Section& section : page.sections) sections += renderer.section(section);
   return fmt::format(fmt::runtime(kSkeleton), fmt::arg("mark", generator_mark(page.generator)),
-                     fmt::arg("title", escape(page.title)), fmt::arg("generator", escape(page.generator)),
-                     fmt::arg("style", style_sheet()), fmt::arg("about", escape(page.about)),
-                     fmt::arg("links", links(page.sections)), fmt::arg("problems", problems(page.problems)),
-                     fmt::arg("sections", sections));
+      fmt::arg("title", escape(page.title)), fmt::arg("generator", escape(page.generator)),
+      fmt::arg("style", style_sheet()), fmt::arg("about", escape(page.about)), fmt::arg("links", links(page.sections)),
+      fmt::arg("problems", problems(page.problems)), fmt::arg("sections", sections));
 }
 
 results::Column words(std::string title) { return {.title = std::move(title), .align = results::Align::kLeft}; }

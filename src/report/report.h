@@ -28,7 +28,7 @@ std::vector<std::filesystem::path> runs_with_results(const std::vector<std::stri
 // runs: of runs_with_results.
 void write_index(const std::vector<std::filesystem::path>& runs, const std::filesystem::path& out);
 std::string render_index(const std::vector<std::filesystem::path>& runs,
-                         const std::filesystem::path& out);  // links are as seen from `out`
+    const std::filesystem::path& out);  // links are as seen from `out`
 std::filesystem::path index_place(
     const std::vector<std::filesystem::path>& runs);  // index.html in the nearest folder above all of them
 // Error(kUsage) where its folder is not there, or another file than an index of ours has the place.

@@ -1,14 +1,11 @@
 #include "report/run_folder.h"
-
 #include <fmt/core.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <functional>
 #include <string_view>
 #include <system_error>
-
 #include "base/error.h"
 #include "report/html.h"
 #include "storage/files.h"
@@ -25,18 +22,14 @@ constexpr std::size_t kMaxMetricLines = 20000, kMaxPictures = 200, kMaxResults =
 struct KnownPart {
   std::string_view name, title;
 };
-constexpr std::array<KnownPart, 7> kParts = {{{"", "This run"},
-                                              {"vae", "VAE"},
-                                              {"features", "Feature classifier"},
-                                              {"encode", "Latent cache"},
-                                              {"prior", "Energy-based prior"},
-                                              {"prior-joint", "Joint EBM prior"},
-                                              {"prior-nce", "NCE prior: classifiers by layer"}}};
+constexpr std::array<KnownPart, 7> kParts = {{{"", "This run"}, {"vae", "VAE"}, {"features", "Feature classifier"},
+    {"encode", "Latent cache"}, {"prior", "Energy-based prior"}, {"prior-joint", "Joint EBM prior"},
+    {"prior-nce", "NCE prior: classifiers by layer"}}};
 constexpr std::size_t kFirst = 5;  // of them in this order, all others by name behind them
 
 // Names of the entries of a folder that `wanted` accepts, sorted; empty where there is no folder.
-std::vector<std::string> names_in(const fs::path& folder, RunFolder& run,
-                                  const std::function<bool(const fs::directory_entry&)>& wanted) {
+std::vector<std::string> names_in(
+    const fs::path& folder, RunFolder& run, const std::function<bool(const fs::directory_entry&)>& wanted) {
   std::vector<std::string> names;
   std::error_code error;
   if (!fs::is_directory(folder, error)) return names;
@@ -82,7 +75,7 @@ Picture read_picture(const fs::path& path) {
   picture.width = big_endian(picture.bytes, 16);
   picture.height = big_endian(picture.bytes, 20);
   check(picture.width >= 1 && picture.height >= 1 && picture.width <= 20000 && picture.height <= 20000,
-        ExitCode::kCorrupt, "a PNG of {} x {} pixels", picture.width, picture.height);
+      ExitCode::kCorrupt, "a PNG of {} x {} pixels", picture.width, picture.height);
   return picture;
 }
 
@@ -145,8 +138,8 @@ void read_parts(RunFolder& run, const fs::path& directory) {
     return entry.is_directory(error) && !entry.is_symlink(error);
   });
   names.insert(names.begin(), "");
-  std::stable_sort(names.begin(), names.end(),
-                   [](const std::string& a, const std::string& b) { return place(a) < place(b); });
+  std::stable_sort(
+      names.begin(), names.end(), [](const std::string& a, const std::string& b) { return place(a) < place(b); });
   for (const std::string& name : names) read_part(run, name.empty() ? directory : directory / name, name);
 }
 
@@ -159,9 +152,9 @@ bool is_result(const fs::directory_entry& entry) {
 RunFolder read_run_folder(const fs::path& directory) {
   std::error_code error;
   check(fs::is_directory(directory, error), ExitCode::kUsage,
-        "{}: not a folder; give the folder of a run, for example "
-        "runs/quickstart",
-        directory.string());
+      "{}: not a folder; give the folder of a run, for example "
+      "runs/quickstart",
+      directory.string());
   RunFolder run;
   const fs::path full = fs::weakly_canonical(directory, error);
   run.name = (error ? directory : full).filename().string();
@@ -169,7 +162,7 @@ RunFolder read_run_folder(const fs::path& directory) {
   for (const std::string& file : names_in(directory / "results", run, is_result)) {
     if (run.results.size() == kMaxResults) break;
     attempt(run, "results/" + file,
-            [&] { run.results[fs::path(file).stem().string()] = read_json(directory / "results" / file); });
+        [&] { run.results[fs::path(file).stem().string()] = read_json(directory / "results" / file); });
   }
   const auto pictures = names_in(directory / "samples", run, [](const auto& e) { return is_file(e, ".png"); });
   // Of very many (one grid every so many images), evenly chosen ones with the first and the last.

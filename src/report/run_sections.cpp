@@ -1,12 +1,10 @@
 // Sections on how the run was set up and how it went: curves, configuration, environment, commands.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <sstream>
 #include <string_view>
 #include <utility>
-
 #include "base/options_text.h"
 #include "report/curves.h"
 #include "report/html.h"
@@ -29,8 +27,8 @@ Row config_row(std::string_view line) {
   }
   if (origin.starts_with("default")) origin = {};
   return {{{.text = std::string(hebm::detail::trim(line.substr(0, equals)))},
-           {.text = std::string(hebm::detail::trim(value)), .note = std::string(origin)}},
-          origin.empty() ? "" : "changed"};
+              {.text = std::string(hebm::detail::trim(value)), .note = std::string(origin)}},
+      origin.empty() ? "" : "changed"};
 }
 
 // A box a section of the file.

@@ -1,10 +1,8 @@
 // Sections of results/summary.json: scores, scores by level, and by temperature.
 #include <fmt/core.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
-
 #include "report/sections.h"
 #include "results/summary.h"
 
@@ -21,9 +19,8 @@ Summary summary_of(const RunFolder& run) { return result_of<Summary>(run, kFiles
 
 Numbers numbers(const Summary& summary) {
   Numbers out;
-  for (const auto& [key, what] : {std::pair{"gaussian", "fd_fmnist, Gaussian prior"},
-                                  {"diffusion", "fd_fmnist, ours"},
-                                  {"reconstruction", "fd_fmnist, reconstruction"}}) {
+  for (const auto& [key, what] : {std::pair{"gaussian", "fd_fmnist, Gaussian prior"}, {"diffusion", "fd_fmnist, ours"},
+           {"reconstruction", "fd_fmnist, reconstruction"}}) {
     if (summary.find(key) != nullptr) out.numbers.emplace_back(results::cell_text(summary.fd(key), "{:.2f}"), what);
   }
   if (const double gap = summary.gap(); std::isfinite(gap))
@@ -41,8 +38,8 @@ void add_bars(Table& table, const Summary& summary, std::ptrdiff_t cell) {
   insert(table.heads[0], {});
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
     const double share = summary.sets[r].scores.fd() / largest;
-    insert(table.rows[r],
-           {std::isfinite(share) ? std::clamp(share, 0.0, 1.0) : 0.0, table.rows[r].style.empty() ? 0 : 1});
+    insert(
+        table.rows[r], {std::isfinite(share) ? std::clamp(share, 0.0, 1.0) : 0.0, table.rows[r].style.empty() ? 0 : 1});
   }
 }
 
@@ -53,8 +50,8 @@ Table score_table(const Summary& summary) {
     if (summary.sets[r].key == "diffusion") out.rows[r].style = "ours";
   }
   for (std::size_t c = scores.columns.size(); c-- > 0;) {
-    const auto score = std::find_if(kScores.begin(), kScores.end(),
-                                    [&](const auto& info) { return info.title == scores.columns[c].title; });
+    const auto score = std::find_if(
+        kScores.begin(), kScores.end(), [&](const auto& info) { return info.title == scores.columns[c].title; });
     if (score == kScores.end()) continue;
     const auto i = static_cast<std::size_t>(score - kScores.begin());
     for (std::size_t r = 0; r < out.rows.size(); ++r) {
@@ -73,17 +70,15 @@ Section scores_of(const RunFolder& run) {
     out.blocks = {missing("No scores yet: `results/summary.json` is written by `hebm_dist evaluate`.")};
     return out;
   }
-  out.blocks = {
-      numbers(summary), score_table(summary),
+  out.blocks = {numbers(summary), score_table(summary),
       soft(
           "fd_fmnist is the Fr\u00E9chet distance (lower is better) between Gaussians fitted to the features of this "
           "project's own small classifier; it is not FID and cannot be compared with published FID. KID, precision "
           "and recall use the same features. Gap closed = (Gaussian \u2212 ours) / (Gaussian \u2212 reconstruction).")};
   const results::Classifier& features = summary.features;
   if (!features.hash.empty() || std::isfinite(features.accuracy))
-    out.blocks.push_back(
-        soft(fmt::format("Classifier: test accuracy {}, weights {}.", results::cell_text(features.accuracy, "{:.4f}"),
-                         results::cell_text(features.hash, ""))));
+    out.blocks.push_back(soft(fmt::format("Classifier: test accuracy {}, weights {}.",
+        results::cell_text(features.accuracy, "{:.4f}"), results::cell_text(features.hash, ""))));
   return out;
 }
 
@@ -102,7 +97,7 @@ Section levels_of(const RunFolder& run) {
   out.blocks = {Text{"fd_fmnist with the reverse chain started at the true noisy latents u_t: where the last column "
                      "jumps from one row to the next, that level loses the quality; where it is no better than the "
                      "column before, the chain does not help."},
-                table_of(tabulate(columns, rows))};
+      table_of(tabulate(columns, rows))};
   return out;
 }
 
@@ -121,7 +116,7 @@ Section temperature_of(const RunFolder& run) {
         LinePlot{std::string(kScores[i].title), "temperature", Scale::kLinear, false, false, {}});
     for (const auto& [prior, title] : kPriors) {
       columns.push_back({digits(fmt::format("{}: {}", title, plot.title)),
-                         [=](const Row& row) { return (row.*prior).scores[i].value; }});
+          [=](const Row& row) { return (row.*prior).scores[i].value; }});
       Series& series = plot.series.emplace_back(Series{title, {}, {}});
       for (const Row& row : rows) {
         series.x.push_back(row.temperature);
@@ -130,14 +125,12 @@ Section temperature_of(const RunFolder& run) {
     }
   }
   const char* about = ": a row a temperature, in the order of the measurement";
-  return {"temperature",
-          "Temperature",
-          "Temperature",
-          {Text{"Every sigma of the final decode is multiplied by the temperature; the chains run at 1. Low "
-                "temperatures give cleaner images (precision) of less variety (recall)."},
-           plots, table_of(tabulate(columns, rows)),
-           figures_of(run, {{"temperature-gaussian", kPriors[0].second + std::string(about)},
-                            {"temperature-diffusion", kPriors[1].second + std::string(about)}})}};
+  return {"temperature", "Temperature", "Temperature",
+      {Text{"Every sigma of the final decode is multiplied by the temperature; the chains run at 1. Low "
+            "temperatures give cleaner images (precision) of less variety (recall)."},
+          plots, table_of(tabulate(columns, rows)),
+          figures_of(run, {{"temperature-gaussian", kPriors[0].second + std::string(about)},
+                              {"temperature-diffusion", kPriors[1].second + std::string(about)}})}};
 }
 
 }  // namespace

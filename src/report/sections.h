@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
 #include "report/page.h"
 #include "report/run_folder.h"
 #include "results/json.h"
@@ -29,16 +28,14 @@ struct SectionSource {
 // In the order of the page.
 std::vector<SectionSource> section_sources();
 
-template <class Result>
-struct Named {
+template <class Result> struct Named {
   std::string name;  // of the file, without .json
   Result result;
 };
 
 // A section of an experiment, from all its results; none where it was not run.
-template <class Result>
-SectionSource experiment(const ResultFiles& files, std::string pictures,
-                         Section (*show)(const std::vector<Named<Result>>&, const RunFolder&)) {
+template <class Result> SectionSource experiment(const ResultFiles& files, std::string pictures,
+    Section (*show)(const std::vector<Named<Result>>&, const RunFolder&)) {
   return {files, std::move(pictures), [files, show](const RunFolder& run) {
             std::vector<Named<Result>> found;
             for (const auto& [name, json] : run.results) {
@@ -49,8 +46,7 @@ SectionSource experiment(const ResultFiles& files, std::string pictures,
 }
 
 // results/NAME.json; what the struct starts with where there is none.
-template <class Result>
-Result result_of(const RunFolder& run, const std::string& name) {
+template <class Result> Result result_of(const RunFolder& run, const std::string& name) {
   const auto found = run.results.find(name);
   return found == run.results.end() ? Result{} : results::from_json<Result>(found->second);
 }

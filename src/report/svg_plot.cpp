@@ -1,12 +1,9 @@
 #include "report/svg_plot.h"
-
 #include <fmt/core.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <tuple>
-
 #include "report/html.h"
 
 namespace hebm::report {
@@ -67,8 +64,8 @@ Axes make_axes(const LinePlot& plot) {
 }
 
 // Line segments between gaps; a point alone becomes a dot (a line of length 0 with round caps).
-std::string path(const Series& s, const std::vector<double>& y, const std::vector<std::size_t>& index,
-                 const Axes& axes) {
+std::string path(
+    const Series& s, const std::vector<double>& y, const std::vector<std::size_t>& index, const Axes& axes) {
   std::string out;
   bool open = false;
   std::size_t in_segment = 0;
@@ -105,11 +102,11 @@ std::string draw_series(const LinePlot& plot, const Axes& axes) {
     const Series& s = plot.series[i];
     if (is_smooth(plot, s)) {
       out += fmt::format("<path class=\"raw\" style=\"stroke:{}\" d=\"{}\"/>", colour(i, plot.series.size()),
-                         path(s, s.y, thinned(s.y, kMaxPoints), axes));
+          path(s, s.y, thinned(s.y, kMaxPoints), axes));
     }
     const std::vector<double> y = main_line(plot, s);
     out += fmt::format("<path class=\"line\" {} d=\"{}\"><title>{}</title></path>", line_style(plot, i),
-                       path(s, y, thinned(y, kMaxPoints / 2), axes), escape(s.name));
+        path(s, y, thinned(y, kMaxPoints / 2), axes), escape(s.name));
   }
   return out;
 }
@@ -128,11 +125,11 @@ std::string draw_grid(const Axes& axes, const std::string& x_label) {
     const char* anchor = x > kPlotWidth - 8 ? "end" : "middle";
     out +=
         fmt::format("<path class=\"tick\" d=\"M{:.1f} {}v4\"/><text x=\"{:.1f}\" y=\"{}\" text-anchor=\"{}\">{}</text>",
-                    x, kPlotHeight, x, kPlotHeight + 17, anchor, escape(tick.label));
+            x, kPlotHeight, x, kPlotHeight + 17, anchor, escape(tick.label));
   }
   out += fmt::format("<path class=\"axis\" d=\"M0 {0}h{1}\"/>", kPlotHeight, kPlotWidth);
   out += fmt::format("<text x=\"{:.0f}\" y=\"{}\" text-anchor=\"middle\" class=\"label\">{}</text>", kPlotWidth / 2,
-                     kPlotHeight + 32, escape(x_label));
+      kPlotHeight + 32, escape(x_label));
   return out;
 }
 
@@ -180,16 +177,15 @@ std::string note(const LinePlot& plot, const Axes& axes) {
   if (outside > 0) text += fmt::format("{} outside the frame", outside);
   if (missing > 0) text += fmt::format("{}{} not finite", text.empty() ? "" : ", ", missing);
   if (text.empty()) return {};
-  return fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\" class=\"note\">{}</text>", kPlotWidth,
-                     kPlotHeight + 32, text);
+  return fmt::format(
+      "<text x=\"{}\" y=\"{}\" text-anchor=\"end\" class=\"note\">{}</text>", kPlotWidth, kPlotHeight + 32, text);
 }
 
 }  // namespace
 
 bool has_points(const LinePlot& plot) {
-  return std::any_of(plot.series.begin(), plot.series.end(), [](const Series& s) {
-    return std::any_of(s.y.begin(), s.y.end(), [](double y) { return drawable(y); });
-  });
+  return std::any_of(plot.series.begin(), plot.series.end(),
+      [](const Series& s) { return std::any_of(s.y.begin(), s.y.end(), [](double y) { return drawable(y); }); });
 }
 
 std::string line_plot_svg(const LinePlot& plot) {
@@ -198,13 +194,13 @@ std::string line_plot_svg(const LinePlot& plot) {
   std::string legend;
   const double top = kTitle + kLegendRow * draw_legend(plot, legend) + 8;
   std::string out = fmt::format("<svg class=\"plot\" viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\"><title>{}</title>",
-                                kWidth, top + kPlotHeight + kBottom, escape(plot.title));
-  out += fmt::format("<text x=\"4\" y=\"14\" class=\"title\">{}{}</text>", escape(plot.title),
-                     axes.log ? ", log scale" : "");
+      kWidth, top + kPlotHeight + kBottom, escape(plot.title));
+  out += fmt::format(
+      "<text x=\"4\" y=\"14\" class=\"title\">{}{}</text>", escape(plot.title), axes.log ? ", log scale" : "");
   out += legend + fmt::format("<g transform=\"translate({} {:.0f})\">", kLeft, top) + draw_grid(axes, plot.x_label);
   // An inner svg clips to its frame without an id, which would have to be unique on the page.
   out += fmt::format("<svg width=\"{}\" height=\"{}\">{}</svg>{}</g></svg>\n", kPlotWidth, kPlotHeight,
-                     draw_series(plot, axes), note(plot, axes));
+      draw_series(plot, axes), note(plot, axes));
   return out;
 }
 

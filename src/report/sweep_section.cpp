@@ -1,7 +1,6 @@
 // A sweep's page, results/sweep.json of `sweep collect`: score and sampling seconds over each
 // option that varies, and the table of settings.
 #include <fmt/core.h>
-
 #include "report/html.h"
 #include "report/sections.h"
 #include "results/sweep.h"
@@ -29,8 +28,7 @@ std::string spread(const Spread& s) {
 }  // namespace
 
 Section sweep_section(const results::Sweep& sweep) {
-  const std::vector<results::ColumnOf<SweepSetting>> columns = {
-      {words("setting"), &SweepSetting::name},
+  const std::vector<results::ColumnOf<SweepSetting>> columns = {{words("setting"), &SweepSetting::name},
       {digits("fd_fmnist"), [](const auto& s) { return spread(s.fd_fmnist); }},
       {digits("sampling (s)"), [](const auto& s) { return spread(s.sampling_s); }},
       {digits("gap closed"), [](const auto& s) { return spread(s.gap_closed); }},
@@ -44,10 +42,10 @@ Section sweep_section(const results::Sweep& sweep) {
   for (const auto& member : sweep.members) members.push_back(results::to_json(member));
   Section out{"sweep", "Sweep", ""};
   out.blocks = {plots, table_of(tabulate(columns, sweep.settings)),
-                soft("Means over seeds, with the range where there are several. fd_fmnist is the Fr\u00E9chet distance "
-                     "(lower is better) of the features of this project's own small classifier; it is not FID. "
-                     "Sampling times are comparable where no other member ran at the same time."),
-                Heading{"Members"}};
+      soft("Means over seeds, with the range where there are several. fd_fmnist is the Fr\u00E9chet distance "
+           "(lower is better) of the features of this project's own small classifier; it is not FID. "
+           "Sampling times are comparable where no other member ran at the same time."),
+      Heading{"Members"}};
   append(out.blocks, json_blocks(members));
   return out;
 }

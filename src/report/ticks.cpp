@@ -1,10 +1,8 @@
 #include <fmt/core.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
-
 #include "report/svg_plot.h"
 
 namespace hebm::report {

@@ -1,9 +1,7 @@
 // results/transition-K.json of `transition`.
 #include <fmt/core.h>
-
 #include <cmath>
 #include <functional>
-
 #include "report/html.h"
 #include "report/sections.h"
 #include "results/experiments.h"
@@ -58,25 +56,24 @@ Table table(const Transition& result) {
       {digits("black pixels"), [](const auto& row) { return row.state.saturated.black; }},
       {digits("white pixels"), [](const auto& row) { return row.state.saturated.white; }}};
   Table out = table_of(tabulate(columns, rows));
-  out.rows.push_back({{{.text = "training images", .span = 5},
-                       number_cell(result.training.black),
-                       number_cell(result.training.white)}});
+  out.rows.push_back({{{.text = "training images", .span = 5}, number_cell(result.training.black),
+      number_cell(result.training.white)}});
   return out;
 }
 
 void add(Blocks& out, const Named<Transition>& named, const RunFolder& run) {
   const Transition& result = named.result;
-  out.push_back(Heading{fmt::format("{} steps a level, {} chains", format_number(number(result.steps)),
-                                    format_number(number(result.num_images)))});
+  out.push_back(Heading{fmt::format(
+      "{} steps a level, {} chains", format_number(number(result.steps)), format_number(number(result.num_images)))});
   out.push_back(Plots{{plot(result, "Energy, mean", &ChainState::energy),
-                       plot(result, "Displacement from the level's start, mean", &ChainState::displacement),
-                       plot(result, "fd_fmnist of the decoded states", &ChainState::fd_fmnist),
-                       plot(
-                           result, "Share of black pixels (at most 1/255)",
-                           [](const ChainState& state) { return state.saturated.black; }, result.training.black),
-                       plot(
-                           result, "Share of white pixels (at least 254/255)",
-                           [](const ChainState& state) { return state.saturated.white; }, result.training.white)}});
+      plot(result, "Displacement from the level's start, mean", &ChainState::displacement),
+      plot(result, "fd_fmnist of the decoded states", &ChainState::fd_fmnist),
+      plot(
+          result, "Share of black pixels (at most 1/255)",
+          [](const ChainState& state) { return state.saturated.black; }, result.training.black),
+      plot(
+          result, "Share of white pixels (at least 254/255)",
+          [](const ChainState& state) { return state.saturated.white; }, result.training.white)}});
   out.push_back(table(result));
   std::vector<std::pair<std::string, std::string>> grids;
   for (const ChainLevel& level : result.levels)

@@ -1,6 +1,5 @@
 // results/vary.json and vary-LAYERS.json of `vary`.
 #include <algorithm>
-
 #include "report/sections.h"
 #include "results/experiments.h"
 
@@ -31,13 +30,11 @@ Section show(const std::vector<Named<Vary>>& found, const RunFolder& run) {
       {digits("feature distance"), [](const auto& row) { return row.set.feature_distance; }},
       {digits("class changed"), [](const auto& row) { return row.set.class_changed; }},
       {digits("images"), &SetRow::num_images}};
-  return {"vary",
-          "Hierarchical sampling",
-          "Layers",
-          {Text{"The latent u of the named layers (0 is the top) is drawn anew by the prior, given that of all others, "
-                "which is kept. First column of a grid: the kept sample. Distance: of the classifier's features to the "
-                "kept sample's, mean; class changed: share of images whose predicted class is another."},
-           table_of(tabulate(columns, rows)), figures_of(run, grids)}};
+  return {"vary", "Hierarchical sampling", "Layers",
+      {Text{"The latent u of the named layers (0 is the top) is drawn anew by the prior, given that of all others, "
+            "which is kept. First column of a grid: the kept sample. Distance: of the classifier's features to the "
+            "kept sample's, mean; class changed: share of images whose predicted class is another."},
+          table_of(tabulate(columns, rows)), figures_of(run, grids)}};
 }
 
 }  // namespace

@@ -1,10 +1,7 @@
 #include "results/experiments.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
-
 #include "results/ood.h"
 #include "results/table.h"
 
@@ -34,9 +31,9 @@ std::string with_interval(const OodRow& row) {
 
 std::string text_of(const Vary& result) {
   return text(tabulate<VarySet>({{{"free layers", "", 12}, [](const VarySet& s) { return s.name; }},
-                                 {{"feature distance", kThree, 18}, &VarySet::feature_distance},
-                                 {{"class changed", kThree, 14}, &VarySet::class_changed}},
-                                result.sets));
+                                    {{"feature distance", kThree, 18}, &VarySet::feature_distance},
+                                    {{"class changed", kThree, 14}, &VarySet::class_changed}},
+      result.sets));
 }
 
 std::string text_of(const Transition& result) {
@@ -44,8 +41,7 @@ std::string text_of(const Transition& result) {
   for (const ChainLevel& level : result.levels) {
     for (const ChainState& state : level.states) rows.push_back({level.t, state});
   }
-  const std::vector<ColumnOf<LevelState>> columns = {
-      {{"t", kWhole, 3}, [](const auto& r) { return number(r.t); }},
+  const std::vector<ColumnOf<LevelState>> columns = {{{"t", kWhole, 3}, [](const auto& r) { return number(r.t); }},
       {{"k", kWhole, 7}, [](const auto& r) { return number(r.state.k); }},
       {{"energy", kTwo, 12}, [](const auto& r) { return r.state.energy; }},
       {{"displacement", kThree, 12}, [](const auto& r) { return r.state.displacement; }},
@@ -67,8 +63,7 @@ std::string text_of(const Labels& result) {
       {{"ratio", kThree, 8}, [](const auto& h) { return h.drawn.fd_fmnist_ratio; }},
       {{"imbalance", kThree, 10}, [](const auto& h) { return h.imbalance_without_label; }}};
   return text(tabulate(columns, result.heads)) + fmt::format("without a label: fd_fmnist {:.2f} of {} images\n",
-                                                             result.fd_fmnist_without_label,
-                                                             result.num_samples.value_or(0));
+                                                     result.fd_fmnist_without_label, result.num_samples.value_or(0));
 }
 
 std::string text_of(const Compose& result) {
@@ -87,9 +82,8 @@ std::string text_of(const Compose& result) {
 }
 
 const OodRow* Ood::find(OodScheme scheme, const Count& k) const {
-  const auto it = std::find_if(rows.begin(), rows.end(), [&](const OodRow& row) {
-    return row.scheme == scheme && (scheme == OodScheme::kElbo || row.k == k);
-  });
+  const auto it = std::find_if(rows.begin(), rows.end(),
+      [&](const OodRow& row) { return row.scheme == scheme && (scheme == OodScheme::kElbo || row.k == k); });
   return it == rows.end() ? nullptr : &*it;
 }
 
@@ -101,7 +95,7 @@ std::string text_of(const Ood& result) {
       {{"AUPR", kFour, 6}, [](const auto& r) { return r.aupr; }},
       {{"FPR95", kFour, 6}, [](const auto& r) { return r.fpr95; }}};
   return fmt::format("{} test images each of {} (in) and {} (out, the positive class); {} latent layers\n",
-                     result.in.num_images.value_or(0), result.in.name, result.out.name, result.num_layers.value_or(0)) +
+             result.in.num_images.value_or(0), result.in.name, result.out.name, result.num_layers.value_or(0)) +
          text(tabulate(columns, result.rows));
 }
 

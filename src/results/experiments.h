@@ -6,7 +6,6 @@
 #include <map>
 #include <string>
 #include <vector>
-
 #include "results/scores.h"
 
 namespace hebm::results {
@@ -27,7 +26,7 @@ struct Vary {
   double seconds = kUnknown;
   static void fields(auto& s, auto& visit) {
     visit("num_samples", s.num_samples, "variations", s.variations, "num_layers", s.num_layers, "sets", s.sets,
-          "features", s.features, "seconds", s.seconds);
+        "features", s.features, "seconds", s.seconds);
   }
 };
 
@@ -59,7 +58,7 @@ struct Transition {
   double seconds = kUnknown;
   static void fields(auto& s, auto& visit) {
     visit("steps", s.steps, "num_images", s.num_images, "training", s.training, "levels", s.levels, "features",
-          s.features, "seconds", s.seconds);
+        s.features, "seconds", s.seconds);
   }
 };
 
@@ -74,14 +73,14 @@ struct LabelTest {  // p(y | u_0) on test images
   std::vector<LayerAccuracy> by_layer;
   static void fields(auto& s, auto& visit) {
     visit("accuracy", s.accuracy, "cross_entropy", s.cross_entropy, "reader_accuracy", s.reader_accuracy, "by_layer",
-          s.by_layer);
+        s.by_layer);
   }
 };
 struct LabelDrawn {  // images drawn for its categories
   double accuracy = kUnknown, own_accuracy = kUnknown, fd_fmnist = kUnknown, fd_fmnist_ratio = kUnknown;
   static void fields(auto& s, auto& visit) {
     visit("accuracy", s.accuracy, "own_accuracy", s.own_accuracy, "fd_fmnist", s.fd_fmnist, "fd_fmnist_ratio",
-          s.fd_fmnist_ratio);
+        s.fd_fmnist_ratio);
   }
 };
 struct LabelCategory {
@@ -91,7 +90,7 @@ struct LabelCategory {
   double share_of_test_images = kUnknown, share_without_label = kUnknown;
   static void fields(auto& s, auto& visit) {
     visit("category", s.category, "accuracy", s.accuracy, "read_as", s.read_as, "share_of_test_images",
-          s.share_of_test_images, "share_without_label", s.share_without_label);
+        s.share_of_test_images, "share_without_label", s.share_without_label);
   }
 };
 struct LabelHead {
@@ -103,7 +102,7 @@ struct LabelHead {
   std::vector<LabelCategory> by_category;
   static void fields(auto& s, auto& visit) {
     visit("name", s.name, "layers", s.layers, "test", s.test, "drawn", s.drawn, "imbalance_without_label",
-          s.imbalance_without_label, "by_category", s.by_category);
+        s.imbalance_without_label, "by_category", s.by_category);
   }
 };
 struct Labels {
@@ -115,8 +114,8 @@ struct Labels {
   double seconds = kUnknown;
   static void fields(auto& s, auto& visit) {
     visit("name", s.name, "num_test", s.num_test, "num_samples", s.num_samples, "guidance", s.guidance, "candidates",
-          s.candidates, "steps", s.steps, "num_layers", s.num_layers, "heads", s.heads, "fd_fmnist_without_label",
-          s.fd_fmnist_without_label, "features", s.features, "seconds", s.seconds);
+        s.candidates, "steps", s.steps, "num_layers", s.num_layers, "heads", s.heads, "fd_fmnist_without_label",
+        s.fd_fmnist_without_label, "features", s.features, "seconds", s.seconds);
   }
 };
 
@@ -160,8 +159,8 @@ struct Compose {
   double seconds = kUnknown;
   static void fields(auto& s, auto& visit) {
     visit("name", s.name, "num_samples", s.num_samples, "guidance", s.guidance, "candidates", s.candidates,
-          "steps_at_zero", s.steps_at_zero, "steps", s.steps, "grid", s.grid, "features", s.features, "seconds",
-          s.seconds);
+        "steps_at_zero", s.steps_at_zero, "steps", s.steps, "grid", s.grid, "features", s.features, "seconds",
+        s.seconds);
   }
 };
 

@@ -31,17 +31,13 @@ using Count = std::optional<std::int64_t>;  // of something; none: unknown
 
 inline double number(const Count& count) { return count ? static_cast<double>(*count) : kUnknown; }
 
-template <class Result>
-nlohmann::json to_json(const Result& result);
-template <class Result>
-Result from_json(const nlohmann::json& json);
+template <class Result> nlohmann::json to_json(const Result& result);
+template <class Result> Result from_json(const nlohmann::json& json);
 
 namespace detail {
 
-template <class T>
-inline constexpr bool kIsVector = false;
-template <class T>
-inline constexpr bool kIsVector<std::vector<T>> = true;
+template <class T> inline constexpr bool kIsVector = false;
+template <class T> inline constexpr bool kIsVector<std::vector<T>> = true;
 using Texts = std::map<std::string, std::string>;
 
 template <class T>
@@ -50,8 +46,7 @@ concept Struct = std::is_class_v<T> && requires {
 };
 
 // An enum's names: a function names_of(Enum), found beside the enum, gives them in its order.
-template <class T>
-nlohmann::json value_json(const T& value) {
+template <class T> nlohmann::json value_json(const T& value) {
   if constexpr (std::is_same_v<T, double>) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
   } else if constexpr (std::is_same_v<T, Count>) {
@@ -76,8 +71,7 @@ inline Count count_of(const nlohmann::json& json) {
 }
 
 // Whether the JSON was of this type; else `out` is as it was.
-template <class T>
-bool read_value(const nlohmann::json& json, T& out) {
+template <class T> bool read_value(const nlohmann::json& json, T& out) {
   if constexpr (std::is_same_v<T, nlohmann::json>) {
     out = json;
   } else if constexpr (std::is_same_v<T, double>) {
@@ -123,13 +117,11 @@ bool read_value(const nlohmann::json& json, T& out) {
 class Writer {
  public:
   // Keys and fields in turn.
-  template <class T, class... More>
-  void operator()(const std::string& key, const T& value, const More&... more) {
+  template <class T, class... More> void operator()(const std::string& key, const T& value, const More&... more) {
     out[key] = detail::value_json(value);
     if constexpr (sizeof...(more) > 0) (*this)(more...);
   }
-  template <class T, class... More>
-  void known(const std::string& key, const T& value, const More&... more) {
+  template <class T, class... More> void known(const std::string& key, const T& value, const More&... more) {
     nlohmann::json json = detail::value_json(value);
     const bool is_known = !json.is_null() && !(json.is_array() && json.empty()) && json != "";
     if (is_known) out[key] = std::move(json);
@@ -139,8 +131,7 @@ class Writer {
   void options(const detail::Texts& texts) {
     for (const auto& [key, value] : texts) out[key] = value;
   }
-  template <class T>
-  void members(const std::vector<T>& all) {
+  template <class T> void members(const std::vector<T>& all) {
     for (const T& one : all) out[one.key] = to_json(one);
   }
   nlohmann::json out = nlohmann::json::object();
@@ -149,8 +140,7 @@ class Writer {
 class Reader {
  public:
   explicit Reader(const nlohmann::json& json) : json_(json) {}
-  template <class T, class... More>
-  void operator()(const std::string& key, T& value, More&&... more) {
+  template <class T, class... More> void operator()(const std::string& key, T& value, More&&... more) {
     if (const auto found = json_.find(key); found != json_.end()) detail::read_value(*found, value);
     if constexpr (sizeof...(more) > 0) (*this)(more...);
   }
@@ -162,8 +152,7 @@ class Reader {
     }
   }
   // Objects, each under its key: those of T::kFirst, then what T::accepts.
-  template <class T>
-  void members(std::vector<T>& all) {
+  template <class T> void members(std::vector<T>& all) {
     const auto add = [&](const std::string& key, const nlohmann::json& json) {
       all.push_back(from_json<T>(json));
       all.back().key = key;
@@ -176,20 +165,17 @@ class Reader {
       if (!is_first && value.is_object() && T::accepts(value)) add(key, value);
     }
   }
-
  private:
   const nlohmann::json& json_;  // an object
 };
 
-template <class Result>
-nlohmann::json to_json(const Result& result) {
+template <class Result> nlohmann::json to_json(const Result& result) {
   Writer writer;
   Result::fields(result, writer);
   return std::move(writer.out);
 }
 
-template <class Result>
-Result from_json(const nlohmann::json& json) {
+template <class Result> Result from_json(const nlohmann::json& json) {
   Result out{};
   if (!json.is_object()) return out;
   Reader reader(json);

@@ -3,7 +3,6 @@
 #include <array>
 #include <string>
 #include <vector>
-
 #include "results/json.h"
 
 namespace hebm::results {
@@ -31,7 +30,7 @@ struct PairedHistogram {
   std::int64_t outside_in = 0, outside_out = 0;
   static void fields(auto& s, auto& visit) {
     visit("low", s.low, "high", s.high, "in", s.in, "out", s.out, "outside_in", s.outside_in, "outside_out",
-          s.outside_out);
+        s.outside_out);
   }
 };
 
@@ -45,7 +44,7 @@ struct OodRow {
     visit("scheme", s.scheme);
     visit.known("k", s.k);
     visit("auroc", s.auroc, "auroc_low", s.auroc_low, "auroc_high", s.auroc_high, "aupr", s.aupr, "fpr95", s.fpr95,
-          "mean_in", s.mean_in, "mean_out", s.mean_out, "histogram", s.histogram);
+        "mean_in", s.mean_in, "mean_out", s.mean_out, "histogram", s.histogram);
   }
 };
 
@@ -62,8 +61,8 @@ struct Ood {
   const OodRow* find(OodScheme scheme, const Count& k) const;  // or null
   static void fields(auto& s, auto& visit) {
     visit("format", s.format, "version", s.version, "positive", s.positive, "score", s.score, "in", s.in, "out", s.out,
-          "num_layers", s.num_layers, "T", s.num_levels, "step_variance", s.step_variance, "rows", s.rows, "seconds",
-          s.seconds);
+        "num_layers", s.num_layers, "T", s.num_levels, "step_variance", s.step_variance, "rows", s.rows, "seconds",
+        s.seconds);
   }
 };
 

@@ -4,7 +4,6 @@
 #pragma once
 #include <array>
 #include <string_view>
-
 #include "results/json.h"
 
 namespace hebm::results {

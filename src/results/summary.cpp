@@ -1,10 +1,7 @@
 #include "results/summary.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "base/status.h"
 
 namespace hebm::results {
@@ -17,15 +14,14 @@ std::string readable(std::string key) {
 }
 
 // Names, the scores with the share of the Gaussian prior's, all two blanks apart.
-template <class Row>
-std::vector<ColumnOf<Row>> score_columns(double gaussian, std::function<Cell(const Row&)> name) {
+template <class Row> std::vector<ColumnOf<Row>> score_columns(double gaussian, std::function<Cell(const Row&)> name) {
   std::vector<ColumnOf<Row>> out = {{{.title = "", .align = Align::kLeft}, std::move(name)}};
   for (std::size_t i = 0; i < kScores.size(); ++i) {
     out.push_back({{.title = std::string(kScores[i].title), .format = kScores[i].format, .gap = 2},
-                   [i](const Row& row) { return row.scores[i].value; }});
+        [i](const Row& row) { return row.scores[i].value; }});
     if (i == score("fd_fmnist"))
       out.push_back({{.title = "of Gaussian", .format = "{:.3f}", .gap = 2},
-                     [gaussian](const Row& row) { return row.scores.fd() / gaussian; }});
+          [gaussian](const Row& row) { return row.scores.fd() / gaussian; }});
   }
   return out;
 }
@@ -95,7 +91,7 @@ Table priors_table(const Priors& priors) {
   columns.push_back(
       {{.title = "s / 1,000", .format = "{:.1f}", .gap = 2}, [](const PriorRow& row) { return row.seconds_per_1000; }});
   columns.push_back({{.title = "gradients, training", .gap = 2},
-                     [](const PriorRow& row) { return large(row.about.training_gradients); }});
+      [](const PriorRow& row) { return large(row.about.training_gradients); }});
   columns.push_back({{.title = "a sample", .gap = 2}, [](const PriorRow& row) { return sampling_cost(row.about); }});
   auto rows = priors.rows;
   std::erase_if(rows, [](const PriorRow& row) { return !std::isfinite(row.scores.fd()); });

@@ -3,7 +3,6 @@
 #include <array>
 #include <string>
 #include <vector>
-
 #include "results/scores.h"
 #include "results/table.h"
 
@@ -32,7 +31,7 @@ struct Model {
   Count levels, langevin_steps;  // unknown without a prior
   static void fields(auto& s, auto& visit) {
     visit("backbone", s.backbone, "layers", s.layers, "latents", s.latents, "levels", s.levels, "langevin_steps",
-          s.langevin_steps);
+        s.langevin_steps);
   }
 };
 
@@ -89,7 +88,7 @@ struct PriorAbout {
     if (s.kind == "diffusion") visit("T", s.num_levels);
     if (s.kind != "reconstruction")
       visit("training_gradients", s.training_gradients, "sampling_gradients", s.sampling_gradients,
-            "sampling_evaluations", s.sampling_evaluations);
+          "sampling_evaluations", s.sampling_evaluations);
     visit.known("samples", s.samples);
     if (s.samples.is_object()) visit("images_hash", s.images_hash);
   }

@@ -3,7 +3,6 @@
 #include <map>
 #include <string>
 #include <vector>
-
 #include "results/scores.h"
 
 namespace hebm::results {

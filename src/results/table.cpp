@@ -1,8 +1,6 @@
 #include "results/table.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
 

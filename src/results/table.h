@@ -32,14 +32,12 @@ struct Table {
   void drop_empty_columns();  // those without a value in any row
 };
 
-template <class Row>
-struct ColumnOf {
+template <class Row> struct ColumnOf {
   Column column;
   std::function<Cell(const Row&)> cell;
 };
 
-template <class Row>
-Table tabulate(const std::vector<ColumnOf<Row>>& columns, const std::vector<Row>& rows) {
+template <class Row> Table tabulate(const std::vector<ColumnOf<Row>>& columns, const std::vector<Row>& rows) {
   Table out;
   for (const auto& c : columns) out.columns.push_back(c.column);
   for (const Row& row : rows) {

@@ -1,11 +1,9 @@
 // u_0 from each of the priors: what tells one from another in `sample`.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <functional>
 #include <vector>
-
 #include "prior/langevin.h"
 #include "prior/marginal_chain.h"
 #include "prior/nce.h"
@@ -20,19 +18,19 @@ using DrawLatents = std::function<at::Tensor(const prior::ChainIds& ids)>;
 // References must outlive the result.
 DrawLatents gaussian_draws(const vae::Backbone& backbone);
 // Alg. 2: the diffusion prior.
-DrawLatents diffusion_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
-                            const prior::LangevinOptions& langevin);
+DrawLatents diffusion_draws(
+    const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin);
 // The joint EBM (Eq. 8), or the product of NCE's classifiers.
 DrawLatents marginal_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
-                           const prior::LangevinOptions& langevin, prior::NetOutput output);
+    const prior::LangevinOptions& langevin, prior::NetOutput output);
 // By options.sampler: importance resampling, or Langevin steps on p(u) prod_i r_i, where the layers
 // below have a say in those above by the conditionals' normalisers.
 DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
-                      const prior::LangevinOptions& langevin, const prior::NceOptions& options);
+    const prior::LangevinOptions& langevin, const prior::NceOptions& options);
 // Alg. 2 with the chain of t = 0 for these labels (Eq. 20): a category of every label head, -1:
 // any; `candidates` as label_draws.h has them. The prior has label heads.
 DrawLatents labelled_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
-                           const prior::LangevinOptions& langevin, const std::vector<std::int64_t>& categories,
-                           double guidance, std::int64_t candidates);
+    const prior::LangevinOptions& langevin, const std::vector<std::int64_t>& categories, double guidance,
+    std::int64_t candidates);
 
 }  // namespace hebm::sample

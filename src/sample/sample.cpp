@@ -1,13 +1,10 @@
 #include "sample/sample.h"
-
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <optional>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "storage/files.h"
@@ -30,17 +27,13 @@ void SampleOptions::describe(Options& o) {
 }
 
 nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash) {
-  return {{"sample.count", options.count},
-          {"sample.first", options.first},
-          {"sample.chunk", options.chunk},
-          {"sample.seed", options.seed},
-          {"sample.temperature", options.temperature},
-          {"sample.pixels", name_of(options.pixels)},
-          {"vae_hash", vae_hash}};
+  return {{"sample.count", options.count}, {"sample.first", options.first}, {"sample.chunk", options.chunk},
+      {"sample.seed", options.seed}, {"sample.temperature", options.temperature},
+      {"sample.pixels", name_of(options.pixels)}, {"vae_hash", vae_hash}};
 }
 
-ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options,
-                         const prior::ChainIds& ids) {
+ImageBatch decode_images(
+    const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options, const prior::ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   const at::Tensor parameters = backbone.decode(u, options.temperature);
   if (options.pixels == Pixels::kMean) return vae::image_batch(backbone.mean_image(parameters));
@@ -49,7 +42,7 @@ ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, con
   const at::Tensor noise = at::empty({u.size(0), backbone.sample_channels(), shape.height, shape.width}, at::kFloat);
   for (std::int64_t b = 0; b < u.size(0); ++b) {
     fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
-                 ids.key(Purpose::kPixels), {.item = ids.item[static_cast<std::size_t>(b)]});
+        ids.key(Purpose::kPixels), {.item = ids.item[static_cast<std::size_t>(b)]});
   }
   return vae::image_batch(backbone.sample_image(parameters, noise.to(parameters.device())));
 }
@@ -67,7 +60,7 @@ bool samples_done(const fs::path& file, const nlohmann::json& identity) {
       difference += fmt::format("\n  {}: the file has {}, you ask for {}", key, there, value.dump());
   }
   check(difference.empty(), ExitCode::kUsage, "{} holds other samples:{}\nRemove it, or choose another run.directory.",
-        file.string(), difference);
+      file.string(), difference);
   return true;
 }
 
@@ -81,8 +74,8 @@ class SampleWriter {
         grid_size_(options.grid) {
     grid_.shape = shape;
     file_.create_dataset("images", storage::H5Type::kU8,
-                         {static_cast<std::uint64_t>(options.count), static_cast<std::uint64_t>(shape.channels),
-                          static_cast<std::uint64_t>(shape.height), static_cast<std::uint64_t>(shape.width)});
+        {static_cast<std::uint64_t>(options.count), static_cast<std::uint64_t>(shape.channels),
+            static_cast<std::uint64_t>(shape.height), static_cast<std::uint64_t>(shape.width)});
   }
   ~SampleWriter() {
     if (!published_) {
@@ -99,7 +92,7 @@ class SampleWriter {
     const auto bytes = storage::as_bytes(pixels.data(), pixels.size());
     hasher_.update(bytes);
     file_.write_rows("images", storage::H5Type::kU8, static_cast<std::uint64_t>(num_rows_),
-                     static_cast<std::uint64_t>(count), bytes);
+        static_cast<std::uint64_t>(count), bytes);
     num_rows_ += count;
     const std::int64_t shown = std::min(count, grid_size_ - grid_.count);
     grid_.pixels.insert(grid_.pixels.end(), pixels.begin(), pixels.begin() + shown * size);
@@ -119,7 +112,6 @@ class SampleWriter {
     published_ = true;
     return hash;
   }
-
  private:
   fs::path target_, temporary_;
   storage::H5File file_;
@@ -132,7 +124,7 @@ class SampleWriter {
 }  // namespace
 
 SampleResult write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw,
-                           const StopFlag* stop, comm::Communicator& comm, Logger& logger) {
+    const StopFlag* stop, comm::Communicator& comm, Logger& logger) {
   const SampleOptions& options = file.options;
   SampleResult result;
   bool done = false;
@@ -161,8 +153,8 @@ SampleResult write_samples(const SampleFile& file, const vae::Backbone& backbone
       const auto ids = prior::chain_ids(seed, options.first + c * options.chunk, options.chunk);
       const ImageBatch images = decode_images(backbone, draw(ids), options, ids);
       const std::int64_t keep = std::min(options.chunk, options.count - c * options.chunk);
-      mine.assign(reinterpret_cast<const char*>(images.pixels.data()),
-                  static_cast<std::size_t>(keep * images.shape.size()));
+      mine.assign(
+          reinterpret_cast<const char*>(images.pixels.data()), static_cast<std::size_t>(keep * images.shape.size()));
     });
     const auto all = comm.all_gather(mine);
     comm::agree(comm, [&] {
@@ -180,7 +172,7 @@ SampleResult write_samples(const SampleFile& file, const vae::Backbone& backbone
     if (!writer) return;
     const std::string hash = writer->publish(file.identity, result.seconds);
     logger.line("{}: {} images in {}, images_hash {}", file.path.string(), options.count,
-                format_duration(result.seconds), hash);
+        format_duration(result.seconds), hash);
   });
   return result;
 }

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
-
 #include "base/choice.h"
 #include "base/signals.h"
 #include "base/status.h"
@@ -44,8 +43,8 @@ nlohmann::json sample_identity(const SampleOptions& options, const std::string& 
 
 // u_0 of chains first .. first + count - 1 -> images in [0, 255]. Shared with previews and
 // evaluation-free callers.
-ImageBatch decode_images(const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options,
-                         const prior::ChainIds& ids);
+ImageBatch decode_images(
+    const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options, const prior::ChainIds& ids);
 
 struct SampleResult {
   bool stopped = false;  // asked to stop: leave with ExitCode::kRequeue; the next run starts this file again
@@ -58,6 +57,6 @@ struct SampleFile {
 };
 // Collective. A whole file of the same identity is left as it is; another one is Error(kUsage).
 SampleResult write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw,
-                           const StopFlag* stop, comm::Communicator& comm, Logger& logger);
+    const StopFlag* stop, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::sample

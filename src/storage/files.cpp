@@ -1,17 +1,14 @@
 #include "storage/files.h"
-
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <system_error>
 #include <utility>
-
 #include "base/error.h"
 #include "storage/hash.h"
 
@@ -23,22 +20,18 @@ constexpr std::size_t kMaxChunk = std::size_t{1} << 30;  // below Linux' own lim
 std::string_view advice(int error) {
   switch (error) {
     case ENOSPC:
-    case EDQUOT:
-      return "; free some space or choose another folder";
-    case EEXIST:
-      return "; it is never overwritten: remove it or choose another name";
+    case EDQUOT: return "; free some space or choose another folder";
+    case EEXIST: return "; it is never overwritten: remove it or choose another name";
     case EACCES:
     case EPERM:
-    case EROFS:
-      return "; check the permissions of the file and its folder";
-    default:
-      return "";
+    case EROFS: return "; check the permissions of the file and its folder";
+    default: return "";
   }
 }
 
 [[noreturn]] void fail_errno(int error, const fs::path& path, std::string_view operation) {
   fail(ExitCode::kRuntime, "{}: {} failed: {} (errno {}){}", path.string(), operation,
-       std::generic_category().message(error), error, advice(error));
+      std::generic_category().message(error), error, advice(error));
 }
 
 int open_or_fail(const fs::path& path, int flags, std::string_view operation) {
@@ -146,7 +139,7 @@ void write_file_atomic(const fs::path& path, std::string_view content) {
 std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
   const ReadOnlyFile file(path);
   check(file.size() <= max_bytes, ExitCode::kRuntime, "{}: {} bytes, expected at most {}", path.string(), file.size(),
-        max_bytes);
+      max_bytes);
   std::string content(file.size(), '\0');
   file.read_at(0, {reinterpret_cast<std::byte*>(content.data()), content.size()});
   return content;
@@ -206,7 +199,7 @@ void ReadOnlyFile::read_at(std::uint64_t offset, std::span<std::byte> out) const
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_errno(errno, path_, "read");
     check(n > 0, ExitCode::kCorrupt, "{}: the file ends at byte {}, expected {} more bytes there", path_.string(),
-          position, out.size());
+        position, out.size());
     position += static_cast<std::uint64_t>(n);
     out = out.subspan(static_cast<std::size_t>(n));
   }
@@ -252,7 +245,7 @@ void AppendFile::append(std::string_view text) {
     write_all(file_.get(), as_bytes(text.data(), text.size()), path_);
   } catch (const Error& error) {
     check(::ftruncate(file_.get(), static_cast<off_t>(size_)) == 0, ExitCode::kRuntime,
-          "{}; and taking the torn line back failed: {}", error.what(), std::generic_category().message(errno));
+        "{}; and taking the torn line back failed: {}", error.what(), std::generic_category().message(errno));
     throw;
   }
   size_ += text.size();

@@ -44,7 +44,6 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
   void close_or_fail(const fs::path& path);
-
  private:
   int fd_;
 };
@@ -63,7 +62,6 @@ class ReadOnlyFile {
   // fsyncs what anybody wrote to this file, and reports every write-back error since it was opened
   // here.
   void sync() const;
-
  private:
   fs::path path_;
   Descriptor file_;
@@ -84,7 +82,6 @@ class HashedFileWriter {
     std::string hash;
   };
   Result close_durable();  // fsync + close
-
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
@@ -97,7 +94,6 @@ class AppendFile {
   explicit AppendFile(const fs::path& path);
   void append(std::string_view text);
   void sync();
-
  private:
   fs::path path_;
   Descriptor file_;

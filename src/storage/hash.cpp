@@ -1,8 +1,6 @@
 #include "storage/hash.h"
-
 #include <fmt/core.h>
 #include <xxhash.h>
-
 #include <new>
 
 namespace hebm::storage {

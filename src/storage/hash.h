@@ -24,14 +24,12 @@ class Hasher {
   Hasher& operator=(const Hasher&) = delete;
   void update(std::span<const std::byte> bytes);
   std::string digest() const;
-
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-template <class T>
-std::span<const std::byte> as_bytes(const T* data, std::size_t count) {
+template <class T> std::span<const std::byte> as_bytes(const T* data, std::size_t count) {
   return {reinterpret_cast<const std::byte*>(data), count * sizeof(T)};
 }
 

@@ -1,7 +1,5 @@
 #include "storage/hdf5.h"
-
 #include <fmt/ranges.h>
-
 #include "storage/files.h"
 #include "storage/hdf5_detail.h"
 
@@ -67,14 +65,14 @@ Selection select_rows(const H5Info& info, std::uint64_t first, std::uint64_t cou
 // What a caller asks for against what the file has; `code` is kCorrupt where the file is the one to
 // blame.
 void check_rows(const std::string& what, const H5Info& info, H5Type type, std::uint64_t first, std::uint64_t count,
-                std::size_t buffer, ExitCode code) {
+    std::size_t buffer, ExitCode code) {
   check(type == info.type, code, "{}: holds {}, expected {}", what, name_of(info.type), name_of(type));
   const std::uint64_t rows = info.shape.empty() ? 1 : info.shape[0];
   check(first <= rows && count <= rows - first, code, "{}: rows {} to {} of {} were asked for", what, first,
-        first + count, rows);
+      first + count, rows);
   const std::uint64_t expected = rows == 0 ? 0 : info.bytes / rows * count;
   check(buffer == expected, ExitCode::kRuntime, "{}: {} rows take {} bytes, the buffer has {}", what, count, expected,
-        buffer);
+      buffer);
 }
 
 }  // namespace
@@ -111,7 +109,7 @@ H5File H5File::open(const fs::path& path) {
   impl->path = path;
   impl->own_view = std::make_unique<ReadOnlyFile>(path);
   impl->file = own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access_list(H5F_LIBVER_LATEST).get()), H5Fclose,
-                   ExitCode::kCorrupt, fmt::format("{}: is not a whole HDF5 file", path.string()));
+      ExitCode::kCorrupt, fmt::format("{}: is not a whole HDF5 file", path.string()));
   impl->datasets = detail::scan_file(impl->file.get(), path, impl->own_view->size());
   return H5File(std::move(impl));
 }
@@ -124,7 +122,7 @@ H5File H5File::create(const fs::path& path) {
   const Handle creation = own(H5Pcreate(H5P_FILE_CREATE), H5Pclose, ExitCode::kRuntime, "HDF5 file creation list");
   check_h5(H5Pset_obj_track_times(creation.get(), false) >= 0, ExitCode::kRuntime, "HDF5 file creation list");
   impl->file = own(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access_list(H5F_LIBVER_V18).get()), H5Fclose,
-                   ExitCode::kRuntime, fmt::format("{}: create failed", path.string()));
+      ExitCode::kRuntime, fmt::format("{}: create failed", path.string()));
   impl->own_view = std::make_unique<ReadOnlyFile>(path);
   return H5File(std::move(impl));
 }
@@ -143,12 +141,12 @@ std::vector<std::string> H5File::names() const {
 H5Info H5File::info(const std::string& name) const {
   const auto found = impl_->datasets.find(name);
   check(found != impl_->datasets.end(), ExitCode::kCorrupt, "{}: has no dataset \"{}\"; it has: {}",
-        impl_->path.string(), name, fmt::join(names(), ", "));
+      impl_->path.string(), name, fmt::join(names(), ", "));
   return found->second;
 }
 
-void H5File::read_rows(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count,
-                       std::span<std::byte> out) const {
+void H5File::read_rows(
+    const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const {
   const H5Info shape = info(name);
   const std::string what = impl_->what("dataset", name);
   check_rows(what, shape, type, first, count, out.size(), ExitCode::kCorrupt);
@@ -156,8 +154,8 @@ void H5File::read_rows(const std::string& name, H5Type type, std::uint64_t first
   const Handle dataset = own(H5Dopen2(impl_->id(), name.c_str(), H5P_DEFAULT), H5Dclose, ExitCode::kCorrupt, what);
   const Selection rows = select_rows(shape, first, count, what);
   check_h5(H5Dread(dataset.get(), detail::make_type(type).get(), rows.memory.get(), rows.file.get(), H5P_DEFAULT,
-                   out.data()) >= 0,
-           ExitCode::kCorrupt, "{}: reading failed", what);
+               out.data()) >= 0,
+      ExitCode::kCorrupt, "{}: reading failed", what);
 }
 
 void H5File::create_dataset(const std::string& name, H5Type type, const std::vector<std::uint64_t>& shape) {
@@ -167,22 +165,21 @@ void H5File::create_dataset(const std::string& name, H5Type type, const std::vec
   check(!has(name), ExitCode::kRuntime, "{}: exists already", what);
   const auto bytes = detail::bytes_of(shape, type);
   check(shape.size() <= detail::kMaxRank && bytes, ExitCode::kRuntime, "{}: shape [{}] is out of range", what,
-        fmt::join(shape, ", "));
+      fmt::join(shape, ", "));
   const Handle links = own(H5Pcreate(H5P_LINK_CREATE), H5Pclose, ExitCode::kRuntime, what);
   check_h5(
       H5Pset_create_intermediate_group(links.get(), 1) >= 0 && H5Pset_char_encoding(links.get(), H5T_CSET_UTF8) >= 0,
       ExitCode::kRuntime, "{}", what);
-  const Handle dataset =
-      own(H5Dcreate2(file, name.c_str(), detail::make_type(type).get(), make_space(shape, what).get(), links.get(),
-                     contiguous_list().get(), H5P_DEFAULT),
-          H5Dclose, ExitCode::kRuntime, what);
+  const Handle dataset = own(H5Dcreate2(file, name.c_str(), detail::make_type(type).get(),
+                                 make_space(shape, what).get(), links.get(), contiguous_list().get(), H5P_DEFAULT),
+      H5Dclose, ExitCode::kRuntime, what);
   const haddr_t offset = *bytes == 0 ? 0 : H5Dget_offset(dataset.get());
   check_h5(offset != HADDR_UNDEF, ExitCode::kRuntime, "{}: has no place in the file", what);
   impl_->datasets.emplace(name, H5Info{type, shape, *bytes, offset});
 }
 
-void H5File::write_rows(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count,
-                        std::span<const std::byte> in) {
+void H5File::write_rows(
+    const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<const std::byte> in) {
   const hid_t file = impl_->id_for_writing();
   const H5Info shape = info(name);
   const std::string what = impl_->what("dataset", name);
@@ -191,12 +188,12 @@ void H5File::write_rows(const std::string& name, H5Type type, std::uint64_t firs
   const Handle dataset = own(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose, ExitCode::kRuntime, what);
   const Selection rows = select_rows(shape, first, count, what);
   check_h5(H5Dwrite(dataset.get(), detail::make_type(type).get(), rows.memory.get(), rows.file.get(), H5P_DEFAULT,
-                    in.data()) >= 0,
-           ExitCode::kRuntime, "{}: writing failed", what);
+               in.data()) >= 0,
+      ExitCode::kRuntime, "{}: writing failed", what);
 }
 
-void H5File::write(const std::string& name, H5Type type, const std::vector<std::uint64_t>& shape,
-                   std::span<const std::byte> in) {
+void H5File::write(
+    const std::string& name, H5Type type, const std::vector<std::uint64_t>& shape, std::span<const std::byte> in) {
   create_dataset(name, type, shape);
   write_rows(name, type, 0, shape.empty() ? 1 : shape[0], in);
 }
@@ -213,14 +210,14 @@ void H5File::close_durable() {
 
 namespace {
 
-void put_attribute(hid_t file, const std::string& what, const std::string& name, const Handle& type,
-                   const void* value) {
+void put_attribute(
+    hid_t file, const std::string& what, const std::string& name, const Handle& type, const void* value) {
   if (H5Aexists(file, name.c_str()) > 0) {
     check_h5(H5Adelete(file, name.c_str()) >= 0, ExitCode::kRuntime, "{}", what);
   }
   const Handle space = make_space({}, what);
   Handle attribute = own(H5Acreate2(file, name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
-                         ExitCode::kRuntime, what);
+      ExitCode::kRuntime, what);
   check_h5(H5Awrite(attribute.get(), type.get(), value) >= 0 && attribute.close(), ExitCode::kRuntime, "{}", what);
 }
 
@@ -245,11 +242,11 @@ void H5File::set_attribute(const std::string& name, const std::string& value) {
   const std::string what = impl_->what("attribute", name);
   const hid_t file = impl_->id_for_writing();
   check(value.size() <= kMaxString, ExitCode::kRuntime, "{}: {} bytes, expected at most {}", what, value.size(),
-        kMaxString);
+      kMaxString);
   check(value.find('\0') == std::string::npos, ExitCode::kRuntime, "{}: the text has a zero byte", what);
   const Handle type = own(H5Tcopy(H5T_C_S1), H5Tclose, ExitCode::kRuntime, what);
   check_h5(H5Tset_size(type.get(), value.size() + 1) >= 0 && H5Tset_cset(type.get(), H5T_CSET_UTF8) >= 0,
-           ExitCode::kRuntime, "{}", what);
+      ExitCode::kRuntime, "{}", what);
   put_attribute(file, what, name, type, value.c_str());
 }
 
@@ -261,7 +258,7 @@ std::string H5File::string_attribute(const std::string& name) const {
   const std::string what = impl_->what("attribute", name);
   const Attribute attribute = open_attribute(impl_->id(), what, name);
   check(H5Tget_class(attribute.type.get()) == H5T_STRING && H5Tis_variable_str(attribute.type.get()) == 0,
-        ExitCode::kCorrupt, "{}: is not a text of fixed length", what);
+      ExitCode::kCorrupt, "{}: is not a text of fixed length", what);
   const std::size_t size = H5Tget_size(attribute.type.get());
   check(size <= kMaxString + 1, ExitCode::kCorrupt, "{}: {} bytes, expected at most {}", what, size, kMaxString);
   std::string value(size, '\0');

@@ -43,22 +43,21 @@ class H5File {
   H5Info info(const std::string& name) const;
   // Rows [first, first+count) of the first dimension into out; type and size are checked against
   // the dataset.
-  void read_rows(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count,
-                 std::span<std::byte> out) const;
-  template <class T>
-  std::vector<T> read_all(const std::string& name, H5Type type) const {
+  void read_rows(
+      const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const;
+  template <class T> std::vector<T> read_all(const std::string& name, H5Type type) const {
     const H5Info i = info(name);
     std::vector<T> out(i.bytes / size_of(i.type));
     read_rows(name, type, 0, i.shape.empty() ? 1 : i.shape[0],
-              {reinterpret_cast<std::byte*>(out.data()), out.size() * sizeof(T)});
+        {reinterpret_cast<std::byte*>(out.data()), out.size() * sizeof(T)});
     return out;
   }
 
   void create_dataset(const std::string& name, H5Type type, const std::vector<std::uint64_t>& shape);
-  void write_rows(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count,
-                  std::span<const std::byte> in);
-  void write(const std::string& name, H5Type type, const std::vector<std::uint64_t>& shape,
-             std::span<const std::byte> in);
+  void write_rows(
+      const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<const std::byte> in);
+  void write(
+      const std::string& name, H5Type type, const std::vector<std::uint64_t>& shape, std::span<const std::byte> in);
 
   // Attributes of the root group. Strings are at most 1 MiB.
   void set_attribute(const std::string& name, const std::string& value);
@@ -69,7 +68,6 @@ class H5File {
 
   // Flushes, closes and fsyncs; throws where any of it failed (the destructor only closes).
   void close_durable();
-
  private:
   struct Impl;
   explicit H5File(std::unique_ptr<Impl> impl);

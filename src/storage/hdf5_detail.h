@@ -2,12 +2,10 @@
 // hdf5.h.
 #pragma once
 #include <hdf5.h>
-
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
-
 #include "base/error.h"
 #include "storage/hdf5.h"
 
@@ -34,7 +32,6 @@ class Handle {
   hid_t get() const { return id_; }
   bool valid() const { return id_ >= 0; }
   bool close() { return closer_(std::exchange(id_, -1)) >= 0; }
-
  private:
   hid_t id_ = -1;
   Closer closer_ = nullptr;
@@ -47,8 +44,7 @@ void prepare_thread();
 std::string library_message();
 
 // Throws Error(code) with the library's message unless ok.
-template <class... Args>
-void check_h5(bool ok, ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
+template <class... Args> void check_h5(bool ok, ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
   if (!ok) fail(code, "{}: {}", fmt::format(format, std::forward<Args>(args)...), library_message());
 }
 // The same for a new handle.

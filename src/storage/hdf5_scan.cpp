@@ -1,11 +1,9 @@
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <new>
 #include <set>
-
 #include "storage/hdf5_detail.h"
 #include "storage/printable.h"
 
@@ -75,17 +73,16 @@ class Scanner {
     }
     return std::move(datasets_);
   }
-
  private:
   template <class... Args>
   [[noreturn]] void refuse(const std::string& name, fmt::format_string<Args...> format, Args&&... args) const {
     fail(ExitCode::kCorrupt, "{}: \"{}\" {}; refused: only hard-linked, contiguous, unfiltered datasets are read",
-         path_.string(), printable(name), fmt::format(format, std::forward<Args>(args)...));
+        path_.string(), printable(name), fmt::format(format, std::forward<Args>(args)...));
   }
 
   void scan_group(const std::string& group) {
     const Handle id = own(H5Gopen2(file_, group.empty() ? "/" : group.c_str(), H5P_DEFAULT), H5Gclose,
-                          ExitCode::kCorrupt, fmt::format("{}: group \"{}\"", path_.string(), printable(group)));
+        ExitCode::kCorrupt, fmt::format("{}: group \"{}\"", path_.string(), printable(group)));
     Links links;
     links.room = kMaxObjects - addresses_.size();
     const herr_t status = H5Literate(id.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_link, &links);
@@ -101,7 +98,7 @@ class Scanner {
     if (link.type != H5L_TYPE_HARD) refuse(name, "is {}", name_of_link(link.type));
     H5O_info_t info{};
     check_h5(H5Oget_info_by_name2(group_id, link.name.c_str(), &info, H5O_INFO_BASIC, H5P_DEFAULT) >= 0,
-             ExitCode::kCorrupt, "{}: object \"{}\"", path_.string(), printable(name));
+        ExitCode::kCorrupt, "{}: object \"{}\"", path_.string(), printable(name));
     // Also ends cycles of groups.
     if (!addresses_.insert(info.addr).second) refuse(name, "is a second name of another object");
     if (addresses_.size() > kMaxObjects) refuse(name, "brings the file to more than {} objects", kMaxObjects);
@@ -125,7 +122,7 @@ class Scanner {
     const auto bytes = bytes_of(info.shape, info.type);
     if (!bytes || *bytes > file_size_) {
       refuse(name, "claims shape [{}] of {}, more than the {} bytes of the file", fmt::join(info.shape, ", "),
-             name_of(info.type), file_size_);
+          name_of(info.type), file_size_);
     }
     info.bytes = *bytes;
     if (info.bytes > 0) info.file_offset = check_extent(name, dataset.get(), info.bytes);

@@ -9,9 +9,8 @@ struct TypeRow {
   std::string_view name;
   std::size_t bytes;
 };
-constexpr TypeRow kTypes[] = {{H5Type::kU8, "u8", 1},   {H5Type::kI32, "i32", 4}, {H5Type::kI64, "i64", 8},
-                              {H5Type::kU64, "u64", 8}, {H5Type::kF16, "f16", 2}, {H5Type::kF32, "f32", 4},
-                              {H5Type::kF64, "f64", 8}};
+constexpr TypeRow kTypes[] = {{H5Type::kU8, "u8", 1}, {H5Type::kI32, "i32", 4}, {H5Type::kI64, "i64", 8},
+    {H5Type::kU64, "u64", 8}, {H5Type::kF16, "f16", 2}, {H5Type::kF32, "f32", 4}, {H5Type::kF64, "f64", 8}};
 
 const TypeRow& row_of(H5Type type) {
   for (const TypeRow& row : kTypes) {
@@ -37,19 +36,13 @@ herr_t keep_first(unsigned, const H5E_error2_t* error, void* data) noexcept {
 
 hid_t predefined(H5Type type) {
   switch (type) {
-    case H5Type::kU8:
-      return H5T_STD_U8LE;
-    case H5Type::kI32:
-      return H5T_STD_I32LE;
-    case H5Type::kI64:
-      return H5T_STD_I64LE;
-    case H5Type::kU64:
-      return H5T_STD_U64LE;
-    case H5Type::kF64:
-      return H5T_IEEE_F64LE;
+    case H5Type::kU8: return H5T_STD_U8LE;
+    case H5Type::kI32: return H5T_STD_I32LE;
+    case H5Type::kI64: return H5T_STD_I64LE;
+    case H5Type::kU64: return H5T_STD_U64LE;
+    case H5Type::kF64: return H5T_IEEE_F64LE;
     case H5Type::kF16:  // made from this one
-    case H5Type::kF32:
-      return H5T_IEEE_F32LE;
+    case H5Type::kF32: return H5T_IEEE_F32LE;
   }
   fail(ExitCode::kRuntime, "H5Type {} is unknown", static_cast<int>(type));
 }

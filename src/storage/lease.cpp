@@ -1,9 +1,7 @@
 #include "storage/lease.h"
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -12,7 +10,6 @@
 #include <system_error>
 #include <thread>
 #include <vector>
-
 #include "base/error.h"
 #include "base/status.h"
 #include "storage/hash.h"
@@ -66,7 +63,6 @@ class Proposal {
   Proposal(const Proposal&) = delete;
   Proposal& operator=(const Proposal&) = delete;
   const fs::path& path() const { return path_; }
-
  private:
   fs::path path_;
 };
@@ -84,7 +80,7 @@ bool replace(const fs::path& path, const LeaseHolder& mine, const std::optional<
   const std::optional<Found> found = find(path);
   if (found.has_value() != former.has_value() || (found && found->holder.token != *former)) return false;
   check(::rename(proposal.path().c_str(), path.c_str()) == 0, ExitCode::kRuntime, "{}: rename failed: {}",
-        path.string(), std::generic_category().message(errno));
+      path.string(), std::generic_category().message(errno));
   std::this_thread::sleep_for(kSettle);
   return holds(path, mine);
 }
@@ -108,9 +104,9 @@ double file_system_now_s(const fs::path& path, const LeaseHolder& mine) {
 
 [[noreturn]] void refuse(const fs::path& path, const Found& found, double age_s) {
   fail(ExitCode::kRuntime,
-       "{} is in use by another job: {}; last sign of life {} ago. Wait for it, stop it, or choose another "
-       "run.directory ({})",
-       path.parent_path().string(), found.holder.describe(), format_duration(std::max(0.0, age_s)), path.string());
+      "{} is in use by another job: {}; last sign of life {} ago. Wait for it, stop it, or choose another "
+      "run.directory ({})",
+      path.parent_path().string(), found.holder.describe(), format_duration(std::max(0.0, age_s)), path.string());
 }
 
 // The holder may be on another machine: it is alive when its time stamp moves, dead when it has not
@@ -181,7 +177,7 @@ struct Lease::Impl {
 };
 
 Lease::Lease(const fs::path& folder, const std::string& command, std::function<void(const std::string&)> on_lost,
-             LeaseTimes times)
+    LeaseTimes times)
     : impl_(std::make_unique<Impl>()) {
   create_folders(folder);
   impl_->path = file_of(folder);

@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-
 #include "storage/files.h"
 
 namespace hebm::storage {
@@ -23,7 +22,7 @@ class Lease {
   // on a thread of the lease, with the reason, when somebody else has taken the lease (this process
   // was stopped for long): it must end the process, for now two jobs write here.
   Lease(const fs::path& folder, const std::string& command, std::function<void(const std::string&)> on_lost,
-        LeaseTimes times = {});
+      LeaseTimes times = {});
   ~Lease();  // removes the file
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
@@ -32,7 +31,6 @@ class Lease {
   // Who holds the folder now, in words, for those who only want to know; nothing where nobody does,
   // or nobody alive.
   static std::optional<std::string> holder_of(const fs::path& folder, LeaseTimes times = {});
-
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

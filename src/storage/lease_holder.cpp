@@ -1,14 +1,11 @@
 #include "storage/lease_holder.h"
-
 #include <unistd.h>
-
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
-
 #include "base/host.h"
 #include "base/status.h"
 #include "storage/files.h"
@@ -62,7 +59,7 @@ std::string LeaseHolder::describe() const {
   if (token.empty()) return "a holder whose lease cannot be read";
   const double age_s = std::difftime(std::time(nullptr), static_cast<std::time_t>(time_s));
   return fmt::format("hebm_dist {}, process {} on {}, job {}, since {}", printable(command), pid, printable(host),
-                     job.empty() ? "none" : printable(job), format_duration(std::max(0.0, age_s)));
+      job.empty() ? "none" : printable(job), format_duration(std::max(0.0, age_s)));
 }
 
 LeaseHolder this_process(const std::string& command) {
@@ -81,10 +78,9 @@ LeaseHolder this_process(const std::string& command) {
 }
 
 std::string format_holder(const LeaseHolder& h) {
-  const nlohmann::ordered_json json = {
-      {"token", h.token},  {"host", h.host}, {"boot", h.boot},       {"pid_namespace", h.pid_namespace},
-      {"pid", h.pid},      {"job", h.job},   {"command", h.command}, {"start_ticks", h.start_ticks},
-      {"time_s", h.time_s}};
+  const nlohmann::ordered_json json = {{"token", h.token}, {"host", h.host}, {"boot", h.boot},
+      {"pid_namespace", h.pid_namespace}, {"pid", h.pid}, {"job", h.job}, {"command", h.command},
+      {"start_ticks", h.start_ticks}, {"time_s", h.time_s}};
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 

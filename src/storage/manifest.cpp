@@ -1,8 +1,6 @@
 #include "storage/manifest.h"
-
 #include <algorithm>
 #include <set>
-
 #include "base/error.h"
 #include "storage/hash.h"
 #include "storage/printable.h"
@@ -37,9 +35,9 @@ PartResult part_from_json(const Json& json, const std::string& what) {
   check(shaped, ExitCode::kCorrupt, "{}: a part needs name, size and hash", what);
   PartResult part{json["name"], json["size"], json["hash"]};
   check(is_file_name(part.name) && part.name != kManifestName, ExitCode::kCorrupt, "{}: \"{}\" is no name of a part",
-        what, printable(part.name));
+      what, printable(part.name));
   check(is_hash(part.hash), ExitCode::kCorrupt, "{}: part {}: the hash is not {} hex digits", what, part.name,
-        kHashDigits);
+      kHashDigits);
   return part;
 }
 
@@ -58,13 +56,13 @@ Json to_json(const std::vector<PartResult>& parts) {
 
 std::vector<PartResult> parts_from_json(const Json& json, const std::string& what) {
   check(json.is_array() && json.size() <= kMaxParts, ExitCode::kCorrupt, "{}: \"parts\" is not a list of at most {}",
-        what, kMaxParts);
+      what, kMaxParts);
   std::vector<PartResult> parts;
   std::set<std::string> names;
   for (const Json& element : json) {
     parts.push_back(part_from_json(element, what));
     check(names.insert(parts.back().name).second, ExitCode::kCorrupt, "{}: part {} stands there twice", what,
-          parts.back().name);
+        parts.back().name);
   }
   return parts;
 }
@@ -93,13 +91,13 @@ std::string format_manifest(const Json& content, const std::vector<PartResult>& 
 
 Json parse_manifest(const std::string& text, const std::string& what) {
   check(text.size() > kStart.size() + kHashDigits && text.starts_with(kStart), ExitCode::kCorrupt,
-        "{}: does not start with its hash, as manifests here do", what);
+      "{}: does not start with its hash, as manifests here do", what);
   const std::string expected = text.substr(kStart.size(), kHashDigits);
   const std::string got = hash_text(std::string_view(text).substr(kStart.size() + kHashDigits));
   check(expected == got, ExitCode::kCorrupt, "{}: hash {}, expected {}", what, got, expected);
   Json json = parse_bounded(text, what);
   check(json.value("format", Json()) == kFormat, ExitCode::kCorrupt, "{}: format is {}, expected \"{}\"", what,
-        json.value("format", Json()).dump().substr(0, 100), kFormat);
+      json.value("format", Json()).dump().substr(0, 100), kFormat);
   parts_from_json(json.value("parts", Json()), what);
   json.erase("manifest_hash");
   return json;

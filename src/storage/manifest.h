@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "storage/verified_directory.h"
 
 namespace hebm::storage {

@@ -1,11 +1,8 @@
 #include "storage/metrics.h"
-
 #include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-
 #include "base/error.h"
 #include "base/host.h"
 #include "storage/files.h"
@@ -120,7 +117,7 @@ void MetricsWriter::write(std::int64_t step, const Scalars& scalars, const Json&
 }
 
 void MetricsWriter::image(std::int64_t step, const std::string& tag, std::int64_t width, std::int64_t height,
-                          int channels, std::span<const std::uint8_t> png_bytes) {
+    int channels, std::span<const std::uint8_t> png_bytes) {
   impl_->event_buffer +=
       tensorboard::frame(tensorboard::image_event(now_s(), step, tag, width, height, channels, png_bytes));
   impl_->write_out_if_long();

@@ -27,12 +27,11 @@ class MetricsWriter {
   void write(std::int64_t step, const Scalars& scalars, const nlohmann::json& extra = {});
   // A picture for TensorBoard only; png_bytes as of encode_png.
   void image(std::int64_t step, const std::string& tag, std::int64_t width, std::int64_t height, int channels,
-             std::span<const std::uint8_t> png_bytes);
+      std::span<const std::uint8_t> png_bytes);
   // Writes and fsyncs; Error(kRuntime) where it fails (the lines are kept and tried again). The
   // destructor flushes too, but can only report a failure on stderr.
   void flush();
   std::int64_t num_dropped() const;  // lines that resuming has dropped
-
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -1,9 +1,6 @@
 #include "storage/png.h"
-
 #include <png.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 #include "storage/files.h"
 
@@ -16,13 +13,13 @@ constexpr std::uint8_t kBackground = 128;
 void check_format(std::int64_t width, std::int64_t height, int channels) {
   check(channels == 1 || channels == 3, ExitCode::kRuntime, "PNG with {} channels, expected 1 or 3", channels);
   check(width >= 1 && width <= kMaxSide && height >= 1 && height <= kMaxSide, ExitCode::kRuntime,
-        "PNG of {} x {} pixels, each side must be 1 to {}", width, height, kMaxSide);
+      "PNG of {} x {} pixels, each side must be 1 to {}", width, height, kMaxSide);
 }
 
 // Copies image `source` [C,H,W], each pixel `scale` times enlarged, to (top, left) of `canvas`
 // [canvas_height, stride / C, C].
 void place_image(const std::uint8_t* source, const ImageShape& shape, int scale, std::int64_t top, std::int64_t left,
-                 std::int64_t canvas_width, std::vector<std::uint8_t>& canvas) {
+    std::int64_t canvas_width, std::vector<std::uint8_t>& canvas) {
   for (std::int64_t y = 0; y < shape.height * scale; ++y) {
     std::uint8_t* out = canvas.data() + ((top + y) * canvas_width + left) * shape.channels;
     const std::uint8_t* row = source + (y / scale) * shape.width;
@@ -36,12 +33,12 @@ void place_image(const std::uint8_t* source, const ImageShape& shape, int scale,
 
 // libpng's simplified interface: it keeps its setjmp to itself, so that none jumps over our
 // destructors.
-std::vector<std::uint8_t> encode_png(std::int64_t width, std::int64_t height, int channels,
-                                     std::span<const std::uint8_t> pixels) {
+std::vector<std::uint8_t> encode_png(
+    std::int64_t width, std::int64_t height, int channels, std::span<const std::uint8_t> pixels) {
   check_format(width, height, channels);
   const std::uint64_t expected = static_cast<std::uint64_t>(width) * height * channels;
   check(pixels.size() == expected, ExitCode::kRuntime, "PNG of {} x {} x {}: {} bytes of pixels, expected {}", width,
-        height, channels, pixels.size(), expected);
+      height, channels, pixels.size(), expected);
   check(expected < 1ull << 31, ExitCode::kRuntime, "PNG of {} x {} x {} is over 2 GiB", width, height, channels);
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
@@ -57,7 +54,7 @@ std::vector<std::uint8_t> encode_png(std::int64_t width, std::int64_t height, in
 }
 
 void write_png(const std::filesystem::path& path, std::int64_t width, std::int64_t height, int channels,
-               std::span<const std::uint8_t> pixels) {
+    std::span<const std::uint8_t> pixels) {
   const std::vector<std::uint8_t> bytes = encode_png(width, height, channels, pixels);
   write_file_atomic(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
@@ -65,11 +62,11 @@ void write_png(const std::filesystem::path& path, std::int64_t width, std::int64
 void write_png_grid(const std::filesystem::path& path, const ImageBatch& images, std::int64_t columns, int scale) {
   const ImageShape& shape = images.shape;
   check(images.count >= 1 && columns >= 1 && scale >= 1 && scale <= 64, ExitCode::kRuntime,
-        "{}: a grid of {} images in {} columns, {} times enlarged", path.string(), images.count, columns, scale);
+      "{}: a grid of {} images in {} columns, {} times enlarged", path.string(), images.count, columns, scale);
   check_format(shape.width, shape.height, static_cast<int>(shape.channels));
   check(images.pixels.size() == static_cast<std::uint64_t>(images.count * shape.size()), ExitCode::kRuntime,
-        "{}: {} bytes of pixels, expected {} images of {}", path.string(), images.pixels.size(), images.count,
-        shape.size());
+      "{}: {} bytes of pixels, expected {} images of {}", path.string(), images.pixels.size(), images.count,
+      shape.size());
   columns = std::min(columns, images.count);
   const std::int64_t rows = (images.count + columns - 1) / columns;
   const std::int64_t cell_width = shape.width * scale + 1, cell_height = shape.height * scale + 1;
@@ -78,7 +75,7 @@ void write_png_grid(const std::filesystem::path& path, const ImageBatch& images,
   std::vector<std::uint8_t> canvas(static_cast<std::size_t>(width * height * shape.channels), kBackground);
   for (std::int64_t i = 0; i < images.count; ++i) {
     place_image(images.pixels.data() + i * shape.size(), shape, scale, i / columns * cell_height,
-                i % columns * cell_width, width, canvas);
+        i % columns * cell_width, width, canvas);
   }
   write_png(path, width, height, static_cast<int>(shape.channels), canvas);
 }

@@ -2,7 +2,6 @@
 // too long.
 #pragma once
 #include <fmt/core.h>
-
 #include <string>
 #include <string_view>
 

@@ -1,6 +1,5 @@
 #include <exception>
 #include <system_error>
-
 #include "base/error.h"
 #include "storage/hash.h"
 #include "storage/manifest.h"
@@ -33,8 +32,7 @@ Report from_text(const std::string& text) {
 }
 
 // Runs `work` here and tells everybody how it went; every rank gets the same list.
-template <class Work>
-std::vector<Report> share(const Peers& peers, const Work& work) {
+template <class Work> std::vector<Report> share(const Peers& peers, const Work& work) {
   Report mine;
   try {
     work(mine);
@@ -44,7 +42,7 @@ std::vector<Report> share(const Peers& peers, const Work& work) {
   std::vector<Report> reports;
   for (const std::string& text : peers.all_gather(to_text(mine))) reports.push_back(from_text(text));
   check(static_cast<int>(reports.size()) == peers.size, ExitCode::kRuntime, "{} ranks reported, expected {}",
-        reports.size(), peers.size);
+      reports.size(), peers.size);
   return reports;
 }
 
@@ -52,8 +50,8 @@ std::vector<Report> share(const Peers& peers, const Work& work) {
 std::optional<std::string> common_error(const std::vector<Report>& reports, const fs::path& target) {
   for (std::size_t rank = 0; rank < reports.size(); ++rank) {
     if (!reports[rank].error) continue;
-    return fmt::format("{} was not saved: rank {}: {} (earlier ones are untouched)", target.string(), rank,
-                       *reports[rank].error);
+    return fmt::format(
+        "{} was not saved: rank {}: {} (earlier ones are untouched)", target.string(), rank, *reports[rank].error);
   }
   return {};
 }
@@ -86,19 +84,19 @@ void check_visible(const fs::path& folder, const std::vector<PartResult>& parts)
     std::error_code error;
     const std::uint64_t size = fs::file_size(folder / part.name, error);
     check(!error && size == part.size, ExitCode::kRuntime,
-          "{}: expected {} bytes, rank 0 sees {}; all ranks need this folder on one shared file system",
-          (folder / part.name).string(), part.size, error ? error.message() : fmt::format("{} bytes", size));
+        "{}: expected {} bytes, rank 0 sees {}; all ranks need this folder on one shared file system",
+        (folder / part.name).string(), part.size, error ? error.message() : fmt::format("{} bytes", size));
   }
 }
 
 // After all parts are durable: manifest, fsync of the folder, rename, fsync of the parent.
 void seal(const fs::path& temporary, const fs::path& target, const nlohmann::json& manifest,
-          const std::vector<Report>& reports) {
+    const std::vector<Report>& reports) {
   std::vector<PartResult> parts;
   for (const Report& report : reports) parts.insert(parts.end(), report.parts.begin(), report.parts.end());
   const std::string text = format_manifest(manifest, parts);
   check(text.size() <= kMaxManifest, ExitCode::kRuntime, "a manifest of {} bytes, at most {} are allowed", text.size(),
-        kMaxManifest);
+      kMaxManifest);
   check_visible(temporary, parts);
   HashedFileWriter writer(temporary / kManifestName);
   writer.write(as_bytes(text.data(), text.size()));
@@ -122,7 +120,7 @@ Peers Peers::alone() {
 }
 
 void publish_directory(const fs::path& parent, const std::string& name, const nlohmann::json& manifest,
-                       const std::function<std::vector<PartResult>(const fs::path&)>& write_parts, const Peers& peers) {
+    const std::function<std::vector<PartResult>(const fs::path&)>& write_parts, const Peers& peers) {
   const bool root = peers.rank == 0;
   const fs::path target = parent / name;
   std::vector<Report> reports = share(peers, [&](Report& mine) {

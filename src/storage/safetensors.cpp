@@ -1,12 +1,9 @@
 #include "storage/safetensors.h"
-
 #include <zlib.h>
-
 #include <algorithm>
 #include <bit>
 #include <nlohmann/json.hpp>
 #include <set>
-
 #include "base/error.h"
 #include "base/text.h"
 #include "storage/hash.h"
@@ -27,9 +24,8 @@ struct TypeRow {
   std::string_view name;
   std::size_t bytes;
 };
-constexpr TypeRow kTypes[] = {{StType::kU8, "U8", 1},   {StType::kI32, "I32", 4},   {StType::kI64, "I64", 8},
-                              {StType::kF16, "F16", 2}, {StType::kBF16, "BF16", 2}, {StType::kF32, "F32", 4},
-                              {StType::kF64, "F64", 8}};
+constexpr TypeRow kTypes[] = {{StType::kU8, "U8", 1}, {StType::kI32, "I32", 4}, {StType::kI64, "I64", 8},
+    {StType::kF16, "F16", 2}, {StType::kBF16, "BF16", 2}, {StType::kF32, "F32", 4}, {StType::kF64, "F64", 8}};
 
 const TypeRow& row_of(StType type) {
   for (const TypeRow& row : kTypes) {
@@ -39,8 +35,8 @@ const TypeRow& row_of(StType type) {
 }
 
 // Tensors in the order given, padded with spaces so that the data part is aligned to 8 bytes.
-std::string make_header(const fs::path& path, std::span<const StTensor> tensors,
-                        const std::map<std::string, std::string>& metadata) {
+std::string make_header(
+    const fs::path& path, std::span<const StTensor> tensors, const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::set<std::string_view> names;
@@ -51,11 +47,10 @@ std::string make_header(const fs::path& path, std::span<const StTensor> tensors,
     check(names.insert(tensor.name).second, ExitCode::kRuntime, "{}: was given twice", what);
     const std::uint64_t extent = detail::st_extent(tensor.type, tensor.shape, ExitCode::kRuntime, what);
     check(tensor.data.size() == extent, ExitCode::kRuntime, "{}: {} bytes given, its shape has {}", what,
-          tensor.data.size(), extent);
+        tensor.data.size(), extent);
     // push_back: an insertion by key would search all keys of the ordered object each time.
-    header.get_ref<nlohmann::ordered_json::object_t&>().push_back(
-        {tensor.name,
-         {{"dtype", name_of(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + extent}}}});
+    header.get_ref<nlohmann::ordered_json::object_t&>().push_back({tensor.name,
+        {{"dtype", name_of(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + extent}}}});
     offset += extent;
   }
   std::string text;
@@ -66,7 +61,7 @@ std::string make_header(const fs::path& path, std::span<const StTensor> tensors,
   }
   text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');
   check(text.size() <= kMaxHeader, ExitCode::kRuntime, "{}: a header of {} bytes, at most {} are allowed",
-        path.string(), text.size(), kMaxHeader);
+      path.string(), text.size(), kMaxHeader);
   return text;
 }
 
@@ -97,8 +92,8 @@ std::optional<StType> detail::type_of(std::string_view name) {
   return {};
 }
 
-HashedFileWriter::Result write_safetensors(const fs::path& path, std::span<const StTensor> tensors,
-                                           const std::map<std::string, std::string>& metadata) {
+HashedFileWriter::Result write_safetensors(
+    const fs::path& path, std::span<const StTensor> tensors, const std::map<std::string, std::string>& metadata) {
   const std::string header = make_header(path, tensors, metadata);
   const std::uint64_t length = header.size();
   HashedFileWriter writer(path);
@@ -111,11 +106,11 @@ HashedFileWriter::Result write_safetensors(const fs::path& path, std::span<const
 SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(std::make_shared<const ReadOnlyFile>(path)) {
   std::uint64_t length = 0;
   check(file_->size() >= sizeof length, ExitCode::kCorrupt, "{}: {} bytes are too few for a safetensors file",
-        path.string(), file_->size());
+      path.string(), file_->size());
   file_->read_at(0, std::as_writable_bytes(std::span(&length, 1)));
   const std::uint64_t room = std::min(kMaxHeader, file_->size() - sizeof length);
   check(length <= room, ExitCode::kCorrupt, "{}: a safetensors header of {} bytes, expected at most {}", path.string(),
-        length, room);
+      length, room);
   std::string text(length, '\0');
   file_->read_at(sizeof length, {reinterpret_cast<std::byte*>(text.data()), text.size()});
   data_start_ = sizeof length + length;
@@ -129,13 +124,13 @@ const StEntry& SafetensorsFile::entry(const std::string& name) const {
   if (found != entries_.end()) return found->second;
   const std::string nearest = nearest_name(entries_, name);
   fail(ExitCode::kCorrupt, "{}: has no tensor \"{}\" among {}; {}", path().string(), name, entries_.size(),
-       nearest.empty() ? "there is none to suggest" : fmt::format("the nearest is \"{}\"", printable(nearest)));
+      nearest.empty() ? "there is none to suggest" : fmt::format("the nearest is \"{}\"", printable(nearest)));
 }
 
 void SafetensorsFile::read(const std::string& name, std::span<std::byte> out) const {
   const StEntry& found = entry(name);
   check(out.size() == found.bytes, ExitCode::kRuntime, "{}: tensor \"{}\" has {} bytes, the buffer has {}",
-        path().string(), name, found.bytes, out.size());
+      path().string(), name, found.bytes, out.size());
   file_->read_at(data_start_ + found.offset, out);
 }
 

@@ -10,7 +10,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
 #include "storage/files.h"
 
 namespace hebm::storage {
@@ -34,8 +33,8 @@ struct StEntry {
 
 // New file (O_EXCL), fsynced; hash is computed from memory while writing. Tensors are written in
 // the order given.
-HashedFileWriter::Result write_safetensors(const fs::path& path, std::span<const StTensor> tensors,
-                                           const std::map<std::string, std::string>& metadata);
+HashedFileWriter::Result write_safetensors(
+    const fs::path& path, std::span<const StTensor> tensors, const std::map<std::string, std::string>& metadata);
 
 // Holds the file open: what was checked is what is read, even where the name is replaced meanwhile.
 class SafetensorsFile {
@@ -50,7 +49,6 @@ class SafetensorsFile {
   // in their metadata.
   std::string data_crc32() const;
   const fs::path& path() const { return file_->path(); }
-
  private:
   std::shared_ptr<const ReadOnlyFile> file_;
   std::uint64_t data_start_ = 0;

@@ -1,10 +1,8 @@
 #include "storage/safetensors_header.h"
-
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
-
 #include "storage/printable.h"
 
 namespace hebm::storage::detail {
@@ -94,15 +92,14 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
     fail(ExitCode::kCorrupt, "{}: the safetensors header is not JSON at byte {}: {}", file_.string(), position,
-         printable(error.what(), 300));
+        printable(error.what(), 300));
   }
-
  private:
   enum class Place { kStart, kRoot, kMetadata, kTensor, kList, kEnd };
 
   [[noreturn]] void refuse(std::string_view reason) const {
     fail(ExitCode::kCorrupt, "{}: safetensors header: \"{}\"{}{}: {}", file_.string(), printable(name_),
-         field_.empty() ? "" : ", ", printable(field_), reason);
+        field_.empty() ? "" : ", ", printable(field_), reason);
   }
   bool unexpected(std::string_view what) const { refuse(fmt::format("{} is not expected here", what)); }
 
@@ -119,8 +116,8 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     field_.clear();
     if (!type_ || !shape_ || !offsets_ || offsets_->size() != 2) refuse("needs dtype, shape and two data_offsets");
     const std::int64_t begin = offsets_->at(0), end = offsets_->at(1);
-    const std::uint64_t extent = st_extent(*type_, *shape_, ExitCode::kCorrupt,
-                                           fmt::format("{}: tensor \"{}\"", file_.string(), printable(name_)));
+    const std::uint64_t extent = st_extent(
+        *type_, *shape_, ExitCode::kCorrupt, fmt::format("{}: tensor \"{}\"", file_.string(), printable(name_)));
     if (end < begin || static_cast<std::uint64_t>(end - begin) != extent) {
       refuse(fmt::format("data_offsets [{}, {}] do not hold the {} bytes of its shape", begin, end, extent));
     }
@@ -146,15 +143,15 @@ void check_cover(const StHeader& header, const fs::path& file, std::uint64_t dat
   std::uint64_t covered = 0;
   for (const auto& [name, entry] : order) {
     check(entry->offset == covered, ExitCode::kCorrupt,
-          "{}: tensor \"{}\" starts at byte {} of the data, expected {} (no overlap, no holes)", file.string(),
-          printable(*name), entry->offset, covered);
+        "{}: tensor \"{}\" starts at byte {} of the data, expected {} (no overlap, no holes)", file.string(),
+        printable(*name), entry->offset, covered);
     check(entry->bytes <= data_bytes - covered, ExitCode::kCorrupt,
-          "{}: tensor \"{}\" ends at byte {} of the data, which has {}", file.string(), printable(*name),
-          entry->offset + entry->bytes, data_bytes);
+        "{}: tensor \"{}\" ends at byte {} of the data, which has {}", file.string(), printable(*name),
+        entry->offset + entry->bytes, data_bytes);
     covered += entry->bytes;
   }
   check(covered == data_bytes, ExitCode::kCorrupt, "{}: the tensors cover {} bytes of data, the file has {}",
-        file.string(), covered, data_bytes);
+      file.string(), covered, data_bytes);
 }
 
 }  // namespace
@@ -162,17 +159,17 @@ void check_cover(const StHeader& header, const fs::path& file, std::uint64_t dat
 std::uint64_t st_extent(StType type, const std::vector<std::int64_t>& shape, ExitCode code, const std::string& what) {
   std::int64_t extent = static_cast<std::int64_t>(size_of(type));
   for (const std::int64_t dim : shape) {
-    check(dim >= 0 && !__builtin_mul_overflow(extent, dim, &extent), code, "{}: dimension {} is out of range", what,
-          dim);
+    check(
+        dim >= 0 && !__builtin_mul_overflow(extent, dim, &extent), code, "{}: dimension {} is out of range", what, dim);
   }
   return static_cast<std::uint64_t>(extent);
 }
 
 StHeader parse_st_header(std::string_view text, const fs::path& file, std::uint64_t data_bytes) {
   check(!text.empty() && text.front() == '{', ExitCode::kCorrupt, "{}: the safetensors header does not start with '{{'",
-        file.string());
+      file.string());
   check(text.find('\0') == std::string_view::npos, ExitCode::kCorrupt, "{}: the safetensors header has a zero byte",
-        file.string());  // where the parser would stop
+      file.string());  // where the parser would stop
   StHeader header;
   HeaderReader reader(file, header);
   const bool ok = Json::sax_parse(text, &reader);

@@ -1,5 +1,4 @@
 #include "storage/tensorboard.h"
-
 #include <array>
 #include <bit>
 #include <cstring>
@@ -25,8 +24,7 @@ std::uint32_t masked_crc(std::string_view bytes) {
   return std::rotr(crc32c(bytes), 15) + 0xa282ead8u;  // TFRecord's mask: a CRC of a CRC is a poor CRC
 }
 
-template <class T>
-std::string raw(T value) {
+template <class T> std::string raw(T value) {
   std::string out(sizeof value, '\0');
   std::memcpy(out.data(), &value, sizeof value);
   return out;
@@ -77,8 +75,8 @@ std::string restart_event(double time_s, std::int64_t step) {
 
 // Summary { repeated Value value = 1 }, Value { string tag = 1; float simple_value = 2; Image image
 // = 4 }
-std::string scalars_event(double time_s, std::int64_t step,
-                          const std::vector<std::pair<std::string, double>>& scalars) {
+std::string scalars_event(
+    double time_s, std::int64_t step, const std::vector<std::pair<std::string, double>>& scalars) {
   std::string summary;
   for (const auto& [tag, value] : scalars) {
     summary += bytes_field(1, bytes_field(1, tag) + float_field(2, static_cast<float>(value)));
@@ -88,7 +86,7 @@ std::string scalars_event(double time_s, std::int64_t step,
 
 // Image { int32 height = 1; int32 width = 2; int32 colorspace = 3; bytes encoded_image_string = 4 }
 std::string image_event(double time_s, std::int64_t step, const std::string& tag, std::int64_t width,
-                        std::int64_t height, int channels, std::span<const std::uint8_t> png_bytes) {
+    std::int64_t height, int channels, std::span<const std::uint8_t> png_bytes) {
   const std::string_view png(reinterpret_cast<const char*>(png_bytes.data()), png_bytes.size());
   const std::string image =
       integer_field(1, height) + integer_field(2, width) + integer_field(3, channels) + bytes_field(4, png);

@@ -21,6 +21,6 @@ std::string version_event(double time_s);  // the first of a file
 std::string restart_event(double time_s, std::int64_t step);
 std::string scalars_event(double time_s, std::int64_t step, const std::vector<std::pair<std::string, double>>& scalars);
 std::string image_event(double time_s, std::int64_t step, const std::string& tag, std::int64_t width,
-                        std::int64_t height, int channels, std::span<const std::uint8_t> png_bytes);
+    std::int64_t height, int channels, std::span<const std::uint8_t> png_bytes);
 
 }  // namespace hebm::storage::tensorboard

@@ -1,11 +1,9 @@
 #include "storage/verified_directory.h"
-
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <map>
 #include <system_error>
-
 #include "base/error.h"
 #include "storage/hash.h"
 #include "storage/manifest.h"
@@ -68,10 +66,10 @@ std::string hash_file(const ReadOnlyFile& file) {
 nlohmann::json read_manifest(const fs::path& directory) {
   const fs::path path = directory / kManifestName;
   check(fs::is_regular_file(fs::symlink_status(path)), ExitCode::kCorrupt, "{}: is missing or not a regular file",
-        path.string());
+      path.string());
   const ReadOnlyFile file(path, Links::kRefuse);
   check(file.size() <= kMaxManifest, ExitCode::kCorrupt, "{}: {} bytes, expected at most {}", path.string(),
-        file.size(), kMaxManifest);
+      file.size(), kMaxManifest);
   std::string text(file.size(), '\0');
   file.read_at(0, {reinterpret_cast<std::byte*>(text.data()), text.size()});
   return parse_manifest(text, path.string());
@@ -87,15 +85,15 @@ void check_sizes(const fs::path& directory, const std::vector<PartResult>& parts
     const auto part = expected.find(name);
     check(part != expected.end(), ExitCode::kCorrupt, "{}: is not in the manifest", entry.path().string());
     check(fs::is_regular_file(entry.symlink_status()), ExitCode::kCorrupt, "{}: is not a regular file",
-          entry.path().string());
+        entry.path().string());
     std::error_code error;
     const std::uint64_t size = entry.file_size(error);
     check(!error && size == part->second, ExitCode::kCorrupt, "{}: {}, expected {} bytes", entry.path().string(),
-          error ? error.message() : fmt::format("{} bytes", size), part->second);
+        error ? error.message() : fmt::format("{} bytes", size), part->second);
     expected.erase(part);
   }
   check(expected.empty(), ExitCode::kCorrupt, "{}: is missing",
-        expected.empty() ? "" : (directory / expected.begin()->first).string());
+      expected.empty() ? "" : (directory / expected.begin()->first).string());
 }
 
 void check_hash(const fs::path& directory, const PartResult& part) {
@@ -144,8 +142,8 @@ std::vector<std::string> list_directories(const fs::path& parent, const std::str
   return names;
 }
 
-std::optional<Verified> latest_verified(const fs::path& parent, const std::string& prefix,
-                                        const std::function<void(const std::string&)>& warn) {
+std::optional<Verified> latest_verified(
+    const fs::path& parent, const std::string& prefix, const std::function<void(const std::string&)>& warn) {
   for (const std::string& name : list_directories(parent, prefix)) {
     try {
       return Verified{name, verify_directory(parent / name)};
@@ -154,7 +152,7 @@ std::optional<Verified> latest_verified(const fs::path& parent, const std::strin
       if (!fs::exists(parent / name)) continue;  // a running job has just removed it as too old
       const fs::path moved = quarantine(parent / name);
       warn(fmt::format("{} does not verify ({}); it was renamed to {} and the next older one is tried",
-                       (parent / name).string(), error.what(), moved.filename().string()));
+          (parent / name).string(), error.what(), moved.filename().string()));
     }
   }
   return {};

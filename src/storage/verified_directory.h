@@ -10,7 +10,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
 #include "storage/files.h"
 
 namespace hebm::storage {
@@ -33,7 +32,7 @@ struct PartResult {
 // same Error(kRuntime) and earlier folders are untouched. `manifest` is rank 0's; "format", "parts"
 // are added. A name that exists already (verified) is an error.
 void publish_directory(const fs::path& parent, const std::string& name, const nlohmann::json& manifest,
-                       const std::function<std::vector<PartResult>(const fs::path&)>& write_parts, const Peers& peers);
+    const std::function<std::vector<PartResult>(const fs::path&)>& write_parts, const Peers& peers);
 
 // Reads and bounds-checks the manifest, then size and hash of every part; extra files are an error
 // too. Throws Error(kCorrupt) naming the file, expected and got.
@@ -49,8 +48,8 @@ struct Verified {
 };
 // The newest that verifies; those that do not are quarantined and reported through `warn`. Call on
 // rank 0 only.
-std::optional<Verified> latest_verified(const fs::path& parent, const std::string& prefix,
-                                        const std::function<void(const std::string&)>& warn);
+std::optional<Verified> latest_verified(
+    const fs::path& parent, const std::string& prefix, const std::function<void(const std::string&)>& warn);
 // Renames directory to NAME.bad (or .bad-2, ...); returns the new path.
 fs::path quarantine(const fs::path& directory);
 // Rank 0 only. Keeps the newest that verifies (it is read back whole), the keep - 1 (keep >= 2)

@@ -1,15 +1,12 @@
 #include "sweep/child.h"
-
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
 #include <cerrno>
 #include <string_view>
 #include <system_error>
-
 #include "base/error.h"
 
 namespace hebm::sweep {
@@ -40,7 +37,7 @@ Child::Child(const std::vector<std::string>& words, const std::filesystem::path&
   pointers.push_back(nullptr);
   const int file = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   check(file >= 0, ExitCode::kRuntime, "{}: cannot be opened: {}", output.string(),
-        std::generic_category().message(errno));
+      std::generic_category().message(errno));
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (nothing >= 0) pid_ = ::fork();
   if (nothing >= 0 && pid_ == 0) become(pointers.data(), file, nothing);

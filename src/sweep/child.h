@@ -2,7 +2,6 @@
 // gets TERM when the parent dies.
 #pragma once
 #include <sys/types.h>
-
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -20,7 +19,6 @@ class Child {
 
   std::optional<int> finished();  // exit code, 128 + signal of a killed one; nothing while it runs
   void signal(int number);
-
  private:
   pid_t pid_ = -1;
   std::optional<int> code_;

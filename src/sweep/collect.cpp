@@ -1,8 +1,6 @@
 #include "sweep/collect.h"
-
 #include <algorithm>
 #include <cmath>
-
 #include "results/summary.h"
 #include "storage/files.h"
 #include "sweep/tasks.h"

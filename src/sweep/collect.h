@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "results/sweep.h"
 #include "sweep/plan.h"
 #include "sweep/state.h"

@@ -1,14 +1,11 @@
 #include "sweep/plan.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
 #include <set>
 #include <sstream>
 #include <string_view>
-
 #include "base/error.h"
 #include "base/options_text.h"
 #include "base/presets.h"
@@ -45,19 +42,19 @@ void set(std::vector<Setting>& settings, const std::string& key, const std::stri
 }
 
 void add_grid_line(File& file, const std::string& place, const std::string& section, const std::string& key,
-                   const std::string& value) {
+    const std::string& value) {
   for (const char* prefix : kSharedPrefixes) {
     const bool shared = key.starts_with(prefix) || key.substr(0, key.find('.') + 1).ends_with(kBackboneSection);
     check(!shared, ExitCode::kUsage,
-          "{}: members cannot differ in {}: they share data set, VAE, classifier and cache; plan a sweep for each "
-          "value{}",
-          place, printable(key), key == "run.seed" ? ", or vary train.seed, the seed of a prior alone" : "");
+        "{}: members cannot differ in {}: they share data set, VAE, classifier and cache; plan a sweep for each "
+        "value{}",
+        place, printable(key), key == "run.seed" ? ", or vary train.seed, the seed of a prior alone" : "");
   }
   check(key.find('.') != std::string::npos, ExitCode::kUsage,
-        "{}: '{}' is not an option's whole name, for example prior.T", place, printable(key));
+      "{}: '{}' is not an option's whole name, for example prior.T", place, printable(key));
   const std::vector<std::string> values = detail::words_of(value);
-  check(!values.empty(), ExitCode::kUsage, "{}: {} has no values; write them separated by blanks", place,
-        printable(key));
+  check(
+      !values.empty(), ExitCode::kUsage, "{}: {} has no values; write them separated by blanks", place, printable(key));
   if (file.grids.empty() || file.grids.back().first != section) file.grids.push_back({section, {}});
   for (std::size_t i = 0; i < values.size(); ++i) {
     const bool twice = std::find(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(i), values[i]) !=
@@ -77,8 +74,8 @@ std::vector<IniEntry> base_entries(const std::string& path, const std::vector<In
       base = (fs::path(path).parent_path() / entry.value).string();
     } else {
       check(entry.key == "sweep.preset", ExitCode::kUsage,
-            "{}:{}: unknown key {}; [sweep] has config = FILE.ini or preset = NAME", path, entry.line,
-            printable(entry.key));
+          "{}:{}: unknown key {}; [sweep] has config = FILE.ini or preset = NAME", path, entry.line,
+          printable(entry.key));
       base = detail::preset_file(entry.value);
     }
   }
@@ -98,11 +95,11 @@ File parse(const std::string& path) {
       continue;
     }
     check(entry.key != "run.directory" && entry.key != "run.prior", ExitCode::kUsage,
-          "{}: {} is the sweep's to choose; remove it", place, entry.key);
+        "{}: {} is the sweep's to choose; remove it", place, entry.key);
     set(file.common, entry.key, entry.value);
   }
   check(!file.grids.empty(), ExitCode::kUsage,
-        "{}: no section [grid]: it lists the values of an option, for example prior.T = 1 2 3", path);
+      "{}: no section [grid]: it lists the values of an option, for example prior.T = 1 2 3", path);
   return file;
 }
 
@@ -111,7 +108,7 @@ std::vector<std::vector<Setting>> product(const std::vector<GridLine>& lines, co
   std::vector<std::vector<Setting>> out(1);
   for (const GridLine& line : lines) {
     check(out.size() * line.values.size() <= static_cast<std::size_t>(kMaxMembers), ExitCode::kUsage,
-          "{}: more than {} members", path, kMaxMembers);
+        "{}: more than {} members", path, kMaxMembers);
     std::vector<std::vector<Setting>> longer;
     for (const auto& settings : out) {
       for (const std::string& value : line.values) {
@@ -126,8 +123,8 @@ std::vector<std::vector<Setting>> product(const std::vector<GridLine>& lines, co
 
 // A key that varies in one grid and is fixed for another has its common value there, so that tables
 // are complete.
-void complete(std::vector<Setting>& settings, const std::vector<std::string>& keys,
-              const std::vector<Setting>& common) {
+void complete(
+    std::vector<Setting>& settings, const std::vector<std::string>& keys, const std::vector<Setting>& common) {
   std::vector<Setting> out;
   for (const std::string& key : keys) {
     const Setting* own = find(settings, key);
@@ -155,11 +152,11 @@ Member parse_member(const std::string& line, std::size_t number, const fs::path&
   member.number = static_cast<std::int64_t>(number);
   const std::vector<std::string> parts = detail::words_of(line);
   check(!parts.empty() && parts[0] == member.name(), ExitCode::kCorrupt, "{}:{}: expected member {}, got '{}'",
-        file.string(), number + 1, member.name(), printable(line));
+      file.string(), number + 1, member.name(), printable(line));
   for (std::size_t i = 1; i < parts.size(); ++i) {
     const std::size_t equals = parts[i].find('=');
     check(equals != std::string::npos && equals > 0, ExitCode::kCorrupt, "{}:{}: '{}' is not key=value", file.string(),
-          number + 1, printable(parts[i]));
+        number + 1, printable(parts[i]));
     member.settings.push_back({parts[i].substr(0, equals), parts[i].substr(equals + 1)});
   }
   return member;
@@ -246,17 +243,17 @@ void write_plan(const Layout& layout, const Plan& plan) {
 Plan read_plan(const Layout& layout) {
   std::error_code error;
   check(fs::is_regular_file(layout.list(), error), ExitCode::kUsage,
-        "{} is no planned sweep (no members.txt): run `hebm_dist sweep plan SWEEP.ini -o {}`", layout.root.string(),
-        layout.root.string());
+      "{} is no planned sweep (no members.txt): run `hebm_dist sweep plan SWEEP.ini -o {}`", layout.root.string(),
+      layout.root.string());
   Plan plan;
   for (const IniEntry& entry :
-       detail::parse_ini(layout.common().string(), detail::read_config_file(layout.common().string()))) {
+      detail::parse_ini(layout.common().string(), detail::read_config_file(layout.common().string()))) {
     plan.common.push_back({entry.key, entry.value});
   }
   std::istringstream lines(storage::read_file(layout.list()));
   for (std::string line; std::getline(lines, line);) {
     check(plan.members.size() < static_cast<std::size_t>(kMaxMembers), ExitCode::kCorrupt, "{}: more than {} members",
-          layout.list().string(), kMaxMembers);
+        layout.list().string(), kMaxMembers);
     plan.members.push_back(parse_member(line, plan.members.size(), layout.list()));
   }
   check(!plan.members.empty(), ExitCode::kCorrupt, "{} is empty", layout.list().string());

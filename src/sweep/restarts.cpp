@@ -1,12 +1,9 @@
 #include "sweep/restarts.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
-
 #include "base/error.h"
 #include "storage/files.h"
 #include "storage/lenient_json.h"
@@ -68,7 +65,7 @@ std::optional<Starts> read_starts(const fs::path& file) {
   if (!fs::exists(file, error)) return {};
   const auto json = nlohmann::json::parse(storage::read_file(file, 64 << 10), nullptr, false);
   return Starts{{storage::integer_in(json, "products"), storage::integer_in(json, "steps")},
-                storage::integer_in(json, "restarts_without_progress")};
+      storage::integer_in(json, "restarts_without_progress")};
 }
 
 }  // namespace
@@ -101,9 +98,9 @@ void note_start(const fs::path& run, bool restarted, std::int64_t max_restarts) 
   const bool stuck = restarted && before && now <= before->reached;
   const std::int64_t count = stuck ? before->without_progress + 1 : 0;
   check(count <= max_restarts, ExitCode::kRuntime,
-        "{}: restarted {} times without getting further than {}; log.txt there says why. It is not "
-        "started again by itself",
-        run.string(), max_restarts, now.describe());
+      "{}: restarted {} times without getting further than {}; log.txt there says why. It is not "
+      "started again by itself",
+      run.string(), max_restarts, now.describe());
   storage::create_folders(run);
   const nlohmann::json json = {{"products", now.products}, {"steps", now.steps}, {"restarts_without_progress", count}};
   storage::write_file_atomic(file, json.dump(2) + "\n");

@@ -1,9 +1,7 @@
 #include "sweep/runner.h"
-
 #include <chrono>
 #include <csignal>
 #include <thread>
-
 #include "base/error.h"
 
 namespace hebm::sweep {
@@ -48,9 +46,9 @@ int Runner::run(const std::vector<Task>& tasks) {
 void Runner::begin(const Task& task) {
   try {
     Active active{.task = &task,
-                  .lease = std::make_unique<storage::Lease>(task.folder, "sweep run", settings_.on_lost),
-                  .step = 0,
-                  .child = {}};
+        .lease = std::make_unique<storage::Lease>(task.folder, "sweep run", settings_.on_lost),
+        .step = 0,
+        .child = {}};
     try {
       note_start(task.folder, settings_.restarted, settings_.max_restarts);
       start_step(active);

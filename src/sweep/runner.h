@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
 #include "base/signals.h"
 #include "base/status.h"
 #include "storage/lease.h"
@@ -32,7 +31,6 @@ class Runner {
   // Returns an exit code: 0 where all are done, 75 after a stop (every task saved first), 1 where
   // some failed or are another job's; of a batch job what its task's command returned.
   int run(const std::vector<Task>& tasks);
-
  private:
   struct Active {
     const Task* task = nullptr;

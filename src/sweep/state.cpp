@@ -1,13 +1,10 @@
 #include "sweep/state.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
-
 #include "base/error.h"
 #include "base/options_text.h"
 #include "storage/files.h"
@@ -46,8 +43,8 @@ const char* word_of(Standing standing) { return kWords[static_cast<std::size_t>(
 
 State state_of(const fs::path& folder, const std::vector<fs::path>& products) {
   std::error_code error;
-  const bool done = std::all_of(products.begin(), products.end(),
-                                [&](const fs::path& product) { return fs::exists(product, error); });
+  const bool done = std::all_of(
+      products.begin(), products.end(), [&](const fs::path& product) { return fs::exists(product, error); });
   if (done) return {.standing = Standing::kDone};
   const std::optional<State> before = recorded(folder);
   State state = before.value_or(State{});
@@ -63,8 +60,8 @@ State state_of(const fs::path& folder, const std::vector<fs::path>& products) {
 void record_state(const fs::path& folder, const State& state) {
   const nlohmann::ordered_json json = {
       {"state", word_of(state.standing)}, {"step", state.step}, {"exit_code", state.exit_code}, {"why", state.why}};
-  storage::write_file_atomic(file_of(folder),
-                             json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  storage::write_file_atomic(
+      file_of(folder), json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 std::string last_error(const fs::path& output) {

@@ -1,12 +1,10 @@
 // CSV, Markdown and JSON of collect.h.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
-
 #include "base/options_text.h"
 #include "results/table.h"
 #include "sweep/collect.h"
@@ -50,7 +48,7 @@ void add_scores(std::vector<ColumnOf<Row>>& columns) {
   for (std::size_t i = 0; i < kScores.size(); ++i)
     columns.push_back(
         {{.title = std::string(kScores[i].title), .format = kScores[i].format, .key = std::string(kScores[i].key)},
-         [i](const Row& row) { return row.scores.scores[i].value; }});
+            [i](const Row& row) { return row.scores.scores[i].value; }});
 }
 
 // Lines over the option `key`, the others fixed, each of ascending points.
@@ -116,8 +114,7 @@ std::vector<Group> group_rows(const std::vector<Row>& rows) {
 std::string csv_of(const std::vector<Row>& rows) {
   std::vector<std::string> keys;
   for (const Row& row : rows) add_keys(keys, row.member.settings);
-  std::vector<ColumnOf<Row>> columns = {
-      {field("member"), [](const Row& row) { return row.member.name(); }},
+  std::vector<ColumnOf<Row>> columns = {{field("member"), [](const Row& row) { return row.member.name(); }},
       {field("state"), [](const Row& row) { return std::string(word_of(row.state.standing)); }}};
   for (const std::string& key : keys) {
     columns.push_back({field(key), [key](const Row& row) {
@@ -133,14 +130,12 @@ std::string csv_of(const std::vector<Row>& rows) {
 }
 
 std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
-  const std::vector<ColumnOf<Group>> settings = {
-      {{.title = ""}, &Group::name},
+  const std::vector<ColumnOf<Group>> settings = {{{.title = ""}, &Group::name},
       {{.title = "fd_fmnist"}, [](const Group& g) { return spread_text(g.fd_fmnist, "{:.2f}"); }},
       {{.title = "sampling (s)"}, [](const Group& g) { return spread_text(g.sampling_s, "{:.2f}"); }},
       {{.title = "gap closed"}, [](const Group& g) { return spread_text(g.gap_closed, "{:.3f}"); }},
       {{.title = "members"}, [](const Group& g) { return fmt::format("{} of {}", g.fd_fmnist.count, *g.members); }}};
-  std::vector<ColumnOf<Row>> members = {
-      {{.title = "member"}, [](const Row& row) { return row.member.name(); }},
+  std::vector<ColumnOf<Row>> members = {{{.title = "member"}, [](const Row& row) { return row.member.name(); }},
       {{.title = "settings"}, [](const Row& row) { return title_of(row.member.settings); }},
       {{.title = "state"}, [](const Row& row) { return std::string(word_of(row.state.standing)); }}};
   add_scores(members);

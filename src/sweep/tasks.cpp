@@ -1,9 +1,6 @@
 #include "sweep/tasks.h"
-
 #include <fmt/format.h>
-
 #include <initializer_list>
-
 #include "sweep/run_files.h"
 
 namespace hebm::sweep {
@@ -41,16 +38,13 @@ Task member_task(const Layout& layout, const Plan& plan, const Member& member) {
   const fs::path copy = shared / kReadjustedVae;  // of vae.bn_readjust
   std::error_code error;
   const fs::path vae = fs::exists(copy, error) ? copy : given_or(plan, "run.vae", shared / kVae);
-  const std::vector<std::string> options = {
-      "--config",        layout.common().string(),
-      "--config",        layout.member_ini(member).string(),
-      "--run.directory", run.string(),
-      "--run.vae",       vae.string(),
-      "--run.features",  given_or(plan, "run.features", shared / kFeatures).string(),
-      "--run.cache",     given_or(plan, "run.cache", shared / kCache).string()};
+  const std::vector<std::string> options = {"--config", layout.common().string(), "--config",
+      layout.member_ini(member).string(), "--run.directory", run.string(), "--run.vae", vae.string(), "--run.features",
+      given_or(plan, "run.features", shared / kFeatures).string(), "--run.cache",
+      given_or(plan, "run.cache", shared / kCache).string()};
   Task task{.label = fmt::format("member {} ({})", member.name(), member.describe()),
-            .folder = run,
-            .products = {run / kSummary}};
+      .folder = run,
+      .products = {run / kSummary}};
   for (const char* command : {"train", "sample", "evaluate"}) task.steps.push_back({command, options});
   return task;
 }

@@ -3,7 +3,6 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "sweep/plan.h"
 #include "sweep/state.h"
 

@@ -1,7 +1,5 @@
 #include "train/checkpoints.h"
-
 #include <fmt/format.h>
-
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "storage/verified_directory.h"
@@ -52,8 +50,8 @@ storage::Peers peers_of(comm::Communicator& comm) {
 
 }  // namespace
 
-Checkpoints::Checkpoints(fs::path run_directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger,
-                         int keep)
+Checkpoints::Checkpoints(
+    fs::path run_directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger, int keep)
     : directory_(std::move(run_directory) / "checkpoints"),
       identity_(std::move(identity)),
       comm_(comm),
@@ -64,9 +62,9 @@ void Checkpoints::check_identity(const nlohmann::json& manifest) const {
   const std::string differences =
       identity_difference(identity_, manifest.value("identity", nlohmann::json::object()), "run");
   check(differences.empty(), ExitCode::kUsage,
-        "{} holds a run with other settings:{}\nGive the run's settings again to go on with it, or choose another "
-        "run.directory.",
-        directory_.string(), differences);
+      "{} holds a run with other settings:{}\nGive the run's settings again to go on with it, or choose another "
+      "run.directory.",
+      directory_.string(), differences);
 }
 
 std::optional<CheckpointInfo> Checkpoints::load_newest(const TrainingState& state) {
@@ -95,8 +93,8 @@ std::optional<CheckpointInfo> Checkpoints::load_newest(const TrainingState& stat
   const auto hashes = comm_.all_gather(hash);
   for (std::size_t r = 0; r < hashes.size(); ++r) {
     check(hashes[r] == hash, ExitCode::kCorrupt,
-          "{}: rank {} restored another state (hash {}, here {}): do all nodes see the same files?",
-          directory_.string(), r, hashes[r], hash);
+        "{}: rank {} restored another state (hash {}, here {}): do all nodes see the same files?", directory_.string(),
+        r, hashes[r], hash);
   }
   last_step_ = info.step;
   return info;
@@ -121,11 +119,8 @@ std::optional<CheckpointInfo> Checkpoints::roll_back(const TrainingState& state,
 
 void Checkpoints::save(const TrainingState& state, const CheckpointInfo& info) {
   if (info.step == last_step_) return;
-  const nlohmann::json manifest = {{"step", info.step},
-                                   {"attempt", info.attempt},
-                                   {"identity", identity_},
-                                   {"extra", info.extra},
-                                   {"world_size", comm_.size()}};
+  const nlohmann::json manifest = {{"step", info.step}, {"attempt", info.attempt}, {"identity", identity_},
+      {"extra", info.extra}, {"world_size", comm_.size()}};
   try {
     comm::agree(comm_, [&] {
       if (comm_.is_root()) fs::create_directories(directory_);

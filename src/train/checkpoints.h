@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "nets/parameters.h"
@@ -30,8 +29,8 @@ class Checkpoints {
  public:
   // identity: the settings a run may not change (key -> value); another identity on disk is
   // Error(kUsage) naming them.
-  Checkpoints(std::filesystem::path run_directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger,
-              int keep);
+  Checkpoints(
+      std::filesystem::path run_directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger, int keep);
   // Newest checkpoint that verifies, into `state`; the same on all ranks, agreed by a hash of the
   // restored state.
   std::optional<CheckpointInfo> restore(const TrainingState& state);
@@ -43,7 +42,6 @@ class Checkpoints {
   bool save_failed() const { return save_failed_; }
   // Of the newest saved or restored state; -1 before.
   std::int64_t last_step() const { return last_step_; }
-
  private:
   std::optional<CheckpointInfo> load_newest(const TrainingState& state);
   void check_identity(const nlohmann::json& manifest) const;

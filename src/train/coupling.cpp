@@ -1,19 +1,17 @@
 #include "train/coupling.h"
-
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include "base/error.h"
 
 namespace hebm::train {
 
-CouplingObjective::CouplingObjective(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run,
-                                     const LabelTerm& labels)
+CouplingObjective::CouplingObjective(
+    const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, const LabelTerm& labels)
     : DiffusionObjective(options, in, run, labels.heads().size()), labels_(labels) {
   check(in.prior.heads() == labels.heads(), ExitCode::kRuntime,
-        "prior training: the prior's label heads and the labels do not belong together");
+      "prior training: the prior's label heads and the labels do not belong together");
 }
 
 void CouplingObjective::descend(const Contrast& contrast, GradientSum& gradients) {

@@ -3,7 +3,6 @@
 #pragma once
 #include <string>
 #include <vector>
-
 #include "train/diffusion.h"
 #include "train/label_term.h"
 
@@ -12,12 +11,11 @@ namespace hebm::train {
 class CouplingObjective final : public DiffusionObjective {
  public:
   // labels: of the prior's label heads; must outlive this.
-  CouplingObjective(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run,
-                    const LabelTerm& labels);
+  CouplingObjective(
+      const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, const LabelTerm& labels);
 
   std::string progress(const Report& report) const override;
   storage::Scalars describe(const Report& report) const override;
-
  private:
   // One graph of all layers, which the labels couple.
   void descend(const Contrast& contrast, GradientSum& gradients) override;

@@ -1,11 +1,9 @@
 #include "train/diffusion.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones_like.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <algorithm>
 
 namespace hebm::train {
@@ -29,9 +27,8 @@ prior::Chains DiffusionObjective::place_chains(const prior::ChainIds& ids, const
 
 at::Tensor DiffusionObjective::draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair) {
   const Timer timer;
-  at::Tensor y =
-      prior::langevin(chains, pair.u_next, chain_gradient(chains), coefficients_,
-                      in_.langevin.steps_at(chains.levels()[0]), {.steady = !in_.energy.power_iterations_in_chain});
+  at::Tensor y = prior::langevin(chains, pair.u_next, chain_gradient(chains), coefficients_,
+      in_.langevin.steps_at(chains.levels()[0]), {.steady = !in_.energy.power_iterations_in_chain});
   if (device_.is_cpu()) record_.add(kChainSeconds, timer.seconds());  // a GPU may not have begun
   return y;
 }
@@ -75,7 +72,7 @@ prior::Gradient DiffusionObjective::chain_gradient(const prior::Chains& chains) 
 }
 
 DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::ChainIds& ids, const prior::Chains& chains,
-                                                          const prior::NoisyPair& pair, const at::Tensor& negatives) {
+    const prior::NoisyPair& pair, const at::Tensor& negatives) {
   const c10::NoGradGuard no_grad;
   Contrast out;
   out.z = in_.backbone.transport(at::cat({pair.u_t, negatives}));
@@ -94,8 +91,8 @@ DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::ChainIds&
 
 // f of z's positives and negatives, [2 B], and g of the label heads, differentiable in the net's
 // parameters.
-prior::EnergyNet::Outputs DiffusionObjective::energies(std::size_t bucket, const at::Tensor& z,
-                                                       const at::Tensor& t) const {
+prior::EnergyNet::Outputs DiffusionObjective::energies(
+    std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const {
   const prior::EnergyNet& net = in_.prior.bucket(bucket);
   const auto outputs_of = [&](const prior::EnergyNet::Weights& weights, const at::Tensor& rows,
                               const at::Tensor& levels) {
@@ -107,7 +104,7 @@ prior::EnergyNet::Outputs DiffusionObjective::energies(std::size_t bucket, const
   const auto positive = outputs_of(net.loss_weights(sequence.positive), zs[0], ts[0]);
   const auto negative = outputs_of(net.loss_weights(sequence.negative), zs[1], ts[1]);
   return {at::cat({positive.f, negative.f}),
-          positive.labels.defined() ? at::cat({positive.labels, negative.labels}) : at::Tensor()};
+      positive.labels.defined() ? at::cat({positive.labels, negative.labels}) : at::Tensor()};
 }
 
 // ---- an update's begin and end

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <string>
 #include <vector>
-
 #include "base/choice.h"
 #include "prior/forward_pair.h"
 #include "prior/langevin.h"
@@ -63,8 +62,8 @@ std::vector<Bucket> buckets_of(prior::EnergyPrior& prior);
 class DiffusionObjective : public Objective {
  public:
   // num_heads: of the prior's label heads, whose loss a derived class adds (coupling.h).
-  DiffusionObjective(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run,
-                     std::size_t num_heads = 0);
+  DiffusionObjective(
+      const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, std::size_t num_heads = 0);
 
   nlohmann::json saved() const override { return {{"gaps", monitor_.state()}}; }
   void resume(std::int64_t update, const nlohmann::json& saved) override;
@@ -74,7 +73,6 @@ class DiffusionObjective : public Objective {
   void after_update() override;
   std::string progress(const Report& report) const override;
   storage::Scalars describe(const Report& report) const override;
-
  protected:
   // Fields of the record, by t. Term i of F has two, kTerms + 2 i and the next: f / s_t^2 of the
   // positives and of the negatives. Terms are the layers, then the label heads.
@@ -100,7 +98,6 @@ class DiffusionObjective : public Objective {
   PriorInputs in_;
   std::size_t num_terms_;
   std::vector<double> step_variances_;  // s_t^2
-
  private:
   bool one_level_a_batch() const { return settings_.levels == Levels::kMicroBatch || settings_.only_zero; }
   // Level of a micro-batch whose images share one.
@@ -110,7 +107,7 @@ class DiffusionObjective : public Objective {
   prior::Gradient chain_gradient(const prior::Chains& chains) const;
   at::Tensor draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair);
   Contrast contrast(const prior::ChainIds& ids, const prior::Chains& chains, const prior::NoisyPair& pair,
-                    const at::Tensor& negatives);
+      const at::Tensor& negatives);
   prior::EnergyNet::Outputs energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
   std::vector<double> counts() const;  // [T] images
   std::vector<double> gaps() const;    // [T] mean of F(pos) - F(neg), label heads included; 0 where no image is

@@ -1,8 +1,6 @@
 // Around Algorithm 1: its set-up, and what an update is judged by and logged with.
 #include <fmt/format.h>
-
 #include <utility>
-
 #include "base/error.h"
 #include "nets/device.h"
 #include "prior/losses.h"
@@ -19,12 +17,12 @@ std::vector<double> step_variances(const prior::Schedule& schedule, const prior:
 
 }  // namespace
 
-DiffusionObjective::DiffusionObjective(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run,
-                                       std::size_t num_heads)
+DiffusionObjective::DiffusionObjective(
+    const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, std::size_t num_heads)
     : Objective(options, buckets_of(in.prior),
-                Recorder(kTerms + 2 * (in.prior.num_layers() + num_heads) + 2 * num_heads, in.prior.num_levels(),
-                         in.prior.device()),
-                run.comm),
+          Recorder(kTerms + 2 * (in.prior.num_layers() + num_heads) + 2 * num_heads, in.prior.num_levels(),
+              in.prior.device()),
+          run.comm),
       settings_(options),
       in_(in),
       num_terms_(in.prior.num_layers() + num_heads),
@@ -37,21 +35,19 @@ DiffusionObjective::DiffusionObjective(const PriorTrainOptions& options, const P
       variance_of_level_(nets::on_device(step_variances_, device_)),
       monitor_(in.prior.num_levels(), options.divergence_factor) {
   check(in_.backbone.params().device() == device_, ExitCode::kRuntime,
-        "prior training: the energy nets are on {}, the VAE on {}", device_.str(),
-        in_.backbone.params().device().str());
+      "prior training: the energy nets are on {}, the VAE on {}", device_.str(), in_.backbone.params().device().str());
   options.expect_possible(in_.prior.per_level(), num_ranks_);
   check(in_.prior.heads().size() == num_heads, ExitCode::kRuntime,
-        "prior training: the prior's label heads and the labels do not belong together");
-  check(
-      in_.langevin.steps_at(0) == in_.langevin.steps ||
-          (settings_.levels == Levels::kMicroBatch && !in_.energy.power_iterations_in_chain),
+      "prior training: the prior's label heads and the labels do not belong together");
+  check(in_.langevin.steps_at(0) == in_.langevin.steps ||
+            (settings_.levels == Levels::kMicroBatch && !in_.energy.power_iterations_in_chain),
       ExitCode::kUsage,
       "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain",
       in_.langevin.zero_steps, in_.langevin.steps);
   if (settings_.levels == Levels::kMicroBatch && !settings_.only_zero &&
       batches_.count % in_.prior.schedule().num_levels != 0) {
     run.logger.line("note: {} units of work a batch for T = {}: levels come equally often only over many updates",
-                    batches_.count, in_.prior.schedule().num_levels);
+        batches_.count, in_.prior.schedule().num_levels);
   }
 }
 
@@ -93,12 +89,9 @@ std::string DiffusionObjective::progress(const Report& report) const {
 }
 
 storage::Scalars DiffusionObjective::describe(const Report& report) const {
-  storage::Scalars out = {{"seconds/update", report.update_s},
-                          {"seconds/sum_total", report.sum_waited_s},
-                          {"seconds/data_wait_total", source_->waited_s()},
-                          {"seconds/unit_median", report.unit_median_s},
-                          {"seconds/unit_slowest", report.unit_slowest_s},
-                          {"sum/bytes", report.sum_bytes}};
+  storage::Scalars out = {{"seconds/update", report.update_s}, {"seconds/sum_total", report.sum_waited_s},
+      {"seconds/data_wait_total", source_->waited_s()}, {"seconds/unit_median", report.unit_median_s},
+      {"seconds/unit_slowest", report.unit_slowest_s}, {"sum/bytes", report.sum_bytes}};
   if (device_.is_cpu()) out.emplace_back("seconds/chain", record_.at(kChainSeconds) / num_ranks_);
   double loss = 0, images = 0;
   const auto gap = gaps(), count = counts();

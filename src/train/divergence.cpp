@@ -1,7 +1,5 @@
 #include "train/divergence.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -23,8 +21,8 @@ DivergenceMonitor::DivergenceMonitor(std::int64_t num_levels, double factor, std
       history_(static_cast<std::size_t>(num_levels)),
       lowest_(history_.size()) {}
 
-std::string DivergenceMonitor::observe(std::int64_t update, const std::vector<double>& gap,
-                                       const std::vector<double>& count) {
+std::string DivergenceMonitor::observe(
+    std::int64_t update, const std::vector<double>& gap, const std::vector<double>& count) {
   std::string wrong;
   for (std::size_t t = 0; t < history_.size(); ++t) {
     if (count[t] == 0.0) continue;
@@ -42,8 +40,8 @@ std::string DivergenceMonitor::observe(std::int64_t update, const std::vector<do
     const double usual = median(past);
     double& lowest = lowest_[t];
     if (wrong.empty() && update >= from_ && lowest > 0.0 && usual > factor_ * lowest) {
-      wrong = fmt::format("t = {}: the median of the last {} energy gaps is {:.4g}, it was {:.4g}", t, window_, usual,
-                          lowest);
+      wrong = fmt::format(
+          "t = {}: the median of the last {} energy gaps is {:.4g}, it was {:.4g}", t, window_, usual, lowest);
     }
     if (lowest == 0.0 || usual < lowest) lowest = usual;
   }

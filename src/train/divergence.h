@@ -22,7 +22,6 @@ class DivergenceMonitor {
   std::string observe(std::int64_t update, const std::vector<double>& gap, const std::vector<double>& count);
   nlohmann::json state() const;
   void restore(const nlohmann::json& state);
-
  private:
   double factor_;
   std::int64_t from_;

@@ -1,17 +1,14 @@
 #include "train/elbo.h"
-
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-
 #include <algorithm>
-
 #include "base/visits.h"
 #include "vae/inputs.h"
 
 namespace hebm::train {
 
 at::Tensor ImageInput::load(const data::Dataset& dataset, std::uint64_t seed, std::uint32_t attempt,
-                            const std::vector<std::int64_t>& images, const std::vector<std::uint32_t>& visits) const {
+    const std::vector<std::int64_t>& images, const std::vector<std::uint32_t>& visits) const {
   const at::Tensor x = vae::quantised(vae::image_tensor(dataset.read(images)), bits);
   return binarise ? vae::binarised(x, {seed, attempt, Purpose::kBinarise}, images, visits) : x;
 }
@@ -27,7 +24,7 @@ nlohmann::json Elbo::to_json() const {
 }
 
 Elbo measure_elbo(const vae::Backbone& backbone, const data::Dataset& dataset, data::Split split, std::int64_t count,
-                  std::uint64_t seed, comm::Communicator& comm, const ImageInput& input) {
+    std::uint64_t seed, comm::Communicator& comm, const ImageInput& input) {
   constexpr std::int64_t kChunk = 100;
   const c10::NoGradGuard no_grad;
   const auto& members = dataset.members(split);

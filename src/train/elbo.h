@@ -1,11 +1,9 @@
 // What a VAE is trained on and judged by: the image as the model sees it, and the ELBO (Sec. 2.1).
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <vector>
-
 #include "comm/communicator.h"
 #include "data/dataset.h"
 #include "vae/backbone.h"
@@ -18,7 +16,7 @@ struct ImageInput {
   std::int64_t bits = 8;  // fewer: the lower ones are dropped
   // [b, C, H, W] float32 on the host.
   at::Tensor load(const data::Dataset& dataset, std::uint64_t seed, std::uint32_t attempt,
-                  const std::vector<std::int64_t>& images, const std::vector<std::uint32_t>& visits) const;
+      const std::vector<std::int64_t>& images, const std::vector<std::uint32_t>& visits) const;
 };
 
 // ELBO of the test images [0, count) by fixed chunks, one draw each: the same numbers for any
@@ -31,6 +29,6 @@ struct Elbo {
   nlohmann::json to_json() const;
 };
 Elbo measure_elbo(const vae::Backbone& backbone, const data::Dataset& dataset, data::Split split, std::int64_t count,
-                  std::uint64_t seed, comm::Communicator& comm, const ImageInput& input = {});
+    std::uint64_t seed, comm::Communicator& comm, const ImageInput& input = {});
 
 }  // namespace hebm::train

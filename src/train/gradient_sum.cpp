@@ -1,27 +1,23 @@
 #include "train/gradient_sum.h"
-
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "base/error.h"
 #include "base/status.h"
 
 namespace hebm::train {
 namespace {
 
-template <class T>
-std::span<T> span_of(const at::Tensor& flat) {
+template <class T> std::span<T> span_of(const at::Tensor& flat) {
   return {flat.data_ptr<T>(), static_cast<std::size_t>(flat.numel())};
 }
 
 }  // namespace
 
 GradientSum::GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*> buckets, bool deterministic,
-                         std::int64_t num_micro_batches)
+    std::int64_t num_micro_batches)
     : comm_(comm),
       buckets_(std::move(buckets)),
       deterministic_(deterministic),
@@ -33,7 +29,7 @@ GradientSum::GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*
 // Where the communicator adds: a GPU's memory under NCCL, else the host's.
 at::Tensor GradientSum::summable(const at::Tensor& values) const {
   check(comm_.kind() != "nccl" || values.is_cuda(), ExitCode::kRuntime,
-        "gradient sum: NCCL adds in GPU memory, the gradients are on {}", values.device().str());
+      "gradient sum: NCCL adds in GPU memory, the gradients are on {}", values.device().str());
   const bool stays = values.is_cpu() || comm_.kind() == "nccl" || comm_.size() == 1;
   return stays ? values : values.to(at::kCPU);
 }
@@ -46,7 +42,7 @@ double GradientSum::bytes_per_update() const {
 
 void GradientSum::begin(std::vector<std::int64_t> expected) {
   check(expected.size() == buckets_.size(), ExitCode::kRuntime, "gradient sum: {} counts for {} buckets",
-        expected.size(), buckets_.size());
+      expected.size(), buckets_.size());
   expected_ = std::move(expected);
   started_ = 0;
   for (auto* bucket : buckets_) bucket->zero_grad();
@@ -77,7 +73,7 @@ void GradientSum::finish() {
   } else {
     start_ready();
     check(started_ == buckets_.size(), ExitCode::kRuntime, "gradient sum: bucket {} still waits for {} backward passes",
-          started_, started_ < expected_.size() ? expected_[started_] : 0);
+        started_, started_ < expected_.size() ? expected_[started_] : 0);
     for (std::size_t i = 0; i < pending_.size(); ++i) {
       pending_[i]->wait();
       pending_[i].reset();

@@ -10,7 +10,6 @@
 #include <memory>
 #include <utility>
 #include <vector>
-
 #include "comm/communicator.h"
 #include "nets/parameters.h"
 
@@ -19,7 +18,7 @@ namespace hebm::train {
 class GradientSum {
  public:
   GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*> buckets, bool deterministic,
-              std::int64_t num_micro_batches);
+      std::int64_t num_micro_batches);
   // Of an update: zeroes the gradients. expected[b]: local backward passes of bucket b in this
   // update.
   void begin(std::vector<std::int64_t> expected);
@@ -31,7 +30,6 @@ class GradientSum {
   std::vector<double> norms() const;
   double bytes_per_update() const;
   double waited_s() const { return waited_s_; }  // since construction
-
  private:
   void start_ready();
   void finish_deterministic();

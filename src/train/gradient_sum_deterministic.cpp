@@ -5,10 +5,8 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "train/gradient_sum.h"
 
 namespace hebm::train {
@@ -59,7 +57,7 @@ void GradientSum::finish_deterministic() {
     const at::Tensor total = summable(sum);
     comm_
         .start_sum(std::span(total.data_ptr<std::int64_t>(), static_cast<std::size_t>(total.numel())),
-                   fmt::format("gradient of bucket {}", i))
+            fmt::format("gradient of bucket {}", i))
         ->wait();
     grad.copy_(total.to(at::kDouble).mul_(back));
   }

@@ -2,10 +2,8 @@
 // (Eq. 21) are those of `train`.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <vector>
-
 #include "prior/label_heads.h"
 
 namespace hebm::train {
@@ -29,8 +27,7 @@ class LabelTerm {
   // of Eq. 20 keep their proportion at any weight of t = 0. outputs: by layer [2 B, rows] of
   // positives, then negatives; category [B, heads]; row_weight [B], 0 for rows of other levels.
   std::vector<Head> losses(const std::vector<at::Tensor>& outputs, const at::Tensor& category,
-                           const at::Tensor& row_weight, double s2, std::int64_t global_batch) const;
-
+      const at::Tensor& row_weight, double s2, std::int64_t global_batch) const;
  private:
   prior::LabelHeads heads_;
   std::vector<std::vector<std::int64_t>> categories_;

@@ -1,10 +1,7 @@
 #include "train/latent_source.h"
-
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
-
 #include <cstring>
-
 #include "base/status.h"
 #include "data/prefetch.h"
 #include "vae/inputs.h"
@@ -25,7 +22,7 @@ struct UnitClock {
 class CacheSource final : public LatentSource {
  public:
   CacheSource(const data::LatentCache& cache, const MicroBatches& units, std::uint64_t seed, std::int64_t first_update,
-              std::int64_t total_updates)
+      std::int64_t total_updates)
       : order_(cache.num_images(), units.batch, seed),
         clock_{units, first_update},
         draw_key_{seed, 0, Purpose::kCacheDraw},
@@ -37,7 +34,6 @@ class CacheSource final : public LatentSource {
 
   LatentBatch next() override { return prefetcher_.next(); }
   double waited_s() const override { return prefetcher_.waited_s(); }
-
  private:
   data::Prefetcher::Request plan(std::int64_t q) const {
     data::Prefetcher::Request request;
@@ -62,7 +58,7 @@ class CacheSource final : public LatentSource {
 class OnlineSource final : public LatentSource {
  public:
   OnlineSource(const data::Dataset& dataset, data::Split split, const vae::Backbone& backbone,
-               const MicroBatches& units, std::uint64_t seed, std::int64_t first_update)
+      const MicroBatches& units, std::uint64_t seed, std::int64_t first_update)
       : dataset_(dataset),
         members_(dataset.members(split)),
         backbone_(backbone),
@@ -89,7 +85,6 @@ class OnlineSource final : public LatentSource {
     std::memcpy(out.u.data(), u.const_data_ptr<float>(), out.u.size() * sizeof(float));
     return out;
   }
-
  private:
   const data::Dataset& dataset_;
   std::vector<std::int64_t> members_;
@@ -103,7 +98,7 @@ class OnlineSource final : public LatentSource {
 }  // namespace
 
 std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const MicroBatches& units,
-                                           std::uint64_t seed, std::int64_t first_update, std::int64_t total_updates) {
+    std::uint64_t seed, std::int64_t first_update, std::int64_t total_updates) {
   return std::make_unique<CacheSource>(cache, units, seed, first_update, total_updates);
 }
 
@@ -120,8 +115,7 @@ at::Tensor on_device(const LatentBatch& latents, at::Device device) {
 }
 
 std::unique_ptr<LatentSource> online_source(const data::Dataset& dataset, data::Split split,
-                                            const vae::Backbone& backbone, const MicroBatches& units,
-                                            std::uint64_t seed, std::int64_t first_update) {
+    const vae::Backbone& backbone, const MicroBatches& units, std::uint64_t seed, std::int64_t first_update) {
   return std::make_unique<OnlineSource>(dataset, split, backbone, units, seed, first_update);
 }
 

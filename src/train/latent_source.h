@@ -3,7 +3,6 @@
 #pragma once
 #include <functional>
 #include <memory>
-
 #include "base/types.h"
 #include "data/batch_order.h"
 #include "data/dataset.h"
@@ -27,10 +26,9 @@ using MakeSource = std::function<std::unique_ptr<LatentSource>(const MicroBatche
 
 // From update `first_update` on. References must outlive the source.
 std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const MicroBatches& units,
-                                           std::uint64_t seed, std::int64_t first_update, std::int64_t total_updates);
+    std::uint64_t seed, std::int64_t first_update, std::int64_t total_updates);
 std::unique_ptr<LatentSource> online_source(const data::Dataset& dataset, data::Split split,
-                                            const vae::Backbone& backbone, const MicroBatches& units,
-                                            std::uint64_t seed, std::int64_t first_update);
+    const vae::Backbone& backbone, const MicroBatches& units, std::uint64_t seed, std::int64_t first_update);
 
 // Who the images of a micro-batch are, for their noise.
 prior::ChainIds ids_of(const LatentBatch& latents, std::uint64_t seed, std::uint32_t attempt);

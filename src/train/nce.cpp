@@ -1,10 +1,8 @@
 #include "train/nce.h"
-
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include "nets/device.h"
 #include "prior/nce.h"
 
@@ -14,8 +12,8 @@ namespace {
 class NceObjective final : public Objective {
  public:
   NceObjective(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run)
-      : Objective(options, buckets_of(in.prior), Recorder(1 + 2 * in.prior.num_layers(), 1, in.prior.device()),
-                  run.comm),
+      : Objective(
+            options, buckets_of(in.prior), Recorder(1 + 2 * in.prior.num_layers(), 1, in.prior.device()), run.comm),
         in_(in),
         layers_(in.prior.num_layers()) {}
 
@@ -54,12 +52,11 @@ class NceObjective final : public Objective {
     storage::Scalars out = Objective::describe(report);
     for (std::size_t i = 0; i < layers_; ++i) {
       out.emplace_back(fmt::format("loss/layer{}", i), record_.at(loss_field(i)));
-      out.emplace_back(fmt::format("accuracy/layer{}", i),
-                       record_.at(hits_field(i)) / static_cast<double>(2 * batches_.batch));
+      out.emplace_back(
+          fmt::format("accuracy/layer{}", i), record_.at(hits_field(i)) / static_cast<double>(2 * batches_.batch));
     }
     return out;
   }
-
  private:
   std::size_t loss_field(std::size_t layer) const { return 1 + layer; }
   std::size_t hits_field(std::size_t layer) const { return 1 + layers_ + layer; }

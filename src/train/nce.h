@@ -3,7 +3,6 @@
 // l2, divergence_factor and the previews mean nothing here.
 #pragma once
 #include <memory>
-
 #include "train/diffusion.h"
 
 namespace hebm::train {

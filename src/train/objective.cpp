@@ -1,9 +1,7 @@
 // What most trainings do: the defaults of Objective.
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "train/training_loop.h"
 
 namespace hebm::train {
@@ -12,12 +10,12 @@ std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t b
   return std::max<std::int64_t>(1, std::llround(epochs * static_cast<double>(num_images) / static_cast<double>(batch)));
 }
 
-Objective::Objective(const LoopOptions& options, std::vector<Bucket> buckets, Recorder record,
-                     const comm::Communicator& comm)
+Objective::Objective(
+    const LoopOptions& options, std::vector<Bucket> buckets, Recorder record, const comm::Communicator& comm)
     : options_(options),
       buckets_(std::move(buckets)),
       batches_(options_.batch, options_.micro_batch, comm.rank(), comm.size(),
-               fmt::format("{0}.batch, {0}.micro_batch", options_.section)),
+          fmt::format("{0}.batch, {0}.micro_batch", options_.section)),
       record_(std::move(record)) {}
 
 Plan Objective::begin(const Update& /*update*/) {

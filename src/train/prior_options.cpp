@@ -12,11 +12,11 @@ PriorTrainOptions::PriorTrainOptions() {
       "which t went first)";
   updates = 600;
   rate = {.base = 3e-4,
-          .kind = nets::RateKind::kLinear,
-          .final_fraction = 0.1,
-          .warmup = 50,
-          .decay = 0.9,
-          .decay_every = 1000};
+      .kind = nets::RateKind::kLinear,
+      .final_fraction = 0.1,
+      .warmup = 50,
+      .decay = 0.9,
+      .decay_every = 1000};
   ema = 0.98;
 }
 
@@ -26,26 +26,24 @@ void PriorTrainOptions::describe(Options& o) {
   o.add("train.micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks", {1, 1000000});
   o.add("train.learning_rate", &rate.base, "Adam's step size (paper: 4e-5)", {1e-12, 10.0}, Show::kCommon);
   o.add_choice("train.schedule", &rate.kind,
-               "learning rate after the warm-up; steps: times train.decay after every train.decay_every updates "
-               "(authors' code)");
+      "learning rate after the warm-up; steps: times train.decay after every train.decay_every updates "
+      "(authors' code)");
   o.add("train.decay", &rate.decay,
-        "factor of the learning rate, schedule steps (authors' code: 0.9 CIFAR-10, 0.98 CelebA, an epoch)",
-        {1e-6, 1.0});
+      "factor of the learning rate, schedule steps (authors' code: 0.9 CIFAR-10, 0.98 CelebA, an epoch)", {1e-6, 1.0});
   o.add("train.decay_every", &rate.decay_every, "updates between such factors: an epoch is training images / batch",
-        {1, 1000000000});
+      {1, 1000000000});
   o.add("train.final_fraction", &rate.final_fraction, "learning rate at the end over the start", {0.0, 1.0});
   o.add("train.warmup", &rate.warmup, "updates of linear warm-up", {0, 1000000});
   o.add("train.beta1", &optimiser.beta1, "Adam's first decay (paper: 0.99)", {0.0, 0.99999});
   o.add("train.beta2", &optimiser.beta2, "Adam's second decay (paper: 0.999)", {0.0, 0.9999999});
   o.add("train.weight_decay", &optimiser.weight_decay, "L2 in the gradient (paper: 3e-5)", {0.0, 1.0});
   o.add("train.ema", &ema, "decay of the averaged weights, warmed up as min(d, (n+1)/(n+10)); 0: none (paper)",
-        {0.0, 0.999999});
+      {0.0, 0.999999});
   o.add_choice("train.level_weight", &level_weight,
-               "weight of t in the loss: 1/s_t^2, times s_t/s_{T-1}, or the same for all", Show::kCommon);
+      "weight of t in the loss: 1/s_t^2, times s_t/s_{T-1}, or the same for all", Show::kCommon);
   o.add("train.l2", &l2, "weight of f+^2 + f-^2 in the loss (paper: 0)", {0.0, 1e6});
   o.add("train.clip_norm", &clip_norm, "largest gradient norm of a layer; 0: no clipping (paper)", {0.0, 1e12});
-  o.add_choice(
-      "train.levels", &levels,
+  o.add_choice("train.levels", &levels,
       "unit: the images of a micro-batch share one t, all t equally often; image: t ~ U{0..T-1} for each (paper)");
   o.add("train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
   o.add_choice("train.source", &source, "u_0 from the latent cache, or encoded on the fly (paper)");
@@ -56,19 +54,19 @@ void PriorTrainOptions::describe(Options& o) {
   o.add("train.preview_every", &preview_every, "updates between sample grids; 0: none", {0, 1000000000})
       .outside_fingerprint();
   o.add("train.export_every", &export_every,
-        "updates between files prior/ema-N.safetensors of the averaged weights; 0: none", {0, 1000000000})
+       "updates between files prior/ema-N.safetensors of the averaged weights; 0: none", {0, 1000000000})
       .outside_fingerprint();
   o.add("train.seed", &seed, "seed of energy nets, batches and noise; -1: run.seed (which the cache always has)", {-1});
   o.add("train.max_rollbacks", &max_rollbacks, "rollbacks before giving up with exit code 3", {0, 1000})
       .outside_fingerprint();
   o.add("train.divergence_factor", &divergence_factor,
-        "|energy gap| over its running median, and that over its lowest, that counts as divergence", {2.0, 1e12});
+      "|energy gap| over its running median, and that over its lowest, that counts as divergence", {2.0, 1e12});
 }
 
 void PriorTrainOptions::expect_possible(bool per_level, int num_ranks) const {
   static_cast<void>(MicroBatches(batch, micro_batch, 0, num_ranks, "train.batch, train.micro_batch"));
   check(levels == Levels::kMicroBatch || !per_level, ExitCode::kUsage,
-        "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
+      "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
 }
 
 }  // namespace hebm::train

@@ -1,9 +1,6 @@
 #include "train/product.h"
-
 #include <fmt/format.h>
-
 #include <map>
-
 #include "base/error.h"
 #include "nets/tensor_io.h"
 
@@ -13,8 +10,8 @@ namespace {
 // Value of a setting in a stored identity, as JSON text; of options that came after the first
 // files, what runs did before them; else "nothing".
 std::string stored_setting(const nlohmann::json& stored, const std::string& key) {
-  static const std::map<std::string, std::string> kLaterOptions = {{"energy.net", "small"},
-                                                                   {"energy.power_iterations_in_chain", "false"}};
+  static const std::map<std::string, std::string> kLaterOptions = {
+      {"energy.net", "small"}, {"energy.power_iterations_in_chain", "false"}};
   if (stored.contains(key)) return stored[key].dump();
   const auto found = kLaterOptions.find(key);
   return found == kLaterOptions.end() ? "nothing" : nlohmann::json(found->second).dump();
@@ -33,7 +30,7 @@ std::string identity_difference(const nlohmann::json& wanted, const nlohmann::js
 }
 
 bool product_done(const std::filesystem::path& file, const std::string& format, const std::string& version,
-                  const nlohmann::json& identity, comm::Communicator& comm, Logger& logger) {
+    const nlohmann::json& identity, comm::Communicator& comm, Logger& logger) {
   bool there = false;
   comm::agree(comm, [&] {
     if (!comm.is_root() || !std::filesystem::exists(file)) return;
@@ -41,9 +38,9 @@ bool product_done(const std::filesystem::path& file, const std::string& format, 
     nets::check_format(stored, format, version);
     const std::string difference = identity_difference(identity, nets::metadata_json(stored, "identity"));
     check(difference.empty(), ExitCode::kUsage,
-          "{} was made with other settings:{}\nGive those settings again, remove the file, or choose another "
-          "run.directory.",
-          file.string(), difference);
+        "{} was made with other settings:{}\nGive those settings again, remove the file, or choose another "
+        "run.directory.",
+        file.string(), difference);
     there = true;
   });
   const bool done = comm::any(comm, there);

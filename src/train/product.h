@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 
@@ -18,6 +17,6 @@ std::string identity_difference(const nlohmann::json& wanted, const nlohmann::js
 // when it is not there. Another identity: Error(kUsage) naming the keys; a damaged file:
 // Error(kCorrupt).
 bool product_done(const std::filesystem::path& file, const std::string& format, const std::string& version,
-                  const nlohmann::json& identity, comm::Communicator& comm, Logger& logger);
+    const nlohmann::json& identity, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::train

@@ -1,13 +1,10 @@
 #include "train/readjust.h"
-
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 #include "base/visits.h"
 #include "train/product.h"
@@ -22,7 +19,7 @@ at::Tensor prior_draws(std::int64_t forward, std::int64_t dim) {
   at::Tensor u = at::empty({kReadjustBatch, dim}, at::kFloat);
   for (std::int64_t b = 0; b < kReadjustBatch; ++b) {
     fill_normal({u.data_ptr<float>() + b * dim, static_cast<std::size_t>(dim)}, {0, 0, Purpose::kPriorNoise},
-                {.item = static_cast<std::uint32_t>(forward * kReadjustBatch + b), .visit = visits::kMeasure});
+        {.item = static_cast<std::uint32_t>(forward * kReadjustBatch + b), .visit = visits::kMeasure});
   }
   return u;
 }
@@ -72,15 +69,14 @@ void readjust_statistics(vae::Backbone& net, std::int64_t forwards, comm::Commun
       running.mul_(1.0 - kReadjustMomentum).add_(rows[n], kReadjustMomentum);
     }
   }
-  check(
-      at::isfinite(running).all().item<bool>(), ExitCode::kRuntime,
+  check(at::isfinite(running).all().item<bool>(), ExitCode::kRuntime,
       "batch-norm re-estimation: a statistic of the decoder's samples is not finite; train the VAE again with a larger "
       "vae_train.spectral or a smaller learning rate");
   copy_between(states, running, true);
 }
 
 void make_readjusted(const std::filesystem::path& source, const std::filesystem::path& target, std::int64_t forwards,
-                     comm::Communicator& comm, Logger& logger) {
+    comm::Communicator& comm, Logger& logger) {
   nlohmann::json identity;
   comm::agree(comm, [&] { identity = readjust_identity(source, forwards); });
   if (product_done(target, vae::kVaeFormat, vae::kVaeVersion, identity, comm, logger)) return;
@@ -88,15 +84,15 @@ void make_readjusted(const std::filesystem::path& source, const std::filesystem:
   comm::agree(comm, [&] {
     backbone = vae::load_backbone(source);
     check(backbone->batch_statistics({}, 0) != nullptr, ExitCode::kUsage,
-          "{}: vae.bn_readjust = {} re-estimates batch norm, this VAE has none; set vae.bn_readjust = 0",
-          source.string(), forwards);
+        "{}: vae.bn_readjust = {} re-estimates batch norm, this VAE has none; set vae.bn_readjust = 0", source.string(),
+        forwards);
   });
   readjust_statistics(*backbone, forwards, comm);
   comm::agree(comm, [&] {
     if (!comm.is_root()) return;
     const std::string hash = vae::save_vae(target, *backbone, identity, nlohmann::json::object());
     logger.line("{}: batch norm of the decoder re-estimated by {} forwards of {} samples, hash {}", target.string(),
-                forwards, kReadjustBatch, hash);
+        forwards, kReadjustBatch, hash);
   });
 }
 

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "vae/backbone.h"
@@ -32,6 +31,6 @@ void readjust_statistics(vae::Backbone& net, std::int64_t forwards, comm::Commun
 // Makes `target` from `source` unless it is there. Collective. A target of another VAE or number:
 // Error(kUsage) naming the difference; a backbone without batch norm: Error(kUsage).
 void make_readjusted(const std::filesystem::path& source, const std::filesystem::path& target, std::int64_t forwards,
-                     comm::Communicator& comm, Logger& logger);
+    comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::train

@@ -1,5 +1,4 @@
 #include "train/recorder.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/where.h>
@@ -9,8 +8,8 @@ namespace hebm::train {
 
 Recorder::Recorder(std::size_t num_fields, std::int64_t num_levels, at::Device device)
     : num_levels_(static_cast<std::size_t>(num_levels)),
-      sums_(at::zeros({static_cast<std::int64_t>(num_fields), num_levels},
-                      at::TensorOptions(at::kDouble).device(device))),
+      sums_(at::zeros(
+          {static_cast<std::int64_t>(num_fields), num_levels}, at::TensorOptions(at::kDouble).device(device))),
       levels_(at::arange(num_levels, at::TensorOptions(at::kLong).device(device)).unsqueeze(1)) {}
 
 void Recorder::add_rows(std::size_t field, const at::Tensor& values) {

@@ -2,11 +2,9 @@
 // gathered where the images are and read once, so that statistics never make a GPU wait.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <vector>
-
 #include "comm/communicator.h"
 
 namespace hebm::train {
@@ -26,7 +24,6 @@ class Recorder {
   // Sums over ranks what was recorded, for at(), and `more` in place. One exchange, of an update.
   void reduce(comm::Communicator& comm, std::vector<double>& more);
   double at(std::size_t field, std::size_t t = 0) const { return host_.at(field * num_levels_ + t); }
-
  private:
   std::size_t num_levels_;
   at::Tensor sums_;           // [fields, T] float64

@@ -1,9 +1,6 @@
 #include "train/stragglers.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 #include "base/host.h"
 #include "base/status.h"
@@ -30,7 +27,7 @@ StragglerMonitor StragglerMonitor::of(comm::Communicator& comm) {
 
 std::vector<std::string> StragglerMonitor::observe(std::span<const double> unit_s) {
   check(unit_s.size() == hosts_.size(), ExitCode::kRuntime, "straggler monitor: times of {} ranks, expected {}",
-        unit_s.size(), hosts_.size());
+      unit_s.size(), hosts_.size());
   median_s_ = lower_median(unit_s);
   slowest_s_ = *std::max_element(unit_s.begin(), unit_s.end());
   std::vector<std::string> lines;

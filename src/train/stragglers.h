@@ -6,7 +6,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
 #include "comm/communicator.h"
 
 namespace hebm::train {
@@ -25,7 +24,6 @@ class StragglerMonitor {
   // Of the last update: the median and the slowest, in seconds.
   double median_s() const { return median_s_; }
   double slowest_s() const { return slowest_s_; }
-
  private:
   struct Streak {
     std::int64_t updates = 0;  // in a row, slow ones; of a straggler: those that were not

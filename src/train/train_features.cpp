@@ -1,15 +1,12 @@
 #include "train/train_features.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "data/batch_order.h"
@@ -27,20 +24,14 @@ class OneThread {
   ~OneThread() { at::set_num_threads(before_); }
   OneThread(const OneThread&) = delete;
   OneThread& operator=(const OneThread&) = delete;
-
  private:
   int before_;
 };
 
 nlohmann::json fingerprint_of(const FeatureTrainOptions& o, const data::Dataset& dataset) {
-  return {{"images_hash", dataset.images_hash()},
-          {"features.epochs", o.epochs},
-          {"features.seed", o.seed},
-          {"features.batch", o.batch},
-          {"features.micro_batch", o.micro_batch},
-          {"features.learning_rate", o.rate.base},
-          {"features.ema", o.ema},
-          {"features.max_shift", o.max_shift}};
+  return {{"images_hash", dataset.images_hash()}, {"features.epochs", o.epochs}, {"features.seed", o.seed},
+      {"features.batch", o.batch}, {"features.micro_batch", o.micro_batch}, {"features.learning_rate", o.rate.base},
+      {"features.ema", o.ema}, {"features.max_shift", o.max_shift}};
 }
 
 // One visit of one image moves it by up to max_shift pixels each way.
@@ -57,7 +48,7 @@ Shift draw_shift(const RandomKey& key, std::int64_t image, std::uint32_t visit, 
 class FeatureObjective final : public Objective {
  public:
   FeatureObjective(const FeatureTrainOptions& options, nets::FeatureNet& net, const data::Dataset& dataset,
-                   const comm::Communicator& comm)
+      const comm::Communicator& comm)
       : Objective(options, {{"", net.params()}}, Recorder(2, 1, net.params().device()), comm),
         settings_(options),
         net_(net),
@@ -94,7 +85,6 @@ class FeatureObjective final : public Objective {
     out.emplace_back("train_accuracy", record_.at(kHits) / static_cast<double>(batches_.batch));
     return out;
   }
-
  private:
   static constexpr std::size_t kHits = kLoss + 1;
   const FeatureTrainOptions& settings_;
@@ -137,11 +127,10 @@ std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num
 
 std::int64_t count_classes(const data::Dataset& dataset) {
   check(!dataset.labels().empty(), ExitCode::kUsage,
-        "{}: the feature classifier needs labels, the data set has none; import it with labels",
-        dataset.path().string());
+      "{}: the feature classifier needs labels, the data set has none; import it with labels", dataset.path().string());
   const auto [low, high] = std::minmax_element(dataset.labels().begin(), dataset.labels().end());
   check(*low >= 0 && *high < 1000, ExitCode::kCorrupt, "{}: expected labels 0 to 999, got {} to {}",
-        dataset.path().string(), *low, *high);
+      dataset.path().string(), *low, *high);
   return std::max<std::int64_t>(2, *high + 1);
 }
 
@@ -149,8 +138,8 @@ std::filesystem::path features_file(const std::filesystem::path& run_directory) 
   return run_directory / "features" / "features.safetensors";
 }
 
-TrainingResult train_features(FeatureTrainOptions options, const data::Dataset& dataset, TrainingRun run,
-                              at::Device device) {
+TrainingResult train_features(
+    FeatureTrainOptions options, const data::Dataset& dataset, TrainingRun run, at::Device device) {
   const auto file = run.directory / features_file("").filename();
   run.fingerprint = fingerprint_of(options, dataset);
   if (product_done(file, nets::kFeaturesFormat, nets::kFeaturesVersion, run.fingerprint, run.comm, run.logger))
@@ -170,20 +159,20 @@ TrainingResult train_features(FeatureTrainOptions options, const data::Dataset& 
   const auto split = dataset.members(data::Split::kTest).empty() ? data::Split::kTrain : data::Split::kTest;
   const double accuracy = measure_accuracy(net, dataset, split, run.comm);
   run.logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,
-                  split == data::Split::kTest ? "test" : "training", net.hash());
+      split == data::Split::kTest ? "test" : "training", net.hash());
   check(accuracy >= options.min_accuracy, ExitCode::kRuntime,
-        "the feature classifier reached an accuracy of {:.4f}, expected at least features.min_accuracy = {}; train "
-        "longer (features.epochs), "
-        "or lower the demand if this data set is harder",
-        accuracy, options.min_accuracy);
+      "the feature classifier reached an accuracy of {:.4f}, expected at least features.min_accuracy = {}; train "
+      "longer (features.epochs), "
+      "or lower the demand if this data set is harder",
+      accuracy, options.min_accuracy);
   comm::agree(run.comm, [&] {
     if (run.comm.is_root()) nets::save_feature_net(file, net, accuracy, run.fingerprint);
   });
   return result;
 }
 
-double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split,
-                        comm::Communicator& comm) {
+double measure_accuracy(
+    const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split, comm::Communicator& comm) {
   constexpr std::int64_t kChunk = 100;
   const c10::NoGradGuard no_grad;
   const auto& members = dataset.members(split);
@@ -213,7 +202,7 @@ void shift_images(ImageBatch& images, const std::vector<Shift>& shifts) {
       const std::int64_t to = (plane * height + y) * width + std::max<std::int64_t>(0, dx);
       const std::int64_t from = (plane * height + y - dy) * width + std::max<std::int64_t>(0, -dx);
       std::memcpy(&moved[static_cast<std::size_t>(to)], &images.pixels[static_cast<std::size_t>(from)],
-                  static_cast<std::size_t>(kept));
+          static_cast<std::size_t>(kept));
     }
   }
   images.pixels = std::move(moved);

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-
 #include "data/dataset.h"
 #include "nets/feature_net.h"
 #include "train/training_loop.h"
@@ -34,13 +33,13 @@ std::filesystem::path features_file(const std::filesystem::path& run_directory);
 // the fingerprint is made here. When the file is there already, only says so. Error(kRuntime) when
 // the accuracy on the test images is below features.min_accuracy, Error(kUsage) for a data set
 // without labels.
-TrainingResult train_features(FeatureTrainOptions options, const data::Dataset& dataset, TrainingRun run,
-                              at::Device device = at::kCPU);
+TrainingResult train_features(
+    FeatureTrainOptions options, const data::Dataset& dataset, TrainingRun run, at::Device device = at::kCPU);
 
 // Fraction of the split's images whose largest logit is the label's; fixed chunks, the same for any
 // number of ranks. Collective.
-double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split,
-                        comm::Communicator& comm);
+double measure_accuracy(
+    const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split, comm::Communicator& comm);
 
 // Moves every image by its (dy, dx) pixels, filling with 0: pixels[c][y][x] comes from [c][y -
 // dy][x - dx].

@@ -1,16 +1,13 @@
 #include "train/train_vae.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
-
 #include "base/error.h"
 #include "data/batch_order.h"
 #include "train/elbo.h"
@@ -44,19 +41,19 @@ nets::SumOverRanks sum_over(comm::Communicator& comm) {
 // Error(kUsage) for what this backbone cannot have.
 void check_options(const VaeTrainOptions& o, bool has_statistics) {
   check(has_statistics || (o.spectral == 0.0 && !o.data_init), ExitCode::kUsage,
-        "vae_train.spectral and vae_train.data_init act on NVAE's layers: they need vae.kind = nvae");
+      "vae_train.spectral and vae_train.data_init act on NVAE's layers: they need vae.kind = nvae");
   check(!o.whole_batch || !o.deterministic, ExitCode::kUsage,
-        "vae_train.deterministic cannot be had with vae.kind = nvae or vae_train.kl_balance: they look at the whole "
-        "batch, and their sums depend on the number of ranks in the last bits");
+      "vae_train.deterministic cannot be had with vae.kind = nvae or vae_train.kl_balance: they look at the whole "
+      "batch, and their sums depend on the number of ranks in the last bits");
 }
 
 class VaeObjective final : public Objective {
  public:
   VaeObjective(const VaeTrainOptions& options, vae::Backbone& backbone,
-               std::unique_ptr<vae::BatchStatistics> statistics, const data::Dataset& dataset, std::uint64_t seed,
-               const TrainingRun& run)
+      std::unique_ptr<vae::BatchStatistics> statistics, const data::Dataset& dataset, std::uint64_t seed,
+      const TrainingRun& run)
       : Objective(options, {{"", backbone.params()}},
-                  Recorder(kKl + backbone.groups().size() + 1, 1, backbone.params().device()), run.comm),
+            Recorder(kKl + backbone.groups().size() + 1, 1, backbone.params().device()), run.comm),
         settings_(options),
         backbone_(backbone),
         statistics_(std::move(statistics)),
@@ -76,7 +73,6 @@ class VaeObjective final : public Objective {
   void learn(const Work& work, GradientSum& gradients) override;
   storage::Scalars describe(const Report& report) const override;
   void adopt_averaged(const nets::Ema& ema);
-
  private:
   enum Field : std::size_t { kLogLikelihood = 1, kKl = 2 };  // behind kLoss; then the layers' KL and the penalty
   std::size_t penalty_field() const { return kKl + shares_.size(); }
@@ -115,14 +111,14 @@ VaeObjective::Batch VaeObjective::load(const Work& work) const {
   std::vector<std::int64_t> images;
   std::vector<std::uint32_t> visits;
   for (const auto& member :
-       order_.members(update.number, work.first * batches_.size, (work.last - work.first) * batches_.size)) {
+      order_.members(update.number, work.first * batches_.size, (work.last - work.first) * batches_.size)) {
     images.push_back(images_[static_cast<std::size_t>(member.position)]);
     visits.push_back(member.visit);
   }
   const auto device = backbone_.params().device();
   const RandomKey key{seed_, update.attempt, Purpose::kPosterior};
   return {input_.load(dataset_, seed_, update.attempt, images, visits).to(device),
-          vae::posterior_noise(key, images, visits, backbone_.dim()).to(device)};
+      vae::posterior_noise(key, images, visits, backbone_.dim()).to(device)};
 }
 
 // Sec. 2.1: log p(x) >= E_q log p(x | z) - sum_i KL(q(z_i | x, z_<i) || p(z_i | z_<i)); the KL
@@ -172,7 +168,7 @@ std::vector<double> VaeObjective::layer_weights(const Update& update, const vae:
 
 double VaeObjective::annealed(const Update& update) const {
   return vae::kl_annealed(static_cast<double>(update.number + 1), static_cast<double>(update.total), settings_.kl_delay,
-                          settings_.kl_anneal, settings_.kl_min);
+      settings_.kl_anneal, settings_.kl_min);
 }
 
 double VaeObjective::spectral_weight(const Update& update) const {
@@ -209,9 +205,9 @@ void VaeObjective::adopt_averaged(const nets::Ema& ema) {
 }
 
 void publish(const std::filesystem::path& file, const vae::Backbone& backbone, const Elbo& elbo,
-             const nlohmann::json& results, const TrainingRun& run) {
+    const nlohmann::json& results, const TrainingRun& run) {
   run.logger.line("ELBO {:.2f} nats an image ({} {} images), log p(x|z) {:.2f}, KL by layer {:.2f}", elbo.value(),
-                  elbo.num_images, results["split"].get<std::string>(), elbo.log_likelihood, fmt::join(elbo.kl, " "));
+      elbo.num_images, results["split"].get<std::string>(), elbo.log_likelihood, fmt::join(elbo.kl, " "));
   for (std::size_t i = 0; i < elbo.kl.size(); ++i) {
     if (elbo.kl[i] >= kDeadLayer) continue;
     run.logger.line(
@@ -230,7 +226,7 @@ void publish(const std::filesystem::path& file, const vae::Backbone& backbone, c
 }  // namespace
 
 TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const data::Dataset& dataset,
-                         std::uint64_t seed, const TrainingRun& run) {
+    std::uint64_t seed, const TrainingRun& run) {
   const auto file = run.directory / vae_file("").filename();
   auto statistics = backbone.batch_statistics(sum_over(run.comm), seed);
   options.updates = vae_updates(options, dataset.members(data::Split::kTrain).size());

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-
 #include "data/dataset.h"
 #include "train/training_loop.h"
 #include "vae/backbone.h"
@@ -38,6 +37,6 @@ std::filesystem::path vae_file(const std::filesystem::path& run_directory);     
 // there already, only says so (and loads nothing). The backbone holds its starting weights; after
 // kDone it holds the averaged ones.
 TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const data::Dataset& dataset,
-                         std::uint64_t seed, const TrainingRun& run);
+    std::uint64_t seed, const TrainingRun& run);
 
 }  // namespace hebm::train

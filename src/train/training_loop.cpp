@@ -1,7 +1,5 @@
 #include "train/training_loop.h"
-
 #include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -106,13 +104,13 @@ void TrainingLoop::apply() {
 Report TrainingLoop::report(double update_s) const {
   const auto images = static_cast<double>((update_ + 1 - logged_update_) * objective_.batches().batch);
   return {.update = update(),
-          .gradient_norms = gradient_norms_,
-          .update_s = update_s,
-          .images_per_s = images / std::max(since_log_.seconds(), 1e-9),
-          .unit_median_s = stragglers_.median_s(),
-          .unit_slowest_s = stragglers_.slowest_s(),
-          .sum_waited_s = sum_.waited_s(),
-          .sum_bytes = sum_.bytes_per_update()};
+      .gradient_norms = gradient_norms_,
+      .update_s = update_s,
+      .images_per_s = images / std::max(since_log_.seconds(), 1e-9),
+      .unit_median_s = stragglers_.median_s(),
+      .unit_slowest_s = stragglers_.slowest_s(),
+      .sum_waited_s = sum_.waited_s(),
+      .sum_bytes = sum_.bytes_per_update()};
 }
 
 }  // namespace hebm::train

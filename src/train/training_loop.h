@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "base/error.h"
 #include "base/signals.h"
 #include "base/status.h"
@@ -39,11 +38,11 @@ struct MicroBatches {
   MicroBatches(std::int64_t batch_, std::int64_t size_, int rank, int num_ranks, const std::string& keys)
       : batch(batch_), size(size_), count(size_ > 0 ? batch_ / size_ : 0) {
     check(size > 0 && count * size == batch, ExitCode::kUsage,
-          "{}: the batch {} is not a multiple of the micro-batch {}", keys, batch, size);
+        "{}: the batch {} is not a multiple of the micro-batch {}", keys, batch, size);
     check(count >= num_ranks, ExitCode::kUsage,
-          "{}: batch {} in micro-batches of {} gives {} units of work for {} ranks; take a smaller micro-batch, a "
-          "larger batch or fewer ranks",
-          keys, batch, size, count, num_ranks);
+        "{}: batch {} in micro-batches of {} gives {} units of work for {} ranks; take a smaller micro-batch, a "
+        "larger batch or fewer ranks",
+        keys, batch, size, count, num_ranks);
     first = count * rank / num_ranks;
     last = count * (rank + 1) / num_ranks;
   }
@@ -124,7 +123,6 @@ class Objective {
   // For the status line, and scalars for the log.
   virtual std::string progress(const Report& report) const;
   virtual storage::Scalars describe(const Report& report) const;
-
  protected:
   static constexpr std::size_t kLoss = 0;  // the first field of a record, but of Algorithm 1's
   Objective(const LoopOptions& options, std::vector<Bucket> buckets, Recorder record, const comm::Communicator& comm);
@@ -165,7 +163,6 @@ class TrainingLoop {
   TrainingResult run(const Observer& observer = {});
   // The averaged weights, for samples and the artifact.
   const nets::Ema& ema(std::size_t bucket = 0) const { return *emas_.at(bucket); }
-
  private:
   Update update() const { return {update_, options_.updates, static_cast<std::uint32_t>(attempt_)}; }
   void start();

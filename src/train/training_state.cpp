@@ -1,9 +1,7 @@
 // What a training keeps on disk: where it starts from, checkpoints, rollback, metrics.
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-
 #include <algorithm>
-
 #include "storage/files.h"
 #include "train/training_loop.h"
 
@@ -26,8 +24,8 @@ void TrainingLoop::roll_back(const std::string& why) {
   run_.logger.line("{}: {}", what, why);
   const std::int64_t attempt = attempt_ + 1;
   if (attempt > options_.max_rollbacks) {
-    throw comm::AgreedError(ExitCode::kDiverged, fmt::format("{} ({}) and {} rollbacks are spent; {}", what, why,
-                                                             options_.max_rollbacks, options_.advice));
+    throw comm::AgreedError(ExitCode::kDiverged,
+        fmt::format("{} ({}) and {} rollbacks are spent; {}", what, why, options_.max_rollbacks, options_.advice));
   }
   // The newest checkpoint may already be on its way to diverging: go to the one before, where there
   // is one.

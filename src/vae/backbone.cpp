@@ -1,7 +1,5 @@
 #include "vae/backbone.h"
-
 #include <ATen/ops/cat.h>
-
 #include "vae/batch_statistics.h"
 
 namespace hebm::vae {

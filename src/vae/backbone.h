@@ -3,12 +3,10 @@
 // order. One interface for HVAE and NVAE.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
 #include "base/types.h"
 #include "nets/batch_norm.h"
 #include "nets/parameters.h"

@@ -1,5 +1,4 @@
 #include "vae/hvae.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/conv_transpose2d.h>

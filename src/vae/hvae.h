@@ -33,13 +33,12 @@ class Hvae final : public TopDownBackbone, private TopDownLayers {
  public:
   // max_values: see nets::Parameters.
   Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype = at::kFloat,
-       std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
+      std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
   // Temperature scales u, which is the same.
   at::Tensor decode(const at::Tensor& u, double temperature) const override {
     return TopDownBackbone::decode(*this, temperature * u, 1.0);
   }
   std::string architecture() const override;
-
  private:
   struct Layer {                // of latent i
     bool doubles = false;       // nearest x2 first

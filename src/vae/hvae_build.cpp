@@ -5,10 +5,8 @@
 #include <ATen/ops/pixel_unshuffle.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
-
 #include <nlohmann/json.hpp>
 #include <sstream>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "nets/tensor_io.h"
@@ -22,7 +20,7 @@ constexpr std::int64_t kMaxChannels = 4096, kMaxSide = 256, kMaxLayers = 64, kMa
 
 ResBlock make_block(nets::Parameters& params, const std::string& name, std::int64_t width) {
   return {nets::make_conv(params, name + ".first", width, width, 3, 1, 1.4),
-          nets::make_conv(params, name + ".second", width, width, 3, 1, 0.5)};
+      nets::make_conv(params, name + ".second", width, width, 3, 1, 0.5)};
 }
 
 }  // namespace
@@ -30,12 +28,12 @@ ResBlock make_block(nets::Parameters& params, const std::string& name, std::int6
 void HvaeOptions::describe(Options& o) {
   o.add("vae.latents", &latents, "latent layers as channels x side, top first: 16x2,8x4,8x8", Show::kCommon);
   o.add("vae.width", &width, "channels of the path from layer to layer (what a Langevin step runs)", {4, kMaxChannels},
-        Show::kCommon);
+      Show::kCommon);
   o.add("vae.image_width", &image_width, "channels of encoder and image decoder up to a quarter of the image's side",
-        {4, kMaxChannels});
+      {4, kMaxChannels});
   o.add("vae.pixel_width", &pixel_width, "their channels at half the image's side", {4, kMaxChannels});
   o.add_choice("vae.image_from", &image_from, {"bottom", "all"},
-               "the image is decoded from the bottom z alone, or from what all layers left");
+      "the image is decoded from the bottom z alone, or from what all layers left");
   o.add_choice("vae.likelihood", &likelihood, {"bernoulli", "logistic"}, "p(x|z) of a pixel");
 }
 
@@ -48,18 +46,18 @@ std::vector<LatentShape> parse_latents(const std::string& text) {
     char x = 0;
     std::stringstream part(item);
     check(static_cast<bool>(part >> g.channels >> x >> g.height) && x == 'x' && (part >> std::ws).eof(),
-          ExitCode::kUsage, "vae.latents = '{}': '{}' is not CHANNELSxSIDE", text, item);
+        ExitCode::kUsage, "vae.latents = '{}': '{}' is not CHANNELSxSIDE", text, item);
     g.width = g.height;
     check(g.channels >= 1 && g.channels <= kMaxChannels && g.height >= 1 && g.height <= kMaxSide, ExitCode::kUsage,
-          "vae.latents = '{}': '{}' is out of range (channels 1..{}, side 1..{})", text, item, kMaxChannels, kMaxSide);
+        "vae.latents = '{}': '{}' is out of range (channels 1..{}, side 1..{})", text, item, kMaxChannels, kMaxSide);
     check(out.empty() || g.height == out.back().height || g.height == 2 * out.back().height, ExitCode::kUsage,
-          "vae.latents = '{}': side {} after {}; from top to bottom sides stay or double", text, g.height,
-          out.empty() ? 0 : out.back().height);
+        "vae.latents = '{}': side {} after {}; from top to bottom sides stay or double", text, g.height,
+        out.empty() ? 0 : out.back().height);
     out.push_back(g);
     if (static_cast<std::int64_t>(out.size()) > kMaxLayers) break;
   }
   check(!out.empty() && static_cast<std::int64_t>(out.size()) <= kMaxLayers, ExitCode::kUsage,
-        "vae.latents = '{}': expected 1 to {} layers", text, kMaxLayers);
+      "vae.latents = '{}': expected 1 to {} layers", text, kMaxLayers);
   return out;
 }
 
@@ -80,25 +78,24 @@ ImageShape HvaeOptions::read(const nlohmann::json& json) {
 }
 
 std::string Hvae::architecture() const {
-  return nlohmann::json{
-      {"backbone", HvaeOptions::kName},      {"latents", options_.latents},         {"width", options_.width},
+  return nlohmann::json{{"backbone", HvaeOptions::kName}, {"latents", options_.latents}, {"width", options_.width},
       {"image_width", options_.image_width}, {"pixel_width", options_.pixel_width}, {"image_from", options_.image_from},
-      {"likelihood", options_.likelihood},   {"channels", image_shape().channels},  {"side", image_shape().height}}
+      {"likelihood", options_.likelihood}, {"channels", image_shape().channels}, {"side", image_shape().height}}
       .dump();
 }
 
 Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype,
-           std::int64_t max_values)
+    std::int64_t max_values)
     : TopDownBackbone({image, {parse_likelihood(options.likelihood), image.channels}, parse_latents(options.latents)},
-                      nets::Parameters(seed, 1, dtype, at::kCPU, max_values)),
+          nets::Parameters(seed, 1, dtype, at::kCPU, max_values)),
       options_(options) {
   check(image.height == image.width, ExitCode::kUsage, "the HVAE takes square images, got {} x {}", image.height,
-        image.width);
+      image.width);
   std::int64_t side = groups().back().height;
   while (side < image.height / 4) side *= 2;
   check(image.height % 4 == 0 && side == image.height / 4, ExitCode::kUsage,
-        "vae.latents = '{}': the last side must be the image side {} divided by 4, 8, 16, ...", options.latents,
-        image.height);
+      "vae.latents = '{}': the last side must be the image side {} divided by 4, 8, 16, ...", options.latents,
+      image.height);
   build_encoder();
   build_decoder();
   build_tail();

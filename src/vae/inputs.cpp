@@ -1,24 +1,20 @@
 #include "vae/inputs.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/lt.h>
-
 #include <algorithm>
-
 #include "base/error.h"
 
 namespace hebm::vae {
 
 at::Tensor image_tensor(const ImageBatch& images) {
   check(static_cast<std::int64_t>(images.pixels.size()) == images.count * images.shape.size(), ExitCode::kRuntime,
-        "image batch: {} bytes for {} images of {}", images.pixels.size(), images.count, images.shape.size());
+      "image batch: {} bytes for {} images of {}", images.pixels.size(), images.count, images.shape.size());
   // The byte tensor only looks at the batch's memory; the conversion copies.
   auto* pixels = const_cast<std::uint8_t*>(images.pixels.data());
-  const at::Tensor bytes =
-      at::from_blob(pixels, {images.count, images.shape.channels, images.shape.height, images.shape.width},
-                    at::TensorOptions(at::kByte));
+  const at::Tensor bytes = at::from_blob(pixels,
+      {images.count, images.shape.channels, images.shape.height, images.shape.width}, at::TensorOptions(at::kByte));
   return bytes.to(at::kFloat).div_(255.0);
 }
 
@@ -40,28 +36,28 @@ at::Tensor quantised(const at::Tensor& x, std::int64_t bits) {
 }
 
 at::Tensor binarised(const at::Tensor& x, const RandomKey& key, std::span<const std::int64_t> images,
-                     std::span<const std::uint32_t> visits) {
+    std::span<const std::uint32_t> visits) {
   check(static_cast<std::int64_t>(images.size()) == x.size(0) && images.size() == visits.size(), ExitCode::kRuntime,
-        "binarisation: {} pictures, {} images, {} visits", x.size(0), images.size(), visits.size());
+      "binarisation: {} pictures, {} images, {} visits", x.size(0), images.size(), visits.size());
   const at::Tensor uniform = at::empty({x.size(0), x.numel() / std::max<std::int64_t>(1, x.size(0))}, at::kFloat);
   const auto row_size = static_cast<std::size_t>(uniform.size(1));
   for (std::size_t b = 0; b < images.size(); ++b) {
     fill_uniform({uniform.data_ptr<float>() + b * row_size, row_size}, key,
-                 {.item = static_cast<std::uint32_t>(images[b]), .visit = visits[b]});
+        {.item = static_cast<std::uint32_t>(images[b]), .visit = visits[b]});
   }
   return uniform.view(x.sizes()).lt(x).to(x.scalar_type());
 }
 
 at::Tensor posterior_noise(const RandomKey& key, std::span<const std::int64_t> images,
-                           std::span<const std::uint32_t> visits, std::int64_t dim) {
+    std::span<const std::uint32_t> visits, std::int64_t dim) {
   check(images.size() == visits.size(), ExitCode::kRuntime, "posterior noise: {} images, {} visits", images.size(),
-        visits.size());
+      visits.size());
   at::Tensor noise = at::empty({static_cast<std::int64_t>(images.size()), dim}, at::kFloat);
   float* rows = noise.mutable_data_ptr<float>();
   const auto row_size = static_cast<std::size_t>(dim);
   for (std::size_t b = 0; b < images.size(); ++b) {
-    fill_normal({rows + b * row_size, row_size}, key,
-                {.item = static_cast<std::uint32_t>(images[b]), .visit = visits[b]});
+    fill_normal(
+        {rows + b * row_size, row_size}, key, {.item = static_cast<std::uint32_t>(images[b]), .visit = visits[b]});
   }
   return noise;
 }

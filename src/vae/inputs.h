@@ -2,11 +2,9 @@
 // alone.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <span>
 #include <vector>
-
 #include "base/random.h"
 #include "base/types.h"
 
@@ -21,9 +19,9 @@ at::Tensor quantised(const at::Tensor& x, std::int64_t bits);
 // Bernoulli draws of probability x [images, C, H, W], 0 or 1: image b's are keyed by (images[b],
 // visits[b]).
 at::Tensor binarised(const at::Tensor& x, const RandomKey& key, std::span<const std::int64_t> images,
-                     std::span<const std::uint32_t> visits);
+    std::span<const std::uint32_t> visits);
 // eps ~ N(0, I), [images, dim] float32 on the host: row b is keyed by (images[b], visits[b]).
 at::Tensor posterior_noise(const RandomKey& key, std::span<const std::int64_t> images,
-                           std::span<const std::uint32_t> visits, std::int64_t dim);
+    std::span<const std::uint32_t> visits, std::int64_t dim);
 
 }  // namespace hebm::vae

@@ -1,7 +1,5 @@
 #include "vae/kl_balance.h"
-
 #include <algorithm>
-
 #include "base/error.h"
 
 namespace hebm::vae {
@@ -27,7 +25,7 @@ std::vector<double> kl_shares(const std::vector<LatentShape>& groups) {
 
 std::vector<double> kl_balance(std::span<const double> mean_abs_kl, std::span<const double> shares) {
   check(mean_abs_kl.size() == shares.size() && !shares.empty(), ExitCode::kRuntime, "KL balance: {} terms, {} layers",
-        mean_abs_kl.size(), shares.size());
+      mean_abs_kl.size(), shares.size());
   std::vector<double> out;
   double sum = 0;
   for (std::size_t i = 0; i < shares.size(); ++i) {

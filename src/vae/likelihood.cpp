@@ -1,5 +1,4 @@
 #include "vae/likelihood.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/binary_cross_entropy_with_logits.h>
 #include <ATen/ops/expm1.h>
@@ -9,7 +8,6 @@
 #include <ATen/ops/special_ndtri.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/where.h>
-
 #include "base/error.h"
 #include "vae/mixture_logistic.h"
 
@@ -85,26 +83,19 @@ at::Tensor log_likelihood(const Likelihood& likelihood, const at::Tensor& parame
 
 at::Tensor mean_image(const Likelihood& likelihood, const at::Tensor& parameters) {
   switch (likelihood.kind) {
-    case LikelihoodKind::kBernoulli:
-      return at::sigmoid(parameters);
-    case LikelihoodKind::kMixture:
-      return to_unit(mixture_mean(parameters, likelihood.mixtures));
-    case LikelihoodKind::kLogistic:
-      return to_unit(parameters.chunk(2, 1)[0]);
-    case LikelihoodKind::kNormal:
-      return to_unit(normal_mean(parameters.chunk(2, 1)[0]));
+    case LikelihoodKind::kBernoulli: return at::sigmoid(parameters);
+    case LikelihoodKind::kMixture: return to_unit(mixture_mean(parameters, likelihood.mixtures));
+    case LikelihoodKind::kLogistic: return to_unit(parameters.chunk(2, 1)[0]);
+    case LikelihoodKind::kNormal: return to_unit(normal_mean(parameters.chunk(2, 1)[0]));
   }
   fail(ExitCode::kRuntime, "likelihood {} is unknown", static_cast<int>(likelihood.kind));
 }
 
 at::Tensor sample_image(const Likelihood& likelihood, const at::Tensor& parameters, const at::Tensor& uniform) {
   switch (likelihood.kind) {
-    case LikelihoodKind::kBernoulli:
-      return at::lt(uniform, at::sigmoid(parameters)).to(parameters.scalar_type());
-    case LikelihoodKind::kMixture:
-      return to_unit(mixture_sample(parameters, uniform, likelihood.mixtures));
-    default:
-      break;
+    case LikelihoodKind::kBernoulli: return at::lt(uniform, at::sigmoid(parameters)).to(parameters.scalar_type());
+    case LikelihoodKind::kMixture: return to_unit(mixture_sample(parameters, uniform, likelihood.mixtures));
+    default: break;
   }
   const auto parts = parameters.chunk(2, 1);
   if (likelihood.kind == LikelihoodKind::kLogistic)

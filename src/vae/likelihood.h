@@ -3,7 +3,6 @@
 // (mixture_logistic.h).
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <string>
 

@@ -1,12 +1,9 @@
 #include "vae/make_backbone.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/options.h"
 #include "vae/hvae.h"
@@ -24,10 +21,9 @@ struct Kind {
   std::unique_ptr<BackboneSettings> (*settings)();
 };
 
-template <class Settings>
-constexpr Kind kind_of(const char* title, const char* section) {
+template <class Settings> constexpr Kind kind_of(const char* title, const char* section) {
   return {Settings::kName, title, section,
-          []() -> std::unique_ptr<BackboneSettings> { return std::make_unique<Settings>(); }};
+      []() -> std::unique_ptr<BackboneSettings> { return std::make_unique<Settings>(); }};
 }
 
 // The first is the default.
@@ -42,8 +38,7 @@ std::size_t index_of(const std::string& name) {
 }
 
 // What `text_of` gives of every kind, with `between` between them.
-template <class Text>
-std::string joined(const Text& text_of, const char* between) {
+template <class Text> std::string joined(const Text& text_of, const char* between) {
   std::vector<std::string> out;
   for (const Kind& kind : kKinds) out.push_back(text_of(kind));
   return fmt::format("{}", fmt::join(out, between));
@@ -75,8 +70,8 @@ std::vector<std::string> BackboneOptions::prefixes() const {
   return out;
 }
 
-std::unique_ptr<Backbone> make_backbone(const BackboneOptions& options, const ImageShape& image, std::uint64_t seed,
-                                        at::Device device) {
+std::unique_ptr<Backbone> make_backbone(
+    const BackboneOptions& options, const ImageShape& image, std::uint64_t seed, at::Device device) {
   return options.chosen().make(image, {.seed = seed, .device = device});
 }
 
@@ -84,13 +79,13 @@ std::unique_ptr<Backbone> backbone_from_architecture(const std::string& text, co
   const std::string shown = text.substr(0, 200);
   const auto json = nlohmann::json::parse(text, nullptr, false);
   check(json.is_object() && json.contains("backbone") && json["backbone"].is_string(), ExitCode::kCorrupt,
-        "architecture of the VAE: expected a JSON object with a 'backbone', got '{}'", shown);
+      "architecture of the VAE: expected a JSON object with a 'backbone', got '{}'", shown);
   const auto name = json["backbone"].get<std::string>();
   const std::size_t kind = index_of(name);
   check(kind < kKinds.size(), ExitCode::kCorrupt, "expected backbone {}, got '{}'",
-        joined([](const Kind& k) { return std::string(k.name); }, " or "), name.substr(0, 100));
+      joined([](const Kind& k) { return std::string(k.name); }, " or "), name.substr(0, 100));
   check(text.size() <= kMaxArchitecture, ExitCode::kCorrupt, "architecture of the VAE: {} bytes, expected at most {}",
-        text.size(), kMaxArchitecture);
+      text.size(), kMaxArchitecture);
   try {
     const auto settings = kKinds.at(kind).settings();
     const ImageShape image = settings->read(json);

@@ -9,7 +9,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
 #include "vae/backbone.h"
 
 namespace hebm {
@@ -45,15 +44,14 @@ class BackboneOptions {
   const BackboneSettings& chosen() const;
   // The keys that the chosen backbone depends on begin with one of these.
   std::vector<std::string> prefixes() const;
-
  private:
   std::string kind_;
   std::vector<std::unique_ptr<BackboneSettings>> settings_;  // by kind
 };
 
 // With new weights from the seed.
-std::unique_ptr<Backbone> make_backbone(const BackboneOptions& options, const ImageShape& image, std::uint64_t seed,
-                                        at::Device device = at::kCPU);
+std::unique_ptr<Backbone> make_backbone(
+    const BackboneOptions& options, const ImageShape& image, std::uint64_t seed, at::Device device = at::kCPU);
 
 // From the metadata of a weights file of max_values numbers: hostile until checked,
 // Error(kCorrupt).

@@ -1,5 +1,4 @@
 #include "vae/mixture_logistic.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/gather.h>
@@ -8,9 +7,7 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tanh.h>
-
 #include <cmath>
-
 #include "base/error.h"
 #include "vae/likelihood.h"
 
@@ -27,11 +24,11 @@ struct Parts {
 
 Parts parts_of(const at::Tensor& parameters, std::int64_t m) {
   check(parameters.dim() == 4 && parameters.size(1) == 10 * m, ExitCode::kRuntime,
-        "mixture of {} logistics: expected {} channels, got {}", m, 10 * m, parameters.size(1));
+      "mixture of {} logistics: expected {} channels, got {}", m, 10 * m, parameters.size(1));
   const at::Tensor rest = parameters.narrow(1, m, 9 * m)
                               .reshape({parameters.size(0), kColours, 3 * m, parameters.size(2), parameters.size(3)});
   return {parameters.narrow(1, 0, m), rest.narrow(2, 0, m), rest.narrow(2, m, m).clamp_min(kMinLogScale),
-          at::tanh(rest.narrow(2, 2 * m, m))};
+      at::tanh(rest.narrow(2, 2 * m, m))};
 }
 
 // values [B, 3, H, W] before the shifts -> clamped, each colour shifted by the clamped ones before
@@ -46,8 +43,8 @@ at::Tensor shift_colours(const at::Tensor& values, const at::Tensor& coefficient
 
 }  // namespace
 
-at::Tensor mixture_log_likelihood(const at::Tensor& parameters, const at::Tensor& x, std::int64_t mixtures,
-                                  std::int64_t bits) {
+at::Tensor mixture_log_likelihood(
+    const at::Tensor& parameters, const at::Tensor& x, std::int64_t mixtures, std::int64_t bits) {
   const Parts p = parts_of(parameters, mixtures);
   const at::Tensor red = x.narrow(1, 0, 1), green = x.narrow(1, 1, 1);  // [B, 1, H, W]
   const auto mean = [&](std::int64_t k) { return p.means.select(1, k); };

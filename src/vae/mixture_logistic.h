@@ -7,14 +7,13 @@
 // last one alone has it.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 
 namespace hebm::vae {
 
 // x [B, 3, H, W] on [-1, 1] -> [B, H, W] nats.
-at::Tensor mixture_log_likelihood(const at::Tensor& parameters, const at::Tensor& x, std::int64_t mixtures,
-                                  std::int64_t bits);
+at::Tensor mixture_log_likelihood(
+    const at::Tensor& parameters, const at::Tensor& x, std::int64_t mixtures, std::int64_t bits);
 // The means averaged over components, then shifted colour by colour: [B, 3, H, W] on [-1, 1].
 at::Tensor mixture_mean(const at::Tensor& parameters, std::int64_t mixtures);
 // uniform [B, 4, H, W]: choice of the component, red, green, blue. [B, 3, H, W] on [-1, 1], not

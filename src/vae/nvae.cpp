@@ -1,13 +1,10 @@
 #include "vae/nvae.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/elu.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/zeros_like.h>
-
 #include <nlohmann/json.hpp>
-
 #include "vae/nvae_frozen.h"
 #include "vae/nvae_training.h"
 

@@ -6,7 +6,6 @@
 #pragma once
 #include <mutex>
 #include <optional>
-
 #include "vae/nvae_cells.h"
 #include "vae/nvae_flow.h"
 #include "vae/nvae_options.h"
@@ -53,7 +52,6 @@ class NvaeRun final : public TopDownLayers {
   std::vector<at::Tensor> encode(const at::Tensor& x) const override;
   LayerDraw draw(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const at::Tensor& eps) const override;
   at::Tensor image(const at::Tensor& s) const override;
-
  private:
   struct Raw {
     at::Tensor mu, log_sigma;  // before the soft clamp
@@ -71,7 +69,7 @@ class Nvae final : public TopDownBackbone {
  public:
   // max_values: see nets::Parameters. device kMeta: shapes and counts without memory.
   Nvae(const NvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype = at::kFloat,
-       std::int64_t max_values = std::numeric_limits<std::int64_t>::max(), at::Device device = at::kCPU);
+      std::int64_t max_values = std::numeric_limits<std::int64_t>::max(), at::Device device = at::kCPU);
   ~Nvae() override;
 
   std::vector<at::Tensor> transport(const at::Tensor& u) const override;
@@ -81,7 +79,6 @@ class Nvae final : public TopDownBackbone {
 
   const NvaeParts& parts() const { return parts_; }
   const NvaeLayers& modules() const { return modules_; }
-
  private:
   const TopDownLayers& layers() const override { return evaluation_; }
   void build_encoder();

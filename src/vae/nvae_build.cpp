@@ -1,7 +1,6 @@
 // Construction of NVAE: the tree of cells under the authors' names.
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-
 #include "vae/nvae.h"
 
 namespace hebm::vae {
@@ -20,7 +19,7 @@ TopDownBackbone::Shape shape_of(const NvaeOptions& o) {
 }  // namespace
 
 Nvae::Nvae(const NvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype,
-           std::int64_t max_values, at::Device device)
+    std::int64_t max_values, at::Device device)
     : TopDownBackbone(shape_of(options.resolved(image)), nets::Parameters(seed, 1, dtype, device, max_values)),
       options_(options.resolved(image)),
       scales_(nvae_scales(options_)),
@@ -30,7 +29,7 @@ Nvae::Nvae(const NvaeOptions& options, const ImageShape& image, std::uint64_t se
   parts_.res_dist = options_.res_dist;
   const NvaeScale& top = scales_.front();
   parts_.start = params().add("prior_ftr0", {top.decoder_channels, top.side, top.side}, nets::Init::kUniformFanIn,
-                              0.5 * static_cast<double>(top.side));
+      0.5 * static_cast<double>(top.side));
   {
     const c10::NoGradGuard no_grad;
     parts_.start.add_(0.5);  // U[0, 1)
@@ -75,11 +74,11 @@ void Nvae::build_samplers() {
   for (const auto& scale : scales_) {
     for (std::int64_t k = 0; k < scale.groups; ++k, ++i) {
       NvaeLayer& layer = parts_.layers[i];
-      layer.posterior = modules_.conv("enc_sampler." + std::to_string(i),
-                                      {.in = scale.encoder_channels, .out = 2 * options_.latents, .kernel = 3});
+      layer.posterior = modules_.conv(
+          "enc_sampler." + std::to_string(i), {.in = scale.encoder_channels, .out = 2 * options_.latents, .kernel = 3});
       if (i > 0) {
-        layer.prior = modules_.conv("dec_sampler." + std::to_string(i - 1) + ".1",
-                                    {.in = scale.decoder_channels, .out = 2 * options_.latents});
+        layer.prior = modules_.conv(
+            "dec_sampler." + std::to_string(i - 1) + ".1", {.in = scale.decoder_channels, .out = 2 * options_.latents});
       }
       for (std::int64_t f = 0; f < options_.flows; ++f) {
         const auto number = static_cast<std::int64_t>(i) * options_.flows + f;

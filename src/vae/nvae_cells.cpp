@@ -1,5 +1,4 @@
 #include "vae/nvae_cells.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/silu.h>
@@ -13,8 +12,8 @@ at::Tensor skip_down(const ResCell& cell, const at::Tensor& x, const Pass& pass)
   const at::Tensor h = at::silu(x);
   const at::Tensor lower = h.slice(2, 1);
   return at::cat({pass.conv(cell.skip[0], h), pass.conv(cell.skip[1], lower.slice(3, 1)),
-                  pass.conv(cell.skip[2], h.slice(3, 1)), pass.conv(cell.skip[3], lower)},
-                 1);
+                     pass.conv(cell.skip[2], h.slice(3, 1)), pass.conv(cell.skip[3], lower)},
+      1);
 }
 
 }  // namespace
@@ -43,7 +42,7 @@ ResCell make_res_cell(NvaeLayers& layers, const std::string& name, std::int64_t 
     const std::int64_t quarter = out / 4;
     for (std::size_t k = 0; k < 4; ++k) {
       cell.skip[k] = layers.conv(name + ".skip.conv_" + std::to_string(k + 1),
-                                 {.in = channels, .out = k < 3 ? quarter : out - 3 * quarter, .stride = 2});
+          {.in = channels, .out = k < 3 ? quarter : out - 3 * quarter, .stride = 2});
     }
   }
   for (std::size_t n = 0; n < 2; ++n) {
@@ -56,8 +55,8 @@ ResCell make_res_cell(NvaeLayers& layers, const std::string& name, std::int64_t 
   return cell;
 }
 
-MbCell make_mb_cell(NvaeLayers& layers, const std::string& name, std::int64_t channels, bool up, std::int64_t expansion,
-                    bool use_se) {
+MbCell make_mb_cell(
+    NvaeLayers& layers, const std::string& name, std::int64_t channels, bool up, std::int64_t expansion, bool use_se) {
   MbCell cell;
   cell.up = up;
   const std::int64_t out = up ? channels / 2 : channels, hidden = expansion * channels;

@@ -3,7 +3,6 @@
 #pragma once
 #include <array>
 #include <string>
-
 #include "vae/nvae_layers.h"
 
 namespace hebm::vae {
@@ -32,7 +31,7 @@ struct MbCell {
 };
 
 ResCell make_res_cell(NvaeLayers& layers, const std::string& name, std::int64_t channels, bool down, bool use_se);
-MbCell make_mb_cell(NvaeLayers& layers, const std::string& name, std::int64_t channels, bool up, std::int64_t expansion,
-                    bool use_se);
+MbCell make_mb_cell(
+    NvaeLayers& layers, const std::string& name, std::int64_t channels, bool up, std::int64_t expansion, bool use_se);
 
 }  // namespace hebm::vae

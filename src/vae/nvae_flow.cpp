@@ -1,10 +1,8 @@
 #include "vae/nvae_flow.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/elu.h>
 #include <ATen/ops/flip.h>
 #include <ATen/ops/zeros.h>
-
 #include "base/error.h"
 
 namespace hebm::vae {
@@ -20,10 +18,10 @@ at::Tensor FlowCell::operator()(const at::Tensor& z, const Pass& pass) const {
   return z - pass.conv(mean, at::elu(h));  // ELU twice, as the authors have it
 }
 
-at::Tensor flow_mask(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t groups, bool zero_diagonal,
-                     bool reversed) {
+at::Tensor flow_mask(
+    std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t groups, bool zero_diagonal, bool reversed) {
   check((groups == 1 && (out % in == 0 || in % out == 0)) || (groups == in && in == out), ExitCode::kRuntime,
-        "flow mask: {} -> {} channels in {} groups", in, out, groups);
+      "flow mask: {} -> {} channels in {} groups", in, out, groups);
   const std::int64_t fan = in / groups, m = kernel / 2;
   at::Tensor mask = at::zeros({out, fan, kernel, kernel}, at::kFloat);
   mask.narrow(2, 0, m).fill_(1.0);
@@ -51,12 +49,12 @@ FlowCell make_cell(NvaeLayers& layers, const std::string& name, std::int64_t cha
   };
   FlowCell cell;
   cell.first = layers.conv(name + ".conv.convz.0", {.in = channels, .out = hidden, .kernel = 3, .bias = false},
-                           mask(channels, hidden, 3, 1, true));
+      mask(channels, hidden, 3, 1, true));
   cell.depthwise =
       layers.conv(name + ".conv.convz.2", {.in = hidden, .out = hidden, .kernel = 5, .groups = hidden, .bias = false},
-                  mask(hidden, hidden, 5, hidden, false));
-  cell.mean = layers.conv(name + ".mu.conv_0", {.in = hidden, .out = channels}, mask(hidden, channels, 1, 1, false),
-                          kInitialMean);
+          mask(hidden, hidden, 5, hidden, false));
+  cell.mean = layers.conv(
+      name + ".mu.conv_0", {.in = hidden, .out = channels}, mask(hidden, channels, 1, 1, false), kInitialMean);
   return cell;
 }
 

@@ -4,7 +4,6 @@
 #pragma once
 #include <array>
 #include <string>
-
 #include "vae/nvae_layers.h"
 
 namespace hebm::vae {
@@ -25,7 +24,7 @@ FlowPair make_flow_pair(NvaeLayers& layers, const std::string& name, std::int64_
 // sees all, at the centre output o of group o out-of-in order sees inputs before its own (and its
 // own unless zero_diagonal); the rest nothing. Flipped in space where `reversed`. Depthwise (groups
 // = in = out): its own channel at the centre.
-at::Tensor flow_mask(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t groups, bool zero_diagonal,
-                     bool reversed);
+at::Tensor flow_mask(
+    std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t groups, bool zero_diagonal, bool reversed);
 
 }  // namespace hebm::vae

@@ -1,10 +1,8 @@
 #include "vae/nvae_fold.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-
 #include <algorithm>
 
 namespace hebm::vae {
@@ -50,9 +48,9 @@ FoldedCell fold_cell(const MbCell& cell, at::Tensor& missing, std::int64_t chose
   for (std::int64_t first = 0; first < hidden; first += slice) {
     const std::int64_t count = std::min(slice, hidden - first);
     out.slices.push_back({to_float(expand.narrow(0, first, count).t()),
-                          nets::pack_depthwise(taps.narrow(0, first, count), middle.shift.narrow(0, first, count),
-                                               expand_bias.narrow(0, first, count)),
-                          to_float(project.narrow(1, first, count).t())});
+        nets::pack_depthwise(
+            taps.narrow(0, first, count), middle.shift.narrow(0, first, count), expand_bias.narrow(0, first, count)),
+        to_float(project.narrow(1, first, count).t())});
   }
   if (cell.up) {
     const at::Tensor skip = matrix_of(cell.skip);

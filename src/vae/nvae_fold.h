@@ -6,9 +6,7 @@
 // reads it.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <vector>
-
 #include "nets/depthwise.h"
 #include "vae/nvae.h"
 

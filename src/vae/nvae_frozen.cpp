@@ -1,13 +1,10 @@
 #include "vae/nvae_frozen.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/functions/utils.h>
-
 #include <algorithm>
 #include <functional>
-
 #include "base/error.h"
 
 namespace hebm::vae {

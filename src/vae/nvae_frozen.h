@@ -3,11 +3,9 @@
 // shared by the threads. Equal to Nvae::transport to rounding.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <memory>
 #include <mutex>
 #include <vector>
-
 #include "vae/nvae_frozen_pass.h"
 
 namespace hebm::vae {
@@ -22,7 +20,6 @@ class NvaeFrozen : public std::enable_shared_from_this<NvaeFrozen> {
   std::vector<at::Tensor> transport(const at::Tensor& u) const;
   // Images of one forward and reverse pass for a batch of `count`.
   std::int64_t chunk(std::int64_t count) const;
-
  private:
   friend struct FrozenTransportNode;
   using Passes = std::vector<std::unique_ptr<FrozenPass>>;

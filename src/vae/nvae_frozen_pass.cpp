@@ -1,5 +1,4 @@
 #include "vae/nvae_frozen_pass.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/addmm.h>
@@ -15,7 +14,6 @@
 #include <ATen/ops/upsample_bilinear2d.h>
 #include <ATen/ops/upsample_bilinear2d_backward.h>
 #include <ATen/ops/zeros_like.h>
-
 #include <algorithm>
 
 namespace hebm::vae {
@@ -54,8 +52,8 @@ FrozenPass::FrozenPass(const FoldedDecoder& decoder, std::int64_t images) : deco
   low_ = at::empty({largest / 4}, at::kFloat);
 }
 
-void FrozenPass::prepare_cell(const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels,
-                              CellState& state) {
+void FrozenPass::prepare_cell(
+    const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels, CellState& state) {
   for (const auto& slice : cell.slices) {
     const std::int64_t h = slice.depthwise.channels;
     state.in_slope.push_back(at::empty({images_, height, width, h}, at::kFloat));
@@ -66,8 +64,8 @@ void FrozenPass::prepare_cell(const FoldedCell& cell, std::int64_t height, std::
 
 // Nearest doubling commutes with all that is before the depthwise convolution, so an up cell
 // expands at the coarse scale.
-void FrozenPass::expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s,
-                           at::Tensor& out) {
+void FrozenPass::expand_to(
+    const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s, at::Tensor& out) {
   if (!cell.up) {
     at::Tensor target = matrix(out);
     at::mm_out(target, s, slice.expand);
@@ -124,8 +122,8 @@ void FrozenPass::cell_reverse(const FoldedCell& cell, CellState& state, at::Tens
   const at::Tensor of_branch = branch_gradient(cell, state, g);
   if (cell.up) {
     const std::int64_t height = state.in_slope[0].size(1), width = state.in_slope[0].size(2), channels = g.size(1);
-    const at::Tensor low = at::upsample_bilinear2d_backward(image_view(g, images_, height, width), {height, width},
-                                                            {images_, channels, height / 2, width / 2}, true);
+    const at::Tensor low = at::upsample_bilinear2d_backward(
+        image_view(g, images_, height, width), {height, width}, {images_, channels, height / 2, width / 2}, true);
     g = at::mm(pixel_view(low), cell.skip.t());
   }
   for (std::size_t j = 0; j < cell.slices.size(); ++j) {

@@ -4,10 +4,8 @@
 // scale; hidden: [m, H, W, h] a slice; autograd sees none of it.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <vector>
-
 #include "vae/nvae_fold.h"
 
 namespace hebm::vae {
@@ -22,7 +20,6 @@ class FrozenPass {
   // grads[i]: d/d z[i], the same rows (undefined: zero) -> d/du, written to out [m, D]. Once a
   // forward(): it uses up what was kept.
   void reverse(const std::vector<at::Tensor>& grads, std::int64_t row, const at::Tensor& out);
-
  private:
   struct CellState {
     std::vector<at::Tensor> in_slope, out_slope;  // [m, H, W, h] a slice
@@ -36,8 +33,8 @@ class FrozenPass {
     at::Tensor sigma, u, z;  // [m H W, n]
   };
 
-  void prepare_cell(const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels,
-                    CellState& state);
+  void prepare_cell(
+      const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels, CellState& state);
   void expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s, at::Tensor& out);
   void cell_forward(const FoldedCell& cell, CellState& state, at::Tensor& s);
   void cell_reverse(const FoldedCell& cell, CellState& state, at::Tensor& g);

@@ -1,11 +1,9 @@
 #include "vae/nvae_layers.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/sigmoid.h>
 #include <c10/core/GradMode.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -32,8 +30,8 @@ at::Tensor NvaeConv::apply(const at::Tensor& x, const at::Tensor& effective) con
 }
 
 at::Tensor Pass::norm(const BatchNorm& norm, const at::Tensor& x, bool silu) const {
-  return nets::batch_norm(x, {norm.weight, norm.bias, norm.running_mean, norm.running_var, kBatchNormEpsilon}, mode_,
-                          silu);
+  return nets::batch_norm(
+      x, {norm.weight, norm.bias, norm.running_mean, norm.running_var, kBatchNormEpsilon}, mode_, silu);
 }
 
 at::Tensor Pass::conv(const NvaeConv& conv, const at::Tensor& x) const {
@@ -49,11 +47,11 @@ at::Tensor SqueezeExcite::operator()(const at::Tensor& x) const {
 NvaeConv NvaeLayers::conv(const std::string& name, const ConvShape& shape, const at::Tensor& mask, double norm_factor) {
   NvaeConv out;
   const std::int64_t fan_in = shape.in / shape.groups * shape.kernel * shape.kernel;
-  out.weight = params_.add(name + ".weight", {shape.out, shape.in / shape.groups, shape.kernel, shape.kernel},
-                           nets::Init::kUniformFanIn);
+  out.weight = params_.add(
+      name + ".weight", {shape.out, shape.in / shape.groups, shape.kernel, shape.kernel}, nets::Init::kUniformFanIn);
   if (shape.bias) {
-    out.bias = params_.add(name + ".bias", {shape.out}, nets::Init::kUniformFanIn,
-                           1.0 / std::sqrt(static_cast<double>(fan_in)));
+    out.bias = params_.add(
+        name + ".bias", {shape.out}, nets::Init::kUniformFanIn, 1.0 / std::sqrt(static_cast<double>(fan_in)));
   }
   if (mask.defined()) out.mask = params_.add_constant(mask);
   if (shape.weight_norm) {
@@ -84,7 +82,7 @@ BatchNorm NvaeLayers::norm(const std::string& name, std::int64_t channels) {
 SqueezeExcite NvaeLayers::squeeze_excite(const std::string& name, std::int64_t channels) {
   const std::int64_t hidden = std::max<std::int64_t>(channels / 16, 4);
   return {nets::make_linear(params_, name + ".0", channels, hidden),
-          nets::make_linear(params_, name + ".2", hidden, channels)};
+      nets::make_linear(params_, name + ".2", hidden, channels)};
 }
 
 }  // namespace hebm::vae

@@ -3,13 +3,11 @@
 // run is a Pass: as it is, evaluation (running statistics, weights normalised at every use).
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
-
 #include "nets/batch_norm.h"
 #include "nets/layers.h"
 #include "nets/parameters.h"
@@ -47,7 +45,6 @@ class Pass {
   virtual ~Pass() = default;
   virtual at::Tensor norm(const BatchNorm& norm, const at::Tensor& x, bool silu) const;  // x [B, C, H, W]
   virtual at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const;
-
  protected:
   nets::NormMode mode_;
 };
@@ -81,7 +78,6 @@ class NvaeLayers {
   nets::Parameters& params() { return params_; }
   const std::vector<NvaeConv>& convs() const { return convs_; }
   const std::vector<BatchNorm>& norms() const { return norms_; }
-
  private:
   nets::Parameters& params_;
   std::vector<NvaeConv> convs_;

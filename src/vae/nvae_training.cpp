@@ -1,10 +1,8 @@
 #include "vae/nvae_training.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
-
 #include <span>
 #include <utility>
 
@@ -32,7 +30,6 @@ class FirstPass final : public Pass {
     if (conv.log_weight_norm.defined() && !conv.mask.defined()) initialise(conv, x);
     return Pass::conv(conv, x);
   }
-
  private:
   static constexpr double kSpread = 5.0, kEps = 1e-5;
 

@@ -30,7 +30,6 @@ class NvaeTraining final : public BatchStatistics, public Pass {
   void update_decoder_statistics(const at::Tensor& u, double momentum) const override;
 
   at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const override;
-
  private:
   const Nvae& net_;
   NvaeRun run_{net_.parts(), *this};

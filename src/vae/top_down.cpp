@@ -1,8 +1,6 @@
 #include "vae/top_down.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
-
 #include <cmath>
 
 namespace hebm::vae {
@@ -15,9 +13,8 @@ at::Tensor times(double factor, const at::Tensor& x) { return factor == 1.0 ? x 
 // z_of(i, s) gives z_i of the state that layer i reads. Returns s behind the last layer, or in
 // front of its z where only z is wanted.
 enum class Last { kEntered, kAbsorbed };
-template <class Draw>
-at::Tensor descend(const TopDownLayers& layers, std::size_t num_layers, std::int64_t count, Last last,
-                   const Draw& z_of) {
+template <class Draw> at::Tensor descend(
+    const TopDownLayers& layers, std::size_t num_layers, std::int64_t count, Last last, const Draw& z_of) {
   at::Tensor s = layers.start(count);
   for (std::size_t i = 0; i < num_layers; ++i) {
     s = layers.enter(i, s);

@@ -3,7 +3,6 @@
 // gives what one layer does. The state s [B, C, h, w] carries z_<i down.
 #pragma once
 #include <cstddef>
-
 #include "vae/backbone.h"
 #include "vae/likelihood.h"
 
@@ -35,8 +34,8 @@ class TopDownLayers {
   virtual at::Tensor absorb(std::size_t i, const at::Tensor& s, const at::Tensor& z) const = 0;
   // x [B, C, H, W] in [0, 1] -> [L] what draw() of each layer sees of it.
   virtual std::vector<at::Tensor> encode(const at::Tensor& x) const = 0;
-  virtual LayerDraw draw(std::size_t i, const at::Tensor& feature, const at::Tensor& s,
-                         const at::Tensor& eps) const = 0;
+  virtual LayerDraw draw(
+      std::size_t i, const at::Tensor& feature, const at::Tensor& s, const at::Tensor& eps) const = 0;
   // s behind the last layer -> likelihood parameters.
   virtual at::Tensor image(const at::Tensor& s) const = 0;
 };
@@ -80,13 +79,11 @@ class TopDownBackbone : public Backbone {
   // The same over layers that run in another way: training.
   Posterior posterior(const TopDownLayers& layers, const at::Tensor& x, const at::Tensor& noise) const;
   at::Tensor decode(const TopDownLayers& layers, const at::Tensor& u, double temperature) const;
-
  protected:
   virtual const TopDownLayers& layers() const = 0;
   const Likelihood& likelihood() const { return shape_.likelihood; }
   // Counts a convolution or matrix that transport() runs at this side.
   void count_transport(const at::Tensor& weight, std::int64_t side);
-
  private:
   Transported transported(const at::Tensor& u, bool with_scale) const;
 

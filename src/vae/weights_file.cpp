@@ -1,5 +1,4 @@
 #include "vae/weights_file.h"
-
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "vae/make_backbone.h"
@@ -35,15 +34,11 @@ std::string backbone_hash(const Backbone& backbone) {
 }
 
 std::string save_vae(const std::filesystem::path& path, const Backbone& backbone, const nlohmann::json& identity,
-                     const nlohmann::json& results) {
+    const nlohmann::json& results) {
   const std::string hash = backbone_hash(backbone);
   nets::publish_tensors(path, all_tensors(backbone.params()),
-                        {{"format", kVaeFormat},
-                         {"version", kVaeVersion},
-                         {"architecture", backbone.architecture()},
-                         {"identity", identity.dump()},
-                         {"results", results.dump()},
-                         {"vae_hash", hash}});
+      {{"format", kVaeFormat}, {"version", kVaeVersion}, {"architecture", backbone.architecture()},
+          {"identity", identity.dump()}, {"results", results.dump()}, {"vae_hash", hash}});
   return hash;
 }
 
@@ -52,7 +47,7 @@ VaeInfo read_vae_info(const std::filesystem::path& path) {
   nets::check_format(file, kVaeFormat, kVaeVersion);
   const std::string hash = nets::metadata_or_empty(file, "vae_hash");
   return {nets::metadata_json(file, "identity"), nets::metadata_json(file, "results"),
-          hash.empty() ? "crc32 " + nets::metadata_or_empty(file, "crc32") : hash};
+      hash.empty() ? "crc32 " + nets::metadata_or_empty(file, "crc32") : hash};
 }
 
 std::unique_ptr<Backbone> load_backbone(const std::filesystem::path& path, at::ScalarType dtype) {
@@ -62,13 +57,13 @@ std::unique_ptr<Backbone> load_backbone(const std::filesystem::path& path, at::S
   nets::load_float32(file, all_tensors(backbone->params()));
   const std::string hash = nets::metadata_or_empty(file, "vae_hash"), crc = nets::metadata_or_empty(file, "crc32");
   check(!hash.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither 'vae_hash' nor 'crc32'",
-        path.string());
+      path.string());
   const std::string& expected = hash.empty() ? crc : hash;
   const std::string got = hash.empty() ? file.data_crc32() : backbone_hash(*backbone);
   check(got == expected, ExitCode::kCorrupt,
-        "{}: the weights have {} {}, expected {}: the file is damaged; train or import the VAE again or copy the file "
-        "again",
-        path.string(), hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
+      "{}: the weights have {} {}, expected {}: the file is damaged; train or import the VAE again or copy the file "
+      "again",
+      path.string(), hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
   backbone->freeze();
   return backbone;
 }

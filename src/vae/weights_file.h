@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
 #include "vae/backbone.h"
 
 namespace hebm::vae {
@@ -24,7 +23,7 @@ std::string backbone_hash(const Backbone& backbone);
 // The backbone's present weights (put the averaged ones in first). Published whole or not at all;
 // an older file of that name is replaced. Returns vae_hash.
 std::string save_vae(const std::filesystem::path& path, const Backbone& backbone, const nlohmann::json& identity,
-                     const nlohmann::json& results);
+    const nlohmann::json& results);
 
 struct VaeInfo {
   nlohmann::json identity, results;

@@ -3,12 +3,10 @@
 // that forgets a rank, cannot pass.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
 #include <thread>
-
 #include "comm/gpus.h"
 #include "comm/mpi_communicator.h"
 #include "comm/nccl_communicator.h"
@@ -38,8 +36,7 @@ std::int64_t ranks() { return world().size(); }
 // 1 + 2 + ... + N: what rank-dependent values r + 1 sum to.
 std::int64_t triangle() { return ranks() * (ranks() + 1) / 2; }
 
-template <class T>
-class AllReduce : public testing::Test {};
+template <class T> class AllReduce : public testing::Test {};
 using Types = testing::Types<float, double, std::int64_t>;
 TYPED_TEST_SUITE(AllReduce, Types);
 
@@ -83,8 +80,8 @@ TEST(StartSum, SeveralInFlightMayBeWaitedForInAnyOrder) {
   std::vector<std::unique_ptr<GradientBuffer<float>>> buffers;
   std::vector<std::unique_ptr<Pending>> pending;
   for (std::size_t s = 0; s < kSums; ++s) {
-    buffers.push_back(std::make_unique<GradientBuffer<float>>(world().kind(), s == 0 ? 3 * kPiece + 1 : 100 * s,
-                                                              static_cast<float>((world().rank() + 1) * (s + 1))));
+    buffers.push_back(std::make_unique<GradientBuffer<float>>(
+        world().kind(), s == 0 ? 3 * kPiece + 1 : 100 * s, static_cast<float>((world().rank() + 1) * (s + 1))));
     pending.push_back(world().start_sum(buffers[s]->span(), "layer " + std::to_string(s)));
   }
   // Each rank in an order of its own: no rank may need another to wait for the same sum.

@@ -10,8 +10,7 @@
 
 namespace hebm::comm {
 
-template <class T>
-class GradientBuffer {
+template <class T> class GradientBuffer {
  public:
   GradientBuffer(std::string_view kind, std::size_t count, T value) : host_(count, value) {
     if (kind != "nccl") return;
@@ -35,7 +34,6 @@ class GradientBuffer {
 #endif
     return host_;
   }
-
  private:
   std::vector<T> host_;
   T* device_ = nullptr;

@@ -5,11 +5,9 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 #include <filesystem>
 #include <string>
 #include <vector>
-
 #include "multi/launched.h"
 
 namespace hebm::comm {
@@ -42,7 +40,7 @@ TEST(Hang, StoppedRankEndsAllWithSixNamingTheGradientSum) {
   EXPECT_EQ(finished.code, 6) << finished.output;
   EXPECT_LE(finished.seconds, 13) << finished.output;
   EXPECT_THAT(finished.output, AllOf(HasSubstr("gradient sum 1 'energy of layer 3' of 1000 x float"),
-                                     HasSubstr("comm.hang_timeout_s = 3"), HasSubstr(" of 3 on ")));
+                                   HasSubstr("comm.hang_timeout_s = 3"), HasSubstr(" of 3 on ")));
 }
 
 TEST(Hang, StoppedRankEndsAllWithSixNamingTheCollective) {
@@ -70,16 +68,16 @@ TEST(Mismatch, SkippedCollectiveNamesRanksNumbersAndOperations) {
   const Finished finished = launch(4, {"skip"});
   EXPECT_EQ(finished.code, 1) << finished.output;
   EXPECT_LE(finished.seconds, 20);
-  EXPECT_THAT(finished.output, AllOf(HasSubstr("rank 0 in collective 2: all_reduce(max) of 1 x int64"),
-                                     HasSubstr("rank 1 in collective 2: barrier"),
-                                     HasSubstr("rank 2 in collective 2: all_reduce(max)")));
+  EXPECT_THAT(finished.output,
+      AllOf(HasSubstr("rank 0 in collective 2: all_reduce(max) of 1 x int64"),
+          HasSubstr("rank 1 in collective 2: barrier"), HasSubstr("rank 2 in collective 2: all_reduce(max)")));
 }
 
 TEST(Mismatch, DifferentCountsAreNamed) {
   const Finished finished = launch(2, {"count"});
   EXPECT_EQ(finished.code, 1) << finished.output;
   EXPECT_THAT(finished.output, AllOf(HasSubstr("rank 0 in collective 1: all_reduce(max) of 4 x double"),
-                                     HasSubstr("rank 1 in collective 1: all_reduce(max) of 5 x double")));
+                                   HasSubstr("rank 1 in collective 1: all_reduce(max) of 5 x double")));
 }
 
 TEST(Failure, AgreedErrorIsSaidOnceAndLeavesInOrder) {
@@ -135,12 +133,11 @@ TEST_P(ExitCodes, AreCombinedBySeverity) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ExitCodes,
-                         testing::Values(ExitCase{{"0", "0"}, 0}, ExitCase{{"75", "75", "75"}, 75},
-                                         ExitCase{{"75", "0"}, 75}, ExitCase{{"0", "75"}, 75}, ExitCase{{"0", "3"}, 3},
-                                         ExitCase{{"75", "4"}, 4},
-                                         // Rank 1 fails 0.3 s later, if mpirun lets it live so
-                                         // long.
-                                         ExitCase{{"2", "2"}, 2}, ExitCase{{"5", "1"}, 5}));
+    testing::Values(ExitCase{{"0", "0"}, 0}, ExitCase{{"75", "75", "75"}, 75}, ExitCase{{"75", "0"}, 75},
+        ExitCase{{"0", "75"}, 75}, ExitCase{{"0", "3"}, 3}, ExitCase{{"75", "4"}, 4},
+        // Rank 1 fails 0.3 s later, if mpirun lets it live so
+        // long.
+        ExitCase{{"2", "2"}, 2}, ExitCase{{"5", "1"}, 5}));
 
 class Stop : public testing::TestWithParam<int> {};
 
@@ -229,9 +226,8 @@ TEST_F(Copied, PathsMayHaveSpaces) {
 class NormalUser : public Copied {
  protected:
   std::vector<std::string> as_nobody(std::vector<std::string> rest) {
-    std::vector<std::string> all = {
-        "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/env", "-C", "/",
-        "HOME=/nonexistent"};
+    std::vector<std::string> all = {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+        "/usr/bin/env", "-C", "/", "HOME=/nonexistent"};
     all.insert(all.end(), rest.begin(), rest.end());
     return all;
   }

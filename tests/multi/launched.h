@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
 #include <chrono>
 #include <stdexcept>
 #include <string>
@@ -66,7 +65,6 @@ class Launched {
     pid_ = -1;
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status), text_, seconds_since(start)};
   }
-
  private:
   static double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -1,10 +1,8 @@
 // Main of the tests that run as several ranks: one MPI world for all of them, the number of ranks
 // checked against HEBM_TEST_RANKS, failures of every rank shown and returned by all.
 #include <gtest/gtest.h>
-
 #include <cstdio>
 #include <cstdlib>
-
 #include "multi/world.h"
 
 namespace hebm::comm {
@@ -17,7 +15,7 @@ class FailuresOnly final : public testing::EmptyTestEventListener {
   void OnTestPartResult(const testing::TestPartResult& result) override {
     if (!result.failed()) return;
     std::fprintf(stderr, "rank %d, %s:%d: %s\n", world().rank(), result.file_name() ? result.file_name() : "?",
-                 result.line_number(), result.message());
+        result.line_number(), result.message());
   }
 };
 
@@ -25,7 +23,7 @@ int run_all() {
   const char* expected = std::getenv("HEBM_TEST_RANKS");
   if (expected == nullptr || world().size() != std::atoi(expected)) {
     std::fprintf(stderr, "this test needs HEBM_TEST_RANKS=%s ranks and has %d\n", expected ? expected : "(not set)",
-                 world().size());
+        world().size());
     world().abort(1);
   }
   if (!world().is_root()) {

@@ -2,14 +2,12 @@
 // what the user gets. Main is as in hebm_dist: an Error is printed with its rank, then the world is
 // aborted; an AgreedError is printed once.
 #include <fmt/core.h>
-
 #include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <string_view>
 #include <thread>
-
 #include "comm/communicator.h"
 #include "comm/end_process.h"
 

@@ -1,7 +1,6 @@
 // The MPI world that the tests of one process share.
 #pragma once
 #include <memory>
-
 #include "comm/communicator.h"
 
 namespace hebm::comm {

@@ -2,18 +2,15 @@
 // posterior, transport and decoder are compared. float32 bars: z and u 1e-5, logits 2e-5, of the
 // tensor's largest value.
 #include "vae/nvae.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <sstream>
-
 #include "../unit/nets/support.h"
 #include "storage/hdf5.h"
 #include "storage/safetensors.h"
@@ -50,8 +47,8 @@ at::Tensor tensor_of(const storage::H5File& file, const std::string& name, at::S
   return at::from_blob(values.data(), shape, at::TensorOptions(at::kFloat)).to(dtype).clone();
 }
 
-std::vector<at::Tensor> layers_of(const storage::H5File& file, const std::string& name, std::size_t count,
-                                  at::ScalarType dtype) {
+std::vector<at::Tensor> layers_of(
+    const storage::H5File& file, const std::string& name, std::size_t count, at::ScalarType dtype) {
   std::vector<at::Tensor> out;
   for (std::size_t i = 0; i < count; ++i) out.push_back(tensor_of(file, name + "/" + std::to_string(i), dtype));
   return out;
@@ -91,10 +88,9 @@ class Parity : public ::testing::TestWithParam<std::string> {
     }
     out[3] = relative_error(net->decode(u), tensor_of(file, "logits_of_u", dtype));
     std::printf("%s %s: posterior_z %.2e, u0 %.2e, z_of_u %.2e, logits_of_u %.2e\n", GetParam().c_str(),
-                dtype == at::kFloat ? "float32" : "float64", out[0], out[1], out[2], out[3]);
+        dtype == at::kFloat ? "float32" : "float64", out[0], out[1], out[2], out[3]);
     return out;
   }
-
  private:
   test::TempFolder temporary_;
 };
@@ -119,8 +115,8 @@ TEST_P(Parity, TheFilesNamesAreOurs) {
 
 TEST(ParityCases, TheTreeHasOne) { EXPECT_TRUE(cases().contains("mini")) << HEBM_PARITY_CASES; }
 
-INSTANTIATE_TEST_SUITE_P(Recorded, Parity, ::testing::ValuesIn(case_names()),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(
+    Recorded, Parity, ::testing::ValuesIn(case_names()), [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace hebm::vae

@@ -9,7 +9,6 @@
 #include <string>
 #include <type_traits>
 #include <vector>
-
 #include "storage/files.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
@@ -22,8 +21,7 @@ namespace {
 using namespace hebm::storage;
 
 // 0, 1, -2, 3, ... as T; in float16 all are exact.
-template <class T>
-std::vector<T> counting(std::size_t count) {
+template <class T> std::vector<T> counting(std::size_t count) {
   std::vector<T> values(count);
   for (std::size_t i = 0; i < count; ++i)
     values[i] = static_cast<T>(i % 2 == 0 && std::is_signed_v<T> ? -static_cast<T>(i) : static_cast<T>(i));
@@ -35,8 +33,7 @@ const std::vector<std::uint16_t> kHalves = {0x3c00, 0xc000, 0x3800, 0x7bff, 0x00
 // bfloat16 bits of 1, -2, 0.5.
 const std::vector<std::uint16_t> kBrainFloats = {0x3f80, 0xc000, 0x3f00};
 
-template <class T>
-std::span<const std::byte> bytes_of(const std::vector<T>& values) {
+template <class T> std::span<const std::byte> bytes_of(const std::vector<T>& values) {
   return as_bytes(values.data(), values.size());
 }
 
@@ -48,14 +45,10 @@ void write_tensors(const fs::path& folder) {
   const auto f64 = counting<double>(6);
   const std::vector<std::int64_t> step = {-42};
   const std::vector<StTensor> tensors = {{"u8", StType::kU8, {3}, bytes_of(u8)},
-                                         {"i32", StType::kI32, {2, 3}, bytes_of(i32)},
-                                         {"i64", StType::kI64, {6}, bytes_of(i64)},
-                                         {"f16", StType::kF16, {2, 3}, bytes_of(kHalves)},
-                                         {"bf16", StType::kBF16, {3}, bytes_of(kBrainFloats)},
-                                         {"net.weight", StType::kF32, {3, 2}, bytes_of(f32)},
-                                         {"f64", StType::kF64, {1, 6}, bytes_of(f64)},
-                                         {"empty", StType::kF32, {0, 4}, {}},
-                                         {"step", StType::kI64, {}, bytes_of(step)}};
+      {"i32", StType::kI32, {2, 3}, bytes_of(i32)}, {"i64", StType::kI64, {6}, bytes_of(i64)},
+      {"f16", StType::kF16, {2, 3}, bytes_of(kHalves)}, {"bf16", StType::kBF16, {3}, bytes_of(kBrainFloats)},
+      {"net.weight", StType::kF32, {3, 2}, bytes_of(f32)}, {"f64", StType::kF64, {1, 6}, bytes_of(f64)},
+      {"empty", StType::kF32, {0, 4}, {}}, {"step", StType::kI64, {}, bytes_of(step)}};
   write_safetensors(folder / "samples.safetensors", tensors, {{"architecture", R"({"width":32})"}, {"note", "größer"}});
 }
 

@@ -2,7 +2,6 @@
 // by exit code and words.
 #pragma once
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -12,7 +11,6 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
-
 #include "base/error.h"
 
 namespace hebm::test {
@@ -30,7 +28,6 @@ class TempFolder {
   TempFolder& operator=(const TempFolder&) = delete;
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
  private:
   std::filesystem::path path_;
 };
@@ -67,8 +64,8 @@ inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
 
 // Runs `action`, which must throw an Error of this code whose message has every one of `parts`;
 // returns the message.
-inline std::string expect_error(ExitCode code, const std::vector<std::string>& parts,
-                                const std::function<void()>& action) {
+inline std::string expect_error(
+    ExitCode code, const std::vector<std::string>& parts, const std::function<void()>& action) {
   try {
     action();
   } catch (const Error& error) {

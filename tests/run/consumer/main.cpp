@@ -2,7 +2,6 @@
 // a tensor.
 #include <ATen/ops/ones.h>
 #include <fmt/core.h>
-
 #include "data/batch_order.h"
 #include "prior/schedule.h"
 
@@ -10,7 +9,7 @@ int main() {
   const hebm::data::BatchOrder order(10, 4, 1);
   const hebm::prior::Schedule schedule = hebm::prior::make_schedule(6);
   const auto members = order.members(0, 0, 4);
-  fmt::print("{} members, {} levels, {} ones\n", members.size(), schedule.num_levels,
-             at::ones({3}).sum().item<float>());
+  fmt::print(
+      "{} members, {} levels, {} ones\n", members.size(), schedule.num_levels, at::ones({3}).sum().item<float>());
   return members.size() == 4 && schedule.alpha.size() == 7 ? 0 : 1;
 }

@@ -2,7 +2,6 @@
 // leaves on disk.
 #include <cmath>
 #include <nlohmann/json.hpp>
-
 #include "data/dataset.h"
 #include "program.h"
 
@@ -13,8 +12,8 @@ TEST_F(DataTools, ImportsGzipAndPlainAlikeAndPadsAroundTheCentre) {
   const std::string images = idx_images(5, 28, 27), labels = idx_labels(5);
   const std::string test_images = idx_images(3, 28, 27), test_labels = idx_labels(3);
   const Outcome first = import(put("i", images), put_gz("l.gz", labels),
-                               {"--test-images", put_gz("ti.gz", test_images), "--test-labels", put("tl", test_labels),
-                                "--label-names", "red,green,blue", "--source", "made by a test"});
+      {"--test-images", put_gz("ti.gz", test_images), "--test-labels", put("tl", test_labels), "--label-names",
+          "red,green,blue", "--source", "made by a test"});
   ASSERT_EQ(first.code, 0) << first.err;
   EXPECT_EQ(first.err, "");
   EXPECT_NE(first.out.find("wrote 8 images of 1 x 32 x 32 (5 train, 3 test)"), std::string::npos) << first.out;
@@ -53,8 +52,7 @@ TEST_F(DataTools, AgainIsNoWorkAndAnotherContentIsRefused) {
 
 TEST_F(DataTools, LimitsPadAndJson) {
   const std::string images = put("i", idx_images(9, 8, 6)), labels = put("l", idx_labels(9));
-  const Outcome outcome = import(
-      images, labels,
+  const Outcome outcome = import(images, labels,
       {"--limit", "4", "--pad", "0", "--json", "--test-images", images, "--test-labels", labels, "--limit-test", "2"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto json = nlohmann::json::parse(outcome.out);
@@ -106,8 +104,8 @@ TEST_F(DataTools, CountsAndTrailingBytes) {
   expect_refused(import(put_gz("xg", content + "?"), labels), 4, {"/xg: trailing bytes"});
   expect_refused(import(images, put("xl", idx_labels(4) + "??")), 4, {"/xl: trailing bytes"});
   expect_refused(import(images, labels,
-                        {"--test-images", put("other", idx_images(4, 9, 8)), "--test-labels", labels, "--pad", "0"}),
-                 4, {"/other", "8 x 8", "9 x 8"});
+                     {"--test-images", put("other", idx_images(4, 9, 8)), "--test-labels", labels, "--pad", "0"}),
+      4, {"/other", "8 x 8", "9 x 8"});
 }
 
 TEST_F(DataTools, AbsurdSizesAreRefusedBeforeMemoryIsAskedFor) {
@@ -129,7 +127,7 @@ TEST_F(DataTools, AbsurdSizesAreRefusedBeforeMemoryIsAskedFor) {
   }
   // Small images padded beyond the limit.
   expect_refused(import(put_gz("b", idx_images(1000, 1, 1)), put("lb", idx_labels(1000)), {"--pad", "16384"}), 4,
-                 {"absurd size", "padded pixels"});
+      {"absurd size", "padded pixels"});
 }
 
 TEST_F(DataTools, WrongUseIsExitCodeTwo) {
@@ -150,18 +148,14 @@ TEST_F(DataTools, WrongUseIsExitCodeTwo) {
   expect_refused(import(folder_ / "none", labels), 2, {"none", "no such file"});
   expect_refused(import(images, labels, {"--fashion-mnist", folder_}), 2, {"both"});
   expect_refused(run({"import-idx", "--fashion-mnist", folder_, "--out", out()}), 2,
-                 {"train-images-idx3-ubyte", "apt-get install dataset-fashion-mnist"});
+      {"train-images-idx3-ubyte", "apt-get install dataset-fashion-mnist"});
   expect_refused(run({"inspect"}), 2, {"FILE.h5"});
   expect_refused(import(folder_, labels), 2, {"expected a file, got a folder"});
 }
 
 TEST_F(DataTools, HelpIsOnStdout) {
-  for (const std::vector<std::string>& args : {std::vector<std::string>{"--help"},
-                                               {"import-idx", "--help"},
-                                               {"import-mnist5k", "--help"},
-                                               {"derive", "--help"},
-                                               {"inspect", "--help"},
-                                               {"verify", "--help"}}) {
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"--help"}, {"import-idx", "--help"},
+           {"import-mnist5k", "--help"}, {"derive", "--help"}, {"inspect", "--help"}, {"verify", "--help"}}) {
     const Outcome outcome = run(args);
     EXPECT_EQ(outcome.code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -284,13 +278,13 @@ TEST_F(DataTools, Mnist5kOfAnotherFormIsNamed) {
   const std::string packed = slurp(folder_ / "g");
   refused(packed.substr(0, packed.size() / 2), {"damaged gzip data"});
   expect_refused(run({"import-mnist5k", "--csv", put_gz("b", std::string(33 << 20, '0')), "--out", out()}), 4,
-                 {"33554432 bytes of text, got more"});
+      {"33554432 bytes of text, got more"});
   expect_refused(run({"import-mnist5k", "--out", out()}), 2, {"--csv"});
   expect_refused(run({"import-mnist5k", "--csv", folder_ / "m"}), 2, {"--out"});
   expect_refused(run({"import-mnist5k", "--csv", folder_ / "none", "--out", out()}), 2, {"no such file"});
   expect_refused(run({"import-mnist5k", "--csv", folder_, "--out", out()}), 2, {"got a folder"});
-  expect_refused(run({"import-mnist5k", "--csv", folder_ / "m", "--out", out(), "--pad", "27"}), 2,
-                 {"28 x 28", "--pad 28"});
+  expect_refused(
+      run({"import-mnist5k", "--csv", folder_ / "m", "--out", out(), "--pad", "27"}), 2, {"28 x 28", "--pad 28"});
 }
 
 class Derive : public DataTools {
@@ -300,7 +294,7 @@ class Derive : public DataTools {
     from_ = folder_ / "from.h5";
     const Outcome made =
         run({"import-idx", "--images", images, "--labels", labels, "--test-images", put("t", idx_images(5, 8, 8)),
-             "--test-labels", put("tl", idx_labels(5)), "--pad", "0", "--out", from_, "--label-names", "a,b,c"});
+            "--test-labels", put("tl", idx_labels(5)), "--pad", "0", "--out", from_, "--label-names", "a,b,c"});
     EXPECT_EQ(made.code, 0) << made.err;
   }
   Outcome derive(const std::string& kind, std::vector<std::string> more = {}) const {
@@ -377,9 +371,9 @@ TEST_F(Derive, BadInputIsNamed) {
   expect_refused(run({"derive", "--from", train, "--out", out()}), 2, {"train.h5", "test images"});
   const std::string wide = put("w", idx_images(3, 8, 6));
   ASSERT_EQ(run({"import-idx", "--images", wide, "--labels", folder_ / "l", "--test-images", wide, "--test-labels",
-                 folder_ / "l", "--pad", "0", "--out", flat})
+                    folder_ / "l", "--pad", "0", "--out", flat})
                 .code,
-            0);
+      0);
   expect_refused(run({"derive", "--from", flat, "--out", out()}), 2, {"flat.h5", "8 x 6", "90 degrees"});
 }
 

@@ -1,7 +1,6 @@
 // hebm_data derive-attributes: attributes that follow from labels and pixels, beside the same
 // images.
 #include <nlohmann/json.hpp>
-
 #include "data/attributes.h"
 #include "data/dataset.h"
 #include "program.h"
@@ -14,9 +13,9 @@ class DeriveAttributes : public DataTools {
   DeriveAttributes() : from_(folder_ / "from.h5") {
     const std::string images = put("i", idx_images(7, 8, 8)), labels = put("l", idx_labels(7));
     EXPECT_EQ(run({"import-idx", "--images", images, "--labels", labels, "--test-images", images, "--test-labels",
-                   labels, "--label-names", "a,b,c", "--pad", "0", "--out", from_})
+                      labels, "--label-names", "a,b,c", "--pad", "0", "--out", from_})
                   .code,
-              0);
+        0);
   }
   Outcome derive(std::vector<std::string> more = {}) const {
     std::vector<std::string> args = {"derive-attributes", "--from", from_, "--out", out()};
@@ -75,9 +74,9 @@ TEST_F(DeriveAttributes, GroupsAreOfLabels) {
 TEST_F(DeriveAttributes, FashionMnistHasItsGroups) {
   const std::string fashion = folder_ / "fashion.h5";
   ASSERT_EQ(run({"import-idx", "--fashion-mnist", "/usr/share/datasets/fashion-mnist", "--limit", "200", "--limit-test",
-                 "20", "--out", fashion})
+                    "20", "--out", fashion})
                 .code,
-            0);
+      0);
   ASSERT_EQ(run({"derive-attributes", "--from", fashion, "--out", out()}).code, 0);
   const data::Dataset set = data::Dataset::open(out());
   ASSERT_EQ(set.attributes().size(), 4u);

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <zlib.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -13,7 +12,6 @@
 #include <sstream>
 #include <string>
 #include <vector>
-
 #include "storage/files.h"
 
 namespace hebm::data_tools::test {
@@ -28,7 +26,7 @@ inline std::string slurp(const fs::path& path) {
 
 inline std::string word(std::uint32_t value) {
   return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
-          static_cast<char>(value)};
+      static_cast<char>(value)};
 }
 
 inline std::string idx_images(std::uint32_t count, std::uint32_t rows, std::uint32_t columns) {

@@ -1,17 +1,14 @@
 #include "base/options.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <random>
-
 #include "../support.h"
 #include "base/presets.h"
 
@@ -80,9 +77,8 @@ class OptionsTest : public testing::Test {
 TEST_F(OptionsTest, DefaultsStayWithoutArguments) { EXPECT_EQ(parse({}), Settings{}); }
 
 TEST_F(OptionsTest, CommandLineForms) {
-  const Settings s =
-      parse({"--langevin.steps", "7", "--langevin.eta=0.25", "--prior.name", "two words", "--train.seed", "-3",
-             "--prior.kind=nce", "--prior.widths", "1, 2,3", "--prior.rates=", "--train.scale=+2e3"});
+  const Settings s = parse({"--langevin.steps", "7", "--langevin.eta=0.25", "--prior.name", "two words", "--train.seed",
+      "-3", "--prior.kind=nce", "--prior.widths", "1, 2,3", "--prior.rates=", "--train.scale=+2e3"});
   EXPECT_EQ(s.steps, 7);
   EXPECT_EQ(s.eta, 0.25);
   EXPECT_EQ(s.name, "two words");
@@ -108,7 +104,7 @@ TEST_F(OptionsTest, BoolForms) {
   EXPECT_TRUE(s.online);
   EXPECT_EQ(s.steps, 3);
   EXPECT_THAT(error_of({"--train.online=maybe"}),
-              AllOf(HasSubstr("train.online"), HasSubstr("'maybe'"), HasSubstr("true or false")));
+      AllOf(HasSubstr("train.online"), HasSubstr("'maybe'"), HasSubstr("true or false")));
 }
 
 TEST_F(OptionsTest, CommandLineOverLaterFileOverEarlierFileOverDefault) {
@@ -137,7 +133,7 @@ TEST_F(OptionsTest, UnknownKeysSuggestTheNearest) {
   EXPECT_THAT(error_of({"--x", "3"}), HasSubstr("--help-all"));
   EXPECT_THAT(error_of({"--langevin.ste", "3"}), HasSubstr("unknown"));  // no guessing by prefix
   EXPECT_THAT(error_of_file("[langevin]\n\nstep = 3\n"),
-              AllOf(HasSubstr("bad.ini:3"), HasSubstr("did you mean langevin.steps?")));
+      AllOf(HasSubstr("bad.ini:3"), HasSubstr("did you mean langevin.steps?")));
   EXPECT_THAT(error_of_file("[langvin]\nsteps = 3\n"), HasSubstr("did you mean langevin.steps?"));
 }
 
@@ -149,7 +145,7 @@ TEST_F(OptionsTest, KeysOfOtherCommandsAreSkippedInFilesOnly) {
 
 TEST_F(OptionsTest, WrongValuesNameKeyValueRangeAndOrigin) {
   EXPECT_THAT(error_of({"--langevin.steps", "0"}),
-              AllOf(HasSubstr("langevin.steps"), HasSubstr("'0'"), HasSubstr("[1, 1000]"), HasSubstr("command line")));
+      AllOf(HasSubstr("langevin.steps"), HasSubstr("'0'"), HasSubstr("[1, 1000]"), HasSubstr("command line")));
   EXPECT_THAT(error_of_file("[langevin]\nsteps = 1001\n"), AllOf(HasSubstr("'1001'"), HasSubstr("bad.ini:2")));
   for (const char* bad : {"12x", "1.5", "", " ", "0x10", "1e2", "9223372036854775808", "+-1", "1 2", "--5", "NaN"}) {
     EXPECT_THAT(error_of({std::string("--train.seed=") + bad}), HasSubstr("an integer")) << bad;
@@ -165,8 +161,8 @@ TEST_F(OptionsTest, WrongValuesNameKeyValueRangeAndOrigin) {
 }
 
 TEST_F(OptionsTest, AnOverriddenValueOfAFileIsCheckedToo) {
-  EXPECT_THAT(error_of({"--config", write("b.ini", "[langevin]\nsteps = many\n"), "--langevin.steps=3"}),
-              HasSubstr("'many'"));
+  EXPECT_THAT(
+      error_of({"--config", write("b.ini", "[langevin]\nsteps = many\n"), "--langevin.steps=3"}), HasSubstr("'many'"));
 }
 
 TEST_F(OptionsTest, MissingValues) {
@@ -182,8 +178,8 @@ TEST_F(OptionsTest, PresetsAreTheFilesOfConfigs) {
   EXPECT_THAT(error_of({"--preset", "smok"}), AllOf(HasSubstr("--preset smok"), HasSubstr("quickstart, smoke")));
   EXPECT_THAT(error_of({"--preset", "../configs/smoke"}), HasSubstr("no such preset"));
   // Read like a file: its first key is no option of this test.
-  EXPECT_THAT(error_of({"--preset", "nvae-mnist"}),
-              AllOf(HasSubstr("nvae-mnist.ini"), HasSubstr("unknown key vae.kind")));
+  EXPECT_THAT(
+      error_of({"--preset", "nvae-mnist"}), AllOf(HasSubstr("nvae-mnist.ini"), HasSubstr("unknown key vae.kind")));
 }
 
 TEST_F(OptionsTest, FilesThatAreNoConfigurationAreRefused) {
@@ -200,12 +196,12 @@ TEST_F(OptionsTest, FilesThatAreNoConfigurationAreRefused) {
 
 TEST_F(OptionsTest, MalformedLinesNameFileAndLine) {
   for (const char* text : {"\n[langevin\n", "\n[lan gevin]\n", "\n[]\n", "\nsteps = 3\n", "[langevin]\nsteps\n",
-                           "[langevin]\n= 3\n", "[langevin]\nsteps = 3\nsteps = 3\n", "[prior]\nname = \"open\n",
-                           "[prior]\nname = \"a\" b\n", "[prior]\nname = \"\\q\"\n", "[prior]\nname = \"\\"}) {
+           "[langevin]\n= 3\n", "[langevin]\nsteps = 3\nsteps = 3\n", "[prior]\nname = \"open\n",
+           "[prior]\nname = \"a\" b\n", "[prior]\nname = \"\\q\"\n", "[prior]\nname = \"\\"}) {
     EXPECT_THAT(error_of_file(text), testing::ContainsRegex("bad.ini:[23]: ")) << text;
   }
   EXPECT_THAT(error_of_file("[langevin]\nsteps = 3\n[train]\n[langevin]\nsteps = 4\n"),
-              AllOf(HasSubstr("bad.ini:5"), HasSubstr("line 2")));
+      AllOf(HasSubstr("bad.ini:5"), HasSubstr("line 2")));
 }
 
 TEST_F(OptionsTest, HostileBytesDoNotReachTheTerminal) {
@@ -226,10 +222,8 @@ TEST_F(OptionsTest, DumpReadsBackToTheSameValues) {
 }
 
 TEST_F(OptionsTest, AwkwardTextRoundTrips) {
-  for (const std::string text :
-       {"",      " ",  "a b",        " lead", "trail ", "#",    "a#b",  "a #b",
-        "a\t#b", "\"", "\"quoted\"", "\\",    "\\n",    "a\\",  "a\nb", "a\r",
-        "\t",    ";x", "[x]",        "= =",   "ü ß",    "\x7f", "--x",  "a = b # c \"d\" \\ e"}) {
+  for (const std::string text : {"", " ", "a b", " lead", "trail ", "#", "a#b", "a #b", "a\t#b", "\"", "\"quoted\"",
+           "\\", "\\n", "a\\", "a\nb", "a\r", "\t", ";x", "[x]", "= =", "ü ß", "\x7f", "--x", "a = b # c \"d\" \\ e"}) {
     Settings s;
     s.name = text;
     const auto options = declare(&s);
@@ -270,9 +264,9 @@ TEST_F(OptionsTest, HelpHasDefaultsRangesSectionsAndFits) {
   Settings s;
   const auto options = declare(&s);
   const std::string common = options->help(false), all = options->help(true);
-  EXPECT_THAT(common,
-              AllOf(HasSubstr("usage: hebm_dist train"), HasSubstr("[langevin]"), HasSubstr("--langevin.steps"),
-                    HasSubstr("default 50"), HasSubstr("[1, 1000]"), HasSubstr("--config"), HasSubstr("--dry-run")));
+  EXPECT_THAT(
+      common, AllOf(HasSubstr("usage: hebm_dist train"), HasSubstr("[langevin]"), HasSubstr("--langevin.steps"),
+                  HasSubstr("default 50"), HasSubstr("[1, 1000]"), HasSubstr("--config"), HasSubstr("--dry-run")));
   EXPECT_THAT(common, Not(HasSubstr("train.seed")));
   EXPECT_THAT(all, AllOf(HasSubstr("--train.seed"), HasSubstr("one of diffusion, joint, nce")));
   std::istringstream lines(all);

@@ -1,10 +1,8 @@
 // The vector kernels against Random123 and against exact arithmetic, on every instruction set of
 // this machine.
 #include "base/random_kernels.h"
-
 #include <Random123/philox.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -36,12 +34,10 @@ struct KnownAnswer {
 // philox4x32 10 of Random123's kat_vectors.
 const KnownAnswer kKnown[] = {
     {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-    {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
-     {0xffffffff, 0xffffffff},
-     {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-    {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-     {0xa4093822, 0x299f31d0},
-     {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff},
+        {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+    {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0},
+        {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
 };
 
 TEST(RandomKernels, KnownAnswersOfPhilox) {

@@ -2,15 +2,12 @@
 // fixed, so a p-value is the same in every run; thresholds say how unlikely a correct generator
 // would be to fail when the seed was chosen.
 #include "base/random.h"
-
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <set>
 #include <vector>
-
 #include "../support.h"
 
 namespace hebm {

@@ -1,9 +1,6 @@
 #include "base/signals.h"
-
 #include <gtest/gtest.h>
-
 #include <cstdlib>
-
 #include "base/error.h"
 
 namespace hebm {

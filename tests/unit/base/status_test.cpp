@@ -1,19 +1,16 @@
 #include "base/status.h"
-
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
-
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <regex>
 #include <sstream>
 #include <thread>
-
 #include "base/error.h"
 #include "base/version.h"
 
@@ -69,8 +66,8 @@ TEST(Status, WholeLinesWhereItIsNoTerminal) {
   const std::string text = testing::internal::GetCapturedStderr();
   std::smatch part;
   ASSERT_TRUE(std::regex_match(text, part,
-                               std::regex("train  40 %  1200/3000  ([0-9.]+)/s  ETA ([0-9.]+) s  loss 3\n"
-                                          "train  3000/3000 in [0-9.]+ s  \\([0-9.e+]+/s\\)\n")))
+      std::regex("train  40 %  1200/3000  ([0-9.]+)/s  ETA ([0-9.]+) s  loss 3\n"
+                 "train  3000/3000 in [0-9.]+ s  \\([0-9.e+]+/s\\)\n")))
       << text;
   // 200 new ones in at least 150 ms, 1800 to go: what was done before this process does not count.
   EXPECT_LE(std::stod(part[1]), 1334);
@@ -113,14 +110,13 @@ TEST(Status, AFullDiskWarnsOnceAndGoesOn) {
     for (int i = 0; i < 3; ++i) logger.line("line {}", i);
   }
   EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              MatchesRegex("line 0\nwarning: cannot write the log /dev/full: No space left.*\nline 1\nline 2\n"));
+      MatchesRegex("line 0\nwarning: cannot write the log /dev/full: No space left.*\nline 1\nline 2\n"));
   Logger logger(false);
   EXPECT_THROW(logger.open_file(testing::TempDir() + "/no/such/folder/log.txt"), Error);
 }
 
 // What a terminal of 40 columns receives from `body`.
-template <class Body>
-std::string on_terminal(Body body) {
+template <class Body> std::string on_terminal(Body body) {
   const int master = ::posix_openpt(O_RDWR | O_NOCTTY);
   EXPECT_TRUE(master >= 0 && ::grantpt(master) == 0 && ::unlockpt(master) == 0);
   const int terminal = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
@@ -168,7 +164,7 @@ TEST(Status, AnErrorClearsTheTerminalLine) {
 
 TEST(Version, IsThatOfTheBuild) {
   EXPECT_THAT(read_all(HEBM_SOURCE_DIR "/CMakeLists.txt"),
-              HasSubstr(std::string("project(hebm_dist VERSION ") + kVersion + " "));
+      HasSubstr(std::string("project(hebm_dist VERSION ") + kVersion + " "));
 }
 
 }  // namespace

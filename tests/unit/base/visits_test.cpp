@@ -1,8 +1,6 @@
 // The registry of visits: no two of its streams are one.
 #include "base/visits.h"
-
 #include <gtest/gtest.h>
-
 #include <set>
 
 namespace hebm::visits {

@@ -1,10 +1,7 @@
 #include "comm/communicator.h"
-
 #include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <stdexcept>
-
 #include "comm/single_communicator.h"
 
 namespace hebm::comm {

@@ -1,12 +1,9 @@
 #include "comm/end_process.h"
-
 #include <gtest/gtest.h>
-
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <thread>
-
 #include "../support.h"
 #include "comm/single_communicator.h"
 

@@ -1,9 +1,7 @@
 // The rule that gives ranks their GPUs; no GPU is needed for it.
 #include "comm/gpus.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include "../support.h"
 #include "comm/placement.h"
 #include "comm/single_communicator.h"
@@ -28,8 +26,8 @@ TEST(Gpus, AutoTakesThemEverywhereOrNowhere) {
 
 TEST(Gpus, CudaWithoutAGpuSaysWhereAndWhatToDo) {
   test::expect_error(ExitCode::kEnvironment,
-                     {"compute.device = cuda, but no GPU is seen on node7", "--compute.device cpu"},
-                     [] { gpu_of_rank("cuda", 0, 0, false, "node7"); });
+      {"compute.device = cuda, but no GPU is seen on node7", "--compute.device cpu"},
+      [] { gpu_of_rank("cuda", 0, 0, false, "node7"); });
 }
 
 TEST(Gpus, PlacementSaysWhatComputes) {
@@ -64,7 +62,6 @@ class TwoRanks final : public Communicator {
   std::vector<std::string> all_gather(std::string_view mine) override { return {std::string(mine), other_}; }
   void barrier() override {}
   [[noreturn]] void abort(int) override { throw Error(ExitCode::kRuntime, "abort"); }
-
  private:
   std::string other_;
 };

@@ -1,10 +1,7 @@
 #include "comm/launch_environment.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <map>
-
 #include "../support.h"
 
 namespace hebm::comm {
@@ -37,8 +34,8 @@ TEST(LaunchEnvironment, MpirunSaysTheSize) {
   check_can_connect(launch);
   check_world(launch, 4);
   test::expect_error(ExitCode::kEnvironment,
-                     {"4 ranks (OMPI_COMM_WORLD_SIZE=4)", "MPI sees 1", "srun --mpi=pmix", "--comm.kind single"},
-                     [&] { check_world(launch, 1); });
+      {"4 ranks (OMPI_COMM_WORLD_SIZE=4)", "MPI sees 1", "srun --mpi=pmix", "--comm.kind single"},
+      [&] { check_world(launch, 1); });
 }
 
 TEST(LaunchEnvironment, MpirunOfOneRankInsideALargerSlurmJobIsNotLaunched) {
@@ -56,8 +53,8 @@ TEST(LaunchEnvironment, SrunWithPmix) {
 TEST(LaunchEnvironment, SrunWithoutPmixIsRefusedBeforeMpiStarts) {
   const auto launch = read({{"SLURM_NTASKS", "3"}});
   EXPECT_TRUE(launch.launched);
-  test::expect_error(ExitCode::kEnvironment, {"3 ranks (SLURM_NTASKS=3)", "srun --mpi=pmix"},
-                     [&] { check_can_connect(launch); });
+  test::expect_error(
+      ExitCode::kEnvironment, {"3 ranks (SLURM_NTASKS=3)", "srun --mpi=pmix"}, [&] { check_can_connect(launch); });
 }
 
 TEST(LaunchEnvironment, MpirunOfAnotherMpiMakesWorldsOfOne) {

@@ -1,10 +1,7 @@
 #include "comm/placement.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <vector>
-
 #include "comm/single_communicator.h"
 
 namespace hebm::comm {

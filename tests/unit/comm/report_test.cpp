@@ -1,7 +1,5 @@
 #include "comm/report.h"
-
 #include <gtest/gtest.h>
-
 #include "comm/single_communicator.h"
 
 namespace hebm::comm {

@@ -1,8 +1,6 @@
 #include "comm/single_communicator.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <array>
 
 namespace hebm::comm {

@@ -1,12 +1,9 @@
 // Attributes: what is measured, against values by hand; how a data set keeps them; what is refused
 // in a file.
 #include "data/attributes.h"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <filesystem>
-
 #include "../support.h"
 #include "data/dataset.h"
 #include "data/label_column.h"
@@ -25,8 +22,8 @@ TEST(Measured, LitPixelsAloneCount) {
   for (const char* measure : {"brightness", "width", "texture"})
     EXPECT_EQ(measured(measure, shape, std::vector<std::uint8_t>(8, 25)), 0) << measure;
   // Three colours: lit where one of them is, its light their mean.
-  const std::vector<std::uint8_t> colours = {90, 0,  0,
-                                             0,  30, 60};  // [3, 1, 2]: pixel 0 (90, 0, 30), pixel 1 (0, 0, 60)
+  const std::vector<std::uint8_t> colours = {
+      90, 0, 0, 0, 30, 60};  // [3, 1, 2]: pixel 0 (90, 0, 30), pixel 1 (0, 0, 60)
   EXPECT_DOUBLE_EQ(measured("brightness", {3, 1, 2}, colours), 30);
   EXPECT_THROW(measured("colour", shape, image), Error);
   EXPECT_THROW(measured("width", {1, 2, 2}, image), Error);
@@ -52,8 +49,8 @@ DatasetContent content() {
 
 DatasetContent with_attributes() {
   DatasetContent out = content();
-  out.attributes = {{"animal", {"any", "other"}, "class", 0, {0, 1}},
-                    {"width", {"narrow", "wide"}, "width", 0.125, {}}};
+  out.attributes = {
+      {"animal", {"any", "other"}, "class", 0, {0, 1}}, {"width", {"narrow", "wide"}, "width", 0.125, {}}};
   out.attribute_values = {1, 0, 0, 1, 1, 1};
   return out;
 }
@@ -90,11 +87,11 @@ TEST(LabelColumns, AreLabelsAndAttributesByName) {
   bare.label_names.clear();
   write_dataset(folder / "bare.h5", bare);
   EXPECT_EQ(label_column(Dataset::open(folder / "bare.h5"), "labels").categories,
-            (std::vector<std::string>{"0", "1", "2", "3"}));
+      (std::vector<std::string>{"0", "1", "2", "3"}));
   bare.labels.clear();
   write_dataset(folder / "none.h5", bare);
-  test::expect_error(ExitCode::kUsage, {"it has none"},
-                     [&] { label_column(Dataset::open(folder / "none.h5"), "labels"); });
+  test::expect_error(
+      ExitCode::kUsage, {"it has none"}, [&] { label_column(Dataset::open(folder / "none.h5"), "labels"); });
 }
 
 TEST(AttributesText, IsReadBackAndHostileTextIsRefused) {
@@ -106,12 +103,12 @@ TEST(AttributesText, IsReadBackAndHostileTextIsRefused) {
   };
   EXPECT_NE(refused(text, 3).find("the set has 3"), std::string::npos);
   for (const char* hostile :
-       {"", "{}", "[1]", "[{}]", R"([{"name":"a","categories":[],"measure":"width","threshold":1}])",
-        R"([{"name":"a","categories":["x"],"measure":"width","threshold":1}])",
-        R"([{"name":"a","categories":["x","y"],"measure":"height","threshold":1}])",
-        R"([{"name":"a","categories":["x","y"],"measure":"width","threshold":"much"}])",
-        R"([{"name":"a","categories":["x","y"],"measure":"class","of_label":[0,2]}])",
-        R"([{"name":"a","categories":["x",7],"measure":"width","threshold":1}])"}) {
+      {"", "{}", "[1]", "[{}]", R"([{"name":"a","categories":[],"measure":"width","threshold":1}])",
+          R"([{"name":"a","categories":["x"],"measure":"width","threshold":1}])",
+          R"([{"name":"a","categories":["x","y"],"measure":"height","threshold":1}])",
+          R"([{"name":"a","categories":["x","y"],"measure":"width","threshold":"much"}])",
+          R"([{"name":"a","categories":["x","y"],"measure":"class","of_label":[0,2]}])",
+          R"([{"name":"a","categories":["x",7],"measure":"width","threshold":1}])"}) {
     EXPECT_NE(refused(hostile).find("set.h5"), std::string::npos) << hostile;
   }
 }

@@ -1,9 +1,6 @@
 #include "data/batch_order.h"
-
 #include <gtest/gtest.h>
-
 #include <set>
-
 #include "support.h"
 
 namespace hebm::data::test {

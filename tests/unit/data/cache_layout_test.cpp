@@ -1,7 +1,5 @@
 #include "data/cache_layout.h"
-
 #include <gtest/gtest.h>
-
 #include "support.h"
 
 namespace hebm::data::test {
@@ -10,7 +8,7 @@ namespace {
 TEST(CacheShards, NamesAndRanges) {
   EXPECT_EQ(shard_name(42, 128), "shard-00042-of-00128.h5");
   for (const auto& [images, shards] :
-       {std::pair<std::int64_t, std::int64_t>{13, 3}, {60000, 128}, {5, 5}, {std::int64_t{1} << 31, 99999}}) {
+      {std::pair<std::int64_t, std::int64_t>{13, 3}, {60000, 128}, {5, 5}, {std::int64_t{1} << 31, 99999}}) {
     std::int64_t next = 0;
     for (std::int64_t s = 0; s < shards; ++s) {
       const auto [begin, end] = shard_range(s, shards, images);
@@ -32,7 +30,7 @@ TEST(CacheKey, GoesThroughJsonAndNamesDifferences) {
   other.vae_hash = "another";
   other.draws = 3;
   EXPECT_EQ(key.difference(other),
-            "draws: expected 2, got 3; vae_hash: expected \"fedcba9876543210fedcba9876543210\", got \"another\"");
+      "draws: expected 2, got 3; vae_hash: expected \"fedcba9876543210fedcba9876543210\", got \"another\"");
   // Each field counts.
   const nlohmann::json json = key.to_json();
   EXPECT_EQ(json.size(), 9u);

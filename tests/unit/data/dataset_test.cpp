@@ -1,9 +1,6 @@
 #include "data/dataset.h"
-
 #include <gtest/gtest.h>
-
 #include <cstring>
-
 #include "storage/hash.h"
 #include "storage/hdf5.h"
 #include "support.h"
@@ -142,7 +139,7 @@ TEST(Dataset, AnotherContentIsRefusedAndNamed) {
     DatasetContent content = small_content();
     change(content);
     expect_error(ExitCode::kUsage, {path.string(), what, "remove that file or choose another name"},
-                 [&] { write_dataset(path, content); });
+        [&] { write_dataset(path, content); });
   };
   refused("images_hash", [](DatasetContent& c) { c.pixels[5] ^= 1; });
   refused("labels", [](DatasetContent& c) { c.labels[5] = 0; });
@@ -150,14 +147,14 @@ TEST(Dataset, AnotherContentIsRefusedAndNamed) {
   refused("label names", [](DatasetContent& c) { c.label_names[0] = "other"; });
   refused("image shape (there 3x4x5, to be written 3x5x4)", [](DatasetContent& c) { c.shape = {3, 5, 4}; });
   spill(path, "something else");
-  expect_error(ExitCode::kCorrupt, {path.string(), "exists and cannot be used"},
-               [&] { write_dataset(path, small_content()); });
+  expect_error(
+      ExitCode::kCorrupt, {path.string(), "exists and cannot be used"}, [&] { write_dataset(path, small_content()); });
   EXPECT_EQ(slurp(path), "something else");
   spill(path, before);
   DatasetContent damaged = small_content();
   replace_in_file(path, std::string(reinterpret_cast<const char*>(damaged.pixels.data()), 60), std::string(60, '\0'));
   expect_error(ExitCode::kCorrupt, {path.string(), "exists and cannot be used", "images_hash"},
-               [&] { write_dataset(path, small_content()); });
+      [&] { write_dataset(path, small_content()); });
   EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"set.h5"});  // no temporary file is left
 }
 
@@ -189,8 +186,8 @@ TEST(Dataset, EveryFlippedPixelBitIsFound) {
     std::string bad = good;
     bad[offset + i] = static_cast<char>(bad[offset + i] ^ (1 << (i % 8)));
     spill(path, bad);
-    expect_error(ExitCode::kCorrupt, {path.string(), "images_hash: expected", "got"},
-                 [&] { Dataset::open(path).verify(); });
+    expect_error(
+        ExitCode::kCorrupt, {path.string(), "images_hash: expected", "got"}, [&] { Dataset::open(path).verify(); });
   }
 }
 
@@ -215,8 +212,7 @@ void craft(const std::filesystem::path& path, const Crafted& c) {
   for (const std::uint64_t d : c.shape) count *= d;
   const std::vector<std::byte> zeros(count * storage::size_of(c.image_type));
   file.write("images", c.image_type, c.shape, zeros);
-  file.write(
-      "labels", c.label_type, {c.labels.size()},
+  file.write("labels", c.label_type, {c.labels.size()},
       storage::as_bytes(c.labels.data(), c.labels.size()).first(c.labels.size() * storage::size_of(c.label_type)));
   file.write("splits", H5Type::kU8, {c.splits.size()}, storage::as_bytes(c.splits.data(), c.splits.size()));
   file.close_durable();

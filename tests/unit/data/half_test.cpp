@@ -1,12 +1,9 @@
 #include "data/half.h"
-
 #include <gtest/gtest.h>
-
 #include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
-
 #include "support.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -31,7 +28,7 @@ std::vector<std::uint16_t> all_halves() {
 }
 
 void expect_all_right(void (*widen)(std::span<const std::uint16_t>, std::span<float>),
-                      void (*narrow)(std::span<const float>, std::span<std::uint16_t>)) {
+    void (*narrow)(std::span<const float>, std::span<std::uint16_t>)) {
   const std::vector<std::uint16_t> all = all_halves();
   std::vector<float> wide(all.size());
   widen(all, wide);
@@ -55,8 +52,8 @@ void expect_all_right(void (*widen)(std::span<const std::uint16_t>, std::span<fl
     const auto even = static_cast<std::uint16_t>(a % 2 == 0 ? a : a + 1);
     for (const float sign : {1.0f, -1.0f}) {
       const std::uint16_t bit = sign < 0 ? 0x8000 : 0;
-      values.insert(values.end(),
-                    {sign * middle, sign * std::nextafter(middle, 0.0f), sign * std::nextafter(middle, 1e9f)});
+      values.insert(
+          values.end(), {sign * middle, sign * std::nextafter(middle, 0.0f), sign * std::nextafter(middle, 1e9f)});
       for (const int h : {int{even}, int{a}, a + 1}) expected.push_back(static_cast<std::uint16_t>(h | bit));
     }
   }

@@ -1,8 +1,6 @@
 #include <gtest/gtest.h>
-
 #include <cstring>
 #include <set>
-
 #include "data/latent_cache.h"
 #include "data/shard_file.h"
 #include "storage/hash.h"
@@ -70,8 +68,8 @@ TEST_F(HostileCache, AFlippedBitInARecordIsFoundOnFirstTouchAndTheRecordNamed) {
       else
         for (int again = 0; again < 2; ++again)  // a bad record never counts as touched
           expect_error(ExitCode::kCorrupt,
-                       {kShard1, fmt::format("record {}", record), fmt::format("image {}", index[record])},
-                       [&] { cache.read(position, draw, out); });
+              {kShard1, fmt::format("record {}", record), fmt::format("image {}", index[record])},
+              [&] { cache.read(position, draw, out); });
     }
   }
 }
@@ -118,7 +116,7 @@ TEST_F(HostileCache, ForeignShardsAreRefusedByField) {
   expect_refused({kShard1});
   // Resuming an encode must not mix them either, and must not destroy the other cache's shard.
   expect_error(ExitCode::kCorrupt, {kShard1, "another cache", "vae_hash", "another VAE"},
-               [&] { shard_done(folder_.path(), layout_, 1); });
+      [&] { shard_done(folder_.path(), layout_, 1); });
   expect_error(ExitCode::kCorrupt, {kShard1, "vae_hash"}, [&] { publish_cache(folder_.path(), layout_); });
   EXPECT_TRUE(fs::exists(path));
   // Another shard of the same cache under this name.
@@ -137,9 +135,9 @@ TEST_F(HostileCache, AnotherKeyIsRefusedByField) {
   key.seed = 3;
   key.posterior_rule = "mean";
   expect_error(ExitCode::kCorrupt,
-               {folder_.path().string(), "posterior_rule: expected \"mean\", got \"residual\"",
-                "seed: expected 3, got 18446744073709551615", "run encode"},
-               [&] { LatentCache::open(folder_.path()).expect(key); });
+      {folder_.path().string(), "posterior_rule: expected \"mean\", got \"residual\"",
+          "seed: expected 3, got 18446744073709551615", "run encode"},
+      [&] { LatentCache::open(folder_.path()).expect(key); });
 }
 
 TEST_F(HostileCache, DamagedShardsAreSetAsideWhenResuming) {
@@ -230,7 +228,7 @@ TEST(ShardFile, TheHashOutsideULeavesOutUAlone) {
   spill(folder / "a", text);
   const storage::ReadOnlyFile file(folder / "a");
   for (const std::uint64_t offset :
-       {std::uint64_t{0}, std::uint64_t{5}, std::uint64_t{3} << 19, std::uint64_t{text.size()}})
+      {std::uint64_t{0}, std::uint64_t{5}, std::uint64_t{3} << 19, std::uint64_t{text.size()}})
     for (const std::uint64_t bytes : {std::uint64_t{0}, std::uint64_t{1}, text.size() - offset}) {
       if (bytes > text.size() - offset) continue;
       std::string rest = text;
@@ -287,7 +285,7 @@ TEST(HostileCacheValues, ANanWithTheRightHashIsRefused) {
     const std::vector<std::int64_t> position = {5}, draw = {1};
     std::vector<float> out(6);
     expect_error(ExitCode::kCorrupt, {shard_name(0, 1), "record 5", "image 1015", "finite"},
-                 [&] { cache.read(position, draw, out); });
+        [&] { cache.read(position, draw, out); });
     expect_error(ExitCode::kCorrupt, {"record 5", "finite"}, [&] { cache.verify({}); });
   }
 }

@@ -1,10 +1,7 @@
 #include "data/latent_cache.h"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
-
 #include "support.h"
 
 namespace hebm::data::test {
@@ -20,7 +17,7 @@ TEST_P(CacheFiles, EveryDrawComesBack) {
   const CacheLayout layout = small_layout(GetParam());
   write_cache(folder_.path(), layout);
   EXPECT_EQ(names_in(folder_.path()), (std::vector<std::string>{"index.json", "shard-00000-of-00003.h5",
-                                                                "shard-00001-of-00003.h5", "shard-00002-of-00003.h5"}));
+                                          "shard-00001-of-00003.h5", "shard-00002-of-00003.h5"}));
   const LatentCache cache = LatentCache::open(folder_.path());
   EXPECT_EQ(cache.num_images(), 13);
   EXPECT_EQ(cache.layout().groups, layout.groups);
@@ -85,7 +82,7 @@ TEST_P(CacheFiles, MomentsAreThoseOfAllLatents) {
 TEST_P(CacheFiles, BuildingIsResumableByShard) {
   const CacheLayout layout = small_layout(GetParam());
   expect_error(ExitCode::kCorrupt, {"shard-00000-of-00003.h5", "run encode again"},
-               [&] { publish_cache(folder_.path(), layout); });
+      [&] { publish_cache(folder_.path(), layout); });
   const auto [index, u] = shard_content(layout, 1);
   EXPECT_FALSE(shard_done(folder_.path(), layout, 1));
   const ShardReport report = write_shard(folder_.path(), layout, 1, index, u);
@@ -123,7 +120,7 @@ TEST_F(CacheValues, NanAndInfinityAreRefusedByImageAndGroup) {
   // group 1.
   for (const char* dtype : {"float32", "float16"})
     for (const float value :
-         {std::nanf(""), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})
+        {std::nanf(""), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})
       expect_error(ExitCode::kCorrupt, {"image 1015", "draw 1", "group 1"}, [&] { write_with(dtype, 20, value); });
   EXPECT_TRUE(names_in(folder_.path()).empty());
 }
@@ -131,7 +128,7 @@ TEST_F(CacheValues, NanAndInfinityAreRefusedByImageAndGroup) {
 TEST_F(CacheValues, HalfHasALimit) {
   for (const float value : {60004.0f, -60004.0f, 1e30f})
     expect_error(ExitCode::kCorrupt, {"image 1012", "draw 0", "group 0", "60000", "float32"},
-                 [&] { write_with("float16", 0, value); });
+        [&] { write_with("float16", 0, value); });
   EXPECT_TRUE(names_in(folder_.path()).empty());
   EXPECT_EQ(write_with("float16", 0, -60000.0f).max_abs_u, 60000.0);
 }
@@ -166,8 +163,8 @@ TEST_F(CacheValues, SumsAreByGroup) {
 TEST_F(CacheValues, SizesAndLayoutsThatDoNotFitAreRefused) {
   const CacheLayout layout = small_layout();
   const auto [index, u] = shard_content(layout, 1);
-  const auto refused = [&, &index = index, &u = u](const std::string& what, ExitCode code,
-                                                   const std::function<void(CacheLayout&)>& change) {
+  const auto refused = [&, &index = index, &u = u](
+                           const std::string& what, ExitCode code, const std::function<void(CacheLayout&)>& change) {
     CacheLayout bad = layout;
     change(bad);
     expect_error(code, {what}, [&] { write_shard(folder_.path(), bad, 1, index, u); });

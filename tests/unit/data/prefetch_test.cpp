@@ -1,11 +1,8 @@
 #include "data/prefetch.h"
-
 #include <gtest/gtest.h>
-
 #include <atomic>
 #include <chrono>
 #include <thread>
-
 #include "support.h"
 
 namespace hebm::data::test {

@@ -1,7 +1,5 @@
 #include "data/shard_handles.h"
-
 #include <gtest/gtest.h>
-
 #include "support.h"
 
 namespace hebm::data::test {

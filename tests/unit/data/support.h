@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
 #include "../support.h"
 #include "data/latent_cache.h"
 
@@ -41,8 +40,8 @@ inline float latent_value(std::int64_t position, std::int64_t draw, std::int64_t
 // The list's images are 1000, 1003, 1006, ...
 inline std::int64_t image_at(std::int64_t position) { return 1000 + 3 * position; }
 
-inline std::pair<std::vector<std::int64_t>, std::vector<float>> shard_content(const CacheLayout& layout,
-                                                                              std::int64_t shard) {
+inline std::pair<std::vector<std::int64_t>, std::vector<float>> shard_content(
+    const CacheLayout& layout, std::int64_t shard) {
   const auto [begin, end] = shard_range(shard, layout.num_shards, layout.key.num_images);
   std::vector<std::int64_t> index;
   std::vector<float> u;

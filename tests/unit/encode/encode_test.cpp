@@ -1,11 +1,8 @@
 #include "encode/encode.h"
-
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
-
 #include <cmath>
 #include <csignal>
-
 #include "../train/support.h"
 #include "base/visits.h"
 #include "comm/single_communicator.h"
@@ -41,7 +38,7 @@ struct World {
   comm::SingleCommunicator comm;
   Logger logger{false};
   EncodeResult encode(const std::string& name, const EncodeOptions& options = small_options(),
-                      const StopFlag* stop = nullptr, std::uint64_t seed = 4) {
+      const StopFlag* stop = nullptr, std::uint64_t seed = 4) {
     return encode_cache(options, folder / name, {dataset, net, vae::backbone_hash(net), seed}, stop, comm, logger);
   }
   // All draws of all images, [n, R, D].
@@ -131,7 +128,7 @@ TEST(EncodeCache, OtherSettingsAreRefusedByName) {
   World world;
   world.encode("cache");
   expect_error(ExitCode::kUsage, {(world.folder / "cache").string(), "seed"},
-               [&] { world.encode("cache", small_options(), nullptr, 5); });
+      [&] { world.encode("cache", small_options(), nullptr, 5); });
   EncodeOptions options = small_options();
   options.dtype = "float16";
   expect_error(ExitCode::kUsage, {"dtype"}, [&] { world.encode("cache", options); });

@@ -1,11 +1,9 @@
 // The one loop over images: which rank makes which chunk, what rank 0 takes, and in which order.
 #include "evaluate/chunks.h"
-
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
-
 #include "base/error.h"
 #include "comm/single_communicator.h"
 
@@ -33,7 +31,6 @@ class TwoRanks : public comm::SingleCommunicator {
     return {std::string(mine), others.at(sent.size() - 1)};
   }
   std::vector<std::string> sent, others;
-
  private:
   int rank_;
 };
@@ -90,7 +87,7 @@ TEST(ForChunks, WhatAChunkThrowsIsThrown) {
   EXPECT_THROW(for_chunks<Part>(
                    {1, 1, "test"}, comm, logger, [](const Chunk&) -> Part { fail(ExitCode::kRuntime, "no"); },
                    [](const Chunk&, const Part&) {}),
-               Error);
+      Error);
 }
 
 TEST(OnEveryRank, KeepsTypeShapeAndValues) {

@@ -1,12 +1,9 @@
 // Composition: the order of its steps, what they hold, and what chains are asked for.
 #include "evaluate/compose.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
-
 #include <functional>
-
 #include "base/error.h"
 #include "comm/single_communicator.h"
 #include "evaluate/labels.h"
@@ -16,9 +13,8 @@ namespace hebm::evaluate {
 namespace {
 
 prior::LabelHeads heads() {
-  return {{"labels", {"a", "b", "c", "d"}, {0}},
-          {"brightness", {"dark", "bright"}, {1}},
-          {"width", {"narrow", "wide"}, {1}}};
+  return {{"labels", {"a", "b", "c", "d"}, {0}}, {"brightness", {"dark", "bright"}, {1}},
+      {"width", {"narrow", "wide"}, {1}}};
 }
 
 std::string message(const std::function<void()>& call) {
@@ -84,8 +80,8 @@ TEST(ComposeSteps, WhatIsWrongIsNamed) {
   EXPECT_NE(message([] { parse_steps("colour", heads()); }).find("labels, brightness, width"), std::string::npos);
   EXPECT_NE(message([] { parse_steps("labels=e", heads()); }).find("a, b, c, d"), std::string::npos);
   EXPECT_NE(message([] { parse_steps("labels/labels", heads()); }).find("twice"), std::string::npos);
-  EXPECT_NE(message([] { parse_steps("labels/brightness/width", heads()); }).find("step 3 holds all"),
-            std::string::npos);
+  EXPECT_NE(
+      message([] { parse_steps("labels/brightness/width", heads()); }).find("step 3 holds all"), std::string::npos);
   EXPECT_NE(message([] { parse_steps("labels//width", heads()); }), "");
 }
 
@@ -96,8 +92,8 @@ TEST(ComposeChains, LaterStepsLeaveHeldLayersBitByBit) {
   const prior::ReverseChain chain(trained.prior, trained.backbone, langevin);
   const auto steps = parse_steps("", heads());
   const std::vector<std::int64_t> asked = {0, 1, 0, 3, 0, 1};
-  const auto states = compose_chains(chain, trained.prior, steps, at::tensor(asked, at::kLong).view({2, 3}), {1.0, 2},
-                                     prior::chain_ids(4, 7, 2));
+  const auto states = compose_chains(
+      chain, trained.prior, steps, at::tensor(asked, at::kLong).view({2, 3}), {1.0, 2}, prior::chain_ids(4, 7, 2));
   ASSERT_EQ(states.size(), 2u);
   const std::int64_t top = trained.backbone.groups()[0].size(), rest = trained.backbone.groups()[1].size();
   EXPECT_TRUE(states[1].narrow(1, 0, top).equal(states[0].narrow(1, 0, top)));
@@ -113,8 +109,8 @@ TEST(Compose, CountsWhatImagesShowAfterEveryStep) {
   options.rows = 3;
   comm::SingleCommunicator comm;
   Logger logger(false);
-  const auto result = results::to_json(compose(options, parse_steps("", heads()), {1.0, 2}, trained.inputs(2), comm,
-                                               logger, trained.folder / "compose-x.png"));
+  const auto result = results::to_json(compose(
+      options, parse_steps("", heads()), {1.0, 2}, trained.inputs(2), comm, logger, trained.folder / "compose-x.png"));
   ASSERT_EQ(result["steps"].size(), 2u);
   EXPECT_EQ(result["steps"][1]["held_layers"], (std::vector<int>{0}));
   for (const auto& step : result["steps"]) {
@@ -163,9 +159,9 @@ TEST(Labels, MeasuresAccuracyImagesAndBalance) {
   EXPECT_EQ(result["heads"][1]["test"]["reader_accuracy"], 1.0) << "measured attributes are their own reader";
   options.num_test = 5;
   EXPECT_NE(message([&] {
-              labels(options, {1.0, 2}, trained.inputs(2), comm, logger, trained.folder.path(), "x");
-            }).find("4 test images"),
-            std::string::npos);
+    labels(options, {1.0, 2}, trained.inputs(2), comm, logger, trained.folder.path(), "x");
+  }).find("4 test images"),
+      std::string::npos);
 }
 
 TEST(Labels, HeadsOfAnotherDataSetAreRefusedByName) {
@@ -178,7 +174,7 @@ TEST(Labels, HeadsOfAnotherDataSetAreRefusedByName) {
     return message([&] { labels(options, {1.0, 2}, trained.inputs(1), comm, logger, trained.folder.path(), "x"); });
   };
   EXPECT_NE(refused({{"colour", {"red"}, {0}}}).find("no labels called 'colour'; it has labels, brightness, width"),
-            std::string::npos);
+      std::string::npos);
   EXPECT_NE(refused({{"labels", {"x", "y"}, {0}}}).find("x, y"), std::string::npos);
 }
 

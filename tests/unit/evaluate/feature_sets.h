@@ -4,10 +4,8 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_qr.h>
-
 #include <cstdint>
 #include <tuple>
-
 #include "base/random.h"
 
 namespace hebm::evaluate::testing {

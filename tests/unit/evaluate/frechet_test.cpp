@@ -1,15 +1,12 @@
 #include "evaluate/frechet.h"
-
 #include <ATen/ops/diag.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
-
 #include "base/error.h"
 #include "feature_sets.h"
 
@@ -39,8 +36,8 @@ TEST(Frechet, EqualGaussiansAreAtDistanceZero) {
 }
 
 TEST(Frechet, OneDimension) {  // (m1 - m2)^2 + (s1 - s2)^2
-  const FrechetDistance d = frechet_distance(moments(vector({1.5}), at::full({1, 1}, 4.0, kDouble)),
-                                             moments(vector({-0.5}), at::full({1, 1}, 0.25, kDouble)));
+  const FrechetDistance d = frechet_distance(
+      moments(vector({1.5}), at::full({1, 1}, 4.0, kDouble)), moments(vector({-0.5}), at::full({1, 1}, 0.25, kDouble)));
   EXPECT_DOUBLE_EQ(d.mean_part, 4.0);
   EXPECT_NEAR(d.covariance_part, 2.25, 1e-14);
   EXPECT_NEAR(d.total(), 6.25, 1e-14);
@@ -93,8 +90,8 @@ TEST(Frechet, RankDeficientCovariances) {
   at::Tensor one = at::zeros({dim, dim}, kDouble);
   one[0][0] = 4.0;
   const at::Tensor rank_one = rotated(one, rotation(dim, 9));
-  EXPECT_NEAR(frechet_distance(centred(rank_one), centred(at::eye(dim, kDouble))).covariance_part, 4.0 + 16.0 - 4.0,
-              1e-12);
+  EXPECT_NEAR(
+      frechet_distance(centred(rank_one), centred(at::eye(dim, kDouble))).covariance_part, 4.0 + 16.0 - 4.0, 1e-12);
   EXPECT_NEAR(frechet_distance(centred(rank_one), centred(rank_one)).covariance_part, 0.0, 1e-12);
   const at::Tensor nothing = at::zeros({dim, dim}, kDouble);
   EXPECT_NEAR(frechet_distance(centred(rank_one), centred(nothing)).covariance_part, 4.0, 1e-12);

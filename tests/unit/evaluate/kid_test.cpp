@@ -1,10 +1,7 @@
 #include "evaluate/kid.h"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
-
 #include "base/error.h"
 #include "feature_sets.h"
 

@@ -1,17 +1,14 @@
 // Scores for out-of-distribution detection against a direct computation: energies net by net, the
 // diffusion scheme step by step, the ELBO; and the whole result on two data sets.
 #include "evaluate/ood.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
-
 #include <filesystem>
 #include <numeric>
-
 #include "../nets/support.h"
 #include "base/visits.h"
 #include "comm/communicator.h"
@@ -144,8 +141,8 @@ TEST_F(Ood, DiffusionSchemeIsThatOfSection52) {
     // must show.
     EXPECT_LT(test::largest_difference(got.select(1, 4 + k), want), 1e-12 * want.abs().max().item<double>())
         << "k = " << k;
-    EXPECT_GT(test::largest_difference(got.select(1, 4 + k), got.select(1, 1 + k)),
-              1e-3 * want.abs().max().item<double>())
+    EXPECT_GT(
+        test::largest_difference(got.select(1, 4 + k), got.select(1, 1 + k)), 1e-3 * want.abs().max().item<double>())
         << "not the inference scheme's";
   }
 }
@@ -281,7 +278,7 @@ TEST_F(OodSets, BadInputIsNamed) {
   refused(o, inputs(), {"in.h5", "12 test images", "ood.num_images is 13"});
   const data::Dataset small = make("small.h5", 12, 1, 16);
   refused(options(), {{"in", in_}, {"small", small}, backbone_, prior_, few_steps()},
-          {"small.h5", "1 x 16 x 16", "1 x 32 x 32"});
+      {"small.h5", "1 x 16 x 16", "1 x 32 x 32"});
   EXPECT_EQ(check_ood(options(), inputs()), (std::vector<std::int64_t>{0, 1, 2}));
 }
 

@@ -1,14 +1,11 @@
 #include "evaluate/precision_recall.h"
-
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
 #include "base/error.h"
 #include "feature_sets.h"
 

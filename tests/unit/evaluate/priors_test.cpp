@@ -1,8 +1,6 @@
 // What `evaluate --all` says a prior costs, and what it reads of samples.
 #include "evaluate/priors.h"
-
 #include <gtest/gtest.h>
-
 #include "../nets/support.h"
 #include "base/error.h"
 #include "evaluate/stored_samples.h"
@@ -21,9 +19,8 @@ TEST(Cost, OfTrainingCountsChainsAndBothHalvesOfTheLoss) {
     EXPECT_EQ(training_gradients(false, {{"train.updates", bad}, {"train.batch", "128"}}), std::nullopt) << bad;
   }
   EXPECT_EQ(training_gradients(false, {{"train.updates", 600}, {"train.batch", "128"}}), std::nullopt);
-  EXPECT_EQ(
-      training_gradients(
-          true, {{"train.updates", "1000000000"}, {"train.batch", "1000000000"}, {"langevin.steps", "1000000000"}}),
+  EXPECT_EQ(training_gradients(true,
+                {{"train.updates", "1000000000"}, {"train.batch", "1000000000"}, {"langevin.steps", "1000000000"}}),
       std::nullopt);
   EXPECT_EQ(training_gradients(false, nlohmann::json()), std::nullopt);
 }
@@ -63,11 +60,11 @@ TEST_F(StoredSamplesTest, AreReadBack) {
   EXPECT_DOUBLE_EQ(stored.seconds_per_image, 0.5);
   EXPECT_EQ(stored.identity.at("vae_hash"), "v");
   EXPECT_EQ(stored.images_hash, "");
-  EXPECT_EQ(read_sample_images(file, {1, 2, 2}, 2, 2).pixels,
-            (std::vector<std::uint8_t>{8, 9, 10, 11, 12, 13, 14, 15}));
+  EXPECT_EQ(
+      read_sample_images(file, {1, 2, 2}, 2, 2).pixels, (std::vector<std::uint8_t>{8, 9, 10, 11, 12, 13, 14, 15}));
   // Beyond the end: image 4 first, then what comes before it.
   EXPECT_EQ(read_sample_images(file, {1, 2, 2}, 4, 3).pixels,
-            (std::vector<std::uint8_t>{16, 17, 18, 19, 8, 9, 10, 11, 12, 13, 14, 15}));
+      (std::vector<std::uint8_t>{16, 17, 18, 19, 8, 9, 10, 11, 12, 13, 14, 15}));
   test::expect_error(ExitCode::kCorrupt, {"a.h5", "1 x 2 x 3"}, [&] { read_sample_images(file, {1, 2, 3}, 0, 2); });
   test::expect_error(ExitCode::kUsage, {"a.h5", "6"}, [&] { read_sample_images(file, {1, 2, 2}, 0, 6); });
 }

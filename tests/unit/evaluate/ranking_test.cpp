@@ -1,15 +1,12 @@
 // AUROC, AUPR and FPR at a given TPR against brute force on scores with many ties, closed forms,
 // and the bootstrap's interval against the statistic's known spread.
 #include "evaluate/ranking.h"
-
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
 #include <vector>
-
 #include "base/error.h"
 
 namespace hebm::evaluate {

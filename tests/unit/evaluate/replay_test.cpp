@@ -1,13 +1,10 @@
 // Replay of a case that the program made itself: equal to its own record, and each way in which a
 // case can be wrong.
 #include "evaluate/replay.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
-
 #include <filesystem>
-
 #include "../nets/support.h"
 #include "../prior/noise.h"
 #include "base/error.h"
@@ -74,8 +71,8 @@ class Replay : public ::testing::Test {
     for (const auto& entry : case_) {
       const at::Tensor host = entry.tensor.contiguous();
       file.write(entry.name, host.scalar_type() == at::kFloat ? storage::H5Type::kF32 : storage::H5Type::kF64,
-                 {host.sizes().begin(), host.sizes().end()},
-                 {static_cast<const std::byte*>(host.const_data_ptr()), static_cast<std::size_t>(host.nbytes())});
+          {host.sizes().begin(), host.sizes().end()},
+          {static_cast<const std::byte*>(host.const_data_ptr()), static_cast<std::size_t>(host.nbytes())});
     }
     file.write("t", storage::H5Type::kI64, {inputs_.t.size()}, std::as_bytes(std::span(inputs_.t)));
     file.close_durable();
@@ -114,22 +111,16 @@ TEST_F(Replay, EqualsItsOwnRecord) {
   EXPECT_EQ(gradients, prior_.bucket(0).params().parameters().size() + prior_.bucket(1).params().parameters().size());
   const std::string table = comparison_table(comparisons);
   for (const char* stage : {"schedule", "posterior_z", "u0", "z_of_u", "logits_of_u", "f ", "langevin_y", "loss",
-                            "grad/netE0", "grad/netE1"}) {
+           "grad/netE0", "grad/netE1"}) {
     EXPECT_NE(table.find(stage), std::string::npos) << stage;
   }
   EXPECT_TRUE(comparison_json(comparisons)["ok"].get<bool>());
 }
 
 TEST_F(Replay, EveryStageHasItsBar) {
-  const std::pair<const char*, double> bars[] = {{"posterior_z/1", 1e-5},
-                                                 {"u0/0", 1e-5},
-                                                 {"z_of_u/1", 1e-5},
-                                                 {"logits_of_u", 2e-5},
-                                                 {"f", 1e-6},
-                                                 {"langevin_y/0", 1e-5},
-                                                 {"loss", 1e-4},
-                                                 {"schedule/sigmas", 1e-9},
-                                                 {"grad/netE1/conv_start.weight_orig", 5e-4}};
+  const std::pair<const char*, double> bars[] = {{"posterior_z/1", 1e-5}, {"u0/0", 1e-5}, {"z_of_u/1", 1e-5},
+      {"logits_of_u", 2e-5}, {"f", 1e-6}, {"langevin_y/0", 1e-5}, {"loss", 1e-4}, {"schedule/sigmas", 1e-9},
+      {"grad/netE1/conv_start.weight_orig", 5e-4}};
   for (const auto& [name, bar] : bars) {
     const at::Tensor kept = of(name);
     const bool absolute =
@@ -161,7 +152,7 @@ TEST_F(Replay, ANaNIsNeverOk) {
 TEST_F(Replay, RefusesWrongCasesByName) {
   const auto whole = case_;
   for (const char* name :
-       {"x", "u/1", "posterior_noise/0", "langevin_noise/1/1", "loss", "u0/0", "grad/netE0/out.1.weight_orig"}) {
+      {"x", "u/1", "posterior_noise/0", "langevin_noise/1/1", "loss", "u0/0", "grad/netE0/out.1.weight_orig"}) {
     drop(name);
     expect_corrupt(std::string("no dataset ") + name);
     case_ = whole;

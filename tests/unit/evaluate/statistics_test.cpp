@@ -1,11 +1,8 @@
 #include "evaluate/statistics.h"
-
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
-
 #include <limits>
-
 #include "base/error.h"
 #include "feature_sets.h"
 

@@ -5,7 +5,6 @@
 #include <memory>
 #include <span>
 #include <utility>
-
 #include "../support.h"
 #include "base/random.h"
 #include "data/dataset.h"
@@ -21,7 +20,7 @@ class Trained {
       : backbone(vae_options(), ImageShape{}, 1),
         dataset(make_dataset(folder / "data.h5")),
         prior(energy_options(gain), backbone.groups(), prior::make_schedule(num_levels), 5, at::kFloat, 1 << 30,
-              std::move(heads)) {
+            std::move(heads)) {
     features.net = std::make_unique<nets::FeatureNet>(ImageShape{}, 4, 3);
   }
   ExperimentInputs inputs(std::int64_t steps) const {
@@ -35,7 +34,6 @@ class Trained {
   data::Dataset dataset;
   nets::LoadedFeatureNet features;
   prior::EnergyPrior prior;
-
  private:
   static vae::HvaeOptions vae_options() {
     vae::HvaeOptions o;
@@ -60,8 +58,8 @@ class Trained {
     content.splits.assign(kImages, 0);
     std::fill_n(content.splits.rbegin(), 4, std::uint8_t{1});
     content.label_names = {"a", "b", "c", "d"};
-    content.attributes = {{"brightness", {"dark", "bright"}, "brightness", 140.0, {}},
-                          {"width", {"narrow", "wide"}, "width", 9.2, {}}};
+    content.attributes = {
+        {"brightness", {"dark", "bright"}, "brightness", 140.0, {}}, {"width", {"narrow", "wide"}, "width", 9.2, {}}};
     for (std::uint32_t i = 0; i < kImages; ++i) {
       content.labels.push_back(i % 4);
       for (const auto& a : content.attributes) {

@@ -1,11 +1,8 @@
 #include "evaluate/transition.h"
-
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
-
 #include "comm/single_communicator.h"
 #include "trained.h"
 

@@ -1,9 +1,6 @@
 #include "evaluate/vary.h"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
-
 #include "base/error.h"
 #include "comm/single_communicator.h"
 #include "trained.h"
@@ -81,8 +78,8 @@ TEST(Vary, SetsHaveDistancesSharesAndGrids) {
   // Units of work change nothing but rounding: the draws belong to (sample, variation).
   options.chunk = 15;
   const auto other = results::to_json(vary(options, {{0}}, trained.inputs(3), comm, logger, trained.folder.path()));
-  EXPECT_NEAR(other["sets"][0]["feature_distance"].get<double>(), result["sets"][0]["feature_distance"].get<double>(),
-              1e-4);
+  EXPECT_NEAR(
+      other["sets"][0]["feature_distance"].get<double>(), result["sets"][0]["feature_distance"].get<double>(), 1e-4);
 }
 
 }  // namespace

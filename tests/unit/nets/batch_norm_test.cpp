@@ -1,5 +1,4 @@
 #include "nets/batch_norm.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/cat.h>
@@ -9,12 +8,10 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <barrier>
 #include <limits>
 #include <thread>
 #include <vector>
-
 #include "support.h"
 
 namespace hebm::nets {
@@ -54,8 +51,7 @@ struct Result {
   at::Tensor y, dx, dgamma, dbeta, running_mean, running_var;
 };
 
-template <class Net>
-Result run(const Case& c, const at::Tensor& x, const Net& net) {
+template <class Net> Result run(const Case& c, const at::Tensor& x, const Net& net) {
   Result out;
   out.running_mean = c.running_mean.clone();
   out.running_var = c.running_var.clone();
@@ -171,8 +167,8 @@ TEST(BatchNorm, PartsOfABatchMakeTheWhole) {
 TEST(BatchNorm, RefusesOneValueAndKeepsNan) {
   const NormMode mode{.training = true, .momentum = 0.05, .sum = {}};
   const Case one = make_case(1, 3, 1, at::kFloat);
-  test::expect_error(ExitCode::kRuntime, {"batch norm", "larger batch"},
-                     [&] { batch_norm(one.x, one.norm(), mode, false); });
+  test::expect_error(
+      ExitCode::kRuntime, {"batch norm", "larger batch"}, [&] { batch_norm(one.x, one.norm(), mode, false); });
   const Case c = make_case(2, 3, 4, at::kFloat);
   c.x.detach()[0][1][2][3].fill_(std::numeric_limits<float>::quiet_NaN());
   for (const bool silu : {false, true}) {

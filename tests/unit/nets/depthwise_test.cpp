@@ -2,7 +2,6 @@
 // machine. Tolerances: a sum of n products in float32 is within n 2^-24 of the sum of their
 // absolute values, and SiLU within 3e-7 of max(1, |x|).
 #include "nets/depthwise.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/conv2d.h>
@@ -13,10 +12,8 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
 #include <limits>
-
 #include "../nets/support.h"
 
 namespace hebm::nets {
@@ -36,12 +33,9 @@ class DepthwiseTest : public testing::TestWithParam<DepthwiseIsa> {
   int num_threads_ = at::get_num_threads();
 };
 INSTANTIATE_TEST_SUITE_P(Isa, DepthwiseTest,
-                         testing::Values(DepthwiseIsa::kPlain, DepthwiseIsa::kAvx2, DepthwiseIsa::kAvx512),
-                         [](const auto& isa) {
-                           return isa.param == DepthwiseIsa::kPlain  ? "plain"
-                                  : isa.param == DepthwiseIsa::kAvx2 ? "avx2"
-                                                                     : "avx512";
-                         });
+    testing::Values(DepthwiseIsa::kPlain, DepthwiseIsa::kAvx2, DepthwiseIsa::kAvx512), [](const auto& isa) {
+      return isa.param == DepthwiseIsa::kPlain ? "plain" : isa.param == DepthwiseIsa::kAvx2 ? "avx2" : "avx512";
+    });
 
 struct Case {
   at::Tensor weight, bias, in_bias, x;  // float32; x [B, H, W, C]
@@ -55,7 +49,7 @@ struct Case {
 // Channels last in, channels last out, float64.
 at::Tensor reference(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   return at::conv2d(x.to(at::kDouble).permute({0, 3, 1, 2}), weight.to(at::kDouble), bias.to(at::kDouble), {1, 1},
-                    {2, 2}, {1, 1}, weight.size(0))
+      {2, 2}, {1, 1}, weight.size(0))
       .permute({0, 2, 3, 1});
 }
 
@@ -81,10 +75,10 @@ TEST_P(DepthwiseTest, EqualsConv2d) {
     SCOPED_TRACE(testing::Message() << batch << "x" << height << "x" << width << "x" << channels);
     const Case c(batch, height, width, channels);
     const at::Tensor bound = 26 * kEps * reference(c.x.abs(), c.weight.abs(), c.bias.abs());
-    expect_within(depthwise(pack_depthwise(c.weight, c.bias), c.x, GetParam()), reference(c.x, c.weight, c.bias),
-                  bound);
+    expect_within(
+        depthwise(pack_depthwise(c.weight, c.bias), c.x, GetParam()), reference(c.x, c.weight, c.bias), bound);
     expect_within(depthwise(pack_depthwise(c.weight, {}), c.x, GetParam()),
-                  reference(c.x, c.weight, at::zeros({channels})), bound);
+        reference(c.x, c.weight, at::zeros({channels})), bound);
   }
 }
 
@@ -98,7 +92,7 @@ TEST_P(DepthwiseTest, GradientEqualsAutograd) {
       return torch::autograd::grad({reference(leaf, weight, c.bias)}, {leaf}, {outer.to(at::kDouble)})[0];
     };
     expect_within(depthwise_gradient(pack_depthwise(c.weight, c.bias), g, GetParam()), gradient(c.weight, g),
-                  26 * kEps * gradient(c.weight.abs(), g.abs()));
+        26 * kEps * gradient(c.weight.abs(), g.abs()));
   }
 }
 
@@ -121,8 +115,7 @@ TEST_P(DepthwiseTest, FusedSiluAndItsGradient) {
       const at::Tensor expected = torch::autograd::grad({truth}, {leaf}, {g.to(at::kDouble)})[0];
       const at::Tensor worst_slope = 0.5 * conv_bound + 1e-6 * (1 + sum.abs());  // of d out / d sum
       const at::Tensor turned = at::flip(c.weight.abs(), {2, 3}), none = at::zeros({channels});
-      expect_within(
-          x, expected,
+      expect_within(x, expected,
           1.1 * reference(g.abs() * worst_slope, turned, none) + 4e-6 * reference(1.1 * g.abs(), turned, none));
     }
   }
@@ -170,8 +163,8 @@ TEST_P(DepthwiseTest, BitsOfAnImageDoNotDependOnItsBatch) {
 TEST(Depthwise, RefusesOtherShapes) {
   const Case c(1, 3, 3, 4);
   test::expect_error(ExitCode::kRuntime, {"[C, 1, 5, 5]"}, [&] { pack_depthwise(at::zeros({4, 1, 3, 3}), {}); });
-  test::expect_error(ExitCode::kRuntime, {"bias of 3", "4 channels"},
-                     [&] { pack_depthwise(c.weight, at::zeros({3})); });
+  test::expect_error(
+      ExitCode::kRuntime, {"bias of 3", "4 channels"}, [&] { pack_depthwise(c.weight, at::zeros({3})); });
   const Depthwise layer = pack_depthwise(c.weight, c.bias);
   test::expect_error(ExitCode::kRuntime, {"[B, H, W, 4]"}, [&] { depthwise(layer, at::zeros({1, 4, 3, 3})); });
   test::expect_error(ExitCode::kRuntime, {"contiguous"}, [&] {

@@ -1,10 +1,7 @@
 #include "nets/feature_net.h"
-
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-
 #include <algorithm>
-
 #include "../nets/support.h"
 #include "nets/tensor_io.h"
 
@@ -30,8 +27,8 @@ TEST(FeatureNet, Shapes) {
   EXPECT_GE(net.features(x).min().item<float>(), 0.0f);
   EXPECT_TRUE(net.logits(x).equal(net.logits_of_features(net.features(x))));
   // conv 3x3: 3 -> 16 -> 32 -> 64, hidden 64 * 4 * 4 -> 128, out 128 -> 7
-  EXPECT_EQ(net.params().size(),
-            (27 * 16 + 16) + (144 * 32 + 32) + (288 * 64 + 64) + (1024 * 128 + 128) + (128 * 7 + 7));
+  EXPECT_EQ(
+      net.params().size(), (27 * 16 + 16) + (144 * 32 + 32) + (288 * 64 + 64) + (1024 * 128 + 128) + (128 * 7 + 7));
 }
 
 // Every convolution passes channel 0 on, times 1, 2 and 1: the hidden layer sees 2 max(x). Dyadic
@@ -96,9 +93,8 @@ TEST(FeatureNet, DamagedAndHostileFilesAreRefused) {
   expect_error(ExitCode::kCorrupt, {path.string(), "hash"}, [&] { load_feature_net(path); });
 
   const auto with = [&](const std::string& key, const std::string& value) {
-    std::map<std::string, std::string> metadata = {
-        {"format", kFeaturesFormat}, {"version", kFeaturesVersion}, {"architecture", net.architecture()},
-        {"identity", "{}"},          {"accuracy", "0.5"},           {"hash", net.hash()}};
+    std::map<std::string, std::string> metadata = {{"format", kFeaturesFormat}, {"version", kFeaturesVersion},
+        {"architecture", net.architecture()}, {"identity", "{}"}, {"accuracy", "0.5"}, {"hash", net.hash()}};
     metadata[key] = value;
     publish_tensors(path, net.params().parameters(), metadata);
     return [&path] { load_feature_net(path); };
@@ -108,11 +104,11 @@ TEST(FeatureNet, DamagedAndHostileFilesAreRefused) {
   expect_error(ExitCode::kCorrupt, {"accuracy"}, with("accuracy", "1.5"));
   expect_error(ExitCode::kCorrupt, {"format"}, with("format", "hebm-vae"));
   // Shapes that the file cannot hold are refused before memory is asked for.
-  expect_error(ExitCode::kCorrupt, {"values"},
-               with("architecture", R"({"channels": 4, "side": 512, "classes": 1000})"));
+  expect_error(
+      ExitCode::kCorrupt, {"values"}, with("architecture", R"({"channels": 4, "side": 512, "classes": 1000})"));
   expect_error(ExitCode::kCorrupt, {"side"}, with("architecture", R"({"channels": 1, "side": 1e9, "classes": 2})"));
-  expect_error(ExitCode::kCorrupt, {"multiple of 8"},
-               with("architecture", R"({"channels": 1, "side": 12, "classes": 2})"));
+  expect_error(
+      ExitCode::kCorrupt, {"multiple of 8"}, with("architecture", R"({"channels": 1, "side": 12, "classes": 2})"));
   expect_error(ExitCode::kCorrupt, {"classes"}, with("architecture", R"({"channels": 1, "side": 8})"));
   expect_error(ExitCode::kCorrupt, {"architecture"}, with("architecture", "[[[["));
   expect_error(ExitCode::kUsage, {"30"}, [] { FeatureNet({1, 30, 30}, 10, 1); });

@@ -1,9 +1,6 @@
 #include "nets/optimiser.h"
-
 #include <ATen/TensorOperators.h>
-
 #include <cmath>
-
 #include "../nets/support.h"
 
 namespace hebm::nets {

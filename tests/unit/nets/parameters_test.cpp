@@ -1,10 +1,7 @@
 #include "nets/parameters.h"
-
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
-
 #include "../nets/support.h"
 
 namespace hebm::nets {

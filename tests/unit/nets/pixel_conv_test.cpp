@@ -1,11 +1,9 @@
 // Convolution by a matrix product against torch's in float64: values and both gradients, at
 // borders, odd sides, strides.
 #include "nets/pixel_conv.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/conv2d.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include "../nets/support.h"
 
 namespace hebm::nets {
@@ -22,7 +20,8 @@ const std::vector<Case> kCases = {
     {1, 2, 2, 3, {3, 1, 1}},  // smaller than the kernel
     {8, 6, 4, 2, {4, 2, 1}},  // the halving of the paper's nets
     {7, 5, 1, 4, {4, 2, 1}},  // odd: the last column is not read by all
-    {6, 9, 2, 2, {5, 3, 2}}, {5, 5, 3, 2, {1, 1, 0}},
+    {6, 9, 2, 2, {5, 3, 2}},
+    {5, 5, 3, 2, {1, 1, 0}},
 };
 
 at::Tensor truth(const at::Tensor& x, const at::Tensor& weight, const ConvShape& s) {

@@ -1,5 +1,4 @@
 #include "nets/spectral_penalty.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_svdvals.h>

@@ -4,11 +4,9 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <vector>
-
 #include "../support.h"
 #include "base/random.h"
 
@@ -32,11 +30,11 @@ inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
 }
 
 // U(-1, 1), another stream for every item.
-inline at::Tensor random_tensor(std::vector<std::int64_t> shape, std::uint32_t item,
-                                at::ScalarType dtype = at::kDouble) {
+inline at::Tensor random_tensor(
+    std::vector<std::int64_t> shape, std::uint32_t item, at::ScalarType dtype = at::kDouble) {
   at::Tensor out = at::empty(shape, at::kFloat);
-  fill_uniform({out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {7, 0, Purpose::kTest},
-               {.item = item});
+  fill_uniform(
+      {out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {7, 0, Purpose::kTest}, {.item = item});
   return out.mul_(2.0).sub_(1.0).to(dtype);
 }
 

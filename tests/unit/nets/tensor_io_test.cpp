@@ -1,8 +1,6 @@
 #include "nets/tensor_io.h"
-
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
-
 #include "../nets/support.h"
 
 namespace hebm::nets {
@@ -12,10 +10,9 @@ using test::expect_error;
 using test::TempFolder;
 
 std::vector<NamedTensor> some_tensors() {
-  return {{"a", test::random_tensor({2, 3}, 1, at::kFloat)},
-          {"b", test::random_tensor({4}, 2, at::kDouble).t()},
-          {"c", test::random_tensor({3, 2}, 3, at::kFloat).t()},  // not contiguous
-          {"n", at::full({1}, 1ll << 60, at::kLong)}};
+  return {{"a", test::random_tensor({2, 3}, 1, at::kFloat)}, {"b", test::random_tensor({4}, 2, at::kDouble).t()},
+      {"c", test::random_tensor({3, 2}, 3, at::kFloat).t()},  // not contiguous
+      {"n", at::full({1}, 1ll << 60, at::kLong)}};
 }
 
 std::vector<NamedTensor> blank_tensors() {
@@ -85,8 +82,7 @@ TEST(TensorIo, PublishReplacesAndLeavesNothingBehind) {
 TEST(TensorIo, EveryFlippedBitOfTheHeaderIsNoticed) {
   const TempFolder folder;
   const auto path = folder / "x.safetensors";
-  publish_tensors(
-      path, {{"a", at::zeros({1, 2})}, {"n", at::full({3}, 1ll << 60, at::kLong)}},
+  publish_tensors(path, {{"a", at::zeros({1, 2})}, {"n", at::full({3}, 1ll << 60, at::kLong)}},
       {{"format", "hebm-vae"}, {"version", "1"}, {"identity", R"({"run.seed":0})"}, {"results", R"({"elbo":-231.5})"}});
   const auto open = [&] { check_format(storage::SafetensorsFile(path), "hebm-vae", "1"); };
   open();
@@ -107,7 +103,7 @@ TEST(TensorIo, OnlyImportedFilesMayLackTheHeadersHash) {
   const std::map<std::string, std::string> metadata = {{"format", "hebm-vae"}, {"version", "1"}};
   save_tensors(folder / "old.safetensors", some_tensors(), metadata);
   expect_error(ExitCode::kCorrupt, {"old.safetensors", "header_hash"},
-               [&] { check_format(storage::SafetensorsFile(folder / "old.safetensors"), "hebm-vae", "1"); });
+      [&] { check_format(storage::SafetensorsFile(folder / "old.safetensors"), "hebm-vae", "1"); });
   auto imported = metadata;
   imported["crc32"] = "00000000";
   save_tensors(folder / "imported.safetensors", some_tensors(), imported);
@@ -118,12 +114,8 @@ TEST(TensorIo, MetadataIsHostile) {
   const TempFolder folder;
   const auto path = folder / "x.safetensors";
   publish_tensors(path, {{"a", at::zeros({1})}},
-                  {{"format", "hebm-vae"},
-                   {"version", "2"},
-                   {"json", "{\"a\": [1, -1, 0, 1.5, 99, 3]}"},
-                   {"bad", "{"},
-                   {"list", "[1]"},
-                   {"long", std::string(3 << 20, 'x')}});
+      {{"format", "hebm-vae"}, {"version", "2"}, {"json", "{\"a\": [1, -1, 0, 1.5, 99, 3]}"}, {"bad", "{"},
+          {"list", "[1]"}, {"long", std::string(3 << 20, 'x')}});
   const storage::SafetensorsFile file(path);
   check_format(file, "hebm-vae", "2");
   expect_error(ExitCode::kCorrupt, {"hebm-vae version 1", "version 2"}, [&] { check_format(file, "hebm-vae", "1"); });

@@ -1,9 +1,7 @@
 // The chains of a micro-batch: rows made once from ids and levels, and noise that depends on them
 // alone.
 #include "prior/chains.h"
-
 #include <gtest/gtest.h>
-
 #include "base/error.h"
 
 namespace hebm::prior {

@@ -7,11 +7,9 @@
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-
 #include "../nets/support.h"
 #include "base/error.h"
 #include "prior/forward_pair.h"

@@ -3,9 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
-
 #include <cstring>
-
 #include "nets/device.h"
 #include "noise.h"
 #include "prior/langevin.h"
@@ -83,7 +81,7 @@ TEST_F(Gpu, TakesTheStepsOfTheHost) {
   const auto gradient = [](const at::Tensor& y) { return (y * -0.37f).contiguous(); };
   const auto end_on = [&](at::Device device) {
     return langevin(Chains(ids, levels, device), start.to(device), gradient, step_coefficients(make_schedule(3), {}),
-                    kSteps, {.u_next = next.to(device)});
+        kSteps, {.u_next = next.to(device)});
   };
   const at::Tensor host = end_on(at::kCPU), gpu = end_on(device_);
   EXPECT_EQ(different_values(host, gpu), 0);

@@ -7,10 +7,8 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <array>
 #include <cmath>
-
 #include "../nets/support.h"
 #include "base/error.h"
 #include "linear_backbone.h"
@@ -89,7 +87,7 @@ at::Tensor chain_end(const std::array<double, 4>& theta, const LangevinOptions& 
   };
   const Chains chains(rows(5, visit), 0, at::kCPU);
   return langevin(chains, chains.normals(Purpose::kPriorNoise, 2 * kHalf), gradient,
-                  step_coefficients(schedule, options), options.steps);
+      step_coefficients(schedule, options), options.steps);
 }
 
 LangevinOptions marginal_options() {
@@ -164,11 +162,11 @@ TEST(PriorKinds, AFileIsTakenForItsKindAlone) {
   EXPECT_EQ(loaded.kind, "joint");
   EXPECT_EQ(loaded.prior->schedule().alpha_cum, make_marginal_schedule().alpha_cum);
   test::expect_error(ExitCode::kUsage, {"joint.safetensors", "'joint'", "'diffusion'"},
-                     [&] { load_prior(folder / "joint.safetensors", groups, "vae"); });
+      [&] { load_prior(folder / "joint.safetensors", groups, "vae"); });
   save_prior(folder / "old.safetensors", prior, energy, groups, "vae", nlohmann::json::object());
   EXPECT_EQ(load_prior(folder / "old.safetensors", groups, "vae").kind, "diffusion");
   test::expect_error(ExitCode::kUsage, {"old.safetensors", "'joint'"},
-                     [&] { load_prior(folder / "old.safetensors", groups, "vae", at::kFloat, "joint"); });
+      [&] { load_prior(folder / "old.safetensors", groups, "vae", at::kFloat, "joint"); });
 }
 
 }  // namespace

@@ -1,16 +1,13 @@
 // Draws for labels: which candidate is taken, and what the chain that goes on from it draws.
 #include "prior/label_draws.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <tuple>
-
 #include "prior/reverse_chain.h"
 #include "tiny_prior.h"
 
@@ -34,8 +31,8 @@ TEST(LabelCandidates, AreTakenByTheirProbabilityOfTheLabel) {
         {rows(kind[m], 3).log().expand({kRows, 3}), rows(dark[m], 2).log().expand({kRows, 2})});
   }
   for (const auto& [y, d, guidance] : {std::tuple{1, -1, 1.0}, {-1, 1, 1.0}, {2, 0, 1.0}, {-1, -1, 1.0}, {1, 0, 2.0}}) {
-    const LabelChoice choice{at::cat({at::full({kRows, 1}, y, at::kLong), at::full({kRows, 1}, d, at::kLong)}, 1),
-                             guidance};
+    const LabelChoice choice{
+        at::cat({at::full({kRows, 1}, y, at::kLong), at::full({kRows, 1}, d, at::kLong)}, 1), guidance};
     const auto chosen = choose_candidates(candidates, choice, chain_ids(7, 0, kRows));
     double weight[3], sum = 0;
     for (std::size_t m = 0; m < 3; ++m) {
@@ -74,7 +71,7 @@ TEST(LabelCandidates, MakeTheLabelLikelier) {
                 .abs()
                 .max()
                 .item<double>(),
-            1e-4);
+      1e-4);
   HeldLayers held{{0}, many, forward_trajectory(many, s.prior.schedule(), chain_ids(3, 0, kCount))};
   const at::Tensor lower = sample_for_labels(chain, choice, 2, chain_ids(3, 0, kCount), &held);
   const std::int64_t top = s.backbone.groups()[0].size();

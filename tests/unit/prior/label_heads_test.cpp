@@ -1,19 +1,16 @@
 // Label heads at t = 0: F-hat, the classifier and the gradients against closed forms and central
 // differences in float64; the prior's file; chains.
 #include "prior/label_heads.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <functional>
-
 #include "../support.h"
 #include "base/error.h"
 #include "nets/tensor_io.h"
@@ -94,7 +91,7 @@ std::string message(const std::function<void()>& call, ExitCode code = ExitCode:
 TEST(LabelHeads, WhatIsWrongIsNamed) {
   EXPECT_EQ(message([] { check_heads(two_heads(), 3); }), "");
   EXPECT_NE(message([] { check_heads(two_heads(), 2); }).find("no layer 2; the VAE has layers 0 (top) to 1"),
-            std::string::npos);
+      std::string::npos);
   EXPECT_NE(message([] { check_heads({{"x", {"a"}, {1, 1}}}, 3); }).find("each layer once"), std::string::npos);
   EXPECT_NE(message([] { check_heads({{"x", {"a"}, {-1}}}, 3); }), "");
   EXPECT_NE(message([] { check_heads({{"x", {"a"}, {}}}, 3); }).find("no layers"), std::string::npos);
@@ -119,7 +116,7 @@ TEST(LabelledPotential, OneCategoryOrFreshHeadsAreTheUnlabelledPrior) {
   const auto weights = fresh.prior.frozen_weights();
   EXPECT_EQ(message([&] { Potential(fresh.prior, fresh.backbone, weights, test::chains_at({0})); }, ExitCode::kRuntime)
                 .empty(),
-            false);
+      false);
 }
 
 // As for the unlabelled potential: central differences with h = 1e-5 are good to 1e-9 for f of

@@ -4,9 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <Random123/philox.h>
 #include <gtest/gtest.h>
-
 #include <cstring>
-
 #include "base/error.h"
 #include "noise.h"
 #include "prior/langevin_update.h"
@@ -21,8 +19,7 @@ const std::vector<std::int64_t> kLevels = {2, 0, 1};
 ChainRow row_of(std::size_t b) { return {kIds.item[b], kIds.visit[b], static_cast<std::uint32_t>(kLevels[b])}; }
 
 // The grid of langevin_kernel.cu: all blocks of all rows, in an order that must not matter.
-template <class Block>
-void all_threads(std::int64_t count, std::int64_t dim, const Block& block) {
+template <class Block> void all_threads(std::int64_t count, std::int64_t dim, const Block& block) {
   for (std::int64_t i = (dim + 3) / 4 - 1; i >= 0; --i) {
     for (std::int64_t b = 0; b < count; ++b) block(static_cast<std::size_t>(b), static_cast<std::uint32_t>(i));
   }
@@ -78,22 +75,15 @@ TEST_P(Kernel, TakesTheStepsOfTheHost) {
   std::vector<StepFactors> factors;
   for (const StepCoefficients& c : coefficients) {
     factors.push_back({static_cast<float>(c.y), static_cast<float>(c.u_next), static_cast<float>(c.gradient),
-                       static_cast<float>(c.noise)});
+        static_cast<float>(c.noise)});
   }
   at::Tensor y = start.clone();
   for (std::uint32_t k = 0; k < kSteps; ++k) {
     const at::Tensor g = gradient(y);
-    const StepArguments arguments{y.data_ptr<float>(),
-                                  next.const_data_ptr<float>(),
-                                  g.const_data_ptr<float>(),
-                                  3,
-                                  dim,
-                                  rows.data(),
-                                  factors.data(),
-                                  kernel_key(kKey)};
-    all_threads(3, dim, [&](std::size_t b, std::uint32_t block) {
-      langevin_block(arguments, static_cast<std::int64_t>(b), block, k);
-    });
+    const StepArguments arguments{y.data_ptr<float>(), next.const_data_ptr<float>(), g.const_data_ptr<float>(), 3, dim,
+        rows.data(), factors.data(), kernel_key(kKey)};
+    all_threads(3, dim,
+        [&](std::size_t b, std::uint32_t block) { langevin_block(arguments, static_cast<std::int64_t>(b), block, k); });
   }
   EXPECT_TRUE(same_bits(y, expected));
 }

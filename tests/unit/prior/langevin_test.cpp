@@ -1,14 +1,11 @@
 // The chain on a quadratic potential, F = -c |u|^2 / 2, whose moments after K steps have a closed
 // form: no network is involved.
 #include "prior/langevin.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
-
 #include "base/error.h"
 
 namespace hebm::prior {
@@ -26,9 +23,8 @@ ChainMoments simulate(const Schedule& schedule, const LangevinOptions& options, 
   const double s2 = step_variance(schedule, options, t);
   const at::Tensor u_next = at::full({kCount, kDim}, start, at::kFloat);
   const at::Tensor y = langevin(
-                           Chains(chain_ids(11, 0, kCount), t, at::kCPU), u_next,
-                           [&](const at::Tensor& u) { return u * (-kCurvature * s2); },
-                           step_coefficients(schedule, options), options.steps)
+      Chains(chain_ids(11, 0, kCount), t, at::kCPU), u_next,
+      [&](const at::Tensor& u) { return u * (-kCurvature * s2); }, step_coefficients(schedule, options), options.steps)
                            .to(at::kDouble);
   return {y.mean().item<double>(), y.var().item<double>()};
 }
@@ -101,7 +97,7 @@ TEST_P(Chain, ExactAndPaperAgreeToFirstOrderInTheStep) {
     euler.integrator = Integrator::kPaper;
     const auto a = step_coefficients(schedule, exact)[t], b = step_coefficients(schedule, euler)[t];
     return StepCoefficients{std::fabs(a.y - b.y), std::fabs(a.u_next - b.u_next), std::fabs(a.gradient - b.gradient),
-                            std::fabs(a.noise - b.noise)};
+        std::fabs(a.noise - b.noise)};
   };
   const auto coarse = difference(2e-3), fine = difference(1e-3);
   EXPECT_NEAR(coarse.y / fine.y, 4.0, 0.02);
@@ -173,8 +169,8 @@ TEST(Langevin, ShowsEveryStateAndChecksItsArguments) {
   const auto coefficients = step_coefficients(schedule, options);
   const auto zero = [](const at::Tensor& y) { return y * 0.0; };
   const Chains chains({{0}, {0}}, 0, at::kCPU);
-  langevin(chains, u, zero, coefficients, 3,
-           {.observer = [&](std::int64_t k, const at::Tensor&) { seen.push_back(k); }});
+  langevin(
+      chains, u, zero, coefficients, 3, {.observer = [&](std::int64_t k, const at::Tensor&) { seen.push_back(k); }});
   EXPECT_EQ(seen, (std::vector<std::int64_t>{0, 1, 2, 3}));
   EXPECT_THROW(langevin(chains, at::full({2, 8}, 0.2, at::kFloat), zero, coefficients, 3), Error);
   EXPECT_THROW(langevin(chains, u, zero, coefficients, 3, {.u_next = u.narrow(1, 0, 7)}), Error);

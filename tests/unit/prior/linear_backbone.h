@@ -3,11 +3,9 @@
 #pragma once
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-
 #include <array>
 #include <cmath>
 #include <vector>
-
 #include "base/error.h"
 #include "prior/energy_net.h"
 #include "vae/backbone.h"
@@ -38,11 +36,9 @@ class LinearBackbone final : public vae::Backbone {
   at::Tensor mean_image(const at::Tensor&) const override { return none(); }
   at::Tensor sample_image(const at::Tensor&, const at::Tensor&) const override { return none(); }
   std::int64_t sample_channels() const override { return none(); }
-
  private:
   struct None {
-    template <class T>
-    operator T() const {  // NOLINT(google-explicit-constructor)
+    template <class T> operator T() const {  // NOLINT(google-explicit-constructor)
       fail(ExitCode::kRuntime, "the linear backbone has no images");
     }
   };

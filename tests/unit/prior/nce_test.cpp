@@ -1,7 +1,6 @@
 // The NCE prior (Sec. 2.2): classifiers against density ratios, and both samplers against the
 // closed form of a linear tilt of a linear generator.
 #include "prior/nce.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -10,10 +9,8 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <array>
 #include <cmath>
-
 #include "linear_backbone.h"
 #include "noise.h"
 #include "prior/forward_pair.h"

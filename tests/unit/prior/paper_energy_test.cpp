@@ -3,10 +3,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <map>
-
 #include "base/error.h"
 #include "paper_nets.h"
 #include "prior/potential.h"
@@ -125,7 +123,6 @@ class Reference {
     h = conv("downsample", h, h.side == 4 ? 3 : 4, h.side == 4 ? 1 : 2);
     return dense_end(h.v, active);
   }
-
  private:
   std::map<std::string, at::Tensor> tensors_;
 };

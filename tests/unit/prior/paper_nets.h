@@ -1,11 +1,9 @@
 // Small nets of the paper's two architectures and float64 inputs for their tests.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
-
 #include "noise.h"
 #include "prior/energy_net.h"
 

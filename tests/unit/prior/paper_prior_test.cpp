@@ -4,11 +4,9 @@
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <map>
-
 #include "../nets/support.h"
 #include "base/error.h"
 #include "nets/tensor_io.h"

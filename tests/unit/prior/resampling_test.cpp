@@ -1,13 +1,10 @@
 // Importance resampling against the softmax that it draws from.
 #include "prior/resampling.h"
-
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
-
 #include <array>
 #include <cmath>
 #include <limits>
-
 #include "../nets/support.h"
 #include "base/error.h"
 

@@ -1,14 +1,11 @@
 // Chains with held layers, the noised values at which they are held, and the energy of a state:
 // against closed forms.
 #include "prior/reverse_chain.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
-
 #include "base/error.h"
 #include "linear_backbone.h"
 #include "prior/forward_pair.h"
@@ -45,7 +42,7 @@ TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
   const auto coefficients = step_coefficients(schedule, options);
   const auto end = [&](const Constraint& constraint) {
     return langevin(Chains(ids_of(11, kCount), t, at::kCPU), start, gradient, coefficients, options.steps,
-                    {.constraint = constraint});
+        {.constraint = constraint});
   };
   const at::Tensor y = end(hold);
   EXPECT_TRUE(y.narrow(1, kHalf, kHalf).equal(held));
@@ -57,7 +54,7 @@ TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
   const double mean = rk * 1.5 + d * (1 - rk) / (1 - r), variance = k.noise * k.noise * (1 - rk * rk) / (1 - r * r);
   const double precision = 1 + a * a / v, n = kCount * kHalf;
   EXPECT_NEAR(d / (1 - r), a * (m - b * c) / v / precision,
-              1e-12);  // the chain's stationary mean is the conditional's at any step
+      1e-12);  // the chain's stationary mean is the conditional's at any step
   EXPECT_NEAR(variance, 1 / precision, 0.05 / precision);  // its variance to first order in the step
   EXPECT_NEAR(free.mean().item<double>(), mean, 5 * std::sqrt(variance / n));
   EXPECT_NEAR(free.var().item<double>(), variance, 5 * variance * std::sqrt(2 / n));

@@ -1,11 +1,8 @@
 // The schedule against the table of docs/method.md, its invariants, and the noisy pair's moments.
 #include "prior/schedule.h"
-
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
-
 #include "base/error.h"
 #include "prior/forward_pair.h"
 
@@ -98,10 +95,10 @@ TEST(NoisyPair, HasTheMomentsOfTheForwardKernels) {
     }
     const double five_sigma = 5.0 / std::sqrt(n);
     EXPECT_NEAR(sum / n, 0.0, s.sigma_cum[t] * five_sigma);
-    EXPECT_NEAR(squares / n, s.sigma_cum[t] * s.sigma_cum[t],
-                s.sigma_cum[t] * s.sigma_cum[t] * std::sqrt(2.0) * five_sigma);
-    EXPECT_NEAR(next_sum / n, s.sigma[t + 1] * s.sigma[t + 1],
-                s.sigma[t + 1] * s.sigma[t + 1] * std::sqrt(2.0) * five_sigma);
+    EXPECT_NEAR(
+        squares / n, s.sigma_cum[t] * s.sigma_cum[t], s.sigma_cum[t] * s.sigma_cum[t] * std::sqrt(2.0) * five_sigma);
+    EXPECT_NEAR(
+        next_sum / n, s.sigma[t + 1] * s.sigma[t + 1], s.sigma[t + 1] * s.sigma[t + 1] * std::sqrt(2.0) * five_sigma);
     EXPECT_NEAR(cross / n, 0.0, s.sigma_cum[t] * s.sigma[t + 1] * five_sigma);
   }
 }

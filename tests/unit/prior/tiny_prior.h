@@ -1,9 +1,7 @@
 // A tiny HVAE of three layers, nets for it, and a prior with label heads on it.
 #pragma once
 #include <c10/core/GradMode.h>
-
 #include <utility>
-
 #include "noise.h"
 #include "prior/forward_pair.h"
 #include "prior/label_heads.h"

@@ -1,8 +1,6 @@
 #include "report/curves.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
 
 namespace hebm::report {
@@ -49,10 +47,9 @@ TEST(Curves, TitlesHaveUnits) {
 }
 
 TEST(Curves, LinesThatAreNotMetricsAreSkipped) {
-  EXPECT_TRUE(
-      plots_of(
-          {json::array(), json(3), {{"loss", 1.0}}, {{"step", "x"}, {"loss", 1.0}}, {{"step", 1}, {"note", "text"}}})
-          .empty());
+  EXPECT_TRUE(plots_of(
+      {json::array(), json(3), {{"loss", 1.0}}, {{"step", "x"}, {"loss", 1.0}}, {{"step", 1}, {"note", "text"}}})
+                  .empty());
 }
 
 }  // namespace

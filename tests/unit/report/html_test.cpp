@@ -1,7 +1,5 @@
 #include "report/html.h"
-
 #include <gtest/gtest.h>
-
 #include <limits>
 
 namespace hebm::report {
@@ -10,8 +8,8 @@ namespace {
 const std::string kReplacement = "\xEF\xBF\xBD";
 
 TEST(Escape, MarkupBecomesEntities) {
-  EXPECT_EQ(escape("<a href=\"x\" title='y'>&amp;</a>"),
-            "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;amp;&lt;/a&gt;");
+  EXPECT_EQ(
+      escape("<a href=\"x\" title='y'>&amp;</a>"), "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;amp;&lt;/a&gt;");
   EXPECT_EQ(escape(""), "");
   EXPECT_EQ(escape("plain\ttext\n"), "plain\ttext\n");
 }

@@ -1,6 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include "base/error.h"
 #include "pages.h"
 #include "report/report.h"
@@ -47,8 +46,7 @@ class IndexTest : public ReportTest {
 };
 
 // The message of the Error(kUsage) that this throws.
-template <class F>
-std::string refusal(F&& f) {
+template <class F> std::string refusal(F&& f) {
   try {
     f();
   } catch (const Error& e) {
@@ -88,11 +86,11 @@ TEST_F(IndexTest, IndexHasEveryRunSideBySide) {
                               "<td class=\"n\">61.5</td><td class=\"n\">-</td></tr>"));
   // A row of Fig. 8 a run, its own pictures: told by their sizes.
   EXPECT_TRUE(in_order(html, {"<div class=\"beside\">", "nvae</a>: NVAE, 6 layers, 30720 latents, T = 2, K = 50</h3>",
-                              "<div class=\"pair\">", "Gaussian prior, fd_fmnist 40.00</figcaption>", "width=\"8\"",
-                              "data:image/png;base64,", "Learned prior, fd_fmnist 10.00</figcaption>", "width=\"9\"",
-                              "</section>", "hvae</a>: HVAE, 3 layers, 416 latents, T = 3, K = 30</h3>",
-                              "<div class=\"pair\">", "Gaussian prior, fd_fmnist 16.00</figcaption>", "width=\"10\"",
-                              "Learned prior, fd_fmnist 10.00</figcaption>", "width=\"11\"", "</section>"}));
+                                 "<div class=\"pair\">", "Gaussian prior, fd_fmnist 40.00</figcaption>", "width=\"8\"",
+                                 "data:image/png;base64,", "Learned prior, fd_fmnist 10.00</figcaption>", "width=\"9\"",
+                                 "</section>", "hvae</a>: HVAE, 3 layers, 416 latents, T = 3, K = 30</h3>",
+                                 "<div class=\"pair\">", "Gaussian prior, fd_fmnist 16.00</figcaption>", "width=\"10\"",
+                                 "Learned prior, fd_fmnist 10.00</figcaption>", "width=\"11\"", "</section>"}));
   EXPECT_THAT(html, Not(HasSubstr("class=\"missing\"")));
 }
 
@@ -107,8 +105,8 @@ TEST_F(IndexTest, WhatAnOlderRunDoesNotHaveIsADash) {
   EXPECT_THAT(html, HasSubstr("other</a></td><td>-</td><td class=\"n\">-</td><td class=\"n\">-</td><td "
                               "class=\"n\">-</td><td class=\"n\">-</td><td class=\"n\">-</td>"));
   EXPECT_TRUE(in_order(html, {"old</a></h3>", "Gaussian prior: no picture; <code>hebm_dist evaluate</code>",
-                              "Learned prior: no picture; <code>hebm_dist sample</code>", "other</a></h3>",
-                              "Gaussian prior</figcaption>", "Learned prior: no picture"}));
+                                 "Learned prior: no picture; <code>hebm_dist sample</code>", "other</a></h3>",
+                                 "Gaussian prior</figcaption>", "Learned prior: no picture"}));
 }
 
 TEST_F(IndexTest, WhateverStandsInTheFilesIsNoErrorAndEscaped) {
@@ -120,11 +118,11 @@ TEST_F(IndexTest, WhateverStandsInTheFilesIsNoErrorAndEscaped) {
   const std::string html = page({"<script>x", "javascript:a#b?c%d", "list", "broken"});
   EXPECT_TRUE(balanced(html));
   EXPECT_TRUE(self_contained(html.substr(0, html.find("javascript:"))));
-  EXPECT_THAT(html,
-              AllOf(HasSubstr("<a href=\"%3Cscript%3Ex/report.html\">&lt;script&gt;x</a></td><td>&lt;script&gt;</td>"),
-                    HasSubstr("1e+300"), Not(HasSubstr("<script")),
-                    HasSubstr("<a href=\"javascript%3Aa%23b%3Fc%25d/report.html\">javascript:a#b?c%d</a>"),
-                    Not(HasSubstr("href=\"javascript:"))));
+  EXPECT_THAT(
+      html, AllOf(HasSubstr("<a href=\"%3Cscript%3Ex/report.html\">&lt;script&gt;x</a></td><td>&lt;script&gt;</td>"),
+                HasSubstr("1e+300"), Not(HasSubstr("<script")),
+                HasSubstr("<a href=\"javascript%3Aa%23b%3Fc%25d/report.html\">javascript:a#b?c%d</a>"),
+                Not(HasSubstr("href=\"javascript:"))));
   EXPECT_LT(html.size(), 20000u) << "no number of 300 digits";
 }
 
@@ -135,11 +133,11 @@ TEST_F(IndexTest, LinksAreSeenFromThePage) {
   const auto both = runs({"here/a", "there/deep/a"});
   EXPECT_EQ(index_place(both), fs::canonical(run_) / "index.html") << "the nearest folder above both";
   EXPECT_EQ(index_place(runs({"here/a"})), fs::canonical(run_) / "here" / "index.html");
-  EXPECT_THAT(render_index(both, run_ / "index.html"),
-              AllOf(HasSubstr("href=\"here/a/report.html\">here/a<"),
-                    HasSubstr("href=\"there/deep/a/report.html\">there/deep/a<")));
-  EXPECT_THAT(render_index(both, run_ / "pages" / "x.html"), AllOf(HasSubstr("href=\"../here/a/report.html\">here/a<"),
-                                                                   HasSubstr("href=\"../there/deep/a/report.html\"")));
+  EXPECT_THAT(
+      render_index(both, run_ / "index.html"), AllOf(HasSubstr("href=\"here/a/report.html\">here/a<"),
+                                                   HasSubstr("href=\"there/deep/a/report.html\">there/deep/a<")));
+  EXPECT_THAT(render_index(both, run_ / "pages" / "x.html"),
+      AllOf(HasSubstr("href=\"../here/a/report.html\">here/a<"), HasSubstr("href=\"../there/deep/a/report.html\"")));
 }
 
 TEST_F(IndexTest, PicturesBeyondTheBudgetAreNamed) {
@@ -165,15 +163,15 @@ TEST_F(IndexTest, ARunIsCountedOnceAndOneWithoutResultsIsRefused) {
   EXPECT_EQ(once[1], run_ / "hvae");
   for (const char* name : {"absent", "file"}) {
     EXPECT_THAT(refusal([&] {
-                  runs({"nvae", name});
-                }),
-                AllOf(HasSubstr((run_ / name).string()), HasSubstr("is not a folder")));
+      runs({"nvae", name});
+    }),
+        AllOf(HasSubstr((run_ / name).string()), HasSubstr("is not a folder")));
   }
   for (const char* name : {"empty", "begun"}) {
     EXPECT_THAT(refusal([&] {
-                  runs({"nvae", name});
-                }),
-                AllOf(HasSubstr((run_ / name).string()), HasSubstr("holds no results")));
+      runs({"nvae", name});
+    }),
+        AllOf(HasSubstr((run_ / name).string()), HasSubstr("holds no results")));
   }
 }
 

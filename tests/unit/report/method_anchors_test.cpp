@@ -2,14 +2,12 @@
 // function, or to "not yet".
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <filesystem>
 #include <map>
 #include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
-
 #include "storage/files.h"
 
 namespace hebm::report {

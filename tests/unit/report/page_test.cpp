@@ -1,8 +1,6 @@
 #include "report/page.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include "pages.h"
 
 namespace hebm::report {
@@ -20,17 +18,14 @@ std::string page_of(Blocks blocks) {
 TEST(Page, EveryTextIsEscaped) {
   const std::string evil = "<i>\"";
   const Cell cell{.text = evil, .href = evil, .note = evil, .blocks = {Text{evil, Tone::kInline}}};
-  const std::string html = render(
-      {.title = evil,
-       .generator = evil,
-       .about = evil,
-       .problems = {evil},
-       .sections = {{"one",
-                     evil,
-                     evil,
-                     {Text{evil}, Heading{evil, evil, evil}, Numbers{{{evil, evil}}}, Verbatim{evil},
-                      Table{.heads = {{{cell}}}, .rows = {{{cell}}}},
-                      Figures{{{{}, evil}, {Picture{evil, 1, 1, "bytes"}, evil}}}, Boxes{"beside", {{Text{evil}}}}}}}});
+  const std::string html = render({.title = evil,
+      .generator = evil,
+      .about = evil,
+      .problems = {evil},
+      .sections = {{"one", evil, evil,
+          {Text{evil}, Heading{evil, evil, evil}, Numbers{{{evil, evil}}}, Verbatim{evil},
+              Table{.heads = {{{cell}}}, .rows = {{{cell}}}},
+              Figures{{{{}, evil}, {Picture{evil, 1, 1, "bytes"}, evil}}}, Boxes{"beside", {{Text{evil}}}}}}}});
   EXPECT_TRUE(balanced(html));
   EXPECT_THAT(html, AllOf(Not(HasSubstr("<i>")), HasSubstr("&lt;i&gt;&quot;")));
 }
@@ -44,8 +39,8 @@ TEST(Page, WhatStandsBetweenBackticksIsCodeInProseAlone) {
 TEST(Page, ATableHasItsColumnsAlignedAndADashForWhatIsNotThere) {
   const results::Table table{{words("name"), digits("v", "{:.1f}")}, {{"a", 1.25}, {"", std::nan("")}}};
   EXPECT_THAT(page_of({table_of(table)}),
-              HasSubstr("<tr><th>name</th><th class=\"n\">v</th></tr>\n<tr><td>a</td><td class=\"n\">1.2</td></tr>\n"
-                        "<tr><td></td><td class=\"n\">-</td></tr>"));
+      HasSubstr("<tr><th>name</th><th class=\"n\">v</th></tr>\n<tr><td>a</td><td class=\"n\">1.2</td></tr>\n"
+                "<tr><td></td><td class=\"n\">-</td></tr>"));
 }
 
 TEST(Page, LinksLeadToTheSectionsThatHaveOne) {

@@ -2,13 +2,11 @@
 #pragma once
 #include <gtest/gtest.h>
 #include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
-
 #include "storage/png.h"
 
 namespace hebm::report {
@@ -67,7 +65,7 @@ inline ::testing::AssertionResult balanced(const std::string& html) {
 // Nothing that a browser would load or run.
 inline ::testing::AssertionResult self_contained(const std::string& html) {
   for (const char* word : {"http:", "https:", "ftp:", "file:", "src=\"/", "<script", "<link", "<iframe", "<object",
-                           "@import", "url(", "xlink:", "javascript:", " onload", " onerror"}) {
+           "@import", "url(", "xlink:", "javascript:", " onload", " onerror"}) {
     if (const auto at = html.find(word); at != std::string::npos) {
       return ::testing::AssertionFailure() << word << " in " << html.substr(at > 60 ? at - 60 : 0, 140);
     }

@@ -1,10 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
 #include "report/svg_plot.h"
 
 namespace hebm::report {
@@ -66,8 +64,8 @@ TEST(LogTicks, PowersOfTen) {
 }
 
 TEST(Smoothed, BiasCorrectedAndSkipsGaps) {
-  EXPECT_THAT(smoothed({4, 4, 4}, 10),
-              ElementsAre(::testing::DoubleEq(4), ::testing::DoubleEq(4), ::testing::DoubleEq(4)));
+  EXPECT_THAT(
+      smoothed({4, 4, 4}, 10), ElementsAre(::testing::DoubleEq(4), ::testing::DoubleEq(4), ::testing::DoubleEq(4)));
   // window 3: weight 1/2 for the newest; bias-corrected (2/4 + 4/2) / (3/4)
   const auto y = smoothed({2, kNan, 4}, 3);
   EXPECT_DOUBLE_EQ(y[0], 2);
@@ -151,7 +149,7 @@ TEST(LinePlot, LogScaleLeavesOutWhatIsNotPositive) {
 TEST(LinePlot, ExtremesStayFinite) {
   const double big = std::numeric_limits<double>::max();
   for (const Series& s :
-       {Series{"a", {0, 1}, {big, -big}}, Series{"b", {0, big}, {1e-320, 1}}, Series{"c", {5}, {0}}}) {
+      {Series{"a", {0, 1}, {big, -big}}, Series{"b", {0, big}, {1e-320, 1}}, Series{"c", {5}, {0}}}) {
     for (const Scale scale : {Scale::kLinear, Scale::kLog, Scale::kAuto}) {
       const std::string svg = line_plot_svg({.title = "x", .scale = scale, .series = {s}});
       EXPECT_THAT(svg, Not(HasSubstr("nan"))) << s.name;

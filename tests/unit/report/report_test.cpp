@@ -1,10 +1,7 @@
 #include "report/report.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
-
 #include "../results/example_files.h"
 #include "base/error.h"
 #include "pages.h"
@@ -24,7 +21,7 @@ TEST_F(ReportTest, EmptyFolderSaysWhatIsMissing) {
   EXPECT_TRUE(balanced(html));
   EXPECT_TRUE(self_contained(html));
   for (const char* part : {"No scores yet", "No pictures yet", "No curves yet", "Not measured", "No commands recorded",
-                           "No <code>config.ini</code>", "No <code>env.json</code>"}) {
+           "No <code>config.ini</code>", "No <code>env.json</code>"}) {
     EXPECT_THAT(html, HasSubstr(part));
   }
   EXPECT_THAT(html, Not(HasSubstr("could not be used")));
@@ -44,10 +41,10 @@ TEST_F(ReportTest, OutOfDistributionHasPlotsAndTable) {
   const std::string html = render_report(run_);
   EXPECT_TRUE(balanced(html));
   EXPECT_TRUE(self_contained(html));
-  for (const char* part :
-       {"href=\"#ood\"", "fashion against &lt;digits&gt;", "AUROC", "diffusion scheme", "inference scheme",
-        "Energy of layers above 27, diffusion scheme", "-ELBO (nats)", "0.931 (0.920 - 0.940)", "0.123 (0.110 - 0.140)",
-        "2000 test images", "&lt;digits&gt; (out)", "<td class=\"n\">27</td><td class=\"n\">3</td>"}) {
+  for (const char* part : {"href=\"#ood\"", "fashion against &lt;digits&gt;", "AUROC", "diffusion scheme",
+           "inference scheme", "Energy of layers above 27, diffusion scheme", "-ELBO (nats)", "0.931 (0.920 - 0.940)",
+           "0.123 (0.110 - 0.140)", "2000 test images", "&lt;digits&gt; (out)",
+           "<td class=\"n\">27</td><td class=\"n\">3</td>"}) {
     EXPECT_THAT(html, HasSubstr(part));
   }
   EXPECT_THAT(html, Not(HasSubstr("Other results"))) << "not twice";
@@ -89,12 +86,12 @@ TEST_F(ReportTest, FullFolder) {
       R"({"command": ["hebm_dist", "train", "--run.name", "it's"], "version": "0.1.0", "time": 1767225600})");
   std::string lines;
   for (int i = 0; i < 3000; ++i) {
-    lines += fmt::format("{{\"step\":{0},\"time_s\":1.0,\"loss\":{1},\"gap/t0\":{1},\"attempt\":0}}\n", i,
-                         std::sin(i * 0.01));
+    lines += fmt::format(
+        "{{\"step\":{0},\"time_s\":1.0,\"loss\":{1},\"gap/t0\":{1},\"attempt\":0}}\n", i, std::sin(i * 0.01));
   }
   put("prior/metrics.jsonl", lines + "{\"step\": 3000, \"lo");  // torn by a kill
   for (const char* name :
-       {"gaussian.png", "reconstruction.png", "diffusion.png", "step-0000100.png", "step-0000200.png"})
+      {"gaussian.png", "reconstruction.png", "diffusion.png", "step-0000100.png", "step-0000200.png"})
     put_png(name, 32);
   write_report(run_, run_ / "report.html");
   const std::string html = storage::read_file(run_ / "report.html");
@@ -102,26 +99,12 @@ TEST_F(ReportTest, FullFolder) {
   EXPECT_TRUE(balanced(html));
   EXPECT_TRUE(self_contained(html));
   EXPECT_THAT(html, Not(HasSubstr("class=\"missing\"")));
-  for (const char* part : {"37.41",
-                           "20.63",
-                           "7.21",
-                           "56 %",
-                           "0.551",
-                           "241.8 s|4 min",
-                           "accuracy 0.9112",
-                           "0123abcd",
-                           "<td class=\"n\">19.40</td>",
-                           "mnist",
-                           "Loss",
-                           "Energy gap by t",
-                           "Constant: Attempt",
-                           "hebm_dist train --run.name &#39;it&#39;\\&#39;&#39;s&#39;",
-                           "<td>eta</td><td>3e-5 <span class=\"soft\">command line</span>",
-                           "<td>steps</td><td>30</td>",
-                           "2026-01-01 00:00:00 UTC",
-                           "Gaussian prior</figcaption>",
-                           "While training",
-                           "data:image/png;base64,iVBORw0KGgo"}) {
+  for (const char* part : {"37.41", "20.63", "7.21", "56 %", "0.551", "241.8 s|4 min", "accuracy 0.9112", "0123abcd",
+           "<td class=\"n\">19.40</td>", "mnist", "Loss", "Energy gap by t", "Constant: Attempt",
+           "hebm_dist train --run.name &#39;it&#39;\\&#39;&#39;s&#39;",
+           "<td>eta</td><td>3e-5 <span class=\"soft\">command line</span>", "<td>steps</td><td>30</td>",
+           "2026-01-01 00:00:00 UTC", "Gaussian prior</figcaption>", "While training",
+           "data:image/png;base64,iVBORw0KGgo"}) {
     const std::string text = part;
     const auto bar = text.find('|');
     EXPECT_TRUE(html.find(text.substr(0, bar)) != std::string::npos ||
@@ -156,7 +139,7 @@ TEST_F(ReportTest, BrokenFilesAreNamedAndTheRestIsShown) {
   const std::string html = render_report(run_);
   EXPECT_TRUE(balanced(html));
   for (const char* file : {"results/broken.json: not valid JSON", "samples/fake.png: not a PNG",
-                           "samples/huge.png: ", "prior/metrics.jsonl: "}) {
+           "samples/huge.png: ", "prior/metrics.jsonl: "}) {
     EXPECT_THAT(html, HasSubstr(file));
   }
   EXPECT_THAT(html, HasSubstr("20.63"));
@@ -215,9 +198,9 @@ TEST_F(ReportTest, ASweepHasItsTableAndAPlotOfEachOption) {
     "plots": [{"option": "T", "lines": [{"name": "K = 10", "x": [1, 2], "fd_fmnist": [30, 20], "sampling_s": [1, 2]}]}]})");
   const std::string html = render_report(run_);
   EXPECT_TRUE(balanced(html));
-  EXPECT_THAT(html, AllOf(HasSubstr("fd_fmnist over T"), HasSubstr("Sampling time (s) over T"),
-                          HasSubstr("T = 1 &amp; more"), HasSubstr("12.5 (12 - 13)"), HasSubstr("3.25"),
-                          HasSubstr("&lt;1&gt;"), Not(HasSubstr("No scores yet"))));
+  EXPECT_THAT(html,
+      AllOf(HasSubstr("fd_fmnist over T"), HasSubstr("Sampling time (s) over T"), HasSubstr("T = 1 &amp; more"),
+          HasSubstr("12.5 (12 - 13)"), HasSubstr("3.25"), HasSubstr("&lt;1&gt;"), Not(HasSubstr("No scores yet"))));
   for (const char* other : {"[]", "3", R"({"plots": [1, {"lines": [{"x": 3}]}], "settings": [2], "members": {}})"}) {
     put("results/sweep.json", other);
     EXPECT_TRUE(balanced(render_report(run_))) << other;
@@ -235,13 +218,13 @@ TEST_F(ReportTest, ExperimentsHaveTheirSections) {
       R"({"by_temperature": [{"temperature": 1, "gaussian": {"fd_fmnist": 55.5}, "diffusion": {"recall": 0.125}},
     {"temperature": 0.7, "gaussian": 3}, {"temperature": "x"}]})");
   for (const char* name : {"transition-30-t1.png", "transition-30-t10.png", "vary-0.png", "temperature-gaussian.png",
-                           "temperature-diffusion.png"})
+           "temperature-diffusion.png"})
     put_png(name, 8);
   const std::string page = render_report(run_);
   EXPECT_TRUE(balanced(page));
-  EXPECT_THAT(page,
-              AllOf(HasSubstr("30 steps a level, 64 chains"), HasSubstr("t = 1"), HasSubstr("7.25"), HasSubstr("12.75"),
-                    HasSubstr("0.625"), HasSubstr("55.5"), HasSubstr("0.125"), HasSubstr("training images")));
+  EXPECT_THAT(
+      page, AllOf(HasSubstr("30 steps a level, 64 chains"), HasSubstr("t = 1"), HasSubstr("7.25"), HasSubstr("12.75"),
+                HasSubstr("0.625"), HasSubstr("55.5"), HasSubstr("0.125"), HasSubstr("training images")));
   EXPECT_THAT(
       page, AllOf(HasSubstr("href=\"#transition\""), HasSubstr("href=\"#vary\""), HasSubstr("href=\"#temperature\"")));
   EXPECT_THAT(page, AllOf(Not(HasSubstr("Other results")), Not(HasSubstr("<h3>Others</h3>"))));
@@ -264,11 +247,11 @@ TEST_F(ReportTest, LabelsAndAttributesHaveTheirSections) {
   const std::string page = render_report(run_);
   EXPECT_TRUE(balanced(page));
   EXPECT_THAT(page, AllOf(HasSubstr("kind&lt;1&gt;"), HasSubstr("0,2"), HasSubstr("0.8125"), HasSubstr("0.7188"),
-                          HasSubstr("33.25"), HasSubstr("1.125")));
-  EXPECT_THAT(page,
-              AllOf(HasSubstr("T-shirt &amp; top"), HasSubstr("0.9688"), HasSubstr("44.5"),
-                    HasSubstr("kind bag, width wide"), HasSubstr("href=\"#labels\""), HasSubstr("href=\"#compose\""),
-                    Not(HasSubstr("Other results")), Not(HasSubstr("<h3>Others</h3>"))));
+                        HasSubstr("33.25"), HasSubstr("1.125")));
+  EXPECT_THAT(
+      page, AllOf(HasSubstr("T-shirt &amp; top"), HasSubstr("0.9688"), HasSubstr("44.5"),
+                HasSubstr("kind bag, width wide"), HasSubstr("href=\"#labels\""), HasSubstr("href=\"#compose\""),
+                Not(HasSubstr("Other results")), Not(HasSubstr("<h3>Others</h3>"))));
   std::size_t figures = 0;
   for (auto at = page.find("<figure>"); at != std::string::npos; at = page.find("<figure>", at + 1)) ++figures;
   EXPECT_EQ(figures, 2u);
@@ -277,7 +260,7 @@ TEST_F(ReportTest, LabelsAndAttributesHaveTheirSections) {
 TEST_F(ReportTest, ExperimentsThatWereNotRunHaveNoSections) {
   const std::string page = render_report(run_);
   EXPECT_THAT(page, AllOf(Not(HasSubstr("#transition")), Not(HasSubstr("#vary")), Not(HasSubstr("#temperature")),
-                          Not(HasSubstr("#labels")), Not(HasSubstr("#compose"))));
+                        Not(HasSubstr("#labels")), Not(HasSubstr("#compose"))));
 }
 
 TEST_F(ReportTest, PriorsHaveTheirSection) {
@@ -285,14 +268,13 @@ TEST_F(ReportTest, PriorsHaveTheirSection) {
   const std::string page = render_report(run_);
   EXPECT_TRUE(balanced(page));
   EXPECT_TRUE(self_contained(page));
-  EXPECT_THAT(
-      page,
+  EXPECT_THAT(page,
       AllOf(HasSubstr("href=\"#priors\""),
-            HasSubstr("<tr class=\"ours\"><td>Ours, T = 3</td><td class=\"n\">10.00</td><td class=\"n\">0.250</td>"),
-            HasSubstr("2.46 M"), HasSubstr("0 (+ 100)"), HasSubstr("NCE, &lt;resampling&gt;"), HasSubstr("12.3"),
-            Not(HasSubstr("Other results"))));
+          HasSubstr("<tr class=\"ours\"><td>Ours, T = 3</td><td class=\"n\">10.00</td><td class=\"n\">0.250</td>"),
+          HasSubstr("2.46 M"), HasSubstr("0 (+ 100)"), HasSubstr("NCE, &lt;resampling&gt;"), HasSubstr("12.3"),
+          Not(HasSubstr("Other results"))));
   for (const char* other :
-       {"[]", "3", "{}", R"({"rows": 3})", R"({"rows": [1, {}, {"fd_fmnist": "x"}, {"fd_fmnist": null}]})"}) {
+      {"[]", "3", "{}", R"({"rows": 3})", R"({"rows": [1, {}, {"fd_fmnist": "x"}, {"fd_fmnist": null}]})"}) {
     put("results/priors.json", other);
     EXPECT_THAT(render_report(run_), Not(HasSubstr("#priors"))) << other;
   }

@@ -1,9 +1,6 @@
 #include "results/json.h"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
-
 #include "results/experiments.h"
 #include "results/ood.h"
 #include "results/summary.h"
@@ -14,8 +11,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-template <class Result>
-void expect_same_after_reading(const char* text) {
+template <class Result> void expect_same_after_reading(const char* text) {
   const Json json = Json::parse(text);
   EXPECT_EQ(to_json(from_json<Result>(json)).dump(), json.dump());
 }

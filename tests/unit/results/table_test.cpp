@@ -1,9 +1,6 @@
 #include "results/table.h"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
-
 #include "results/experiments.h"
 #include "results/ood.h"
 #include "results/summary.h"
@@ -27,9 +24,9 @@ Table table() {
 
 TEST(Table, TextIsAligned) {
   EXPECT_EQ(text(table()),
-            "name       value empty not in CSV\n"
-            "a,b         1.23     -          x\n"
-            "longer         -     -          x\n");
+      "name       value empty not in CSV\n"
+      "a,b         1.23     -          x\n"
+      "longer         -     -          x\n");
 }
 
 TEST(Table, CsvHasKeysAndSixDigits) { EXPECT_EQ(csv(table()), "name,v,none\n\"a,b\",1.23457,\nlonger,,\n"); }
@@ -37,39 +34,39 @@ TEST(Table, CsvHasKeysAndSixDigits) { EXPECT_EQ(csv(table()), "name,v,none\n\"a,
 TEST(Table, Markdown) {
   Table two = table();
   two.drop_empty_columns();
-  EXPECT_EQ(markdown(two),
-            "| name | value | not in CSV |\n| --- | --- | --- |\n| a,b | 1.23 | x |\n| longer | - | x |\n");
+  EXPECT_EQ(
+      markdown(two), "| name | value | not in CSV |\n| --- | --- | --- |\n| a,b | 1.23 | x |\n| longer | - | x |\n");
 }
 
 TEST(Table, OfExperimentsAsTheyArePrinted) {
   Vary vary;
   vary.sets = {{{0, 2}, "0-2", 0.25, 0.5}};
   EXPECT_EQ(text_of(vary),
-            " free layers   feature distance  class changed\n"
-            "         0-2              0.250          0.500\n");
+      " free layers   feature distance  class changed\n"
+      "         0-2              0.250          0.500\n");
   Transition transition;
   transition.training = {0.5, 0.25};
   transition.levels = {{1, 0.5, {{0, -1.5, 0.0, 40.0, {0.5, 0.125}}}}};
   EXPECT_EQ(text_of(transition),
-            "  t       k       energy displacement  fd_fmnist   black   white\n"
-            "  1       0        -1.50        0.000      40.00   0.500   0.125\n"
-            "training images: black 0.500, white 0.250\n");
+      "  t       k       energy displacement  fd_fmnist   black   white\n"
+      "  1       0        -1.50        0.000      40.00   0.500   0.125\n"
+      "training images: black 0.500, white 0.250\n");
   Compose compose;
   compose.steps = {{1, {}, {}, {{"width", 2, 0.5, kUnknown, kUnknown}, {"group", 1, 0.25, 1.0, 1.0}}, 9.0}};
   EXPECT_EQ(text_of(compose),
-            "step  label            asked in  accuracy   kept  fd_fmnist\n"
-            "   1  width                   2     0.500      -       9.00\n"
-            "   1  group                   1     0.250  1.000       9.00\n");
+      "step  label            asked in  accuracy   kept  fd_fmnist\n"
+      "   1  width                   2     0.500      -       9.00\n"
+      "   1  group                   1     0.250  1.000       9.00\n");
   Ood ood;
   ood.in = {"a", "", "", 5};
   ood.out.name = "b";
   ood.num_layers = 3;
   ood.rows = {{OodScheme::kElbo, {}, 1, 0.5, 1, 1, 0, 0, 0, {}}, {OodScheme::kInference, 2, 1, 0.5, 1, 1, 0, 0, 0, {}}};
   EXPECT_EQ(text_of(ood),
-            "5 test images each of a (in) and b (out, the positive class); 3 latent layers\n"
-            "score        k  AUROC [95 % interval]      AUPR  FPR95\n"
-            "elbo         -  1.0000 [0.5000, 1.0000]  1.0000 0.0000\n"
-            "inference    2  1.0000 [0.5000, 1.0000]  1.0000 0.0000\n");
+      "5 test images each of a (in) and b (out, the positive class); 3 latent layers\n"
+      "score        k  AUROC [95 % interval]      AUPR  FPR95\n"
+      "elbo         -  1.0000 [0.5000, 1.0000]  1.0000 0.0000\n"
+      "inference    2  1.0000 [0.5000, 1.0000]  1.0000 0.0000\n");
 }
 
 TEST(Table, EveryScoreHasAColumnInTheTableOfScores) {

@@ -1,10 +1,7 @@
 #include "storage/files.h"
-
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-
 #include <array>
-
 #include "storage/hash.h"
 #include "support.h"
 
@@ -28,8 +25,8 @@ TEST(Files, AtomicWriteThatFailsLeavesTheOldFile) {
   write_file_atomic(folder / "a", "old");
   {
     const FileSizeLimit limit(1000);
-    expect_error(ExitCode::kRuntime, {"write failed"},
-                 [&] { write_file_atomic(folder / "a", std::string(5000, 'x')); });
+    expect_error(
+        ExitCode::kRuntime, {"write failed"}, [&] { write_file_atomic(folder / "a", std::string(5000, 'x')); });
   }
   EXPECT_EQ(read_file(folder / "a"), "old");
   EXPECT_EQ(num_entries(folder.path()), 1u);

@@ -1,5 +1,4 @@
 #include "storage/hash.h"
-
 #include <gtest/gtest.h>
 
 namespace hebm::storage {

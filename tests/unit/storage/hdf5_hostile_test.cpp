@@ -4,10 +4,8 @@
 #include <gtest/gtest.h>
 #include <hdf5.h>
 #include <sys/resource.h>
-
 #include <cstring>
 #include <random>
-
 #include "storage/hash.h"
 #include "storage/hdf5.h"
 #include "support.h"
@@ -133,7 +131,7 @@ TEST(Hdf5Hostile, OtherTypes) {
   const hid_t text = H5Tcopy(H5T_C_S1);
   ASSERT_GE(H5Tset_size(text, H5T_VARIABLE), 0);
   for (const hid_t type :
-       {compound, text, H5T_IEEE_F32BE, H5T_STD_I16LE, H5T_STD_I64BE, H5T_STD_I8LE, H5T_STD_REF_OBJ}) {
+      {compound, text, H5T_IEEE_F32BE, H5T_STD_I16LE, H5T_STD_I64BE, H5T_STD_I8LE, H5T_STD_REF_OBJ}) {
     craft(folder / "a.h5", [&](hid_t file) { make_dataset(file, creation_list(), type); });
     expect_refused(folder / "a.h5", "\"x\" has a type other than");
   }
@@ -177,7 +175,7 @@ TEST(Hdf5Hostile, NamesThatAreTooLongOrOdd) {
   const TempFolder folder;
   const auto with_name = [&](const std::string& name) {
     craft(folder / "a.h5",
-          [&](hid_t file) { ASSERT_GE(H5Gcreate2(file, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), 0); });
+        [&](hid_t file) { ASSERT_GE(H5Gcreate2(file, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), 0); });
   };
   with_name(std::string(1025, 'n'));
   expect_refused(folder / "a.h5", "a name of more than 1024 bytes");

@@ -1,22 +1,19 @@
 #include "storage/hdf5.h"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
 #include <unistd.h>
-
 #include <cstdlib>
 #include <cstring>
 #include <thread>
-
 #include "storage/hash.h"
 #include "support.h"
 
 namespace hebm::storage::test {
 namespace {
 
-constexpr H5Type kAllTypes[] = {H5Type::kU8,  H5Type::kI32, H5Type::kI64, H5Type::kU64,
-                                H5Type::kF16, H5Type::kF32, H5Type::kF64};
+constexpr H5Type kAllTypes[] = {
+    H5Type::kU8, H5Type::kI32, H5Type::kI64, H5Type::kU64, H5Type::kF16, H5Type::kF32, H5Type::kF64};
 
 // Values that differ in every byte, so that a wrong type, order or offset cannot go unseen.
 std::vector<std::byte> pattern(std::size_t bytes) {
@@ -119,8 +116,8 @@ TEST(Hdf5, WrongQuestionsAreErrors) {
     expect_error(ExitCode::kRuntime, {}, [&] { file.create_dataset(name, H5Type::kU8, {1}); });
   }
   expect_error(ExitCode::kRuntime, {}, [&] { file.create_dataset("big", H5Type::kF64, {1ull << 40, 1ull << 40}); });
-  expect_error(ExitCode::kRuntime, {},
-               [&] { file.create_dataset("rank", H5Type::kU8, std::vector<std::uint64_t>(9, 1)); });
+  expect_error(
+      ExitCode::kRuntime, {}, [&] { file.create_dataset("rank", H5Type::kU8, std::vector<std::uint64_t>(9, 1)); });
   expect_error(ExitCode::kRuntime, {}, [&] { file.write_rows("u", H5Type::kF32, 2, 2, as_bytes(values.data(), 4)); });
   file.close_durable();
   expect_error(ExitCode::kRuntime, {}, [&] { file.close_durable(); });

@@ -1,18 +1,15 @@
 #include "storage/lease.h"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
 #include <atomic>
 #include <barrier>
 #include <chrono>
 #include <csignal>
 #include <memory>
 #include <thread>
-
 #include "base/status.h"
 #include "storage/lease_holder.h"
 #include "support.h"
@@ -58,8 +55,8 @@ TEST(Lease, OneHolderAndAFreeFolderAfterIt) {
     const Lease lease(place, "train", kNeverLost, kQuick);
     const std::string why = refusal(place);
     for (const std::string& part :
-         {place.string() + " is in use", std::string("hebm_dist train"), fmt::format("process {}", ::getpid()),
-          std::string("job "), std::string("since "), std::string("last sign of life")}) {
+        {place.string() + " is in use", std::string("hebm_dist train"), fmt::format("process {}", ::getpid()),
+            std::string("job "), std::string("since "), std::string("last sign of life")}) {
       EXPECT_NE(why.find(part), std::string::npos) << part << " is not in: " << why;
     }
     EXPECT_TRUE(fs::exists(Lease::file_of(place)));
@@ -145,7 +142,7 @@ TEST(Lease, WhoHoldsItIsToldToThoseWhoOnlyLook) {
   {
     const Lease lease(folder.path(), "train", kNeverLost, kQuick);
     EXPECT_NE(Lease::holder_of(folder.path()).value_or("").find(fmt::format("hebm_dist train, process {}", ::getpid())),
-              std::string::npos);
+        std::string::npos);
   }
   EXPECT_FALSE(Lease::holder_of(folder.path()));
   LeaseHolder gone = detail::this_process("train");
@@ -234,7 +231,7 @@ TEST(SweepTemporaries, RemovesOnlyItsOwnKind) {
   const TempFolder folder;
   const auto touch = [&](const std::string& name) { write_file_atomic(folder / name, "x"); };
   for (const char* name : {"vae.safetensors", "a.tmp-0123456789abcdef", "train-1.png.tmp-0123456789abcdef",
-                           "b.tmp-0123456789abcdeg", "c.tmp-0123", "d.tmp-0123456789abcdef0", "tmp-0123456789abcdef"}) {
+           "b.tmp-0123456789abcdeg", "c.tmp-0123", "d.tmp-0123456789abcdef0", "tmp-0123456789abcdef"}) {
     touch(name);
   }
   create_folders(folder / "step-0000001.tmp-00000000000000ff");
@@ -247,7 +244,7 @@ TEST(SweepTemporaries, RemovesOnlyItsOwnKind) {
   for (const auto& entry : fs::directory_iterator(folder.path())) left.push_back(entry.path().filename());
   std::sort(left.begin(), left.end());
   EXPECT_EQ(left, (std::vector<std::string>{"b.tmp-0123456789abcdeg", "c.tmp-0123", "d.tmp-0123456789abcdef0",
-                                            "tmp-0123456789abcdef", "vae.safetensors"}));
+                      "tmp-0123456789abcdef", "vae.safetensors"}));
   sweep_temporaries(folder / "absent");
 }
 

@@ -1,10 +1,7 @@
 #include "storage/metrics.h"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
-
 #include "support.h"
 
 namespace hebm::storage::test {
@@ -25,7 +22,7 @@ TEST(Metrics, LinesHoldWhatWasWritten) {
   {
     MetricsWriter writer(folder / "run", -1);
     writer.write(0, {{"loss", 0.1}, {"gap/t0", std::nan("")}, {"gap/t1", std::numeric_limits<double>::infinity()}},
-                 {{"note", "first"}});
+        {{"note", "first"}});
     EXPECT_EQ(lines_of(folder / "run"), "");  // buffered
     writer.flush();
     EXPECT_NE(lines_of(folder / "run"), "");

@@ -1,8 +1,6 @@
 #include "storage/png.h"
-
 #include <gtest/gtest.h>
 #include <png.h>
-
 #include "storage/files.h"
 #include "support.h"
 
@@ -56,8 +54,8 @@ TEST(Png, WrongSizesAreErrors) {
 
 // The pixel of the grid at (y, x, c) by its definition, without the code's own arithmetic on
 // pointers.
-std::uint8_t grid_pixel(const ImageBatch& images, std::int64_t columns, int scale, std::int64_t y, std::int64_t x,
-                        std::int64_t c) {
+std::uint8_t grid_pixel(
+    const ImageBatch& images, std::int64_t columns, int scale, std::int64_t y, std::int64_t x, std::int64_t c) {
   const ImageShape& shape = images.shape;
   const std::int64_t cell_h = shape.height * scale + 1, cell_w = shape.width * scale + 1;
   const std::int64_t in_y = y % cell_h, in_x = x % cell_w, image = y / cell_h * columns + x / cell_w;
@@ -80,7 +78,7 @@ TEST(Png, GridHasEveryImageEnlargedInItsPlace) {
       for (std::size_t i = 0; i < got.pixels.size(); ++i) {
         const auto at = static_cast<std::int64_t>(i);
         ASSERT_EQ(got.pixels[i],
-                  grid_pixel(images, 3, scale, at / channels / got.width, at / channels % got.width, at % channels))
+            grid_pixel(images, 3, scale, at / channels / got.width, at / channels % got.width, at % channels))
             << "channels " << channels << " scale " << scale << " at " << i;
       }
     }

@@ -1,11 +1,8 @@
 #include "storage/safetensors.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <array>
 #include <cstring>
-
 #include "storage/hash.h"
 #include "support.h"
 
@@ -59,12 +56,12 @@ TEST(Safetensors, RoundTripAndLayout) {
   std::memcpy(&length, raw.data(), 8);
   EXPECT_EQ(length % 8, 0u);
   EXPECT_EQ(raw.substr(8, length),
-            "{\"__metadata__\":{\"architecture\":\"{\\\"width\\\":32}\"},"
-            "\"net.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-            "\"empty\":{\"dtype\":\"F64\",\"shape\":[0,4],\"data_offsets\":[24,24]},"
-            "\"flags\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[24,27]},"
-            "\"step\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[27,35]}}" +
-                std::string(length - raw.substr(8, length).find_last_of('}') - 1, ' '));
+      "{\"__metadata__\":{\"architecture\":\"{\\\"width\\\":32}\"},"
+      "\"net.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+      "\"empty\":{\"dtype\":\"F64\",\"shape\":[0,4],\"data_offsets\":[24,24]},"
+      "\"flags\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[24,27]},"
+      "\"step\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[27,35]}}" +
+          std::string(length - raw.substr(8, length).find_last_of('}') - 1, ' '));
 }
 
 void write_raw(const fs::path& path, const std::string& header, const std::string& data, std::uint64_t length) {
@@ -97,7 +94,7 @@ TEST(Safetensors, HostileLengths) {
   spill(folder / "a", "1234567");
   expect_error(ExitCode::kCorrupt, {"too few"}, [&] { SafetensorsFile(folder / "a"); });
   for (const std::uint64_t length :
-       {std::uint64_t{3}, std::uint64_t{100'000'001}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
+      {std::uint64_t{3}, std::uint64_t{100'000'001}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
     write_raw(folder / "a", "{}", "", length);
     expect_error(ExitCode::kCorrupt, {"expected at most 2"}, [&] { SafetensorsFile(folder / "a"); });
   }
@@ -148,15 +145,15 @@ TEST(Safetensors, HostileHeaders) {
   EXPECT_THAT(refusal(R"({"__metadata__":null})", 0), HasSubstr("null is not expected"));
   EXPECT_THAT(refusal(R"({"x":[1]})", 0), HasSubstr("a list is not expected"));
   EXPECT_THAT(refusal(R"({"x":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", 1), HasSubstr("dtype BOOL"));
-  EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1),
-              HasSubstr("not expected"));
-  EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1),
-              HasSubstr("not expected"));
+  EXPECT_THAT(
+      refusal(R"({"x":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1), HasSubstr("not expected"));
+  EXPECT_THAT(
+      refusal(R"({"x":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1), HasSubstr("not expected"));
   EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","shape":[1]}})", 1), HasSubstr("needs dtype, shape"));
-  EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"code":"rm"}})", 1),
-              HasSubstr("not expected"));
-  EXPECT_THAT(refusal(R"({"x":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1),
-              HasSubstr("a list is not expected"));
+  EXPECT_THAT(
+      refusal(R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"code":"rm"}})", 1), HasSubstr("not expected"));
+  EXPECT_THAT(
+      refusal(R"({"x":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1), HasSubstr("a list is not expected"));
   EXPECT_THAT(refusal("{\"\xff\":1}", 1), HasSubstr("not JSON"));
   EXPECT_THAT(refusal(R"({"\u001b[2J":1})", 0), HasSubstr("\"\\x1b[2J\": a number is not expected"));
   EXPECT_LT(refusal("{\"" + std::string(1'000'000, 'n') + "\":1}", 0).size(), 1000u);
@@ -191,8 +188,8 @@ TEST(Safetensors, FlippedAndTruncatedNeverCrash) {
 TEST(Safetensors, WrongQuestionsNameTheNearest) {
   const TempFolder folder;
   const std::vector<float> values(2, 1.f);
-  const std::vector<StTensor> tensors = {{"net.0.weight", StType::kF32, {2}, as_bytes(values.data(), 2)},
-                                         {"step", StType::kF32, {0}, {}}};
+  const std::vector<StTensor> tensors = {
+      {"net.0.weight", StType::kF32, {2}, as_bytes(values.data(), 2)}, {"step", StType::kF32, {0}, {}}};
   write_safetensors(folder / "a", tensors, {});
   const SafetensorsFile file(folder / "a");
   expect_error(ExitCode::kCorrupt, {"nearest is \"net.0.weight\""}, [&] { file.entry("net.0.wieght"); });

@@ -2,9 +2,7 @@
 #pragma once
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-
 #include <csignal>
-
 #include "../support.h"
 #include "storage/files.h"
 
@@ -27,7 +25,6 @@ class FileSizeLimit {
     EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
   }
   ~FileSizeLimit() { EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &old_), 0); }
-
  private:
   rlimit old_{};
 };

@@ -1,10 +1,7 @@
 // Bytes of single events; tests/run/readers.py reads a whole file with TensorBoard itself.
 #include "storage/tensorboard.h"
-
 #include <gtest/gtest.h>
-
 #include <cstring>
-
 #include "support.h"
 
 namespace hebm::storage::test {
@@ -28,33 +25,33 @@ TEST(TensorBoard, Crc32cKnownAnswers) {
 // simple_value } }.
 TEST(TensorBoard, EventsByteByByte) {
   EXPECT_EQ(hex(tensorboard::scalars_event(1.5, 300, {{"a", 0.5}})),
-            "09000000000000f83f"
-            "10ac02"
-            "2a0a"
-            "0a08"
-            "0a0161"
-            "150000003f");
+      "09000000000000f83f"
+      "10ac02"
+      "2a0a"
+      "0a08"
+      "0a0161"
+      "150000003f");
   EXPECT_EQ(hex(tensorboard::version_event(0)),
-            "090000000000000000"
-            "1000"
-            "1a0d" +
-                hex("brain.Event:2"));
+      "090000000000000000"
+      "1000"
+      "1a0d" +
+          hex("brain.Event:2"));
   EXPECT_EQ(hex(tensorboard::restart_event(0, -1)),
-            "090000000000000000"
-            "10ffffffffffffffffff01"
-            "3a020801");
+      "090000000000000000"
+      "10ffffffffffffffffff01"
+      "3a020801");
   const std::vector<std::uint8_t> png = {1, 2};
   EXPECT_EQ(hex(tensorboard::image_event(0, 1, "i", 200, 3, 1, png)),
-            "090000000000000000"
-            "1001"
-            "2a12"
-            "0a10"
-            "0a0169"
-            "220b"
-            "0803"
-            "10c801"
-            "1801"
-            "22020102");
+      "090000000000000000"
+      "1001"
+      "2a12"
+      "0a10"
+      "0a0169"
+      "220b"
+      "0803"
+      "10c801"
+      "1801"
+      "22020102");
 }
 
 TEST(TensorBoard, FrameIsLengthCrcDataCrc) {

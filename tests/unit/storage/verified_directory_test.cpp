@@ -1,14 +1,11 @@
 #include "storage/verified_directory.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <atomic>
 #include <barrier>
 #include <chrono>
 #include <random>
 #include <thread>
-
 #include "storage/hash.h"
 #include "support.h"
 
@@ -48,7 +45,6 @@ class World {
     for (std::thread& thread : threads) thread.join();
     return errors;
   }
-
  private:
   Peers peers(int rank) {
     return {rank, size_, [this, rank](std::string mine) {
@@ -152,23 +148,23 @@ TEST(VerifiedDirectory, BadPartsManifestsAndNamesAreErrorsOnAll) {
   EXPECT_THAT(fails("step-1", {{"text", "\xff"}}, none), HasSubstr("not UTF-8"));
   const PartResult absent{"absent", 3, std::string(32, '0')};
   EXPECT_THAT(fails("step-1", Json::object(), [&](const fs::path&, int) { return std::vector{absent}; }),
-              HasSubstr("stands there twice"));
+      HasSubstr("stands there twice"));
   EXPECT_THAT(fails("step-1", Json::object(),
-                    [&](const fs::path&, int rank) { return rank == 1 ? std::vector{absent} : none({}, 0); }),
-              HasSubstr("rank 0 sees No such file"));
+                  [&](const fs::path&, int rank) { return rank == 1 ? std::vector{absent} : none({}, 0); }),
+      HasSubstr("rank 0 sees No such file"));
   EXPECT_THAT(fails("step-1", Json::object(),
-                    [&](const fs::path& path, int rank) {
-                      auto parts = write_parts(path, rank);
-                      for (PartResult& part : parts) ++part.size;
-                      return parts;
-                    }),
-              HasSubstr("one shared file system"));
+                  [&](const fs::path& path, int rank) {
+                    auto parts = write_parts(path, rank);
+                    for (PartResult& part : parts) ++part.size;
+                    return parts;
+                  }),
+      HasSubstr("one shared file system"));
   for (const char* name : {"../x", "manifest.json", "", "."}) {
     EXPECT_THAT(fails("step-1", Json::object(),
-                      [&](const fs::path&, int rank) {
-                        return rank == 1 ? std::vector{PartResult{name, 0, std::string(32, '0')}} : none({}, 0);
-                      }),
-                HasSubstr("is no name of a part"));
+                    [&](const fs::path&, int rank) {
+                      return rank == 1 ? std::vector{PartResult{name, 0, std::string(32, '0')}} : none({}, 0);
+                    }),
+        HasSubstr("is no name of a part"));
   }
 }
 
@@ -217,8 +213,8 @@ TEST(VerifiedDirectory, TruncatedMissingAndExtraFiles) {
       spill(directory / name, raw.substr(0, raw.size() * i / 50));
       // By its size, so at once: no hash of large parts is needed to see it. The manifest says
       // nothing of its own.
-      refused(name == "manifest.json" ? name
-                                      : fmt::format("{} bytes, expected {} bytes", raw.size() * i / 50, raw.size()));
+      refused(
+          name == "manifest.json" ? name : fmt::format("{} bytes, expected {} bytes", raw.size() * i / 50, raw.size()));
     }
     spill(directory / name, raw + "x");
     refused(name);
@@ -253,9 +249,9 @@ TEST(VerifiedDirectory, HostileManifests) {
   refused(format + "}", "not a list");
   refused(R"(","format":"other/1","parts":[]})", "format is \"other/1\"");
   refused(format + R"(,"parts":[{"name":"../a","size":1,"hash":"00000000000000000000000000000000"}]})",
-          "no name of a part");
-  refused(format + R"(,"parts":[{"name":"a","size":-1,"hash":"00000000000000000000000000000000"}]})",
-          "needs name, size");
+      "no name of a part");
+  refused(
+      format + R"(,"parts":[{"name":"a","size":-1,"hash":"00000000000000000000000000000000"}]})", "needs name, size");
   refused(format + R"(,"parts":[{"name":"a","size":1,"hash":"zz"}]})", "32 hex digits");
   refused(format + R"(,"parts":[1]})", "needs name, size");
   refused(format + R"(,"parts":[],"x":)" + std::string(100000, '['), "nested deeper than 32");
@@ -321,7 +317,7 @@ TEST(VerifiedDirectory, StaleTemporaryFoldersGo) {
   }
   retain(folder.path(), "step", 2);
   EXPECT_EQ(names_in(folder.path()),
-            (std::vector<std::string>{"other-1.tmp-dd", "step-2.tmp-bb", "step-3.tmp-cc", "step-9.bad"}));
+      (std::vector<std::string>{"other-1.tmp-dd", "step-2.tmp-bb", "step-3.tmp-cc", "step-9.bad"}));
 }
 
 }  // namespace

@@ -1,10 +1,7 @@
 #include "sweep/collect.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
-
 #include "support.h"
 
 namespace hebm::sweep::test {
@@ -14,7 +11,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 Row row(std::int64_t number, const std::string& t, const std::string& k, const std::string& seed, double fd,
-        double seconds) {
+    double seconds) {
   Row out{{number, {{"prior.T", t}, {"langevin.steps", k}, {"train.seed", seed}}}, {.standing = Standing::kDone}, {}};
   const double nan = std::nan("");
   out.scores = {{{{{fd}, {nan}, {0.5}, {0.25}}}}, 0.75, 128, seconds};
@@ -24,8 +21,7 @@ Row row(std::int64_t number, const std::string& t, const std::string& k, const s
 // T = 1 and 2 at K = 10, seeds 1 and 2; and one member that failed.
 std::vector<Row> rows() {
   std::vector<Row> out = {row(0, "1", "10", "1", 30, 1.0), row(1, "1", "10", "2", 34, 2.0),
-                          row(2, "2", "10", "1", 20, 3.0), row(3, "2", "10", "2", 21, 5.0),
-                          row(4, "2", "50", "1", 10, 9.0)};
+      row(2, "2", "10", "1", 20, 3.0), row(3, "2", "10", "2", 21, 5.0), row(4, "2", "50", "1", 10, 9.0)};
   out[3].state = {.standing = Standing::kFailed, .step = "train", .exit_code = 3, .why = "diverged"};
   out[3].scores = {};
   return out;
@@ -57,8 +53,7 @@ TEST(Collect, SeedsOfOneSettingAreOneGroup) {
 TEST(Collect, TheTableSaysScoreAndSecondsByTAndK) {
   const std::string text = markdown_of("tk", rows());
   EXPECT_THAT(text, HasSubstr("# tk: 4 of 5 members done"));
-  EXPECT_THAT(
-      text,
+  EXPECT_THAT(text,
       HasSubstr("| T = 1, K = 10 | 32.00 (30.00 - 34.00) | 1.50 (1.00 - 2.00) | 0.750 (0.750 - 0.750) | 2 of 2 |"));
   EXPECT_THAT(text, HasSubstr("| T = 2, K = 10 | 20.00 | 3.00 | 0.750 | 1 of 2 |"));
   EXPECT_THAT(text, HasSubstr("| 0003 | T = 2, K = 10, train.seed = 2 | failed | - | - | - | - | - |"));

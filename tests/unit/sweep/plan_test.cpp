@@ -1,8 +1,6 @@
 #include "sweep/plan.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include "support.h"
 #include "sweep/tasks.h"
 
@@ -24,8 +22,8 @@ TEST(Plan, AGridIsTheProductOfItsLinesAndLaterLinesVaryFaster) {
   const TempFolder folder;
   const Plan plan = plan_of(folder, "[train]\nupdates = 6\n[grid]\nprior.T = 1 2\nlangevin.steps = 10 50 100\n");
   EXPECT_THAT(described(plan), ElementsAre("0000 prior.T=1 langevin.steps=10", "0001 prior.T=1 langevin.steps=50",
-                                           "0002 prior.T=1 langevin.steps=100", "0003 prior.T=2 langevin.steps=10",
-                                           "0004 prior.T=2 langevin.steps=50", "0005 prior.T=2 langevin.steps=100"));
+                                   "0002 prior.T=1 langevin.steps=100", "0003 prior.T=2 langevin.steps=10",
+                                   "0004 prior.T=2 langevin.steps=50", "0005 prior.T=2 langevin.steps=100"));
   EXPECT_EQ(plan.value("train.updates"), "6");
   EXPECT_TRUE(plan.varies("prior.T"));
   EXPECT_FALSE(plan.varies("train.updates"));
@@ -36,7 +34,7 @@ TEST(Plan, ASweepIsTheUnionOfItsGridsWithACrossingOnce) {
   const Plan plan = plan_of(
       folder, "[langevin]\nsteps = 50\n[prior]\nT = 3\n[grid-T]\nprior.T = 2 3\n[grid-K]\nlangevin.steps = 10 50\n");
   EXPECT_THAT(described(plan), ElementsAre("0000 prior.T=2 langevin.steps=50", "0001 prior.T=3 langevin.steps=50",
-                                           "0002 prior.T=3 langevin.steps=10"));
+                                   "0002 prior.T=3 langevin.steps=10"));
 }
 
 TEST(Plan, ValuesMayHoldCommasAndMembersAreConfigurationFiles) {
@@ -142,7 +140,7 @@ TEST(Tasks, MembersWriteOnlyTheirOwnFolderAndReadTheSharedOne) {
   }
   put(layout.shared() / "vae" / "vae-readjusted.safetensors", "");
   EXPECT_EQ(option(member_task(layout, plan, plan.members[0]), "--run.vae"),
-            (layout.shared() / "vae" / "vae-readjusted.safetensors").string());
+      (layout.shared() / "vae" / "vae-readjusted.safetensors").string());
 }
 
 }  // namespace

@@ -1,8 +1,6 @@
 #include "sweep/restarts.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include "storage/hash.h"
 #include "storage/verified_directory.h"
 #include "support.h"

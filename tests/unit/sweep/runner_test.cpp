@@ -1,14 +1,11 @@
 // The runner with a shell script in the place of hebm_dist.
 #include "sweep/runner.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-
 #include <chrono>
 #include <optional>
 #include <thread>
-
 #include "support.h"
 
 namespace hebm::sweep::test {
@@ -72,11 +69,11 @@ TEST_F(RunnerTest, JobsRunAtOneTime) {
   const std::vector<Task> tasks = {task("a"), task("b")};
   // Each waits for the other: only two at a time get on.
   does(tasks[0], "train",
-       "for i in $(seq 200); do [ -e \"$2/../b/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; [ -e "
-       "\"$2/../b/here\" ] || exit 1");
+      "for i in $(seq 200); do [ -e \"$2/../b/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; [ -e "
+      "\"$2/../b/here\" ] || exit 1");
   does(tasks[1], "train",
-       "for i in $(seq 200); do [ -e \"$2/../a/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; : >\"$2/here\"; [ "
-       "-e \"$2/../a/here\" ] || exit 1");
+      "for i in $(seq 200); do [ -e \"$2/../a/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; : >\"$2/here\"; [ "
+      "-e \"$2/../a/here\" ] || exit 1");
   EXPECT_EQ(run(tasks, 2), 0);
 }
 
@@ -120,8 +117,8 @@ TEST_F(RunnerTest, AStopIsPassedOnAndEverybodySavesFirst) {
   const std::vector<Task> tasks = {task("a"), task("b"), task("c")};
   for (const Task& t : tasks) {
     does(t, "train",
-         "trap 'sleep 0.3; echo saved >>\"$2/ran\"; exit 75' USR1; : >\"$2/here\"; for i in $(seq 400); do sleep 0.05; "
-         "done; exit 1");
+        "trap 'sleep 0.3; echo saved >>\"$2/ran\"; exit 75' USR1; : >\"$2/here\"; for i in $(seq 400); do sleep 0.05; "
+        "done; exit 1");
   }
   std::thread stopper([&] {
     for (int i = 0; i < 400 && !(fs::exists(tasks[0].folder / "here") && fs::exists(tasks[1].folder / "here")); ++i) {

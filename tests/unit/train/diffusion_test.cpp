@@ -1,11 +1,8 @@
 // Algorithm 1 and 2 whole, on a linear two-layer generator whose latents are normal: what is learnt
 // and drawn has the moments of the kData.
 #include "train/diffusion.h"
-
 #include <ATen/TensorOperators.h>
-
 #include <cmath>
-
 #include "../prior/linear_backbone.h"
 #include "comm/single_communicator.h"
 #include "gaussian_source.h"

@@ -1,7 +1,5 @@
 #include "train/divergence.h"
-
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -15,8 +13,8 @@ TEST(Divergence, NoticesWhatIsNotFiniteFromTheFirstUpdate) {
   DivergenceMonitor monitor(2);
   EXPECT_EQ(monitor.observe(0, {0.1, -0.2}, kCounts), "");
   EXPECT_NE(monitor.observe(1, {0.1, std::nan("")}, kCounts).find("t = 1"), std::string::npos);
-  EXPECT_NE(monitor.observe(1, {std::numeric_limits<double>::infinity(), 0.0}, kCounts).find("t = 0"),
-            std::string::npos);
+  EXPECT_NE(
+      monitor.observe(1, {std::numeric_limits<double>::infinity(), 0.0}, kCounts).find("t = 0"), std::string::npos);
 }
 
 TEST(Divergence, JudgesEachLevelByItsOwnMedianAfterTheStart) {

@@ -2,10 +2,8 @@
 // should learn has a closed form.
 #pragma once
 #include <ATen/ops/stack.h>
-
 #include <cstring>
 #include <vector>
-
 #include "../prior/linear_backbone.h"
 #include "prior/chains.h"
 #include "train/latent_source.h"
@@ -26,7 +24,6 @@ class GaussianSource final : public train::LatentSource {
     for (const auto item : ids.item) out.index.push_back(item);
     return out;
   }
-
  private:
   TwoNormals normals_;
   std::int64_t size_, next_;

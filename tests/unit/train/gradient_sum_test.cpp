@@ -1,12 +1,9 @@
 // Sums over micro-batches: float in place, and int64 that does not depend on the order.
 #include "train/gradient_sum.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
-
 #include <cmath>
-
 #include "base/error.h"
 #include "train/training_loop.h"
 

@@ -1,14 +1,11 @@
 // The label term of the loss (Eq. 20) against its formula in float64.
 #include "train/label_term.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
 #include <numeric>
-
 #include "base/error.h"
 
 namespace hebm::train {
@@ -39,8 +36,8 @@ TEST(LabelTerm, IsContrastiveInTheLogSumExpPlusCrossEntropyOfThePositives) {
   const double p0 = 0.15, p1 = -0.1, n0 = 0.3, n1 = 0.5;  // sums over the layers, of image 0
   const auto lse = [](double a, double b) { return s2 * std::log(std::exp(a / s2) + std::exp(b / s2)); };
   const double entropy = (lse(p0, p1) - p1) / s2;  // its label is 1
-  EXPECT_NEAR(heads[0].loss.item<double>(), row_weight * (lse(n0, n1) - lse(p0, p1) + weight * s2 * entropy) / batch,
-              1e-13);
+  EXPECT_NEAR(
+      heads[0].loss.item<double>(), row_weight * (lse(n0, n1) - lse(p0, p1) + weight * s2 * entropy) / batch, 1e-13);
   EXPECT_NEAR(heads[0].positive[0].item<double>(), lse(p0, p1) / s2, 1e-13);
   EXPECT_NEAR(heads[0].negative[0].item<double>(), lse(n0, n1) / s2, 1e-13);
   EXPECT_NEAR(heads[0].cross_entropy[0].item<double>(), entropy, 1e-13);

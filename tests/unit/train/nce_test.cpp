@@ -1,14 +1,11 @@
 // NCE on a linear generator with Gaussian posteriors, where every classifier's best logit is
 // known.
 #include "train/nce.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linspace.h>
 #include <c10/core/GradMode.h>
-
 #include <cmath>
 #include <csignal>
-
 #include "../prior/linear_backbone.h"
 #include "comm/single_communicator.h"
 #include "gaussian_source.h"
@@ -44,19 +41,15 @@ struct World {
   prior::EnergyOptions energy = test::plain_nets(16);
   prior::EnergyPrior prior{energy, backbone.groups(), prior::make_marginal_schedule(), 3};
   // The nets hold the averaged weights afterwards.
-  Outcome train(const std::filesystem::path& directory, const PriorTrainOptions& options,
-                const StopFlag* stop = nullptr) {
+  Outcome train(
+      const std::filesystem::path& directory, const PriorTrainOptions& options, const StopFlag* stop = nullptr) {
     const TrainingRun run{directory, {{"a", "1"}}, comm, logger, stop};
     const auto objective = make_nce(options,
-                                    {prior,
-                                     energy,
-                                     backbone,
-                                     {},
-                                     3,
-                                     [](const MicroBatches& batches, std::int64_t first) {
-                                       return std::make_unique<test::GaussianSource>(kPosterior, batches, first);
-                                     }},
-                                    run);
+        {prior, energy, backbone, {}, 3,
+            [](const MicroBatches& batches, std::int64_t first) {
+              return std::make_unique<test::GaussianSource>(kPosterior, batches, first);
+            }},
+        run);
     TrainingLoop loop(*objective, run);
     const Outcome outcome = loop.run().outcome;
     const c10::NoGradGuard no_grad;
@@ -123,8 +116,8 @@ TEST(Nce, DivergenceIsRolledBackAndThenAnError) {
   options.rate.base = 1e30;
   options.rate.warmup = 0;
   options.max_rollbacks = 2;
-  test::expect_error(ExitCode::kDiverged, {"train-nce diverged", "2 rollbacks"},
-                     [&] { world.train(world.folder / "run", options); });
+  test::expect_error(
+      ExitCode::kDiverged, {"train-nce diverged", "2 rollbacks"}, [&] { world.train(world.folder / "run", options); });
 }
 
 }  // namespace

@@ -1,10 +1,7 @@
 #include "train/recorder.h"
-
 #include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
-
 #include "comm/single_communicator.h"
 #include "nets/device.h"
 

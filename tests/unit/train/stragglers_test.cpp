@@ -1,8 +1,6 @@
 #include "train/stragglers.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include "base/error.h"
 
 namespace hebm::train {
@@ -25,8 +23,8 @@ std::vector<std::string> repeat(StragglerMonitor& monitor, int times, const std:
 TEST(StragglerMonitor, NamesRankAndHostAfterTwentyUpdatesInARowAndOnlyOnce) {
   StragglerMonitor monitor(kHosts);
   EXPECT_THAT(repeat(monitor, 19, {1.0, 1.1, 0.9, 1.8}), IsEmpty());
-  EXPECT_THAT(repeat(monitor, 1, {1.0, 1.1, 0.9, 1.8}),
-              ElementsAre(HasSubstr("rank 3 on n2 is slow: 1.8 times the median")));
+  EXPECT_THAT(
+      repeat(monitor, 1, {1.0, 1.1, 0.9, 1.8}), ElementsAre(HasSubstr("rank 3 on n2 is slow: 1.8 times the median")));
   EXPECT_THAT(repeat(monitor, 100, {1.0, 1.1, 0.9, 1.8}), IsEmpty());
   EXPECT_EQ(monitor.median_s(), 1.0);
   EXPECT_EQ(monitor.slowest_s(), 1.8);
@@ -56,8 +54,8 @@ TEST(StragglerMonitor, OfTwoRanksTheSlowerIsNamed) {
 
 TEST(StragglerMonitor, SeveralAtOnce) {
   StragglerMonitor monitor({"a", "b", "c", "d", "e"});
-  EXPECT_THAT(repeat(monitor, 20, {3.0, 1.0, 1.0, 1.0, 2.0}),
-              ElementsAre(HasSubstr("rank 0 on a"), HasSubstr("rank 4 on e")));
+  EXPECT_THAT(
+      repeat(monitor, 20, {3.0, 1.0, 1.0, 1.0, 2.0}), ElementsAre(HasSubstr("rank 0 on a"), HasSubstr("rank 4 on e")));
 }
 
 TEST(StragglerMonitor, OneRankIsNeverSlow) {

@@ -2,10 +2,8 @@
 // by class.
 #pragma once
 #include <ATen/Parallel.h>
-
 #include <filesystem>
 #include <string>
-
 #include "../nets/support.h"
 #include "data/dataset.h"
 
@@ -18,8 +16,8 @@ struct OneThread {
 
 // num_train + num_test images of side x side: class c of 4 is a bright quarter; noise from the
 // image's number.
-inline data::Dataset make_dataset(const std::filesystem::path& path, std::int64_t num_train, std::int64_t num_test,
-                                  std::int64_t side) {
+inline data::Dataset make_dataset(
+    const std::filesystem::path& path, std::int64_t num_train, std::int64_t num_test, std::int64_t side) {
   data::DatasetContent content;
   content.shape = {1, side, side};
   content.source = "test";
@@ -31,9 +29,8 @@ inline data::Dataset make_dataset(const std::filesystem::path& path, std::int64_
     for (std::int64_t y = 0; y < side; ++y) {
       for (std::int64_t x = 0; x < side; ++x) {
         const bool bright = (2 * y / side) * 2 + 2 * x / side == label;
-        const auto noise = static_cast<std::int64_t>(
-            draw_below(60, {3, 0, Purpose::kTest},
-                       {.item = static_cast<std::uint32_t>(n), .k = static_cast<std::uint32_t>(y * side + x)}));
+        const auto noise = static_cast<std::int64_t>(draw_below(60, {3, 0, Purpose::kTest},
+            {.item = static_cast<std::uint32_t>(n), .k = static_cast<std::uint32_t>(y * side + x)}));
         content.pixels.push_back(static_cast<std::uint8_t>((bright ? 190 : 0) + noise));
       }
     }

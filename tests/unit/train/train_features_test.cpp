@@ -1,7 +1,5 @@
 #include "train/train_features.h"
-
 #include <csignal>
-
 #include "comm/single_communicator.h"
 #include "support.h"
 
@@ -28,8 +26,8 @@ struct World {
   data::Dataset dataset = test::make_dataset(folder / "data.h5", 128, 60, 16);
   comm::SingleCommunicator comm;
   Logger logger{false};
-  TrainingResult train(const std::string& run, const FeatureTrainOptions& options = small_options(),
-                       const StopFlag* stop = nullptr) {
+  TrainingResult train(
+      const std::string& run, const FeatureTrainOptions& options = small_options(), const StopFlag* stop = nullptr) {
     return train_features(options, dataset, {folder / run / "features", {}, comm, logger, stop});
   }
 };

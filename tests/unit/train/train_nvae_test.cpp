@@ -1,8 +1,6 @@
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-
 #include <csignal>
-
 #include "comm/single_communicator.h"
 #include "storage/metrics.h"
 #include "support.h"
@@ -56,8 +54,8 @@ struct World {
     return vae::Nvae(options, {1, 16, 16}, 5);
   }
   std::filesystem::path product(const std::string& run) const { return vae_file(folder / run); }
-  Outcome train(const std::string& run, const VaeTrainOptions& options = small_options(),
-                const StopFlag* stop = nullptr) {
+  Outcome train(
+      const std::string& run, const VaeTrainOptions& options = small_options(), const StopFlag* stop = nullptr) {
     vae::Nvae net = make_net();
     const auto result =
         train_vae(options, net, dataset, 9, {product(run).parent_path(), {{"run.seed", 9}}, comm, logger, stop});
@@ -108,7 +106,7 @@ TEST(TrainNvae, ResumeEqualsUninterruptedBitByBit) {
   }
   EXPECT_NE(slurp(world.folder / "parts" / "vae/checkpoints/step-0000008/optimizer-00001-of-00001.safetensors")
                 .find("spectral.u.0"),
-            std::string::npos);
+      std::string::npos);
 }
 
 // The first update's loss and gradient do not depend on how the batch is cut: a rank takes all its
@@ -154,7 +152,7 @@ TEST(Readjust, StatisticsAreOfTheFileAndMadeOnce) {
   make_readjusted(source, target, 7, world.comm, world.logger);
   EXPECT_EQ(slurp(target), bytes);
   expect_error(ExitCode::kUsage, {target.string(), "vae.bn_readjust", "7", "8"},
-               [&] { make_readjusted(source, target, 8, world.comm, world.logger); });
+      [&] { make_readjusted(source, target, 8, world.comm, world.logger); });
   EXPECT_NE(vae::read_vae_info(source).fingerprint, vae::read_vae_info(target).fingerprint);
 }
 

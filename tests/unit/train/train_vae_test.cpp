@@ -1,13 +1,10 @@
 #include "train/train_vae.h"
-
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-
 #include <algorithm>
 #include <csignal>
 #include <limits>
 #include <memory>
-
 #include "comm/single_communicator.h"
 #include "nets/tensor_io.h"
 #include "storage/metrics.h"
@@ -53,7 +50,7 @@ struct World {
 
   // New objects each time, as in a new process.
   Outcome train(const std::string& run, const VaeTrainOptions& options = small_options(),
-                const StopFlag* stop = nullptr, const nlohmann::json& identity = {{"run.seed", 9}}) {
+      const StopFlag* stop = nullptr, const nlohmann::json& identity = {{"run.seed", 9}}) {
     vae::Hvae net = make_net();
     const auto result = train_vae(options, net, dataset, 9, {product(run).parent_path(), identity, comm, logger, stop});
     EXPECT_FALSE(result.save_failed);
@@ -77,7 +74,7 @@ TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
   EXPECT_EQ(lines.back()["step"], 80);
   EXPECT_LT(lines.back()["loss"].get<double>(), 0.8 * lines.front()["loss"].get<double>());
   for (const char* key :
-       {"log_likelihood", "kl_weight", "kl/layer0", "kl/layer1", "learning_rate", "gradient_norm", "images_per_s"}) {
+      {"log_likelihood", "kl_weight", "kl/layer0", "kl/layer1", "learning_rate", "gradient_norm", "images_per_s"}) {
     EXPECT_TRUE(lines.front().contains(key) && lines.front()[key].is_number()) << key;
   }
   const auto info = vae::read_vae_info(world.product("run"));
@@ -85,8 +82,8 @@ TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
   EXPECT_EQ(info.results["num_images"], 30);
   EXPECT_EQ(info.results["split"], "test");
   const auto net = vae::load_backbone(world.product("run"));
-  const storage::SafetensorsFile last(world.run_directory("run") /
-                                      "vae/checkpoints/step-0000080/optimizer-00001-of-00001.safetensors");
+  const storage::SafetensorsFile last(
+      world.run_directory("run") / "vae/checkpoints/step-0000080/optimizer-00001-of-00001.safetensors");
   at::Tensor averaged = net->params().flat().clone().zero_();
   nets::load_tensors(last, {{"ema", averaged}}, true);
   EXPECT_TRUE(net->params().flat().equal(averaged));
@@ -188,7 +185,7 @@ TEST(TrainVae, DivergenceRollsBackThreeTimesThenGivesUp) {
   const auto log = world.folder / "log.txt";
   world.logger.open_file(log.string());
   expect_error(ExitCode::kDiverged, {"train-vae diverged", "3 rollbacks", "vae_train.learning_rate"},
-               [&] { world.train("run", options); });
+      [&] { world.train("run", options); });
   const std::string text = slurp(log);
   EXPECT_NE(text.find("attempt 3"), std::string::npos);
   EXPECT_EQ(text.find("attempt 4"), std::string::npos);

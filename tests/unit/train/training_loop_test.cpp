@@ -1,10 +1,7 @@
 // The loop around every training, on an objective of two numbers.
 #include "train/training_loop.h"
-
 #include <ATen/core/Tensor.h>
-
 #include <csignal>
-
 #include "comm/single_communicator.h"
 #include "storage/metrics.h"
 #include "support.h"

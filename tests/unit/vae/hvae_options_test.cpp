@@ -1,7 +1,5 @@
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
-
 #include "../nets/support.h"
 #include "vae/hvae.h"
 
@@ -17,9 +15,8 @@ TEST(ParseLatents, TopFirst) {
 }
 
 TEST(ParseLatents, ErrorsNameTheTextAndThePart) {
-  for (const char* bad : {"",      ",",       "8",       "8x",     "x8",   "8x4x2",   "8y4",   "8x4,",
-                          "8x4;",  "0x4",     "8x0",     "-8x4",   "8x-4", "99999x4", "8x512", "8x99999999999999999999",
-                          "1.5x4", "8x4,8x2", "8x2,8x8", "8x4 8x8"}) {
+  for (const char* bad : {"", ",", "8", "8x", "x8", "8x4x2", "8y4", "8x4,", "8x4;", "0x4", "8x0", "-8x4", "8x-4",
+           "99999x4", "8x512", "8x99999999999999999999", "1.5x4", "8x4,8x2", "8x2,8x8", "8x4 8x8"}) {
     expect_error(ExitCode::kUsage, {"vae.latents", std::string("'") + bad + "'"}, [&] { parse_latents(bad); });
   }
   std::string many = "1x1";
@@ -30,8 +27,8 @@ TEST(ParseLatents, ErrorsNameTheTextAndThePart) {
 TEST(Hvae, ImageSidesThatDoNotFitAreRefused) {
   HvaeOptions options;
   options.latents = "8x2,8x4";
-  for (const ImageShape& image : {ImageShape{1, 30, 30}, ImageShape{1, 32, 16}, ImageShape{1, 8, 8},
-                                  ImageShape{1, 4, 4}, ImageShape{1, 48, 48}}) {
+  for (const ImageShape& image :
+      {ImageShape{1, 30, 30}, ImageShape{1, 32, 16}, ImageShape{1, 8, 8}, ImageShape{1, 4, 4}, ImageShape{1, 48, 48}}) {
     expect_error(ExitCode::kUsage, {}, [&] { Hvae(options, image, 1); });
   }
   Hvae(options, {3, 16, 16}, 1);
@@ -62,18 +59,18 @@ TEST(FromArchitecture, HostileTextIsRefused) {
   };
   backbone_from_architecture(good.dump());
   for (const char* text :
-       {"", "null", "[]", "3", "\"hvae\"", "{", "{}", "\xff\xfe", R"({"backbone": 3})", R"({"backbone": "nvae"})"})
+      {"", "null", "[]", "3", "\"hvae\"", "{", "{}", "\xff\xfe", R"({"backbone": 3})", R"({"backbone": "nvae"})"})
     refuse(text);
   refuse(std::string(100000, '['));
   expect_error(ExitCode::kCorrupt, {"expected backbone hvae or nvae, got 'xxx"},
-               [] { backbone_from_architecture(R"({"backbone": ")" + std::string(1 << 20, 'x') + "\"}"); });
+      [] { backbone_from_architecture(R"({"backbone": ")" + std::string(1 << 20, 'x') + "\"}"); });
   refuse(R"({"backbone": "hvae", "latents": ")" + std::string(1 << 17, 'x') + "\"}");
   for (const auto& [key, value] : good.items()) {
     auto without = good;
     without.erase(key);
     refuse(without.dump());
     for (const char* other :
-         {"null", "-1", "0", "1.5", "1e300", "18446744073709551615", "-9223372036854775808", "\"\"", "[1]", "{}"}) {
+        {"null", "-1", "0", "1.5", "1e300", "18446744073709551615", "-9223372036854775808", "\"\"", "[1]", "{}"}) {
       auto changed = good;
       changed[key] = nlohmann::json::parse(other);
       refuse(changed.dump(), key == "backbone" ? "backbone" : "architecture of the VAE");

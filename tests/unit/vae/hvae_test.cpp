@@ -1,15 +1,12 @@
 // Transport, its inverse and its density (Eq. 15, 16), and the posterior, on small nets in float64.
 #include "vae/hvae.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
 #include <numbers>
-
 #include "../nets/support.h"
 #include "base/random.h"
 #include "jacobian.h"
@@ -33,7 +30,7 @@ HvaeOptions small_options(const std::string& latents) {
 
 // Weights three times the usual, so that mu, sigma and the residuals are far from 0 and 1.
 Hvae make_small(const std::string& latents, std::int64_t side, const char* likelihood = "bernoulli",
-                const char* image_from = "bottom") {
+    const char* image_from = "bottom") {
   HvaeOptions options = small_options(latents);
   options.likelihood = likelihood;
   options.image_from = image_from;
@@ -44,8 +41,8 @@ void enlarge(Hvae& net, double factor) { net.params().flat().mul_(factor); }
 
 at::Tensor normal_tensor(std::vector<std::int64_t> shape, std::uint32_t item) {
   at::Tensor out = at::zeros(shape, at::kFloat);
-  fill_normal({out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {9, 0, Purpose::kTest},
-              {.item = item});
+  fill_normal(
+      {out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {9, 0, Purpose::kTest}, {.item = item});
   return out.to(at::kDouble);
 }
 

@@ -1,9 +1,7 @@
 // Weights as data_tools/import_pytorch.py writes them: no hash of ours, but CRCs of header and
 // data.
 #include <zlib.h>
-
 #include <nlohmann/json.hpp>
-
 #include "../nets/support.h"
 #include "base/error.h"
 #include "vae/nvae.h"
@@ -15,8 +13,8 @@ namespace {
 using test::TempFolder;
 
 std::string hex_crc(const std::string& bytes) {
-  return fmt::format("{:08x}", crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()),
-                                     static_cast<uInt>(bytes.size())));
+  return fmt::format("{:08x}",
+      crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
 }
 
 Nvae small_net() {
@@ -35,11 +33,8 @@ std::pair<std::string, std::string> imported(const Nvae& net) {
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   std::string data, texts;
   nlohmann::json header = nlohmann::json::object();
-  std::map<std::string, std::string> metadata = {{"format", kVaeFormat},
-                                                 {"version", kVaeVersion},
-                                                 {"architecture", net.architecture()},
-                                                 {"identity", "{}"},
-                                                 {"results", "{}"}};
+  std::map<std::string, std::string> metadata = {{"format", kVaeFormat}, {"version", kVaeVersion},
+      {"architecture", net.architecture()}, {"identity", "{}"}, {"results", "{}"}};
   for (const auto& t : tensors) {
     const at::Tensor host = t.tensor.detach().contiguous();
     const std::size_t begin = data.size();

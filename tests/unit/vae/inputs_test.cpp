@@ -1,11 +1,8 @@
 #include "vae/inputs.h"
-
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
-
 #include "../nets/support.h"
 
 namespace hebm::vae {
@@ -28,7 +25,7 @@ TEST(Quantised, EveryByte) {
     const auto got = values_of(quantised(x, bits));
     for (int byte = 0; byte < 256; ++byte) {
       EXPECT_EQ(got[static_cast<std::size_t>(byte)],
-                static_cast<float>(byte >> (8 - bits)) / static_cast<float>((1 << bits) - 1))
+          static_cast<float>(byte >> (8 - bits)) / static_cast<float>((1 << bits) - 1))
           << byte << " to " << bits;
     }
   }

@@ -5,12 +5,10 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_slogdet.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <tuple>
 #include <vector>
-
 #include "../nets/support.h"
 
 namespace hebm::test {

@@ -1,7 +1,5 @@
 #include "vae/kl_balance.h"
-
 #include <gtest/gtest.h>
-
 #include "../nets/support.h"
 
 namespace hebm::vae {

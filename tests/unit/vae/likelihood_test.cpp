@@ -1,13 +1,10 @@
 #include "vae/likelihood.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
-
 #include "../nets/support.h"
 
 namespace hebm::vae {
@@ -25,8 +22,7 @@ TEST(Bernoulli, ClosedFormAndSumOverPixels) {
   const auto got = values_of(log_likelihood({LikelihoodKind::kBernoulli}, logits, x));
   EXPECT_NEAR(got[0], std::log(0.5) + 0.25 * std::log(sigmoid(1.5)) + 0.75 * std::log(sigmoid(-1.5)), 1e-14);
   EXPECT_NEAR(got[1],
-              std::log(sigmoid(2.0)) - 0.5 * std::log1p(std::exp(-30.0)) - 0.5 * (30.0 + std::log1p(std::exp(-30.0))),
-              1e-12);
+      std::log(sigmoid(2.0)) - 0.5 * std::log1p(std::exp(-30.0)) - 0.5 * (30.0 + std::log1p(std::exp(-30.0))), 1e-12);
   const auto mean = values_of(mean_image({LikelihoodKind::kBernoulli}, logits));
   EXPECT_NEAR(mean[1], sigmoid(1.5), 1e-15);
   EXPECT_NEAR(mean[2], sigmoid(-2.0), 1e-15);
@@ -65,8 +61,8 @@ TEST(Logistic, ClosedFormOfABinAndOfTheEdges) {
   const auto cdf = [&](double value) { return sigmoid((value - mean) / s); };
   for (const int k : {1, 60, 140, 254}) {
     const double centre = 2.0 * k / 255.0 - 1.0;
-    EXPECT_NEAR(got[static_cast<std::size_t>(k)], std::log(cdf(centre + 1.0 / 255.0) - cdf(centre - 1.0 / 255.0)),
-                1e-11)
+    EXPECT_NEAR(
+        got[static_cast<std::size_t>(k)], std::log(cdf(centre + 1.0 / 255.0) - cdf(centre - 1.0 / 255.0)), 1e-11)
         << k;
   }
   EXPECT_NEAR(got[0], std::log(cdf(-1.0 + 1.0 / 255.0)), 1e-12);
@@ -95,10 +91,10 @@ TEST(Logistic, MeanAndSample) {
   EXPECT_NEAR(mean_image({LikelihoodKind::kLogistic}, parameters).item<double>(), 0.75, 1e-15);
   EXPECT_EQ(mean_image({LikelihoodKind::kLogistic}, at::cat({pixel(-1.5), pixel(0.0)}, 1)).item<double>(), 0.0);
   EXPECT_NEAR(sample_image({LikelihoodKind::kLogistic}, parameters, pixel(0.5)).item<double>(), 0.75,
-              1e-15);  // the median
+      1e-15);  // the median
   const double quartile = 0.5 + std::exp(-1.0) * std::log(0.25 / 0.75);
-  EXPECT_NEAR(sample_image({LikelihoodKind::kLogistic}, parameters, pixel(0.25)).item<double>(), 0.5 * (quartile + 1.0),
-              1e-14);
+  EXPECT_NEAR(
+      sample_image({LikelihoodKind::kLogistic}, parameters, pixel(0.25)).item<double>(), 0.5 * (quartile + 1.0), 1e-14);
   for (const double u : {0.0, 1.0 - 1.0 / (1 << 24)}) {
     const double v = sample_image({LikelihoodKind::kLogistic}, parameters, pixel(u)).item<double>();
     EXPECT_TRUE(v >= 0.0 && v <= 1.0) << v;

@@ -1,16 +1,13 @@
 // NVAE's likelihoods: the mixture of logistics is a distribution over the colours' values, its
 // samples have its moments; the Normal's closed form.
 #include "vae/mixture_logistic.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/stack.h>
-
 #include <cmath>
 #include <numbers>
-
 #include "../nets/support.h"
 #include "vae/likelihood.h"
 
@@ -34,10 +31,9 @@ struct Mixture {
 };
 
 Mixture wide_mixture() {
-  return {{0.3, -0.5, 1.0},
-          {{-0.9, 0.2, 0.95}, {0.1, -0.4, 0.7}, {0.9, 0.0, -1.4}},
-          {{-1.0, -9.0, 0.5}, {-2.0, -3.0, 1.0}, {-0.5, -4.0, -1.5}},
-          {{0.4, -1.0, 2.0}, {-0.7, 0.2, 0.0}, {1.5, 0.3, -0.2}}};
+  return {{0.3, -0.5, 1.0}, {{-0.9, 0.2, 0.95}, {0.1, -0.4, 0.7}, {0.9, 0.0, -1.4}},
+      {{-1.0, -9.0, 0.5}, {-2.0, -3.0, 1.0}, {-0.5, -4.0, -1.5}},
+      {{0.4, -1.0, 2.0}, {-0.7, 0.2, 0.0}, {1.5, 0.3, -0.2}}};
 }
 
 // Every image of one pixel with 5 bits a colour: 32^3.
@@ -70,8 +66,8 @@ TEST(MixtureOfLogistics, TheProbabilitiesOfAll256ValuesOfEachColourSumToOne) {
     EXPECT_NEAR(log_likelihood(likelihood, parameters, x).exp().sum().item<double>(), 1.0, 1e-11) << running;
     // float32: edges of bins err by eps = 6e-8 at scales down to e^-7, that is 7e-5 of a
     // probability
-    EXPECT_NEAR(log_likelihood(likelihood, parameters.to(at::kFloat), x.to(at::kFloat)).exp().sum().item<double>(), 1.0,
-                1e-3)
+    EXPECT_NEAR(
+        log_likelihood(likelihood, parameters.to(at::kFloat), x.to(at::kFloat)).exp().sum().item<double>(), 1.0, 1e-3)
         << running;
   }
 }
@@ -87,8 +83,7 @@ TEST(MixtureOfLogistics, OnePixelWrittenOut) {
   double total = 0, norm = 0;
   for (const double l : m.logits) norm += std::exp(l);
   for (std::size_t k = 0; k < 3; ++k) {
-    const double mean[3] = {
-        m.means[0][k], m.means[1][k] + std::tanh(m.coefficients[0][k]) * x[0],
+    const double mean[3] = {m.means[0][k], m.means[1][k] + std::tanh(m.coefficients[0][k]) * x[0],
         m.means[2][k] + std::tanh(m.coefficients[1][k]) * x[0] + std::tanh(m.coefficients[2][k]) * x[1]};
     double p = std::exp(m.logits[k]) / norm;
     for (int c = 0; c < 3; ++c) {
@@ -108,10 +103,8 @@ at::Tensor uniforms(std::vector<std::int64_t> shape) { return (random_tensor(std
 // red m_r, green m_g + t red, blue m_b + t' red + t'' green, and a logistic's variance is (pi s)^2
 // / 3.
 TEST(MixtureOfLogistics, SamplesHaveTheMixturesMoments) {
-  const Mixture m{{0.4, -0.6},
-                  {{-0.3, 0.4}, {0.1, -0.2}, {0.0, 0.2}},
-                  {{-3.5, -4.0}, {-4.5, -3.5}, {-4.0, -5.0}},
-                  {{0.5, -0.8}, {0.3, 0.2}, {-0.6, 0.4}}};
+  const Mixture m{{0.4, -0.6}, {{-0.3, 0.4}, {0.1, -0.2}, {0.0, 0.2}}, {{-3.5, -4.0}, {-4.5, -3.5}, {-4.0, -5.0}},
+      {{0.5, -0.8}, {0.3, 0.2}, {-0.6, 0.4}}};
   constexpr std::int64_t kDraws = 200000;
   const at::Tensor drawn =
       mixture_sample(m.parameters().expand({1, -1, 1, kDraws}), uniforms({1, 4, 1, kDraws}), 2).reshape({3, kDraws});

@@ -1,10 +1,8 @@
 // Every cell of NVAE, with weights and running statistics far from their starts, against plain
 // loops in float64.
 #include "vae/nvae_cells.h"
-
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-
 #include "plain_ops.h"
 #include "vae/nvae_flow.h"
 
@@ -53,7 +51,7 @@ Image plain_res_cell(const ResCell& cell, const Image& x) {
   if (cell.down) {
     const Image s = plain::silu(x);
     skip = plain::stack({plain::conv(cell.skip[0], s), plain::conv(cell.skip[1], s, 1, 1),
-                         plain::conv(cell.skip[2], s, 0, 1), plain::conv(cell.skip[3], s, 1, 0)});
+        plain::conv(cell.skip[2], s, 0, 1), plain::conv(cell.skip[3], s, 1, 0)});
   }
   return plain::add(skip, 0.1, plain::squeeze_excite(cell.squeeze_excite, h));
 }
@@ -63,8 +61,8 @@ Image plain_mb_cell(const MbCell& cell, const Image& x) {
   h = plain::silu(plain::norm(cell.norm_expanded, plain::conv(cell.expand, h)));
   h = plain::silu(plain::norm(cell.norm_depthwise, plain::conv(cell.depthwise, h)));
   h = plain::norm(cell.norm_out, plain::conv(cell.project, h));
-  return plain::add(cell.up ? plain::conv(cell.skip, plain::bilinear_up(x)) : x, 0.1,
-                    plain::squeeze_excite(cell.squeeze_excite, h));
+  return plain::add(
+      cell.up ? plain::conv(cell.skip, plain::bilinear_up(x)) : x, 0.1, plain::squeeze_excite(cell.squeeze_excite, h));
 }
 
 TEST(ResCell, AgainstPlainLoops) {

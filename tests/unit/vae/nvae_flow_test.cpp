@@ -1,12 +1,9 @@
 // The flow's masks, as what they promise: an element's new value depends on itself and on elements
 // before it alone.
 #include "vae/nvae_flow.h"
-
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
-
 #include "../nets/support.h"
 #include "jacobian.h"
 

@@ -1,13 +1,10 @@
 // The folded path of a frozen NVAE against the plain path in float64: z, and the gradient to u by
 // autograd.
 #include "vae/nvae_frozen.h"
-
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
-
 #include "../nets/support.h"
 
 namespace hebm::vae {

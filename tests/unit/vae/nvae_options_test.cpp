@@ -1,8 +1,6 @@
 #include <gtest/gtest.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
-
 #include "../nets/support.h"
 #include "base/options.h"
 #include "vae/hvae.h"
@@ -94,7 +92,7 @@ TEST(NvaeScales, AdaptiveGroupsHalveAndKeepTheirMinimum) {
 
 TEST(NvaeOptions, WhatDoesNotFitIsRefusedByName) {
   const auto refuse = [](const std::vector<std::string>& parts, const ImageShape& image,
-                         const std::function<void(NvaeOptions&)>& change) {
+                          const std::function<void(NvaeOptions&)>& change) {
     NvaeOptions o = tiny();
     change(o);
     expect_error(ExitCode::kUsage, parts, [&] { o.resolved(image); });
@@ -138,9 +136,8 @@ TEST(NvaeFromArchitecture, GivesTheSameNet) {
     EXPECT_EQ(again->params().parameters()[i].name, net.params().parameters()[i].name);
     EXPECT_EQ(again->params().parameters()[i].tensor.sizes(), net.params().parameters()[i].tensor.sizes());
   }
-  expect_error(ExitCode::kCorrupt, {"values"}, [&] {
-    backbone_from_architecture(net.architecture(), {.max_values = net.params().size() + states - 1});
-  });
+  expect_error(ExitCode::kCorrupt, {"values"},
+      [&] { backbone_from_architecture(net.architecture(), {.max_values = net.params().size() + states - 1}); });
 }
 
 TEST(NvaeFromArchitecture, HostileTextIsRefused) {
@@ -150,7 +147,7 @@ TEST(NvaeFromArchitecture, HostileTextIsRefused) {
   };
   backbone_from_architecture(good.dump(), {.max_values = 1000000});
   for (const char* text :
-       {"", "null", "[]", "3", "{", "{}", "\xff\xfe", R"({"backbone": 3})", R"({"backbone": "hvae"})"})
+      {"", "null", "[]", "3", "{", "{}", "\xff\xfe", R"({"backbone": 3})", R"({"backbone": "hvae"})"})
     refuse(text);
   refuse(std::string(100000, '['));
   for (const auto& [key, value] : good.items()) {
@@ -158,7 +155,7 @@ TEST(NvaeFromArchitecture, HostileTextIsRefused) {
     without.erase(key);
     refuse(without.dump());
     for (const char* other :
-         {"null", "-1", "1.5", "1e300", "18446744073709551615", "-9223372036854775808", "65537", "\"\"", "[1]", "{}"}) {
+        {"null", "-1", "1.5", "1e300", "18446744073709551615", "-9223372036854775808", "65537", "\"\"", "[1]", "{}"}) {
       auto changed = good;
       changed[key] = nlohmann::json::parse(other);
       refuse(changed.dump(), key == "backbone" ? "backbone" : "architecture of the VAE");
@@ -173,8 +170,8 @@ TEST(NvaeFromArchitecture, MoreWeightsThanTheFileHoldsAreRefusedBeforeTheyAreAll
   huge["encoder_channels"] = huge["decoder_channels"] = 4096;
   huge["latents"] = 256;
   huge["flows"] = 16;
-  expect_error(ExitCode::kCorrupt, {"values"},
-               [&] { backbone_from_architecture(huge.dump(), {.max_values = 100000}); });
+  expect_error(
+      ExitCode::kCorrupt, {"values"}, [&] { backbone_from_architecture(huge.dump(), {.max_values = 100000}); });
 }
 
 struct Chosen {
@@ -191,7 +188,7 @@ TEST(BackboneOptions, TheKindDecides) {
   EXPECT_NE(dynamic_cast<const Hvae*>(make_backbone(hvae.options, {1, 16, 16}, 1).get()), nullptr);
   EXPECT_EQ(hvae.options.chosen().planned_shape(), std::nullopt);
   const Chosen nvae({"--vae.kind", "nvae", "--nvae.channels", "4", "--nvae.groups_per_scale", "2", "--nvae.side", "16",
-                     "--nvae.image_channels", "1", "--nvae.preprocess_blocks", "1", "--nvae.postprocess_blocks", "1"});
+      "--nvae.image_channels", "1", "--nvae.preprocess_blocks", "1", "--nvae.postprocess_blocks", "1"});
   const auto net = make_backbone(nvae.options, {1, 16, 16}, 1);
   EXPECT_NE(dynamic_cast<const Nvae*>(net.get()), nullptr);
   EXPECT_EQ(make_backbone(nvae.options, {1, 16, 16}, 1, at::kMeta)->params().size(), net->params().size());
@@ -210,7 +207,7 @@ TEST(BackboneOptions, PrefixesAreTheKeysOfTheKind) {
     return out;
   };
   EXPECT_EQ(taken(Chosen({})), (std::vector<std::string>{"vae.image_from", "vae.image_width", "vae.latents",
-                                                         "vae.likelihood", "vae.pixel_width", "vae.width"}));
+                                   "vae.likelihood", "vae.pixel_width", "vae.width"}));
   std::size_t of_nvae = 0;
   const Chosen nvae({"--vae.kind", "nvae"});
   for (const auto& [key, value] : nvae.parsed.values()) of_nvae += key.starts_with("nvae.") ? 1 : 0;

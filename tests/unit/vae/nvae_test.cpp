@@ -1,14 +1,11 @@
 // NVAE as a whole on small nets in float64: transport, its inverse and density (Eq. 15, 16),
 // posterior with and without flows.
 #include "vae/nvae.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
-
 #include "../nets/support.h"
 #include "base/random.h"
 #include "jacobian.h"
@@ -24,8 +21,8 @@ using test::values_of;
 
 at::Tensor normal_tensor(std::vector<std::int64_t> shape, std::uint32_t item) {
   at::Tensor out = at::zeros(shape, at::kFloat);
-  fill_normal({out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {9, 0, Purpose::kTest},
-              {.item = item});
+  fill_normal(
+      {out.mutable_data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {9, 0, Purpose::kTest}, {.item = item});
   return out.to(at::kDouble);
 }
 
@@ -64,17 +61,15 @@ struct Case {
 class NvaeCase : public ::testing::TestWithParam<Case> {
  protected:
   Nvae net_{small_options(GetParam().scales, GetParam().groups, GetParam().flows, GetParam().res_dist),
-            {1, GetParam().side, GetParam().side},
-            4,
-            at::kDouble};
+      {1, GetParam().side, GetParam().side}, 4, at::kDouble};
   void SetUp() override { shake(net_, 0.3); }
   at::Tensor images(std::int64_t count) const {
     return (random_tensor({count, 1, GetParam().side, GetParam().side}, 3) + 1.0) * 0.5;
   }
 };
 INSTANTIATE_TEST_SUITE_P(Shapes, NvaeCase,
-                         ::testing::Values(Case{1, 2, 0, 8, true}, Case{1, 3, 2, 8, true}, Case{3, 4, 1, 16, true},
-                                           Case{2, 2, 0, 8, false}));
+    ::testing::Values(
+        Case{1, 2, 0, 8, true}, Case{1, 3, 2, 8, true}, Case{3, 4, 1, 16, true}, Case{2, 2, 0, 8, false}));
 
 TEST_P(NvaeCase, InverseUndoesTransportToRounding) {
   const c10::NoGradGuard no_grad;

@@ -1,13 +1,10 @@
 #include "vae/nvae_training.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linalg_svdvals.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
-
 #include "../nets/support.h"
 
 namespace hebm::vae {

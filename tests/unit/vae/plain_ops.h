@@ -2,11 +2,9 @@
 // against.
 #pragma once
 #include <ATen/core/Tensor.h>
-
 #include <cmath>
 #include <cstdint>
 #include <vector>
-
 #include "../nets/support.h"
 #include "vae/nvae_layers.h"
 
@@ -29,8 +27,7 @@ struct Image {
   }
 };
 
-template <class F>
-Image map(const Image& x, F f) {
+template <class F> Image map(const Image& x, F f) {
   Image out = x;
   for (auto& value : out.v) value = f(value);
   return out;

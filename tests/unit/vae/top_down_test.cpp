@@ -1,14 +1,11 @@
 // The recursion of Eq. 15 over a net of one number a layer, where all of it has a closed form:
 // p(z_0) = N(0, 2^2), p(z_1 | z_0) = N(0.5 z_0, 3^2), q(u_i | x) = N(x, 0.1^2), logits 4 z_1.
 #include "vae/top_down.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/zeros.h>
-
 #include <cmath>
-
 #include "../nets/support.h"
 #include "vae/batch_statistics.h"
 #include "vae/hvae.h"
@@ -31,7 +28,6 @@ class TwoNumbers final : public TopDownBackbone, private TopDownLayers {
   TwoNumbers()
       : TopDownBackbone({{1, 1, 1}, {LikelihoodKind::kBernoulli}, {{1, 1, 1}, {1, 1, 1}}, 2.0}, no_parameters()) {}
   std::string architecture() const override { return "{}"; }
-
  private:
   const TopDownLayers& layers() const override { return *this; }
   at::Tensor start(std::int64_t count) const override { return at::zeros({count, 1, 1, 1}, at::kDouble); }

@@ -1,8 +1,6 @@
 #include "vae/weights_file.h"
-
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
-
 #include "../nets/support.h"
 #include "nets/tensor_io.h"
 #include "vae/hvae.h"
@@ -60,9 +58,8 @@ TEST(WeightsFile, MetadataIsHostile) {
   const auto path = folder / "vae.safetensors";
   const Hvae net = small_net();
   const auto with = [&](const std::string& key, const std::string& value) {
-    std::map<std::string, std::string> metadata = {
-        {"format", kVaeFormat}, {"version", kVaeVersion}, {"architecture", net.architecture()},
-        {"identity", "{}"},     {"results", "{}"},        {"vae_hash", backbone_hash(net)}};
+    std::map<std::string, std::string> metadata = {{"format", kVaeFormat}, {"version", kVaeVersion},
+        {"architecture", net.architecture()}, {"identity", "{}"}, {"results", "{}"}, {"vae_hash", backbone_hash(net)}};
     metadata[key] = value;
     nets::publish_tensors(path, net.params().parameters(), metadata);
     return [&path] { load_backbone(path); };
@@ -118,12 +115,8 @@ TEST(WeightsFile, ImportedFilesAreCheckedByTheirCrc) {
   tensors.insert(tensors.end(), net.params().states().begin(), net.params().states().end());
   const auto write = [&](const char* key, const std::string& value) {
     nets::publish_tensors(path, tensors,
-                          {{"format", kVaeFormat},
-                           {"version", kVaeVersion},
-                           {"architecture", net.architecture()},
-                           {"identity", "{}"},
-                           {"results", "{}"},
-                           {key, value}});
+        {{"format", kVaeFormat}, {"version", kVaeVersion}, {"architecture", net.architecture()}, {"identity", "{}"},
+            {"results", "{}"}, {key, value}});
   };
   write("nothing", "");
   expect_error(ExitCode::kCorrupt, {path.string(), "vae_hash", "crc32"}, [&] { load_backbone(path); });
