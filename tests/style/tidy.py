@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""clang-tidy (.clang-tidy) over the C++ sources of a build: tidy.py BUILD SCRATCH [WORD...], a WORD choosing
-the files whose path has it. Takes the build's compile commands without what only GCC understands, above all
-its precompiled headers. Exit code 77 (skipped, in ctest's list) without clang-tidy."""
+"""clang-tidy (.clang-tidy) over the C++ sources of a build: tidy.py BUILD SCRATCH [--recent N | WORD...].
+A WORD chooses the files whose path has it; --recent the N files that git's history changed last. Takes the
+build's compile commands without what only GCC understands, above all its precompiled headers. Exit code 77
+(skipped, in ctest's list) without clang-tidy, or for --recent without a history."""
 import concurrent.futures
 import json
 import os
@@ -12,24 +13,33 @@ import sys
 
 # clang 14 does not know GCC's f16c for __builtin_cpu_supports.
 CLANG_ONLY = " -Wno-unknown-pragmas -Wno-ignored-attributes '-D__builtin_cpu_supports(feature)=1'"
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OURS = ("src/", "data_tools/")
 GCC_ONLY = re.compile(
     r" (-fpch-preprocess|-Winvalid-pch|-Wno-stringop-\S+|-Wno-restrict|-include \S+cmake_pch\.hxx)(?= )")
 
 
-def commands_for_clang(build, scratch, words):
+def changed_last(count):
+    """The COUNT sources that the newest commits changed; none without a history."""
+    log = subprocess.run(["git", "-C", ROOT, "log", "-100", "--name-only", "--format=", "--", "*.cpp"],
+                         capture_output=True, text=True)
+    names = [n for n in dict.fromkeys(log.stdout.split("\n")) if n.startswith(OURS)]
+    return [n for n in names if os.path.exists(os.path.join(ROOT, n))][:count]
+
+
+def commands_for_clang(build, scratch, chosen):
     """Writes SCRATCH/compile_commands.json; returns the files of src/ and data_tools/ in it."""
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
         commands = json.load(file)
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     ours = [c for c in commands if c["file"].endswith(".cpp")
-            and os.path.relpath(c["file"], root).startswith(("src/", "data_tools/"))]
+            and os.path.relpath(c["file"], ROOT).startswith(OURS)]
     for command in ours:
         text = GCC_ONLY.sub("", command["command"])
         command["command"] = text.replace(" -fopenmp", "").replace(" -c ", CLANG_ONLY + " -c ")
     os.makedirs(scratch, exist_ok=True)
     with open(os.path.join(scratch, "compile_commands.json"), "w", encoding="utf-8") as file:
         json.dump(ours, file)
-    return [c["file"] for c in ours if not words or any(word in c["file"] for word in words)]
+    return [c["file"] for c in ours if chosen(os.path.relpath(c["file"], ROOT))]
 
 
 def main():
@@ -37,7 +47,14 @@ def main():
     if not shutil.which("clang-tidy"):
         print("skipped: clang-tidy is not installed (launch/setup --tests)")
         return 77
-    files = commands_for_clang(build, scratch, words)
+    if words[:1] == ["--recent"]:
+        recent = changed_last(int(words[1]))
+        if not recent:
+            print("skipped: no history of git")
+            return 77
+        files = commands_for_clang(build, scratch, recent.__contains__)
+    else:
+        files = commands_for_clang(build, scratch, lambda file: not words or any(word in file for word in words))
     if not files:
         sys.exit(f"no file of {build}/compile_commands.json is to be checked")
 
