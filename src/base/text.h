@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <numeric>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,14 +12,9 @@ namespace hebm {
 
 // "a,b," -> "a", "b", "": one part more than there are separators.
 inline std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> out = {""};
-  for (const char c : text) {
-    if (c == separator) {
-      out.emplace_back();
-    } else {
-      out.back() += c;
-    }
-  }
+  std::vector<std::string> out;
+  for (const auto part : std::views::split(text, separator)) out.emplace_back(part.begin(), part.end());
+  if (out.empty()) out.emplace_back();
   return out;
 }
 
