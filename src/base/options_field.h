@@ -50,8 +50,8 @@ Field make_field(T* target, std::string value_name, std::string accepts, Read re
   field.value_name = std::move(value_name);
   field.accepts = std::move(accepts);
   field.assign = [target, read = std::move(read)](const std::string& text) {
-    std::optional<T> value = read(text);
-    if (value) *target = *std::move(value);
+    const std::optional<T> value = read(text);
+    if (value) *target = *value;
     return value.has_value();
   };
   field.text = [target, write] { return std::string(write(*target)); };

@@ -2,7 +2,6 @@
 #pragma once
 #include <algorithm>
 #include <numeric>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,8 +12,10 @@ namespace hebm {
 // "a,b," -> "a", "b", "": one part more than there are separators.
 inline std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> out;
-  for (const auto part : std::views::split(text, separator)) out.emplace_back(part.begin(), part.end());
-  if (out.empty()) out.emplace_back();
+  for (std::size_t start = 0, end = 0; end != std::string::npos; start = end + 1) {
+    end = text.find(separator, start);
+    out.push_back(text.substr(start, end - start));
+  }
   return out;
 }
 

@@ -56,9 +56,10 @@ enum class Op { kSum, kMin, kMax };
 
 // The elements of a contiguous range, to be changed in place.
 struct Values {
-  template <std::ranges::contiguous_range R> Values(R&& range)
-      : data(reinterpret_cast<std::byte*>(std::ranges::data(range))), count(std::ssize(range)) {
-    using T = std::ranges::range_value_t<R>;
+  template <std::ranges::contiguous_range R> Values(R& range)
+      : Values(std::span<std::ranges::range_value_t<R>>(range)) {}
+  template <class T> Values(std::span<T> values)
+      : data(reinterpret_cast<std::byte*>(values.data())), count(std::ssize(values)) {
     static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, std::int64_t>);
     type = std::is_same_v<T, float> ? 'f' : std::is_same_v<T, double> ? 'd' : 'i';
   }

@@ -17,7 +17,7 @@ bool is_file_name(const std::string& name);
 // Without a check of what stands there.
 void to_json(nlohmann::json& json, const PartResult& part);
 void from_json(const nlohmann::json& json, PartResult& part);
-bool verifies(const fs::path& directory);  // verify_directory does not say kCorrupt
+bool verifies(const fs::path& directory);  // verify_directory finds nothing corrupt
 // Names are plain, unique, not manifest.json; hashes are hashes. Else Error(kCorrupt) of `what`.
 std::vector<PartResult> parts_from_json(const nlohmann::json& json, const std::string& what);
 

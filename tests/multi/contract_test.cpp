@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <numeric>
 #include <thread>
-#include "comm/placement.h"
 #include "comm/mpi_communicator.h"
 #include "comm/nccl_communicator.h"
 #include "comm/placement.h"
