@@ -1,7 +1,6 @@
-// An enum whose values have names for users. The names stand once, beside the enum and in its
-// namespace:
-//   constexpr std::array<Choice<Kind>, 2> choices_of(Kind) { return {{{"hvae", Kind::kHvae}, ...}};
-//   } From them come name_of, value_named and Options::add_choice (base/options.h).
+// An enum whose values have names for users, which stand once, beside the enum, in its namespace:
+//   constexpr std::array<Choice<Kind>, 2> choices_of(Kind) { return {{{"a", Kind::kA}, ...}}; }
+// From them come name_of, value_named and Options::add_choice (base/options.h).
 #pragma once
 #include <array>
 #include <optional>

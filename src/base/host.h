@@ -1,10 +1,15 @@
 // This machine's name.
 #pragma once
+#include <unistd.h>
+#include <array>
 #include <string>
 
 namespace hebm {
 
 // "unknown-host" where the system does not tell.
-std::string host_name();
+inline std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown-host";
+}
 
 }  // namespace hebm

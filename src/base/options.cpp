@@ -1,31 +1,115 @@
 #include "base/options.h"
 #include <fmt/format.h>
 #include <algorithm>
+#include <array>
 #include <optional>
-#include <sstream>
 #include "base/error.h"
-#include "base/options_impl.h"
 #include "base/options_text.h"
-#include "base/presets.h"
+#include "base/text.h"
+
+namespace hebm::detail {
+namespace {
+
+// " >= 1", " in [0, 1]" or nothing
+template <class T> std::string range_text(const Bounds<T>& bounds) {
+  const bool low = bounds.min != std::numeric_limits<T>::lowest(), high = bounds.max != std::numeric_limits<T>::max();
+  if (low && high) return fmt::format(" in [{}, {}]", bounds.min, bounds.max);
+  if (low) return fmt::format(" >= {}", bounds.min);
+  return high ? fmt::format(" <= {}", bounds.max) : "";
+}
+
+template <class T> std::optional<T> parse_bounded(std::string_view text, const Bounds<T>& bounds) {
+  const std::optional<T> value = parse_number<T>(text);
+  return value && *value >= bounds.min && *value <= bounds.max ? value : std::nullopt;
+}
+
+template <class T> Field number_field(T* target, const Bounds<T>& bounds, const char* value_name, const char* what) {
+  return make_field(
+      target, value_name, what + range_text(bounds),
+      [bounds](const std::string& text) { return parse_bounded(text, bounds); },
+      [](const T& value) { return fmt::format("{}", value); });
+}
+
+template <class T>
+Field list_field(std::vector<T>* target, const Bounds<T>& bounds, const char* value_name, const char* what) {
+  const auto read = [bounds](const std::string& text) -> std::optional<std::vector<T>> {
+    std::vector<T> values;
+    if (trim(text).empty()) return values;
+    for (const std::string& part : split(text, ',')) {
+      const std::optional<T> value = parse_bounded(part, bounds);
+      if (!value) return std::nullopt;
+      values.push_back(*value);
+    }
+    return values;
+  };
+  const std::string range = range_text(bounds);
+  return make_field(target, value_name,
+      fmt::format("{} separated by commas{}{}", what, range.empty() ? "" : ", each", range), read,
+      [](const std::vector<T>& values) { return fmt::format("{}", fmt::join(values, ",")); });
+}
+
+std::string same(const std::string& text) { return text; }
+
+}  // namespace
+
+void Field::set(const std::string& value, const std::string& from, const std::string& place) {
+  check(assign(value), ExitCode::kUsage, "{} = '{}' ({}): expected {}", key, printable(value), place, accepts);
+  origin = from;
+}
+
+Field field_of(std::int64_t* target, Bounds<std::int64_t> bounds) {
+  return number_field(target, bounds, "INT", "an integer");
+}
+
+Field field_of(double* target, Bounds<double> bounds) {
+  return number_field(target, bounds, "REAL", "a finite number");
+}
+
+Field field_of(std::vector<std::int64_t>* target, Bounds<std::int64_t> bounds) {
+  return list_field(target, bounds, "INT,..", "integers");
+}
+
+Field field_of(std::vector<double>* target, Bounds<double> bounds) {
+  return list_field(target, bounds, "REAL,..", "finite numbers");
+}
+
+Field field_of(bool* target) {
+  return make_field(target, "BOOL", "true or false", parse_bool, [](bool value) { return value ? "true" : "false"; });
+}
+
+Field field_of(std::string* target) {
+  return make_field(
+      target, "TEXT", "text", [](const std::string& text) { return std::optional(text); }, same);
+}
+
+Field field_of(std::string* target, std::vector<std::string> choices) {
+  const std::string accepts = one_of(choices);
+  const auto read = [choices = std::move(choices)](const std::string& text) {
+    const auto found = std::ranges::find(choices, trim(text));
+    return found != choices.end() ? std::optional(*found) : std::nullopt;
+  };
+  return make_field(target, "NAME", accepts, read, same);
+}
+
+std::string one_of(const std::vector<std::string>& names) { return fmt::format("one of {}", fmt::join(names, ", ")); }
+
+}  // namespace hebm::detail
 
 namespace hebm {
 namespace {
 
-namespace po = boost::program_options;
 using detail::Field;
-using detail::Positional;
+using detail::Section;
 
-constexpr unsigned kColumns = 100;
-constexpr const char* kBuiltIn[] = {"config", "preset", "dry-run", "help", "help-all"};
+constexpr std::array kBuiltIn = {"config", "preset", "dry-run", "help", "help-all"};
 
 }  // namespace
 
-void Options::Impl::add(Field field, const std::string& key, const std::string& help, Show show) {
+Options& Options::add(Field field, const std::string& key, const std::string& help, Show show) {
   const std::size_t dot = key.rfind('.');
   check(dot == std::string::npos ? !key.empty() : dot > 0 && dot + 1 < key.size(), ExitCode::kRuntime,
       "option '{}' is declared with an empty section or name; keys are section.name, or name alone", key);
-  const bool fresh = std::find(std::begin(kBuiltIn), std::end(kBuiltIn), key) == std::end(kBuiltIn) &&
-                     by_key.emplace(key, fields.size()).second;
+  const bool fresh = std::ranges::find(kBuiltIn, key) == kBuiltIn.end() && by_key_.emplace(key, fields_.size()).second;
   check(fresh, ExitCode::kRuntime, "option '{}' is declared twice", key);
   field.key = key;
   field.help = help;
@@ -33,188 +117,74 @@ void Options::Impl::add(Field field, const std::string& key, const std::string& 
   field.default_text = field.text();
   check(field.assign(field.default_text), ExitCode::kRuntime, "option '{}': its default '{}' is not {}", key,
       field.default_text, field.accepts);
-  fields.push_back(std::move(field));
+  fields_.push_back(std::move(field));
+  return *this;
 }
 
-Field* Options::Impl::find(const std::string& key) {
-  const auto it = by_key.find(key);
-  return it == by_key.end() ? nullptr : &fields[it->second];
+Field* Options::find(const std::string& key) {
+  const auto it = by_key_.find(key);
+  return it == by_key_.end() ? nullptr : &fields_[it->second];
 }
 
-std::string Options::Impl::suggestion(const std::string& key, const char* prefix) const {
+std::string Options::suggestion(const std::string& key, const char* prefix) const {
   const bool in_file = *prefix == '\0';
   std::vector<std::string> names;
-  if (!in_file) names.assign(std::begin(kBuiltIn), std::end(kBuiltIn));
-  for (const Field& field : fields) {
+  if (!in_file) names.assign(kBuiltIn.begin(), kBuiltIn.end());
+  for (const Field& field : fields_) {
     if (!in_file || !field.section().empty()) names.push_back(field.key);
   }
   const std::optional<std::string> near = detail::nearest(key, names);
   return near ? fmt::format("; did you mean {}{}?", prefix, *near) : "; --help-all lists what there is";
 }
 
-void Options::Impl::assign(
-    Field& field, const std::string& value, const std::string& origin, const std::string& place) {
-  check(field.assign(value), ExitCode::kUsage, "{} = '{}' ({}): expected {}", field.key, detail::printable(value),
-      place, field.accepts);
-  field.origin = origin;
-}
-
-void Options::Impl::read_file(const std::string& path) {
+void Options::read_file(const std::string& path) {
   const std::string shown = detail::printable(path);
   for (const detail::IniEntry& entry : detail::parse_ini(shown, detail::read_config_file(path))) {
     Field* field = find(entry.key);
-    if (field == nullptr && foreign.contains(entry.key)) continue;
+    if (field == nullptr && foreign_.contains(entry.key)) continue;
+    const std::string place = fmt::format("{}:{}", shown, entry.line);
     if (field == nullptr) {
-      fail(ExitCode::kUsage, "{}:{}: unknown key {}{}", shown, entry.line, detail::printable(entry.key),
-          suggestion(entry.key, ""));
+      fail(ExitCode::kUsage, "{}: unknown key {}{}", place, detail::printable(entry.key), suggestion(entry.key, ""));
     }
-    assign(*field, entry.value, shown, fmt::format("{}:{}", shown, entry.line));
+    field->set(entry.value, shown, place);
   }
 }
 
-std::vector<std::pair<std::string, std::string>> Options::Impl::values(bool (*wanted)(const Field&)) const {
-  std::vector<std::pair<std::string, std::string>> out;
-  for (const auto& [key, index] : by_key) {
-    const Field& field = fields[index];
-    if (!field.section().empty() && wanted(field)) out.emplace_back(key, field.text());
+void Options::outside_fingerprint(const std::function<void()>& declare) {
+  std::size_t next = fields_.size();
+  declare();
+  for (; next < fields_.size(); ++next) fields_[next].in_fingerprint = false;
+}
+
+std::vector<Section> Options::sections() const {
+  std::vector<Section> out;
+  for (const Field& field : fields_) {
+    auto section = std::ranges::find(out, field.section(), &Section::name);
+    if (section == out.end()) section = out.insert(out.end(), {field.section(), {}});
+    section->fields.push_back(&field);
   }
   return out;
 }
 
-// One group a section, in the order of declaration; what Boost parses and what the help prints.
-po::options_description Options::Impl::describe(bool all) const {
-  po::options_description everything("", kColumns, kColumns / 2);
-  po::options_description general("general", kColumns, kColumns / 2);
-  general.add_options()("config", po::value<std::string>()->value_name("FILE"),
-      "INI file; may be given several times, "
-      "later ones win, the command line wins over all")("preset", po::value<std::string>()->value_name("NAME"),
-      "the INI file configs/NAME.ini that comes with the program, as by --config")("dry-run",
-      "print the resolved configuration, sizes and costs; "
-      "run nothing")("help", "the common options")("help-all", "all options");
-  std::vector<std::string> sections;
-  for (const Field& f : fields) {
-    if (std::find(sections.begin(), sections.end(), f.section()) == sections.end()) sections.push_back(f.section());
-  }
-  for (const std::string& section : sections) {
-    po::options_description group(section.empty() ? "options" : "[" + section + "]", kColumns, kColumns / 2);
-    for (const Field& field : fields) {
-      if (field.section() != section || (!all && field.show != Show::kCommon)) continue;
-      const std::string text = fmt::format(
-          "{} (default {}; {})", field.help, field.default_text.empty() ? "empty" : field.default_text, field.accepts);
-      group.add_options()(field.key.c_str(), po::value<std::string>()->value_name(field.value_name), text.c_str());
-    }
-    if (!group.options().empty()) everything.add(group);
-  }
-  return everything.add(general);
-}
-
-Options::Options(std::string usage, std::string about) : impl_(std::make_unique<Impl>()) {
-  impl_->usage = std::move(usage);
-  impl_->about = std::move(about);
-}
-Options::~Options() = default;
-
-Options& Options::add(
-    const std::string& key, std::int64_t* target, const std::string& help, Bounds<std::int64_t> bounds, Show show) {
-  impl_->add(detail::integer_field(target, bounds), key, help, show);
-  return *this;
-}
-
-Options& Options::add(
-    const std::string& key, double* target, const std::string& help, Bounds<double> bounds, Show show) {
-  impl_->add(detail::double_field(target, bounds), key, help, show);
-  return *this;
-}
-
-Options& Options::add(const std::string& key, bool* target, const std::string& help, Show show) {
-  impl_->add(detail::bool_field(target), key, help, show);
-  return *this;
-}
-
-Options& Options::add(const std::string& key, std::string* target, const std::string& help, Show show) {
-  impl_->add(detail::text_field(target), key, help, show);
-  return *this;
-}
-
-Options& Options::add_choice(
-    const std::string& key, std::string* target, std::vector<std::string> choices, const std::string& help, Show show) {
-  return add_choice(
-      key, std::move(choices), [target](const std::string& name) { *target = name; }, [target] { return *target; },
-      help, show);
-}
-
-Options& Options::add_choice(const std::string& key, std::vector<std::string> names,
-    std::function<void(const std::string&)> set, std::function<std::string()> text, const std::string& help,
-    Show show) {
-  impl_->add(detail::choice_field(std::move(names), std::move(set), std::move(text)), key, help, show);
-  return *this;
-}
-
-Options& Options::add_list(const std::string& key, std::vector<std::int64_t>* target, const std::string& help,
-    Bounds<std::int64_t> bounds, Show show) {
-  impl_->add(detail::integer_list_field(target, bounds), key, help, show);
-  return *this;
-}
-
-Options& Options::add_list(
-    const std::string& key, std::vector<double>* target, const std::string& help, Bounds<double> bounds, Show show) {
-  impl_->add(detail::double_list_field(target, bounds), key, help, show);
-  return *this;
-}
-
-void Options::outside_fingerprint() { impl_->fields.back().in_fingerprint = false; }
-
-void Options::outside_fingerprint(const std::function<void()>& declare) {
-  std::size_t next = impl_->fields.size();
-  declare();
-  for (; next < impl_->fields.size(); ++next) impl_->fields[next].in_fingerprint = false;
-}
-
-void Options::add_positional(const std::string& name, std::string* target, const std::string& help, bool required) {
-  impl_->positionals.push_back({name, help, required, target, nullptr});
-}
-
-void Options::add_positional_list(const std::string& name, std::vector<std::string>* target, const std::string& help) {
-  impl_->positionals.push_back({name, help, false, nullptr, target});
-}
-
-void Options::add_check(std::function<void()> check) { impl_->checks.push_back(std::move(check)); }
-
-void Options::allow_known(std::vector<std::string> keys) { impl_->foreign.insert(keys.begin(), keys.end()); }
-
 std::string Options::dump() const {
-  std::vector<std::string> sections;
-  std::map<std::string, std::string> body;
-  for (const Field& field : impl_->fields) {
-    if (field.section().empty()) continue;  // of the command line only
-    std::string& lines = body[field.section()];
-    if (lines.empty()) sections.push_back(field.section());
-    lines += fmt::format("{} = {}  # {}\n", field.name(), detail::quote(field.text()), field.origin);
-  }
   std::string text;
-  for (const std::string& section : sections) {
-    text += fmt::format("{}[{}]\n{}", text.empty() ? "" : "\n", section, body[section]);
+  for (const Section& section : sections()) {
+    if (section.name.empty()) continue;  // of the command line only
+    text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section.name);
+    for (const Field* field : section.fields) {
+      text += fmt::format("{} = {}  # {}\n", field->name(), detail::quote(field->text()), field->origin);
+    }
   }
   return text;
 }
 
-std::vector<std::pair<std::string, std::string>> Options::values() const {
-  return impl_->values([](const Field&) { return true; });
-}
-
-std::vector<std::pair<std::string, std::string>> Options::fingerprint() const {
-  return impl_->values([](const Field& field) { return field.in_fingerprint; });
-}
-
-std::string Options::help(bool all) const {
-  std::ostringstream out;
-  out << "usage: " << impl_->usage << "\n\n" << detail::wrapped(impl_->about, kColumns) << "\n\n";
-  for (const Positional& positional : impl_->positionals) {
-    out << fmt::format("  {:<24} {}{}\n", positional.name, positional.help, positional.required ? "" : " (optional)");
+Options::Pairs Options::values(bool (*wanted)(const Field&)) const {
+  Pairs out;
+  for (const auto& [key, index] : by_key_) {
+    const Field& field = fields_[index];
+    if (!field.section().empty() && wanted(field)) out.emplace_back(key, field.text());
   }
-  out << impl_->describe(all);
-  if (!all) out << "\n--help-all lists the rest.\n";
-  return detail::without_trailing_blanks(out.str());
+  return out;
 }
 
 }  // namespace hebm

@@ -1,38 +1,93 @@
+// The command line and the help, by Boost.Program_options.
 #include <fmt/format.h>
 #include <algorithm>
+#include <boost/program_options.hpp>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
 #include <optional>
+#include <regex>
 #include <sstream>
 #include "base/error.h"
-#include "base/options_impl.h"
+#include "base/options.h"
 #include "base/options_text.h"
-#include "base/presets.h"
+#include "base/text.h"
 
 namespace hebm {
 
 namespace po = boost::program_options;
 using detail::Field;
-using detail::Positional;
 
-void Options::Impl::assign_positionals(const std::vector<std::string>& values) {
-  std::size_t next = 0;
-  for (const Positional& positional : positionals) {
-    if (positional.many != nullptr) {
-      if (next < values.size())
-        positional.many->assign(values.begin() + static_cast<std::ptrdiff_t>(next), values.end());
-      next = std::max(next, values.size());
-    } else if (next < values.size()) {
-      *positional.one = values[next++];
-    } else {
-      check(!positional.required, ExitCode::kUsage, "the argument {} is missing; usage: {}", positional.name, usage);
-    }
+namespace {
+
+constexpr unsigned kColumns = 100;
+
+// Each line by itself, at blanks; one that starts with a blank (a command to copy) stays as it is.
+std::string wrapped(const std::string& text) {
+  static const std::regex row(fmt::format("(.{{1,{}}})(?: |$)", kColumns));
+  std::string out;
+  for (const std::string& line : split(text, '\n')) {
+    const bool stays = line.empty() || line.starts_with(' ');
+    out += stays ? line + '\n' : std::regex_replace(line, row, "$1\n");
   }
-  if (next == values.size()) return;
-  fail(ExitCode::kUsage, "unexpected argument '{}'; usage: {}", detail::printable(values[next]), usage);
+  out.pop_back();
+  return out;
 }
 
-// Boost takes no empty value after "=", and takes any next argument for the value of a bool: only a
-// bool's word is one.
-std::vector<std::string> Options::Impl::normalise(std::span<const std::string> args) {
+// One group a section; what Boost parses and what the help prints.
+po::options_description describe(const std::vector<detail::Section>& sections, bool all) {
+  po::options_description everything("", kColumns, kColumns / 2);
+  for (const detail::Section& section : sections) {
+    po::options_description group(section.name.empty() ? "options" : "[" + section.name + "]", kColumns, kColumns / 2);
+    for (const Field* field : section.fields) {
+      if (!all && field->show != Show::kCommon) continue;
+      const std::string text = fmt::format("{} (default {}; {})", field->help,
+          field->default_text.empty() ? "empty" : field->default_text, field->accepts);
+      group.add_options()(field->key.c_str(), po::value<std::string>()->value_name(field->value_name), text.c_str());
+    }
+    if (!group.options().empty()) everything.add(group);
+  }
+  po::options_description general("general", kColumns, kColumns / 2);
+  general.add_options()("config", po::value<std::string>()->value_name("FILE"),
+      "INI file; may be given several times, later ones win, the command line wins over all")("preset",
+      po::value<std::string>()->value_name("NAME"),
+      "the INI file configs/NAME.ini that comes with the program, as by --config")(
+      "dry-run", "print the resolved configuration, sizes and costs; run nothing")("help", "the common options")(
+      "help-all", "all options");
+  return everything.add(general);
+}
+
+}  // namespace
+
+std::string Options::help(bool all) const {
+  std::ostringstream out;
+  out << "usage: " << usage_ << "\n\n" << wrapped(about_) << "\n\n";
+  for (const Positional& positional : positionals_) {
+    out << fmt::format("  {:<24} {}{}\n", positional.name, positional.help, positional.required ? "" : " (optional)");
+  }
+  out << describe(sections(), all);
+  if (!all) out << "\n--help-all lists the rest.\n";
+  return std::regex_replace(out.str(), std::regex(" +\n"), "\n");
+}
+
+void Options::assign_positionals(std::span<const std::string> left) {
+  for (const Positional& positional : positionals_) {
+    check(!left.empty() || !positional.required, ExitCode::kUsage, "the argument {} is missing; usage: {}",
+        positional.name, usage_);
+    if (left.empty()) continue;
+    if (positional.many != nullptr) {
+      positional.many->assign(left.begin(), left.end());
+    } else {
+      *positional.one = left.front();
+    }
+    left = left.subspan(positional.many != nullptr ? left.size() : 1);
+  }
+  if (left.empty()) return;
+  fail(ExitCode::kUsage, "unexpected argument '{}'; usage: {}", detail::printable(left.front()), usage_);
+}
+
+// Boost takes no empty value after "=", and for a bool any next argument, not only its words.
+std::vector<std::string> Options::normalise(std::span<const std::string> args) {
   std::vector<std::string> out;
   for (std::size_t i = 0; i < args.size(); ++i) {
     const std::string& arg = args[i];
@@ -42,7 +97,7 @@ std::vector<std::string> Options::Impl::normalise(std::span<const std::string> a
     }
     const bool option = arg.starts_with("--");
     const Field* field = option ? find(arg.substr(2)) : nullptr;
-    if (field != nullptr && field->is_bool) {
+    if (field != nullptr && field->is_bool()) {
       const bool follows = i + 1 < args.size() && detail::parse_bool(args[i + 1]);
       out.push_back(arg + '=' + (follows ? args[++i] : "true"));
     } else if (option && arg.size() > 3 && arg.find('=') == arg.size() - 1) {
@@ -55,60 +110,58 @@ std::vector<std::string> Options::Impl::normalise(std::span<const std::string> a
   return out;
 }
 
-std::vector<po::option> Options::Impl::parse_command_line(std::span<const std::string> args) {
+Options::Pairs Options::parse_command_line(std::span<const std::string> args) {
   namespace style = po::command_line_style;
-  const po::options_description description = describe(true);
-  std::vector<po::option> options;
+  const po::options_description description = describe(sections(), true);
+  Pairs out;
   try {
-    options = po::command_line_parser(normalise(args))
-                  .options(description)
-                  .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
-                  .allow_unregistered()
-                  .run()
-                  .options;
+    const auto parsed = po::command_line_parser(normalise(args))
+                            .options(description)
+                            .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
+                            .allow_unregistered()
+                            .run();
+    for (const po::option& option : parsed.options) {
+      const std::string key = option.position_key == -1 ? option.string_key : "";
+      if (option.unregistered) {
+        fail(ExitCode::kUsage, "unknown option --{}{}{}", detail::printable(key),
+            foreign_.contains(key) ? ": it belongs to another command" : "", suggestion(key, "--"));
+      }
+      const auto& tokens = option.original_tokens;
+      if (!key.empty() && tokens.size() > 1 && tokens[1].starts_with("--")) {
+        // `--a.b --c`: Boost gives "--c" to a.b where c is unknown.
+        fail(ExitCode::kUsage, "--{} needs a value, got '{}'; write --{}=VALUE if that is meant", key,
+            detail::printable(tokens[1]), key);
+      }
+      out.emplace_back(key, option.value.empty() ? "" : option.value[0]);
+    }
   } catch (const po::error& e) {
     fail(ExitCode::kUsage, "command line: {}; --help shows the options", detail::printable(e.what()));
   }
-  for (const po::option& option : options) {
-    if (option.position_key != -1) continue;
-    if (option.unregistered) {
-      fail(ExitCode::kUsage, "unknown option --{}{}{}", detail::printable(option.string_key),
-          foreign.contains(option.string_key) ? ": it belongs to another command" : "",
-          suggestion(option.string_key, "--"));
-    }
-    // `--a.b --c`: Boost gives "--c" to a.b where c is unknown.
-    if (option.original_tokens.size() < 2 || !option.original_tokens[1].starts_with("--")) continue;
-    fail(ExitCode::kUsage, "--{} needs a value, got '{}'; write --{}=VALUE if that is meant", option.string_key,
-        detail::printable(option.original_tokens[1]), option.string_key);
-  }
-  return options;
+  return out;
 }
 
 Options::Action Options::parse(std::span<const std::string> args) {
   for (const std::string& arg : args) {
     if (arg == "--") break;
     if (arg != "--help" && arg != "-h" && arg != "--help-all") continue;
-    detail::print_to_stdout(help(arg == "--help-all"));
+    std::cout << help(arg == "--help-all") << std::flush;
+    check(std::cout.good(), ExitCode::kRuntime, "cannot write to standard output: {}", std::strerror(errno));
     return Action::kHelpShown;
   }
-  const std::vector<po::option> options = impl_->parse_command_line(args);
-  for (const po::option& option : options) {
-    if (option.string_key == "config") impl_->read_file(option.value.at(0));
-    if (option.string_key == "preset") impl_->read_file(detail::preset_file(option.value.at(0)));
+  const Pairs given = parse_command_line(args);
+  for (const auto& [key, value] : given) {
+    if (key == "config") read_file(value);
+    if (key == "preset") read_file(detail::preset_file(value));
   }
   bool dry_run = false;
   std::vector<std::string> positionals;
-  for (const po::option& option : options) {
-    if (option.position_key != -1) {
-      positionals.insert(positionals.end(), option.value.begin(), option.value.end());
-    } else if (option.string_key == "dry-run") {
-      dry_run = true;
-    } else if (Field* field = impl_->find(option.string_key)) {
-      impl_->assign(*field, option.value.at(0), "command line", "command line");
-    }
+  for (const auto& [key, value] : given) {
+    if (key.empty()) positionals.push_back(value);
+    if (key == "dry-run") dry_run = true;
+    if (Field* field = find(key)) field->set(value, "command line", "command line");
   }
-  impl_->assign_positionals(positionals);
-  for (const auto& check : impl_->checks) check();
+  assign_positionals(positionals);
+  for (const auto& check : checks_) check();
   return dry_run ? Action::kDryRun : Action::kRun;
 }
 

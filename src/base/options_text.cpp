@@ -1,14 +1,10 @@
 #include "base/options_text.h"
-#include <fcntl.h>
-#include <fmt/core.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <fmt/ranges.h>
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cmath>
-#include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <sstream>
 #include "base/error.h"
@@ -17,25 +13,19 @@
 namespace hebm::detail {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr std::size_t kMaxFileBytes = 1 << 20;
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 bool is_name(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.';
-  });
+  constexpr std::string_view kMay = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+  return !text.empty() && text.find_first_not_of(kMay) == std::string_view::npos;
 }
 
-template <class T> std::optional<T> parse_number(std::string_view text) {
-  text = trim(text);
-  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);  // from_chars knows no plus sign
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
+// What stands behind a backslash, and what is meant by it.
+constexpr std::pair<char, char> kEscapes[] = {{'n', '\n'}, {'t', '\t'}, {'r', '\r'}, {'"', '"'}, {'\\', '\\'}};
 
 // `text` starts behind the opening quote; *end is where the closing one stands. Nothing if it is
 // not closed or an escape is unknown.
@@ -51,14 +41,9 @@ std::optional<std::string> unquote(std::string_view text, std::size_t* end) {
       continue;
     }
     if (++i == text.size()) return std::nullopt;
-    switch (text[i]) {
-      case 'n': value += '\n'; break;
-      case 't': value += '\t'; break;
-      case 'r': value += '\r'; break;
-      case '"':
-      case '\\': value += text[i]; break;
-      default: return std::nullopt;
-    }
+    const auto escape = std::ranges::find(kEscapes, text[i], &std::pair<char, char>::first);
+    if (escape == std::end(kEscapes)) return std::nullopt;
+    value += escape->second;
   }
   return std::nullopt;
 }
@@ -112,25 +97,12 @@ std::vector<std::string> words_of(const std::string& text) {
   return out;
 }
 
-std::optional<std::int64_t> parse_integer(std::string_view text) { return parse_number<std::int64_t>(text); }
-
-std::optional<double> parse_double(std::string_view text) {
-  const std::optional<double> value = parse_number<double>(text);
-  return value && std::isfinite(*value) ? value : std::nullopt;
-}
-
 std::optional<bool> parse_bool(std::string_view text) {
-  text = trim(text);
-  for (std::string_view yes : {"true", "1", "yes", "on"}) {
-    if (text == yes) return true;
-  }
-  for (std::string_view no : {"false", "0", "no", "off"}) {
-    if (text == no) return false;
-  }
-  return std::nullopt;
+  constexpr std::string_view kYes[] = {"true", "1", "yes", "on"}, kNo[] = {"false", "0", "no", "off"};
+  const bool yes = std::ranges::find(kYes, trim(text)) != std::end(kYes);
+  const bool no = std::ranges::find(kNo, trim(text)) != std::end(kNo);
+  return yes || no ? std::optional(yes) : std::nullopt;
 }
-
-std::string format_double(double value) { return fmt::format("{}", value); }
 
 std::string quote(std::string_view value) {
   const auto plain = [](char c) { return static_cast<unsigned char>(c) >= ' ' && c != '"' && c != '\x7f'; };
@@ -138,15 +110,9 @@ std::string quote(std::string_view value) {
                     value == without_comment(value) && value == trim(value);
   if (bare) return std::string(value);
   std::string text = "\"";
-  for (char c : value) {
-    switch (c) {
-      case '\n': text += "\\n"; break;
-      case '\t': text += "\\t"; break;
-      case '\r': text += "\\r"; break;
-      case '"':
-      case '\\': text += '\\', text += c; break;
-      default: text += c;
-    }
+  for (const char c : value) {
+    const auto escape = std::ranges::find(kEscapes, c, &std::pair<char, char>::second);
+    text += escape == std::end(kEscapes) ? std::string(1, c) : std::string{'\\', escape->first};
   }
   return text + '"';
 }
@@ -193,29 +159,40 @@ std::vector<IniEntry> parse_ini(const std::string& file, std::string_view text) 
 
 std::string read_config_file(const std::string& path) {
   const std::string shown = printable(path);
-  // Non-blocking, so that a named pipe is refused below instead of waited for.
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  check(descriptor >= 0, ExitCode::kUsage, "--config {}: cannot open: {}", shown, std::strerror(errno));
-  struct Closer {
-    int descriptor;
-    ~Closer() { static_cast<void>(::close(descriptor)); }  // read only: nothing can be lost
-  } closer{descriptor};
-  struct stat status {};
-  check(::fstat(descriptor, &status) == 0, ExitCode::kUsage, "--config {}: {}", shown, std::strerror(errno));
-  check(S_ISREG(status.st_mode), ExitCode::kUsage, "--config {}: not a regular file", shown);
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  check(fs::exists(status), ExitCode::kUsage, "--config {}: cannot open: {}", shown, error.message());
+  check(fs::is_regular_file(status), ExitCode::kUsage, "--config {}: not a regular file", shown);
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  check(file.is_open(), ExitCode::kUsage, "--config {}: cannot open: {}", shown, std::strerror(errno));
   std::string text(kMaxFileBytes + 1, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t got = ::read(descriptor, text.data() + size, text.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, ExitCode::kUsage, "--config {}: cannot read: {}", shown, std::strerror(errno));
-    if (got == 0) break;
-    size += static_cast<std::size_t>(got);
-  }
-  check(size <= kMaxFileBytes, ExitCode::kUsage, "--config {}: more than {} bytes; is it a configuration file?", shown,
-      kMaxFileBytes);
-  text.resize(size);
+  file.read(text.data(), std::ssize(text));
+  check(!file.bad(), ExitCode::kUsage, "--config {}: cannot read: {}", shown, std::strerror(errno));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  check(text.size() <= kMaxFileBytes, ExitCode::kUsage, "--config {}: more than {} bytes; is it a configuration file?",
+      shown, kMaxFileBytes);
   return text;
+}
+
+std::string preset_file(const std::string& name) {
+  std::vector<fs::path> folders;
+  std::error_code failed;
+  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
+  if (!failed) folders.push_back(program.parent_path().parent_path() / "share" / "hebm_dist" / "configs");
+  folders.emplace_back(HEBM_CONFIGS);  // of the sources; set by CMake for this file
+  std::vector<std::string> there;
+  for (const fs::path& folder : folders) {
+    if (!there.empty()) break;
+    for (const auto& entry : fs::directory_iterator(folder, failed)) {
+      if (entry.path().extension() != ".ini") continue;
+      there.push_back(entry.path().stem().string());
+      if (there.back() == name) return entry.path().string();
+    }
+  }
+  std::ranges::sort(there);
+  fail(
+      ExitCode::kUsage, "--preset {}: there is no such preset; there are: {}", printable(name), fmt::join(there, ", "));
 }
 
 std::optional<std::string> nearest(std::string_view text, const std::vector<std::string>& names) {
@@ -236,47 +213,6 @@ std::optional<std::string> nearest(std::string_view text, const std::vector<std:
     }
   }
   return best;
-}
-
-void print_to_stdout(const std::string& text) {
-  check(std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0, ExitCode::kRuntime,
-      "cannot write to standard output: {}", std::strerror(errno));
-}
-
-std::string without_trailing_blanks(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '\n') out.erase(out.find_last_not_of(' ') + 1);
-    out += c;
-  }
-  return out;
-}
-
-namespace {
-
-std::string wrapped_line(const std::string& text, std::size_t columns) {
-  std::istringstream words(text);
-  std::string out, word;
-  for (std::size_t column = 0; words >> word; column += word.size()) {
-    if (column > 0) {
-      const bool full = column + 1 + word.size() > columns;
-      out += full ? '\n' : ' ';
-      column = full ? 0 : column + 1;
-    }
-    out += word;
-  }
-  return out;
-}
-
-}  // namespace
-
-std::string wrapped(const std::string& text, std::size_t columns) {
-  std::istringstream lines(text);
-  std::string out, line;
-  for (bool first = true; std::getline(lines, line); first = false) {
-    out += (first ? "" : "\n") + (line.starts_with(' ') ? line : wrapped_line(line, columns));
-  }
-  return out;
 }
 
 }  // namespace hebm::detail

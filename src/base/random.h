@@ -44,8 +44,7 @@ struct RandomCounter {
   std::uint32_t layer = 0;
 };
 
-// out[e] for e = first_element, first_element + 1, ...; out of any two calls agree wherever their
-// elements overlap.
+// out[e] for e = first_element, first_element + 1, ...; two calls agree where they overlap.
 void fill_normal(
     std::span<float> out, const RandomKey& key, const RandomCounter& counter, std::uint32_t first_element = 0);
 void fill_uniform(std::span<float> out, const RandomKey& key, const RandomCounter& counter,
@@ -61,8 +60,7 @@ std::uint32_t draw_u32(const RandomKey& key, const RandomCounter& counter);
 // Uniform in {0..bound-1} without bias worth naming (64-bit multiply-shift); bound >= 1.
 std::uint32_t draw_below(std::uint32_t bound, const RandomKey& key, const RandomCounter& counter);
 
-// The value at `index` of a pseudo-random permutation of {0..count-1} that is keyed by (key,
-// visit): O(1), no table.
+// Value at `index` of a pseudo-random permutation of {0..count-1} keyed by (key, visit), in O(1).
 std::uint64_t permute(std::uint64_t index, std::uint64_t count, const RandomKey& key, std::uint32_t visit);
 
 }  // namespace hebm

@@ -1,5 +1,4 @@
 #include "base/random_kernels.h"
-#include "base/random_stream.h"
 
 // Contraction would give machines with FMA other bits; O3 vectorises.
 #pragma GCC optimize("O3", "fp-contract=off", "no-trapping-math")
@@ -7,47 +6,39 @@
 namespace hebm::detail {
 namespace {
 
-#define HEBM_INLINE __attribute__((always_inline)) inline
-
-HEBM_INLINE void normals(float* __restrict out, std::size_t num_counters, const PhiloxStream& stream) {
-  const std::uint32_t c0 = stream.counter[0], c1 = stream.counter[1], c2 = stream.counter[2], c3 = stream.counter[3];
-  const std::uint32_t k0 = stream.key[0], k1 = stream.key[1];
-  const std::uint32_t count = static_cast<std::uint32_t>(num_counters);
+template <Law law> HEBM_HOST_DEVICE void fill(float* __restrict out, std::size_t num_counters, const PhiloxStream& s) {
+  const PhiloxWords c = s.counter;
+  const std::uint32_t k0 = s.key[0], k1 = s.key[1], count = static_cast<std::uint32_t>(num_counters);
   for (std::uint32_t i = 0; i < count; ++i) {
-    const FourFloats n = normals_of(philox({c0 + i, c1, c2, c3}, k0, k1));
+    const PhiloxWords words = philox({c.w0 + i, c.w1, c.w2, c.w3}, k0, k1);
+    const FourFloats four = law == Law::kNormal ? normals_of(words) : uniforms_of(words);
     float* element = out + 4 * static_cast<std::size_t>(i);
-    element[0] = n.e0;
-    element[1] = n.e1;
-    element[2] = n.e2;
-    element[3] = n.e3;
+    element[0] = four.e0;
+    element[1] = four.e1;
+    element[2] = four.e2;
+    element[3] = four.e3;
   }
 }
 
-HEBM_INLINE void uniforms(float* __restrict out, std::size_t num_counters, const PhiloxStream& stream) {
-  const std::uint32_t c0 = stream.counter[0], c1 = stream.counter[1], c2 = stream.counter[2], c3 = stream.counter[3];
-  const std::uint32_t k0 = stream.key[0], k1 = stream.key[1];
-  const std::uint32_t count = static_cast<std::uint32_t>(num_counters);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const PhiloxWords w = philox({c0 + i, c1, c2, c3}, k0, k1);
-    float* element = out + 4 * static_cast<std::size_t>(i);
-    element[0] = uniform_of(w.w0);
-    element[1] = uniform_of(w.w1);
-    element[2] = uniform_of(w.w2);
-    element[3] = uniform_of(w.w3);
-  }
-}
-
-void normals_baseline(float* out, std::size_t n, const PhiloxStream& s) { normals(out, n, s); }
-void uniforms_baseline(float* out, std::size_t n, const PhiloxStream& s) { uniforms(out, n, s); }
+template <Law law> void fill_baseline(float* out, std::size_t n, const PhiloxStream& s) { fill<law>(out, n, s); }
 
 #if defined(__x86_64__)
 #define HEBM_AVX2 __attribute__((target("avx2")))
 #define HEBM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
-HEBM_AVX2 void normals_avx2(float* out, std::size_t n, const PhiloxStream& s) { normals(out, n, s); }
-HEBM_AVX2 void uniforms_avx2(float* out, std::size_t n, const PhiloxStream& s) { uniforms(out, n, s); }
-HEBM_AVX512 void normals_avx512(float* out, std::size_t n, const PhiloxStream& s) { normals(out, n, s); }
-HEBM_AVX512 void uniforms_avx512(float* out, std::size_t n, const PhiloxStream& s) { uniforms(out, n, s); }
+template <Law law> HEBM_AVX2 void fill_avx2(float* out, std::size_t n, const PhiloxStream& s) { fill<law>(out, n, s); }
+template <Law law> HEBM_AVX512 void fill_avx512(float* out, std::size_t n, const PhiloxStream& s) {
+  fill<law>(out, n, s);
+}
 #endif
+
+template <Law law> void fill_on(Isa isa, float* out, std::size_t num_counters, const PhiloxStream& stream) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512) return fill_avx512<law>(out, num_counters, stream);
+  if (isa == Isa::kAvx2) return fill_avx2<law>(out, num_counters, stream);
+#endif
+  static_cast<void>(isa);
+  fill_baseline<law>(out, num_counters, stream);
+}
 
 }  // namespace
 
@@ -67,22 +58,9 @@ Isa best_isa() {
   return isa_supported(Isa::kAvx2) ? Isa::kAvx2 : Isa::kBaseline;
 }
 
-void philox_normals(Isa isa, float* out, std::size_t num_counters, const PhiloxStream& stream) {
-#if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return normals_avx512(out, num_counters, stream);
-  if (isa == Isa::kAvx2) return normals_avx2(out, num_counters, stream);
-#endif
-  static_cast<void>(isa);
-  normals_baseline(out, num_counters, stream);
-}
-
-void philox_uniforms(Isa isa, float* out, std::size_t num_counters, const PhiloxStream& stream) {
-#if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return uniforms_avx512(out, num_counters, stream);
-  if (isa == Isa::kAvx2) return uniforms_avx2(out, num_counters, stream);
-#endif
-  static_cast<void>(isa);
-  uniforms_baseline(out, num_counters, stream);
+void philox_fill(Law law, Isa isa, float* out, std::size_t num_counters, const PhiloxStream& stream) {
+  law == Law::kNormal ? fill_on<Law::kNormal>(isa, out, num_counters, stream)
+                      : fill_on<Law::kUniform>(isa, out, num_counters, stream);
 }
 
 }  // namespace hebm::detail

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include "base/random_stream.h"
 
 namespace hebm::detail {
 
@@ -14,16 +15,16 @@ enum class Isa { kBaseline, kAvx2, kAvx512 };
 Isa best_isa();
 bool isa_supported(Isa isa);
 
+enum class Law { kUniform, kNormal };
+
 struct PhiloxStream {
   std::array<std::uint32_t, 2> key{};
-  std::array<std::uint32_t, 4> counter{};  // of the first block of four
+  PhiloxWords counter{};  // of the first block of four
 };
 
-// out[4 * i + w] from word w of counter (c0 + i, c1, c2, c3), for i in [0, num_counters).
-// Box-Muller: words (0, 1) give elements 0, 1 and words (2, 3) elements 2, 3. |normal| <= 6.67,
-// never NaN or inf; relative error of the radius and absolute error of sine and cosine <= 3.6e-7
-// against exact arithmetic on u and angle.
-void philox_normals(Isa isa, float* out, std::size_t num_counters, const PhiloxStream& stream);
-void philox_uniforms(Isa isa, float* out, std::size_t num_counters, const PhiloxStream& stream);
+// out[4 * i + w] from word w of counter (c0 + i, c1, c2, c3), for i in [0, num_counters). Relative
+// error of a normal's radius and absolute error of its sine and cosine <= 3.6e-7 against exact
+// arithmetic on u and angle.
+void philox_fill(Law law, Isa isa, float* out, std::size_t num_counters, const PhiloxStream& stream);
 
 }  // namespace hebm::detail

@@ -1,8 +1,7 @@
 // The arithmetic of one block of four random numbers, under random.h: counter words ->
 // Philox4x32-10 -> uniforms or normals. Written once for the host's vector loops
 // (random_kernels.cpp) and for GPUs: only integers and +, -, *, / of floats, so wherever no fused
-// multiply-add is made of them (-ffp-contract=off, nvcc --fmad=false) every processor draws the
-// same bits.
+// multiply-add is made of them (-ffp-contract=off, nvcc --fmad=false) all draw the same bits.
 #pragma once
 #include <cstdint>
 
@@ -22,8 +21,7 @@ struct FourFloats {
   float e0, e1, e2, e3;
 };
 
-// The counter of elements 4 block .. 4 block + 3 of a stream (RandomCounter's fields and limits;
-// block < 2^24).
+// The counter of elements 4 block .. 4 block + 3 of a stream (as RandomCounter; block < 2^24).
 HEBM_HOST_DEVICE PhiloxWords counter_words(std::uint32_t block, std::uint32_t item, std::uint32_t visit,
     std::uint32_t t, std::uint32_t k, std::uint32_t layer) {
   return {block | layer << 24, item, visit, t | k << 10};
@@ -33,8 +31,7 @@ HEBM_HOST_DEVICE std::uint32_t high_word(std::uint32_t a, std::uint32_t b) {
   return static_cast<std::uint32_t>((static_cast<std::uint64_t>(a) * b) >> 32);
 }
 
-// Philox4x32-10 (Salmon et al. 2011) written for vectorisation; a test holds it to Random123's
-// known answers.
+// Philox4x32-10 (Salmon et al. 2011) for vectorisation; tested on Random123's known answers.
 HEBM_HOST_DEVICE PhiloxWords philox(PhiloxWords c, std::uint32_t k0, std::uint32_t k1) {
   constexpr std::uint32_t kM0 = 0xD2511F53u, kM1 = 0xCD9E8D57u, kW0 = 0x9E3779B9u, kW1 = 0xBB67AE85u;
 #ifndef __CUDACC__
@@ -59,8 +56,7 @@ HEBM_HOST_DEVICE float square_root(float x) {
   return x * y;
 }
 
-// sqrt(-2 ln u) of u = (floor(word / 2) + 1/2) / 2^31, rounded to float: u in [2^-32, 1], so the
-// result is finite.
+// sqrt(-2 ln u) of u = (floor(word / 2) + 1/2) / 2^31, rounded to float: finite, u in [2^-32, 1].
 HEBM_HOST_DEVICE float radius(std::uint32_t word) {
   const float scaled = static_cast<float>(static_cast<std::int32_t>(word >> 1)) + 0.5f;  // u * 2^31
   // scaled = 2^exponent * m, m in [sqrt(1/2), sqrt(2)); ln m = 2 artanh(s), s = (m - 1) / (m + 1),
@@ -70,8 +66,7 @@ HEBM_HOST_DEVICE float radius(std::uint32_t word) {
   const float m = __builtin_bit_cast(float, (shifted & 0x007FFFFF) + 0x3F3504F3);
   const float s = (m - 1.0f) / (m + 1.0f);
   const float z = s * s;
-  // Chebyshev fit of 2 (2 artanh(s) - 2 s) / s^3 in z, relative error of ln m below 1e-9 before
-  // rounding.
+  // Chebyshev fit of 2 (2 artanh(s) - 2 s) / s^3 in z; unrounded, ln m is right to 1e-9.
   const float p = 1.3333337f + z * (0.79977561f + z * 0.59159899f);
   return square_root(exponent * 1.38629436f - (s * 4.0f + s * z * p));
 }
@@ -95,8 +90,7 @@ HEBM_HOST_DEVICE SinCos sincos_turn(std::uint32_t word) {
       __builtin_bit_cast(float, bits_s ^ difference ^ sign_s), __builtin_bit_cast(float, bits_c ^ difference ^ sign_c)};
 }
 
-// Box-Muller: words (0, 1) give elements 0, 1 and words (2, 3) elements 2, 3. |normal| <= 6.67,
-// never NaN or inf.
+// Box-Muller: words (0, 1) give elements 0, 1; (2, 3) give 2, 3. |normal| <= 6.67, so never NaN.
 HEBM_HOST_DEVICE FourFloats normals_of(PhiloxWords w) {
   const float r0 = radius(w.w0), r1 = radius(w.w2);
   const SinCos a0 = sincos_turn(w.w1), a1 = sincos_turn(w.w3);
@@ -106,6 +100,9 @@ HEBM_HOST_DEVICE FourFloats normals_of(PhiloxWords w) {
 // The upper 24 bits of a word: [0, 1).
 HEBM_HOST_DEVICE float uniform_of(std::uint32_t word) {
   return static_cast<float>(static_cast<std::int32_t>(word >> 8)) * (1.0f / 16777216.0f);
+}
+HEBM_HOST_DEVICE FourFloats uniforms_of(PhiloxWords w) {
+  return {uniform_of(w.w0), uniform_of(w.w1), uniform_of(w.w2), uniform_of(w.w3)};
 }
 
 }  // namespace hebm::detail

@@ -34,12 +34,10 @@ StopFlag::StopFlag() {
   action.sa_flags = SA_RESTART;  // reads and writes under way go on
   sigemptyset(&action.sa_mask);
   for (int number : kSignals) sigaddset(&action.sa_mask, number);  // one handler at a time
+  // As below, it fails only for an invalid signal.
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
-    if (::sigaction(kSignals[i], &action, &former_[i]) == 0) continue;
-    const int error = errno;
-    while (i-- > 0) static_cast<void>(::sigaction(kSignals[i], &former_[i], nullptr));
-    installed = false;
-    fail(ExitCode::kRuntime, "cannot install a signal handler: {}", std::strerror(error));
+    check(::sigaction(kSignals[i], &action, &former_[i]) == 0, ExitCode::kRuntime,
+        "cannot install a signal handler: {}", std::strerror(errno));
   }
 }
 

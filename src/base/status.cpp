@@ -1,4 +1,5 @@
 #include "base/status.h"
+#include <fmt/chrono.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <ctime>
+#include <utility>
 #include "base/error.h"
 
 namespace hebm {
@@ -26,17 +28,15 @@ std::size_t terminal_columns() {
 
 std::string one_line(std::string_view message) {
   std::string text(message);
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  std::ranges::replace_if(
+      text, [](char c) { return c == '\n' || c == '\r'; }, ' ');
   return text;
 }
 
 std::string time_of_day() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
-  char text[32];
-  if (localtime_r(&now, &parts) == nullptr || std::strftime(text, sizeof text, "%F %T", &parts) == 0) return "?";
-  return text;
+  return localtime_r(&now, &parts) == nullptr ? "?" : fmt::format("{:%F %T}", parts);
 }
 
 }  // namespace
@@ -65,39 +65,38 @@ Logger::Logger(bool loud) : loud_(loud), terminal_(::isatty(STDERR_FILENO) == 1)
 
 Logger::~Logger() {
   clear_status();
+  close_file();
+}
+
+void Logger::close_file() {
   if (file_ != nullptr && std::fclose(file_) != 0) put(fmt::format("warning: {}: {}\n", path_, std::strerror(errno)));
+  file_ = nullptr;
 }
 
 void Logger::open_file(const std::string& path) {
   std::FILE* file = std::fopen(path.c_str(), "ae");
   check(file != nullptr, ExitCode::kRuntime, "cannot open the log {}: {}", path, std::strerror(errno));
-  if (file_ != nullptr && std::fclose(file_) != 0) put(fmt::format("warning: {}: {}\n", path_, std::strerror(errno)));
+  close_file();
   file_ = file;
   path_ = path;
 }
 
 void Logger::write(std::string_view message) {
   const std::string line = one_line(message);
-  if (loud_) {
-    const std::string status = status_;
-    clear_status();
-    put(line + '\n');
-    if (!status.empty()) show_status(status);
-  }
-  write_file(line);
-}
-
-void Logger::write_file(std::string_view line) {
+  if (loud_) put_line(line);
   if (file_ == nullptr) return;
   const std::string text = fmt::format("{}  {}\n", time_of_day(), line);
   if (std::fwrite(text.data(), 1, text.size(), file_) == text.size() && std::fflush(file_) == 0) return;
   const int error = errno;
-  static_cast<void>(std::fclose(file_));  // it failed already
-  file_ = nullptr;
+  static_cast<void>(std::fclose(std::exchange(file_, nullptr)));  // it failed already
+  put_line(
+      fmt::format("warning: cannot write the log {}: {}; it ends here, the run goes on", path_, std::strerror(error)));
+}
+
+void Logger::put_line(const std::string& line) {
   const std::string status = status_;
   clear_status();
-  put(fmt::format(
-      "warning: cannot write the log {}: {}; it ends here, the run goes on\n", path_, std::strerror(error)));
+  put(line + '\n');
   if (!status.empty()) show_status(status);
 }
 
@@ -139,11 +138,7 @@ void StatusLine::update(std::int64_t done, std::string_view detail) {
   const double now_s = timer_.seconds();
   if (now_s - last_print_s_ < (logger_.terminal_ ? kRewriteEvery_s : kWholeLineEvery_s)) return;
   last_print_s_ = now_s;
-  if (logger_.terminal_) {
-    logger_.show_status(text(detail));
-  } else {
-    put(text(detail) + '\n');
-  }
+  logger_.terminal_ ? logger_.show_status(text(detail)) : put(text(detail) + '\n');
 }
 
 void StatusLine::finish() {

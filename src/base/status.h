@@ -37,12 +37,12 @@ class Logger {
   template <class... Args> void line(fmt::format_string<Args...> format, Args&&... args) {
     write(fmt::format(format, std::forward<Args>(args)...));
   }
-  bool loud() const { return loud_; }
  private:
   friend class StatusLine;
   void clear_status();
-  void show_status(std::string line);  // on a terminal; cut to its width
-  void write_file(std::string_view message);
+  void show_status(std::string line);      // on a terminal; cut to its width
+  void put_line(const std::string& line);  // above the status line
+  void close_file();
   bool loud_, terminal_;
   std::FILE* file_ = nullptr;
   std::string path_;
@@ -50,8 +50,7 @@ class Logger {
 };
 
 // `total` units of work, of which `start` were done before this process began (resume): rate and
-// ETA count only new ones. The destructor without finish() (an error on its way) only clears the
-// line.
+// ETA count only new ones. Without finish() (an error on its way) the destructor clears the line.
 class StatusLine {
  public:
   StatusLine(Logger& logger, std::string what, std::int64_t total, std::int64_t start = 0);

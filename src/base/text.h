@@ -11,13 +11,10 @@ namespace hebm {
 
 // "a,b," -> "a", "b", "": one part more than there are separators.
 inline std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> out = {""};
-  for (const char c : text) {
-    if (c == separator) {
-      out.emplace_back();
-    } else {
-      out.back() += c;
-    }
+  std::vector<std::string> out;
+  for (std::size_t start = 0, end = 0; end != std::string::npos; start = end + 1) {
+    end = text.find(separator, start);
+    out.push_back(text.substr(start, end - start));
   }
   return out;
 }

@@ -1,5 +1,4 @@
-// Value types that travel the pipeline (host memory, no torch): file -> ImageBatch -> LatentShard
-// -> LatentBatch.
+// Value types that travel the pipeline (host memory, no torch), from file to LatentBatch.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,8 +12,7 @@ struct ImageShape {
   bool operator==(const ImageShape&) const = default;
 };
 
-// Latent layer (group) i; i = 0 is the TOP layer (the paper's z_L). The flat vector u is the layers
-// in order, NCHW each.
+// Latent layer (group) i; 0 is the TOP layer (the paper's z_L). Flat u: layers in order, NCHW each.
 struct LatentShape {
   std::int64_t channels = 0, height = 0, width = 0;
   std::int64_t size() const { return channels * height * width; }
@@ -28,8 +26,7 @@ struct ImageBatch {
   std::vector<std::int64_t> index;   // [count] global image number
 };
 
-// Posterior draws u_0 of one micro-batch: u [count, D], with the image and the epoch that
-// key all its noise.
+// Posterior draws u_0 of a micro-batch: u [count, D]; image and epoch key all its noise.
 struct LatentBatch {
   std::int64_t count = 0, dim = 0;
   std::vector<float> u;

@@ -1,6 +1,5 @@
 // The registry of visits (RandomCounter::visit). In training a visit is an epoch; what draws for
-// the same images or chains under the same seed and purpose, but is no epoch, has visits of its own
-// here, and nowhere else.
+// the same images or chains under the same seed and purpose, but is no epoch, has visits here.
 #pragma once
 #include <cstdint>
 

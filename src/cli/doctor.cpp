@@ -52,7 +52,7 @@ class Doctor : public Command {
     if (!comm->is_root()) return 0;
     std::cout << fmt::format("hebm_dist {}\n", kVersion);
     for (const auto& [name, version] : comm::versions()) std::cout << fmt::format("{}: {}\n", name, version);
-    std::cout << fmt::format("communicator: {}, {} rank(s)\n", comm->kind(), comm->size());
+    std::cout << fmt::format("communicator: {}, {} rank(s)\n", hebm::name_of(comm->kind()), comm->size());
     for (std::size_t r = 0; r < placements.size(); ++r) std::cout << fmt::format("rank {}: {}\n", r, placements[r]);
     std::cout << "OpenMP runtime: " << (runtimes.empty() ? "none" : *runtimes.begin()) << "\n";
     std::cout << "sum over ranks: as expected\n";

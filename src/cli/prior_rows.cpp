@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "evaluate/stored_samples.h"
 #include "prior/prior_file.h"
+#include "storage/files.h"
 #include "storage/lenient_json.h"
 #include "storage/printable.h"
 
@@ -19,12 +20,6 @@ struct Found {
   std::int64_t num_levels;  // 0: unknown
   evaluate::PriorSamples row;
 };
-
-std::string folder_name(const fs::path& run) {
-  std::error_code error;
-  const fs::path full = fs::weakly_canonical(run, error);
-  return (error ? run : full).filename().string();
-}
 
 // Samples that there may be: those of the paper's prior last.
 struct Wanted {
@@ -60,7 +55,7 @@ Found found(const fs::path& run, const fs::path& prior_file, const Wanted& what,
     gradients = evaluate::training_gradients(what.kind.learns_by_chains, info.identity);
   }
   const auto cost = evaluate::sampling_cost(num_levels, stored.identity);
-  results::PriorAbout about{std::string(what.kind.name), folder_name(run),
+  results::PriorAbout about{std::string(what.kind.name), storage::resolved(run).filename().string(),
       what.kind.has_levels ? num_levels : std::nullopt, gradients, cost.gradients, cost.evaluations, stored.identity,
       stored.images_hash};
   const std::string title = std::string(what.samples.title) + what.kind.variant(num_levels, stored.identity);

@@ -2,7 +2,7 @@
 #include <iostream>
 #include "base/error.h"
 #include "cli/context.h"
-#include "comm/gpus.h"
+#include "comm/placement.h"
 #include "nets/device.h"
 #include "prior/prior_file.h"
 #include "vae/weights_file.h"
@@ -44,7 +44,8 @@ class Replay : public Command {
     require(vae_file_, "data_tools/import_pytorch.py nvae");
     require(prior_file_, "data_tools/import_pytorch.py ebm");
 
-    const int gpu = device_ == "cpu" ? -1 : comm::gpu_of_rank(device_, 0, comm::num_gpus(), true, "this machine");
+    const int gpu =
+        device_ == "cpu" ? -1 : comm::gpu_of_rank(comm::Device::kCuda, 0, comm::num_gpus(), true, "this machine");
     comm::take_gpu(gpu);
     nets::use_exact_arithmetic();
     const at::ScalarType dtype = float64_ ? at::kDouble : at::kFloat;

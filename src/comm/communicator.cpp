@@ -1,9 +1,16 @@
 #include "comm/communicator.h"
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
 #include <limits>
 #include <optional>
+#include "base/options.h"
+#include "comm/launch_environment.h"
+#include "comm/mpi_communicator.h"
+#include "comm/nccl_communicator.h"
+#include "comm/placement.h"
+#include "comm/single_communicator.h"
 
 namespace hebm::comm {
 namespace {
@@ -25,6 +32,38 @@ std::optional<Failure> run(const std::function<void()>& local) {
 }
 
 }  // namespace
+
+void CommOptions::describe(Options& options) {
+  options.add_choice("comm.kind", &kind, "how ranks talk; auto: single without a launcher, NCCL for GPUs, else MPI");
+  options.add("comm.hang_timeout_s", &hang_timeout_s,
+      "seconds that a collective may wait before all ranks end with exit code 6", {0.1, 1e6});
+  options.add_choice("compute.device", &device,
+      "where nets and chains are computed; auto: a GPU a rank where all ranks see one, else the CPU");
+  options.add("compute.graphs", &graphs,
+      "on a GPU: record a Langevin step as a CUDA graph and repeat it, the same bits in less time");
+  options.add("compute.share_gpu", &share_gpu, "ranks of one machine may share a GPU (with comm.kind = mpi; slow)");
+  options.add("comm.threads", &threads, "threads a rank; 0: the cores that the launcher gave it", {0, 4096});
+}
+
+std::unique_ptr<Communicator> make_communicator(const CommOptions& options) {
+  const LaunchEnvironment launch = LaunchEnvironment::read([](const char* name) { return std::getenv(name); });
+  const bool automatic = options.kind == Kind::kAuto;
+  if (options.kind == Kind::kSingle || (automatic && !launch.launched)) return std::make_unique<SingleCommunicator>();
+  check(options.kind != Kind::kNccl || options.device != Device::kCpu, ExitCode::kUsage,
+      "comm.kind = nccl sums gradients in GPU memory, but compute.device = cpu: take comm.kind = mpi or another "
+      "compute.device");
+#ifdef HEBM_CUDA
+  auto mpi = std::make_unique<MpiCommunicator>(options, launch);
+  // auto: GPUs everywhere or nowhere, since gradients lie either here or there.
+  const bool plain = automatic && (options.device == Device::kCpu || any(*mpi, num_gpus() == 0));
+  if (options.kind == Kind::kMpi || plain) return mpi;
+  return std::make_unique<NcclCommunicator>(std::move(mpi));
+#else
+  check(options.kind != Kind::kNccl, ExitCode::kEnvironment,
+      "comm.kind = nccl, but this program is built without CUDA: use the `cuda` preset or mpi");
+  return std::make_unique<MpiCommunicator>(options, launch);
+#endif
+}
 
 void agree(Communicator& comm, const std::function<void()>& local) {
   const std::optional<Failure> failure = run(local);

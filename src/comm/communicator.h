@@ -2,14 +2,18 @@
 // order; counts come from the spans; every wait has a time-out (CommOptions::hang_timeout_s,
 // Error(kPeer)). `single` is the identity. Only comm/ includes mpi.h or nccl.h.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
+#include "base/choice.h"
 #include "base/error.h"
 
 namespace hebm {
@@ -18,17 +22,23 @@ class Options;
 
 namespace hebm::comm {
 
-enum class Op { kSum, kMin, kMax };
+enum class Kind { kAuto, kSingle, kMpi, kNccl };
+constexpr std::array<Choice<Kind>, 4> choices_of(Kind) {
+  return {{{"auto", Kind::kAuto}, {"single", Kind::kSingle}, {"mpi", Kind::kMpi}, {"nccl", Kind::kNccl}}};
+}
+enum class Device { kAuto, kCpu, kCuda };
+constexpr std::array<Choice<Device>, 3> choices_of(Device) {
+  return {{{"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"cuda", Device::kCuda}}};
+}
 
 struct CommOptions {
-  std::string kind = "auto";    // auto | single | mpi | nccl
-  double hang_timeout_s = 600;  // a collective that waits longer ends this process with exit code 6
-  std::int64_t threads = 0;     // 0: by placement (see placement.h)
-  std::string device = "auto";  // compute.device: auto | cpu | cuda
-  bool graphs = true;           // compute.graphs: Langevin steps of a GPU are recorded as CUDA graphs
-  bool share_gpu = false;       // compute.share_gpu: ranks of one machine may compute on one GPU (not under NCCL)
-  // Gets the message of a time-out just before the world is aborted; unset: stderr. Not an option
-  // of the command line.
+  Kind kind = Kind::kAuto;
+  double hang_timeout_s = 600;    // a collective that waits longer ends this process with exit code 6
+  std::int64_t threads = 0;       // 0: by placement (see placement.h)
+  Device device = Device::kAuto;  // compute.device
+  bool graphs = true;             // compute.graphs: Langevin steps of a GPU are recorded as CUDA graphs
+  bool share_gpu = false;         // compute.share_gpu: ranks of one machine may compute on one GPU (not under NCCL)
+  // Gets the message of a time-out before the world is aborted (unset: stderr). No option.
   std::function<void(const std::string&)> last_words;
   void describe(Options& options);
 };
@@ -42,33 +52,45 @@ class Pending {
   virtual void wait() = 0;
 };
 
+enum class Op { kSum, kMin, kMax };
+
+// The elements of a contiguous range, to be changed in place.
+struct Values {
+  template <std::ranges::contiguous_range R> Values(R& range)
+      : Values(std::span<std::ranges::range_value_t<R>>(range)) {}
+  template <class T> Values(std::span<T> values)
+      : data(reinterpret_cast<std::byte*>(values.data())), count(std::ssize(values)) {
+    static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, std::int64_t>);
+    type = std::is_same_v<T, float> ? 'f' : std::is_same_v<T, double> ? 'd' : 'i';
+  }
+  std::int64_t element_bytes() const { return type == 'f' ? sizeof(float) : sizeof(double); }
+  std::byte* data;
+  std::int64_t count;
+  char type;  // 'f', 'd', 'i': float, double, std::int64_t
+};
+
 class Communicator {
  public:
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  virtual std::string_view kind() const = 0;  // "single", "mpi", "nccl"
+  virtual Kind kind() const = 0;
   bool is_root() const { return rank() == 0; }
-  // The lowest rank on this rank's machine (MPI_Comm_split_type): ranks with the same number share
-  // memory and cores.
+  // The lowest rank of those that share memory and cores with this one (MPI_Comm_split_type).
   virtual int node() const = 0;
 
   // Control plane (MPI also under NCCL), host memory, in place. Every call first compares its
   // number, kind, type and count over the ranks: ranks that are not in the same call all throw
   // Error(kRuntime) naming who is where.
-  virtual void all_reduce(std::span<float> values, Op op) = 0;
-  virtual void all_reduce(std::span<double> values, Op op) = 0;
-  virtual void all_reduce(std::span<std::int64_t> values, Op op) = 0;
+  virtual void all_reduce(Values values, Op op) = 0;
 
   // In place sums of gradients, in host memory for mpi, GPU memory for nccl; single does not look
   // at it. They may overlap with computing and with each other and complete in any order. `name`
   // appears in time-out messages.
-  virtual std::unique_ptr<Pending> start_sum(std::span<float> values, std::string_view name) = 0;
-  virtual std::unique_ptr<Pending> start_sum(std::span<std::int64_t> values, std::string_view name) = 0;
+  virtual std::unique_ptr<Pending> start_sum(Values values, std::string_view name) = 0;
 
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
-  // Every rank gets everybody's text, by rank. Texts may differ in length (<= 2^31 - 1 bytes in
-  // all).
+  // Every rank gets everybody's text, by rank. Lengths may differ (<= 2^31 - 1 bytes in all).
   virtual std::vector<std::string> all_gather(std::string_view mine) = 0;
   virtual void barrier() = 0;
   // Ends all ranks of the world with this exit code, now. Never returns.
@@ -83,12 +105,10 @@ class Communicator {
 // The world of this process; without a launcher (and with kind auto) that is `single` and MPI is
 // never touched. Throws Error(kEnvironment) where the launcher and the world disagree (SLURM_NTASKS
 // > 1 or OMPI_COMM_WORLD_SIZE > 1 with an MPI world of 1: names `srun --mpi=pmix`). One MPI world a
-// process: make it once, keep it until the end. The destructor finalises MPI, unless an exception
-// is in flight.
+// process, until its end. The destructor finalises MPI, unless an exception is in flight.
 std::unique_ptr<Communicator> make_communicator(const CommOptions& options);
 
-// What agree throws: the same on every rank, so one rank may speak for all and every rank can leave
-// in order.
+// What agree throws: the same on every rank, so one may speak for all, and all leave in order.
 class AgreedError : public Error {
  public:
   using Error::Error;
@@ -96,8 +116,7 @@ class AgreedError : public Error {
 
 // Runs `local` on this rank; if it threw on any rank, every rank throws the same AgreedError (the
 // lowest failing rank's code and message, prefixed "rank R: " where there are several) - so a check
-// that can differ between ranks never leaves the others in a collective. `local` must not
-// communicate.
+// that differs between ranks leaves none in a collective. `local` must not communicate.
 void agree(Communicator& comm, const std::function<void()>& local);
 
 // True on all ranks when `flag` is true on any.

@@ -1,5 +1,4 @@
-// What NcclCommunicator needs of CUDA: checked calls, and an event (without timing) that orders
-// streams.
+// What comm/ needs of CUDA: checked calls, and an event (without timing) that orders streams.
 #pragma once
 #ifdef HEBM_CUDA
 #include <cuda_runtime_api.h>

@@ -1,12 +1,11 @@
-// Ways to end a process that cannot go on, and a guard for calls that have no time-out of their
-// own.
+// Ways to end a process that cannot go on, and a guard for calls that have no time-out.
 #pragma once
-#include <condition_variable>
-#include <mutex>
 #include <string>
 #include <thread>
 
 namespace hebm::comm {
+
+constexpr double kEndTimeout_s = 20;  // of what ends a world: MPI and NCCL have no time-out there
 
 // Leaves a note for launch/mpirun (file abort.RANK in $HEBM_EXIT_DIR, if set): this rank ends the
 // world on purpose with this code, so the signals that then kill the other ranks are consequences.
@@ -17,19 +16,12 @@ void record_abort(int rank, int exit_code) noexcept;
 // buffers may be in flight.
 [[noreturn]] void leave_now(int exit_code) noexcept;
 
-// While it lives, a thread waits; after seconds it prints "WHAT has not returned after N s" and
-// leaves with exit_code.
+// Lives it longer, it prints "WHAT has not returned after N s" and leaves with exit_code.
 class Deadline {
  public:
   Deadline(std::string what, double seconds, int rank, int exit_code);
-  ~Deadline();
-  Deadline(const Deadline&) = delete;
-  Deadline& operator=(const Deadline&) = delete;
  private:
-  std::mutex mutex_;
-  std::condition_variable finished_changed_;
-  bool finished_ = false;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 }  // namespace hebm::comm

@@ -1,29 +1,17 @@
 #include "comm/launch_environment.h"
 #include <array>
-#include <charconv>
-#include <cstring>
 #include "base/error.h"
+#include "base/options_text.h"
 
 namespace hebm::comm {
 namespace {
 
-// In order of trust: a variable of the process's own launcher before one that a batch script hands
-// down.
+// In order of trust: of the process's own launcher before what a batch script hands down.
 constexpr std::array kSizeVariables = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"};
-
-std::int64_t parse_size(const char* name, const char* text) {
-  std::int64_t size = 0;
-  const char* end = text + std::strlen(text);
-  const auto [stop, error] = std::from_chars(text, end, size);
-  check(error == std::errc() && stop == end && size >= 1, ExitCode::kEnvironment,
-      "{}='{}' is not a number of ranks: unset it, or start with mpirun or `srun --mpi=pmix`", name, text);
-  return size;
-}
 
 constexpr const char* kAdvice =
     "start the ranks with `srun --mpi=pmix hebm_dist ...` or with the mpirun of the Open MPI that this program is "
-    "built "
-    "with (launch/mpirun); for one process on purpose: --comm.kind single";
+    "built with (launch/mpirun); for one process on purpose: --comm.kind single";
 
 }  // namespace
 
@@ -32,13 +20,16 @@ LaunchEnvironment LaunchEnvironment::read(const std::function<const char*(const 
   for (const char* name : kSizeVariables) {
     const char* text = getenv(name);
     if (text == nullptr || *text == '\0') continue;
-    launch.expected_size = parse_size(name, text);
+    const auto size = detail::parse_number<std::int64_t>(text);
+    check(size && *size >= 1, ExitCode::kEnvironment,
+        "{}='{}' is not a number of ranks: unset it, or start with mpirun or `srun --mpi=pmix`", name, text);
+    launch.expected_size = *size;
     launch.source = fmt::format("{}={}", name, text);
     break;
   }
-  launch.can_connect = getenv("PMIX_RANK") != nullptr || getenv("OMPI_COMM_WORLD_SIZE") != nullptr ||
-                       getenv("PMI_SIZE") != nullptr || getenv("PMI_FD") != nullptr;
-  launch.launched = launch.expected_size > 1 || (getenv("PMIX_RANK") != nullptr && launch.expected_size != 1);
+  const auto is_set = [&](const char* name) { return getenv(name) != nullptr; };
+  launch.can_connect = is_set("PMIX_RANK") || is_set("OMPI_COMM_WORLD_SIZE") || is_set("PMI_SIZE") || is_set("PMI_FD");
+  launch.launched = launch.expected_size > 1 || (is_set("PMIX_RANK") && launch.expected_size != 1);
   return launch;
 }
 

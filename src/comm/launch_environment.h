@@ -12,8 +12,7 @@ struct LaunchEnvironment {
   std::string source;              // the variable that says so, "SLURM_NTASKS=4"
   bool can_connect = false;        // it also offers what Open MPI needs to find the other ranks (PMIx or its own)
 
-  // getenv is a parameter for tests. Throws Error(kEnvironment) where a size is not a positive
-  // number.
+  // getenv is a parameter for tests. Error(kEnvironment) where a size is no positive number.
   static LaunchEnvironment read(const std::function<const char*(const char*)>& getenv);
 };
 

@@ -1,147 +1,103 @@
 #include "comm/mpi_communicator.h"
+#include <fmt/core.h>
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <limits>
-#include "base/status.h"
-#include "comm/backoff.h"
-#include "comm/end_process.h"
 
 namespace hebm::comm {
 namespace {
 
-template <class T> struct TypeOf;
-template <> struct TypeOf<float> {
-  static constexpr char kLetter = 'f';
-  static MPI_Datatype mpi() { return MPI_FLOAT; }
-};
-template <> struct TypeOf<double> {
-  static constexpr char kLetter = 'd';
-  static MPI_Datatype mpi() { return MPI_DOUBLE; }
-};
-template <> struct TypeOf<std::int64_t> {
-  static constexpr char kLetter = 'i';
-  static MPI_Datatype mpi() { return MPI_INT64_T; }
-};
+constexpr std::size_t kCallFields = 5;
 
-MPI_Op mpi_op(Op op) {
-  switch (op) {
-    case Op::kSum: return MPI_SUM;
-    case Op::kMin: return MPI_MIN;
-    case Op::kMax: return MPI_MAX;
-  }
-  fail(ExitCode::kRuntime, "unknown reduction {}", static_cast<int>(op));
+std::array<std::int64_t, kCallFields> fields(const Call& call) {
+  return {call.number, static_cast<std::int64_t>(call.kind), call.type, call.count, call.detail};
 }
+
+MPI_Datatype mpi_type(char type) { return type == 'f' ? MPI_FLOAT : type == 'd' ? MPI_DOUBLE : MPI_INT64_T; }
+
+MPI_Op mpi_op(Op op) { return std::array<MPI_Op, 3>{MPI_SUM, MPI_MIN, MPI_MAX}.at(static_cast<std::size_t>(op)); }
 
 }  // namespace
 
-// A started sum; one request a piece.
-class MpiPending final : public Pending {
- public:
-  MpiPending(MpiCommunicator& comm, Call call, std::string name) : comm_(comm), name_(std::move(name)), call_(call) {
-    call_.name = name_;
+StartedSum::~StartedSum() {
+  if (!finish_ || *broken_) return;
+  *broken_ = true;
+  // While an exception unwinds, the world is about to be aborted: no second message.
+  if (std::uncaught_exceptions() == exceptions_at_start_) {
+    fmt::print(stderr, "{} was started but never waited for\n", what_);
   }
-  ~MpiPending() override {
-    const bool waited = requests_.empty();
-    // While an exception unwinds, the world is about to be aborted: no second message.
-    if (waited || comm_.broken_) return;
-    comm_.broken_ = true;
-    if (std::uncaught_exceptions() == comm_.exceptions_at_start_) {
-      fmt::print(stderr, "rank {}: {} was started but never waited for\n", comm_.rank_, call_.describe());
-    }
-  }
-  MpiPending(const MpiPending&) = delete;
-  MpiPending& operator=(const MpiPending&) = delete;
+}
 
-  void wait() override {
-    if (requests_.empty()) return;
-    comm_.check_usable(call_);
-    comm_.wait(requests_, call_);
-    requests_.clear();
-  }
-  const Call& call() const { return call_; }
-  void set_requests(std::vector<MPI_Request> requests) { requests_ = std::move(requests); }
- private:
-  MpiCommunicator& comm_;
-  std::string name_;
-  Call call_;
-  std::vector<MPI_Request> requests_;
-};
+template <class Start> void MpiCommunicator::run(const char* function, const Call& call, const Start& start) {
+  std::array<MPI_Request, 1> request = {MPI_REQUEST_NULL};
+  check_mpi(start(request.data()), function, call);
+  wait(request, call);
+}
 
-template <class T>
-std::vector<MPI_Request> MpiCommunicator::post(std::span<T> values, MPI_Op op, MPI_Comm comm, const Call& call) {
+template <class Start>
+std::vector<MPI_Request> MpiCommunicator::post_pieces(const char* function, const Call& call, const Start& start) {
   std::vector<MPI_Request> requests;
-  const auto piece = static_cast<std::size_t>(piece_elements_);
-  for (std::size_t first = 0; first < values.size(); first += piece) {
-    const std::span<T> part = values.subspan(first, std::min(piece, values.size() - first));
+  for (std::int64_t first = 0; first < call.count; first += piece_elements_) {
+    const std::int64_t elements = std::min(piece_elements_, call.count - first);
     requests.push_back(MPI_REQUEST_NULL);
-    check_mpi(MPI_Iallreduce(MPI_IN_PLACE, part.data(), static_cast<int>(part.size()), TypeOf<T>::mpi(), op, comm,
-                  &requests.back()),
-        "MPI_Iallreduce", call);
+    check_mpi(start(first, static_cast<int>(elements), &requests.back()), function, call);
   }
   return requests;
 }
 
-template <class T> void MpiCommunicator::reduce(std::span<T> values, Op op) {
-  const Call call{.kind = Call::Kind::kAllReduce,
-      .type = TypeOf<T>::kLetter,
-      .count = std::ssize(values),
-      .detail = static_cast<std::int64_t>(op),
-      .number = ++control_calls_};
-  compare(call);
-  std::vector<MPI_Request> requests = post(values, mpi_op(op), control_, call);
+std::vector<MPI_Request> MpiCommunicator::post_sum(Values values, Op op, MPI_Comm comm, const Call& call) {
+  return post_pieces("MPI_Iallreduce", call, [&](std::int64_t first, int elements, MPI_Request* request) {
+    std::byte* data = values.data + first * values.element_bytes();
+    return MPI_Iallreduce(MPI_IN_PLACE, data, elements, mpi_type(values.type), mpi_op(op), comm, request);
+  });
+}
+
+void MpiCommunicator::all_reduce(Values values, Op op) {
+  const Call call = begin({.kind = Call::Kind::kAllReduce,
+      .type = values.type,
+      .count = values.count,
+      .detail = static_cast<std::int64_t>(op)});
+  std::vector<MPI_Request> requests = post_sum(values, op, control_, call);
   wait(requests, call);
 }
 
-template <class T> std::unique_ptr<Pending> MpiCommunicator::start(std::span<T> values, std::string_view name) {
-  auto pending = std::make_unique<MpiPending>(*this,
-      Call{.kind = Call::Kind::kSum, .type = TypeOf<T>::kLetter, .count = std::ssize(values), .number = ++sum_calls_},
-      std::string(name));
-  check_usable(pending->call());
-  pending->set_requests(post(values, MPI_SUM, sums_, pending->call()));
-  return pending;
-}
-
-void MpiCommunicator::all_reduce(std::span<float> values, Op op) { reduce(values, op); }
-void MpiCommunicator::all_reduce(std::span<double> values, Op op) { reduce(values, op); }
-void MpiCommunicator::all_reduce(std::span<std::int64_t> values, Op op) { reduce(values, op); }
-
-std::unique_ptr<Pending> MpiCommunicator::start_sum(std::span<float> values, std::string_view name) {
-  return start(values, name);
-}
-std::unique_ptr<Pending> MpiCommunicator::start_sum(std::span<std::int64_t> values, std::string_view name) {
-  return start(values, name);
+std::unique_ptr<Pending> MpiCommunicator::start_sum(Values values, std::string_view name) {
+  const Call call{.kind = Call::Kind::kSum,
+      .type = values.type,
+      .count = values.count,
+      .number = ++sum_calls_,
+      .name = std::string(name)};
+  check_usable(call);
+  std::vector<MPI_Request> requests = post_sum(values, Op::kSum, sums_, call);
+  std::function<void()> finish;
+  if (!requests.empty()) {
+    finish = [this, call, requests = std::move(requests)]() mutable {
+      check_usable(call);
+      wait(requests, call);
+    };
+  }
+  return std::make_unique<StartedSum>(fmt::format("rank {}: {}", rank_, call.describe()), &broken_, std::move(finish));
 }
 
 void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
   check(root >= 0 && root < size_, ExitCode::kRuntime, "broadcast from rank {} in a world of {}", root, size_);
-  const Call call{.kind = Call::Kind::kBroadcast,
-      .type = 'b',
-      .count = std::ssize(bytes),
-      .detail = root,
-      .number = ++control_calls_};
-  compare(call);
-  const auto piece = static_cast<std::size_t>(piece_elements_);
-  std::vector<MPI_Request> requests;
-  for (std::size_t first = 0; first < bytes.size(); first += piece) {
-    const auto part = bytes.subspan(first, std::min(piece, bytes.size() - first));
-    requests.push_back(MPI_REQUEST_NULL);
-    check_mpi(MPI_Ibcast(part.data(), static_cast<int>(part.size()), MPI_BYTE, root, control_, &requests.back()),
-        "MPI_Ibcast", call);
-  }
+  const Call call = begin({.kind = Call::Kind::kBroadcast, .type = 'b', .count = std::ssize(bytes), .detail = root});
+  std::vector<MPI_Request> requests =
+      post_pieces("MPI_Ibcast", call, [&](std::int64_t first, int elements, MPI_Request* request) {
+        return MPI_Ibcast(bytes.data() + first, elements, MPI_BYTE, root, control_, request);
+      });
   wait(requests, call);
 }
 
 std::vector<std::string> MpiCommunicator::gather_texts(std::string_view mine, bool to_all) {
-  const Call call{
-      .kind = to_all ? Call::Kind::kAllGather : Call::Kind::kGather, .type = 'b', .number = ++control_calls_};
-  compare(call);
+  const Call call = begin({.kind = to_all ? Call::Kind::kAllGather : Call::Kind::kGather, .type = 'b'});
   const auto ranks = static_cast<std::size_t>(size_);
   std::vector<std::int64_t> lengths(ranks);
-  const auto length = static_cast<std::int64_t>(mine.size());
-  std::array<MPI_Request, 1> request = {MPI_REQUEST_NULL};
-  check_mpi(MPI_Iallgather(&length, 1, MPI_INT64_T, lengths.data(), 1, MPI_INT64_T, control_, request.data()),
-      "MPI_Iallgather", call);
-  wait(request, call);
+  const std::int64_t length = std::ssize(mine);
+  run("MPI_Iallgather", call, [&](MPI_Request* request) {
+    return MPI_Iallgather(&length, 1, MPI_INT64_T, lengths.data(), 1, MPI_INT64_T, control_, request);
+  });
   std::vector<int> counts(ranks), offsets(ranks);
   std::int64_t total = 0;
   for (std::size_t r = 0; r < ranks; ++r) {
@@ -155,12 +111,12 @@ std::vector<std::string> MpiCommunicator::gather_texts(std::string_view mine, bo
   const bool is_taking = to_all || is_root();
   std::string everything(is_taking ? static_cast<std::size_t>(total) : 0, '\0');
   const auto from = static_cast<int>(length);
-  check_mpi(to_all ? MPI_Iallgatherv(mine.data(), from, MPI_BYTE, everything.data(), counts.data(), offsets.data(),
-                         MPI_BYTE, control_, request.data())
-                   : MPI_Igatherv(mine.data(), from, MPI_BYTE, everything.data(), counts.data(), offsets.data(),
-                         MPI_BYTE, 0, control_, request.data()),
-      to_all ? "MPI_Iallgatherv" : "MPI_Igatherv", call);
-  wait(request, call);
+  run(to_all ? "MPI_Iallgatherv" : "MPI_Igatherv", call, [&](MPI_Request* request) {
+    return to_all ? MPI_Iallgatherv(mine.data(), from, MPI_BYTE, everything.data(), counts.data(), offsets.data(),
+                        MPI_BYTE, control_, request)
+                  : MPI_Igatherv(mine.data(), from, MPI_BYTE, everything.data(), counts.data(), offsets.data(),
+                        MPI_BYTE, 0, control_, request);
+  });
   if (!is_taking) return {};
   std::vector<std::string> texts(ranks);
   for (std::size_t r = 0; r < ranks; ++r) {
@@ -169,9 +125,49 @@ std::vector<std::string> MpiCommunicator::gather_texts(std::string_view mine, bo
   return texts;
 }
 
-void MpiCommunicator::barrier() {
-  // Comparing is a reduction that every rank enters before any leaves: a barrier already.
-  compare({.kind = Call::Kind::kBarrier, .number = ++control_calls_});
+// Comparing is a reduction that every rank enters before any leaves: a barrier already.
+void MpiCommunicator::barrier() { begin({.kind = Call::Kind::kBarrier}); }
+
+// Minimum of x and of -x: equal up to sign where all ranks have the same x.
+Call MpiCommunicator::begin(Call call) {
+  call.number = ++control_calls_;
+  check_usable(call);
+  const auto mine = fields(call);
+  std::array<std::int64_t, 2 * kCallFields> bounds{};
+  for (std::size_t f = 0; f < kCallFields; ++f) {
+    bounds[f] = mine[f];
+    bounds[kCallFields + f] = -mine[f];
+  }
+  run("MPI_Iallreduce", call, [&](MPI_Request* request) {
+    return MPI_Iallreduce(
+        MPI_IN_PLACE, bounds.data(), static_cast<int>(bounds.size()), MPI_INT64_T, MPI_MIN, control_, request);
+  });
+  for (std::size_t f = 0; f < kCallFields; ++f) {
+    if (bounds[f] != -bounds[kCallFields + f]) report_mismatch(call);
+  }
+  return call;
+}
+
+void MpiCommunicator::report_mismatch(const Call& call) {
+  const auto mine = fields(call);
+  std::vector<std::int64_t> all(kCallFields * static_cast<std::size_t>(size_));
+  run("MPI_Iallgather", call, [&](MPI_Request* request) {
+    return MPI_Iallgather(
+        mine.data(), kCallFields, MPI_INT64_T, all.data(), kCallFields, MPI_INT64_T, control_, request);
+  });
+  broken_ = true;  // what the ranks would send next belongs to different calls
+  std::string message = "ranks are in different collectives:";
+  for (std::size_t r = 0; r < static_cast<std::size_t>(size_); ++r) {
+    const std::int64_t* f = &all[r * kCallFields];
+    if (r > 0 && std::equal(f, f + kCallFields, f - kCallFields)) continue;  // as the rank before
+    const Call theirs{.kind = static_cast<Call::Kind>(f[1]),
+        .type = static_cast<char>(f[2]),
+        .count = f[3],
+        .detail = f[4],
+        .number = f[0]};
+    message += fmt::format("{} rank {} in {}", r == 0 ? "" : ";", r, theirs.describe());
+  }
+  fail(ExitCode::kRuntime, "{} (ranks not named are where the one named before them is)", message);
 }
 
 }  // namespace hebm::comm

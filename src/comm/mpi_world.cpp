@@ -1,10 +1,12 @@
-// The life of the MPI world: start, polling waits and what happens when they fail, the comparison
-// of calls, the end.
+// The life of the MPI world: start, polling waits and what happens when they fail, the end.
+#include <sched.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
-#include "comm/backoff.h"
+#include <thread>
+#include "base/host.h"
 #include "comm/end_process.h"
 #include "comm/mpi_communicator.h"
 
@@ -12,8 +14,33 @@ namespace hebm::comm {
 namespace {
 
 constexpr double kInitTimeout_s = 120;  // MPI_Init on many nodes; also MPI_Finalize and MPI_Abort have no time-out
-constexpr double kEndTimeout_s = 20;
-constexpr std::size_t kCallFields = 5;
+
+// How to poll for a peer: first without giving the core away (where each rank has its own), then by
+// yielding, then by sleeps that grow with the time waited, so that they add at most 5 % to it.
+class Backoff {
+ public:
+  explicit Backoff(bool spin) : spin_s_(spin ? 200e-6 : 0.0), yield_s_(spin ? 50e-3 : 200e-6) {}
+
+  // Seconds waited so far. A pause counts for at most 1 s: while this process or the whole job was
+  // stopped (SIGSTOP, a suspended job), the time that passed says nothing about the peers.
+  double waited_s() const { return waited_s_; }
+
+  void pause() {
+    if (waited_s_ >= spin_s_) {
+      if (waited_s_ < yield_s_) {
+        sched_yield();
+      } else {
+        std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(waited_s_ * 0.05, 50e-6, 1e-3)));
+      }
+    }
+    const auto now = std::chrono::steady_clock::now();
+    waited_s_ += std::min(1.0, std::chrono::duration<double>(now - last_).count());
+    last_ = now;
+  }
+ private:
+  double spin_s_, yield_s_, waited_s_ = 0;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
 
 std::string error_text(int result) {
   std::array<char, MPI_MAX_ERROR_STRING> text{};
@@ -26,10 +53,6 @@ void check_start(int result, const char* function) {
   if (result == MPI_SUCCESS) return;
   fail(ExitCode::kEnvironment, "{} failed: {}; `hebm_dist doctor` shows versions and placement", function,
       error_text(result));
-}
-
-std::array<std::int64_t, kCallFields> fields(const Call& call) {
-  return {call.number, static_cast<std::int64_t>(call.kind), call.type, call.count, call.detail};
 }
 
 }  // namespace
@@ -80,10 +103,6 @@ void MpiCommunicator::initialise() {
   // Duplicates inherit the error handler.
   check_start(MPI_Comm_dup(MPI_COMM_WORLD, &control_), "MPI_Comm_dup");
   check_start(MPI_Comm_dup(MPI_COMM_WORLD, &sums_), "MPI_Comm_dup");
-  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
-  int length = 0;
-  check_start(MPI_Get_processor_name(name.data(), &length), "MPI_Get_processor_name");
-  host_.assign(name.data(), static_cast<std::size_t>(length));
   find_node();
 }
 
@@ -100,8 +119,7 @@ void MpiCommunicator::find_node() {
 }
 
 MpiCommunicator::~MpiCommunicator() {
-  // An exception or a failed call: peers may never come to MPI_Finalize; whoever catches the
-  // exception calls abort.
+  // After an exception or a failed call peers may never come here; who catches it calls abort.
   if (broken_ || std::uncaught_exceptions() > exceptions_at_start_ || control_ == MPI_COMM_NULL) return;
   const Deadline deadline(
       "MPI_Finalize", std::min(hang_timeout_s_, kEndTimeout_s), rank_, static_cast<int>(ExitCode::kPeer));
@@ -129,71 +147,25 @@ void MpiCommunicator::check_mpi(int result, const char* function, const Call& ca
 }
 
 void MpiCommunicator::wait(std::span<MPI_Request> requests, const Call& call) {
-  Backoff backoff(spin_);
-  for (;;) {
+  poll(call, spin_, [&] {
     int done = 0;
     check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
         "MPI_Testall", call);
-    if (done != 0) return;
-    if (backoff.waited_s() > hang_timeout_s_) time_out(call, backoff.waited_s());
-    backoff.pause();
-  }
+    return done != 0;
+  });
 }
 
-void MpiCommunicator::time_out(const Call& call, double waited_s) {
-  const std::string message = fmt::format(
-      "rank {} of {} on {}: {} waited {:.1f} s for the other ranks (comm.hang_timeout_s = {:g}): a peer hangs, is "
-      "stopped "
-      "or is in another call; all ranks end with exit code {}, the newest checkpoint is valid",
-      rank_, size_, host_, call.describe(), waited_s, hang_timeout_s_, static_cast<int>(ExitCode::kPeer));
-  if (last_words_) {
-    last_words_(message);
-  } else {
-    fmt::print(stderr, "{}\n", message);
+void MpiCommunicator::poll(const Call& call, bool spin, const std::function<bool()>& done) {
+  for (Backoff backoff(spin); !done(); backoff.pause()) {
+    if (backoff.waited_s() <= hang_timeout_s_) continue;
+    const std::string message = fmt::format(
+        "rank {} of {} on {}: {} waited {:.1f} s for the other ranks (comm.hang_timeout_s = {:g}): a peer hangs, is "
+        "stopped or is in another call; all ranks end with exit code {}, the newest checkpoint is valid",
+        rank_, size_, host_name(), call.describe(), backoff.waited_s(), hang_timeout_s_,
+        static_cast<int>(ExitCode::kPeer));
+    last_words_ ? last_words_(message) : fmt::print(stderr, "{}\n", message);
+    abort(static_cast<int>(ExitCode::kPeer));
   }
-  abort(static_cast<int>(ExitCode::kPeer));
-}
-
-// Minimum of x and of -x: equal up to sign where all ranks have the same x.
-void MpiCommunicator::compare(const Call& call) {
-  check_usable(call);
-  const auto mine = fields(call);
-  std::array<std::int64_t, 2 * kCallFields> bounds{};
-  for (std::size_t f = 0; f < kCallFields; ++f) {
-    bounds[f] = mine[f];
-    bounds[kCallFields + f] = -mine[f];
-  }
-  std::array<MPI_Request, 1> request = {MPI_REQUEST_NULL};
-  check_mpi(MPI_Iallreduce(MPI_IN_PLACE, bounds.data(), static_cast<int>(bounds.size()), MPI_INT64_T, MPI_MIN, control_,
-                request.data()),
-      "MPI_Iallreduce", call);
-  wait(request, call);
-  for (std::size_t f = 0; f < kCallFields; ++f) {
-    if (bounds[f] != -bounds[kCallFields + f]) report_mismatch(call);
-  }
-}
-
-void MpiCommunicator::report_mismatch(const Call& call) {
-  const auto mine = fields(call);
-  std::vector<std::int64_t> all(kCallFields * static_cast<std::size_t>(size_));
-  std::array<MPI_Request, 1> request = {MPI_REQUEST_NULL};
-  check_mpi(MPI_Iallgather(
-                mine.data(), kCallFields, MPI_INT64_T, all.data(), kCallFields, MPI_INT64_T, control_, request.data()),
-      "MPI_Iallgather", call);
-  wait(request, call);
-  broken_ = true;  // what the ranks would send next belongs to different calls
-  std::string message = "ranks are in different collectives:";
-  for (std::size_t r = 0; r < static_cast<std::size_t>(size_); ++r) {
-    const std::int64_t* f = &all[r * kCallFields];
-    const Call theirs{.kind = static_cast<Call::Kind>(f[1]),
-        .type = static_cast<char>(f[2]),
-        .count = f[3],
-        .detail = f[4],
-        .number = f[0]};
-    if (r > 0 && std::equal(f, f + kCallFields, f - kCallFields)) continue;  // as the rank before
-    message += fmt::format("{} rank {} in {}", r == 0 ? "" : ";", r, theirs.describe());
-  }
-  fail(ExitCode::kRuntime, "{} (ranks not named are where the one named before them is)", message);
 }
 
 void MpiCommunicator::abort(int exit_code) {

@@ -1,56 +1,17 @@
 #ifdef HEBM_CUDA
 #include "comm/nccl_communicator.h"
 #include <cstdio>
-#include "comm/backoff.h"
+#include "base/host.h"
 #include "comm/cuda_event.h"
 #include "comm/end_process.h"
-#include "comm/gpus.h"
+#include "comm/placement.h"
 
 namespace hebm::comm {
 namespace {
 
-constexpr double kEndTimeout_s = 20;
-
 std::string version_text(int code) { return fmt::format("{}.{}.{}", code / 10000, code / 100 % 100, code % 100); }
 
 }  // namespace
-
-class NcclPending final : public Pending {
- public:
-  NcclPending(NcclCommunicator& comm, Call call, std::string_view name) : comm_(comm), name_(name), call_(call) {
-    call_.name = name_;
-  }
-  ~NcclPending() override {
-    if (!started_ || comm_.broken_) return;
-    comm_.broken_ = true;
-    if (std::uncaught_exceptions() == comm_.exceptions_at_start_) {
-      fmt::print(stderr, "rank {}: {} was started but never waited for\n", comm_.rank(), call_.describe());
-    }
-  }
-  NcclPending(const NcclPending&) = delete;
-  NcclPending& operator=(const NcclPending&) = delete;
-
-  void start(void* values, ncclDataType_t type) {
-    ready_.record(comm_.compute_);
-    ready_.make_wait(comm_.stream_);
-    comm_.check_nccl(
-        ncclAllReduce(values, values, static_cast<std::size_t>(call_.count), type, ncclSum, comm_.comm_, comm_.stream_),
-        "ncclAllReduce", call_);
-    done_.record(comm_.stream_);
-    started_ = true;
-  }
-  void wait() override {
-    if (!started_) return;
-    comm_.poll(call_, [&] { return done_.reached(); });
-    started_ = false;
-  }
- private:
-  NcclCommunicator& comm_;
-  std::string name_;
-  Call call_;
-  CudaEvent ready_, done_;
-  bool started_ = false;
-};
 
 NcclCommunicator::NcclCommunicator(std::unique_ptr<MpiCommunicator> mpi) : mpi_(std::move(mpi)) {
   check_versions();
@@ -59,8 +20,7 @@ NcclCommunicator::NcclCommunicator(std::unique_ptr<MpiCommunicator> mpi) : mpi_(
 }
 
 NcclCommunicator::~NcclCommunicator() {
-  // As with MPI: nothing that other ranks would have to join while an exception or a failure is on
-  // its way out.
+  // As with MPI: nothing that others would have to join while a failure is on its way out.
   if (broken_ || std::uncaught_exceptions() > exceptions_at_start_ || comm_ == nullptr) return;
   const Deadline deadline("ncclCommDestroy", kEndTimeout_s, rank(), static_cast<int>(ExitCode::kPeer));
   if (ncclCommDestroy(comm_) != ncclSuccess) fmt::print(stderr, "rank {}: ncclCommDestroy failed\n", rank());
@@ -87,9 +47,8 @@ void NcclCommunicator::choose_device() {
   std::string address;
   agree(*mpi_, [&] {
     const int gpus = num_gpus();
-    check(gpus > 0, ExitCode::kEnvironment, "no GPU on {}: use --comm.kind mpi, or repair the driver", mpi_->host());
-    device_ = gpu_of_rank("cuda", mpi_->local_rank(), gpus, true, mpi_->host());
-    address = take_gpu(device_);
+    check(gpus > 0, ExitCode::kEnvironment, "no GPU on {}: use --comm.kind mpi, or repair the driver", host_name());
+    address = take_gpu(gpu_of_rank(Device::kCuda, mpi_->local_rank(), gpus, true, host_name()));
     check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
   });
   check_gpus_apart(*mpi_, address);
@@ -121,42 +80,38 @@ bool NcclCommunicator::in_progress(const Call& call) {
   fail(ExitCode::kPeer, "{}: NCCL failed: {}; NCCL_DEBUG=INFO says more", call.describe(), reason);
 }
 
-template <class Done> void NcclCommunicator::poll(const Call& call, Done done) {
-  Backoff backoff(true);  // a GPU rank has cores to itself
-  while (in_progress(call) || !done()) {
-    if (backoff.waited_s() > mpi_->hang_timeout_s()) {
-      broken_ = true;
-      mpi_->time_out(call, backoff.waited_s());
-    }
-    backoff.pause();
-  }
-}
-
 void NcclCommunicator::check_nccl(ncclResult_t result, const char* function, const Call& call) {
   if (result != ncclSuccess && result != ncclInProgress) {
     broken_ = true;
     fail(ExitCode::kPeer, "{}: {} failed: {} ({})", call.describe(), function, ncclGetErrorString(result),
         ncclGetLastError(comm_));
   }
-  poll(call, [] { return true; });
+  mpi_->poll(call, true, [&] { return !in_progress(call); });
 }
 
-std::unique_ptr<Pending> NcclCommunicator::start(void* values, ncclDataType_t type, Call call, std::string_view name) {
-  call.number = ++sum_calls_;
-  auto pending = std::make_unique<NcclPending>(*this, call, name);
+std::unique_ptr<Pending> NcclCommunicator::start_sum(Values values, std::string_view name) {
+  const Call call{.kind = Call::Kind::kSum,
+      .type = values.type,
+      .count = values.count,
+      .number = ++sum_calls_,
+      .name = std::string(name)};
   if (broken_) {
     fail(ExitCode::kPeer, "{}: not started, since an earlier operation failed on this rank", call.describe());
   }
-  if (call.count > 0) pending->start(values, type);
-  return pending;
-}
-
-std::unique_ptr<Pending> NcclCommunicator::start_sum(std::span<float> values, std::string_view name) {
-  return start(values.data(), ncclFloat32, {.kind = Call::Kind::kSum, .type = 'f', .count = std::ssize(values)}, name);
-}
-
-std::unique_ptr<Pending> NcclCommunicator::start_sum(std::span<std::int64_t> values, std::string_view name) {
-  return start(values.data(), ncclInt64, {.kind = Call::Kind::kSum, .type = 'i', .count = std::ssize(values)}, name);
+  std::function<void()> finish;
+  if (values.count > 0) {
+    const ncclDataType_t type = values.type == 'f' ? ncclFloat32 : values.type == 'd' ? ncclFloat64 : ncclInt64;
+    CudaEvent ready;
+    ready.record(nullptr);
+    ready.make_wait(stream_);
+    check_nccl(
+        ncclAllReduce(values.data, values.data, static_cast<std::size_t>(values.count), type, ncclSum, comm_, stream_),
+        "ncclAllReduce", call);
+    const auto done = std::make_shared<CudaEvent>();
+    done->record(stream_);
+    finish = [this, call, done] { mpi_->poll(call, true, [&] { return !in_progress(call) && done->reached(); }); };
+  }
+  return std::make_unique<StartedSum>(fmt::format("rank {}: {}", rank(), call.describe()), &broken_, std::move(finish));
 }
 
 }  // namespace hebm::comm

@@ -1,35 +1,33 @@
 #include "comm/placement.h"
+#include <fmt/ranges.h>
 #include <sched.h>
 #include <algorithm>
-#include <charconv>
+#include <array>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <set>
+#include <sstream>
 #include "base/host.h"
-#include "comm/gpus.h"
+#include "comm/cuda_event.h"
 
 namespace hebm::comm {
 namespace {
 
 std::vector<int> own_cpus() {
-  // The kernel's mask may be longer than cpu_set_t: EINVAL asks for a larger one.
-  for (int num_cpus = 1024; num_cpus <= 1 << 20; num_cpus *= 2) {
-    const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> mask(CPU_ALLOC(num_cpus), [](cpu_set_t* m) { CPU_FREE(m); });
-    check(mask != nullptr, ExitCode::kRuntime, "no memory for an affinity mask of {} cores", num_cpus);
-    const std::size_t bytes = CPU_ALLOC_SIZE(num_cpus);
-    CPU_ZERO_S(bytes, mask.get());
-    if (sched_getaffinity(0, bytes, mask.get()) != 0) {
-      check(errno == EINVAL, ExitCode::kEnvironment, "sched_getaffinity failed: {}", std::strerror(errno));
-      continue;
-    }
-    std::vector<int> cpus;
-    for (int cpu = 0; cpu < num_cpus; ++cpu) {
-      if (CPU_ISSET_S(cpu, bytes, mask.get())) cpus.push_back(cpu);
-    }
-    return cpus;
+  constexpr int kMaxCpus = 1 << 16;  // more than any kernel has: it refuses a mask shorter than its own
+  const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> mask(CPU_ALLOC(kMaxCpus), [](cpu_set_t* m) { CPU_FREE(m); });
+  check(mask != nullptr, ExitCode::kRuntime, "no memory for an affinity mask of {} cores", kMaxCpus);
+  const std::size_t bytes = CPU_ALLOC_SIZE(kMaxCpus);
+  CPU_ZERO_S(bytes, mask.get());
+  check(sched_getaffinity(0, bytes, mask.get()) == 0, ExitCode::kEnvironment, "sched_getaffinity failed: {}",
+      std::strerror(errno));
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < kMaxCpus; ++cpu) {
+    if (CPU_ISSET_S(cpu, bytes, mask.get())) cpus.push_back(cpu);
   }
-  fail(ExitCode::kEnvironment, "sched_getaffinity: no mask length suits the kernel");
+  return cpus;
 }
 
 // Hardware threads of one core count once: they share its arithmetic units.
@@ -43,24 +41,9 @@ int physical_cores(const std::vector<int>& cpus) {
   return std::max(1, static_cast<int>(cores.size()));
 }
 
-std::string join(const std::vector<int>& numbers) {
-  std::string text;
-  for (const int n : numbers) text += fmt::format("{} ", n);
-  return text;
-}
-
-std::vector<int> split(const std::string& text) {
-  std::vector<int> numbers;
-  const char* at = text.data();
-  const char* end = at + text.size();
-  while (at < end) {
-    int n = 0;
-    const auto [stop, error] = std::from_chars(at, end, n);
-    check(error == std::errc(), ExitCode::kRuntime, "'{}' is not a list of numbers", text);
-    numbers.push_back(n);
-    at = stop + 1;
-  }
-  return numbers;
+std::vector<int> numbers_in(const std::string& text) {
+  std::istringstream in(text);
+  return {std::istream_iterator<int>(in), {}};
 }
 
 std::string ranges(const std::vector<int>& cpus) {
@@ -97,25 +80,72 @@ std::string Placement::describe() const {
       gpu < 0 ? "" : fmt::format(", computes on GPU {}", gpu));
 }
 
+int gpu_of_rank(Device device, int local_rank, int gpus, bool everywhere, const std::string& host) {
+  if (device == Device::kCpu || (device == Device::kAuto && !everywhere)) return -1;
+#ifdef HEBM_CUDA
+  constexpr const char* kAdvice = "repair the driver, or take --compute.device cpu";
+#else
+  constexpr const char* kAdvice =
+      "this program is built without CUDA: build the preset `cuda`, or take --compute.device cpu";
+#endif
+  check(gpus > 0, ExitCode::kEnvironment, "compute.device = {}, but no GPU is seen on {}: {}", name_of(device), host,
+      kAdvice);
+  return local_rank % gpus;
+}
+
+#ifdef HEBM_CUDA
+int num_gpus() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+std::string take_gpu(int gpu) {
+  if (gpu < 0) return "";
+  std::array<char, 32> address{};
+  check_cuda(cudaSetDevice(gpu), "cudaSetDevice");
+  check_cuda(cudaDeviceGetPCIBusId(address.data(), static_cast<int>(address.size()), gpu), "cudaDeviceGetPCIBusId");
+  return address.data();
+}
+#else
+int num_gpus() { return 0; }
+
+std::string take_gpu(int gpu) {
+  check(gpu < 0, ExitCode::kEnvironment, "GPU {}: this program is built without CUDA", gpu);
+  return "";
+}
+#endif
+
+void check_gpus_apart(Communicator& comm, const std::string& address) {
+  const std::vector<std::string> places =
+      comm.all_gather(address.empty() ? "" : fmt::format("node {} {}", comm.node(), address));
+  for (std::size_t a = 0; a < places.size(); ++a) {
+    for (std::size_t b = a + 1; b < places.size(); ++b) {
+      check(places[a].empty() || places[a] != places[b], ExitCode::kEnvironment,
+          "ranks {} and {} would share one GPU ({}): start as many ranks on a machine as it has GPUs", a, b, places[a]);
+    }
+  }
+}
+
 Placement place(Communicator& comm, const CommOptions& options) {
   Placement placement;
   agree(comm, [&] {
     placement.host = host_name();
     placement.cpus = own_cpus();
   });
-  const std::vector<std::string> nodes = comm.all_gather(fmt::format("{}", comm.node()));
-  const std::vector<std::string> masks = comm.all_gather(join(placement.cpus));
-  const auto rank = static_cast<std::size_t>(comm.rank());
+  // Of each rank, its node and its cores.
+  const std::vector<std::string> ranks =
+      comm.all_gather(fmt::format("{} {}", comm.node(), fmt::join(placement.cpus, " ")));
   std::vector<std::vector<int>> local;
-  for (std::size_t r = 0; r < nodes.size(); ++r) {
-    if (nodes[r] != nodes[rank]) continue;
-    if (r == rank) placement.local_rank = static_cast<int>(local.size());
-    local.push_back(split(masks[r]));
+  for (std::size_t r = 0; r < ranks.size(); ++r) {
+    std::vector<int> cpus = numbers_in(ranks[r]);
+    if (cpus.front() != comm.node()) continue;
+    if (static_cast<int>(r) == comm.rank()) placement.local_rank = static_cast<int>(local.size());
+    local.emplace_back(cpus.begin() + 1, cpus.end());
   }
   placement.local_size = static_cast<int>(local.size());
   const int share = share_threads(local, static_cast<std::size_t>(placement.local_rank), &placement.masks_disjoint);
   placement.threads = options.threads > 0 ? static_cast<int>(options.threads) : share;
-  const int gpus = options.device == "cpu" ? 0 : num_gpus();
+  const int gpus = options.device == Device::kCpu ? 0 : num_gpus();
   const bool everywhere = !any(comm, gpus == 0);
   std::string address;
   agree(comm, [&] {

@@ -84,7 +84,7 @@ std::vector<AllReduceRate> all_reduce_check(Communicator& comm, const std::vecto
   check_sum<float>(comm, 10007);
   check_sum<std::int64_t>(comm, 1009);
   std::vector<AllReduceRate> rates;
-  if (comm.kind() == "nccl") return rates;
+  if (comm.kind() == Kind::kNccl) return rates;
   for (const std::int64_t bytes : sizes_bytes) rates.push_back(time_sum(comm, bytes));
   return rates;
 }

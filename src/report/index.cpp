@@ -40,13 +40,7 @@ std::string url(const std::string& relative) {
   return out;
 }
 
-fs::path resolved(const fs::path& path) {
-  std::error_code error;
-  const fs::path full = fs::weakly_canonical(path, error);
-  return error ? path : full;
-}
-
-fs::path folder_of(const fs::path& out) { return resolved(fs::absolute(out).parent_path()); }
+fs::path folder_of(const fs::path& out) { return storage::resolved(fs::absolute(out).parent_path()); }
 
 // The nearest folder above all of these, resolved.
 fs::path shared_folder(const std::vector<fs::path>& runs) {
@@ -54,9 +48,9 @@ fs::path shared_folder(const std::vector<fs::path>& runs) {
   const auto is_within = [](const fs::path& path, const fs::path& folder) {
     return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
   };
-  fs::path shared = resolved(runs[0]).parent_path();
+  fs::path shared = storage::resolved(runs[0]).parent_path();
   for (const fs::path& run : runs) {
-    while (!is_within(resolved(run).parent_path(), shared)) shared = shared.parent_path();
+    while (!is_within(storage::resolved(run).parent_path(), shared)) shared = shared.parent_path();
   }
   return shared;
 }

@@ -156,8 +156,7 @@ RunFolder read_run_folder(const fs::path& directory) {
       "runs/quickstart",
       directory.string());
   RunFolder run;
-  const fs::path full = fs::weakly_canonical(directory, error);
-  run.name = (error ? directory : full).filename().string();
+  run.name = storage::resolved(directory).filename().string();
   read_parts(run, directory);
   for (const std::string& file : names_in(directory / "results", run, is_result)) {
     if (run.results.size() == kMaxResults) break;

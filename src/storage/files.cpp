@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <regex>
 #include <system_error>
 #include <utility>
 #include "base/error.h"
-#include "storage/hash.h"
 
 namespace hebm::storage {
 namespace {
@@ -34,29 +34,6 @@ std::string_view advice(int error) {
       std::generic_category().message(error), error, advice(error));
 }
 
-int open_or_fail(const fs::path& path, int flags, std::string_view operation) {
-  for (;;) {
-    const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
-    if (fd >= 0) return fd;
-    if (errno != EINTR) fail_errno(errno, path, operation);
-  }
-}
-
-void write_all(int fd, std::span<const std::byte> bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), std::min(bytes.size(), kMaxChunk));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fail_errno(n < 0 ? errno : EIO, path, "write");
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
-}
-
-void fsync_or_fail(int fd, const fs::path& path) {
-  while (::fsync(fd) != 0) {
-    if (errno != EINTR) fail_errno(errno, path, "fsync");
-  }
-}
-
 fs::path parent_of(const fs::path& path) {
   const fs::path parent = path.parent_path();
   return parent.empty() ? fs::path(".") : parent;
@@ -71,37 +48,49 @@ void fsync_parents(const fs::path& from, const fs::path& to) {
   if (parent_of(from) != parent_of(to)) fsync_path(parent_of(from));
 }
 
-std::uint64_t regular_size(int fd, const fs::path& path) {
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) fail_errno(errno, path, "fstat");
-  check(S_ISREG(status.st_mode), ExitCode::kRuntime, "{}: expected a regular file", path.string());
-  return static_cast<std::uint64_t>(status.st_size);
-}
-
 }  // namespace
 
-Descriptor::Descriptor(const fs::path& path, int flags, std::string_view operation)
-    : fd_(open_or_fail(path, flags, operation)) {}
+Descriptor::Descriptor(const fs::path& path, int flags, std::string_view operation) : path_(path) {
+  while ((fd_ = ::open(path.c_str(), flags | O_CLOEXEC, 0666)) < 0) {
+    if (errno != EINTR) fail_errno(errno, path, operation);
+  }
+}
 
 Descriptor::~Descriptor() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void Descriptor::close_or_fail(const fs::path& path) {
-  const int fd = std::exchange(fd_, -1);
-  if (::close(fd) != 0 && errno != EINTR) fail_errno(errno, path, "close");  // Linux: EINTR has closed it
+std::uint64_t Descriptor::regular_size() const {
+  struct stat status {};
+  if (::fstat(fd_, &status) != 0) fail_errno(errno, path_, "fstat");
+  check(S_ISREG(status.st_mode), ExitCode::kRuntime, "{}: expected a regular file", path_.string());
+  return static_cast<std::uint64_t>(status.st_size);
 }
 
-void fsync_path(const fs::path& path) {
-  Descriptor file(path, O_RDONLY, "open for fsync");
-  while (::fsync(file.get()) != 0) {
-    if (errno == EINTR) continue;
-    // Some network file systems have no fsync of folders and say so by EINVAL; there is nothing
-    // else to ask of them.
-    if (errno == EINVAL && fs::is_directory(path)) return;
-    fail_errno(errno, path, "fsync");
+void Descriptor::write(std::span<const std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd_, bytes.data(), std::min(bytes.size(), kMaxChunk));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail_errno(n < 0 ? errno : EIO, path_, "write");
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
 }
+
+void Descriptor::sync() const {
+  while (::fsync(fd_) != 0) {
+    if (errno == EINTR) continue;
+    // Some network file systems have no fsync of folders and say so by EINVAL.
+    if (errno == EINVAL && fs::is_directory(path_)) return;
+    fail_errno(errno, path_, "fsync");
+  }
+}
+
+void Descriptor::close_or_fail() {
+  const int fd = std::exchange(fd_, -1);
+  if (::close(fd) != 0 && errno != EINTR) fail_errno(errno, path_, "close");  // Linux: EINTR has closed it
+}
+
+void fsync_path(const fs::path& path) { Descriptor(path, O_RDONLY, "open for fsync").sync(); }
 
 void rename_durable(const fs::path& from, const fs::path& to) {
   rename_or_fail(from, to);
@@ -131,7 +120,7 @@ void publish_file(const fs::path& from, const fs::path& to) {
 void write_file_atomic(const fs::path& path, std::string_view content) {
   const fs::path temporary = temporary_name(path);
   HashedFileWriter writer(temporary);
-  writer.write(as_bytes(content.data(), content.size()));
+  writer.write(content);
   writer.close_durable();
   publish_file(temporary, path);
 }
@@ -153,7 +142,24 @@ std::string random_suffix() {
   return fmt::format("{:016x}", value);
 }
 
-fs::path temporary_name(const fs::path& path) { return path.string() + std::string(kTemporaryMark) + random_suffix(); }
+fs::path temporary_name(const fs::path& path) { return path.string() + ".tmp-" + random_suffix(); }
+
+std::vector<fs::path> temporaries_in(const fs::path& folder, const std::string& prefix) {
+  const std::regex suffix(R"(.*\.tmp-[0-9a-f]{16})");
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename();
+    if (name.starts_with(prefix) && std::regex_match(name, suffix)) found.push_back(it->path());
+  }
+  return found;
+}
+
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  const fs::path full = fs::weakly_canonical(path, error);
+  return error ? path : full;
+}
 
 std::uint64_t free_bytes(const fs::path& path) {
   fs::path folder = fs::absolute(path);
@@ -188,61 +194,47 @@ void remove_tree(const fs::path& path) {
 
 // O_NONBLOCK: opening a pipe that somebody put there must not hang.
 ReadOnlyFile::ReadOnlyFile(const fs::path& path, Links links)
-    : path_(path),
-      file_(path, O_RDONLY | O_NONBLOCK | (links == Links::kRefuse ? O_NOFOLLOW : 0), "open for reading"),
-      size_(regular_size(file_.get(), path)) {}
+    : file_(path, O_RDONLY | O_NONBLOCK | (links == Links::kRefuse ? O_NOFOLLOW : 0), "open for reading"),
+      size_(file_.regular_size()) {}
 
 void ReadOnlyFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   std::uint64_t position = offset;
   while (!out.empty()) {
     const ssize_t n = ::pread(file_.get(), out.data(), std::min(out.size(), kMaxChunk), static_cast<off_t>(position));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_errno(errno, path_, "read");
-    check(n > 0, ExitCode::kCorrupt, "{}: the file ends at byte {}, expected {} more bytes there", path_.string(),
+    if (n < 0) fail_errno(errno, path(), "read");
+    check(n > 0, ExitCode::kCorrupt, "{}: the file ends at byte {}, expected {} more bytes there", path().string(),
         position, out.size());
     position += static_cast<std::uint64_t>(n);
     out = out.subspan(static_cast<std::size_t>(n));
   }
 }
 
-void ReadOnlyFile::sync() const { fsync_or_fail(file_.get(), path_); }
+HashedFileWriter::HashedFileWriter(const fs::path& path) : file_(path, O_WRONLY | O_CREAT | O_EXCL, "create") {}
 
-struct HashedFileWriter::Impl {
-  fs::path path;
-  Descriptor file;
-  Hasher hasher;
-  std::uint64_t size = 0;
-  bool done = false;
-  explicit Impl(const fs::path& p) : path(p), file(p, O_WRONLY | O_CREAT | O_EXCL, "create") {}
-  ~Impl() {
-    if (!done) ::unlink(path.c_str());  // made by us (O_EXCL) and not whole
-  }
-};
-
-HashedFileWriter::HashedFileWriter(const fs::path& path) : impl_(std::make_unique<Impl>(path)) {}
-HashedFileWriter::~HashedFileWriter() = default;
+HashedFileWriter::~HashedFileWriter() {
+  if (!done_) ::unlink(file_.path().c_str());  // made by us (O_EXCL) and not whole
+}
 
 void HashedFileWriter::write(std::span<const std::byte> bytes) {
-  impl_->hasher.update(bytes);
-  write_all(impl_->file.get(), bytes, impl_->path);
-  impl_->size += bytes.size();
+  hasher_.update(bytes);
+  file_.write(bytes);
+  size_ += bytes.size();
 }
 
 HashedFileWriter::Result HashedFileWriter::close_durable() {
-  fsync_or_fail(impl_->file.get(), impl_->path);
-  impl_->file.close_or_fail(impl_->path);
-  impl_->done = true;
-  return {impl_->size, impl_->hasher.digest()};
+  file_.sync();
+  file_.close_or_fail();
+  done_ = true;
+  return {size_, hasher_.digest()};
 }
 
 AppendFile::AppendFile(const fs::path& path)
-    : path_(path),
-      file_(path, O_WRONLY | O_CREAT | O_APPEND, "open for appending"),
-      size_(regular_size(file_.get(), path)) {}
+    : file_(path, O_WRONLY | O_CREAT | O_APPEND, "open for appending"), size_(file_.regular_size()) {}
 
 void AppendFile::append(std::string_view text) {
   try {
-    write_all(file_.get(), as_bytes(text.data(), text.size()), path_);
+    file_.write(as_bytes(text.data(), text.size()));
   } catch (const Error& error) {
     check(::ftruncate(file_.get(), static_cast<off_t>(size_)) == 0, ExitCode::kRuntime,
         "{}; and taking the torn line back failed: {}", error.what(), std::generic_category().message(errno));
@@ -250,7 +242,5 @@ void AppendFile::append(std::string_view text) {
   }
   size_ += text.size();
 }
-
-void AppendFile::sync() { fsync_or_fail(file_.get(), path_); }
 
 }  // namespace hebm::storage

@@ -5,10 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+#include "storage/hash.h"
 
 namespace hebm::storage {
 
@@ -22,13 +23,14 @@ void fsync_path(const fs::path& path);                          // file or folde
 void rename_durable(const fs::path& from, const fs::path& to);  // rename + fsync of the parents
 // The same for a file whose place must be free: what is there is an error and stays.
 void rename_new_durable(const fs::path& from, const fs::path& to);
-// rename_durable of a file that the caller has just written and fsynced; where that fails, `from`
-// is removed.
+// rename_durable of a file that was just written and fsynced; `from` is removed where it fails.
 void publish_file(const fs::path& from, const fs::path& to);
-std::string random_suffix();  // 16 hex digits from the system, for temporary names only
-fs::path temporary_name(
-    const fs::path& path);  // path.tmp-<random_suffix()>, beside it; sweep_temporaries (lease.h) knows such names
-inline constexpr std::string_view kTemporaryMark = ".tmp-";
+std::string random_suffix();                    // 16 hex digits from the system, for temporary names only
+fs::path temporary_name(const fs::path& path);  // path.tmp-<random_suffix()>, beside it
+// What has such a name, PREFIX*.tmp-<16 hex digits>, in the folder (if there is one).
+std::vector<fs::path> temporaries_in(const fs::path& folder, const std::string& prefix);
+// Absolute and without links where that can be found out.
+fs::path resolved(const fs::path& path);
 std::uint64_t free_bytes(const fs::path& path);  // of the nearest existing folder
 void create_folders(const fs::path& path);       // and its parents; existing ones are fine; durable
 void create_new_folder(const fs::path& path);    // an existing one is an error
@@ -42,10 +44,15 @@ class Descriptor {
   ~Descriptor();
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
+  const fs::path& path() const { return path_; }
   int get() const { return fd_; }
-  void close_or_fail(const fs::path& path);
+  std::uint64_t regular_size() const;  // an error for what is no regular file
+  void write(std::span<const std::byte> bytes) const;
+  void sync() const;
+  void close_or_fail();
  private:
-  int fd_;
+  fs::path path_;
+  int fd_ = -1;
 };
 
 enum class Links { kFollow, kRefuse };
@@ -54,22 +61,18 @@ enum class Links { kFollow, kRefuse };
 class ReadOnlyFile {
  public:
   explicit ReadOnlyFile(const fs::path& path, Links links = Links::kFollow);
-  const fs::path& path() const { return path_; }
+  const fs::path& path() const { return file_.path(); }
   std::uint64_t size() const { return size_; }
-  // pread of exactly out.size() bytes; safe from several threads. The file ends before:
-  // Error(kCorrupt).
+  // pread of all of `out`, safe from several threads. Error(kCorrupt) where the file ends before.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
-  // fsyncs what anybody wrote to this file, and reports every write-back error since it was opened
-  // here.
-  void sync() const;
+  // fsyncs what anybody wrote, and reports every write-back error since it was opened here.
+  void sync() const { file_.sync(); }
  private:
-  fs::path path_;
   Descriptor file_;
   std::uint64_t size_ = 0;
 };
 
-// A new file (O_EXCL) that hashes what it writes from memory. Destroyed without close_durable, it
-// removes the file.
+// A new file (O_EXCL) that hashes what it is given; without close_durable, it removes the file.
 class HashedFileWriter {
  public:
   explicit HashedFileWriter(const fs::path& path);
@@ -77,25 +80,26 @@ class HashedFileWriter {
   HashedFileWriter(const HashedFileWriter&) = delete;
   HashedFileWriter& operator=(const HashedFileWriter&) = delete;
   void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(as_bytes(text.data(), text.size())); }
   struct Result {
     std::uint64_t size = 0;
     std::string hash;
   };
   Result close_durable();  // fsync + close
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  Descriptor file_;
+  Hasher hasher_;
+  std::uint64_t size_ = 0;
+  bool done_ = false;
 };
 
-// A log file, made where it is missing. An append that fails (full disk) is taken back, so that no
-// torn line stays.
+// A log file, made where it is missing. An append that fails (full disk) leaves no torn line.
 class AppendFile {
  public:
   explicit AppendFile(const fs::path& path);
   void append(std::string_view text);
-  void sync();
+  void sync() { file_.sync(); }
  private:
-  fs::path path_;
   Descriptor file_;
   std::uint64_t size_ = 0;
 };

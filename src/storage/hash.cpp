@@ -22,22 +22,16 @@ std::string hash_text(std::string_view text) { return hash_bytes(as_bytes(text.d
 
 std::uint64_t hash64(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
-struct Hasher::Impl {
-  XXH3_state_t* state = XXH3_createState();  // 64-byte aligned, which new would not promise
-  ~Impl() { XXH3_freeState(state); }
-};
-
-Hasher::Hasher() : impl_(std::make_unique<Impl>()) {
-  if (impl_->state == nullptr || XXH3_128bits_reset(impl_->state) != XXH_OK) throw std::bad_alloc();
+// Made by the library: 64-byte aligned, which new would not promise.
+Hasher::Hasher() : state_(XXH3_createState(), [](XXH3_state_s* state) { XXH3_freeState(state); }) {
+  if (state_ == nullptr || XXH3_128bits_reset(state_.get()) != XXH_OK) throw std::bad_alloc();
 }
-
-Hasher::~Hasher() = default;
 
 void Hasher::update(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;  // xxhash calls a null pointer an error
-  if (XXH3_128bits_update(impl_->state, bytes.data(), bytes.size()) != XXH_OK) throw std::bad_alloc();
+  if (XXH3_128bits_update(state_.get(), bytes.data(), bytes.size()) != XXH_OK) throw std::bad_alloc();
 }
 
-std::string Hasher::digest() const { return to_hex(XXH3_128bits_digest(impl_->state)); }
+std::string Hasher::digest() const { return to_hex(XXH3_128bits_digest(state_.get())); }
 
 }  // namespace hebm::storage

@@ -1,5 +1,4 @@
-// xxh3-128 of memory, as 32 hex digits (content addressing and integrity, not cryptography). Uses
-// libxxhash.
+// xxh3-128 of memory by libxxhash, as 32 hex digits (integrity, not cryptography).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +6,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+
+struct XXH3_state_s;  // of xxhash.h
 
 namespace hebm::storage {
 
@@ -19,14 +20,10 @@ std::uint64_t hash64(std::span<const std::byte> bytes);  // xxh3-64: one cache r
 class Hasher {
  public:
   Hasher();
-  ~Hasher();
-  Hasher(const Hasher&) = delete;
-  Hasher& operator=(const Hasher&) = delete;
   void update(std::span<const std::byte> bytes);
   std::string digest() const;
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<XXH3_state_s, void (*)(XXH3_state_s*)> state_;
 };
 
 template <class T> std::span<const std::byte> as_bytes(const T* data, std::size_t count) {

@@ -5,22 +5,49 @@
 // before anything is allocated. File locking is off (immutable files, network file systems). Only
 // storage/ includes hdf5.h.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
+#include "base/choice.h"
+#include "base/error.h"
+#include "storage/files.h"
 
 namespace hebm::storage {
 
-namespace fs = std::filesystem;
-
 enum class H5Type { kU8, kI32, kI64, kU64, kF16, kF32, kF64 };
-std::size_t size_of(H5Type type);
-std::string_view name_of(H5Type type);
+constexpr std::array<Choice<H5Type>, 7> choices_of(H5Type) {
+  return {{{"u8", H5Type::kU8}, {"i32", H5Type::kI32}, {"i64", H5Type::kI64}, {"u64", H5Type::kU64},
+      {"f16", H5Type::kF16}, {"f32", H5Type::kF32}, {"f64", H5Type::kF64}}};
+}
+constexpr std::size_t size_of(H5Type type) {
+  return std::array<std::size_t, 7>{1, 4, 8, 8, 2, 4, 8}.at(static_cast<std::size_t>(type));
+}
+using hebm::name_of;
+
+namespace detail {
+// Of libhdf5: a file, dataset, type, ... (hid_t). Closed on every way out.
+class Handle {
+ public:
+  explicit Handle(std::int64_t id = -1) : id_(id) {}
+  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)) {}
+  Handle& operator=(Handle&& other) noexcept {
+    std::swap(id_, other.id_);
+    return *this;
+  }
+  ~Handle();
+  std::int64_t get() const { return id_; }
+  bool close();  // false where that failed
+ private:
+  std::int64_t id_;
+};
+}  // namespace detail
 
 struct H5Info {
   H5Type type;
@@ -33,16 +60,12 @@ class H5File {
  public:
   static H5File open(const fs::path& path);    // read only
   static H5File create(const fs::path& path);  // O_EXCL: an existing file is an error
-  H5File(H5File&&) noexcept;
-  H5File& operator=(H5File&&) noexcept;
-  ~H5File();
 
-  const fs::path& path() const;
-  bool has(const std::string& name) const;
+  const fs::path& path() const { return path_; }
+  bool has(const std::string& name) const { return datasets_.contains(name); }
   std::vector<std::string> names() const;  // datasets of the root group and of groups below ("u0/3")
   H5Info info(const std::string& name) const;
-  // Rows [first, first+count) of the first dimension into out; type and size are checked against
-  // the dataset.
+  // Rows [first, first + count) of the first dimension; type and size must be the dataset's.
   void read_rows(
       const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const;
   template <class T> std::vector<T> read_all(const std::string& name, H5Type type) const {
@@ -69,9 +92,18 @@ class H5File {
   // Flushes, closes and fsyncs; throws where any of it failed (the destructor only closes).
   void close_durable();
  private:
-  struct Impl;
-  explicit H5File(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  struct Rows;
+
+  H5File() = default;
+  std::string label(std::string_view kind, const std::string& name) const;
+  std::int64_t id(bool for_writing) const;  // of the open file
+  Rows select(const std::string& name, std::uint64_t first, std::uint64_t count, ExitCode code) const;
+
+  fs::path path_;
+  bool writable_ = false;
+  std::unique_ptr<ReadOnlyFile> own_view_;  // of the same file: its size; and, for fsync, its write-back errors
+  detail::Handle file_;
+  std::map<std::string, H5Info> datasets_;
 };
 
 }  // namespace hebm::storage

@@ -1,11 +1,9 @@
-// Inside of hdf5.cpp: handles, types and the check of a foreign file. The only header that includes
-// hdf5.h.
+// Inside of hdf5.cpp: handles, types, the check of a foreign file. Includes hdf5.h, as none else.
 #pragma once
 #include <hdf5.h>
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include "base/error.h"
 #include "storage/hdf5.h"
 
@@ -14,28 +12,6 @@ namespace hebm::storage::detail {
 inline constexpr int kMaxRank = 8;
 inline constexpr std::size_t kMaxName = 1024;
 inline constexpr std::size_t kMaxObjects = 100000;
-
-class Handle {
- public:
-  using Closer = herr_t (*)(hid_t);
-  Handle() = default;
-  Handle(hid_t id, Closer closer) : id_(id), closer_(closer) {}
-  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), closer_(other.closer_) {}
-  Handle& operator=(Handle&& other) noexcept {
-    std::swap(id_, other.id_);
-    std::swap(closer_, other.closer_);
-    return *this;
-  }
-  ~Handle() {
-    if (id_ >= 0) closer_(id_);  // nothing can be done about a failure here; close() is for those that count
-  }
-  hid_t get() const { return id_; }
-  bool valid() const { return id_ >= 0; }
-  bool close() { return closer_(std::exchange(id_, -1)) >= 0; }
- private:
-  hid_t id_ = -1;
-  Closer closer_ = nullptr;
-};
 
 // Before the first call on a thread: libhdf5 prints nothing (its error stack is a thread's own),
 // loads no plug-ins and does nothing at exit.
@@ -48,9 +24,9 @@ template <class... Args> void check_h5(bool ok, ExitCode code, fmt::format_strin
   if (!ok) fail(code, "{}: {}", fmt::format(format, std::forward<Args>(args)...), library_message());
 }
 // The same for a new handle.
-inline Handle own(hid_t id, Handle::Closer closer, ExitCode code, const std::string& what) {
+inline Handle own(hid_t id, ExitCode code, const std::string& what) {
   check_h5(id >= 0, code, "{}", what);
-  return Handle(id, closer);
+  return Handle(id);
 }
 
 Handle make_type(H5Type type);                         // little-endian, as in the file
@@ -58,13 +34,11 @@ std::optional<H5Type> identify_type(hid_t file_type);  // none: not a type of ou
 
 // Bytes of `shape`; none where a product of its non-zero dimensions passes 2^63.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::uint64_t>& shape, H5Type type);
-// A name that can stand in a path of ours: parts between '/' are not empty, "." or ".."; printable
-// ASCII; not too long.
+// Printable ASCII, not too long, no part between '/' is empty, "." or "..".
 bool is_good_name(const std::string& name);
 
-// Walks all links of an open file without following any but hard ones; every dataset is checked
-// (hdf5.h says for what) before anything of its size is allocated. Error(kCorrupt) names what is
-// refused.
+// Walks all links of an open file, following hard ones only; every dataset is checked (hdf5.h)
+// before anything of its size is allocated. Error(kCorrupt) names what is refused.
 std::map<std::string, H5Info> scan_file(hid_t file, const fs::path& path, std::uint64_t file_size);
 
 }  // namespace hebm::storage::detail

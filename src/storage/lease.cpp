@@ -12,7 +12,6 @@
 #include <vector>
 #include "base/error.h"
 #include "base/status.h"
-#include "storage/hash.h"
 #include "storage/lease_holder.h"
 
 namespace hebm::storage {
@@ -21,8 +20,7 @@ namespace {
 using detail::LeaseHolder;
 using detail::Life;
 
-constexpr auto kSettle = std::chrono::milliseconds(200);
-constexpr auto kLook = std::chrono::milliseconds(200);
+constexpr auto kPause = std::chrono::milliseconds(200);
 constexpr int kMaxRounds = 100;
 
 std::chrono::duration<double> seconds(double value) { return std::chrono::duration<double>(value); }
@@ -54,9 +52,8 @@ std::optional<Found> find(const fs::path& path) {
 class Proposal {
  public:
   Proposal(const fs::path& path, const LeaseHolder& mine) : path_(temporary_name(path)) {
-    const std::string text = detail::format_holder(mine);
     HashedFileWriter writer(path_);
-    writer.write(as_bytes(text.data(), text.size()));
+    writer.write(detail::format_holder(mine));
     writer.close_durable();
   }
   ~Proposal() { ::unlink(path_.c_str()); }  // best effort: sweep_temporaries would find it
@@ -67,9 +64,9 @@ class Proposal {
   fs::path path_;
 };
 
-bool holds(const fs::path& path, const LeaseHolder& mine) {
+bool holds(const fs::path& path, const std::string& token) {
   const std::optional<Found> found = find(path);
-  return found && found->holder.token == mine.token;
+  return found && found->holder.token == token;
 }
 
 // Puts ours in the place of `former` (its token; none: an empty place), and looks after a while
@@ -81,8 +78,8 @@ bool replace(const fs::path& path, const LeaseHolder& mine, const std::optional<
   if (found.has_value() != former.has_value() || (found && found->holder.token != *former)) return false;
   check(::rename(proposal.path().c_str(), path.c_str()) == 0, ExitCode::kRuntime, "{}: rename failed: {}",
       path.string(), std::generic_category().message(errno));
-  std::this_thread::sleep_for(kSettle);
-  return holds(path, mine);
+  std::this_thread::sleep_for(kPause);
+  return holds(path, mine.token);
 }
 
 // True when there was no lease and now there is ours.
@@ -109,12 +106,11 @@ double file_system_now_s(const fs::path& path, const LeaseHolder& mine) {
       path.parent_path().string(), found.holder.describe(), format_duration(std::max(0.0, age_s)), path.string());
 }
 
-// The holder may be on another machine: it is alive when its time stamp moves, dead when it has not
-// moved for expiry_s.
+// Of a holder on another machine: alive when its time stamp moves, dead when not for expiry_s.
 void wait_for_expiry(const fs::path& path, const Found& first, double age_s, const LeaseTimes& times) {
   const Timer waited;
   while (age_s + waited.seconds() < times.expiry_s) {
-    std::this_thread::sleep_for(kLook);
+    std::this_thread::sleep_for(kPause);
     const std::optional<Found> now = find(path);
     if (!now) return;
     if (now->holder.token != first.holder.token || now->renewed_s != first.renewed_s) refuse(path, *now, 0);
@@ -135,68 +131,47 @@ void acquire(const fs::path& path, const LeaseHolder& mine, const LeaseTimes& ti
   fail(ExitCode::kRuntime, "{}: the lease changes hands all the time; do several jobs use this folder?", path.string());
 }
 
+// The reason why the lease is lost; "" while it is ours. What cannot be read now is tried again.
+std::string renew(const fs::path& path, const LeaseHolder& mine, double expiry_s) {
+  try {
+    const std::optional<Found> found = find(path);
+    if (!found) make_new(path, mine);
+    if (found && found->holder.token != mine.token) {
+      return fmt::format("{} was taken over by another job: {}; this process was stopped or cut off for longer than {}",
+          path.parent_path().string(), found->holder.describe(), format_duration(expiry_s));
+    }
+    static_cast<void>(::utimensat(AT_FDCWD, path.c_str(), nullptr, 0));  // a missed beat is nothing yet
+  } catch (const Error&) {
+    return "";  // a disk that is full or away: others see the time stamp stand still and may take over
+  }
+  return "";
+}
+
 }  // namespace
-
-struct Lease::Impl {
-  fs::path path;
-  LeaseHolder mine;
-  std::function<void(const std::string&)> on_lost;
-  LeaseTimes times;
-  std::mutex mutex;
-  std::condition_variable ending_changed;
-  bool ending = false;
-  std::thread thread;
-
-  void keep() {
-    std::unique_lock lock(mutex);
-    while (!ending_changed.wait_for(lock, seconds(times.renew_s), [this] { return ending; })) {
-      const std::string thief = renew();
-      if (thief.empty()) continue;
-      lock.unlock();
-      on_lost(thief);
-      return;
-    }
-  }
-
-  // The reason why the lease is lost; "" while it is ours. What cannot be read now is tried again.
-  std::string renew() {
-    try {
-      const std::optional<Found> found = find(path);
-      if (!found) make_new(path, mine);
-      if (found && found->holder.token != mine.token) {
-        return fmt::format(
-            "{} was taken over by another job: {}; this process was stopped or cut off for longer than {}",
-            path.parent_path().string(), found->holder.describe(), format_duration(times.expiry_s));
-      }
-      static_cast<void>(::utimensat(AT_FDCWD, path.c_str(), nullptr, 0));  // a missed beat is nothing yet
-    } catch (const Error&) {
-      return "";  // a disk that is full or away: others see the time stamp stand still and may take over
-    }
-    return "";
-  }
-};
 
 Lease::Lease(const fs::path& folder, const std::string& command, std::function<void(const std::string&)> on_lost,
     LeaseTimes times)
-    : impl_(std::make_unique<Impl>()) {
+    : path_(file_of(folder)) {
   create_folders(folder);
-  impl_->path = file_of(folder);
-  impl_->mine = detail::this_process(command);
-  impl_->on_lost = std::move(on_lost);
-  impl_->times = times;
-  acquire(impl_->path, impl_->mine, times);
-  impl_->thread = std::thread([impl = impl_.get()] { impl->keep(); });
+  const LeaseHolder mine = detail::this_process(command);
+  token_ = mine.token;
+  acquire(path_, mine, times);
+  renewer_ = std::jthread([path = path_, mine, times, on_lost = std::move(on_lost)](const std::stop_token& ending) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any nobody_notifies;
+    while (!nobody_notifies.wait_for(lock, ending, seconds(times.renew_s), [&] { return ending.stop_requested(); })) {
+      const std::string thief = renew(path, mine, times.expiry_s);
+      if (!thief.empty()) return on_lost(thief);
+    }
+  });
 }
 
 Lease::~Lease() {
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->ending = true;
-  }
-  impl_->ending_changed.notify_one();
-  impl_->thread.join();
+  renewer_.request_stop();
+  renewer_.join();
   try {
-    if (holds(impl_->path, impl_->mine)) ::unlink(impl_->path.c_str());
+    if (holds(path_, token_)) ::unlink(path_.c_str());
   } catch (const Error&) {
     // It stays, and is stale: this process ends.
   }
@@ -214,18 +189,7 @@ std::optional<std::string> Lease::holder_of(const fs::path& folder, LeaseTimes t
 }
 
 void sweep_temporaries(const fs::path& folder, const std::string& prefix) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  constexpr std::size_t kDigits = 16;
-  std::error_code error;
-  std::vector<fs::path> doomed;
-  for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
-    const std::string name = it->path().filename();
-    const std::size_t mark = name.rfind(kTemporaryMark);
-    if (!name.starts_with(prefix) || mark == std::string::npos || name.size() != mark + kTemporaryMark.size() + kDigits)
-      continue;
-    if (name.find_first_not_of(kHex, mark + kTemporaryMark.size()) == std::string::npos) doomed.push_back(it->path());
-  }
-  for (const fs::path& path : doomed) remove_tree(path);
+  for (const fs::path& path : temporaries_in(folder, prefix)) remove_tree(path);
 }
 
 }  // namespace hebm::storage

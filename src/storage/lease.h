@@ -4,9 +4,9 @@
 // are measured by the file system's clock, so machines' clocks need not agree.
 #pragma once
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include "storage/files.h"
 
 namespace hebm::storage {
@@ -28,15 +28,15 @@ class Lease {
   Lease& operator=(const Lease&) = delete;
 
   static fs::path file_of(const fs::path& folder) { return folder / "lease.json"; }
-  // Who holds the folder now, in words, for those who only want to know; nothing where nobody does,
-  // or nobody alive.
+  // Who holds the folder now, in words, for those who only look; nothing where nobody alive does.
   static std::optional<std::string> holder_of(const fs::path& folder, LeaseTimes times = {});
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  fs::path path_;
+  std::string token_;
+  std::jthread renewer_;
 };
 
-// Removes files and folders PREFIX*.tmp-<16 hex digits> of the folder: what killed writers left.
+// Removes temporaries_in(folder, prefix): what killed writers left.
 // Only for the writer that holds the folder's lease. What is in them was never read by anybody.
 void sweep_temporaries(const fs::path& folder, const std::string& prefix = "");
 

@@ -25,8 +25,7 @@ struct Process {
   std::int64_t start_ticks = 0;
 };
 
-// /proc/PID/stat: "PID (NAME) STATE ..." with the start time as field 22; the name may hold
-// anything.
+// /proc/PID/stat: "PID (NAME) STATE ..."; field 22: start time. The name may hold anything.
 Process process_of(std::int64_t pid) {
   const std::string text = text_of("/proc/" + std::to_string(pid) + "/stat");
   const std::size_t name_end = text.rfind(')');
@@ -48,10 +47,12 @@ std::string job_id() {
   return "";
 }
 
-std::string short_text_in(const nlohmann::json& json, const char* key) {
-  constexpr std::size_t kLong = 4096;
-  return text_in(json, key).substr(0, kLong);
-}
+// Of lease.json, each once.
+constexpr std::pair<const char*, std::string LeaseHolder::*> kTexts[] = {{"token", &LeaseHolder::token},
+    {"host", &LeaseHolder::host}, {"boot", &LeaseHolder::boot}, {"pid_namespace", &LeaseHolder::pid_namespace},
+    {"job", &LeaseHolder::job}, {"command", &LeaseHolder::command}};
+constexpr std::pair<const char*, std::int64_t LeaseHolder::*> kNumbers[] = {
+    {"pid", &LeaseHolder::pid}, {"start_ticks", &LeaseHolder::start_ticks}, {"time_s", &LeaseHolder::time_s}};
 
 }  // namespace
 
@@ -77,26 +78,19 @@ LeaseHolder this_process(const std::string& command) {
   return mine;
 }
 
-std::string format_holder(const LeaseHolder& h) {
-  const nlohmann::ordered_json json = {{"token", h.token}, {"host", h.host}, {"boot", h.boot},
-      {"pid_namespace", h.pid_namespace}, {"pid", h.pid}, {"job", h.job}, {"command", h.command},
-      {"start_ticks", h.start_ticks}, {"time_s", h.time_s}};
+std::string format_holder(const LeaseHolder& holder) {
+  nlohmann::ordered_json json;
+  for (const auto& [key, field] : kTexts) json[key] = holder.*field;
+  for (const auto& [key, field] : kNumbers) json[key] = holder.*field;
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 LeaseHolder parse_holder(const std::string& text) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-  LeaseHolder h;
-  h.token = short_text_in(json, "token");
-  h.host = short_text_in(json, "host");
-  h.boot = short_text_in(json, "boot");
-  h.pid_namespace = short_text_in(json, "pid_namespace");
-  h.pid = integer_in(json, "pid");
-  h.start_ticks = integer_in(json, "start_ticks");
-  h.job = short_text_in(json, "job");
-  h.command = short_text_in(json, "command");
-  h.time_s = integer_in(json, "time_s");
-  return h;
+  LeaseHolder holder;
+  for (const auto& [key, field] : kTexts) holder.*field = text_in(json, key);
+  for (const auto& [key, field] : kNumbers) holder.*field = integer_in(json, key);
+  return holder;
 }
 
 Life life_of(const LeaseHolder& holder, const LeaseHolder& observer) {

@@ -1,5 +1,4 @@
-// Inside of lease.cpp: who holds a lease, as lease.json says it, and whether that process still
-// lives.
+// Inside of lease.cpp: who holds a lease, as lease.json says, and whether that process lives.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -33,7 +33,7 @@ PartResult part_from_json(const Json& json, const std::string& what) {
                       json.contains("size") && json["size"].is_number_unsigned() && json.contains("hash") &&
                       json["hash"].is_string();
   check(shaped, ExitCode::kCorrupt, "{}: a part needs name, size and hash", what);
-  PartResult part{json["name"], json["size"], json["hash"]};
+  PartResult part = json;
   check(is_file_name(part.name) && part.name != kManifestName, ExitCode::kCorrupt, "{}: \"{}\" is no name of a part",
       what, printable(part.name));
   check(is_hash(part.hash), ExitCode::kCorrupt, "{}: part {}: the hash is not {} hex digits", what, part.name,
@@ -48,11 +48,11 @@ bool is_file_name(const std::string& name) {
   return std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f || c == '/'; });
 }
 
-Json to_json(const std::vector<PartResult>& parts) {
-  Json json = Json::array();
-  for (const PartResult& part : parts) json.push_back({{"name", part.name}, {"size", part.size}, {"hash", part.hash}});
-  return json;
+void to_json(Json& json, const PartResult& part) {
+  json = {{"name", part.name}, {"size", part.size}, {"hash", part.hash}};
 }
+
+void from_json(const Json& json, PartResult& part) { part = {json.at("name"), json.at("size"), json.at("hash")}; }
 
 std::vector<PartResult> parts_from_json(const Json& json, const std::string& what) {
   check(json.is_array() && json.size() <= kMaxParts, ExitCode::kCorrupt, "{}: \"parts\" is not a list of at most {}",
@@ -69,7 +69,7 @@ std::vector<PartResult> parts_from_json(const Json& json, const std::string& wha
 
 std::string format_manifest(const Json& content, const std::vector<PartResult>& parts) {
   check(content.is_object(), ExitCode::kRuntime, "a manifest must be a JSON object, got: {}", content.type_name());
-  const Json list = to_json(parts);
+  const Json list = parts;
   try {
     parts_from_json(list, "parts");  // what could not be read back is not written
   } catch (const Error& error) {

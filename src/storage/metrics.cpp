@@ -5,7 +5,6 @@
 #include <cstdio>
 #include "base/error.h"
 #include "base/host.h"
-#include "storage/files.h"
 #include "storage/tensorboard.h"
 
 namespace hebm::storage {
@@ -34,8 +33,10 @@ bool is_kept(std::string_view line, std::int64_t last_step) {
   return json["step"].get<std::int64_t>() <= last_step;
 }
 
-// Returns how many lines were dropped.
-std::int64_t cut_after(const fs::path& path, std::int64_t last_step) {
+// Makes the folder. Returns how many lines were dropped.
+std::int64_t cut_after(const fs::path& folder, std::int64_t last_step) {
+  create_folders(folder);
+  const fs::path path = folder / kFileName;
   if (!fs::exists(path)) return 0;
   const std::string text = read_file(path, kMaxFile);
   std::string kept;
@@ -51,46 +52,37 @@ std::int64_t cut_after(const fs::path& path, std::int64_t last_step) {
   return dropped;
 }
 
-// TensorBoard reads the files of a folder in the order of their names, so the time comes first, to
-// the microsecond.
+// TensorBoard reads a folder's files in the order of their names: the time first, to the us.
 fs::path event_path(const fs::path& folder) {
   return folder / fmt::format("events.out.tfevents.{:017.6f}.{}.{}", now_s(), host_name(), ::getpid());
 }
 
 }  // namespace
 
-struct MetricsWriter::Impl {
-  std::int64_t num_dropped;
-  AppendFile lines, events;
-  std::string line_buffer, event_buffer;
-
-  Impl(const fs::path& folder, std::int64_t last_step)
-      : num_dropped(cut_after(folder / kFileName, last_step)), lines(folder / kFileName), events(event_path(folder)) {
-    const double time = now_s();
-    event_buffer = tensorboard::frame(tensorboard::version_event(time)) +
-                   tensorboard::frame(tensorboard::restart_event(time, last_step + 1));
-  }
-
-  void write_out() {
-    lines.append(line_buffer);
-    line_buffer.clear();
-    events.append(event_buffer);
-    event_buffer.clear();
-  }
-  void write_out_if_long() {
-    if (line_buffer.size() + event_buffer.size() <= kMaxBuffer) return;
-    try {
-      write_out();
-    } catch (const Error&) {
-      // The lines are kept, and flush() tells.
-    }
-  }
-};
-
-MetricsWriter::MetricsWriter(const fs::path& run_directory, std::int64_t last_step) {
-  create_folders(run_directory);
-  impl_ = std::make_unique<Impl>(run_directory, last_step);
+MetricsWriter::MetricsWriter(const fs::path& run_directory, std::int64_t last_step)
+    : num_dropped_(cut_after(run_directory, last_step)),
+      lines_(run_directory / kFileName),
+      events_(event_path(run_directory)) {
+  const double time = now_s();
+  event_buffer_ = tensorboard::frame(tensorboard::version_event(time)) +
+                  tensorboard::frame(tensorboard::restart_event(time, last_step + 1));
   flush();
+}
+
+void MetricsWriter::write_out() {
+  lines_.append(line_buffer_);
+  line_buffer_.clear();
+  events_.append(event_buffer_);
+  event_buffer_.clear();
+}
+
+void MetricsWriter::write_out_if_long() {
+  if (line_buffer_.size() + event_buffer_.size() <= kMaxBuffer) return;
+  try {
+    write_out();
+  } catch (const Error&) {
+    // The lines are kept, and flush() tells.
+  }
 }
 
 MetricsWriter::~MetricsWriter() {
@@ -111,25 +103,22 @@ void MetricsWriter::write(std::int64_t step, const Scalars& scalars, const Json&
   for (const auto& [name, value] : scalars) add(name, value);  // dump() makes null of NaN and Inf
   check(extra.is_null() || extra.is_object(), ExitCode::kRuntime, "metrics of step {}: extra is not an object", step);
   for (const auto& [name, value] : extra.items()) add(name, value);
-  impl_->line_buffer += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-  if (!scalars.empty()) impl_->event_buffer += tensorboard::frame(tensorboard::scalars_event(time, step, scalars));
-  impl_->write_out_if_long();
+  line_buffer_ += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (!scalars.empty()) event_buffer_ += tensorboard::frame(tensorboard::scalars_event(time, step, scalars));
+  write_out_if_long();
 }
 
 void MetricsWriter::image(std::int64_t step, const std::string& tag, std::int64_t width, std::int64_t height,
     int channels, std::span<const std::uint8_t> png_bytes) {
-  impl_->event_buffer +=
-      tensorboard::frame(tensorboard::image_event(now_s(), step, tag, width, height, channels, png_bytes));
-  impl_->write_out_if_long();
+  event_buffer_ += tensorboard::frame(tensorboard::image_event(now_s(), step, tag, width, height, channels, png_bytes));
+  write_out_if_long();
 }
 
 void MetricsWriter::flush() {
-  impl_->write_out();
-  impl_->lines.sync();
-  impl_->events.sync();
+  write_out();
+  lines_.sync();
+  events_.sync();
 }
-
-std::int64_t MetricsWriter::num_dropped() const { return impl_->num_dropped; }
 
 std::vector<Json> read_metrics(const fs::path& run_directory, std::size_t max_lines) {
   const fs::path path = run_directory / kFileName;

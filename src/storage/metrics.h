@@ -1,15 +1,14 @@
-// Scalars over steps: one JSON object a line in metrics.jsonl, and TensorBoard event files (own
-// writer of the small TFRecord / Event format with masked CRC32C, read by PyPI's tensorboard in a
-// test). Rank 0 only.
+// Scalars over steps: one JSON object a line in metrics.jsonl, and TensorBoard event files (a test
+// reads them with PyPI's tensorboard). Rank 0 only.
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
+#include "storage/files.h"
 
 namespace hebm::storage {
 
@@ -22,8 +21,7 @@ class MetricsWriter {
   MetricsWriter(const std::filesystem::path& run_directory, std::int64_t last_step);
   ~MetricsWriter();
   // One line {"step", "time_s" (since the epoch), each scalar by its name, each member of `extra`};
-  // NaN and Inf become null. Buffered until flush(), or 1 MiB. A name that stands there twice is
-  // Error(kRuntime).
+  // NaN and Inf become null. Buffered until flush(), or 1 MiB. A name twice: Error(kRuntime).
   void write(std::int64_t step, const Scalars& scalars, const nlohmann::json& extra = {});
   // A picture for TensorBoard only; png_bytes as of encode_png.
   void image(std::int64_t step, const std::string& tag, std::int64_t width, std::int64_t height, int channels,
@@ -31,10 +29,14 @@ class MetricsWriter {
   // Writes and fsyncs; Error(kRuntime) where it fails (the lines are kept and tried again). The
   // destructor flushes too, but can only report a failure on stderr.
   void flush();
-  std::int64_t num_dropped() const;  // lines that resuming has dropped
+  std::int64_t num_dropped() const { return num_dropped_; }  // lines that resuming has dropped
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  void write_out();
+  void write_out_if_long();
+
+  std::int64_t num_dropped_;
+  AppendFile lines_, events_;
+  std::string line_buffer_, event_buffer_;
 };
 
 // Every whole line of RUN/metrics.jsonl as JSON, at most max_lines (evenly thinned, first and last

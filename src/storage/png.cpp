@@ -31,8 +31,7 @@ void place_image(const std::uint8_t* source, const ImageShape& shape, int scale,
 
 }  // namespace
 
-// libpng's simplified interface: it keeps its setjmp to itself, so that none jumps over our
-// destructors.
+// libpng's simplified interface: its setjmp stays inside and jumps over no destructor of ours.
 std::vector<std::uint8_t> encode_png(
     std::int64_t width, std::int64_t height, int channels, std::span<const std::uint8_t> pixels) {
   check_format(width, height, channels);

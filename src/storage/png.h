@@ -14,8 +14,7 @@ void write_png(const std::filesystem::path& path, std::int64_t width, std::int64
 // The same as bytes in memory (for reports).
 std::vector<std::uint8_t> encode_png(
     std::int64_t width, std::int64_t height, int channels, std::span<const std::uint8_t> pixels);
-// Images [N, C, H, W] as a grid with `columns`, 1 pixel between them, each enlarged `scale` times;
-// written atomically.
+// Images [N, C, H, W] as a grid, 1 pixel between them, each enlarged `scale` times; atomic.
 void write_png_grid(const std::filesystem::path& path, const ImageBatch& images, std::int64_t columns, int scale = 2);
 
 }  // namespace hebm::storage

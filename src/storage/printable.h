@@ -1,5 +1,4 @@
-// Names out of foreign files, made safe for a message: no terminal escapes, no broken UTF-8, not
-// too long.
+// Names of foreign files made safe for messages: no terminal escapes or broken UTF-8, not long.
 #pragma once
 #include <fmt/core.h>
 #include <string>

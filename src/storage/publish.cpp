@@ -1,72 +1,48 @@
 #include <exception>
 #include <system_error>
 #include "base/error.h"
-#include "storage/hash.h"
 #include "storage/manifest.h"
 #include "storage/verified_directory.h"
 
 namespace hebm::storage {
 namespace {
 
-// What one rank tells the others after a phase.
-struct Report {
-  std::optional<std::string> error;
-  std::string folder;             // rank 0: the temporary folder's name
-  std::vector<PartResult> parts;  // written by this rank
+using Json = nlohmann::json;
+
+// What all ranks throw where one of them failed.
+class NotSaved : public Error {
+ public:
+  using Error::Error;
 };
 
-std::string to_text(const Report& report) {
-  nlohmann::json json = {{"folder", report.folder}, {"parts", to_json(report.parts)}};
-  if (report.error) json["error"] = *report.error;
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-Report from_text(const std::string& text) {
-  const nlohmann::json json = nlohmann::json::parse(text);
-  Report report;
-  if (json.contains("error")) report.error = json["error"].get<std::string>();
-  report.folder = json.at("folder");
-  for (const nlohmann::json& part : json.at("parts"))
-    report.parts.push_back({part.at("name"), part.at("size"), part.at("hash")});
-  return report;
-}
-
-// Runs `work` here and tells everybody how it went; every rank gets the same list.
-template <class Work> std::vector<Report> share(const Peers& peers, const Work& work) {
-  Report mine;
+// Runs `work` here and tells everybody how it went: every rank gets what each rank's work returned,
+// or throws what the first one that failed says.
+template <class Work> std::vector<Json> share(const Peers& peers, const fs::path& target, const Work& work) {
+  Json mine;
   try {
-    work(mine);
+    mine["result"] = work();
   } catch (const std::exception& error) {  // not hidden: it becomes the error that all ranks throw
-    mine.error = error.what();
+    mine["error"] = error.what();
   }
-  std::vector<Report> reports;
-  for (const std::string& text : peers.all_gather(to_text(mine))) reports.push_back(from_text(text));
-  check(static_cast<int>(reports.size()) == peers.size, ExitCode::kRuntime, "{} ranks reported, expected {}",
-      reports.size(), peers.size);
-  return reports;
-}
-
-// The sentence that all ranks throw where one of them failed.
-std::optional<std::string> common_error(const std::vector<Report>& reports, const fs::path& target) {
-  for (std::size_t rank = 0; rank < reports.size(); ++rank) {
-    if (!reports[rank].error) continue;
-    return fmt::format(
-        "{} was not saved: rank {}: {} (earlier ones are untouched)", target.string(), rank, *reports[rank].error);
+  std::vector<Json> results;
+  for (const std::string& text : peers.all_gather(mine.dump(-1, ' ', false, Json::error_handler_t::replace))) {
+    const Json theirs = Json::parse(text);
+    if (theirs.contains("error")) {
+      throw NotSaved(ExitCode::kRuntime, fmt::format("{} was not saved: rank {}: {} (earlier ones are untouched)",
+                                             target.string(), results.size(), theirs["error"].get<std::string>()));
+    }
+    results.push_back(theirs["result"]);
   }
-  return {};
+  check(static_cast<int>(results.size()) == peers.size, ExitCode::kRuntime, "{} ranks reported, expected {}",
+      results.size(), peers.size);
+  return results;
 }
 
 // A folder of this name that does not verify makes room; one that does is an error.
 void make_room(const fs::path& target) {
   if (!fs::exists(fs::symlink_status(target))) return;
-  try {
-    verify_directory(target);
-  } catch (const Error& error) {
-    if (error.code() != ExitCode::kCorrupt) throw;
-    quarantine(target);
-    return;
-  }
-  fail(ExitCode::kRuntime, "it exists already and is whole");
+  check(!verifies(target), ExitCode::kRuntime, "it exists already and is whole");
+  quarantine(target);
 }
 
 std::string prepare(const fs::path& parent, const std::string& name) {
@@ -90,23 +66,24 @@ void check_visible(const fs::path& folder, const std::vector<PartResult>& parts)
 }
 
 // After all parts are durable: manifest, fsync of the folder, rename, fsync of the parent.
-void seal(const fs::path& temporary, const fs::path& target, const nlohmann::json& manifest,
-    const std::vector<Report>& reports) {
+void seal(
+    const fs::path& temporary, const fs::path& target, const Json& manifest, const std::vector<Json>& parts_by_rank) {
   std::vector<PartResult> parts;
-  for (const Report& report : reports) parts.insert(parts.end(), report.parts.begin(), report.parts.end());
+  for (const Json& of_rank : parts_by_rank) {
+    for (const Json& part : of_rank) parts.push_back(part);
+  }
   const std::string text = format_manifest(manifest, parts);
   check(text.size() <= kMaxManifest, ExitCode::kRuntime, "a manifest of {} bytes, at most {} are allowed", text.size(),
       kMaxManifest);
   check_visible(temporary, parts);
   HashedFileWriter writer(temporary / kManifestName);
-  writer.write(as_bytes(text.data(), text.size()));
+  writer.write(text);
   writer.close_durable();
   fsync_path(temporary);
   rename_durable(temporary, target);
 }
 
-// Best effort after a failure that is being reported; what stays is removed by retain() once it is
-// stale.
+// Best effort after a failure that is being reported; retain() removes what stays and is stale.
 void discard(const fs::path& temporary, const fs::path& target, bool may_be_renamed) {
   std::error_code ignored;
   if (may_be_renamed && !fs::exists(temporary, ignored)) fs::rename(target, temporary, ignored);
@@ -115,33 +92,24 @@ void discard(const fs::path& temporary, const fs::path& target, bool may_be_rena
 
 }  // namespace
 
-Peers Peers::alone() {
-  return {0, 1, [](std::string mine) { return std::vector<std::string>{std::move(mine)}; }};
-}
-
 void publish_directory(const fs::path& parent, const std::string& name, const nlohmann::json& manifest,
     const std::function<std::vector<PartResult>(const fs::path&)>& write_parts, const Peers& peers) {
   const bool root = peers.rank == 0;
   const fs::path target = parent / name;
-  std::vector<Report> reports = share(peers, [&](Report& mine) {
-    if (root) mine.folder = prepare(parent, name);
-  });
-  std::optional<std::string> error = common_error(reports, target);
-  check(!error, ExitCode::kRuntime, "{}", error.value_or(""));
-
-  const fs::path temporary = parent / reports[0].folder;
-  reports = share(peers, [&](Report& mine) { mine.parts = write_parts(temporary); });
-  error = common_error(reports, target);
-  const bool sealing = !error;
-  if (sealing) {
-    const std::vector<Report> sealed = share(peers, [&](Report&) {
-      if (root) seal(temporary, target, manifest, reports);
+  const std::vector<Json> folders = share(peers, target, [&] { return root ? Json(prepare(parent, name)) : Json(); });
+  const fs::path temporary = parent / folders[0].get<std::string>();
+  bool sealing = false;
+  try {
+    const std::vector<Json> parts = share(peers, target, [&] { return Json(write_parts(temporary)); });
+    sealing = true;
+    share(peers, target, [&] {
+      if (root) seal(temporary, target, manifest, parts);
+      return Json();
     });
-    error = common_error(sealed, target);
+  } catch (const NotSaved&) {
+    if (root) discard(temporary, target, sealing);
+    throw;
   }
-  if (!error) return;
-  if (root) discard(temporary, target, sealing);
-  fail(ExitCode::kRuntime, "{}", *error);
 }
 
 }  // namespace hebm::storage

@@ -1,33 +1,20 @@
 #include "storage/tensorboard.h"
 #include <array>
 #include <bit>
-#include <cstring>
+#include <boost/crc.hpp>
 
 namespace hebm::storage::tensorboard {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "TFRecord and protobuf are little-endian");
 
-constexpr std::array<std::uint32_t, 256> make_table() {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) != 0 ? 0x82F63B78u : 0u);
-    table[i] = value;
-  }
-  return table;
-}
-
-constexpr std::array<std::uint32_t, 256> kTable = make_table();
-
 std::uint32_t masked_crc(std::string_view bytes) {
   return std::rotr(crc32c(bytes), 15) + 0xa282ead8u;  // TFRecord's mask: a CRC of a CRC is a poor CRC
 }
 
 template <class T> std::string raw(T value) {
-  std::string out(sizeof value, '\0');
-  std::memcpy(out.data(), &value, sizeof value);
-  return out;
+  const auto bytes = std::bit_cast<std::array<char, sizeof value>>(value);
+  return {bytes.begin(), bytes.end()};
 }
 
 // --- protobuf: key = field number << 3 | wire type ---
@@ -57,9 +44,9 @@ std::string event(double time_s, std::int64_t step, std::uint32_t field, std::st
 }  // namespace
 
 std::uint32_t crc32c(std::string_view bytes) {
-  std::uint32_t crc = ~0u;
-  for (const char c : bytes) crc = kTable[(crc ^ static_cast<unsigned char>(c)) & 0xff] ^ (crc >> 8);
-  return ~crc;
+  boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc;
+  crc.process_bytes(bytes.data(), bytes.size());
+  return crc.checksum();
 }
 
 std::string frame(std::string_view event) {
@@ -73,8 +60,7 @@ std::string restart_event(double time_s, std::int64_t step) {
   return event(time_s, step, 7, integer_field(1, 1));  // SessionLog { status = 1: START = 1 }
 }
 
-// Summary { repeated Value value = 1 }, Value { string tag = 1; float simple_value = 2; Image image
-// = 4 }
+// Summary { Value value = 1 }, Value { string tag = 1; float simple_value = 2; Image image = 4 }
 std::string scalars_event(
     double time_s, std::int64_t step, const std::vector<std::pair<std::string, double>>& scalars) {
   std::string summary;

@@ -32,13 +32,7 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   return entries;
 }
 
-bool is_temporary(const std::string& name, const std::string& prefix) {
-  const std::size_t dot = name.find(kTemporaryMark);
-  return dot != std::string::npos && number_of(std::string_view(name).substr(0, dot), prefix).has_value();
-}
-
-// The newest time of the folder and what is in it: a large part that is still being written keeps
-// it young.
+// By the newest time in it: a large part that is still being written keeps it young.
 bool is_stale(const fs::path& folder) {
   std::error_code error;
   fs::file_time_type newest = fs::last_write_time(folder, error);
@@ -107,16 +101,6 @@ void check_hash(const fs::path& directory, const PartResult& part) {
   check(got == part.hash, ExitCode::kCorrupt, "{}: hash {}, expected {}", file.path().string(), got, part.hash);
 }
 
-bool verifies(const fs::path& directory) {
-  try {
-    verify_directory(directory);
-    return true;
-  } catch (const Error& error) {
-    if (error.code() != ExitCode::kCorrupt) throw;
-    return false;
-  }
-}
-
 }  // namespace
 
 nlohmann::json verify_directory(const fs::path& directory) {
@@ -126,6 +110,16 @@ nlohmann::json verify_directory(const fs::path& directory) {
   check_sizes(directory, parts);
   for (const PartResult& part : parts) check_hash(directory, part);
   return manifest;
+}
+
+bool verifies(const fs::path& directory) {
+  try {
+    verify_directory(directory);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kCorrupt) throw;
+    return false;
+  }
 }
 
 std::vector<std::string> list_directories(const fs::path& parent, const std::string& prefix) {
@@ -173,22 +167,19 @@ void retain(const fs::path& parent, const std::string& prefix, int keep) {
   const std::vector<std::string> names = list_directories(parent, prefix);
   std::size_t first_old = names.size();
   if (names.size() > static_cast<std::size_t>(keep)) {
-    // Only what is behind one that has just been read back whole is removed; where none verifies,
-    // all stay.
+    // Only what is behind one that was just read back whole goes; where none verifies, all stay.
     const auto newest =
         std::find_if(names.begin(), names.end(), [&](const auto& name) { return verifies(parent / name); });
     first_old = static_cast<std::size_t>(newest - names.begin()) + static_cast<std::size_t>(keep);
   }
   for (std::size_t i = first_old; i < names.size(); ++i) {
-    // Out of sight first, so that a kill in the middle leaves no half of a folder under a good
-    // name.
+    // Out of sight first: a kill in the middle leaves no half of a folder under a good name.
     const fs::path doomed = temporary_name(parent / names[i]);
     rename_durable(parent / names[i], doomed);
     remove_tree(doomed);
   }
-  if (!fs::is_directory(parent)) return;
-  for (const fs::directory_entry& entry : entries_of(parent)) {
-    if (is_temporary(entry.path().filename(), prefix) && is_stale(entry.path())) remove_tree(entry.path());
+  for (const fs::path& temporary : temporaries_in(parent, prefix + "-")) {
+    if (is_stale(temporary)) remove_tree(temporary);
   }
 }
 

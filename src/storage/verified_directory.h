@@ -18,7 +18,6 @@ namespace hebm::storage {
 struct Peers {
   int rank = 0, size = 1;
   std::function<std::vector<std::string>(std::string)> all_gather;  // everybody's text, by rank
-  static Peers alone();
 };
 
 struct PartResult {
@@ -38,16 +37,14 @@ void publish_directory(const fs::path& parent, const std::string& name, const nl
 // too. Throws Error(kCorrupt) naming the file, expected and got.
 nlohmann::json verify_directory(const fs::path& directory);
 
-// Names `prefix-NNN` (no .tmp, no .bad) below parent, highest number first; empty where parent does
-// not exist.
+// Names `prefix-NNN` (no .tmp, no .bad) below parent, highest number first; none without parent.
 std::vector<std::string> list_directories(const fs::path& parent, const std::string& prefix);
 
 struct Verified {
   std::string name;
   nlohmann::json manifest;
 };
-// The newest that verifies; those that do not are quarantined and reported through `warn`. Call on
-// rank 0 only.
+// The newest that verifies; others are quarantined and told to `warn`. Rank 0 only.
 std::optional<Verified> latest_verified(
     const fs::path& parent, const std::string& prefix, const std::function<void(const std::string&)>& warn);
 // Renames directory to NAME.bad (or .bad-2, ...); returns the new path.

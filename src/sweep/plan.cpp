@@ -8,7 +8,6 @@
 #include <string_view>
 #include "base/error.h"
 #include "base/options_text.h"
-#include "base/presets.h"
 #include "storage/files.h"
 
 namespace hebm::sweep {

@@ -56,7 +56,7 @@ std::vector<results::SweepLine> lines_over(const std::string& key, const std::ve
   std::map<std::string, std::multimap<double, const Group*>> found;
   for (const Group& group : groups) {
     const Setting* own = find(group.settings, key);
-    const auto x = own == nullptr ? std::nullopt : detail::parse_double(own->value);
+    const auto x = own == nullptr ? std::nullopt : detail::parse_number<double>(own->value);
     std::vector<Setting> others = group.settings;
     std::erase_if(others, [&](const Setting& s) { return s.key == key; });
     if (x && group.fd_fmnist.count > 0) found[title_of(others)].emplace(*x, &group);

@@ -28,9 +28,9 @@ GradientSum::GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*
 
 // Where the communicator adds: a GPU's memory under NCCL, else the host's.
 at::Tensor GradientSum::summable(const at::Tensor& values) const {
-  check(comm_.kind() != "nccl" || values.is_cuda(), ExitCode::kRuntime,
+  check(comm_.kind() != comm::Kind::kNccl || values.is_cuda(), ExitCode::kRuntime,
       "gradient sum: NCCL adds in GPU memory, the gradients are on {}", values.device().str());
-  const bool stays = values.is_cpu() || comm_.kind() == "nccl" || comm_.size() == 1;
+  const bool stays = values.is_cpu() || comm_.kind() == comm::Kind::kNccl || comm_.size() == 1;
   return stays ? values : values.to(at::kCPU);
 }
 

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <numeric>
 #include <thread>
-#include "comm/gpus.h"
 #include "comm/mpi_communicator.h"
 #include "comm/nccl_communicator.h"
 #include "comm/placement.h"
@@ -23,7 +22,7 @@ constexpr std::int64_t kPiece = 1000;
 std::unique_ptr<Communicator> make_world(const CommOptions& options) {
   auto mpi = std::make_unique<MpiCommunicator>(
       options, LaunchEnvironment::read([](const char* name) { return std::getenv(name); }), kPiece);
-  if (options.kind != "nccl") return mpi;
+  if (options.kind != Kind::kNccl) return mpi;
 #ifdef HEBM_CUDA
   if (!any(*mpi, num_gpus() == 0)) return std::make_unique<NcclCommunicator>(std::move(mpi));
 #endif
@@ -199,7 +198,7 @@ TEST(Any, TrueOnAllWhenTrueOnOne) {
 }
 
 TEST(Thread, ACollectiveFromAnotherThreadIsRefused) {
-  if (world().kind() != "mpi") GTEST_SKIP() << "NCCL does not mind";
+  if (world().kind() != Kind::kMpi) GTEST_SKIP() << "NCCL does not mind";
   std::string message;
   std::thread([&] {
     try {

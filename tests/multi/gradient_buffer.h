@@ -1,8 +1,8 @@
 // Memory where the communicator under test sums gradients: the host's, or the GPU's for NCCL.
 #pragma once
 #include <span>
-#include <string_view>
 #include <vector>
+#include "comm/communicator.h"
 
 #ifdef HEBM_CUDA
 #include "comm/cuda_event.h"
@@ -12,8 +12,8 @@ namespace hebm::comm {
 
 template <class T> class GradientBuffer {
  public:
-  GradientBuffer(std::string_view kind, std::size_t count, T value) : host_(count, value) {
-    if (kind != "nccl") return;
+  GradientBuffer(Kind kind, std::size_t count, T value) : host_(count, value) {
+    if (kind != Kind::kNccl) return;
 #ifdef HEBM_CUDA
     check_cuda(cudaMalloc(&device_, count * sizeof(T)), "cudaMalloc");
     check_cuda(cudaMemcpy(device_, host_.data(), count * sizeof(T), cudaMemcpyHostToDevice), "cudaMemcpy");

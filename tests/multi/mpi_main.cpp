@@ -46,11 +46,13 @@ constexpr int kSkipped = 77;
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   hebm::comm::CommOptions options;
-  options.kind = argc > 1 ? argv[1] : "mpi";
+  const auto kind = hebm::value_named<hebm::comm::Kind>(argc > 1 ? argv[1] : "mpi");
+  if (!kind) return 2;
+  options.kind = *kind;
   options.hang_timeout_s = 30;
   hebm::comm::the_world = hebm::comm::make_world(options);
   if (hebm::comm::the_world == nullptr) {
-    std::fprintf(stderr, "skipped: comm.kind = %s needs a build with CUDA and a GPU\n", options.kind.c_str());
+    std::fprintf(stderr, "skipped: comm.kind = %s needs a build with CUDA and a GPU\n", argv[1]);
     return kSkipped;
   }
   const int result = hebm::comm::run_all();

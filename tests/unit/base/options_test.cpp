@@ -10,7 +10,6 @@
 #include <limits>
 #include <random>
 #include "../support.h"
-#include "base/presets.h"
 
 namespace hebm {
 namespace {

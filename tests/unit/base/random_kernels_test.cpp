@@ -21,12 +21,12 @@ std::vector<Isa> isas() {
 
 std::array<std::uint32_t, 4> reference(PhiloxStream s, std::uint32_t i) {
   const auto w =
-      r123::Philox4x32()({{s.counter[0] + i, s.counter[1], s.counter[2], s.counter[3]}}, {{s.key[0], s.key[1]}});
+      r123::Philox4x32()({{s.counter.w0 + i, s.counter.w1, s.counter.w2, s.counter.w3}}, {{s.key[0], s.key[1]}});
   return {w[0], w[1], w[2], w[3]};
 }
 
 struct KnownAnswer {
-  std::array<std::uint32_t, 4> counter;
+  PhiloxWords counter;
   std::array<std::uint32_t, 2> key;
   std::array<std::uint32_t, 4> answer;
 };
@@ -45,7 +45,7 @@ TEST(RandomKernels, KnownAnswersOfPhilox) {
     EXPECT_EQ(reference({known.key, known.counter}, 0), known.answer);
     for (Isa isa : isas()) {
       std::array<float, 4> out;
-      philox_uniforms(isa, out.data(), 1, {known.key, known.counter});
+      philox_fill(Law::kUniform, isa, out.data(), 1, {known.key, known.counter});
       for (int w = 0; w < 4; ++w) EXPECT_EQ(out[w], static_cast<float>(known.answer[w] >> 8) / 16777216.0f);
     }
   }
@@ -55,7 +55,7 @@ TEST(RandomKernels, VectorPathsEqualRandom123) {
   const PhiloxStream stream{{17, 99}, {0xfffffff0u, 5, 6, 7}};  // the first word wraps on the way
   for (Isa isa : isas()) {
     std::vector<float> out(4 * 1003);
-    philox_uniforms(isa, out.data(), 1003, stream);
+    philox_fill(Law::kUniform, isa, out.data(), 1003, stream);
     for (std::uint32_t i = 0; i < 1003; ++i) {
       for (int w = 0; w < 4; ++w) {
         ASSERT_EQ(out[4 * i + w], static_cast<float>(reference(stream, i)[w] >> 8) / 16777216.0f) << i;
@@ -68,9 +68,9 @@ TEST(RandomKernels, NormalsHaveTheSameBitsOnEveryInstructionSet) {
   constexpr std::size_t kCounters = 100003;
   std::vector<float> expected(4 * kCounters), got(4 * kCounters);
   const PhiloxStream stream{{3, 4}, {0, 1, 2, 3}};
-  philox_normals(Isa::kBaseline, expected.data(), kCounters, stream);
+  philox_fill(Law::kNormal, Isa::kBaseline, expected.data(), kCounters, stream);
   for (Isa isa : isas()) {
-    philox_normals(isa, got.data(), kCounters, stream);
+    philox_fill(Law::kNormal, isa, got.data(), kCounters, stream);
     EXPECT_EQ(std::memcmp(expected.data(), got.data(), got.size() * sizeof(float)), 0) << static_cast<int>(isa);
   }
 }
@@ -78,7 +78,7 @@ TEST(RandomKernels, NormalsHaveTheSameBitsOnEveryInstructionSet) {
 // These bits are part of the contract: another machine, compiler or library must give them too.
 TEST(RandomKernels, NormalsHaveTheBitsOnRecord) {
   std::vector<float> out(1 << 16);
-  philox_normals(best_isa(), out.data(), out.size() / 4, {{3, 4}, {0, 1, 2, 3}});
+  philox_fill(Law::kNormal, best_isa(), out.data(), out.size() / 4, {{3, 4}, {0, 1, 2, 3}});
   std::uint64_t fnv = 0xcbf29ce484222325u;
   for (float x : out) {
     std::uint32_t bits;
@@ -92,7 +92,7 @@ TEST(RandomKernels, NormalsAreWithinTheStatedError) {
   constexpr std::uint32_t kCounters = 250000;
   std::vector<float> out(4 * kCounters);
   const PhiloxStream stream{{5, 6}, {0, 0, 0, 0}};
-  philox_normals(best_isa(), out.data(), kCounters, stream);
+  philox_fill(Law::kNormal, best_isa(), out.data(), kCounters, stream);
   double worst_radius = 0, worst_angle = 0;
   for (std::uint32_t i = 0; i < kCounters; ++i) {
     const auto w = reference(stream, i);

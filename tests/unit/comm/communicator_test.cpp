@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <cstdlib>
 #include <stdexcept>
+#include "../support.h"
+#include "base/options.h"
 #include "comm/single_communicator.h"
 
 namespace hebm::comm {
@@ -37,10 +39,13 @@ TEST(Make, WithoutALauncherIsSingle) {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"}) {
     unsetenv(name);
   }
-  EXPECT_EQ(make_communicator({})->kind(), "single");
-  CommOptions options;
-  options.kind = "pigeon";
-  EXPECT_THROW(make_communicator(options), Error);
+  EXPECT_EQ(make_communicator({})->kind(), Kind::kSingle);
+  CommOptions of_user;
+  Options options("test", "");
+  of_user.describe(options);
+  test::expect_error(ExitCode::kUsage, {"comm.kind = 'pigeon'", "one of auto, single, mpi, nccl"}, [&] {
+    options.parse(std::vector<std::string>{"--comm.kind", "pigeon"});
+  });
 }
 
 }  // namespace

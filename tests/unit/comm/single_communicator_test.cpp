@@ -13,7 +13,7 @@ TEST(Single, EveryOperationIsTheIdentity) {
   EXPECT_EQ(comm.rank(), 0);
   EXPECT_EQ(comm.size(), 1);
   EXPECT_EQ(comm.node(), 0);
-  EXPECT_EQ(comm.kind(), "single");
+  EXPECT_EQ(comm.kind(), Kind::kSingle);
   EXPECT_TRUE(comm.is_root());
   std::array<float, 2> f = {1.5F, -2};
   std::array<double, 2> d = {1.5, -2};

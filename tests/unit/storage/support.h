@@ -1,10 +1,11 @@
-// What the tests of storage/ and sweep/ share: a full disk.
+// What the tests of storage/ and sweep/ share: a full disk, and a world of one rank.
 #pragma once
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <csignal>
 #include "../support.h"
 #include "storage/files.h"
+#include "storage/verified_directory.h"
 
 namespace hebm::storage::test {
 
@@ -13,6 +14,10 @@ using hebm::test::names_in;
 using hebm::test::slurp;
 using hebm::test::spill;
 using hebm::test::TempFolder;
+
+inline Peers alone() {
+  return {0, 1, [](std::string mine) { return std::vector<std::string>{std::move(mine)}; }};
+}
 
 // The system's own answer to a full disk, for this process: writes beyond `bytes` of a file fail
 // with EFBIG.

@@ -77,7 +77,7 @@ std::vector<PartResult> write_parts(const fs::path& folder, int rank) {
 
 void publish(const fs::path& parent, const std::string& name, int step) {
   publish_directory(
-      parent, name, {{"step", step}}, [&](const fs::path& folder) { return write_parts(folder, 2); }, Peers::alone());
+      parent, name, {{"step", step}}, [&](const fs::path& folder) { return write_parts(folder, 2); }, alone());
 }
 
 std::vector<std::string> names_in(const fs::path& folder) {
@@ -304,20 +304,23 @@ TEST(VerifiedDirectory, RetentionKeepsTheNewestVerifiedAndOneOlder) {
 TEST(VerifiedDirectory, StaleTemporaryFoldersGo) {
   const TempFolder folder;
   const auto two_hours_ago = fs::file_time_type::clock::now() - std::chrono::hours(2);
-  for (const char* name : {"step-1.tmp-aa", "step-2.tmp-bb", "step-3.tmp-cc", "other-1.tmp-dd", "step-9.bad"}) {
+  for (const char* name : {"step-1.tmp-00000000000000aa", "step-2.tmp-00000000000000bb", "step-3.tmp-00000000000000cc",
+           "other-1.tmp-00000000000000dd", "step-9.bad"}) {
     create_folders(folder / name);
     spill(folder / name / "part", "x");
   }
   // step-2: a part that is being written now; step-3: young itself.
-  for (const char* name : {"step-1.tmp-aa", "step-3.tmp-cc", "other-1.tmp-dd", "step-9.bad"}) {
+  for (const char* name :
+      {"step-1.tmp-00000000000000aa", "step-3.tmp-00000000000000cc", "other-1.tmp-00000000000000dd", "step-9.bad"}) {
     fs::last_write_time(folder / name / "part", two_hours_ago);
   }
-  for (const char* name : {"step-1.tmp-aa", "step-2.tmp-bb", "other-1.tmp-dd", "step-9.bad"}) {
+  for (const char* name :
+      {"step-1.tmp-00000000000000aa", "step-2.tmp-00000000000000bb", "other-1.tmp-00000000000000dd", "step-9.bad"}) {
     fs::last_write_time(folder / name, two_hours_ago);
   }
   retain(folder.path(), "step", 2);
-  EXPECT_EQ(names_in(folder.path()),
-      (std::vector<std::string>{"other-1.tmp-dd", "step-2.tmp-bb", "step-3.tmp-cc", "step-9.bad"}));
+  EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"other-1.tmp-00000000000000dd",
+                                         "step-2.tmp-00000000000000bb", "step-3.tmp-00000000000000cc", "step-9.bad"}));
 }
 
 }  // namespace

@@ -12,8 +12,7 @@ using ::testing::HasSubstr;
 
 void checkpoint(const fs::path& run, const std::string& part, std::int64_t step) {
   storage::create_folders(run / part / "checkpoints");
-  storage::publish_directory(
-      run / part / "checkpoints", fmt::format("step-{:07}", step), {{"step", step}},
+  storage::publish_directory(run / part / "checkpoints", fmt::format("step-{:07}", step), {{"step", step}},
       [](const fs::path& folder) {
         const std::string text = "weights";
         storage::HashedFileWriter writer(folder / "model");
@@ -21,7 +20,7 @@ void checkpoint(const fs::path& run, const std::string& part, std::int64_t step)
         const auto written = writer.close_durable();
         return std::vector<storage::PartResult>{{"model", written.size, written.hash}};
       },
-      storage::Peers::alone());
+      {0, 1, [](std::string mine) { return std::vector<std::string>{std::move(mine)}; }});
 }
 
 TEST(Progress, CountsVerifiedStepsWholeShardsAndProducts) {

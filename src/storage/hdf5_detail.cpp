@@ -1,10 +1,11 @@
+#include "storage/hdf5_detail.h"
 #include <fmt/ranges.h>
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <new>
 #include <set>
-#include "storage/hdf5_detail.h"
+#include "base/text.h"
 #include "storage/printable.h"
 
 namespace hebm::storage::detail {
@@ -12,6 +13,25 @@ namespace hebm::storage::detail {
 static_assert(std::endian::native == std::endian::little, "files are little-endian and read without conversion");
 
 namespace {
+
+// Called by libhdf5 (C). Upward starts at the innermost entry: keep that one and stop.
+herr_t keep_first(unsigned, const H5E_error2_t* error, void* data) noexcept {
+  *static_cast<const char**>(data) = error->desc;
+  return 1;
+}
+
+hid_t predefined(H5Type type) {
+  switch (type) {
+    case H5Type::kU8: return H5T_STD_U8LE;
+    case H5Type::kI32: return H5T_STD_I32LE;
+    case H5Type::kI64: return H5T_STD_I64LE;
+    case H5Type::kU64: return H5T_STD_U64LE;
+    case H5Type::kF64: return H5T_IEEE_F64LE;
+    case H5Type::kF16:  // made from this one
+    case H5Type::kF32: return H5T_IEEE_F32LE;
+  }
+  fail(ExitCode::kRuntime, "H5Type {} is unknown", static_cast<int>(type));
+}
 
 struct Link {
   std::string name;
@@ -81,8 +101,8 @@ class Scanner {
   }
 
   void scan_group(const std::string& group) {
-    const Handle id = own(H5Gopen2(file_, group.empty() ? "/" : group.c_str(), H5P_DEFAULT), H5Gclose,
-        ExitCode::kCorrupt, fmt::format("{}: group \"{}\"", path_.string(), printable(group)));
+    const Handle id = own(H5Gopen2(file_, group.empty() ? "/" : group.c_str(), H5P_DEFAULT), ExitCode::kCorrupt,
+        fmt::format("{}: group \"{}\"", path_.string(), printable(group)));
     Links links;
     links.room = kMaxObjects - addresses_.size();
     const herr_t status = H5Literate(id.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_link, &links);
@@ -113,9 +133,13 @@ class Scanner {
 
   H5Info check_dataset(const std::string& name) {
     const std::string what = fmt::format("{}: dataset \"{}\"", path_.string(), printable(name));
-    const Handle dataset = own(H5Dopen2(file_, name.c_str(), H5P_DEFAULT), H5Dclose, ExitCode::kCorrupt, what);
-    check_storage(name, what, dataset.get());
-    const Handle type = own(H5Dget_type(dataset.get()), H5Tclose, ExitCode::kCorrupt, what);
+    const Handle dataset = own(H5Dopen2(file_, name.c_str(), H5P_DEFAULT), ExitCode::kCorrupt, what);
+    const Handle list = own(H5Dget_create_plist(dataset.get()), ExitCode::kCorrupt, what);
+    const H5D_layout_t layout = H5Pget_layout(list.get());
+    if (layout != H5D_CONTIGUOUS) refuse(name, "has a {} layout", name_of_layout(layout));
+    if (H5Pget_external_count(list.get()) != 0) refuse(name, "keeps its data in another file");
+    if (H5Pget_nfilters(list.get()) != 0) refuse(name, "has filters");
+    const Handle type = own(H5Dget_type(dataset.get()), ExitCode::kCorrupt, what);
     const std::optional<H5Type> known = identify_type(type.get());
     if (!known) refuse(name, "has a type other than little-endian u8, i32, i64, u64, f16, f32 or f64");
     H5Info info{*known, shape_of(name, what, dataset.get()), 0, 0};
@@ -129,16 +153,8 @@ class Scanner {
     return info;
   }
 
-  void check_storage(const std::string& name, const std::string& what, hid_t dataset) const {
-    const Handle list = own(H5Dget_create_plist(dataset), H5Pclose, ExitCode::kCorrupt, what);
-    const H5D_layout_t layout = H5Pget_layout(list.get());
-    if (layout != H5D_CONTIGUOUS) refuse(name, "has a {} layout", name_of_layout(layout));
-    if (H5Pget_external_count(list.get()) != 0) refuse(name, "keeps its data in another file");
-    if (H5Pget_nfilters(list.get()) != 0) refuse(name, "has filters");
-  }
-
   std::vector<std::uint64_t> shape_of(const std::string& name, const std::string& what, hid_t dataset) const {
-    const Handle space = own(H5Dget_space(dataset), H5Sclose, ExitCode::kCorrupt, what);
+    const Handle space = own(H5Dget_space(dataset), ExitCode::kCorrupt, what);
     const H5S_class_t kind = H5Sget_simple_extent_type(space.get());
     if (kind == H5S_SCALAR) return {};
     const int rank = H5Sget_simple_extent_ndims(space.get());
@@ -169,25 +185,56 @@ class Scanner {
 
 }  // namespace
 
+void prepare_thread() {
+  // No clean-up at exit: our files are closed by their owners, and after a failed close (full disk)
+  // libhdf5 1.10.8 keeps a dangling file that it would touch then: a segmentation fault after the
+  // error was handled. It must be the first call; where a program that we are linked into used the
+  // library before us, it keeps its clean-up, and that is its choice.
+  [[maybe_unused]] static const bool no_exit_handler = H5dont_atexit() >= 0;
+  static const bool no_plugins = H5PLset_loading_state(0) >= 0;
+  thread_local const bool quiet = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  check(no_plugins && quiet, ExitCode::kEnvironment, "libhdf5 could not be set up: {}", library_message());
+}
+
+std::string library_message() {
+  const char* message = nullptr;
+  if (H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &message) < 0 || message == nullptr) return "no reason given";
+  return message;
+}
+
+Handle make_type(H5Type type) {
+  Handle id = own(H5Tcopy(predefined(type)), ExitCode::kRuntime, "HDF5 type");
+  if (type == H5Type::kF16) {
+    // IEEE half: sign 15, exponent 10-14 (bias 15), mantissa 0-9. Fields first: the size has them.
+    const bool ok = H5Tset_fields(id.get(), 15, 10, 5, 0, 10) >= 0 && H5Tset_size(id.get(), 2) >= 0 &&
+                    H5Tset_ebias(id.get(), 15) >= 0;
+    check_h5(ok, ExitCode::kRuntime, "HDF5 type of IEEE half");
+  }
+  return id;
+}
+
+std::optional<H5Type> identify_type(hid_t file_type) {
+  const H5T_class_t kind = H5Tget_class(file_type);
+  if (kind != H5T_INTEGER && kind != H5T_FLOAT) return {};
+  for (const Choice<H5Type>& choice : choices_of(H5Type{})) {
+    if (H5Tequal(file_type, make_type(choice.value).get()) > 0) return choice.value;
+  }
+  return {};
+}
+
 std::optional<std::uint64_t> bytes_of(const std::vector<std::uint64_t>& shape, H5Type type) {
   std::uint64_t product = size_of(type);
   for (const std::uint64_t dim : shape) {
     if (__builtin_mul_overflow(product, std::max<std::uint64_t>(dim, 1), &product) || product >> 63 != 0) return {};
   }
-  const bool empty = std::find(shape.begin(), shape.end(), 0u) != shape.end();
-  return empty ? 0 : product;
+  return std::ranges::count(shape, 0u) > 0 ? 0 : product;
 }
 
 bool is_good_name(const std::string& name) {
   if (name.empty() || name.size() > kMaxName) return false;
   if (std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c > 0x7e; })) return false;
-  for (std::size_t start = 0; start <= name.size();) {
-    const std::size_t end = std::min(name.find('/', start), name.size());
-    const std::string part = name.substr(start, end - start);
-    if (part.empty() || part == "." || part == "..") return false;
-    start = end + 1;
-  }
-  return true;
+  return std::ranges::none_of(
+      split(name, '/'), [](const std::string& part) { return part.empty() || part == "." || part == ".."; });
 }
 
 std::map<std::string, H5Info> scan_file(hid_t file, const fs::path& path, std::uint64_t file_size) {
