@@ -25,7 +25,7 @@ struct LabelOptions {
   std::string name = "labels";  // RUN/prior-NAME
   std::int64_t steps = 0;       // couple.steps
   double guidance = 1.0;
-  std::int64_t candidates = 16;     // draws that one is chosen of (prior/label_draws.h)
+  std::int64_t candidates = 16;     // draws that one is chosen of (prior/reverse_chain.h)
   void describe(Options& options);  // --name, couple.steps, couple.guidance, couple.candidates
 };
 

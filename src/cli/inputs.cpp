@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include "base/error.h"
-#include "train/product.h"
+#include "train/checkpoints.h"
 #include "train/readjust.h"
 #include "vae/weights_file.h"
 
@@ -76,10 +76,10 @@ RunVae open_vae(const RunOptions& run) {
   out.file = RunPaths(run).vae;
   require(out.file, "hebm_dist train-vae");
   if (wants_copy(run, out.file)) {
-    const auto identity = train::readjust_identity(out.file, run.bn_readjust);
+    const auto identity = train::readjust_fingerprint(out.file, run.bn_readjust);
     out.file = train::readjusted_file(run.directory);
     require(out.file, "hebm_dist encode");
-    const auto difference = train::identity_difference(identity, vae::read_vae_info(out.file).identity);
+    const auto difference = train::fingerprint_difference(identity, vae::read_vae_info(out.file).identity);
     check(difference.empty(), ExitCode::kUsage,
         "{} was made with other settings:{}\nRemove it and run `hebm_dist encode`.", out.file.string(), difference);
   }

@@ -4,7 +4,6 @@
 #include <cmath>
 #include "base/error.h"
 #include "storage/lenient_json.h"
-#include "train/nce.h"
 
 namespace hebm::cli {
 namespace {

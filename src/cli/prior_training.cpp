@@ -5,7 +5,7 @@
 #include "prior/prior_file.h"
 #include "sample/sample.h"
 #include "storage/png.h"
-#include "train/product.h"
+#include "train/checkpoints.h"
 
 namespace hebm::cli {
 namespace {
@@ -77,13 +77,13 @@ int PriorTraining::work(Context& context) {
   prior_->to(context.device());
   train::TrainingRun run{directory(), fingerprint(context), context.comm(), context.logger(), &context.stop()};
   run.fingerprint["vae_hash"] = vae_.hash;
-  if (train::product_done(file(), prior::kPriorFormat, prior::kPriorVersion, run.fingerprint, run.comm, run.logger))
+  if (train::artifact_done(file(), prior::kPriorFormat, prior::kPriorVersion, run.fingerprint, run.comm, run.logger))
     return 0;
   const auto cache = training_cache(
       training_, RunPaths(run_), encoding_, *dataset_, vae_, static_cast<std::uint64_t>(run_.seed), context);
   const auto make_source = [&](const train::MicroBatches& batches, std::int64_t first) {
     return cache ? train::cache_source(*cache, batches, seed(), first, training_.updates)
-                 : train::online_source(*dataset_, data::Split::kTrain, *vae_.backbone, batches, seed(), first);
+                 : train::online_source(*dataset_, data::Split::kTrain, *vae_.backbone, batches, seed());
   };
   const auto learnt = objective({*prior_, nets_, *vae_.backbone, langevin_, seed(), make_source}, run);
   train::TrainingLoop loop(*learnt, run);

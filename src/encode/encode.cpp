@@ -1,13 +1,11 @@
 #include "encode/encode.h"
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <numeric>
 #include "base/error.h"
-#include "base/options.h"
 #include "base/visits.h"
 #include "storage/files.h"
 #include "vae/inputs.h"
@@ -24,130 +22,154 @@ data::Split split_of(const EncodeOptions& options) {
 
 class Encoder {
  public:
-  Encoder(const EncodeOptions& options, const fs::path& directory, const data::CacheLayout& layout,
-      const data::Dataset& dataset, const vae::Backbone& backbone)
+  Encoder(const EncodeOptions& options, const fs::path& directory, const EncodeInputs& inputs, comm::Communicator& comm,
+      Logger& logger)
       : options_(options),
         directory_(directory),
-        layout_(layout),
-        dataset_(dataset),
-        backbone_(backbone),
-        members_(dataset.members(split_of(options))) {}
+        in_(inputs),
+        layout_(cache_layout(options, in_.dataset, in_.backbone, in_.vae_hash, in_.seed)),
+        members_(in_.dataset.members(split_of(options))),
+        comm_(comm),
+        logger_(logger) {}
+
+  EncodeResult run(const StopFlag* stop) const {
+    if (already_whole()) {
+      logger_.line("{} is there already, made with these settings: nothing to do", directory_.string());
+      return describe(0);
+    }
+    const auto missing = missing_shards();
+    comm::agree(comm_, [&] {
+      if (comm_.is_root()) check_space(missing.size());
+    });
+    const std::int64_t total = std::ssize(missing);
+    StatusLine status(logger_, "encode", layout_.num_shards, layout_.num_shards - total);
+    for (std::int64_t done = 0; done < total;) {  // one round: a shard for every rank
+      const std::int64_t mine = done + comm_.rank();
+      comm::agree(comm_, [&] {
+        if (mine < total) encode_shard(missing[static_cast<std::size_t>(mine)]);
+      });
+      done = std::min<std::int64_t>(total, done + comm_.size());
+      status.update(layout_.num_shards - total + done);
+      const bool stopping = comm::any(comm_, stop != nullptr && stop->requested());
+      if (stopping && done < total) return {.outcome = EncodeResult::Outcome::kStopped, .shards_written = done};
+    }
+    status.finish();
+    comm::agree(comm_, [&] {
+      if (comm_.is_root()) data::publish_cache(directory_, layout_);
+    });
+    return describe(total);
+  }
+ private:
+  // True when the index is there: the cache is whole and of this key.
+  bool already_whole() const {
+    bool whole = false;
+    comm::agree(comm_, [&] {
+      if (!comm_.is_root() || !fs::exists(directory_ / "index.json")) return;
+      const std::string difference = layout_.key.difference(data::LatentCache::open(directory_).layout().key);
+      check(difference.empty(), ExitCode::kUsage,
+          "{} holds a latent cache of other settings: {}. Give those settings again, choose another folder, or remove "
+          "it.",
+          directory_.string(), difference);
+      whole = true;
+    });
+    return comm::any(comm_, whole);
+  }
+
+  // Shards that still have to be written, as rank 0 sees them; the same on all ranks.
+  std::vector<std::int64_t> missing_shards() const {
+    std::vector<std::int64_t> is_missing(static_cast<std::size_t>(layout_.num_shards), 0), out;
+    comm::agree(comm_, [&] {
+      if (!comm_.is_root()) return;
+      storage::create_folders(directory_);
+      for (std::int64_t s = 0; s < layout_.num_shards; ++s) {
+        const bool done = data::shard_done(directory_, layout_, s, [&](const std::string& w) { logger_.write(w); });
+        is_missing[static_cast<std::size_t>(s)] = done ? 0 : 1;
+      }
+    });
+    comm_.all_reduce(std::span<std::int64_t>(is_missing), comm::Op::kMax);
+    for (std::int64_t s = 0; s < layout_.num_shards; ++s) {
+      if (is_missing[static_cast<std::size_t>(s)] != 0) out.push_back(s);
+    }
+    return out;
+  }
+
+  // A full disk is better known before hours of work.
+  void check_space(std::size_t num_missing) const {
+    const double element = layout_.key.dtype == "float16" ? 2.0 : 4.0;
+    const double whole =
+        static_cast<double>(layout_.key.num_images) * static_cast<double>(layout_.key.draws * layout_.dim()) * element;
+    const double wanted = whole * static_cast<double>(num_missing) / static_cast<double>(layout_.num_shards);
+    const auto free = static_cast<double>(storage::free_bytes(directory_));
+    check(wanted <= free, ExitCode::kRuntime,
+        "{}: the cache needs {} more, {} are free; make room, choose another folder, or take fewer cache.draws or "
+        "cache.dtype float16",
+        directory_.string(), format_bytes(wanted), format_bytes(free));
+  }
 
   void encode_shard(std::int64_t shard) const {
     const auto [first, last] = data::shard_range(shard, layout_.num_shards, layout_.key.num_images);
-    const std::vector<std::int64_t> images(members_.begin() + first, members_.begin() + last);
-    std::vector<float> u(images.size() * static_cast<std::size_t>(layout_.key.draws * backbone_.dim()));
-    for (std::int64_t start = 0; start < last - first; start += options_.batch) encode_chunk(images, start, u);
+    const std::span<const std::int64_t> images(members_.begin() + first, members_.begin() + last);
+    const auto record = static_cast<std::size_t>(layout_.key.draws * layout_.dim());
+    std::vector<float> u(images.size() * record);
+    for (std::size_t start = 0; start < images.size(); start += static_cast<std::size_t>(options_.batch)) {
+      const std::size_t count = std::min(static_cast<std::size_t>(options_.batch), images.size() - start);
+      encode_chunk(images.subspan(start, count), std::span(u).subspan(start * record, count * record));
+    }
     data::write_shard(directory_, layout_, shard, images, u);
   }
- private:
-  // Images [start, start + batch) of the shard, the last one repeated to the chunk's fixed size;
-  // into u [n, R, D].
-  void encode_chunk(const std::vector<std::int64_t>& shard, std::int64_t start, std::vector<float>& u) const {
+
+  // Into u [n, R, D]. The last image is repeated to the chunk's fixed size.
+  void encode_chunk(std::span<const std::int64_t> images, std::span<float> u) const {
     const c10::NoGradGuard no_grad;
-    const auto count = static_cast<std::int64_t>(shard.size());
-    const std::int64_t dim = backbone_.dim(), real = std::min(options_.batch, count - start);
-    std::vector<std::int64_t> images;
-    for (std::int64_t b = 0; b < options_.batch; ++b)
-      images.push_back(shard[static_cast<std::size_t>(start + std::min(b, real - 1))]);
-    const auto device = backbone_.params().device();
-    const at::Tensor x = vae::image_tensor(dataset_.read(images)).to(device);
-    const RandomKey key{layout_.key.seed, 0, Purpose::kPosterior};
-    for (std::int64_t r = 0; r < layout_.key.draws; ++r) {
-      const std::vector<std::uint32_t> epochs(images.size(), visits::kCache + static_cast<std::uint32_t>(r));
-      const at::Tensor noise = vae::posterior_noise(key, images, epochs, dim).to(device);
-      const at::Tensor drawn = backbone_.posterior(x, noise).u.to(at::kCPU).contiguous();  // [batch, D]
-      for (std::int64_t b = 0; b < real; ++b) {
-        const std::int64_t to = ((start + b) * layout_.key.draws + r) * dim;
-        std::memcpy(
-            u.data() + to, drawn.const_data_ptr<float>() + b * dim, static_cast<std::size_t>(dim) * sizeof(float));
-      }
+    const std::int64_t dim = layout_.dim(), count = std::ssize(images), draws = layout_.key.draws;
+    std::vector<std::int64_t> padded(images.begin(), images.end());
+    padded.resize(static_cast<std::size_t>(options_.batch), padded.back());
+    const auto device = in_.backbone.params().device();
+    const at::Tensor x = vae::image_tensor(in_.dataset.read(padded)).to(device);
+    const at::Tensor all = at::from_blob(u.data(), {count, draws, dim}, at::kFloat);
+    for (std::int64_t r = 0; r < draws; ++r) {
+      const std::vector<std::uint32_t> epochs(padded.size(), visits::kCache + static_cast<std::uint32_t>(r));
+      const at::Tensor noise =
+          vae::posterior_noise({layout_.key.seed, 0, Purpose::kPosterior}, padded, epochs, dim).to(device);
+      all.select(1, r).copy_(in_.backbone.posterior(x, noise).u.narrow(0, 0, count));
     }
+  }
+
+  EncodeResult describe(std::int64_t shards_written) const {
+    EncodeResult result{.shards_written = shards_written};
+    comm::agree(comm_, [&] {
+      const auto cache = data::LatentCache::open(directory_);
+      result.moments = cache.moments();
+      result.max_abs_u = cache.max_abs_u();
+      result.max_rounding_error = cache.max_rounding_error();
+      if (comm_.is_root()) {
+        logger_.line("{}: {} images x {} draws x {} in {} shards, {}", directory_.string(), cache.num_images(),
+            cache.layout().key.draws, cache.layout().dim(), cache.layout().num_shards,
+            format_bytes(static_cast<double>(cache.stored_bytes())));
+      }
+    });
+    for (std::size_t i = 0; i < result.moments.size(); ++i) {
+      const auto& m = result.moments[i];
+      logger_.line("layer {}: mean {:+.4f}, variance {:.4f} of u", i, m.mean, m.variance);
+      if (std::fabs(m.mean) <= kFarMean && m.variance >= kSmallVariance && m.variance <= kLargeVariance) continue;
+      logger_.line(
+          "WARNING: layer {} is far from N(0, 1) (mean within {}, variance {} to {} expected): its chains will start "
+          "far "
+          "from the data; a larger vae_train.kl_weight brings the posterior closer",
+          i, kFarMean, kSmallVariance, kLargeVariance);
+    }
+    logger_.line("largest |u| {:.4g}, rounding error {:.3g}", result.max_abs_u, result.max_rounding_error);
+    return result;
   }
 
   const EncodeOptions& options_;
   const fs::path& directory_;
-  const data::CacheLayout& layout_;
-  const data::Dataset& dataset_;
-  const vae::Backbone& backbone_;
+  const EncodeInputs& in_;
+  data::CacheLayout layout_;
   const std::vector<std::int64_t>& members_;
+  comm::Communicator& comm_;
+  Logger& logger_;
 };
-
-// Shards that still have to be written, as rank 0 sees them; the same on all ranks.
-std::vector<std::int64_t> missing_shards(
-    const fs::path& directory, const data::CacheLayout& layout, comm::Communicator& comm, Logger& logger) {
-  std::vector<std::int64_t> missing(static_cast<std::size_t>(layout.num_shards), 0);
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
-    storage::create_folders(directory);
-    for (std::int64_t s = 0; s < layout.num_shards; ++s) {
-      missing[static_cast<std::size_t>(s)] =
-          data::shard_done(directory, layout, s, [&](const std::string& w) { logger.write(w); }) ? 0 : 1;
-    }
-  });
-  comm.all_reduce(std::span<std::int64_t>(missing), comm::Op::kMax);
-  std::vector<std::int64_t> out;
-  for (std::int64_t s = 0; s < layout.num_shards; ++s) {
-    if (missing[static_cast<std::size_t>(s)] != 0) out.push_back(s);
-  }
-  return out;
-}
-
-// A full disk is better known before hours of work.
-void check_space(const fs::path& directory, const data::CacheLayout& layout, std::size_t num_missing) {
-  const double element = layout.key.dtype == "float16" ? 2.0 : 4.0;
-  const double whole =
-      static_cast<double>(layout.key.num_images) * static_cast<double>(layout.key.draws * layout.dim()) * element;
-  const double wanted = whole * static_cast<double>(num_missing) / static_cast<double>(layout.num_shards);
-  const auto free = static_cast<double>(storage::free_bytes(directory));
-  check(wanted <= free, ExitCode::kRuntime,
-      "{}: the cache needs {} more, {} are free; make room, choose another folder, or take fewer cache.draws or "
-      "cache.dtype float16",
-      directory.string(), format_bytes(wanted), format_bytes(free));
-}
-
-// True when the index is there: the cache is whole and of this key.
-bool already_whole(const fs::path& directory, const data::CacheLayout& layout, comm::Communicator& comm) {
-  bool whole = false;
-  comm::agree(comm, [&] {
-    if (!comm.is_root() || !fs::exists(directory / "index.json")) return;
-    const auto cache = data::LatentCache::open(directory);
-    const std::string difference = layout.key.difference(cache.layout().key);
-    check(difference.empty(), ExitCode::kUsage,
-        "{} holds a latent cache of other settings: {}. Give those settings again, choose another folder, or remove "
-        "it.",
-        directory.string(), difference);
-    whole = true;
-  });
-  return comm::any(comm, whole);
-}
-
-EncodeResult describe_cache(const fs::path& directory, comm::Communicator& comm, Logger& logger) {
-  EncodeResult result;
-  comm::agree(comm, [&] {
-    const auto cache = data::LatentCache::open(directory);
-    result.moments = cache.moments();
-    result.max_abs_u = cache.max_abs_u();
-    result.max_rounding_error = cache.max_rounding_error();
-    if (comm.is_root()) {
-      logger.line("{}: {} images x {} draws x {} in {} shards, {}", directory.string(), cache.num_images(),
-          cache.layout().key.draws, cache.layout().dim(), cache.layout().num_shards,
-          format_bytes(static_cast<double>(cache.stored_bytes())));
-    }
-  });
-  for (std::size_t i = 0; i < result.moments.size(); ++i) {
-    const auto& m = result.moments[i];
-    logger.line("layer {}: mean {:+.4f}, variance {:.4f} of u", i, m.mean, m.variance);
-    if (std::fabs(m.mean) <= kFarMean && m.variance >= kSmallVariance && m.variance <= kLargeVariance) continue;
-    logger.line(
-        "WARNING: layer {} is far from N(0, 1) (mean within {}, variance {} to {} expected): its chains will start far "
-        "from the data; "
-        "a larger vae_train.kl_weight brings the posterior closer",
-        i, kFarMean, kSmallVariance, kLargeVariance);
-  }
-  logger.line("largest |u| {:.4g}, rounding error {:.3g}", result.max_abs_u, result.max_rounding_error);
-  return result;
-}
 
 }  // namespace
 
@@ -171,7 +193,7 @@ data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset
   layout.key.dtype = options.dtype;
   layout.key.draws = options.draws;
   layout.key.seed = seed;
-  layout.key.num_images = static_cast<std::int64_t>(dataset.members(split_of(options)).size());
+  layout.key.num_images = std::ssize(dataset.members(split_of(options)));
   layout.groups = backbone.groups();
   layout.num_shards = options.shards;
   check(layout.key.num_images >= options.shards, ExitCode::kUsage, "cache.shards = {}: the {} split has {} images only",
@@ -182,40 +204,7 @@ data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset
 
 EncodeResult encode_cache(const EncodeOptions& options, const fs::path& directory, const EncodeInputs& inputs,
     const StopFlag* stop, comm::Communicator& comm, Logger& logger) {
-  const data::CacheLayout layout = cache_layout(options, inputs.dataset, inputs.backbone, inputs.vae_hash, inputs.seed);
-  if (already_whole(directory, layout, comm)) {
-    logger.line("{} is there already, made with these settings: nothing to do", directory.string());
-    return describe_cache(directory, comm, logger);
-  }
-  const auto missing = missing_shards(directory, layout, comm, logger);
-  comm::agree(comm, [&] {
-    if (comm.is_root()) check_space(directory, layout, missing.size());
-  });
-  const Encoder encoder(options, directory, layout, inputs.dataset, inputs.backbone);
-  const auto total = static_cast<std::int64_t>(missing.size());
-  StatusLine status(logger, "encode", layout.num_shards, layout.num_shards - total);
-  for (std::int64_t done = 0; done < total;) {  // one round: a shard for every rank
-    const std::int64_t mine = done + comm.rank();
-    comm::agree(comm, [&] {
-      if (mine < total) encoder.encode_shard(missing[static_cast<std::size_t>(mine)]);
-    });
-    done = std::min<std::int64_t>(total, done + comm.size());
-    status.update(layout.num_shards - total + done);
-    const bool stopping = comm::any(comm, stop != nullptr && stop->requested());
-    if (stopping && done < total) {
-      EncodeResult stopped;
-      stopped.outcome = EncodeResult::Outcome::kStopped;
-      stopped.shards_written = done;
-      return stopped;
-    }
-  }
-  status.finish();
-  comm::agree(comm, [&] {
-    if (comm.is_root()) data::publish_cache(directory, layout);
-  });
-  EncodeResult result = describe_cache(directory, comm, logger);
-  result.shards_written = total;
-  return result;
+  return Encoder(options, directory, inputs, comm, logger).run(stop);
 }
 
 }  // namespace hebm::encode

@@ -6,16 +6,13 @@
 #include <filesystem>
 #include <string>
 #include <vector>
+#include "base/options.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
 #include "data/latent_cache.h"
 #include "vae/backbone.h"
-
-namespace hebm {
-class Options;
-}
 
 namespace hebm::encode {
 
@@ -39,7 +36,7 @@ struct EncodeInputs {
 struct EncodeResult {
   enum class Outcome { kDone, kStopped } outcome = Outcome::kDone;  // kStopped: leave with ExitCode::kRequeue
   std::int64_t shards_written = 0;                                  // by all ranks, now
-  std::vector<data::LatentCache::Moments> moments;                  // of the whole cache, by layer (kDone)
+  std::vector<data::LatentCache::Moments> moments{};                // of the whole cache, by layer (kDone)
   double max_abs_u = 0, max_rounding_error = 0;
 };
 

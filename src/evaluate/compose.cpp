@@ -14,7 +14,6 @@
 #include "evaluate/label_reader.h"
 #include "evaluate/training_moments.h"
 #include "prior/forward_pair.h"
-#include "prior/label_draws.h"
 
 namespace hebm::evaluate {
 namespace fs = std::filesystem;

@@ -17,7 +17,7 @@ namespace hebm::evaluate {
 // How chains are drawn for labels.
 struct LabelGuidance {
   double guidance = 1.0;        // prior/label_heads.h
-  std::int64_t candidates = 1;  // prior/label_draws.h
+  std::int64_t candidates = 1;  // prior/reverse_chain.h
 };
 
 // Backbone, classifier and prior are on one device.

@@ -15,7 +15,7 @@
 #include "evaluate/label_reader.h"
 #include "evaluate/training_moments.h"
 #include "nets/device.h"
-#include "prior/label_draws.h"
+#include "prior/reverse_chain.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {

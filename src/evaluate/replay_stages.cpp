@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "evaluate/replay.h"
 #include "nets/device.h"
-#include "prior/losses.h"
 
 namespace hebm::evaluate {
 namespace {

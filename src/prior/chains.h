@@ -64,4 +64,11 @@ inline RandomCounter counter_of(const ChainRow& row, std::int64_t k) {
   return {.item = row.item, .visit = row.visit, .t = row.t, .k = static_cast<std::uint32_t>(k)};
 }
 
+// Importance resampling: for each column b of log weights [M, B] float64 a proposal m, drawn with
+// probability ~ exp(weight[m, b]); uniform [B] in [0, 1). Error(kRuntime): a weight is not finite.
+std::vector<std::int64_t> choose_proposals(const at::Tensor& log_weights, const std::vector<double>& uniform);
+
+// uniform [B] of the choice, keyed by (ids, t).
+std::vector<double> choice_uniforms(const ChainIds& ids, std::int64_t t);
+
 }  // namespace hebm::prior

@@ -1,8 +1,9 @@
 #include "prior/energy_net.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/stack.h>
+#include <ATen/ops/silu.h>
 #include <c10/core/GradMode.h>
+#include "nets/layers.h"
 
 namespace hebm::prior {
 
@@ -12,7 +13,7 @@ EnergyNet::EnergyNet(const EnergyOptions& options, const NetSetting& setting)
       params_(setting.seed, setting.stream, setting.dtype, at::kCPU, setting.max_values),
       label_rows_(setting.label_rows) {}
 
-std::size_t EnergyNet::add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions) {
+void EnergyNet::add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions) {
   double values = 1;
   for (const auto n : shape) values *= static_cast<double>(n);
   forward_flop_ += 2.0 * values * static_cast<double>(positions);
@@ -21,7 +22,19 @@ std::size_t EnergyNet::add_weight(const std::string& name, std::vector<std::int6
   } else {
     weights_.push_back({params_.add(name + ".weight", std::move(shape), nets::Init::kUniformFanIn), {}, {}});
   }
-  return weights_.size() - 1;
+  names_.push_back(name);
+}
+
+void EnergyNet::add_embedding(const std::string& first, const std::string& second, std::int64_t out) {
+  const std::int64_t size = options_.embedding_size();
+  if (!sinusoid_.defined())
+    sinusoid_ = params_.add_constant(nets::sinusoidal_embedding(num_levels_, size).to(params_.dtype()));
+  add_weight(first, {out, size});
+  add_weight(second, {out, out});
+}
+
+at::Tensor EnergyNet::embed(const Effective& effective, const std::string& first, const std::string& second) const {
+  return at::linear(at::silu(at::linear(sinusoid_, effective.at(first))), effective.at(second));
 }
 
 void EnergyNet::finish(std::int64_t features) {
@@ -29,11 +42,11 @@ void EnergyNet::finish(std::int64_t features) {
   params_.flatten();
 }
 
-template <class Effective> EnergyNet::Weights EnergyNet::assemble(bool with_grad, const Effective& effective_of) const {
+EnergyNet::Weights EnergyNet::weights(bool with_grad, const Spectral& normed) const {
   const c10::AutoGradMode mode(with_grad);
-  std::vector<at::Tensor> effective;
-  for (std::size_t i = 0; i < weights_.size(); ++i)
-    effective.push_back(options_.spectral_norm ? effective_of(i) : weights_[i].weight);
+  Effective effective;
+  for (std::size_t i = 0; i < normed.size(); ++i)
+    effective.emplace(names_[i], options_.spectral_norm ? normed[i].effective() : normed[i].weight);
   Weights out = build(effective);
   if (labels_.defined()) out.labels = with_grad ? labels_ : labels_.detach().clone();
   return out;
@@ -47,25 +60,15 @@ EnergyNet::Outputs EnergyNet::outputs(
   return out;
 }
 
-EnergyNet::Weights EnergyNet::weights(bool with_grad) const {
-  return assemble(with_grad, [&](std::size_t i) { return weights_[i].effective(); });
-}
-
-EnergyNet::Weights EnergyNet::chain_weights(const PowerSequence& sequence, std::int64_t step) const {
-  return assemble(
-      false, [&](std::size_t i) { return weights_[i].weight / sequence.sigma[step][static_cast<std::int64_t>(i)]; });
-}
-
-EnergyNet::Weights EnergyNet::loss_weights(const PowerVectors& vectors) const {
-  return assemble(true, [&](std::size_t i) {
-    return nets::SpectralWeight{weights_[i].weight, vectors.u[i], vectors.v[i]}.effective();
-  });
-}
-
 std::vector<at::Tensor> EnergyNet::select(const Weights& weights, const at::Tensor& t) const {
   std::vector<at::Tensor> out;
   for (const auto& bias : weights.biases) out.push_back(num_levels_ > 1 ? bias.index_select(0, t) : bias[0]);
   return out;
+}
+
+void EnergyNet::power_iterate(std::int64_t times) const {
+  for (std::size_t i = 0; options_.spectral_norm && i < weights_.size(); ++i)
+    weights_[i].iterate(static_cast<int>(times));
 }
 
 }  // namespace hebm::prior

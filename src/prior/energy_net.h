@@ -1,23 +1,20 @@
 // f_i(z_i, t): the energy net of one latent layer (minus the energy, times s_t^2). What all nets
 // share: weights W are used as W / sigma (spectral norm, Miyato et al. 2018, with stored u and v),
 // t enters through vectors that are made once for all t, and everything that does not depend on z
-// is prepared before a chain. Nets: small_energy_net.h, paper_energy_net.h.
+// is prepared before a chain. Nets: small_energy_net.cpp, paper_energy_net.cpp.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
-#include "base/choice.h"
+#include "base/options.h"
 #include "base/types.h"
 #include "nets/parameters.h"
 #include "nets/spectral.h"
-
-namespace hebm {
-class Options;
-}
 
 namespace hebm::prior {
 
@@ -39,21 +36,7 @@ struct EnergyOptions {
   bool power_iterations_in_chain = false;
   void describe(Options& options);
   std::int64_t embedding_size() const;
-  bool ours() const { return net == NetKind::kSmall || net == NetKind::kDense; }  // not the paper's: small_energy_net.h
-};
-
-// u and v of every weight of a net, in the order of its weights.
-struct PowerVectors {
-  std::vector<at::Tensor> u, v;
-};
-
-// The authors' nets make a power iteration at every forward in train mode: K + 2 an update (K
-// Langevin steps, positives, negatives), so the effective weights change within a chain. The
-// weights themselves are frozen in an update, so all K + 2 can be had at its start, for any number
-// of micro-batches.
-struct PowerSequence {
-  at::Tensor sigma;                 // [K, number of weights] u^T W v after 1 .. K iterations more than the stored u, v
-  PowerVectors positive, negative;  // after K + 1 and K + 2
+  bool ours() const { return net == NetKind::kSmall || net == NetKind::kDense; }  // not the paper's
 };
 
 struct NetSetting {
@@ -61,9 +44,9 @@ struct NetSetting {
   std::uint32_t stream = 0;     // tells the nets' random starts apart
   std::uint64_t seed = 0;
   at::ScalarType dtype = at::kFloat;
-  std::int64_t max_values =
-      std::numeric_limits<std::int64_t>::max();  // of parameters and vectors: more is Error(kCorrupt)
-  std::int64_t label_rows = 0;                   // numbers beside f for labels (label_heads.h)
+  // Of parameters and vectors: more is Error(kCorrupt).
+  std::int64_t max_values = std::numeric_limits<std::int64_t>::max();
+  std::int64_t label_rows = 0;  // numbers beside f for labels (label_heads.h)
 };
 
 class EnergyNet {
@@ -72,6 +55,7 @@ class EnergyNet {
   EnergyNet(const EnergyNet&) = delete;
   EnergyNet& operator=(const EnergyNet&) = delete;
 
+  using Spectral = std::vector<nets::SpectralWeight>;  // all weights of the net
   // What forward() needs, in the net's own order: effective weights ([out, in, k, k], [out, in] or
   // as nets::conv_matrix has them) and vectors of t [num_levels, out].
   struct Weights {
@@ -82,12 +66,10 @@ class EnergyNet {
     at::Tensor f;       // [B]
     at::Tensor labels;  // [B, label_rows] g, undefined without labels
   };
-  // By the stored u and v. With grad: differentiable in the parameters, sigma included (loss).
-  // Without: detached (chains).
-  Weights weights(bool with_grad) const;
-  // The same of one Langevin step (detached), and of the loss's positives or negatives (with grad).
-  Weights chain_weights(const PowerSequence& sequence, std::int64_t step) const;
-  Weights loss_weights(const PowerVectors& vectors) const;
+  // By the stored u and v, or by those of `normed`. With grad: differentiable in the parameters,
+  // sigma included (loss). Without: detached (chains).
+  Weights weights(bool with_grad) const { return weights(with_grad, weights_); }
+  Weights weights(bool with_grad, const Spectral& normed) const;
   // Rows of the vectors of t for these levels, [B, out] each; with one level [out]. Once a chain. t
   // [B] int64.
   std::vector<at::Tensor> select(const Weights& weights, const at::Tensor& t) const;
@@ -100,25 +82,27 @@ class EnergyNet {
 
   // Of the stored u and v; nothing without spectral norm.
   void power_iterate(std::int64_t times) const;
-  // Leaves the stored u and v as they are.
-  PowerSequence power_sequence(std::int64_t chain_steps) const;
-  // u, v <- those of the sequence's last forward.
-  void adopt(const PowerSequence& sequence) const;
+  // The weights with u and v after 1, 2, ... `times` more, apart from the stored ones.
+  std::vector<Spectral> iterated(std::int64_t times) const;
+  void adopt(const Spectral& normed) const;  // its u and v are stored
 
   nets::Parameters& params() { return params_; }
   const nets::Parameters& params() const { return params_; }
   // Multiply-adds times two of one forward of one image.
   double forward_flop() const { return forward_flop_; }
  protected:
+  using Effective = std::map<std::string, at::Tensor>;  // weights by name, with spectral norm
+
   EnergyNet(const EnergyOptions& options, const NetSetting& setting);
-  // Registers a weight and returns its number. `positions`: how often it is applied in a forward of
-  // one image.
-  std::size_t add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions);
+  // `positions`: how often it is applied in a forward of one image.
+  void add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions = 0);
+  // te = W2 SiLU(W1 e) of size `out`, with e the sinusoidal embedding of t.
+  void add_embedding(const std::string& first, const std::string& second, std::int64_t out);
+  at::Tensor embed(const Effective& effective, const std::string& first, const std::string& second) const;  // [T, out]
   // The last of a constructor: adds the label rows, [label_rows, features], zero and without
   // spectral norm, and flattens the parameters.
   void finish(std::int64_t features);
-  // From the effective weights, by number.
-  virtual Weights build(const std::vector<at::Tensor>& effective) const = 0;
+  virtual Weights build(const Effective& effective) const = 0;
   // [B, F]: what the output, the last stage [1, F], reads.
   virtual at::Tensor features(
       const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;
@@ -127,17 +111,20 @@ class EnergyNet {
   std::int64_t num_levels_;
   nets::Parameters params_;
  private:
-  // effective_of(i): the effective weight of number i, with spectral norm.
-  template <class Effective> Weights assemble(bool with_grad, const Effective& effective_of) const;
-
   std::int64_t label_rows_;
-  at::Tensor labels_;  // [label_rows, F]
-  std::vector<nets::SpectralWeight> weights_;
+  at::Tensor labels_;    // [label_rows, F]
+  at::Tensor sinusoid_;  // [T, embedding] e
+  Spectral weights_;
+  std::vector<std::string> names_;  // of weights_
   double forward_flop_ = 0;
 };
 
 // The net that options.net names. A latent size that it cannot take is Error(kUsage).
 std::unique_ptr<EnergyNet> make_energy_net(
+    const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
+std::unique_ptr<EnergyNet> make_small_net(
+    const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
+std::unique_ptr<EnergyNet> make_paper_net(
     const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting);
 
 }  // namespace hebm::prior

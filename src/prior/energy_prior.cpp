@@ -1,7 +1,6 @@
 #include "prior/energy_prior.h"
 #include <c10/core/GradMode.h>
 #include <algorithm>
-#include <map>
 #include "base/error.h"
 #include "base/visits.h"
 
@@ -27,11 +26,11 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
   }
 }
 
-std::size_t EnergyPrior::set_of(const std::vector<std::int64_t>& levels) const {
+std::size_t EnergyPrior::first_bucket(const std::vector<std::int64_t>& levels) const {
   if (!per_level_) return 0;
   check(!levels.empty() && std::all_of(levels.begin(), levels.end(), [&](auto t) { return t == levels[0]; }),
       ExitCode::kRuntime, "energy.per_level: chains of one unit of work must share one level");
-  return static_cast<std::size_t>(levels[0]);
+  return static_cast<std::size_t>(levels[0]) * num_layers_;
 }
 
 std::string EnergyPrior::bucket_name(std::size_t b) const {
@@ -61,13 +60,12 @@ std::vector<nets::NamedTensor> EnergyPrior::named_tensors() const {
 
 void EnergyPrior::copy_from(const EnergyPrior& other) {
   const c10::NoGradGuard no_grad;
-  std::map<std::string, at::Tensor> mine;
-  for (const auto& t : named_tensors()) mine.emplace(t.name, t.tensor);
+  const auto mine = named_tensors();
   for (const auto& t : other.named_tensors()) {
-    const auto found = mine.find(t.name);
-    check(found != mine.end() && found->second.sizes() == t.tensor.sizes(), ExitCode::kRuntime,
+    const auto found = std::ranges::find(mine, t.name, &nets::NamedTensor::name);
+    check(found != mine.end() && found->tensor.sizes() == t.tensor.sizes(), ExitCode::kRuntime,
         "copying a prior: {} does not fit here", t.name);
-    found->second.copy_(t.tensor);
+    found->tensor.copy_(t.tensor);
   }
 }
 
@@ -77,17 +75,58 @@ std::vector<EnergyNet::Weights> EnergyPrior::frozen_weights() const {
   return out;
 }
 
-std::vector<PowerSequence> EnergyPrior::power_sequences(std::int64_t chain_steps) const {
-  std::vector<PowerSequence> out;
-  for (const auto& net : nets_) out.push_back(net->power_sequence(chain_steps));
+// ---- its nets: options, and power iterations within an update
+
+void EnergyOptions::describe(Options& o) {
+  o.add_choice("energy.net", &net,
+      "energy nets: small (convolutions, for the HVAE's layers), dense (without them, for a small NVAE's), or "
+      "the paper's of CIFAR-10 and CelebA-HQ-256 (latents 4 x 4 to 128 x 128)",
+      Show::kCommon);
+  o.add("energy.width", &width, "channels of the energy nets (paper: 128 CIFAR-10, 64 CelebA-HQ-256)", {4, 4096},
+      Show::kCommon);
+  o.add("energy.embedding", &embedding, "size of the embedding of t, small nets (the paper's have 128)", {2, 4096});
+  o.add("energy.per_level", &per_level, "nets of their own for every t; false: one net a layer that is told t (paper)");
+  o.add("energy.gain", &gain, "factor of the nets' output", {1e-6, 1e6});
+  o.add("energy.spectral_norm", &spectral_norm, "divide every weight by its largest singular value");
+  o.add("energy.power_iterations", &power_iterations, "power iterations an optimiser step", {0, 1000});
+  o.add("energy.warm_iterations", &warm_iterations, "power iterations before the first step", {0, 10000});
+  o.add("energy.power_iterations_in_chain", &power_iterations_in_chain,
+      "one power iteration at every Langevin step and each half of the loss, K + 2 an update (authors' code), "
+      "instead of energy.power_iterations");
+}
+
+std::int64_t EnergyOptions::embedding_size() const {
+  constexpr std::int64_t kPaperEmbedding = 128;
+  return ours() ? embedding : kPaperEmbedding;
+}
+
+std::unique_ptr<EnergyNet> make_energy_net(
+    const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting) {
+  auto net = (options.ours() ? make_small_net : make_paper_net)(options, shape, setting);
+  net->power_iterate(options.warm_iterations);
+  return net;
+}
+
+std::vector<EnergyNet::Spectral> EnergyNet::iterated(std::int64_t times) const {
+  std::vector<Spectral> out;
+  Spectral moving = weights_;
+  for (std::int64_t k = 0; k < times; ++k) {
+    for (auto& weight : moving) {
+      if (!options_.spectral_norm) continue;
+      weight = {weight.weight, weight.u.clone(), weight.v.clone()};
+      weight.iterate(1);
+    }
+    out.push_back(moving);
+  }
   return out;
 }
 
-std::vector<EnergyNet::Weights> EnergyPrior::chain_weights(
-    const std::vector<PowerSequence>& sequences, std::int64_t step) const {
-  std::vector<EnergyNet::Weights> out;
-  for (std::size_t b = 0; b < nets_.size(); ++b) out.push_back(nets_[b]->chain_weights(sequences[b], step));
-  return out;
+void EnergyNet::adopt(const Spectral& normed) const {
+  const c10::NoGradGuard no_grad;
+  for (std::size_t i = 0; options_.spectral_norm && i < weights_.size(); ++i) {
+    weights_[i].u.copy_(normed[i].u);
+    weights_[i].v.copy_(normed[i].v);
+  }
 }
 
 }  // namespace hebm::prior

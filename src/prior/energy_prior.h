@@ -1,4 +1,4 @@
-// The energy nets of a prior: those of all layers, in sets by level.
+// The energy nets of a prior.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <limits>
@@ -20,15 +20,14 @@ class EnergyPrior {
       std::uint64_t seed, at::ScalarType dtype = at::kFloat,
       std::int64_t max_values = std::numeric_limits<std::int64_t>::max(), LabelHeads heads = {});
   std::size_t num_layers() const { return num_layers_; }
-  std::size_t num_sets() const { return nets_.size() / num_layers_; }
   const Schedule& schedule() const { return schedule_; }
   std::int64_t num_levels() const { return schedule_.num_levels; }
   bool per_level() const { return per_level_; }
   const LabelHeads& heads() const { return heads_; }
-  // The set for these levels; with per_level all must be equal.
-  std::size_t set_of(const std::vector<std::int64_t>& levels) const;
   // All nets as buckets: bucket = set * num_layers + layer.
   std::size_t num_buckets() const { return nets_.size(); }
+  // Layer 0's of the set for these levels; with per_level all must be equal.
+  std::size_t first_bucket(const std::vector<std::int64_t>& levels) const;
   EnergyNet& bucket(std::size_t b) { return *nets_.at(b); }
   const EnergyNet& bucket(std::size_t b) const { return *nets_.at(b); }
   const EnergyNet& net(std::size_t set, std::size_t layer) const { return *nets_.at(set * num_layers_ + layer); }
@@ -44,10 +43,6 @@ class EnergyPrior {
   // are.
   void copy_from(const EnergyPrior& other);
   std::vector<EnergyNet::Weights> frozen_weights() const;  // by bucket
-  // With energy.power_iterations_in_chain: of an update with K Langevin steps, and the weights of
-  // step k; by bucket.
-  std::vector<PowerSequence> power_sequences(std::int64_t chain_steps) const;
-  std::vector<EnergyNet::Weights> chain_weights(const std::vector<PowerSequence>& sequences, std::int64_t step) const;
  private:
   Schedule schedule_;
   std::size_t num_layers_;

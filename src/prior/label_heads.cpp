@@ -12,16 +12,10 @@ namespace hebm::prior {
 namespace {
 
 bool is_coupled(const LabelHead& head, std::size_t layer) {
-  return std::find(head.layers.begin(), head.layers.end(), static_cast<std::int64_t>(layer)) != head.layers.end();
+  return std::ranges::find(head.layers, static_cast<std::int64_t>(layer)) != head.layers.end();
 }
 
 std::int64_t num_categories(const LabelHead& head) { return static_cast<std::int64_t>(head.categories.size()); }
-
-std::string names_of(const LabelHeads& heads) {
-  std::vector<std::string> names;
-  for (const LabelHead& head : heads) names.push_back(head.name);
-  return fmt::format("{}", fmt::join(names, ", "));
-}
 
 }  // namespace
 
@@ -52,13 +46,16 @@ std::int64_t label_rows(const LabelHeads& heads, std::size_t layer) {
 }
 
 std::size_t head_named(const LabelHeads& heads, const std::string& name) {
-  const auto found = std::find_if(heads.begin(), heads.end(), [&](const LabelHead& head) { return head.name == name; });
-  check(found != heads.end(), ExitCode::kUsage, "there is no label '{}': the prior has {}", name, names_of(heads));
+  const auto found = std::ranges::find(heads, name, &LabelHead::name);
+  std::vector<std::string> names;
+  for (const LabelHead& head : heads) names.push_back(head.name);
+  check(
+      found != heads.end(), ExitCode::kUsage, "there is no label '{}': the prior has {}", name, fmt::join(names, ", "));
   return static_cast<std::size_t>(found - heads.begin());
 }
 
 std::int64_t category_named(const LabelHead& head, const std::string& name) {
-  const auto found = std::find(head.categories.begin(), head.categories.end(), name);
+  const auto found = std::ranges::find(head.categories, name);
   check(found != head.categories.end(), ExitCode::kUsage, "'{}' is no category of '{}': it has {}", name, head.name,
       fmt::join(head.categories, ", "));
   return found - head.categories.begin();
@@ -79,7 +76,6 @@ std::vector<at::Tensor> head_values(const LabelHeads& heads, const std::vector<a
 }
 
 at::Tensor marginal_value(const at::Tensor& g, double s2) { return at::logsumexp(g / s2, {1}) * s2; }
-
 at::Tensor log_probability(const at::Tensor& g, double s2) { return at::log_softmax(g / s2, 1); }
 
 at::Tensor cross_entropy(const at::Tensor& g, double s2, const at::Tensor& category) {

@@ -1,12 +1,9 @@
 // Coupling with labels at t = 0 (Sec. 3.3, A.2). A head is one label y whose C categories some
-// latent layers tell apart: at t = 0 the net of such a layer gives, beside its scalar f_i, one
-// number g_{i,y} a category, so that the paper's f_{i,y} = f_i + g_{i,y} (times s_0^2, like every f
-// here).
-//   logit_y = (sum over all layers of f_i + sum over the head's layers of g_{i,y}) / s_0^2
-//   (Eq.
-//   14) F-hat   = sum of f_i + sum over heads of s_0^2 log sum_y exp(sum_i g_{i,y} / s_0^2) (Eq.
-//   18) g = 0 is the unlabelled prior, but for a constant; so is one category with g = 0. Several
-//   heads are independent given u_0.
+// layers tell apart: at t = 0 their nets give, beside f_i, one number g_{i,y} a category, so that
+// f_{i,y} = f_i + g_{i,y} (times s_0^2, like every f here). Heads are independent given u_0.
+//   Eq. 14: logit_y = (sum over all layers of f_i + sum over the head's layers of g_{i,y}) / s_0^2
+//   Eq. 18: F-hat = sum of f_i + sum over heads of s_0^2 log sum_y exp(sum_i g_{i,y} / s_0^2)
+// g = 0 is the unlabelled prior, but for a constant.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <cstddef>
@@ -24,9 +21,7 @@ struct LabelHead {
 };
 using LabelHeads = std::vector<LabelHead>;
 
-// Error(kUsage) naming what is wrong: no category, a name twice, layers that are none, twice or
-// outside 0 .. num_layers
-// - 1.
+// Error(kUsage) naming what is wrong: no category, a name twice, no layers, or wrong ones.
 void check_heads(const LabelHeads& heads, std::int64_t num_layers);
 // Numbers that layer i's net gives at t = 0 beside f_i: the categories of its heads, head by head.
 std::int64_t label_rows(const LabelHeads& heads, std::size_t layer);
@@ -41,8 +36,8 @@ std::vector<at::Tensor> head_values(const LabelHeads& heads, const std::vector<a
 // g [B, C], s2 = s_0^2; results [B].
 at::Tensor marginal_value(const at::Tensor& g, double s2);   // s2 log sum_y exp(g_y / s2): Eq. 18
 at::Tensor log_probability(const at::Tensor& g, double s2);  // log p(y | u_0), [B, C]: Eq. 19
-at::Tensor cross_entropy(const at::Tensor& g, double s2,
-    const at::Tensor& category);  // -log p(y | u_0), nats: Eq. 19; category [B] int64
+// -log p(y | u_0), nats: Eq. 19; category [B] int64.
+at::Tensor cross_entropy(const at::Tensor& g, double s2, const at::Tensor& category);
 // For a chain: s2 (log p-hat + guidance log p(y | u_0)), so with guidance = 1 (Eq. 20) g_y itself;
 // a category of -1 is summed over.
 at::Tensor guided_value(const at::Tensor& g, double s2, const at::Tensor& category, double guidance);

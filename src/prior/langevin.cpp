@@ -1,9 +1,7 @@
 #include "prior/langevin.h"
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
-#include <algorithm>
 #include "base/error.h"
-#include "nets/device.h"
 #include "prior/langevin_update.h"
 #include "prior/step_graph.h"
 

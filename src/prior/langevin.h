@@ -1,21 +1,16 @@
 // The K-step Langevin chain of one reverse level (Eq. 3 with the gradient of Eq. 13), on all layers
-// at once in u-space. The nets output f = s_t^2 F (minus the energy, times s_t^2), as in the
-// authors' code, so a step is
-//   y <- c_y y + c_u u_{t+1} + c_g df/du(y) + c_n n,   n ~ N(0, I), with the coefficients of the
-//   level. The gradient is a callable, so the step is tested on Gaussians without a network.
+// at once in u-space. The nets output f = s_t^2 F, as in the authors' code, so a step is
+//   y <- c_y y + c_u u_{t+1} + c_g df/du(y) + c_n n,   n ~ N(0, I).
+// The gradient is a callable, so the step is tested on Gaussians without a network.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <vector>
-#include "base/choice.h"
+#include "base/options.h"
 #include "prior/chains.h"
 #include "prior/schedule.h"
-
-namespace hebm {
-class Options;
-}
 
 namespace hebm::prior {
 
@@ -59,6 +54,14 @@ double step_variance(const Schedule& schedule, const LangevinOptions& options, s
 //   exact: c_y = rho, c_u = (1 - rho) w a / (sg^2 P), c_g = (1 - rho) / (P s^2),
 //          c_n = sqrt((1 - rho^2) / P), exact for f = 0 at any s, the paper's to first order in s^2
 std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options);
+
+// Of a level t in the loss: paper 1/s_t^2 (the nets output f = s_t^2 F), sqrt 1/s_t^2 *
+// s_t/s_{T-1}, flat 1/s_{T-1}^2.
+enum class LevelWeight { kPaper, kSqrt, kFlat };
+constexpr std::array<Choice<LevelWeight>, 3> choices_of(LevelWeight) {
+  return {{{"paper", LevelWeight::kPaper}, {"sqrt", LevelWeight::kSqrt}, {"flat", LevelWeight::kFlat}}};
+}
+std::vector<double> level_weights(const Schedule& schedule, const LangevinOptions& langevin, LevelWeight kind);
 
 // df/du summed over layers, [B, D] -> [B, D]; the result must be contiguous float32 on y's device.
 using Gradient = std::function<at::Tensor(const at::Tensor& y)>;

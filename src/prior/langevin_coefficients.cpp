@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include "base/error.h"
-#include "base/options.h"
 #include "nets/device.h"
 #include "prior/langevin.h"
 
@@ -58,6 +57,17 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
       out.push_back({rho, lost * pull / precision, lost / (precision * s2),
           options.noise * std::sqrt(lost * (1.0 + rho) / precision)});
     }
+  }
+  return out;
+}
+
+std::vector<double> level_weights(const Schedule& schedule, const LangevinOptions& langevin, LevelWeight kind) {
+  const double last = step_variance(schedule, langevin, schedule.num_levels - 1);
+  std::vector<double> out;
+  for (std::int64_t t = 0; t < schedule.num_levels; ++t) {
+    const double s2 = step_variance(schedule, langevin, t);
+    out.push_back(
+        kind == LevelWeight::kPaper ? 1.0 / s2 : (kind == LevelWeight::kSqrt ? std::sqrt(s2 / last) / s2 : 1.0 / last));
   }
   return out;
 }

@@ -2,6 +2,10 @@
 // what a thread of langevin_kernel.cu does, written for host and device so that a test compares it
 // with the host's loop bit by bit.
 #pragma once
+#ifdef HEBM_CUDA
+#include <cuda_runtime_api.h>
+#endif
+
 #include <cstdint>
 #include "base/random_stream.h"
 
@@ -69,5 +73,17 @@ HEBM_HOST_DEVICE void normal_block(
     float* out, std::int64_t dim, std::uint32_t block, const ChainRow& row, StreamKey key) {
   for_block(out, dim, block, row_normals(row, 0, block, key), [](std::int64_t, float noise) { return noise; });
 }
+
+#ifdef HEBM_CUDA
+// The same on a GPU (langevin_kernel.cu): one thread a block. All pointers are GPU memory; both
+// return the launch's error. *k is read when the kernel runs, so a captured graph that also counts
+// it up draws new noise at every replay.
+cudaError_t launch_langevin_step(const StepArguments& arguments, const std::int64_t* k, cudaStream_t stream);
+// out [count, dim] <- N(0, I).
+cudaError_t launch_normal_rows(
+    float* out, std::int64_t count, std::int64_t dim, const ChainRow* rows, StreamKey key, cudaStream_t stream);
+// Error(kEnvironment) naming the kernel that could not be launched (chains.cpp).
+void check_launch(cudaError_t result, const char* kernel);
+#endif
 
 }  // namespace hebm::prior

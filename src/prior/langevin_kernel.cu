@@ -1,4 +1,4 @@
-#include "prior/langevin_kernel.h"
+#include "prior/langevin_element.h"
 
 namespace hebm::prior {
 namespace {

@@ -4,7 +4,6 @@
 #ifdef HEBM_CUDA
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-#include "prior/langevin_kernel.h"
 #endif
 
 #include "base/error.h"

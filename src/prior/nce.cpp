@@ -5,10 +5,8 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-#include "base/options.h"
 #include "base/visits.h"
 #include "prior/chains.h"
-#include "prior/resampling.h"
 
 namespace hebm::prior {
 

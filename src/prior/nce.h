@@ -1,20 +1,16 @@
 // NCP-VAE's prior (Sec. 2.2; Aneja et al. 2021): the Gaussian p(z_i | z_<i) of every layer tilted
-// by r_i(z_i), top down. log r_i is the logit of a binary classifier between samples of layer i
-// whose layers above are posterior samples: z_i from the posterior against z_i from p(z_i | z_<i).
-// Learning is supervised, without chains. The classifiers are the energy nets of a prior of one
-// level (make_marginal_schedule), whose output here is the logit itself.
+// by r_i(z_i), top down. log r_i is the logit of a classifier, given posterior samples of the
+// layers above: z_i from the posterior against z_i from p(z_i | z_<i). Classifiers: the energy nets
+// of a prior of one level (make_marginal_schedule), whose output here is the logit itself.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <array>
 #include <cstdint>
 #include <vector>
+#include "base/options.h"
 #include "prior/chains.h"
 #include "prior/potential.h"
 #include "vae/backbone.h"
-
-namespace hebm {
-class Options;
-}
 
 namespace hebm::prior {
 
@@ -24,8 +20,7 @@ constexpr std::array<Choice<NceSampling>, 2> choices_of(NceSampling) {
 }
 
 struct NceOptions {
-  double gain = 50.0;  // of the classifiers, times energy.gain: an EBM's nets learn s^2 F with s^2 about 0.02, a logit
-                       // is F itself
+  double gain = 50.0;  // of the classifiers, times energy.gain: a logit is F, an EBM's nets learn s^2 F
   NceSampling sampler = NceSampling::kResampling;
   std::int64_t proposals = 100;  // M
   void describe_training(Options& options);
@@ -44,10 +39,9 @@ class NceSampler {
  public:
   // References must outlive this object.
   NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t proposals);
-  // Sampling by importance resampling: layer by layer from the top, one of M draws of p(z_i |
-  // z_<i), with probability ~ r_i. For M -> infinity draws of the product of the tilted and
-  // normalised conditionals. [B, D]; M evaluations of every net and M L transports an image, no
-  // gradients.
+  // Importance resampling: layer by layer from the top, one of M draws of p(z_i | z_<i), with
+  // probability ~ r_i; for M -> infinity draws of the product of the tilted and normalised
+  // conditionals. [B, D]; M evaluations of every net and M L transports an image, no gradients.
   at::Tensor resample(const ChainIds& ids) const;
  private:
   // u_i of proposal which[b] of row b, [B, d_i].

@@ -1,12 +1,11 @@
 #include "prior/potential.h"
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <algorithm>
-#include <map>
 #include "base/error.h"
-#include "base/visits.h"
 
 namespace hebm::prior {
 
@@ -14,7 +13,11 @@ constexpr std::int64_t kNetsAThread = 2;  // at least so many, for threads to ha
 
 Potential::Potential(const EnergyPrior& prior, const vae::Backbone& backbone,
     const std::vector<EnergyNet::Weights>& weights, const Chains& chains, const LabelPart& labels)
-    : prior_(prior), backbone_(backbone), weights_(weights), set_(prior.set_of(chains.levels())), labels_(labels) {
+    : prior_(prior),
+      backbone_(backbone),
+      weights_(weights),
+      first_bucket_(prior.first_bucket(chains.levels())),
+      labels_(labels) {
   const auto& levels = chains.levels();
   labelled_ = !prior.heads().empty() && std::find(levels.begin(), levels.end(), 0) != levels.end();
   if (labelled_) {
@@ -23,30 +26,28 @@ Potential::Potential(const EnergyPrior& prior, const vae::Backbone& backbone,
     at_zero_ = chains.t().eq(0).to(prior.net(0, 0).params().dtype());
   }
   for (std::size_t i = 0; i < prior.num_layers(); ++i) {
-    biases_.push_back(prior.net(set_, i).select(weights[set_ * prior.num_layers() + i], chains.t()));
+    biases_.push_back(prior.bucket(first_bucket_ + i).select(weights[first_bucket_ + i], chains.t()));
   }
 }
 
 EnergyNet::Outputs Potential::outputs(std::size_t layer, const at::Tensor& z) const {
-  return prior_.net(set_, layer).outputs(weights_[set_ * prior_.num_layers() + layer], biases_[layer], z);
+  const std::size_t bucket = first_bucket_ + layer;
+  return prior_.bucket(bucket).outputs(weights_[bucket], biases_[layer], z);
 }
 
 at::Tensor Potential::of_layer(const at::Tensor& u, std::size_t layer) const {
   return outputs(layer, backbone_.transport(u)[layer]).f;
 }
 
-std::vector<at::Tensor> Potential::by_layer(const at::Tensor& u) const {
+std::vector<at::Tensor> Potential::each_layer(const at::Tensor& u, at::Tensor EnergyNet::Outputs::*part) const {
   const std::vector<at::Tensor> z = backbone_.transport(u);
-  std::vector<at::Tensor> f;
-  for (std::size_t i = 0; i < z.size(); ++i) f.push_back(outputs(i, z[i]).f);
-  return f;
+  std::vector<at::Tensor> out;
+  for (std::size_t i = 0; i < z.size(); ++i) out.push_back(outputs(i, z[i]).*part);
+  return out;
 }
-
+std::vector<at::Tensor> Potential::by_layer(const at::Tensor& u) const { return each_layer(u, &EnergyNet::Outputs::f); }
 std::vector<at::Tensor> Potential::label_outputs(const at::Tensor& u) const {
-  const std::vector<at::Tensor> z = backbone_.transport(u);
-  std::vector<at::Tensor> g;
-  for (std::size_t i = 0; i < z.size(); ++i) g.push_back(outputs(i, z[i]).labels);
-  return g;
+  return each_layer(u, &EnergyNet::Outputs::labels);
 }
 
 at::Tensor Potential::value(const at::Tensor& u) const { return value_of(backbone_.transport(u)); }
@@ -99,6 +100,60 @@ std::vector<at::Tensor> Potential::layer_gradients(const std::vector<at::Tensor>
     work(0, count);
   }
   return out;
+}
+
+at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negative, const at::Tensor& weight, double l2,
+    std::int64_t global_batch) {
+  at::Tensor loss = (weight * (negative - positive)).sum();
+  if (l2 > 0.0) loss = loss + l2 * (weight * (positive.square() + negative.square())).sum();
+  return loss / static_cast<double>(global_batch);
+}
+
+// ---- an update's weights
+
+void UpdateWeights::begin(std::int64_t chain_steps) {
+  if (steady()) {
+    frozen_ = prior_.frozen_weights();
+    return;
+  }
+  moving_.clear();
+  for (std::size_t b = 0; b < prior_.num_buckets(); ++b) moving_.push_back(prior_.bucket(b).iterated(chain_steps + 2));
+}
+
+Gradient UpdateWeights::gradient(const vae::Backbone& backbone, const Chains& chains, const LabelPart& labels) const {
+  if (steady()) {
+    const auto potential = std::make_shared<Potential>(prior_, backbone, frozen_, chains, labels);
+    return [potential](const at::Tensor& u) { return potential->gradient(u); };
+  }
+  return [this, &backbone, &chains, labels, step = std::size_t{0}](const at::Tensor& u) mutable {
+    std::vector<EnergyNet::Weights> weights;
+    for (std::size_t b = 0; b < moving_.size(); ++b)
+      weights.push_back(prior_.bucket(b).weights(false, moving_[b].at(step)));
+    ++step;
+    return Potential(prior_, backbone, weights, chains, labels).gradient(u);
+  };
+}
+
+EnergyNet::Outputs UpdateWeights::outputs(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const {
+  const EnergyNet& net = prior_.bucket(bucket);
+  const auto of = [&](const EnergyNet::Weights& weights, const at::Tensor& rows, const at::Tensor& levels) {
+    return net.outputs(weights, net.select(weights, levels), rows);
+  };
+  if (steady()) return of(net.weights(true), z, t);
+  const auto zs = z.chunk(2), ts = t.chunk(2);
+  const auto& moving = moving_[bucket];
+  const auto positive = of(net.weights(true, moving[moving.size() - 2]), zs[0], ts[0]);
+  const auto negative = of(net.weights(true, moving.back()), zs[1], ts[1]);
+  return {at::cat({positive.f, negative.f}),
+      positive.labels.defined() ? at::cat({positive.labels, negative.labels}) : at::Tensor()};
+}
+
+void UpdateWeights::end(std::size_t bucket) const {
+  if (steady()) {
+    prior_.bucket(bucket).power_iterate(energy_.power_iterations);
+  } else {
+    prior_.bucket(bucket).adopt(moving_[bucket].back());
+  }
 }
 
 }  // namespace hebm::prior

@@ -25,22 +25,18 @@ nlohmann::json heads_json(const LabelHeads& heads) {
 
 LabelHeads heads_of(const nlohmann::json& architecture) {
   LabelHeads out;
-  if (!architecture.contains("heads")) return out;
-  const auto& heads = architecture.at("heads");
+  const auto heads = architecture.value("heads", nlohmann::json::array());
   check(heads.is_array() && heads.size() <= kMaxHeads, ExitCode::kCorrupt,
       "heads: expected an array of at most {} label heads", kMaxHeads);
   for (const auto& json : heads) {
-    LabelHead head{json.at("name").get<std::string>(), json.at("categories").get<std::vector<std::string>>(),
-        json.at("layers").get<std::vector<std::int64_t>>()};
-    check(head.categories.size() <= kMaxCategories, ExitCode::kCorrupt, "heads: {} categories, at most {}",
-        head.categories.size(), kMaxCategories);
-    std::vector<std::string> names = head.categories;
-    names.push_back(head.name);
-    for (const std::string& name : names) {
+    out.push_back({json.at("name"), json.at("categories"), json.at("layers")});
+    std::vector<std::string> names = out.back().categories;
+    check(names.size() <= kMaxCategories, ExitCode::kCorrupt, "heads: {} categories, at most {}", names.size(),
+        kMaxCategories);
+    names.push_back(out.back().name);
+    for (const std::string& name : names)
       check(name.size() <= kMaxNameBytes, ExitCode::kCorrupt, "heads: a name of {} bytes, at most {}", name.size(),
           kMaxNameBytes);
-    }
-    out.push_back(std::move(head));
   }
   return out;
 }
@@ -70,10 +66,13 @@ EnergyOptions energy_of(const nlohmann::json& json) {
   return energy;
 }
 
-// Of files from before there were kinds, and of imported ones: diffusion.
-std::string kind_of(const nlohmann::json& identity) {
-  const std::string kind = storage::text_in(identity, "prior.kind");
-  return kind.empty() ? "diffusion" : kind;
+// The settings of its training, and their prior.kind: diffusion in files from before there were
+// kinds, and in imported ones.
+void read_training(const storage::SafetensorsFile& file, PriorInfo& out) {
+  nets::check_format(file, kPriorFormat, kPriorVersion);
+  out.identity = nets::metadata_json(file, "identity");
+  out.kind = storage::text_in(out.identity, "prior.kind");
+  if (out.kind.empty()) out.kind = "diffusion";
 }
 
 // Files of ours carry prior_hash, imported ones the CRC-32 of their data.
@@ -105,14 +104,12 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
 
 PriorInfo read_prior_info(const std::filesystem::path& path) {
   const storage::SafetensorsFile file(path);
-  nets::check_format(file, kPriorFormat, kPriorVersion);
+  PriorInfo out;
+  read_training(file, out);
   const auto architecture = nets::metadata_json(file, "architecture");
   const auto* alpha_cum = storage::field_in(architecture, "alpha_cum");
   check(alpha_cum != nullptr && alpha_cum->is_array() && alpha_cum->size() >= 2, ExitCode::kCorrupt,
       "{}: architecture: no alpha_cum of two numbers or more", path.string());
-  PriorInfo out;
-  out.identity = nets::metadata_json(file, "identity");
-  out.kind = kind_of(out.identity);
   out.prior_hash = nets::metadata_or_empty(file, "prior_hash");
   out.num_levels = static_cast<std::int64_t>(alpha_cum->size()) - 1;
   return out;
@@ -121,11 +118,9 @@ PriorInfo read_prior_info(const std::filesystem::path& path) {
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
     const std::string& expected_vae_hash, at::ScalarType dtype, const std::string& kind) {
   const storage::SafetensorsFile file(path);
-  nets::check_format(file, kPriorFormat, kPriorVersion);
   LoadedPrior out;
+  read_training(file, out);
   out.vae_hash = nets::metadata_or_empty(file, "vae_hash");
-  out.identity = nets::metadata_json(file, "identity");
-  out.kind = kind_of(out.identity);
   check(out.kind == kind, ExitCode::kUsage,
       "{}: a prior of the kind '{}', here one of the kind '{}' is wanted (`hebm_dist sample` takes every kind: "
       "prior.kind)",
@@ -144,6 +139,7 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
     check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{} levels",
         alpha_cum.size());
     out.energy = energy_of(json);
+    out.num_levels = static_cast<std::int64_t>(alpha_cum.size()) - 1;
     Schedule schedule = make_schedule(alpha_cum);
     schedule.from_noise = alpha_cum == make_marginal_schedule().alpha_cum;
     out.prior =

@@ -1,8 +1,7 @@
 // A trained prior in one safetensors file: averaged weights and power-iteration vectors; metadata
-// format = "hebm-prior", version, architecture (JSON: nets, energy.*, alpha_cum, latent groups,
-// label heads where it has some), identity (JSON: all settings of its training), vae_hash and
-// prior_hash. A file made by the importer has neither hash but crc32 of its data; it fits any VAE
-// with the same latent groups.
+// format, version, architecture (JSON: nets, energy.*, alpha_cum, latent groups, label heads),
+// identity (JSON: all settings of its training), vae_hash and prior_hash. An imported file has
+// neither hash but crc32 of its data; it fits any VAE with the same latent groups.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -30,17 +29,14 @@ struct PriorInfo {
 };
 PriorInfo read_prior_info(const std::filesystem::path& path);
 
-struct LoadedPrior {
+struct LoadedPrior : PriorInfo {
   std::unique_ptr<EnergyPrior> prior;
-  EnergyOptions energy;              // of its nets; what only training needs has its defaults
-  std::string prior_hash, vae_hash;  // vae_hash: empty when imported
-  std::string kind;                  // prior.kind of its training; diffusion when imported
-  nlohmann::json identity;
+  EnergyOptions energy;  // of its nets; what only training needs has its defaults
+  std::string vae_hash;  // empty when imported
 };
-// Everything is checked before use: Error(kCorrupt) naming the file. expected_vae_hash: another one
-// is Error(kUsage): the energy nets only mean something on the VAE that they were trained on. A
-// prior of another kind than `kind` too: its nets mean something else. dtype float32 or float64
-// (the file has float32).
+// Everything is checked before use: Error(kCorrupt) naming the file. Another VAE than
+// expected_vae_hash, or another kind, is Error(kUsage): the nets mean something on theirs alone.
+// dtype float32 or float64 (the file has float32).
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
     const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat, const std::string& kind = "diffusion");
 

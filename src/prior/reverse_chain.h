@@ -10,6 +10,9 @@
 
 namespace hebm::prior {
 
+// What the nets' output is: s^2 F (an EBM's) or F itself (the logits of classifiers).
+enum class NetOutput { kScaled, kLogit };
+
 // Called around every Langevin step: level t, step k (see ChainObserver).
 using ReverseObserver = std::function<void(std::int64_t t, std::int64_t k, const at::Tensor& y)>;
 
@@ -21,9 +24,8 @@ struct LevelRange {
 };
 
 // Layers that the chains of all levels leave where they are, so that the others are drawn given
-// them: at level t they stand at their own noised values u_t (forward_trajectory gives them), which
-// is where the net of level t knows them; a chain that goes down to u_0 ends with u_0 itself, bit
-// by bit.
+// them: at level t they stand at their own noised values u_t (forward_trajectory), where the net of
+// level t knows them; a chain that goes down to u_0 ends with u_0 itself, bit by bit.
 struct HeldLayers {
   std::vector<std::int64_t> layers;  // i, top first
   at::Tensor u_0;                    // [B, D]; only the held layers' columns are read, here and in u_t
@@ -39,11 +41,13 @@ struct ReverseExtras {
 
 class ReverseChain {
  public:
-  ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin);
+  // References must outlive this object. A marginal EBM (Eq. 4, 8; make_marginal_schedule) is the
+  // case of one level without a kernel: K steps from N(0, I) to draws of p(u) exp F(u).
+  ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin,
+      NetOutput output = NetOutput::kScaled);
   // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (ids[b], t, k).
   at::Tensor run(at::Tensor u, LevelRange range, const ChainIds& ids, const ReverseExtras& extras = {}) const;
-  // The chain of t = 0 that starts at `start` in place of u_1 [B, D each]; what else is as in
-  // run().
+  // The chain of t = 0 that starts at `start` in place of u_1 [B, D each]; else as run().
   at::Tensor run_at_zero(
       const at::Tensor& start, const at::Tensor& u1, const ChainIds& ids, const ReverseExtras& extras = {}) const;
   // All of it from noise: u_T is drawn here too.
@@ -75,5 +79,27 @@ class ReverseChain {
   std::vector<StepCoefficients> coefficients_;
   std::vector<EnergyNet::Weights> weights_;
 };
+
+// Images for a label (Eq. 20, 21). Only the chain of t = 0 knows y, and in K steps it hardly leaves
+// the class where it starts. So one of M candidates (u_1, u_0) of the unlabelled chains is taken
+// with probability ~ p(y | u_0)^guidance: importance resampling, exact for M -> infinity. The chain
+// of t = 0 for y goes on from its u_0; with M = 1, the paper's way, from u_1.
+struct LabelCandidates {
+  std::vector<at::Tensor> u1, u0;                        // [M] of [B, D]
+  std::vector<std::vector<at::Tensor>> log_probability;  // [M][heads] of [B, C], of u0 (Eq. 19)
+};
+
+// M draws a row, with random numbers of their own; M = 1: u_1 alone, that of `chain.sample`. ids:
+// visits below 1,000.
+LabelCandidates draw_candidates(
+    const ReverseChain& chain, std::int64_t candidates, const ChainIds& ids, const HeldLayers* held = nullptr);
+// Row by row which of them, for the categories and the guidance of choice. M > 1.
+std::vector<std::int64_t> choose_candidates(
+    const LabelCandidates& candidates, const LabelChoice& choice, const ChainIds& ids);
+// u_0 [B, D]: the choice and the chain of t = 0; and all of it.
+at::Tensor finish_for_labels(const ReverseChain& chain, const LabelCandidates& candidates, const LabelChoice& choice,
+    const ChainIds& ids, const HeldLayers* held = nullptr);
+at::Tensor sample_for_labels(const ReverseChain& chain, const LabelChoice& choice, std::int64_t candidates,
+    const ChainIds& ids, const HeldLayers* held = nullptr);
 
 }  // namespace hebm::prior

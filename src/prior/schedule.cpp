@@ -1,12 +1,23 @@
 #include "prior/schedule.h"
 #include <cmath>
 #include "base/error.h"
-#include "base/options.h"
 
 namespace hebm::prior {
 
 constexpr std::int64_t kFineSteps = 1000;
 constexpr double kBetaFirst = 1e-4, kBetaLast = 0.02;
+
+namespace {
+
+// One kernel more, from u_t to u_{t+1}.
+void append(Schedule& s, double alpha, double alpha_cum) {
+  s.alpha.push_back(alpha);
+  s.sigma.push_back(std::sqrt(1.0 - alpha * alpha));
+  s.alpha_cum.push_back(alpha_cum);
+  s.sigma_cum.push_back(std::sqrt(1.0 - alpha_cum * alpha_cum));
+}
+
+}  // namespace
 
 double Schedule::step_variance(std::int64_t t, double eta) const {
   const auto i = static_cast<std::size_t>(t);
@@ -30,10 +41,7 @@ Schedule make_schedule(std::int64_t num_levels) {
       alpha *= std::sqrt(1.0 - beta);
     }
     alpha_cum *= alpha;
-    s.alpha.push_back(alpha);
-    s.sigma.push_back(std::sqrt(1.0 - alpha * alpha));
-    s.alpha_cum.push_back(alpha_cum);
-    s.sigma_cum.push_back(std::sqrt(1.0 - alpha_cum * alpha_cum));
+    append(s, alpha, alpha_cum);
   }
   return s;
 }
@@ -54,10 +62,7 @@ Schedule make_schedule(const std::vector<double>& alpha_cum) {
   for (const double a : alpha_cum) {
     check(a > 0.0 && a < before, ExitCode::kUsage, "prior.alpha_cum: {} after {}: the numbers must fall within (0, 1)",
         a, before);
-    s.alpha_cum.push_back(a);
-    s.sigma_cum.push_back(std::sqrt(1.0 - a * a));
-    s.alpha.push_back(a / before);
-    s.sigma.push_back(std::sqrt(1.0 - (a / before) * (a / before)));
+    append(s, a / before, a);
     before = a;
   }
   return s;

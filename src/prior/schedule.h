@@ -1,14 +1,9 @@
-// The noise schedule of the diffusion (Eq. 5, 6) and the step sizes of the Langevin chains, in
-// float64.
-// Source: the authors' released code (docs/method.md, "Schedule"): 1000 linear betas, merged into T
-// kernels.
+// The noise schedule of the diffusion (Eq. 5, 6), in float64. Source: the authors' released code
+// (docs/method.md, "Schedule"): 1000 linear betas, merged into T kernels.
 #pragma once
 #include <cstdint>
 #include <vector>
-
-namespace hebm {
-class Options;
-}
+#include "base/options.h"
 
 namespace hebm::prior {
 
@@ -29,9 +24,8 @@ struct Schedule {
 // The paper's: T in 1..501. T = 1 is the marginal EBM (Eq. 8): one level without kernel; it needs
 // an eta of its own (about 100 times).
 Schedule make_schedule(std::int64_t num_levels);
-// The marginal EBM of Eq. 8 as a kind of its own (joint, nce): one level and no kernel, so s^2 is
-// langevin.eta_marginal (marginal_chain.h). alpha_cum[0] is the paper's, alpha_cum[1] = 1e-12 what
-// its files say for nothing.
+// The marginal EBM as a kind of its own (joint, nce): s^2 is langevin.eta_marginal; alpha_cum[0] is
+// the paper's, alpha_cum[1] = 1e-12 what its files say for nothing.
 Schedule make_marginal_schedule();
 // From chosen alpha_cum[0] > alpha_cum[1] > ... > alpha_cum[T], all within (0, 1).
 Schedule make_schedule(const std::vector<double>& alpha_cum);

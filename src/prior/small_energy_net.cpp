@@ -1,87 +1,108 @@
-#include "prior/small_energy_net.h"
+// Our two energy nets. `small`, for the layers of the HVAE, latents from 1 x 1 to 128 x 128, with
+//   h = SiLU(conv3x3(z) + b_0(t));  while h is larger than 2 x 2: h = SiLU(conv4x4/2(h) + b_j(t));
+//   flatten;  dense layers W' -> 2W -> W with SiLU;  f = gain * w h,
+// where b_j(t) = bias_j + V_j SiLU(te), in a net of one level the bias alone; biases are not
+// normalised. `dense`: no convolutions but a residual layer 2W -> 2W, as a `small` of 2 x 2 has.
+// What nearly white noise hides is in few directions across all elements of a layer, and a
+// convolution, which sees a patch, does not find them (docs/results.md, small NVAE).
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 #include <algorithm>
-#include "nets/layers.h"
+#include "prior/energy_net.h"
 
 namespace hebm::prior {
+namespace {
 
 constexpr std::int64_t kFlattenSide = 2;
 
-SmallEnergyNet::SmallEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
-    : EnergyNet(options, setting) {
-  const std::int64_t w = options.width, e = options.embedding;
-  if (num_levels_ > 1) {
-    sinusoid_ = params_.add_constant(nets::sinusoidal_embedding(num_levels_, e).to(params_.dtype()));
-    embed1_ = add_weight("embed1", {e, e}, 0);
-    embed2_ = add_weight("embed2", {e, e}, 0);
-  }
-  std::int64_t channels = shape.channels, height = shape.height, width = shape.width;
-  const bool convolves = options.net == NetKind::kSmall && (height > kFlattenSide || width > kFlattenSide);
-  if (convolves) {
-    add_stage({w, channels, 3, 3}, height * width);
-    channels = w;
-    while (height > kFlattenSide || width > kFlattenSide) {
-      height = std::max<std::int64_t>(1, height / 2);
-      width = std::max<std::int64_t>(1, width / 2);
-      add_stage({w, w, 4, 4}, height * width);
+class SmallEnergyNet final : public EnergyNet {
+ public:
+  SmallEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
+      : EnergyNet(options, setting) {
+    const std::int64_t w = options.width;
+    if (is_told_level()) add_embedding("embed1", "embed2", options.embedding);
+    std::int64_t channels = shape.channels, height = shape.height, width = shape.width;
+    const auto is_large = [&] { return height > kFlattenSide || width > kFlattenSide; };
+    const bool convolves = options.net == NetKind::kSmall && is_large();
+    if (convolves) {
+      add_stage({w, channels, 3, 3}, height * width);
+      channels = w;
+      while (is_large()) {
+        height = std::max<std::int64_t>(1, height / 2);
+        width = std::max<std::int64_t>(1, width / 2);
+        add_stage({w, w, 4, 4}, height * width);
+      }
     }
-  }
-  add_stage({2 * w, channels * height * width}, 1);
-  if (!convolves) {
-    residual_ = stages_.size();
-    add_stage({2 * w, 2 * w}, 1);
-  }
-  add_stage({w, 2 * w}, 1);
-  out_ = add_weight("out", {1, w}, 0);
-  finish(w);
-}
-
-void SmallEnergyNet::add_stage(std::vector<std::int64_t> shape, std::int64_t positions) {
-  const std::string name = (shape.size() == 4 ? "conv" : "dense") + std::to_string(stages_.size());
-  const std::int64_t out = shape[0];
-  stages_.push_back(add_weight(name, std::move(shape), positions));
-  biases_.push_back(params_.add(name + ".bias", {out}, nets::Init::kZero));
-  if (num_levels_ > 1) tables_.push_back(add_weight(name + ".embed", {out, options_.embedding}, 0));
-}
-
-EnergyNet::Weights SmallEnergyNet::build(const std::vector<at::Tensor>& effective) const {
-  Weights out;
-  for (const auto stage : stages_) out.stages.push_back(effective[stage]);
-  out.stages.push_back(effective[out_]);
-  at::Tensor active;  // [T, e]
-  if (num_levels_ > 1) {
-    active = at::silu(at::linear(at::silu(at::linear(sinusoid_, effective[embed1_])), effective[embed2_]));
-  }
-  for (std::size_t j = 0; j < biases_.size(); ++j) {
-    out.biases.push_back(
-        num_levels_ > 1 ? at::linear(active, effective[tables_[j]], biases_[j]) : biases_[j].unsqueeze(0));
-  }
-  return out;
-}
-
-at::Tensor SmallEnergyNet::features(
-    const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
-  at::Tensor h = z;
-  for (std::size_t j = 0; j < biases.size(); ++j) {
-    const at::Tensor& weight = weights.stages[j];
-    const at::Tensor fused = num_levels_ > 1 ? at::Tensor() : biases[j];  // one bias for all rows goes into the kernel
-    at::Tensor out;
-    if (weight.dim() == 4) {
-      const std::int64_t stride = weight.size(3) == 4 ? 2 : 1;
-      out = at::conv2d(h, weight, fused, {stride, stride}, {1, 1});
-      if (num_levels_ > 1) out = out + biases[j].unsqueeze(-1).unsqueeze(-1);
-    } else {
-      if (h.dim() == 4) h = h.flatten(1);
-      out = at::linear(h, weight, fused);
-      if (num_levels_ > 1) out = out + biases[j];
+    add_stage({2 * w, channels * height * width}, 1);
+    if (!convolves) {
+      residual_ = stages_.size();
+      add_stage({2 * w, 2 * w}, 1);
     }
-    out = at::silu(out);
-    h = j > 0 && j == residual_ ? h + out : out;
+    add_stage({w, 2 * w}, 1);
+    add_weight("out", {1, w});
+    finish(w);
   }
-  return h;
+ private:
+  bool is_told_level() const { return num_levels_ > 1; }
+
+  void add_stage(std::vector<std::int64_t> shape, std::int64_t positions) {
+    const std::string name = (shape.size() == 4 ? "conv" : "dense") + std::to_string(stages_.size());
+    const std::int64_t out = shape[0];
+    add_weight(name, std::move(shape), positions);
+    stages_.push_back({name, params_.add(name + ".bias", {out}, nets::Init::kZero)});
+    if (is_told_level()) add_weight(name + ".embed", {out, options_.embedding});
+  }
+
+  // stages: one a stage, last the output [1, W]; biases: one a stage.
+  Weights build(const Effective& effective) const override {
+    Weights out;
+    at::Tensor active;  // [T, e]
+    if (is_told_level()) active = at::silu(embed(effective, "embed1", "embed2"));
+    for (const auto& [name, bias] : stages_) {
+      out.stages.push_back(effective.at(name));
+      out.biases.push_back(
+          is_told_level() ? at::linear(active, effective.at(name + ".embed"), bias) : bias.unsqueeze(0));
+    }
+    out.stages.push_back(effective.at("out"));
+    return out;
+  }
+
+  at::Tensor features(
+      const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override {
+    at::Tensor h = z;
+    for (std::size_t j = 0; j < biases.size(); ++j) {
+      const at::Tensor& weight = weights.stages[j];
+      const at::Tensor fused = is_told_level() ? at::Tensor() : biases[j];  // one bias for all rows: in the kernel
+      at::Tensor out;
+      if (weight.dim() == 4) {
+        const std::int64_t stride = weight.size(3) == 4 ? 2 : 1;
+        out = at::conv2d(h, weight, fused, {stride, stride}, {1, 1});
+        if (is_told_level()) out = out + biases[j].unsqueeze(-1).unsqueeze(-1);
+      } else {
+        out = at::linear(h.flatten(1), weight, fused);
+        if (is_told_level()) out = out + biases[j];
+      }
+      out = at::silu(out);
+      h = j > 0 && j == residual_ ? h + out : out;
+    }
+    return h;
+  }
+
+  struct Stage {
+    std::string name;
+    at::Tensor bias;  // [out]
+  };
+  std::vector<Stage> stages_;
+  std::size_t residual_ = 0;  // of stages_: adds to its input; 0: none does
+};
+
+}  // namespace
+
+std::unique_ptr<EnergyNet> make_small_net(
+    const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting) {
+  return std::make_unique<SmallEnergyNet>(options, shape, setting);
 }
 
 }  // namespace hebm::prior

@@ -39,37 +39,30 @@ void retire(std::unique_ptr<at::cuda::CUDAGraph> graph) {
   }
 }
 
-class StepGraph {
- public:
-  explicit StepGraph(const std::function<void()>& step) {
-    static const at::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
-    const c10::cuda::CUDAStream outer = c10::cuda::getCurrentCUDAStream();
-    static const c10::cuda::CUDAStream inner =
-        c10::cuda::getStreamFromPool();  // always the same: memory that one recording frees serves the next
-    at::cuda::CUDAEvent before;
-    before.record(outer);
-    before.block(inner);
-    const c10::cuda::CUDAStreamGuard guard(inner);
-    graph_ = std::make_unique<at::cuda::CUDAGraph>();
-    graph_->capture_begin(pool);
+using Graph = std::shared_ptr<at::cuda::CUDAGraph>;
+
+Graph record(const std::function<void()>& step) {
+  static const at::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
+  static const c10::cuda::CUDAStream inner =
+      c10::cuda::getStreamFromPool();  // always the same: memory that one recording frees serves the next
+  at::cuda::CUDAEvent before;
+  before.record(c10::cuda::getCurrentCUDAStream());
+  before.block(inner);
+  const c10::cuda::CUDAStreamGuard guard(inner);
+  auto graph = std::make_unique<at::cuda::CUDAGraph>();
+  graph->capture_begin(pool);
+  try {
+    step();
+  } catch (...) {
     try {
-      step();
-    } catch (...) {
-      try {
-        graph_->capture_end();  // an open capture would fail all that comes after
-      } catch (const c10::Error&) {
-      }
-      throw;
+      graph->capture_end();  // an open capture would fail all that comes after
+    } catch (const c10::Error&) {
     }
-    graph_->capture_end();
+    throw;
   }
-  ~StepGraph() { retire(std::move(graph_)); }
-  StepGraph(const StepGraph&) = delete;
-  StepGraph& operator=(const StepGraph&) = delete;
-  void run() { graph_->replay(); }
- private:
-  std::unique_ptr<at::cuda::CUDAGraph> graph_;
-};
+  graph->capture_end();
+  return {graph.release(), [](at::cuda::CUDAGraph* done) { retire(std::unique_ptr<at::cuda::CUDAGraph>(done)); }};
+}
 
 }  // namespace
 
@@ -77,8 +70,7 @@ std::function<void()> record_step(at::Device device, const std::function<void()>
   if (!device.is_cuda() || !nets::graphs()) return nullptr;
   try {
     const c10::cuda::CUDAGuard guard(device);
-    const auto graph = std::make_shared<StepGraph>(step);
-    return [graph] { graph->run(); };
+    return [graph = record(step)] { graph->replay(); };
   } catch (const c10::Error& error) {
     fail(ExitCode::kEnvironment,
         "a Langevin step cannot be recorded as a CUDA graph: {}; --compute.graphs false does without",

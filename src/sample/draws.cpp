@@ -1,8 +1,5 @@
 #include "sample/draws.h"
 #include "nets/device.h"
-#include "prior/label_draws.h"
-#include "prior/marginal_chain.h"
-#include "prior/reverse_chain.h"
 
 namespace hebm::sample {
 
@@ -19,7 +16,7 @@ DrawLatents diffusion_draws(
 
 DrawLatents marginal_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
     const prior::LangevinOptions& langevin, prior::NetOutput output) {
-  return [chain = prior::MarginalChain(prior, backbone, langevin, output)](
+  return [chain = prior::ReverseChain(prior, backbone, langevin, output)](
              const prior::ChainIds& ids) { return chain.sample(ids); };
 }
 

@@ -5,9 +5,9 @@
 #include <functional>
 #include <vector>
 #include "prior/langevin.h"
-#include "prior/marginal_chain.h"
 #include "prior/nce.h"
 #include "prior/potential.h"
+#include "prior/reverse_chain.h"
 #include "vae/backbone.h"
 
 namespace hebm::sample {
@@ -28,7 +28,7 @@ DrawLatents marginal_draws(const prior::EnergyPrior& prior, const vae::Backbone&
 DrawLatents nce_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
     const prior::LangevinOptions& langevin, const prior::NceOptions& options);
 // Alg. 2 with the chain of t = 0 for these labels (Eq. 20): a category of every label head, -1:
-// any; `candidates` as label_draws.h has them. The prior has label heads.
+// any; `candidates` as reverse_chain.h has them. The prior has label heads.
 DrawLatents labelled_draws(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
     const prior::LangevinOptions& langevin, const std::vector<std::int64_t>& categories, double guidance,
     std::int64_t candidates);

@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "storage/verified_directory.h"
-#include "train/product.h"
 
 namespace hebm::train {
 namespace fs = std::filesystem;
@@ -12,62 +11,56 @@ namespace {
 constexpr std::int64_t kPartBytes = 256ll << 20;
 constexpr const char* kPrefix = "step";
 
-// Consecutive tensors in parts of at most kPartBytes (a larger tensor is a part of its own).
-std::vector<std::vector<nets::NamedTensor>> split_parts(const std::vector<nets::NamedTensor>& tensors) {
-  std::vector<std::vector<nets::NamedTensor>> parts(1);
-  std::int64_t size = 0;
-  for (const auto& t : tensors) {
-    const auto bytes = static_cast<std::int64_t>(t.tensor.nbytes());
-    if (!parts.back().empty() && size + bytes > kPartBytes) {
-      parts.emplace_back();
-      size = 0;
-    }
-    parts.back().push_back(t);
-    size += bytes;
-  }
-  return parts;
-}
-
 struct Part {
   std::string file;
   std::vector<nets::NamedTensor> tensors;
 };
 
+// Consecutive tensors in parts of at most kPartBytes (a larger tensor is a part of its own).
+void append_parts(std::vector<Part>& out, const char* kind, const std::vector<nets::NamedTensor>& tensors) {
+  std::vector<Part> parts(1);
+  std::int64_t size = 0;
+  for (const auto& t : tensors) {
+    const auto bytes = static_cast<std::int64_t>(t.tensor.nbytes());
+    if (!parts.back().tensors.empty() && size + bytes > kPartBytes) {
+      parts.emplace_back();
+      size = 0;
+    }
+    parts.back().tensors.push_back(t);
+    size += bytes;
+  }
+  for (std::size_t p = 0; p < parts.size(); ++p)
+    out.push_back({fmt::format("{}-{:05}-of-{:05}.safetensors", kind, p + 1, parts.size()), parts[p].tensors});
+}
+
 std::vector<Part> all_parts(const TrainingState& state) {
   std::vector<Part> out;
-  for (const auto& [kind, tensors] : {std::pair{"model", &state.model}, std::pair{"optimizer", &state.optimizer}}) {
-    auto parts = split_parts(*tensors);
-    for (std::size_t p = 0; p < parts.size(); ++p) {
-      out.push_back({fmt::format("{}-{:05}-of-{:05}.safetensors", kind, p + 1, parts.size()), std::move(parts[p])});
-    }
-  }
+  append_parts(out, "model", state.model);
+  append_parts(out, "optimizer", state.optimizer);
   return out;
 }
 
-storage::Peers peers_of(comm::Communicator& comm) {
-  return {comm.rank(), comm.size(), [&comm](const std::string& mine) { return comm.all_gather(mine); }};
+// A stored setting as JSON text; of options that came after the first files, what runs did before
+// them; else "nothing".
+std::string stored_setting(const nlohmann::json& stored, const std::string& key) {
+  static const nlohmann::json kLaterOptions = {{"energy.net", "small"}, {"energy.power_iterations_in_chain", "false"}};
+  for (const auto* settings : {&stored, &kLaterOptions}) {
+    if (settings->contains(key)) return settings->at(key).dump();
+  }
+  return "nothing";
 }
 
 }  // namespace
 
-Checkpoints::Checkpoints(
-    fs::path run_directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger, int keep)
-    : directory_(std::move(run_directory) / "checkpoints"),
-      identity_(std::move(identity)),
+Checkpoints::Checkpoints(const fs::path& run_directory, nlohmann::json fingerprint, comm::Communicator& comm,
+    Logger& logger, std::int64_t keep)
+    : directory_(run_directory / "checkpoints"),
+      fingerprint_(std::move(fingerprint)),
       comm_(comm),
       logger_(logger),
       keep_(keep) {}
 
-void Checkpoints::check_identity(const nlohmann::json& manifest) const {
-  const std::string differences =
-      identity_difference(identity_, manifest.value("identity", nlohmann::json::object()), "run");
-  check(differences.empty(), ExitCode::kUsage,
-      "{} holds a run with other settings:{}\nGive the run's settings again to go on with it, or choose another "
-      "run.directory.",
-      directory_.string(), differences);
-}
-
-std::optional<CheckpointInfo> Checkpoints::load_newest(const TrainingState& state) {
+std::optional<CheckpointInfo> Checkpoints::restore(const TrainingState& state) {
   std::string found;  // "name\nmanifest", the root's word
   comm::agree(comm_, [&] {
     if (!comm_.is_root()) return;
@@ -81,7 +74,12 @@ std::optional<CheckpointInfo> Checkpoints::load_newest(const TrainingState& stat
   comm::agree(comm_, [&] {
     const auto json = nlohmann::json::parse(found);
     const auto& manifest = json.at("manifest");
-    check_identity(manifest);
+    const std::string difference =
+        fingerprint_difference(fingerprint_, manifest.value("identity", nlohmann::json::object()), "run");
+    check(difference.empty(), ExitCode::kUsage,
+        "{} holds a run with other settings:{}\nGive the run's settings again to go on with it, or choose another "
+        "run.directory.",
+        directory_.string(), difference);
     const fs::path folder = directory_ / json.at("name").get<std::string>();
     for (const Part& part : all_parts(state))
       nets::load_tensors(storage::SafetensorsFile(folder / part.file), part.tensors);
@@ -100,63 +98,85 @@ std::optional<CheckpointInfo> Checkpoints::load_newest(const TrainingState& stat
   return info;
 }
 
-std::optional<CheckpointInfo> Checkpoints::restore(const TrainingState& state) {
-  const auto info = load_newest(state);
-  if (info) logger_.line("goes on from {} after {} updates", directory_.string(), info->step);
-  return info;
-}
-
-std::optional<CheckpointInfo> Checkpoints::roll_back(const TrainingState& state, std::int64_t below_step) {
+void Checkpoints::set_aside(std::int64_t from_step) {
   comm::agree(comm_, [&] {
     if (!comm_.is_root()) return;
     for (const auto& name : storage::list_directories(directory_, kPrefix)) {
-      if (std::stoll(name.substr(std::string(kPrefix).size() + 1)) < below_step) break;
+      if (std::stoll(name.substr(std::string(kPrefix).size() + 1)) < from_step) break;
       logger_.line("set aside: {}", storage::quarantine(directory_ / name).string());
     }
   });
-  return load_newest(state);
 }
 
 void Checkpoints::save(const TrainingState& state, const CheckpointInfo& info) {
   if (info.step == last_step_) return;
-  const nlohmann::json manifest = {{"step", info.step}, {"attempt", info.attempt}, {"identity", identity_},
+  const nlohmann::json manifest = {{"step", info.step}, {"attempt", info.attempt}, {"identity", fingerprint_},
       {"extra", info.extra}, {"world_size", comm_.size()}};
-  try {
+  const bool saved = attempt(fmt::format("the checkpoint of update {} was not saved", info.step), [&] {
     comm::agree(comm_, [&] {
       if (comm_.is_root()) fs::create_directories(directory_);
     });
-    storage::publish_directory(
-        directory_, fmt::format("{}-{:07}", kPrefix, info.step), manifest,
+    storage::publish_directory(directory_, fmt::format("{}-{:07}", kPrefix, info.step), manifest,
         [&](const fs::path& folder) {
           std::vector<storage::PartResult> written;
           const auto parts = all_parts(state);
-          for (std::size_t p = 0; p < parts.size(); ++p) {
-            if (static_cast<int>(p % static_cast<std::size_t>(comm_.size())) != comm_.rank()) continue;
+          for (auto p = static_cast<std::size_t>(comm_.rank()); p < parts.size();
+               p += static_cast<std::size_t>(comm_.size())) {
             const auto result = nets::save_tensors(folder / parts[p].file, parts[p].tensors, {});
             written.push_back({parts[p].file, result.size, result.hash});
           }
           return written;
         },
-        peers_of(comm_));
-    last_step_ = info.step;
-  } catch (const Error& e) {
-    note_failure(e, fmt::format("the checkpoint of update {} was not saved", info.step));
-    return;
-  }
-  try {
+        {comm_.rank(), comm_.size(), [&](const std::string& mine) { return comm_.all_gather(mine); }});
+  });
+  if (!saved) return;
+  last_step_ = info.step;
+  attempt("old checkpoints were not removed", [&] {
     comm::agree(comm_, [&] {
-      if (comm_.is_root()) storage::retain(directory_, kPrefix, keep_);
+      if (comm_.is_root()) storage::retain(directory_, kPrefix, static_cast<int>(keep_));
     });
-  } catch (const Error& e) {
-    note_failure(e, "old checkpoints were not removed");
+  });
+}
+
+bool Checkpoints::attempt(const std::string& what, const std::function<void()>& work) {
+  try {
+    work();
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kRuntime) throw;
+    save_failed_ = true;
+    logger_.line("WARNING: {}: {}. Training goes on; the exit code will be 1.", what, error.what());
+    return false;
   }
 }
 
-// Only the disk's failures are borne; call from a handler.
-void Checkpoints::note_failure(const Error& error, const std::string& what) {
-  if (error.code() != ExitCode::kRuntime) throw;
-  save_failed_ = true;
-  logger_.line("WARNING: {}: {}. Training goes on; the exit code will be 1.", what, error.what());
+std::string fingerprint_difference(const nlohmann::json& wanted, const nlohmann::json& stored, const char* what) {
+  std::string out;
+  for (const auto& [key, value] : wanted.items()) {
+    const std::string there = stored_setting(stored, key);
+    if (there != value.dump())
+      out += fmt::format("\n  {}: the {} has {}, you ask for {}", key, what, there, value.dump());
+  }
+  return out;
+}
+
+bool artifact_done(const std::filesystem::path& file, const std::string& format, const std::string& version,
+    const nlohmann::json& fingerprint, comm::Communicator& comm, Logger& logger) {
+  bool there = false;
+  comm::agree(comm, [&] {
+    if (!comm.is_root() || !std::filesystem::exists(file)) return;
+    const storage::SafetensorsFile stored(file);
+    nets::check_format(stored, format, version);
+    const std::string difference = fingerprint_difference(fingerprint, nets::metadata_json(stored, "identity"));
+    check(difference.empty(), ExitCode::kUsage,
+        "{} was made with other settings:{}\nGive those settings again, remove the file, or choose another "
+        "run.directory.",
+        file.string(), difference);
+    there = true;
+  });
+  const bool done = comm::any(comm, there);
+  if (done) logger.line("{} is there already, made with these settings: nothing to do", file.string());
+  return done;
 }
 
 }  // namespace hebm::train

@@ -1,11 +1,14 @@
-// Training state on disk: checkpoints/step-0000400/{model,optimizer}-00001-of-0000P.safetensors +
-// manifest.json. P depends on sizes only (<= 256 MB a part); part p is written by rank p mod N, so
-// any N reads it. Publishing, verifying and quarantine are storage/verified_directory.h's protocol.
+// What a training leaves on disk, each for one fingerprint: its state,
+// checkpoints/step-0000400/{model,optimizer}-00001-of-0000P.safetensors + manifest.json, and at the
+// end its artifact. P depends on sizes only (<= 256 MB a part); part p is written by rank p mod N,
+// so any N reads it. Publishing, verifying and quarantine: storage/verified_directory.h.
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 #include <vector>
 #include "base/status.h"
 #include "comm/communicator.h"
@@ -27,15 +30,15 @@ struct CheckpointInfo {
 
 class Checkpoints {
  public:
-  // identity: the settings a run may not change (key -> value); another identity on disk is
+  // fingerprint: the settings a run may not change (key -> value); another one on disk is
   // Error(kUsage) naming them.
-  Checkpoints(
-      std::filesystem::path run_directory, nlohmann::json identity, comm::Communicator& comm, Logger& logger, int keep);
+  Checkpoints(const std::filesystem::path& run_directory, nlohmann::json fingerprint, comm::Communicator& comm,
+      Logger& logger, std::int64_t keep);
   // Newest checkpoint that verifies, into `state`; the same on all ranks, agreed by a hash of the
   // restored state.
   std::optional<CheckpointInfo> restore(const TrainingState& state);
-  // The newest one below `step` (all of it again): newer ones are quarantined.
-  std::optional<CheckpointInfo> roll_back(const TrainingState& state, std::int64_t below_step);
+  // Those from this step on are quarantined.
+  void set_aside(std::int64_t from_step);
   // A failed save is logged, leaves the earlier ones as they are and makes save_failed() true;
   // training goes on.
   void save(const TrainingState& state, const CheckpointInfo& info);
@@ -43,17 +46,28 @@ class Checkpoints {
   // Of the newest saved or restored state; -1 before.
   std::int64_t last_step() const { return last_step_; }
  private:
-  std::optional<CheckpointInfo> load_newest(const TrainingState& state);
-  void check_identity(const nlohmann::json& manifest) const;
-  void note_failure(const Error& error, const std::string& what);
+  // False where the disk failed, which is borne and told as `what`.
+  bool attempt(const std::string& what, const std::function<void()>& work);
 
   std::filesystem::path directory_;
-  nlohmann::json identity_;
+  nlohmann::json fingerprint_;
   comm::Communicator& comm_;
   Logger& logger_;
-  int keep_;
+  std::int64_t keep_;
   bool save_failed_ = false;
   std::int64_t last_step_ = -1;
 };
+
+// "\n  key: the `what` has A, you ask for B" for every key of `wanted` that differs; "" when none
+// does.
+std::string fingerprint_difference(
+    const nlohmann::json& wanted, const nlohmann::json& stored, const char* what = "file");
+
+// A net's final file (vae.safetensors, features.safetensors), made once for one set of settings.
+// Collective. True when `file` is there and was made with this fingerprint (which is logged); false
+// when it is not there. Another fingerprint: Error(kUsage) naming the keys; a damaged file:
+// Error(kCorrupt).
+bool artifact_done(const std::filesystem::path& file, const std::string& format, const std::string& version,
+    const nlohmann::json& fingerprint, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::train

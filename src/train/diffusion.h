@@ -1,69 +1,16 @@
 // Algorithm 1: learning the energy nets of all layers by maximum likelihood with short Langevin
 // chains. The joint EBM is the same with one level.
 #pragma once
-#include <array>
-#include <cstdint>
-#include <string>
-#include <vector>
-#include "base/choice.h"
 #include "prior/forward_pair.h"
-#include "prior/langevin.h"
-#include "prior/losses.h"
-#include "prior/potential.h"
-#include "train/divergence.h"
-#include "train/latent_source.h"
-#include "train/training_loop.h"
-
-namespace hebm {
-class Options;
-}
+#include "train/prior_objective.h"
 
 namespace hebm::train {
 
-// What shares a diffusion step t.
-enum class Levels { kMicroBatch, kImage };
-constexpr std::array<Choice<Levels>, 2> choices_of(Levels) {
-  return {{{"unit", Levels::kMicroBatch}, {"image", Levels::kImage}}};
-}
-// Where u_0 comes from (latent_source.h).
-enum class Source { kCache, kOnline };
-constexpr std::array<Choice<Source>, 2> choices_of(Source) {
-  return {{{"cache", Source::kCache}, {"online", Source::kOnline}}};
-}
-
-// train.*, of a prior of any kind.
-struct PriorTrainOptions : LoopOptions {
-  PriorTrainOptions();
-  prior::LevelWeight level_weight = prior::LevelWeight::kFlat;
-  double l2 = 0.0;
-  Levels levels = Levels::kMicroBatch;
-  Source source = Source::kCache;
-  std::int64_t preview_every = 100, export_every = 0;  // updates; 0: none
-  std::int64_t seed = -1;                              // of nets, batches, noise; -1: run.seed
-  bool only_zero = false;                              // t = 0 alone: the other levels' nets stay as they are (couple)
-  double divergence_factor = 50.0;
-  void describe(Options& options);
-  // What a trainer of these nets on so many ranks would refuse: Error(kUsage).
-  void expect_possible(bool per_level, int num_ranks) const;
-};
-
-// What a prior is trained with. Nets and backbone are on one device; references must outlive the
-// objective.
-struct PriorInputs {
-  prior::EnergyPrior& prior;
-  const prior::EnergyOptions& energy;  // its power iterations
-  const vae::Backbone& backbone;
-  prior::LangevinOptions langevin;
-  std::uint64_t seed;
-  MakeSource make_source;
-};
-std::vector<Bucket> buckets_of(prior::EnergyPrior& prior);
-
 class DiffusionObjective : public Objective {
  public:
-  // num_heads: of the prior's label heads, whose loss a derived class adds (coupling.h).
-  DiffusionObjective(
-      const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, std::size_t num_heads = 0);
+  // heads: the prior's, whose loss a derived class adds (coupling.h).
+  DiffusionObjective(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run,
+      const prior::LabelHeads& heads = {});
 
   nlohmann::json saved() const override { return {{"gaps", monitor_.state()}}; }
   void resume(std::int64_t update, const nlohmann::json& saved) override;
@@ -103,12 +50,9 @@ class DiffusionObjective : public Objective {
   // Level of a micro-batch whose images share one.
   std::int64_t level_of(std::int64_t batch, const Update& update) const;
   prior::Chains place_chains(const prior::ChainIds& ids, const Work& work) const;
-  // dF/du of a chain from its first step on, call by call.
-  prior::Gradient chain_gradient(const prior::Chains& chains) const;
   at::Tensor draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair);
   Contrast contrast(const prior::ChainIds& ids, const prior::Chains& chains, const prior::NoisyPair& pair,
       const at::Tensor& negatives);
-  prior::EnergyNet::Outputs energies(std::size_t bucket, const at::Tensor& z, const at::Tensor& t) const;
   std::vector<double> counts() const;  // [T] images
   std::vector<double> gaps() const;    // [T] mean of F(pos) - F(neg), label heads included; 0 where no image is
 
@@ -118,10 +62,9 @@ class DiffusionObjective : public Objective {
   std::vector<double> level_weights_;
   at::Tensor weight_of_level_, variance_of_level_;  // on the device: [T] float32, [T] float64
   DivergenceMonitor monitor_;
-  std::unique_ptr<LatentSource> source_;
-  std::vector<prior::EnergyNet::Weights> frozen_;  // by bucket: effective weights for the chains of this update
-  std::vector<prior::PowerSequence> sequences_;    // in place of frozen_ with energy.power_iterations_in_chain
-  std::vector<bool> active_;                       // by bucket: gets a gradient in this update
+  LatentSource source_;
+  prior::UpdateWeights weights_;
+  std::vector<bool> active_;  // by bucket: gets a gradient in this update
 };
 
 }  // namespace hebm::train

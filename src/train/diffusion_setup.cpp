@@ -1,9 +1,8 @@
-// Around Algorithm 1: its set-up, and what an update is judged by and logged with.
+// Around Algorithm 1: its options and set-up, and what an update is judged by and logged with.
 #include <fmt/format.h>
 #include <utility>
 #include "base/error.h"
 #include "nets/device.h"
-#include "prior/losses.h"
 #include "train/diffusion.h"
 
 namespace hebm::train {
@@ -17,15 +16,72 @@ std::vector<double> step_variances(const prior::Schedule& schedule, const prior:
 
 }  // namespace
 
+PriorTrainOptions::PriorTrainOptions() {
+  section = name = "train";
+  subject = "training";
+  advice =
+      "take a smaller train.learning_rate or langevin.step (of a joint EBM langevin.eta_marginal; metrics.jsonl shows "
+      "which t went first)";
+  updates = 600;
+  rate = {.base = 3e-4, .kind = nets::RateKind::kLinear, .final_fraction = 0.1, .warmup = 50};
+  rate.decay = 0.9;
+  rate.decay_every = 1000;
+  ema = 0.98;
+}
+
+void PriorTrainOptions::describe(Options& o) {
+  o.add("train.updates", &updates, "updates of the energy nets", {1, 1000000000}, Show::kCommon);
+  describe_batch(o, Show::kCommon);
+  o.add("train.learning_rate", &rate.base, "Adam's step size (paper: 4e-5)", {1e-12, 10.0}, Show::kCommon);
+  o.add_choice("train.schedule", &rate.kind,
+      "learning rate after the warm-up; steps: times train.decay after every train.decay_every updates "
+      "(authors' code)");
+  o.add("train.decay", &rate.decay,
+      "factor of the learning rate, schedule steps (authors' code: 0.9 CIFAR-10, 0.98 CelebA, an epoch)", {1e-6, 1.0});
+  o.add("train.decay_every", &rate.decay_every, "updates between such factors: an epoch is training images / batch",
+      {1, 1000000000});
+  o.add("train.final_fraction", &rate.final_fraction, "learning rate at the end over the start", {0.0, 1.0});
+  o.add("train.warmup", &rate.warmup, "updates of linear warm-up", {0, 1000000});
+  o.add("train.beta1", &optimiser.beta1, "Adam's first decay (paper: 0.99)", {0.0, 0.99999});
+  o.add("train.beta2", &optimiser.beta2, "Adam's second decay (paper: 0.999)", {0.0, 0.9999999});
+  o.add("train.weight_decay", &optimiser.weight_decay, "L2 in the gradient (paper: 3e-5)", {0.0, 1.0});
+  o.add("train.ema", &ema, "decay of the averaged weights, warmed up as min(d, (n+1)/(n+10)); 0: none (paper)",
+      {0.0, 0.999999});
+  o.add_choice("train.level_weight", &level_weight,
+      "weight of t in the loss: 1/s_t^2, times s_t/s_{T-1}, or the same for all", Show::kCommon);
+  o.add("train.l2", &l2, "weight of f+^2 + f-^2 in the loss (paper: 0)", {0.0, 1e6});
+  o.add("train.clip_norm", &clip_norm, "largest gradient norm of a layer; 0: no clipping (paper)", {0.0, 1e12});
+  o.add_choice("train.levels", &levels,
+      "unit: the images of a micro-batch share one t, all t equally often; image: t ~ U{0..T-1} for each (paper)");
+  o.add("train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
+  o.add_choice("train.source", &source, "u_0 from the latent cache, or encoded on the fly (paper)");
+  describe_keeping(o);
+  o.outside_fingerprint([&] {
+    o.add("train.preview_every", &preview_every, "updates between sample grids; 0: none", {0, 1000000000});
+    o.add("train.export_every", &export_every,
+        "updates between files prior/ema-N.safetensors of the averaged weights; 0: none", {0, 1000000000});
+  });
+  o.add("train.seed", &seed, "seed of energy nets, batches and noise; -1: run.seed (which the cache always has)", {-1});
+  o.add("train.max_rollbacks", &max_rollbacks, "rollbacks before giving up with exit code 3", {0, 1000})
+      .outside_fingerprint();
+  o.add("train.divergence_factor", &divergence_factor,
+      "|energy gap| over its running median, and that over its lowest, that counts as divergence", {2.0, 1e12});
+}
+
+void PriorTrainOptions::expect_possible(bool per_level, int num_ranks) const {
+  static_cast<void>(MicroBatches(batch, micro_batch, 0, num_ranks, "train.batch, train.micro_batch"));
+  check(levels == Levels::kMicroBatch || !per_level, ExitCode::kUsage,
+      "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
+}
+
 DiffusionObjective::DiffusionObjective(
-    const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, std::size_t num_heads)
+    const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, const prior::LabelHeads& heads)
     : Objective(options, buckets_of(in.prior),
-          Recorder(kTerms + 2 * (in.prior.num_layers() + num_heads) + 2 * num_heads, in.prior.num_levels(),
-              in.prior.device()),
+          Recorder(kTerms + 2 * in.prior.num_layers() + 4 * heads.size(), in.prior.num_levels(), in.prior.device()),
           run.comm),
       settings_(options),
       in_(in),
-      num_terms_(in.prior.num_layers() + num_heads),
+      num_terms_(in.prior.num_layers() + heads.size()),
       step_variances_(step_variances(in.prior.schedule(), in.langevin)),
       device_(in.prior.device()),
       num_ranks_(run.comm.size()),
@@ -33,11 +89,12 @@ DiffusionObjective::DiffusionObjective(
       level_weights_(prior::level_weights(in.prior.schedule(), in.langevin, options.level_weight)),
       weight_of_level_(nets::on_device(level_weights_, device_).to(at::kFloat)),
       variance_of_level_(nets::on_device(step_variances_, device_)),
-      monitor_(in.prior.num_levels(), options.divergence_factor) {
+      monitor_(in.prior.num_levels(), options.divergence_factor),
+      weights_(in.prior, in.energy) {
   check(in_.backbone.params().device() == device_, ExitCode::kRuntime,
       "prior training: the energy nets are on {}, the VAE on {}", device_.str(), in_.backbone.params().device().str());
   options.expect_possible(in_.prior.per_level(), num_ranks_);
-  check(in_.prior.heads().size() == num_heads, ExitCode::kRuntime,
+  check(in_.prior.heads() == heads, ExitCode::kRuntime,
       "prior training: the prior's label heads and the labels do not belong together");
   check(in_.langevin.steps_at(0) == in_.langevin.steps ||
             (settings_.levels == Levels::kMicroBatch && !in_.energy.power_iterations_in_chain),
@@ -90,8 +147,8 @@ std::string DiffusionObjective::progress(const Report& report) const {
 
 storage::Scalars DiffusionObjective::describe(const Report& report) const {
   storage::Scalars out = {{"seconds/update", report.update_s}, {"seconds/sum_total", report.sum_waited_s},
-      {"seconds/data_wait_total", source_->waited_s()}, {"seconds/unit_median", report.unit_median_s},
-      {"seconds/unit_slowest", report.unit_slowest_s}, {"sum/bytes", report.sum_bytes}};
+      {"seconds/data_wait_total", source_.waited_s()}, {"seconds/unit_median", report.median_s},
+      {"seconds/unit_slowest", report.slowest_s}, {"sum/bytes", report.sum_bytes}};
   if (device_.is_cpu()) out.emplace_back("seconds/chain", record_.at(kChainSeconds) / num_ranks_);
   double loss = 0, images = 0;
   const auto gap = gaps(), count = counts();

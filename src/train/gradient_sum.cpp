@@ -1,8 +1,6 @@
 #include "train/gradient_sum.h"
 #include <ATen/ops/stack.h>
-#include <c10/core/GradMode.h>
 #include <fmt/format.h>
-#include <algorithm>
 #include <cmath>
 #include "base/error.h"
 #include "base/status.h"
@@ -16,8 +14,8 @@ template <class T> std::span<T> span_of(const at::Tensor& flat) {
 
 }  // namespace
 
-GradientSum::GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*> buckets, bool deterministic,
-    std::int64_t num_micro_batches)
+GradientSum::GradientSum(
+    comm::Communicator& comm, std::vector<Bucket> buckets, bool deterministic, std::int64_t num_micro_batches)
     : comm_(comm),
       buckets_(std::move(buckets)),
       deterministic_(deterministic),
@@ -36,7 +34,7 @@ at::Tensor GradientSum::summable(const at::Tensor& values) const {
 
 double GradientSum::bytes_per_update() const {
   double total = 0;
-  for (const auto* bucket : buckets_) total += static_cast<double>(bucket->size()) * (deterministic_ ? 8 : 4);
+  for (const auto& [prefix, params] : buckets_) total += static_cast<double>(params.size()) * (deterministic_ ? 8 : 4);
   return total;
 }
 
@@ -45,14 +43,14 @@ void GradientSum::begin(std::vector<std::int64_t> expected) {
       expected.size(), buckets_.size());
   expected_ = std::move(expected);
   started_ = 0;
-  for (auto* bucket : buckets_) bucket->zero_grad();
+  for (const auto& [prefix, params] : buckets_) params.zero_grad();
 }
 
 void GradientSum::backward_done(std::size_t bucket) {
   --expected_.at(bucket);
   if (deterministic_) {
-    kept_[bucket].push_back(buckets_[bucket]->grad().clone());
-    buckets_[bucket]->zero_grad();
+    kept_[bucket].push_back(buckets_[bucket].params.grad().clone());
+    buckets_[bucket].params.zero_grad();
   } else {
     start_ready();
   }
@@ -60,7 +58,7 @@ void GradientSum::backward_done(std::size_t bucket) {
 
 void GradientSum::start_ready() {
   for (; started_ < buckets_.size() && expected_[started_] == 0; ++started_) {
-    sums_[started_] = summable(buckets_[started_]->grad());
+    sums_[started_] = summable(buckets_[started_].params.grad());
     pending_[started_] =
         comm_.start_sum(span_of<float>(sums_[started_]), fmt::format("gradient of bucket {}", started_));
   }
@@ -77,7 +75,8 @@ void GradientSum::finish() {
     for (std::size_t i = 0; i < pending_.size(); ++i) {
       pending_[i]->wait();
       pending_[i].reset();
-      if (!sums_[i].is_same(buckets_[i]->grad())) buckets_[i]->grad().copy_(sums_[i]);
+      const at::Tensor& grad = buckets_[i].params.grad();
+      if (!sums_[i].is_same(grad)) grad.copy_(sums_[i]);
       sums_[i].reset();
     }
   }
@@ -87,12 +86,12 @@ void GradientSum::finish() {
 std::vector<double> GradientSum::norms() const {
   std::vector<at::Tensor> on_gpu;
   std::vector<double> out;
-  for (const auto* bucket : buckets_) {
-    if (!bucket->device().is_cpu()) {
-      on_gpu.push_back(bucket->grad().norm(2, at::kDouble));
+  for (const auto& [prefix, params] : buckets_) {
+    if (!params.device().is_cpu()) {
+      on_gpu.push_back(params.grad().norm(2, at::kDouble));
       continue;
     }
-    const at::Tensor host = bucket->grad().to(at::kDouble);
+    const at::Tensor host = params.grad().to(at::kDouble);
     double sum = 0;
     for (const double g : span_of<double>(host)) sum += g * g;
     out.push_back(std::sqrt(sum));

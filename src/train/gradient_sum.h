@@ -1,26 +1,29 @@
-// Sums the gradients of all buckets (a bucket: one energy net) over micro-batches and ranks (Alg.
-// 1, line 7, data parallel). A bucket's sum starts as soon as its last local backward and those of
-// all buckets before it ended: all ranks start in one order. Fast: float, local micro-batches
-// accumulate in the gradient buffer. Deterministic: every micro-batch's gradient becomes int64 with
-// one power-of-two scale a bucket (from the global largest entry), so the sum has the same bits in
-// any order, for any number of ranks; costs a copy of the gradient per local micro-batch and one
-// small extra reduction. Gradients may be on a GPU: under NCCL they are summed there, under MPI by
-// way of the host.
+// Sums the gradients of all buckets over micro-batches and ranks (Alg. 1, line 7, data parallel).
+// A bucket's sum starts as soon as its last local backward and those of all buckets before it
+// ended: all ranks start in one order. Under NCCL sums are made on the GPU, else on the host.
 #pragma once
 #include <memory>
-#include <utility>
+#include <string>
 #include <vector>
 #include "comm/communicator.h"
 #include "nets/parameters.h"
 
 namespace hebm::train {
 
+// A net with an optimiser and an average of its own; prefix: of its names in checkpoints.
+struct Bucket {
+  std::string prefix;
+  nets::Parameters& params;
+};
+
 class GradientSum {
  public:
-  GradientSum(comm::Communicator& comm, std::vector<nets::Parameters*> buckets, bool deterministic,
-      std::int64_t num_micro_batches);
-  // Of an update: zeroes the gradients. expected[b]: local backward passes of bucket b in this
-  // update.
+  // Fast: floats, local micro-batches accumulate in the gradient buffer. Deterministic: int64 with
+  // one power-of-two scale a bucket (from the global largest entry), so the sum has the same bits
+  // in any order; costs a copy of the gradient per local micro-batch and one small reduction more.
+  GradientSum(
+      comm::Communicator& comm, std::vector<Bucket> buckets, bool deterministic, std::int64_t num_micro_batches);
+  // Zeroes the gradients. expected[b]: local backward passes of bucket b in this update.
   void begin(std::vector<std::int64_t> expected);
   void backward_done(std::size_t bucket);
   // All sums are in params.grad().
@@ -34,10 +37,10 @@ class GradientSum {
   void start_ready();
   void finish_deterministic();
   at::Tensor summable(const at::Tensor& values) const;
-  std::pair<std::vector<double>, bool> largest_gradients();
+  std::vector<double> largest_gradients() const;
 
   comm::Communicator& comm_;
-  std::vector<nets::Parameters*> buckets_;
+  std::vector<Bucket> buckets_;
   bool deterministic_;
   std::int64_t num_micro_batches_;
   std::vector<std::int64_t> expected_;         // backward passes still to come, by bucket

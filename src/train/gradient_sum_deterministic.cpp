@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include "train/gradient_sum.h"
 
 namespace hebm::train {
@@ -21,12 +22,12 @@ int shift_for(double largest, std::int64_t terms) {
 
 }  // namespace
 
-// The largest |gradient| of each bucket over its micro-batches and all ranks, and whether all are
+// The largest |gradient| of each bucket over its micro-batches and all ranks; {} where one is not
 // finite (NaN and Inf show in the largest).
-std::pair<std::vector<double>, bool> GradientSum::largest_gradients() {
+std::vector<double> GradientSum::largest_gradients() const {
   std::vector<at::Tensor> local;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
-    at::Tensor largest = at::zeros({}, buckets_[i]->grad().options());
+    at::Tensor largest = at::zeros({}, buckets_[i].params.grad().options());
     for (const auto& gradient : kept_[i]) largest = at::maximum(largest, gradient.abs().max());
     local.push_back(largest.to(at::kDouble));
   }
@@ -34,31 +35,26 @@ std::pair<std::vector<double>, bool> GradientSum::largest_gradients() {
   std::vector<double> out(host.const_data_ptr<double>(), host.const_data_ptr<double>() + host.numel());
   out.push_back(std::all_of(out.begin(), out.end(), [](double x) { return std::isfinite(x); }) ? 0.0 : 1.0);
   comm_.all_reduce(std::span<double>(out), comm::Op::kMax);
-  const bool finite = out.back() == 0.0;
-  out.pop_back();
-  return {out, finite};
+  return out.back() == 0.0 ? out : std::vector<double>();
 }
 
 void GradientSum::finish_deterministic() {
   const c10::NoGradGuard no_grad;
-  const auto [largest, finite] = largest_gradients();
+  const std::vector<double> largest = largest_gradients();
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
-    const at::Tensor& grad = buckets_[i]->grad();
-    if (!finite) {
+    const at::Tensor& grad = buckets_[i].params.grad();
+    const std::vector<at::Tensor> kept = std::exchange(kept_[i], {});
+    if (largest.empty()) {
       grad.fill_(std::nan(""));
-      kept_[i].clear();
       continue;
     }
     const int shift = shift_for(largest[i], num_micro_batches_);
     const double scale = std::ldexp(1.0, shift), back = std::ldexp(1.0, -shift);  // powers of two: exact
     at::Tensor sum = at::zeros(grad.sizes(), grad.options().dtype(at::kLong));
-    for (const auto& gradient : kept_[i]) sum.add_(gradient.to(at::kDouble).mul_(scale).round_().to(at::kLong));
-    kept_[i].clear();
+    for (const auto& gradient : kept) sum.add_(gradient.to(at::kDouble).mul_(scale).round_().to(at::kLong));
     const at::Tensor total = summable(sum);
-    comm_
-        .start_sum(std::span(total.data_ptr<std::int64_t>(), static_cast<std::size_t>(total.numel())),
-            fmt::format("gradient of bucket {}", i))
-        ->wait();
+    const std::span<std::int64_t> values(total.data_ptr<std::int64_t>(), static_cast<std::size_t>(total.numel()));
+    comm_.start_sum(values, fmt::format("gradient of bucket {}", i))->wait();
     grad.copy_(total.to(at::kDouble).mul_(back));
   }
 }

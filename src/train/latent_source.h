@@ -2,33 +2,30 @@
 // authors do.
 #pragma once
 #include <functional>
-#include <memory>
 #include "base/types.h"
 #include "data/batch_order.h"
 #include "data/dataset.h"
 #include "data/latent_cache.h"
 #include "prior/chains.h"
-#include "train/training_loop.h"
+#include "train/objective.h"
 #include "vae/backbone.h"
 
 namespace hebm::train {
 
-class LatentSource {
- public:
-  virtual ~LatentSource() = default;
-  // The local micro-batches in order: all of the first update, then of the next, ...
-  virtual LatentBatch next() = 0;
-  virtual double waited_s() const { return 0; }
+struct LatentSource {
+  // One micro-batch. This rank's are asked for in order: all of the first update, then of the next.
+  std::function<LatentBatch(const Work& work)> read;
+  std::function<double()> waited_s = [] { return 0.0; };
 };
 
 // A source from this update on.
-using MakeSource = std::function<std::unique_ptr<LatentSource>(const MicroBatches& batches, std::int64_t first_update)>;
+using MakeSource = std::function<LatentSource(const MicroBatches& batches, std::int64_t first_update)>;
 
-// From update `first_update` on. References must outlive the source.
-std::unique_ptr<LatentSource> cache_source(const data::LatentCache& cache, const MicroBatches& units,
-    std::uint64_t seed, std::int64_t first_update, std::int64_t total_updates);
-std::unique_ptr<LatentSource> online_source(const data::Dataset& dataset, data::Split split,
-    const vae::Backbone& backbone, const MicroBatches& units, std::uint64_t seed, std::int64_t first_update);
+// References must outlive the source.
+LatentSource cache_source(const data::LatentCache& cache, const MicroBatches& batches, std::uint64_t seed,
+    std::int64_t first_update, std::int64_t total_updates);
+LatentSource online_source(const data::Dataset& dataset, data::Split split, const vae::Backbone& backbone,
+    const MicroBatches& batches, std::uint64_t seed);
 
 // Who the images of a micro-batch are, for their noise.
 prior::ChainIds ids_of(const LatentBatch& latents, std::uint64_t seed, std::uint32_t attempt);

@@ -1,10 +1,9 @@
-#include "train/nce.h"
+#include "prior/nce.h"
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
-#include "nets/device.h"
-#include "prior/nce.h"
+#include "train/prior_objective.h"
 
 namespace hebm::train {
 namespace {
@@ -22,18 +21,16 @@ class NceObjective final : public Objective {
   }
 
   void learn(const Work& work, GradientSum& gradients) override {
-    const LatentBatch latents = source_->next();
+    const LatentBatch latents = source_.read(work);
     const prior::ChainIds ids = ids_of(latents, in_.seed, work.update.attempt);
-    const at::Device device = in_.prior.device();
-    const at::Tensor u0 = on_device(latents, device);
+    const at::Tensor u0 = on_device(latents, in_.prior.device());
     const std::int64_t count = latents.count;
-    const at::Tensor level = nets::on_device(std::vector<std::int64_t>(static_cast<std::size_t>(2 * count), 0), device);
     for (std::size_t i = 0; i < layers_; ++i) {
       const prior::EnergyNet& net = in_.prior.bucket(i);
       const at::Tensor z = prior::contrast_layer(u0, i, in_.backbone, ids);
       const c10::AutoGradMode grad_on(true);
       const auto weights = net.weights(true);
-      const at::Tensor logits = net.forward(weights, net.select(weights, level), z);  // [2 B]
+      const at::Tensor logits = net.forward(weights, net.select(weights, {}), z);  // [2 B]
       const at::Tensor positive = logits.narrow(0, 0, count), negative = logits.narrow(0, count, count);
       const at::Tensor loss = prior::nce_loss(positive, negative, batches_.batch);
       torch::autograd::backward({loss}, {});
@@ -63,7 +60,7 @@ class NceObjective final : public Objective {
 
   PriorInputs in_;
   std::size_t layers_;
-  std::unique_ptr<LatentSource> source_;
+  LatentSource source_;
 };
 
 }  // namespace

@@ -6,12 +6,12 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <numeric>
+#include <utility>
 #include "base/error.h"
-#include "base/options.h"
 #include "data/batch_order.h"
 #include "nets/device.h"
-#include "train/product.h"
+#include "train/measure.h"
 #include "vae/inputs.h"
 
 namespace hebm::train {
@@ -34,15 +34,19 @@ nlohmann::json fingerprint_of(const FeatureTrainOptions& o, const data::Dataset&
       {"features.ema", o.ema}, {"features.max_shift", o.max_shift}};
 }
 
-// One visit of one image moves it by up to max_shift pixels each way.
-Shift draw_shift(const RandomKey& key, std::int64_t image, std::uint32_t visit, std::int64_t max_shift) {
-  const auto sides = static_cast<std::uint32_t>(2 * max_shift + 1);
+// An epoch moves an image by up to max_shift pixels each way.
+Shift draw_shift(const RandomKey& key, std::int64_t image, std::uint32_t epoch, std::int64_t max_shift) {
   const auto draw = [&](std::uint32_t k) {
-    return static_cast<std::int64_t>(
-               draw_below(sides, key, {.item = static_cast<std::uint32_t>(image), .visit = visit, .k = k})) -
-           max_shift;
+    const RandomCounter counter{.item = static_cast<std::uint32_t>(image), .visit = epoch, .k = k};
+    return std::int64_t{draw_below(static_cast<std::uint32_t>(2 * max_shift + 1), key, counter)} - max_shift;
   };
   return {draw(0), draw(1)};
+}
+
+std::vector<std::int64_t> labels_of(const data::Dataset& dataset, const std::vector<std::int64_t>& images) {
+  std::vector<std::int64_t> out;
+  for (const auto image : images) out.push_back(dataset.labels()[static_cast<std::size_t>(image)]);
+  return out;
 }
 
 class FeatureObjective final : public Objective {
@@ -58,18 +62,17 @@ class FeatureObjective final : public Objective {
 
   // Cross-entropy of one micro-batch of shifted images.
   void learn(const Work& work, GradientSum& gradients) override {
-    std::vector<std::int64_t> images, labels;
+    std::vector<std::int64_t> images;
     std::vector<Shift> shifts;
     const RandomKey key{static_cast<std::uint64_t>(settings_.seed), work.update.attempt, Purpose::kAugment};
     for (const auto& member : order_.members(work.update.number, work.first * batches_.size, batches_.size)) {
       images.push_back(images_[static_cast<std::size_t>(member.position)]);
-      labels.push_back(dataset_.labels()[static_cast<std::size_t>(images.back())]);
       shifts.push_back(draw_shift(key, images.back(), member.visit, settings_.max_shift));
     }
     ImageBatch batch = dataset_.read(images);
     shift_images(batch, shifts);
     const auto device = net_.params().device();
-    const at::Tensor target = nets::on_device(labels, device);
+    const at::Tensor target = nets::on_device(labels_of(dataset_, images), device);
     const c10::AutoGradMode grad_on(true);
     const at::Tensor logits = net_.logits(vae::image_tensor(batch).to(device));
     const at::Tensor loss =
@@ -111,18 +114,13 @@ FeatureTrainOptions::FeatureTrainOptions() {
 void FeatureTrainOptions::describe(Options& o) {
   o.add("features.epochs", &epochs, "passes over the training images", {1e-6, 1e6}, Show::kCommon);
   o.add("features.seed", &seed, "seed of the classifier alone, so that scores of all runs compare", {0, 1000000000});
-  o.add("features.batch", &batch, "images an update, over all ranks", {1, 1000000});
-  o.add("features.micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks", {1, 1000000});
+  describe_batch(o, Show::kAll);
   o.add("features.learning_rate", &rate.base, "Adam's step size, falling linearly to a hundredth", {1e-12, 10.0});
   o.add("features.ema", &ema, "decay of the averaged weights", {0.0, 0.999999});
   o.add("features.max_shift", &max_shift, "training images move by up to so many pixels each way", {0, 64});
   o.add("features.min_accuracy", &min_accuracy, "least accuracy on the test images", {0.0, 1.0}, Show::kCommon);
   o.add("features.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000});
   o.add("features.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
-}
-
-std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num_images) {
-  return epoch_updates(options.epochs, num_images, options.batch);
 }
 
 std::int64_t count_classes(const data::Dataset& dataset) {
@@ -134,15 +132,11 @@ std::int64_t count_classes(const data::Dataset& dataset) {
   return std::max<std::int64_t>(2, *high + 1);
 }
 
-std::filesystem::path features_file(const std::filesystem::path& run_directory) {
-  return run_directory / "features" / "features.safetensors";
-}
-
 TrainingResult train_features(
     FeatureTrainOptions options, const data::Dataset& dataset, TrainingRun run, at::Device device) {
   const auto file = run.directory / features_file("").filename();
   run.fingerprint = fingerprint_of(options, dataset);
-  if (product_done(file, nets::kFeaturesFormat, nets::kFeaturesVersion, run.fingerprint, run.comm, run.logger))
+  if (artifact_done(file, nets::kFeaturesFormat, nets::kFeaturesVersion, run.fingerprint, run.comm, run.logger))
     return {};
   const OneThread one_thread;
   nets::FeatureNet net(dataset.shape(), count_classes(dataset), static_cast<std::uint64_t>(options.seed));
@@ -156,14 +150,13 @@ TrainingResult train_features(
     const c10::NoGradGuard no_grad;
     net.params().flat().copy_(loop.ema().flat());
   }
-  const auto split = dataset.members(data::Split::kTest).empty() ? data::Split::kTrain : data::Split::kTest;
+  const data::Split split = judged_split(dataset);
   const double accuracy = measure_accuracy(net, dataset, split, run.comm);
   run.logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,
       split == data::Split::kTest ? "test" : "training", net.hash());
   check(accuracy >= options.min_accuracy, ExitCode::kRuntime,
       "the feature classifier reached an accuracy of {:.4f}, expected at least features.min_accuracy = {}; train "
-      "longer (features.epochs), "
-      "or lower the demand if this data set is harder",
+      "longer (features.epochs), or lower the demand if this data set is harder",
       accuracy, options.min_accuracy);
   comm::agree(run.comm, [&] {
     if (run.comm.is_root()) nets::save_feature_net(file, net, accuracy, run.fingerprint);
@@ -173,39 +166,29 @@ TrainingResult train_features(
 
 double measure_accuracy(
     const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split, comm::Communicator& comm) {
-  constexpr std::int64_t kChunk = 100;
-  const c10::NoGradGuard no_grad;
   const auto& members = dataset.members(split);
-  const auto total = static_cast<std::int64_t>(members.size());
-  std::int64_t right = 0;
-  for (std::int64_t first = comm.rank() * kChunk; first < total; first += comm.size() * kChunk) {
-    const std::int64_t real = std::min(kChunk, total - first);
-    std::vector<std::int64_t> images, labels;
-    for (std::int64_t b = 0; b < kChunk; ++b)
-      images.push_back(members[static_cast<std::size_t>(first + std::min(b, real - 1))]);
-    for (const auto image : images) labels.push_back(dataset.labels()[static_cast<std::size_t>(image)]);
+  const auto hits = measure_chunks(members, std::ssize(members), 1, comm, [&](const auto& images, std::int64_t real) {
     const auto device = net.params().device();
     const at::Tensor guess = net.logits(vae::image_tensor(dataset.read(images)).to(device)).argmax(1);
-    right += guess.eq(nets::on_device(labels, device)).narrow(0, 0, real).sum().item<std::int64_t>();
-  }
-  comm.all_reduce(std::span<std::int64_t>(&right, 1), comm::Op::kSum);
-  return static_cast<double>(right) / static_cast<double>(std::max<std::int64_t>(1, total));
+    return std::vector<double>{sum_of(guess.eq(nets::on_device(labels_of(dataset, images), device)), real)};
+  });
+  return std::accumulate(hits.begin(), hits.end(), 0.0) /
+         static_cast<double>(std::max<std::int64_t>(1, std::ssize(members)));
 }
 
 void shift_images(ImageBatch& images, const std::vector<Shift>& shifts) {
   const auto [channels, height, width] = images.shape;
-  std::vector<std::uint8_t> moved(images.pixels.size(), 0);
+  const std::vector<std::uint8_t> from = std::exchange(images.pixels, std::vector<std::uint8_t>(images.pixels.size()));
+  auto to = images.pixels.begin();
   for (std::int64_t plane = 0; plane < images.count * channels; ++plane) {
     const auto [dy, dx] = shifts[static_cast<std::size_t>(plane / channels)];
-    const std::int64_t kept = width - std::abs(dx);
-    for (std::int64_t y = std::max<std::int64_t>(0, dy); kept > 0 && y < std::min(height, height + dy); ++y) {
-      const std::int64_t to = (plane * height + y) * width + std::max<std::int64_t>(0, dx);
-      const std::int64_t from = (plane * height + y - dy) * width + std::max<std::int64_t>(0, -dx);
-      std::memcpy(&moved[static_cast<std::size_t>(to)], &images.pixels[static_cast<std::size_t>(from)],
-          static_cast<std::size_t>(kept));
+    for (std::int64_t y = -dy; y < height - dy; ++y) {
+      for (std::int64_t x = -dx; x < width - dx; ++x, ++to) {
+        const bool inside = y >= 0 && y < height && x >= 0 && x < width;
+        if (inside) *to = from[static_cast<std::size_t>((plane * height + y) * width + x)];
+      }
     }
   }
-  images.pixels = std::move(moved);
 }
 
 }  // namespace hebm::train

@@ -1,7 +1,7 @@
 // Training of the feature classifier of fd_fmnist. Its weights depend on the data set and
 // features.* alone, not on run.seed and not on the number of ranks (int64 gradient sums, one thread
 // a rank), but bits of a GPU are others.
-// Product: RUN/features/features.safetensors.
+// Artifact: RUN/features/features.safetensors.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -9,10 +9,6 @@
 #include "data/dataset.h"
 #include "nets/feature_net.h"
 #include "train/training_loop.h"
-
-namespace hebm {
-class Options;
-}
 
 namespace hebm::train {
 
@@ -25,9 +21,13 @@ struct FeatureTrainOptions : LoopOptions {
   void describe(Options& options);
 };
 
-std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num_images);  // of all epochs
+inline std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num_images) {  // of all epochs
+  return epoch_updates(options.epochs, num_images, options.batch);
+}
+inline std::filesystem::path features_file(const std::filesystem::path& run_directory) {
+  return run_directory / "features" / "features.safetensors";
+}
 std::int64_t count_classes(const data::Dataset& dataset);  // Error(kUsage) for a data set without labels
-std::filesystem::path features_file(const std::filesystem::path& run_directory);  // RUN/features/features.safetensors
 
 // From the newest checkpoint to RUN/features/features.safetensors; run.directory is RUN/features,
 // the fingerprint is made here. When the file is there already, only says so. Error(kRuntime) when

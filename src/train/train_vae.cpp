@@ -10,21 +10,61 @@
 #include <utility>
 #include "base/error.h"
 #include "data/batch_order.h"
-#include "train/elbo.h"
-#include "train/product.h"
+#include "train/measure.h"
 #include "vae/batch_statistics.h"
 #include "vae/inputs.h"
 #include "vae/kl_balance.h"
 #include "vae/weights_file.h"
 
 namespace hebm::train {
+
+VaeTrainOptions::VaeTrainOptions() {
+  section = "vae_train";
+  name = subject = "train-vae";
+  advice = "take a smaller vae_train.learning_rate or vae_train.clip_norm";
+  micro_batch = 64;
+  optimiser.rule = nets::Rule::kAdamax;
+  rate = {.base = 2e-3, .final_fraction = 0.05, .warmup = 50};
+  ema = 0.99;
+  clip_norm = 200.0;
+  checkpoint_every = 200;
+  log_every = 20;
+}
+
+void VaeTrainOptions::describe(Options& o) {
+  o.add("vae_train.epochs", &epochs, "passes over the training images", {1e-6, 1e6}, Show::kCommon);
+  describe_batch(o, Show::kCommon);
+  o.add("vae_train.learning_rate", &rate.base, "Adamax's step size", {1e-12, 10.0}, Show::kCommon);
+  o.add_choice("vae_train.schedule", &schedule, "learning rate after the warm-up");
+  o.add("vae_train.final_fraction", &rate.final_fraction, "learning rate at the end over the start", {0.0, 1.0});
+  o.add("vae_train.warmup", &rate.warmup, "updates of linear warm-up", {0, 1000000});
+  o.add("vae_train.kl_weight", &kl_weight,
+      "weight of the KL terms at the end; below 1: sharper images, a worse Gaussian prior", {0.0, 1000.0},
+      Show::kCommon);
+  o.add("vae_train.kl_anneal", &kl_anneal, "fraction of all updates in which that weight grows from 0", {0.0, 1.0});
+  o.add("vae_train.free_bits", &free_bits, "nats of KL a layer that cost nothing; 0: off", {0.0, 1e6});
+  o.add("vae_train.ema", &ema, "decay of the averaged weights, warmed up as min(d, (n+1)/(n+10))", {0.0, 0.999999});
+  o.add("vae_train.kl_delay", &kl_delay, "fraction of all updates before that weight begins to grow", {0.0, 1.0});
+  o.add("vae_train.kl_min", &kl_min, "what it is at least, as a fraction of its end", {0.0, 1.0});
+  o.add("vae_train.kl_balance", &kl_balance,
+      "while it grows, each layer's KL is weighted by what it carries and by its scale (NVAE)");
+  o.add("vae_train.spectral", &spectral,
+      "weight of NVAE's regularisers (singular values, batch norm's scales) at the end; 0: off", {0.0, 1e6});
+  o.add("vae_train.spectral_start", &spectral_start,
+      "that weight at the start, moving geometrically as the KL weight grows; 0: constant", {0.0, 1e6});
+  o.add("vae_train.eps", &optimiser.eps, "Adamax's epsilon (NVAE: 1e-3)", {0.0, 1.0});
+  o.add("vae_train.weight_decay", &optimiser.weight_decay, "L2 added to the gradient (NVAE: 3e-4)", {0.0, 1.0});
+  o.add("vae_train.binarise", &binarise, "pixels are fresh Bernoulli draws at every load (MNIST in NVAE)");
+  o.add("vae_train.data_init", &data_init,
+      "norms and biases of weight-normalised convolutions start from the first batch");
+  o.add("vae_train.clip_norm", &clip_norm, "largest gradient norm; 0: no clipping", {0.0, 1e12});
+  describe_keeping(o);
+  o.add("vae_train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
+}
+
 std::int64_t vae_updates(const VaeTrainOptions& options, std::size_t num_images) {
   check(num_images > 0, ExitCode::kUsage, "the data set has no training images");
   return epoch_updates(options.epochs, num_images, options.batch);
-}
-
-std::filesystem::path vae_file(const std::filesystem::path& run_directory) {
-  return run_directory / "vae" / "vae.safetensors";
 }
 
 namespace {
@@ -57,152 +97,132 @@ class VaeObjective final : public Objective {
         settings_(options),
         backbone_(backbone),
         statistics_(std::move(statistics)),
-        input_{options.binarise, backbone.pixel_bits()},
-        dataset_(dataset),
+        input_{backbone, dataset, seed, options.binarise},
         images_(dataset.members(data::Split::kTrain)),
-        seed_(seed),
         comm_(run.comm),
         order_(static_cast<std::int64_t>(images_.size()), options.batch, seed),
         shares_(vae::kl_shares(backbone.groups())) {}
 
-  const ImageInput& input() const { return input_; }
+  const VaeInput& input() const { return input_; }
   std::vector<nets::NamedTensor> extra_state() const override {
     return statistics_ ? statistics_->state() : std::vector<nets::NamedTensor>();
   }
-  void prepare() override;
-  void learn(const Work& work, GradientSum& gradients) override;
-  storage::Scalars describe(const Report& report) const override;
-  void adopt_averaged(const nets::Ema& ema);
+
+  // The starting weights' part that needs data or many iterations.
+  void prepare() override {
+    if (settings_.data_init) {
+      const auto batch = load(whole(0));
+      statistics_->initialise(batch.x, batch.eps);
+    }
+    if (settings_.spectral > 0.0) statistics_->warm_up();
+  }
+
+  // Sec. 2.1: log p(x) >= E_q log p(x | z) - sum_i KL(q(z_i | x, z_<i) || p(z_i | z_<i)); the KL
+  // terms carry a weight beta that is annealed in.
+  void learn(const Work& work, GradientSum& gradients) override {
+    const auto [x, eps] = load(work);
+    const c10::AutoGradMode grad_on(true);
+    if (statistics_) statistics_->begin_update(settings_.spectral > 0.0);
+    const vae::Posterior q =
+        statistics_ ? statistics_->posterior(x, eps) : backbone_.posterior(x, eps);  // z ~ q(z | x)
+    const at::Tensor logits = statistics_ ? statistics_->decode(q) : backbone_.decode_posterior(q);
+    const at::Tensor log_px = backbone_.log_likelihood(logits, x).sum();  // log p(x | z)
+    at::Tensor loss = -log_px;
+    const std::vector<double> weights = layer_weights(work.update, q);
+    for (std::size_t i = 0; i < q.kl.size(); ++i) {
+      const at::Tensor kl = q.kl[i].sum();  // KL of layer i
+      loss = loss + weights[i] * kl.clamp_min(settings_.free_bits * static_cast<double>(x.size(0)));
+      record_.add(kKl + i, kl);
+    }
+    loss = loss / static_cast<double>(batches_.batch);  // the mean over the global batch, made once
+    if (settings_.spectral > 0.0) {
+      // Every rank has the same penalty: each gives its share, for the sum over ranks.
+      const at::Tensor penalty = statistics_->penalty() / static_cast<double>(comm_.size());
+      loss = loss + spectral_weight(work.update) * penalty;
+      record_.add(penalty_field(), penalty);
+    }
+    torch::autograd::backward({loss}, {});
+    gradients.backward_done(0);
+    record_.add(kLoss, loss);
+    record_.add(kLogLikelihood, log_px);
+  }
+
+  storage::Scalars describe(const Report& report) const override {
+    const auto batch = static_cast<double>(batches_.batch);
+    storage::Scalars out = Objective::describe(report);
+    out.emplace_back("log_likelihood", record_.at(kLogLikelihood) / batch);
+    out.emplace_back("kl_weight", settings_.kl_weight * annealed(report.update));
+    for (std::size_t i = 0; i < shares_.size(); ++i)
+      out.emplace_back(fmt::format("kl/layer{}", i), record_.at(kKl + i) / batch);
+    if (settings_.spectral > 0.0) {
+      out.emplace_back("spectral_penalty", record_.at(penalty_field()));
+      out.emplace_back("spectral_weight", spectral_weight(report.update));
+    }
+    return out;
+  }
+
+  // The averaged weights, and batch-norm statistics that are theirs: those of the last training
+  // batches' weights differ.
+  void adopt_averaged(const nets::Ema& ema) {
+    const c10::NoGradGuard no_grad;
+    backbone_.params().flat().copy_(ema.flat());
+    if (!statistics_ || settings_.ema <= 0.0) return;
+    for (std::int64_t k = 0; k < kStatisticsBatches; ++k) {
+      const auto batch = load(whole(options_.updates + k));
+      statistics_->begin_update(false);
+      statistics_->decode(statistics_->posterior(batch.x, batch.eps));
+    }
+  }
  private:
   enum Field : std::size_t { kLogLikelihood = 1, kKl = 2 };  // behind kLoss; then the layers' KL and the penalty
   std::size_t penalty_field() const { return kKl + shares_.size(); }
-  struct Batch {
-    at::Tensor x, eps;  // [b, C, H, W], [b, D]
-  };
-  Batch load(const Work& work) const;
+
+  VaeInput::Batch load(const Work& work) const {
+    std::vector<std::int64_t> images;
+    std::vector<std::uint32_t> epochs;
+    for (const auto& member :
+        order_.members(work.update.number, work.first * batches_.size, (work.last - work.first) * batches_.size)) {
+      images.push_back(images_[static_cast<std::size_t>(member.position)]);
+      epochs.push_back(member.visit);
+    }
+    return input_.load(images, epochs, work.update.attempt);
+  }
+
   Work whole(std::int64_t update) const { return {{update, options_.updates, 0}, batches_.first, batches_.last}; }
-  std::vector<double> layer_weights(const Update& update, const vae::Posterior& q) const;
-  double annealed(const Update& update) const;
-  double spectral_weight(const Update& update) const;
+  // What KL_i is multiplied by: beta, and while it grows the balance over layers (NVAE, App. A).
+  std::vector<double> layer_weights(const Update& update, const vae::Posterior& q) const {
+    const double weight = settings_.kl_weight * annealed(update);
+    std::vector<double> out(q.kl.size(), weight);
+    if (!settings_.kl_balance || annealed(update) >= 1.0) return out;
+    std::vector<double> mean_abs;
+    for (const at::Tensor& kl : q.kl)
+      mean_abs.push_back(kl.detach().abs().sum().item<double>() / static_cast<double>(batches_.batch));
+    comm_.all_reduce(std::span<double>(mean_abs), comm::Op::kSum);
+    const std::vector<double> balance = vae::kl_balance(mean_abs, shares_);
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] *= balance[i];
+    return out;
+  }
+
+  double annealed(const Update& update) const {
+    return vae::kl_annealed(static_cast<double>(update.number + 1), static_cast<double>(update.total),
+        settings_.kl_delay, settings_.kl_anneal, settings_.kl_min);
+  }
+
+  double spectral_weight(const Update& update) const {
+    if (settings_.spectral_start <= 0.0) return settings_.spectral;
+    const double beta = annealed(update);
+    return std::exp((1.0 - beta) * std::log(settings_.spectral_start) + beta * std::log(settings_.spectral));
+  }
 
   VaeTrainOptions settings_;
   vae::Backbone& backbone_;
   std::unique_ptr<vae::BatchStatistics> statistics_;  // null: a backbone without batch norm
-  ImageInput input_;
-  const data::Dataset& dataset_;
+  VaeInput input_;
   const std::vector<std::int64_t>& images_;  // of the train split
-  std::uint64_t seed_;
   comm::Communicator& comm_;
   data::BatchOrder order_;
   std::vector<double> shares_;  // of the KL balance, by layer
 };
-
-// The starting weights' part that needs data or many iterations.
-void VaeObjective::prepare() {
-  if (settings_.data_init) {
-    const Batch batch = load(whole(0));
-    statistics_->initialise(batch.x, batch.eps);
-  }
-  if (settings_.spectral > 0.0) statistics_->warm_up();
-}
-
-VaeObjective::Batch VaeObjective::load(const Work& work) const {
-  const Update& update = work.update;
-  std::vector<std::int64_t> images;
-  std::vector<std::uint32_t> visits;
-  for (const auto& member :
-      order_.members(update.number, work.first * batches_.size, (work.last - work.first) * batches_.size)) {
-    images.push_back(images_[static_cast<std::size_t>(member.position)]);
-    visits.push_back(member.visit);
-  }
-  const auto device = backbone_.params().device();
-  const RandomKey key{seed_, update.attempt, Purpose::kPosterior};
-  return {input_.load(dataset_, seed_, update.attempt, images, visits).to(device),
-      vae::posterior_noise(key, images, visits, backbone_.dim()).to(device)};
-}
-
-// Sec. 2.1: log p(x) >= E_q log p(x | z) - sum_i KL(q(z_i | x, z_<i) || p(z_i | z_<i)); the KL
-// terms carry a weight beta that is annealed in.
-void VaeObjective::learn(const Work& work, GradientSum& gradients) {
-  const auto [x, eps] = load(work);
-  const c10::AutoGradMode grad_on(true);
-  if (statistics_) statistics_->begin_update(settings_.spectral > 0.0);
-  const vae::Posterior q = statistics_ ? statistics_->posterior(x, eps) : backbone_.posterior(x, eps);  // z ~ q(z | x)
-  const at::Tensor logits = statistics_ ? statistics_->decode(q) : backbone_.decode_posterior(q);
-  const at::Tensor log_px = backbone_.log_likelihood(logits, x).sum();  // log p(x | z)
-  at::Tensor loss = -log_px;
-  const std::vector<double> weights = layer_weights(work.update, q);
-  for (std::size_t i = 0; i < q.kl.size(); ++i) {
-    const at::Tensor kl = q.kl[i].sum();  // KL of layer i
-    loss = loss + weights[i] * kl.clamp_min(settings_.free_bits * static_cast<double>(x.size(0)));
-    record_.add(kKl + i, kl);
-  }
-  loss = loss / static_cast<double>(batches_.batch);  // the mean over the global batch, made once
-  if (settings_.spectral > 0.0) {
-    // Every rank has the same penalty: each gives its share, so that the sum over ranks has it
-    // once.
-    const at::Tensor penalty = statistics_->penalty() / static_cast<double>(comm_.size());
-    loss = loss + spectral_weight(work.update) * penalty;
-    record_.add(penalty_field(), penalty);
-  }
-  torch::autograd::backward({loss}, {});
-  gradients.backward_done(0);
-  record_.add(kLoss, loss);
-  record_.add(kLogLikelihood, log_px);
-}
-
-// What KL_i is multiplied by: beta, and while it grows the balance over layers (NVAE, App. A).
-std::vector<double> VaeObjective::layer_weights(const Update& update, const vae::Posterior& q) const {
-  const double weight = settings_.kl_weight * annealed(update);
-  std::vector<double> out(q.kl.size(), weight);
-  if (!settings_.kl_balance || annealed(update) >= 1.0) return out;
-  std::vector<double> mean_abs;
-  for (const at::Tensor& kl : q.kl) {
-    mean_abs.push_back(kl.detach().abs().sum().item<double>() / static_cast<double>(batches_.batch));
-  }
-  comm_.all_reduce(std::span<double>(mean_abs), comm::Op::kSum);
-  const std::vector<double> balance = vae::kl_balance(mean_abs, shares_);
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] *= balance[i];
-  return out;
-}
-
-double VaeObjective::annealed(const Update& update) const {
-  return vae::kl_annealed(static_cast<double>(update.number + 1), static_cast<double>(update.total), settings_.kl_delay,
-      settings_.kl_anneal, settings_.kl_min);
-}
-
-double VaeObjective::spectral_weight(const Update& update) const {
-  if (settings_.spectral_start <= 0.0) return settings_.spectral;
-  const double beta = annealed(update);
-  return std::exp((1.0 - beta) * std::log(settings_.spectral_start) + beta * std::log(settings_.spectral));
-}
-
-storage::Scalars VaeObjective::describe(const Report& report) const {
-  const auto batch = static_cast<double>(batches_.batch);
-  storage::Scalars out = Objective::describe(report);
-  out.emplace_back("log_likelihood", record_.at(kLogLikelihood) / batch);
-  out.emplace_back("kl_weight", settings_.kl_weight * annealed(report.update));
-  for (std::size_t i = 0; i < shares_.size(); ++i)
-    out.emplace_back(fmt::format("kl/layer{}", i), record_.at(kKl + i) / batch);
-  if (settings_.spectral > 0.0) {
-    out.emplace_back("spectral_penalty", record_.at(penalty_field()));
-    out.emplace_back("spectral_weight", spectral_weight(report.update));
-  }
-  return out;
-}
-
-// The averaged weights, and batch-norm statistics that are theirs: those of the last training
-// batches' weights differ.
-void VaeObjective::adopt_averaged(const nets::Ema& ema) {
-  const c10::NoGradGuard no_grad;
-  backbone_.params().flat().copy_(ema.flat());
-  if (!statistics_ || settings_.ema <= 0.0) return;
-  for (std::int64_t k = 0; k < kStatisticsBatches; ++k) {
-    const Batch batch = load(whole(options_.updates + k));
-    statistics_->begin_update(false);
-    statistics_->decode(statistics_->posterior(batch.x, batch.eps));
-  }
-}
 
 void publish(const std::filesystem::path& file, const vae::Backbone& backbone, const Elbo& elbo,
     const nlohmann::json& results, const TrainingRun& run) {
@@ -212,8 +232,7 @@ void publish(const std::filesystem::path& file, const vae::Backbone& backbone, c
     if (elbo.kl[i] >= kDeadLayer) continue;
     run.logger.line(
         "WARNING: latent layer {} carries {:.3f} nats (below {}): it is not used; take a smaller vae_train.kl_weight, "
-        "a longer "
-        "vae_train.kl_anneal, vae_train.free_bits, or fewer layers",
+        "a longer vae_train.kl_anneal, vae_train.free_bits, or fewer layers",
         i, elbo.kl[i], kDeadLayer);
   }
   comm::agree(run.comm, [&] {
@@ -230,17 +249,17 @@ TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const
   const auto file = run.directory / vae_file("").filename();
   auto statistics = backbone.batch_statistics(sum_over(run.comm), seed);
   options.updates = vae_updates(options, dataset.members(data::Split::kTrain).size());
-  options.rate.kind = *value_named<nets::RateKind>(options.schedule);
+  options.rate.kind = *value_named<nets::RateKind>(name_of(options.schedule));
   options.whole_batch = statistics != nullptr || options.kl_balance;
   check_options(options, statistics != nullptr);
   VaeObjective objective(options, backbone, std::move(statistics), dataset, seed, run);
-  if (product_done(file, vae::kVaeFormat, vae::kVaeVersion, run.fingerprint, run.comm, run.logger)) return {};
+  if (artifact_done(file, vae::kVaeFormat, vae::kVaeVersion, run.fingerprint, run.comm, run.logger)) return {};
   TrainingLoop loop(objective, run);
   const TrainingResult result = loop.run();
   if (result.outcome == Outcome::kStopped) return result;
   objective.adopt_averaged(loop.ema());
-  const auto split = dataset.members(data::Split::kTest).empty() ? data::Split::kTrain : data::Split::kTest;
-  const Elbo elbo = measure_elbo(backbone, dataset, split, kElboImages, seed, run.comm, objective.input());
+  const data::Split split = judged_split(dataset);
+  const Elbo elbo = measure_elbo(objective.input(), split, kElboImages, run.comm);
   nlohmann::json results = elbo.to_json();
   results["split"] = split == data::Split::kTest ? "test" : "train";
   results["updates"] = objective.options().updates;

@@ -1,8 +1,9 @@
 // Training of the hierarchical VAE (Sec. 2.1): maximises the ELBO, data parallel over ranks.
-// Product: RUN/vae/vae.safetensors. NVAE's batch norm and KL balance look at the whole global
+// Artifact: RUN/vae/vae.safetensors. NVAE's batch norm and KL balance look at the whole global
 // batch: then a rank takes all its micro-batches at once, and results agree for any number of ranks
 // to rounding only.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -10,16 +11,18 @@
 #include "train/training_loop.h"
 #include "vae/backbone.h"
 
-namespace hebm {
-class Options;
-}
-
 namespace hebm::train {
+
+// Of nets::RateKind those that need no decay, under their names there.
+enum class SmoothRate { kConstant, kLinear, kCosine };
+constexpr std::array<Choice<SmoothRate>, 3> choices_of(SmoothRate) {
+  return {{{"constant", SmoothRate::kConstant}, {"linear", SmoothRate::kLinear}, {"cosine", SmoothRate::kCosine}}};
+}
 
 struct VaeTrainOptions : LoopOptions {
   VaeTrainOptions();
   double epochs = 5.0;
-  std::string schedule = "cosine";  // of rate.kind those that need no decay
+  SmoothRate schedule = SmoothRate::kCosine;
   double kl_weight = 0.15;
   double kl_anneal = 0.3;               // of all updates: the weight grows linearly from 0
   double free_bits = 0.0;               // nats a layer
@@ -31,7 +34,9 @@ struct VaeTrainOptions : LoopOptions {
 };
 
 std::int64_t vae_updates(const VaeTrainOptions& options, std::size_t num_images);  // of all epochs
-std::filesystem::path vae_file(const std::filesystem::path& run_directory);        // RUN/vae/vae.safetensors
+inline std::filesystem::path vae_file(const std::filesystem::path& run_directory) {
+  return run_directory / "vae" / "vae.safetensors";
+}
 
 // From the newest checkpoint to RUN/vae/vae.safetensors; run.directory is RUN/vae. When the file is
 // there already, only says so (and loads nothing). The backbone holds its starting weights; after

@@ -3,25 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include "base/host.h"
 
 namespace hebm::train {
-namespace {
-
-std::vector<nets::Parameters*> parameters_of(const std::vector<Bucket>& buckets) {
-  std::vector<nets::Parameters*> out;
-  for (const Bucket& bucket : buckets) out.push_back(&bucket.params);
-  return out;
-}
-
-}  // namespace
 
 TrainingLoop::TrainingLoop(Objective& objective, const TrainingRun& run)
     : objective_(objective),
       options_(objective.options()),
       run_(run),
-      sum_(run.comm, parameters_of(objective.buckets()), options_.deterministic, objective.batches().count),
-      checkpoints_(run.directory, run.fingerprint, run.comm, run.logger, static_cast<int>(options_.keep)),
-      stragglers_(StragglerMonitor::of(run.comm)) {
+      sum_(run.comm, objective.buckets(), options_.deterministic, objective.batches().count),
+      checkpoints_(run.directory, run.fingerprint, run.comm, run.logger, options_.keep),
+      stragglers_(run.comm.all_gather(host_name())) {
   options_.rate.total = options_.updates;
   for (const Bucket& bucket : objective.buckets()) {
     optimisers_.push_back(std::make_unique<nets::Optimiser>(bucket.params, options_.optimiser));
@@ -56,14 +48,13 @@ TrainingResult TrainingLoop::run(const Observer& observer) {
 void TrainingLoop::make_gradients() {
   const Timer timer;
   const MicroBatches& batches = objective_.batches();
-  const std::int64_t local = batches.last - batches.first, step = options_.whole_batch ? local : 1;
+  const std::int64_t step = options_.whole_batch ? batches.local() : 1;
   objective_.record().zero();
   plan_ = objective_.begin(update());
   sum_.begin(plan_.local_passes);
-  for (std::int64_t first = batches.first; first < batches.last; first += step) {
+  for (std::int64_t first = batches.first; first < batches.last; first += step)
     objective_.learn({update(), first, first + step}, sum_);
-  }
-  const double batch_s = timer.seconds() / static_cast<double>(local);
+  const double batch_s = timer.seconds() / static_cast<double>(batches.local());
   sum_.finish();
   std::vector<double> shared(static_cast<std::size_t>(run_.comm.size()), 0.0);  // seconds by rank, then stop requests
   shared[static_cast<std::size_t>(run_.comm.rank())] = batch_s;
@@ -107,8 +98,8 @@ Report TrainingLoop::report(double update_s) const {
       .gradient_norms = gradient_norms_,
       .update_s = update_s,
       .images_per_s = images / std::max(since_log_.seconds(), 1e-9),
-      .unit_median_s = stragglers_.median_s(),
-      .unit_slowest_s = stragglers_.slowest_s(),
+      .median_s = stragglers_.median_s(),
+      .slowest_s = stragglers_.slowest_s(),
       .sum_waited_s = sum_.waited_s(),
       .sum_bytes = sum_.bytes_per_update()};
 }

@@ -1,14 +1,65 @@
-// What a training keeps on disk: where it starts from, checkpoints, rollback, metrics.
+// Around the loop: what most trainings do, and what one keeps on disk: where it starts from,
+// checkpoints, rollback, metrics.
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <algorithm>
+#include <cmath>
 #include "storage/files.h"
 #include "train/training_loop.h"
 
 namespace hebm::train {
 
+std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t batch) {
+  return std::max<std::int64_t>(1, std::llround(epochs * static_cast<double>(num_images) / static_cast<double>(batch)));
+}
+
+void LoopOptions::describe_batch(Options& o, Show show) {
+  o.add(section + ".batch", &batch, "images an update, over all ranks", {1, 1000000}, show);
+  o.add(
+      section + ".micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks", {1, 1000000});
+}
+
+void LoopOptions::describe_keeping(Options& o) {
+  o.outside_fingerprint([&] {
+    o.add(section + ".checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000},
+        Show::kCommon);
+    o.add(section + ".keep", &keep, "checkpoints kept", {2, 100000});
+    o.add(section + ".log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
+  });
+}
+
+Objective::Objective(
+    const LoopOptions& options, std::vector<Bucket> buckets, Recorder record, const comm::Communicator& comm)
+    : options_(options),
+      buckets_(std::move(buckets)),
+      batches_(options_.batch, options_.micro_batch, comm.rank(), comm.size(),
+          fmt::format("{0}.batch, {0}.micro_batch", options_.section)),
+      record_(std::move(record)) {}
+
+Plan Objective::begin(const Update& /*update*/) {
+  const std::int64_t passes = options_.whole_batch ? 1 : batches_.local();
+  return {std::vector<std::int64_t>(buckets_.size(), passes), std::vector<bool>(buckets_.size(), true)};
+}
+
+std::string Objective::judge(const Update& /*update*/, const std::string& of_gradients) {
+  return std::isfinite(record_.at(kLoss)) ? of_gradients : fmt::format("the loss is {}", record_.at(kLoss));
+}
+
+std::string Objective::progress(const Report& /*report*/) const {
+  return fmt::format("loss {:.5g}", record_.at(kLoss));
+}
+
+storage::Scalars Objective::describe(const Report& report) const {
+  double norm = 0;  // of all buckets together; of one exactly its own
+  for (const double of_bucket : report.gradient_norms) norm = std::hypot(norm, of_bucket);
+  return {{"loss", record_.at(kLoss)}, {"gradient_norm", norm}, {"images_per_s", report.images_per_s}};
+}
+
+// ---- on disk
+
 void TrainingLoop::start() {
   if (const auto found = checkpoints_.restore(state())) {
+    run_.logger.line("goes on from {} after {} updates", (run_.directory / "checkpoints").string(), found->step);
     resume(*found);
   } else {
     objective_.prepare();
@@ -29,7 +80,8 @@ void TrainingLoop::roll_back(const std::string& why) {
   }
   // The newest checkpoint may already be on its way to diverging: go to the one before, where there
   // is one.
-  const auto found = checkpoints_.roll_back(state(), std::max<std::int64_t>(1, checkpoints_.last_step()));
+  checkpoints_.set_aside(std::max<std::int64_t>(1, checkpoints_.last_step()));
+  const auto found = checkpoints_.restore(state());
   if (!found)
     throw comm::AgreedError(ExitCode::kDiverged, fmt::format("{} ({}) and no earlier checkpoint is left", what, why));
   resume({found->step, attempt, found->extra});

@@ -13,7 +13,6 @@
 #include "../nets/support.h"
 #include "base/error.h"
 #include "prior/forward_pair.h"
-#include "prior/losses.h"
 #include "prior/potential.h"
 #include "prior/prior_file.h"
 #include "prior/reverse_chain.h"
@@ -137,16 +136,16 @@ TEST(EnergyNet, NormalisedWeightsHaveSpectralNormOneOnceConverged) {
   }
 }
 
-TEST(EnergyPrior, SetsAreByLevelAndMixedLevelsAreRefused) {
+TEST(EnergyPrior, NetsAreByLevelAndMixedLevelsAreRefused) {
   const std::vector<LatentShape> groups = {{2, 2, 2}, {3, 4, 4}};
   const EnergyPrior by_level(tiny_energy(true), groups, make_schedule(3), 1);
   EXPECT_EQ(by_level.num_buckets(), 6u);
   EXPECT_EQ(by_level.bucket_name(5), "level2.layer1.");
-  EXPECT_EQ(by_level.set_of({2, 2}), 2u);
-  EXPECT_THROW(by_level.set_of({0, 2}), Error);
+  EXPECT_EQ(by_level.first_bucket({2, 2}), 4u);
+  EXPECT_THROW(by_level.first_bucket({0, 2}), Error);
   const EnergyPrior shared(tiny_energy(false), groups, make_schedule(3), 1);
   EXPECT_EQ(shared.num_buckets(), 2u);
-  EXPECT_EQ(shared.set_of({0, 2}), 0u);
+  EXPECT_EQ(shared.first_bucket({0, 2}), 0u);
 }
 
 TEST(Losses, LevelWeightsFollowTheirFormulas) {

@@ -14,8 +14,6 @@
 #include "linear_backbone.h"
 #include "prior/forward_pair.h"
 #include "prior/langevin.h"
-#include "prior/losses.h"
-#include "prior/marginal_chain.h"
 #include "prior/prior_file.h"
 #include "prior/reverse_chain.h"
 
@@ -111,7 +109,8 @@ TEST(MarginalChain, HasTheMomentsOfEq8) {
   EXPECT_NEAR(((u1 - u1.mean()) * (u2 - u2.mean())).mean().item<double>(), law.v12, 0.1 * std::sqrt(law.v11 * law.v22));
 }
 
-// One level of a diffusion without a kernel is the same chain, bit by bit.
+// The reverse chain of one level is K steps from N(0, I), bit by bit; of logits with s^2 times the
+// gradient.
 TEST(MarginalChain, IsTheReverseChainOfOneLevel) {
   const test::LinearBackbone backbone;
   const EnergyPrior prior(test::plain_nets(4), backbone.groups(), make_marginal_schedule(), 3);
@@ -119,10 +118,22 @@ TEST(MarginalChain, IsTheReverseChainOfOneLevel) {
   options.steps = 7;
   options.eta_marginal = 0.3;
   const ChainIds ids = chain_ids(5, 0, 20);
-  const at::Tensor u = MarginalChain(prior, backbone, options).sample(ids);
+  const Chains chains(ids, 0, at::kCPU);
+  const auto weights = prior.frozen_weights();
+  const Potential potential(prior, backbone, weights, chains);
+  auto coefficients = step_coefficients(prior.schedule(), options);
+  const auto steps = [&] {
+    return langevin(
+        chains, chains.normals(Purpose::kPriorNoise, backbone.dim()),
+        [&](const at::Tensor& y) { return potential.gradient(y); }, coefficients, options.steps);
+  };
+  const at::Tensor u = steps();
   EXPECT_TRUE(u.equal(ReverseChain(prior, backbone, options).sample(ids)));
   EXPECT_FALSE(u.equal(prior_noise(ids, backbone.dim(), at::kCPU)));
-  EXPECT_FALSE(u.equal(MarginalChain(prior, backbone, options, NetOutput::kLogit).sample(ids)));
+  coefficients[0].gradient *= options.eta_marginal;
+  const at::Tensor of_logits = steps();
+  EXPECT_TRUE(of_logits.equal(ReverseChain(prior, backbone, options, NetOutput::kLogit).sample(ids)));
+  EXPECT_FALSE(of_logits.equal(u));
 }
 
 // Biases as above (5 % of b at most); the average of the last updates' iterates has a standard

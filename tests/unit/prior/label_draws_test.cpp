@@ -1,5 +1,4 @@
 // Draws for labels: which candidate is taken, and what the chain that goes on from it draws.
-#include "prior/label_draws.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>

@@ -7,7 +7,7 @@
 #include <cstring>
 #include "base/error.h"
 #include "noise.h"
-#include "prior/langevin_update.h"
+#include "prior/langevin.h"
 
 namespace hebm::prior {
 namespace {
@@ -95,13 +95,17 @@ TEST(Chains, RefuseWhatTheyHaveNoKernelFor) {
   EXPECT_THROW(Chains(kIds, kLevels, at::kMeta), Error);
   EXPECT_THROW(Chains(kIds, std::vector<std::int64_t>{0}, at::kCPU), Error);
   const Chains chains(kIds, kLevels, at::kCPU);
-  LangevinUpdate rows(chains, step_coefficients(make_schedule(3), {}));
   const at::Tensor good = at::empty({3, 8}, at::kFloat).zero_();
-  rows.step(good, good, good);
-  EXPECT_THROW(rows.step(good, good, at::empty({2, 8}, at::kFloat)), Error);
-  EXPECT_THROW(rows.step(good, good, good.to(at::kDouble)), Error);
-  EXPECT_THROW(rows.step(good, good, at::empty({8, 3}, at::kFloat).t()), Error);
-  EXPECT_THROW(rows.step(good, good, at::empty({3, 8}, at::TensorOptions(at::kFloat).device(at::kMeta))), Error);
+  const auto step = [&](const at::Tensor& start, const at::Tensor& gradient) {
+    langevin(
+        chains, start, [&](const at::Tensor&) { return gradient; }, step_coefficients(make_schedule(3), {}), 1);
+  };
+  EXPECT_NO_THROW(step(good, good));
+  EXPECT_THROW(step(good, at::empty({2, 8}, at::kFloat)), Error);
+  EXPECT_THROW(step(good, good.to(at::kDouble)), Error);
+  EXPECT_THROW(step(good.to(at::kDouble), good), Error);
+  EXPECT_THROW(step(good, at::empty({8, 3}, at::kFloat).t()), Error);
+  EXPECT_THROW(step(good, at::empty({3, 8}, at::TensorOptions(at::kFloat).device(at::kMeta))), Error);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 #include "linear_backbone.h"
 #include "noise.h"
 #include "prior/forward_pair.h"
-#include "prior/marginal_chain.h"
+#include "prior/reverse_chain.h"
 
 namespace hebm::prior {
 namespace {
@@ -73,7 +73,7 @@ class Samplers : public ::testing::Test {
   }
   ~Samplers() override { at::set_num_threads(num_threads_); }
   NceSampler sampler(std::int64_t proposals = kProposals) const { return {prior_, backbone_, proposals}; }
-  MarginalChain chain() const { return {prior_, backbone_, langevin_, NetOutput::kLogit}; }
+  ReverseChain chain() const { return {prior_, backbone_, langevin_, NetOutput::kLogit}; }
   // Means of u_1, u_2, and their variances, which the tilt leaves at 1. 4,000 draws: five standard
   // errors are 0.08 and 0.11.
   static void expect_moments(const at::Tensor& u, double mean1, double mean2, double bias) {

@@ -20,7 +20,7 @@ namespace {
 // ---- power iterations within the chain
 // -------------------------------------------------------------------------------------
 
-TEST(PowerSequence, IsALiteralLoopOfForwardsWithAnIterationEach) {
+TEST(EnergyNet, IteratedIsALiteralLoopOfForwardsWithAnIterationEach) {
   constexpr std::int64_t kSteps = 3;
   const std::vector<std::int64_t> levels = {0, 1};
   const at::Tensor t = at::tensor(levels, at::kLong), z = normal({2, 2, 8, 8}, 4);
@@ -35,7 +35,7 @@ TEST(PowerSequence, IsALiteralLoopOfForwardsWithAnIterationEach) {
     return n.params().grad().clone();
   };
   const at::Tensor before = net->params().states()[0].tensor.clone();
-  const PowerSequence sequence = net->power_sequence(kSteps);
+  const std::vector<EnergyNet::Spectral> moving = net->iterated(kSteps + 2);
   EXPECT_TRUE(net->params().states()[0].tensor.equal(before)) << "the stored vectors stay until adopt()";
   const auto expect_equal = [](const at::Tensor& a, const at::Tensor& b) {
     EXPECT_LT((a - b).abs().max().item<double>(), 1e-13);
@@ -43,18 +43,18 @@ TEST(PowerSequence, IsALiteralLoopOfForwardsWithAnIterationEach) {
   at::Tensor last;
   for (std::int64_t k = 0; k < kSteps; ++k) {
     literal->power_iterate(1);
-    const at::Tensor f = f_of(*net, net->chain_weights(sequence, k));
+    const at::Tensor f = f_of(*net, net->weights(false, moving.at(static_cast<std::size_t>(k))));
     expect_equal(f, f_of(*literal, literal->weights(false)));
     if (last.defined()) {
       EXPECT_GT((f - last).abs().max().item<double>(), 1e-6) << "the weights change within the chain";
     }
     last = f;
   }
-  for (const PowerVectors* vectors : {&sequence.positive, &sequence.negative}) {
+  for (const std::size_t k : {3u, 4u}) {
     literal->power_iterate(1);
-    expect_equal(gradient(*net, net->loss_weights(*vectors)), gradient(*literal, literal->weights(true)));
+    expect_equal(gradient(*net, net->weights(true, moving.at(k))), gradient(*literal, literal->weights(true)));
   }
-  net->adopt(sequence);
+  net->adopt(moving.back());
   for (std::size_t i = 0; i < net->params().states().size(); ++i) {
     expect_equal(net->params().states()[i].tensor, literal->params().states()[i].tensor);
   }

@@ -113,7 +113,7 @@ TEST(NoisyPair, DoesNotDependOnTheBatch) {
       << "attempt is part of the key";
 }
 
-TEST(Levels, AreUniformAndEveryUnitOnceInT) {
+TEST(Levels, AreUniformAndEveryMicroBatchOnceInT) {
   const Schedule s = make_schedule(3);
   constexpr std::uint32_t kCount = 30000;
   ChainIds ids = chain_ids(3, 0, kCount);
@@ -124,7 +124,7 @@ TEST(Levels, AreUniformAndEveryUnitOnceInT) {
   for (const double c : counts) EXPECT_NEAR(c, kCount / 3.0, five_sigma);
   for (std::int64_t update = 0; update < 20; ++update) {
     int seen[3] = {0, 0, 0};
-    for (std::int64_t unit = 0; unit < 6; ++unit) ++seen[level_of_unit(s, 3, 0, update, unit)];
+    for (std::int64_t batch = 0; batch < 6; ++batch) ++seen[level_of_batch(s, 3, 0, update, batch)];
     for (const int n : seen) EXPECT_EQ(n, 2);
   }
 }

@@ -38,8 +38,8 @@ void expect_data_learnt(const prior::Schedule& schedule, const prior::LangevinOp
   options.rate.final_fraction = 0.01;
   comm::SingleCommunicator comm;
   Logger logger{false};
-  const auto source = [&](const MicroBatches& units, std::int64_t first) {
-    return std::make_unique<test::GaussianSource>(kData, units, first);
+  const auto source = [&](const MicroBatches& batches, std::int64_t first) {
+    return test::gaussian_source(kData, batches, first);
   };
   const TrainingRun run{folder / "run", {{"a", "1"}}, comm, logger};
   DiffusionObjective objective(options, {prior, energy, backbone, langevin, 3, source}, run);

@@ -19,7 +19,7 @@ struct Buckets {
     a.flatten();
     b.flatten();
   }
-  std::vector<nets::Parameters*> all() { return {&a, &b}; }
+  std::vector<Bucket> all() { return {{"a.", a}, {"b.", b}}; }
 };
 
 std::unique_ptr<comm::Communicator> alone() {

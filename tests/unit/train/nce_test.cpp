@@ -1,6 +1,6 @@
 // NCE on a linear generator with Gaussian posteriors, where every classifier's best logit is
 // known.
-#include "train/nce.h"
+#include "prior/nce.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linspace.h>
 #include <c10/core/GradMode.h>
@@ -9,8 +9,8 @@
 #include "../prior/linear_backbone.h"
 #include "comm/single_communicator.h"
 #include "gaussian_source.h"
-#include "prior/nce.h"
 #include "support.h"
+#include "train/diffusion.h"
 
 namespace hebm::train {
 namespace {
@@ -47,7 +47,7 @@ struct World {
     const auto objective = make_nce(options,
         {prior, energy, backbone, {}, 3,
             [](const MicroBatches& batches, std::int64_t first) {
-              return std::make_unique<test::GaussianSource>(kPosterior, batches, first);
+              return test::gaussian_source(kPosterior, batches, first);
             }},
         run);
     TrainingLoop loop(*objective, run);

@@ -9,7 +9,7 @@
 #include "nets/tensor_io.h"
 #include "storage/metrics.h"
 #include "support.h"
-#include "train/elbo.h"
+#include "train/measure.h"
 #include "vae/hvae.h"
 #include "vae/weights_file.h"
 
@@ -87,7 +87,7 @@ TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
   at::Tensor averaged = net->params().flat().clone().zero_();
   nets::load_tensors(last, {{"ema", averaged}}, true);
   EXPECT_TRUE(net->params().flat().equal(averaged));
-  const Elbo elbo = measure_elbo(*net, world.dataset, data::Split::kTest, 2000, 9, world.comm);
+  const Elbo elbo = measure_elbo({*net, world.dataset, 9}, data::Split::kTest, 2000, world.comm);
   EXPECT_EQ(elbo.to_json()["elbo"], info.results["elbo"]);
   EXPECT_NEAR(elbo.value(), elbo.log_likelihood - elbo.kl[0] - elbo.kl[1], 1e-9);
 }
@@ -196,7 +196,7 @@ TEST(TrainVae, GradientIsClippedToTheNorm) {
   World world;
   VaeTrainOptions options = small_options();
   options.epochs = 0.25;  // one update
-  options.schedule = "constant";
+  options.schedule = SmoothRate::kConstant;
   options.rate.warmup = 0;
   options.clip_norm = 1e-12;  // far below Adamax's eps of 1e-8: the step is rate * gradient / eps
   options.rate.base = 1e-3;

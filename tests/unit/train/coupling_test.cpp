@@ -1,5 +1,5 @@
 // The label term of the loss (Eq. 20) against its formula in float64.
-#include "train/label_term.h"
+#include "train/coupling.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>

@@ -1,0 +1,56 @@
+// What the training of a prior of any kind has: options and inputs.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+#include "prior/potential.h"
+#include "train/latent_source.h"
+#include "train/training_loop.h"
+
+namespace hebm::train {
+
+// What shares a diffusion step t.
+enum class Levels { kMicroBatch, kImage };
+constexpr std::array<Choice<Levels>, 2> choices_of(Levels) {
+  return {{{"unit", Levels::kMicroBatch}, {"image", Levels::kImage}}};
+}
+// Where u_0 comes from (latent_source.h).
+enum class Source { kCache, kOnline };
+constexpr std::array<Choice<Source>, 2> choices_of(Source) {
+  return {{{"cache", Source::kCache}, {"online", Source::kOnline}}};
+}
+
+// train.*, of a prior of any kind.
+struct PriorTrainOptions : LoopOptions {
+  PriorTrainOptions();
+  prior::LevelWeight level_weight = prior::LevelWeight::kFlat;
+  double l2 = 0.0;
+  Levels levels = Levels::kMicroBatch;
+  Source source = Source::kCache;
+  std::int64_t preview_every = 100, export_every = 0;  // updates; 0: none
+  std::int64_t seed = -1;                              // of nets, batches, noise; -1: run.seed
+  bool only_zero = false;                              // t = 0 alone; the other levels' nets stay (couple)
+  double divergence_factor = 50.0;
+  void describe(Options& options);
+  // What a trainer of these nets on so many ranks would refuse: Error(kUsage).
+  void expect_possible(bool per_level, int num_ranks) const;
+};
+
+// Nets and backbone are on one device; references must outlive the objective.
+struct PriorInputs {
+  prior::EnergyPrior& prior;
+  const prior::EnergyOptions& energy;  // its power iterations
+  const vae::Backbone& backbone;
+  prior::LangevinOptions langevin;
+  std::uint64_t seed;
+  MakeSource make_source;
+};
+std::vector<Bucket> buckets_of(prior::EnergyPrior& prior);
+
+// The classifiers of the NCE prior (prior/nce.h): posterior against prior samples of every layer,
+// no chains. Of the options, levels, level_weight, l2, divergence_factor and previews mean nothing
+// here; nor does in.langevin. in.prior: of make_marginal_schedule().
+std::unique_ptr<Objective> make_nce(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run);
+
+}  // namespace hebm::train
