@@ -5,7 +5,7 @@
 #include <sstream>
 #include <tuple>
 #include "base/error.h"
-#include "evaluate/stored_samples.h"
+#include "evaluate/evaluate.h"
 #include "prior/prior_file.h"
 #include "storage/lenient_json.h"
 #include "storage/printable.h"
@@ -59,10 +59,10 @@ Found found(const fs::path& run, const fs::path& prior_file, const Wanted& what,
     num_levels = info.num_levels;
     gradients = evaluate::training_gradients(what.kind.learns_by_chains, info.identity);
   }
-  const auto cost = evaluate::sampling_cost(num_levels, stored.identity);
+  const auto cost = what.kind.sampling_cost(num_levels, stored.identity);
   results::PriorAbout about{std::string(what.kind.name), folder_name(run),
-      what.kind.has_levels ? num_levels : std::nullopt, gradients, cost.gradients, cost.evaluations, stored.identity,
-      stored.images_hash};
+      what.kind.has_levels ? std::optional<results::Count>(num_levels) : std::nullopt, gradients, cost.gradients,
+      cost.evaluations, stored.identity, stored.images_hash};
   const std::string title = std::string(what.samples.title) + what.kind.variant(num_levels, stored.identity);
   return {0, num_levels.value_or(0), {title, file, std::move(about)}};
 }
