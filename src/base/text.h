@@ -9,6 +9,12 @@
 
 namespace hebm {
 
+// Words as a template's argument.
+template <std::size_t kSize> struct Literal {
+  constexpr Literal(const char (&words)[kSize]) { std::copy_n(words, kSize, text); }
+  char text[kSize];
+};
+
 // "a,b," -> "a", "b", "": one part more than there are separators.
 inline std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> out;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 #include "base/options.h"
+#include "base/text.h"
 
 namespace hebm::cli {
 
@@ -48,12 +49,8 @@ struct CommandRow {
   std::unique_ptr<Command> (*make)();
 };
 // The command of a name; each is defined in the file of that name, or the program does not link.
-template <std::size_t kSize> struct CommandName {
-  constexpr CommandName(const char (&name)[kSize]) { std::copy_n(name, kSize, text); }
-  char text[kSize];
-};
-template <CommandName kName> std::unique_ptr<Command> make_command();
-template <CommandName kName> constexpr CommandRow row(std::string_view about) {
+template <Literal kName> std::unique_ptr<Command> make_command();
+template <Literal kName> constexpr CommandRow row(std::string_view about) {
   return {kName.text, about, make_command<kName>};
 }
 std::span<const CommandRow> commands();                 // in the order of a run

@@ -1,6 +1,6 @@
-#include "evaluate/compose.h"
 #include <fmt/format.h>
 #include "cli/experiment.h"
+#include "evaluate/labels.h"
 
 namespace hebm::cli {
 namespace {

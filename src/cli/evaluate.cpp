@@ -6,8 +6,6 @@
 #include "cli/inputs.h"
 #include "cli/prior_rows.h"
 #include "cli/run_command.h"
-#include "evaluate/priors.h"
-#include "evaluate/stored_samples.h"
 #include "nets/feature_net.h"
 #include "prior/prior_file.h"
 #include "results/summary.h"
@@ -114,9 +112,9 @@ class Evaluate : public ResultCommand {
   nlohmann::json make_json(Context& context) const override {
     if (all_)
       return results::to_json(evaluate::evaluate_priors(
-          evaluation_, *dataset_, *vae_.backbone, features_, priors_, context.comm(), context.logger()));
+          evaluation_, {*dataset_, *vae_.backbone, features_}, priors_, context.comm(), context.logger()));
     const evaluate::EvaluateInputs inputs{
-        *dataset_, *vae_.backbone, features_, samples(), prior_.prior.get(), drawing_.langevin};
+        {*dataset_, *vae_.backbone, features_}, samples(), prior_.prior.get(), drawing_.langevin};
     return results::to_json(
         evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), RunPaths(run_).samples()));
   }
@@ -135,7 +133,7 @@ class Evaluate : public ResultCommand {
     return out;
   }
 
-  fs::path samples() const { return RunPaths(run_).samples() / "diffusion.h5"; }
+  fs::path samples() const { return RunPaths(run_).samples() / fmt::format("{}.h5", results::kOwn); }
 
   evaluate::EvaluateOptions evaluation_;
   DrawingOptions drawing_;

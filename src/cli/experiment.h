@@ -24,7 +24,7 @@ class Experiment : public ResultCommand {
   // The command that makes the prior.
   virtual std::string prior_made_by() const { return "hebm_dist train"; }
   evaluate::ExperimentInputs experiment_inputs() const {
-    return {*dataset_, *vae_.backbone, features_, *prior_.prior, drawing_.langevin};
+    return {{*dataset_, *vae_.backbone, features_}, *prior_.prior, drawing_.langevin};
   }
   // What an experiment costs, for --dry-run.
   struct Cost {

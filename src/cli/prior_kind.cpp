@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include "base/error.h"
+#include "prior/reverse_chain.h"
+#include "prior/nce.h"
+#include "prior/reverse_chain.h"
 #include "storage/lenient_json.h"
 
 namespace hebm::cli {
@@ -11,9 +14,7 @@ namespace {
 using Json = nlohmann::json;
 using prior::EnergyPrior, prior::NceOptions, vae::Backbone;
 
-constexpr const char* kDefault = "diffusion";
-
-bool resamples(const NceOptions& nce) { return nce.sampler == prior::NceSampling::kResampling; }
+constexpr const char* kDefault = results::kOwn;
 
 std::string chains_cost(const EnergyPrior& prior, const DrawSettings& s) {
   return fmt::format(", {} levels of {} Langevin steps", prior.num_levels(), s.langevin.steps);
@@ -35,25 +36,34 @@ std::unique_ptr<train::Objective> by_chains(
   return std::make_unique<train::DiffusionObjective>(options, in, run);
 }
 
+sample::DrawLatents marginal_draws(
+    const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s, prior::NetOutput output) {
+  return [chain = prior::ReverseChain(*prior, vae, s.langevin, output)](
+             const prior::ChainIds& ids) { return chain.sample(ids); };
+}
+
 // What a prior without levels does not depend on.
 constexpr std::string_view kOfLevels[] = {
     "prior.T", "prior.alpha_cum", "langevin.step_rule", "langevin.step", "langevin.eta", "langevin.by_level"};
 
 // The VAE's own prior.
 PriorKind gaussian() {
-  return {.name = "gaussian",
-      .without = {"nce."},
-      .draw = [](const EnergyPrior*, const Backbone& vae, const DrawSettings&) { return sample::gaussian_draws(vae); }};
+  return {.name = results::kGaussian,
+      .draw = [](const EnergyPrior*, const Backbone& vae, const DrawSettings&) -> sample::DrawLatents {
+        return [&](const prior::ChainIds& ids) { return prior::prior_noise(ids, vae.dim(), vae.params().device()); };
+      }};
 }
 
 // Eq. 9.
 PriorKind diffusion() {
   return {.name = kDefault,
-      .without = {"nce.", "langevin.eta_marginal"},
+      .without = {"langevin.eta_marginal"},
       .has_levels = true,
       .objective = by_chains,
-      .draw = [](const EnergyPrior* prior, const Backbone& vae,
-                  const DrawSettings& s) { return sample::diffusion_draws(*prior, vae, s.langevin); },
+      .draw = [](const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) -> sample::DrawLatents {
+        return [chain = prior::ReverseChain(*prior, vae, s.langevin)](
+                   const prior::ChainIds& ids) { return chain.sample(ids); };
+      },
       .draw_cost = chains_cost,
       .draw_fingerprint =
           [](Json& out, const DrawSettings& s) {
@@ -71,12 +81,10 @@ PriorKind diffusion() {
 // The marginal EBM of Eq. 4 and 8.
 PriorKind joint() {
   return {.name = "joint",
-      .without = {"nce."},
+      .part = "Joint EBM prior",
       .objective = by_chains,
-      .draw =
-          [](const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
-            return sample::marginal_draws(*prior, vae, s.langevin, prior::NetOutput::kScaled);
-          },
+      .draw = [](const EnergyPrior* prior, const Backbone& vae,
+                  const DrawSettings& s) { return marginal_draws(prior, vae, s, prior::NetOutput::kScaled); },
       .draw_cost = chains_cost,
       .draw_fingerprint = marginal_fingerprint,
       .samples = {{"joint", "Joint EBM"}},
@@ -86,40 +94,69 @@ PriorKind joint() {
       }};
 }
 
+struct NceSettings : KindOptions {
+  NceOptions nce;
+  void describe_training(Options& o) override { nce.describe_training(o); }
+  void describe_sampling(Options& o) override { nce.describe_sampling(o); }
+};
+const NceOptions& nce_of(const KindOptions& own) { return dynamic_cast<const NceSettings&>(own).nce; }
+bool resamples(const NceOptions& nce) { return nce.sampler == prior::NceSampling::kResampling; }
+
+// By importance resampling, or Langevin steps on p(u) prod_i r_i, where the layers below have a say
+// in those above by the conditionals' normalisers.
+sample::DrawLatents nce_draws(const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
+  const NceOptions& nce = nce_of(s.own);
+  if (!resamples(nce)) return marginal_draws(prior, vae, s, prior::NetOutput::kLogit);
+  return [sampler = prior::NceSampler(*prior, vae, nce.proposals)](
+             const prior::ChainIds& ids) { return sampler.resample(ids); };
+}
+
 // Classifiers between posterior and Gaussian prior (Sec. 2.2).
 PriorKind nce() {
   return {.name = "nce",
+      .part = "NCE prior: classifiers by layer",
+      .section = "nce.",
+      .own = []() -> std::unique_ptr<KindOptions> { return std::make_unique<NceSettings>(); },
       .without = {"langevin.", "train.levels", "train.level_weight", "train.l2", "train.divergence_factor",
           "energy.power_iterations_in_chain"},
-      .gain = [](const NceOptions& nce) { return nce.gain; },
+      .gain = [](const KindOptions& own) { return nce_of(own).gain; },
       .objective = train::make_nce,
       .learns_by_chains = false,
-      .draw = [](const EnergyPrior* prior, const Backbone& vae,
-                  const DrawSettings& s) { return sample::nce_draws(*prior, vae, s.langevin, s.nce); },
+      .draw = nce_draws,
       .draw_cost =
           [](const EnergyPrior& prior, const DrawSettings& s) {
-            return resamples(s.nce)
-                       ? fmt::format(", {} proposals for each of {} layers", s.nce.proposals, prior.num_layers())
+            const NceOptions& nce = nce_of(s.own);
+            return resamples(nce)
+                       ? fmt::format(", {} proposals for each of {} layers", nce.proposals, prior.num_layers())
                        : chains_cost(prior, s);
           },
       .draw_fingerprint =
           [](Json& out, const DrawSettings& s) {
-            out["nce.sampler"] = name_of(s.nce.sampler);
-            if (resamples(s.nce)) {
-              out["nce.proposals"] = s.nce.proposals;
+            const NceOptions& nce = nce_of(s.own);
+            out["nce.sampler"] = name_of(nce.sampler);
+            if (resamples(nce)) {
+              out["nce.proposals"] = nce.proposals;
             } else {
               marginal_fingerprint(out, s);
             }
           },
       .file = [](const PriorKind& kind,
-                  const NceOptions& nce) { return fmt::format("{}-{}", kind.name, name_of(nce.sampler)); },
-      .samples = {{"nce-resampling", "NCE, resampling"}, {"nce-langevin", "NCE, Langevin"}}};
+                  const KindOptions& own) { return fmt::format("{}-{}", kind.name, name_of(nce_of(own).sampler)); },
+      .samples = {{"nce-resampling", "NCE, resampling"}, {"nce-langevin", "NCE, Langevin"}},
+      .sampling_cost = [](std::optional<std::int64_t> num_levels, const Json& samples) -> evaluate::SamplingCost {
+        if (storage::text_in(samples, "nce.sampler") != name_of(prior::NceSampling::kResampling))
+          return evaluate::chain_cost(num_levels, samples);
+        return {0, storage::integer_in(samples, "nce.proposals")};
+      }};
 }
 
 }  // namespace
 
 bool PriorKind::depends_on(std::string_view key) const {
   if (!has_levels && std::find(std::begin(kOfLevels), std::end(kOfLevels), key) != std::end(kOfLevels)) return false;
+  for (const PriorKind& other : prior_kinds()) {
+    if (other.name != name && !other.section.empty() && key.starts_with(other.section)) return false;
+  }
   return std::none_of(without.begin(), without.end(),
       [&](std::string_view w) { return w.ends_with('.') ? key.starts_with(w) : key == w; });
 }

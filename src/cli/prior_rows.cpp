@@ -5,7 +5,7 @@
 #include <sstream>
 #include <tuple>
 #include "base/error.h"
-#include "evaluate/stored_samples.h"
+#include "evaluate/evaluate.h"
 #include "prior/prior_file.h"
 #include "storage/files.h"
 #include "storage/lenient_json.h"
@@ -54,10 +54,10 @@ Found found(const fs::path& run, const fs::path& prior_file, const Wanted& what,
     num_levels = info.num_levels;
     gradients = evaluate::training_gradients(what.kind.learns_by_chains, info.identity);
   }
-  const auto cost = evaluate::sampling_cost(num_levels, stored.identity);
-  results::PriorAbout about{std::string(what.kind.name), storage::resolved(run).filename().string(),
-      what.kind.has_levels ? num_levels : std::nullopt, gradients, cost.gradients, cost.evaluations, stored.identity,
-      stored.images_hash};
+  const auto cost = what.kind.sampling_cost(num_levels, stored.identity);
+  results::PriorAbout about{std::string(what.kind.name), folder_name(run),
+      what.kind.has_levels ? std::optional<results::Count>(num_levels) : std::nullopt, gradients, cost.gradients,
+      cost.evaluations, stored.identity, stored.images_hash};
   const std::string title = std::string(what.samples.title) + what.kind.variant(num_levels, stored.identity);
   return {0, num_levels.value_or(0), {title, file, std::move(about)}};
 }

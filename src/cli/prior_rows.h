@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 #include "cli/context.h"
-#include "evaluate/priors.h"
+#include "evaluate/evaluate.h"
 
 namespace hebm::cli {
 

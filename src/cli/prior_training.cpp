@@ -43,8 +43,8 @@ void PriorTraining::save(const std::filesystem::path& file, const train::Trainin
 
 // A grid from fixed noise, so that grids of different updates can be compared.
 void PriorTraining::write_preview(const std::filesystem::path& file) const {
-  const prior::NceOptions nce;
-  const auto draw = kind().draw(prior_.get(), *vae_.backbone, {langevin_, nce});
+  const auto own = kind().own();
+  const auto draw = kind().draw(prior_.get(), *vae_.backbone, {langevin_, *own});
   const prior::ChainIds ids = prior::chain_ids(0, 0, 36);
   storage::write_png_grid(file, sample::decode_images(*vae_.backbone, draw(ids), {}, ids), 6);
 }

@@ -52,10 +52,9 @@ class Replay : public Command {
     const auto backbone = vae::load_backbone(vae_file_, dtype);
     const auto loaded = prior::load_prior(prior_file_, backbone->groups(), vae::backbone_hash(*backbone), dtype);
     const auto recorded = storage::H5File::open(case_file_);
-    auto inputs = evaluate::read_replay_inputs(recorded, *backbone, loaded.prior->num_levels(), dtype);
     backbone->params().to(device_of(gpu));
     loaded.prior->to(device_of(gpu));
-    inputs.to(device_of(gpu));
+    const auto inputs = evaluate::read_replay_inputs(recorded, *backbone, loaded.prior->num_levels(), dtype);
     const auto results = evaluate::run_stages(inputs, *backbone, *loaded.prior, eta_);
     const auto comparisons = evaluate::compare_with_case(recorded, results);
     evaluate::write_results(out_file_, results);

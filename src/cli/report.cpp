@@ -12,8 +12,20 @@ namespace {
 
 fs::path page_of(const fs::path& run) { return run / "report.html"; }
 
+report::PartTitles part_titles() {
+  report::PartTitles out;
+  for (const PriorKind& kind : prior_kinds()) {
+    if (!kind.part.empty()) out[kind.folder()] = kind.part;
+  }
+  return out;
+}
+
+void write_page(const fs::path& run) {
+  storage::write_file_atomic(page_of(run), report::render_report(run, part_titles()));
+}
+
 void report_one(const RunPaths& paths) {
-  report::write_report(paths.run, page_of(paths.run));
+  write_page(paths.run);
   if (fs::exists(paths.summary())) {
     const auto summary = nlohmann::json::parse(storage::read_file(paths.summary()), nullptr, false);
     std::cout << results::text_of(results::from_json<results::Summary>(summary));
@@ -23,10 +35,10 @@ void report_one(const RunPaths& paths) {
 
 void report_several(const std::vector<fs::path>& runs, const fs::path& index) {
   for (const fs::path& run : runs) {
-    report::write_report(run, page_of(run));
+    write_page(run);
     std::cout << page_of(run).string() << "\n";
   }
-  report::write_index(runs, index);
+  storage::write_file_atomic(index, report::render_index(runs, index));
   std::cout << index.string() << std::endl;
 }
 

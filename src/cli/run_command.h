@@ -61,14 +61,20 @@ class ResultCommand : public RunCommand {
   bool json_ = false;
 };
 
-// A Base (ResultCommand or of it) whose result is an R of results/.
+// A Base (ResultCommand or of it) whose result is an R of results/. Its `seconds`, if any, are
+// those of make().
 template <class Base, class R> class Making : public Base {
  public:
   using Base::Base;
  protected:
   virtual R make(Context& context) const = 0;
  private:
-  nlohmann::json make_json(Context& context) const final { return results::to_json(make(context)); }
+  nlohmann::json make_json(Context& context) const final {
+    const Timer timer;
+    R out = make(context);
+    if constexpr (requires { out.seconds; }) out.seconds = timer.seconds();
+    return results::to_json(out);
+  }
   std::string table(const nlohmann::json& result) const final { return text_of(results::from_json<R>(result)); }
 };
 

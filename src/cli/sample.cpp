@@ -5,7 +5,10 @@
 #include "cli/estimate.h"
 #include "cli/inputs.h"
 #include "cli/run_command.h"
+#include "nets/device.h"
+#include "prior/reverse_chain.h"
 #include "prior/prior_file.h"
+#include "prior/reverse_chain.h"
 
 namespace hebm::cli {
 namespace {
@@ -29,7 +32,7 @@ class Sample : public RunCommand {
     labels_.describe(o);
     sampling_.describe(o);
     drawing_.describe(o);
-    nce_.describe_sampling(o);
+    own_.describe_sampling(o);
   }
 
   void resolve() override {
@@ -70,25 +73,29 @@ class Sample : public RunCommand {
       prior_.prior->to(context.device());
       note_other_langevin(context.options(), prior_, context.logger());
     }
-    const auto result = sample::write_samples({RunPaths(run_).samples() / (name() + ".h5"), sampling_, fingerprint()},
+    const bool is_whole = sample::write_samples({RunPaths(run_).samples() / (name() + ".h5"), sampling_, fingerprint()},
         *vae_.backbone, draws(), &context.stop(), context.comm(), context.logger());
-    return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);
+    return static_cast<int>(is_whole ? ExitCode::kDone : ExitCode::kRequeue);
   }
 
   const PriorKind& kind() const { return prior_kind(kind_name_); }
   bool is_trained() const { return kind().objective != nullptr; }
   std::string name() const {
     if (!label_.empty()) return label_file_name(labels_.name, label_);
-    return kind().file(kind(), nce_);
+    return kind().file(kind(), own_.of(kind()));
   }
 
   sample::DrawLatents draws() const {
     const auto& backbone = *vae_.backbone;
     const auto& langevin = drawing_.langevin;
-    if (!label_.empty())
-      return sample::labelled_draws(*prior_.prior, backbone, langevin, chosen_categories(label_, prior_.prior->heads()),
-          labels_.guidance, labels_.candidates);
-    return kind().draw(prior_.prior.get(), backbone, {langevin, nce_});
+    if (label_.empty()) return kind().draw(prior_.prior.get(), backbone, {langevin, own_.of(kind())});
+    // Alg. 2 with the chain of t = 0 for these labels (Eq. 20).
+    const prior::EnergyPrior& prior = *prior_.prior;
+    const at::Tensor row = nets::on_device(chosen_categories(label_, prior.heads()), prior.device()).unsqueeze(0);
+    return [this, row, chain = prior::ReverseChain(prior, backbone, langevin)](const prior::ChainIds& ids) {
+      return prior::sample_for_labels(
+          chain, {row.expand({ids.count(), -1}), labels_.guidance}, labels_.candidates, ids);
+    };
   }
 
   Lines sizes() const {
@@ -99,7 +106,7 @@ class Sample : public RunCommand {
     lines.push_back(disk_line("result", 1,
         static_cast<double>(sampling_.count) * static_cast<double>(backbone.image_shape().size()),
         RunPaths(run_).samples()));
-    const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, nce_});
+    const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, own_.of(kind())});
     lines.push_back(steps_line(
         "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
     const std::int64_t parameters = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters());
@@ -114,7 +121,7 @@ class Sample : public RunCommand {
     auto out = sample::sample_identity(sampling_, vae_.hash);
     if (!kind().is_default()) out["prior.kind"] = kind().name;
     if (is_trained()) out["prior_hash"] = prior_.prior_hash;
-    kind().draw_fingerprint(out, {drawing_.langevin, nce_});
+    kind().draw_fingerprint(out, {drawing_.langevin, own_.of(kind())});
     if (prior_.prior && !prior_.prior->heads().empty()) out["couple.steps"] = drawing_.langevin.zero_steps;
     if (!label_.empty()) {
       out["label"] = label_;
@@ -126,7 +133,7 @@ class Sample : public RunCommand {
   std::string kind_name_{default_prior_kind().name};
   sample::SampleOptions sampling_;
   DrawingOptions drawing_;
-  prior::NceOptions nce_;
+  OwnOptions own_;
   LabelOptions labels_;
   std::string label_;  // --label; "": without
   RunVae vae_;

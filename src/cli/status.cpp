@@ -73,7 +73,8 @@ class Status : public Command {
     const bool cached = fs::exists(paths.cache / "index.json");
     out["encode"] = {{"state", cached ? "done" : fs::exists(paths.cache) ? "resumable" : "not started"}};
     out["train"] = part_state(paths.prior_directory, paths.own_prior());
-    out["sample"] = {{"state", fs::exists(paths.samples() / "diffusion.h5") ? "done" : "not started"}};
+    out["sample"] = {{"state",
+        fs::exists(paths.samples() / fmt::format("{}.h5", default_prior_kind().name)) ? "done" : "not started"}};
     std::vector<std::string> parts = {"train-vae", "train-features", "encode", "train", "sample", "evaluate"};
     for (const PriorKind& kind : prior_kinds()) {  // where somebody trained them
       const RunPaths of_kind(paths.run, kind);

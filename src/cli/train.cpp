@@ -35,7 +35,7 @@ class Train : public PriorTraining {
     schedule_.describe(o);
     energy_.describe(o);
     langevin_.describe(o);
-    nce_.describe_training(o);
+    own_.describe_training(o);
     training_.describe(o);
     o.outside_fingerprint([&] {
       encoding_.describe(o);
@@ -64,7 +64,7 @@ class Train : public PriorTraining {
 
   void make_prior() {
     nets_ = energy_;
-    nets_.gain *= kind().gain(nce_);
+    nets_.gain *= kind().gain(own_.of(kind()));
     const auto schedule = kind().has_levels ? schedule_.make() : prior::make_marginal_schedule();
     prior_ = std::make_unique<prior::EnergyPrior>(nets_, vae_.backbone->groups(), schedule, seed());
   }
@@ -94,7 +94,7 @@ class Train : public PriorTraining {
   bool writes_on_the_way() const override { return kind().learns_by_chains; }
 
   std::string kind_name_{default_prior_kind().name};
-  prior::NceOptions nce_;
+  OwnOptions own_;
   vae::BackboneOptions planned_;  // --dry-run, where the VAE is not there yet
 };
 

@@ -6,16 +6,13 @@
 #include <algorithm>
 #include <map>
 #include "base/error.h"
-#include "base/options.h"
-#include "evaluate/experiment.h"
-#include "evaluate/scorer.h"
-#include "evaluate/stored_samples.h"
 #include "prior/chains.h"
 #include "prior/reverse_chain.h"
 #include "storage/lenient_json.h"
 
 namespace hebm::evaluate {
 namespace fs = std::filesystem;
+using results::kGaussian, results::kOwn, results::kReconstruction;
 
 void EvaluateOptions::describe(Options& o) {
   o.add("evaluate.num_images", &num_images, "images of every row", {100, 10000000}, Show::kCommon);
@@ -33,165 +30,146 @@ void EvaluateOptions::describe(Options& o) {
 
 namespace {
 
-class Evaluation {
+class Evaluation : Scorer {
  public:
   Evaluation(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm, Logger& logger)
-      : options_(options),
-        in_(inputs),
-        comm_(comm),
-        logger_(logger),
-        seed_(static_cast<std::uint64_t>(options.seed)),
-        device_(inputs.backbone.params().device()),
-        scorer_(options, inputs.dataset, inputs.backbone, inputs.features, comm, logger) {}
+      : Scorer(options, inputs, comm, logger), inputs_(inputs) {}
 
-  results::Summary run(const fs::path& pictures);
+  results::Summary run(const fs::path& pictures) const {
+    const c10::NoGradGuard no_grad;
+    results::Summary out;
+    const auto num_test = std::ssize(in_.dataset.members(data::Split::kTest));
+    const double test_distance = distance(collect(
+        num_test, false,
+        [&](const Chunk& c) { return split_images(in_.dataset, data::Split::kTest, c.first, c.size, device_); },
+        "features of the test images"));
+    const auto from_noise = gaussian(), reconstructed = reconstruction();
+    out.sets = {scored(kGaussian, from_noise), scored(kReconstruction, reconstructed)};
+    if (fs::exists(inputs_.samples)) {
+      out.sets.push_back(scored(kOwn, stored(inputs_.samples, "samples")));
+      out.gap_closed = out.gap();
+      out.samples = read_stored_samples(inputs_.samples).identity;
+    } else {
+      logger_.line(
+          "{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", inputs_.samples.string());
+    }
+    auto& sanity = out.sets.emplace_back();
+    sanity.key = "sanity_test_vs_train";
+    sanity.num_images = num_test;
+    sanity.scores[results::score("fd_fmnist")].value = test_distance;
+    sanity.of_gaussian = test_distance / out.fd(kGaussian);
+    out.model = model(out.samples);
+    out.features = classifier(in_.features);
+    out.reference_images = std::ssize(in_.dataset.members(data::Split::kTrain));
+    if (options_.by_level) out.by_level = levels();
+    if (!options_.temperatures.empty()) out.by_temperature = temperatures(pictures);
+    comm::agree(comm_, [&] {
+      if (comm_.is_root()) write_pictures(pictures);
+    });
+    return out;
+  }
  private:
-  results::ScoredSet scored(const std::string& key, const FeatureRows& rows, double seconds) const {
-    return {key, scorer_.scores(rows), rows.features.size(0), seconds};
+  results::ScoredSet scored(const char* key, const FeatureRows& rows) const {
+    return {key, scores(rows), rows.features.size(0), rows.seconds};
   }
-  results::Model model(const nlohmann::json& drawn) const;
-  std::vector<results::LevelScore> levels();
-  std::vector<results::TemperatureScores> temperatures(const fs::path& pictures);
-  void write_pictures(const fs::path& directory) const;
-
-  static constexpr std::int64_t kGridColumns = 10;
-  const EvaluateOptions& options_;
-  const EvaluateInputs& in_;
-  comm::Communicator& comm_;
-  Logger& logger_;
-  std::uint64_t seed_;
-  at::Device device_;
-  Scorer scorer_;
-};
-
-results::Summary Evaluation::run(const fs::path& pictures) {
-  const c10::NoGradGuard no_grad;
-  results::Summary out;
-  const auto test = scorer_.test_images();
-  const auto gaussian = scorer_.gaussian(), reconstruction = scorer_.reconstruction();
-  out.sets = {
-      scored("gaussian", gaussian, gaussian.seconds), scored("reconstruction", reconstruction, reconstruction.seconds)};
-  if (fs::exists(in_.samples)) {
-    const auto ours = scorer_.stored(in_.samples, "samples");
-    const StoredSamples stored = read_stored_samples(in_.samples);
-    out.sets.push_back(scored("diffusion", ours, stored.seconds_per_image * static_cast<double>(options_.num_images)));
-    out.gap_closed = out.gap();
-    out.samples = stored.identity;
-  } else {
-    logger_.line(
-        "{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", in_.samples.string());
+  const prior::EnergyPrior& trained_prior(const char* option) const {
+    check(inputs_.prior != nullptr, ExitCode::kUsage, "{} needs a trained prior", option);
+    return *inputs_.prior;
   }
-  auto& sanity = out.sets.emplace_back();
-  sanity.key = "sanity_test_vs_train";
-  sanity.num_images = test.moments.count;
-  sanity.scores[results::score("fd_fmnist")].value = scorer_.distance(test);
-  sanity.of_gaussian = sanity.scores.fd() / out.fd("gaussian");
-  out.model = model(out.samples);
-  out.features = classifier(in_.features);
-  out.reference_images = std::ssize(in_.dataset.members(data::Split::kTrain));
-  if (options_.by_level) out.by_level = levels();
-  if (!options_.temperatures.empty()) out.by_temperature = temperatures(pictures);
-  comm::agree(comm_, [&] {
-    if (comm_.is_root()) write_pictures(pictures);
-  });
-  return out;
-}
 
-// What was scored, for a table over several runs. K is that of the samples where there are some.
-results::Model Evaluation::model(const nlohmann::json& drawn) const {
-  results::Model out{nlohmann::json::parse(in_.backbone.architecture()).at("backbone"),
-      std::ssize(in_.backbone.groups()), in_.backbone.dim(), {}, {}};
-  if (in_.prior != nullptr) {
-    out.levels = in_.prior->num_levels();
-    out.langevin_steps = in_.langevin.steps;
+  // What was scored, for a table over several runs. K is that of the samples where there are some.
+  results::Model model(const nlohmann::json& drawn) const {
+    results::Model out{nlohmann::json::parse(in_.backbone.architecture()).at("backbone"),
+        std::ssize(in_.backbone.groups()), in_.backbone.dim(), {}, {}};
+    if (inputs_.prior != nullptr) {
+      out.levels = inputs_.prior->num_levels();
+      out.langevin_steps = inputs_.langevin.steps;
+    }
+    if (storage::field_in(drawn, "langevin.steps") != nullptr)
+      out.langevin_steps = storage::integer_in(drawn, "langevin.steps");
+    return out;
   }
-  if (storage::field_in(drawn, "langevin.steps") != nullptr)
-    out.langevin_steps = storage::integer_in(drawn, "langevin.steps");
-  return out;
-}
 
-// For each t: decode the true u_t, and run the reverse chain from it. Says which level holds the
-// quality back.
-std::vector<results::LevelScore> Evaluation::levels() {
-  check(in_.prior != nullptr, ExitCode::kUsage, "evaluate.by_level needs a trained prior");
-  const prior::Schedule& schedule = in_.prior->schedule();
-  const prior::ReverseChain chain(*in_.prior, in_.backbone, in_.langevin);
-  const std::int64_t n = options_.level_images;
-  std::vector<results::LevelScore> out;
-  for (std::int64_t t = 0; t <= schedule.num_levels; ++t) {
-    const auto noisy = [&](const Chunk& c) {
-      const prior::Chains chains(prior::chain_ids(seed_, c.first, c.size), t, device_);
-      at::Tensor u = scorer_.posterior(data::Split::kTrain, c.first, c.size).u;
-      const at::Tensor noise = chains.normals(Purpose::kForwardNoise, in_.backbone.dim());
-      const auto level = static_cast<std::size_t>(t);
-      return u.mul_(schedule.alpha_cum[level]).add_(noise, schedule.sigma_cum[level]);
-    };
-    auto& row = out.emplace_back(results::LevelScore{t, n});
-    row.decode_true = scorer_.distance(scorer_.collect(
-        n, false, [&](const Chunk& c) { return in_.backbone.mean_image(in_.backbone.decode(noisy(c))); },
-        fmt::format("true u_{} decoded", t)));
-    if (t > 0) {
-      row.from_true = scorer_.distance(scorer_.collect(
+  // For each t: decode the true u_t, and run the reverse chain from it. Says which level holds the
+  // quality back.
+  std::vector<results::LevelScore> levels() const {
+    const prior::EnergyPrior& prior = trained_prior("evaluate.by_level");
+    const prior::Schedule& schedule = prior.schedule();
+    const prior::ReverseChain chain(prior, in_.backbone, inputs_.langevin);
+    const std::int64_t n = options_.level_images;
+    std::vector<results::LevelScore> out;
+    for (std::int64_t t = 0; t <= schedule.num_levels; ++t) {
+      const auto noisy = [&](const Chunk& c) {
+        const prior::Chains chains(prior::chain_ids(seed_, c.first, c.size), t, device_);
+        at::Tensor u = posterior(data::Split::kTrain, c.first, c.size).u;
+        const at::Tensor noise = chains.normals(Purpose::kForwardNoise, in_.backbone.dim());
+        const auto level = static_cast<std::size_t>(t);
+        return u.mul_(schedule.alpha_cum[level]).add_(noise, schedule.sigma_cum[level]);
+      };
+      auto& row = out.emplace_back(results::LevelScore{t, n});
+      row.decode_true = distance(collect(
+          n, false, [&](const Chunk& c) { return images(noisy(c)); }, fmt::format("true u_{} decoded", t)));
+      if (t == 0) continue;
+      row.from_true = distance(collect(
           n, false,
-          [&](const Chunk& c) {
-            const at::Tensor u0 = chain.run(noisy(c), t - 1, prior::chain_ids(seed_, c.first, c.size));
-            return in_.backbone.mean_image(in_.backbone.decode(u0));
-          },
+          [&](const Chunk& c) { return images(chain.run(noisy(c), t - 1, prior::chain_ids(seed_, c.first, c.size))); },
           fmt::format("chain from the true u_{}", t)));
     }
+    return out;
   }
-  return out;
-}
 
-// u_0 of a chunk is drawn once and decoded at every temperature: the chains run at temperature 1.
-std::vector<results::TemperatureScores> Evaluation::temperatures(const fs::path& pictures) {
-  check(in_.prior != nullptr, ExitCode::kUsage, "evaluate.temperatures needs a trained prior");
-  const prior::ReverseChain chain(*in_.prior, in_.backbone, in_.langevin);
-  std::vector<results::TemperatureScores> out;
-  for (const double temperature : options_.temperatures)
-    out.push_back({temperature, options_.temperature_images, {}, {}});
-  for (const bool is_ours : {false, true}) {
-    const std::string name = is_ours ? "diffusion" : "gaussian";
-    std::map<std::int64_t, at::Tensor> drawn;  // by first chain, this rank's chunks
-    const auto draw = [&](const Chunk& c) {
-      const auto ids = prior::chain_ids(seed_, c.first, c.size);
-      return is_ours ? chain.sample(ids) : chain.noise(ids);
-    };
-    std::vector<at::Tensor> rows;
-    for (auto& row : out) {
-      const auto decoded = scorer_.collect(
-          options_.temperature_images, true,
-          [&](const Chunk& c) {
-            if (!drawn.contains(c.first)) drawn[c.first] = draw(c).to(at::kCPU);
-            const at::Tensor x =
-                in_.backbone.mean_image(in_.backbone.decode(drawn[c.first].to(device_), row.temperature));
-            if (c.first == 0) rows.push_back(x.narrow(0, 0, std::min(c.size, kGridColumns)).clone());
-            return x;
-          },
-          fmt::format("{} prior at temperature {}", name, row.temperature));
-      // Without seconds: those of the first temperature are with the chains.
-      (is_ours ? row.diffusion : row.gaussian) = scored(name, decoded, results::kUnknown);
+  // u_0 of a chunk is drawn once and decoded at every temperature: the chains run at temperature 1.
+  std::vector<results::TemperatureScores> temperatures(const fs::path& pictures) const {
+    const prior::ReverseChain chain(trained_prior("evaluate.temperatures"), in_.backbone, inputs_.langevin);
+    std::vector<results::TemperatureScores> out;
+    for (const double temperature : options_.temperatures)
+      out.push_back({temperature, options_.temperature_images, {}, {}});
+    for (const bool is_own : {false, true}) {
+      const char* name = is_own ? kOwn : kGaussian;
+      std::map<std::int64_t, at::Tensor> drawn;  // by first chain, this rank's chunks
+      const auto draw = [&](const Chunk& c) {
+        const auto ids = prior::chain_ids(seed_, c.first, c.size);
+        return is_own ? chain.sample(ids) : chain.noise(ids);
+      };
+      std::vector<at::Tensor> rows;
+      for (auto& row : out) {
+        auto decoded = collect(
+            options_.temperature_images, true,
+            [&](const Chunk& c) {
+              if (!drawn.contains(c.first)) drawn[c.first] = draw(c).to(at::kCPU);
+              const at::Tensor x =
+                  in_.backbone.mean_image(in_.backbone.decode(drawn[c.first].to(device_), row.temperature));
+              if (c.first == 0) rows.push_back(x.narrow(0, 0, std::min(c.size, kGridColumns)).clone());
+              return x;
+            },
+            fmt::format("{} prior at temperature {}", name, row.temperature));
+        decoded.seconds = results::kUnknown;  // those of the first temperature are with the chains
+        (is_own ? row.own : row.gaussian) = scored(name, decoded);
+      }
+      comm::agree(comm_, [&] {
+        if (comm_.is_root())
+          write_grid(pictures / fmt::format("temperature-{}.png", name), at::cat(rows, 0), rows[0].size(0));
+      });
     }
-    comm::agree(comm_, [&] {
-      if (comm_.is_root())
-        write_grid(pictures / fmt::format("temperature-{}.png", name), at::cat(rows, 0), rows[0].size(0));
-    });
+    return out;
   }
-  return out;
-}
 
-void Evaluation::write_pictures(const fs::path& directory) const {
-  constexpr std::int64_t kImages = 100;
-  const at::Tensor u = prior::prior_noise(prior::chain_ids(seed_, 0, kImages), in_.backbone.dim(), device_);
-  write_grid(directory / "gaussian.png", in_.backbone.mean_image(in_.backbone.decode(u)), kGridColumns);
-  // Originals in odd rows, their reconstructions below.
-  const at::Tensor originals = split_images(in_.dataset, data::Split::kTest, 0, kImages / 2, device_);
-  const at::Tensor drawn =
-      in_.backbone.mean_image(in_.backbone.decode_posterior(scorer_.posterior(data::Split::kTest, 0, kImages / 2)));
-  const auto rows = [](const at::Tensor& x) { return x.unflatten(0, {-1, kGridColumns}); };
-  write_grid(
-      directory / "reconstruction.png", at::stack({rows(originals), rows(drawn)}, 1).flatten(0, 2), kGridColumns);
-}
+  void write_pictures(const fs::path& directory) const {
+    constexpr std::int64_t kImages = 100;
+    const at::Tensor u = prior::prior_noise(prior::chain_ids(seed_, 0, kImages), in_.backbone.dim(), device_);
+    write_grid(directory / fmt::format("{}.png", kGaussian), images(u), kGridColumns);
+    // Originals in odd rows, their reconstructions below.
+    const at::Tensor originals = split_images(in_.dataset, data::Split::kTest, 0, kImages / 2, device_);
+    const at::Tensor drawn =
+        in_.backbone.mean_image(in_.backbone.decode_posterior(posterior(data::Split::kTest, 0, kImages / 2)));
+    const auto rows = [](const at::Tensor& x) { return x.unflatten(0, {-1, kGridColumns}); };
+    write_grid(directory / fmt::format("{}.png", kReconstruction),
+        at::stack({rows(originals), rows(drawn)}, 1).flatten(0, 2), kGridColumns);
+  }
+
+  static constexpr std::int64_t kGridColumns = 10;
+  const EvaluateInputs& inputs_;
+};
 
 }  // namespace
 

@@ -1,4 +1,3 @@
-#include "evaluate/kid.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
@@ -7,7 +6,6 @@
 #include <vector>
 #include "base/error.h"
 #include "evaluate/measure.h"
-#include "evaluate/statistics.h"
 
 namespace hebm::evaluate {
 namespace {
@@ -50,38 +48,32 @@ double mmd_squared(const at::Tensor& x, const at::Tensor& y) {
   return mean_off_diagonal(a) + mean_off_diagonal(b) - 2.0 * kernel(a, b).mean().item<double>();
 }
 
-Kid kernel_distance(const at::Tensor& real, const at::Tensor& generated, const KidOptions& options) {
+results::Score kernel_distance(const at::Tensor& real, const at::Tensor& generated, const KidOptions& options) {
   check_pair(real, generated);
-  check(options.subset_size >= 2 && options.num_subsets >= 1, ExitCode::kUsage,
-      "KID: expected a subset size of at least 2 and at least 1 subset, got {} and {}", options.subset_size,
-      options.num_subsets);
+  const std::int64_t count = options.num_subsets;
+  check(options.subset_size >= 2 && count >= 1, ExitCode::kUsage,
+      "KID: expected a subset size of at least 2 and at least 1 subset, got {} and {}", options.subset_size, count);
   const at::Tensor x = real.detach().cpu(), y = generated.detach().cpu();
-  const std::int64_t smaller = std::min(x.size(0), y.size(0));
-  Kid result;
-  result.subset_size = std::min(options.subset_size, smaller);
-  result.num_subsets = options.num_subsets;
-  RandomKey real_key = options.key, generated_key = options.key;
+  const std::int64_t smaller = std::min(x.size(0), y.size(0)), size = std::min(options.subset_size, smaller);
+  RandomKey generated_key = options.key;
   generated_key.seed ^= 0x9e3779b97f4a7c15ull;  // other choices than for the real set, also where the sizes agree
   std::vector<double> values;
-  for (std::int64_t s = 0; s < result.num_subsets; ++s) {
-    values.push_back(
-        mmd_squared(subset(x, result.subset_size, s, real_key), subset(y, result.subset_size, s, generated_key)));
-    result.mean += values.back() / static_cast<double>(result.num_subsets);
+  results::Score out{0, 0};
+  for (std::int64_t s = 0; s < count; ++s) {
+    values.push_back(mmd_squared(subset(x, size, s, options.key), subset(y, size, s, generated_key)));
+    out.value += values.back() / static_cast<double>(count);
   }
-  const std::int64_t disjoint = std::min(result.num_subsets, smaller / result.subset_size);
-  if (result.num_subsets >= 2) {
-    double squares = 0;
-    for (const double v : values) squares += (v - result.mean) * (v - result.mean);
-    result.standard_error =
-        std::sqrt(squares / static_cast<double>(result.num_subsets - 1) / static_cast<double>(disjoint));
-  }
-  return result;
+  if (count == 1) return out;
+  double squares = 0;
+  for (const double v : values) squares += (v - out.value) * (v - out.value);
+  const std::int64_t disjoint = std::min(count, smaller / size);
+  out.error = std::sqrt(squares / static_cast<double>(count - 1) / static_cast<double>(disjoint));
+  return out;
 }
 
 template <> results::Score measure<results::score("kid")>(const ScoreInput& in) {
   return in.on_root([&] {
-    const Kid kid = kernel_distance(in.real.features, in.images.features, {.key = {in.seed, 0, Purpose::kSubset}});
-    return results::Score{kid.mean, kid.standard_error};
+    return kernel_distance(in.real.features, in.images.features, {.key = {in.seed, 0, Purpose::kSubset}});
   });
 }
 

@@ -1,15 +1,81 @@
 #include "evaluate/ood.h"
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/stack.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <utility>
 #include "base/error.h"
-#include "base/options.h"
+#include "base/visits.h"
 #include "evaluate/chunks.h"
-#include "evaluate/ood_scores.h"
 #include "evaluate/ranking.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
+
+OodScorer::OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
+    const prior::LangevinOptions& langevin, std::vector<std::int64_t> ks, std::uint64_t seed)
+    : prior_(prior),
+      backbone_(backbone),
+      chain_(prior, backbone, langevin),
+      weights_(prior.frozen_weights()),
+      ks_(std::move(ks)),
+      seed_(seed),
+      step_variance_(prior::step_variance(prior.schedule(), langevin, 0)) {}
+
+std::vector<std::string> OodScorer::columns() const {
+  std::vector<std::string> out = {"elbo"};
+  for (const char* scheme : {"inference", "diffusion"}) {
+    for (const auto k : ks_) out.push_back(fmt::format("{} k = {}", scheme, k));
+  }
+  return out;
+}
+
+at::Tensor OodScorer::energies(const at::Tensor& u) const {
+  const c10::NoGradGuard no_grad;
+  const prior::Chains chains(prior::chain_ids(0, 0, u.size(0)), 0, u.device());
+  const auto f = prior::Potential(prior_, backbone_, weights_, chains).by_layer(u);
+  const at::Tensor from_top =
+      at::stack(f, 1).to(at::kDouble).cumsum(1) / -step_variance_;  // [B, L]: of the top layer, the top two, ...
+  std::vector<at::Tensor> out;
+  for (const auto k : ks_) out.push_back(from_top.select(1, static_cast<std::int64_t>(f.size()) - k - 1));
+  return at::stack(out, 1);
+}
+
+at::Tensor OodScorer::diffusion_energies(const at::Tensor& u_0, const prior::ChainIds& ids) const {
+  const prior::Schedule& schedule = prior_.schedule();
+  at::Tensor inferred = prior::Chains(ids, 1, u_0.device()).normals(Purpose::kForwardNoise, backbone_.dim());
+  inferred.mul_(schedule.sigma_cum[1]).add_(u_0, schedule.alpha_cum[1]);
+  at::Tensor generated = inferred;  // never looked at where all layers are above k
+  if (std::any_of(ks_.begin(), ks_.end(), [](std::int64_t k) { return k > 0; })) {
+    generated = chain_.run(chain_.noise(ids), {schedule.num_levels - 1, 1}, ids);
+  }
+  std::vector<at::Tensor> out;
+  for (std::size_t i = 0; i < ks_.size(); ++i) {
+    std::int64_t above = 0;  // numbers of the layers above k
+    for (std::int64_t layer = 0; layer + ks_[i] < std::ssize(backbone_.groups()); ++layer)
+      above += backbone_.groups()[static_cast<std::size_t>(layer)].size();
+    const at::Tensor joined =
+        at::cat({inferred.narrow(1, 0, above), generated.narrow(1, above, generated.size(1) - above)}, 1);
+    out.push_back(energies(chain_.run(joined, 0, ids)).select(1, static_cast<std::int64_t>(i)));
+  }
+  return at::stack(out, 1);
+}
+
+at::Tensor OodScorer::scores(const at::Tensor& x, std::span<const std::int64_t> images, std::uint32_t set) const {
+  const c10::NoGradGuard no_grad;
+  prior::ChainIds ids{{}, std::vector<std::uint32_t>(images.size(), visits::kOod + set), seed_};
+  for (const auto image : images) ids.item.push_back(static_cast<std::uint32_t>(image));
+  const at::Tensor noise = vae::posterior_noise(ids.key(Purpose::kPosterior), images, ids.visit, backbone_.dim());
+  const vae::Posterior q = backbone_.posterior(x, noise.to(x.device()));
+  at::Tensor elbo = backbone_.log_likelihood(backbone_.decode_posterior(q), x).to(at::kDouble);
+  for (const at::Tensor& kl : q.kl) elbo = elbo - kl.to(at::kDouble);
+  return at::cat({elbo.unsqueeze(1), energies(q.u), diffusion_energies(q.u, ids)}, 1).to(at::kCPU).contiguous();
+}
+
 namespace {
 
 constexpr double kLevel = 0.95;  // of the intervals, and the true positive rate of fpr95
@@ -25,11 +91,6 @@ std::vector<std::int64_t> chosen_images(const OodOptions& options, const OodSet&
   }
   return out;
 }
-
-struct ScoredImages {
-  at::Tensor scores;  // [images, columns], float64
-  static void tensors(auto& s, auto& visit) { visit(s.scores); }
-};
 
 void check_finite(
     const at::Tensor& scores, const OodScorer& scorer, const OodSet& set, const std::vector<std::int64_t>& images) {
@@ -48,20 +109,20 @@ std::vector<double> set_scores(const OodOptions& options, const OodInputs& input
   const OodSet& set = number == 0 ? inputs.in : inputs.out;
   const auto all = chosen_images(options, set, number);
   std::vector<double> table;
-  for_chunks<ScoredImages>(
+  for_chunks<at::Tensor>(
       {options.num_images, options.chunk, "scores of " + set.name}, comm, logger,
-      [&](const Chunk& chunk) -> ScoredImages {
+      [&](const Chunk& chunk) {
         std::vector<std::int64_t> images;  // the last chunk is filled up, for bits depend on the number of rows
         for (std::int64_t b = 0; b < chunk.size; ++b)
           images.push_back(all[static_cast<std::size_t>(chunk.first + std::min(b, chunk.count - 1))]);
         const at::Tensor x = vae::image_tensor(set.dataset.read(images)).to(inputs.backbone.params().device());
         const at::Tensor scores = chunk.keep(scorer.scores(x, images, number));
         check_finite(scores, scorer, set, images);
-        return {scores};
+        return scores;
       },
-      [&](const Chunk&, const ScoredImages& part) {
-        const double* from = part.scores.const_data_ptr<double>();
-        table.insert(table.end(), from, from + part.scores.numel());
+      [&](const Chunk&, const at::Tensor& scores) {
+        const double* from = scores.const_data_ptr<double>();
+        table.insert(table.end(), from, from + scores.numel());
       });
   return table;
 }
@@ -73,24 +134,15 @@ std::vector<double> column(const std::vector<double>& table, std::size_t width, 
 }
 
 double mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-results::OodRow separation(const OodOptions& options, const std::vector<double>& in, const std::vector<double>& out) {
+results::OodRow separation(const OodOptions& options, results::OodScheme scheme, const results::Count& k,
+    const std::vector<double>& in, const std::vector<double>& out) {
   const Interval interval = bootstrap_auroc(
       in, out, options.bootstrap, kLevel, {static_cast<std::uint64_t>(options.seed), 1, Purpose::kSubset});
-  results::OodRow row;
-  row.auroc = auroc(in, out);
-  row.auroc_low = interval.low;
-  row.auroc_high = interval.high;
-  row.aupr = aupr(in, out);
-  row.fpr95 = fpr_at_tpr(in, out, kLevel);
-  row.mean_in = mean(in);
-  row.mean_out = mean(out);
-  row.histogram = paired_histogram(in, out, options.bins);
-  return row;
+  return {scheme, k, auroc(in, out), interval.low, interval.high, aupr(in, out), fpr_at_tpr(in, out, kLevel), mean(in),
+      mean(out), paired_histogram(in, out, options.bins)};
 }
 
 results::OodSetInfo describe_set(const OodSet& set, std::int64_t num_images) {
@@ -126,41 +178,32 @@ std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& 
         "{}: {} test images, ood.num_images is {}", dataset.path().string(), available, options.num_images);
   }
   if (!options.k.empty()) return options.k;
-  std::vector<std::int64_t> all;
-  for (std::int64_t k = 0; k < num_layers; ++k) all.push_back(k);
+  std::vector<std::int64_t> all(static_cast<std::size_t>(num_layers));
+  std::iota(all.begin(), all.end(), 0);
   return all;
 }
 
 results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger) {
-  const Timer timer;
   const auto ks = check_ood(options, inputs);
   const OodScorer scorer(inputs.prior, inputs.backbone, inputs.langevin, ks, static_cast<std::uint64_t>(options.seed));
   const auto in = set_scores(options, inputs, 0, scorer, comm, logger);
   const auto out = set_scores(options, inputs, 1, scorer, comm, logger);
-  results::Ood result;
-  result.format = results::kOodFormat;
-  result.version = 1;
-  result.positive = "out";
-  result.score =
+  results::Ood result{results::kOodFormat, 1, "out",
       "energy -sum over layers above k of f_i / s_0^2, and -ELBO, in nats: a higher score speaks for the positive "
-      "class";
-  result.in = describe_set(inputs.in, options.num_images);
-  result.out = describe_set(inputs.out, options.num_images);
-  result.num_layers = std::ssize(inputs.backbone.groups());
-  result.num_levels = inputs.prior.num_levels();
-  result.step_variance = prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0);
+      "class",
+      describe_set(inputs.in, options.num_images), describe_set(inputs.out, options.num_images),
+      std::ssize(inputs.backbone.groups()), inputs.prior.num_levels(),
+      prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0), {}};
   comm::agree(comm, [&] {
     const std::size_t width = 1 + 2 * ks.size();
     for (std::size_t c = 0; comm.is_root() && c < width; ++c) {
       using results::OodScheme;
       const double sign = c == 0 ? -1.0 : 1.0;
-      auto row = separation(options, column(in, width, c, sign), column(out, width, c, sign));
-      row.scheme = c == 0 ? OodScheme::kElbo : c <= ks.size() ? OodScheme::kInference : OodScheme::kDiffusion;
-      if (c > 0) row.k = ks[(c - 1) % ks.size()];
-      result.rows.push_back(std::move(row));
+      const auto scheme = c == 0 ? OodScheme::kElbo : c <= ks.size() ? OodScheme::kInference : OodScheme::kDiffusion;
+      result.rows.push_back(separation(options, scheme, c == 0 ? results::Count() : ks[(c - 1) % ks.size()],
+          column(in, width, c, sign), column(out, width, c, sign)));
     }
   });
-  result.seconds = timer.seconds();
   return result;
 }
 

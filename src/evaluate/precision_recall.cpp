@@ -1,14 +1,13 @@
-#include "evaluate/precision_recall.h"
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/cdist.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <algorithm>
 #include <span>
 #include <tuple>
+#include <vector>
 #include "base/error.h"
 #include "evaluate/measure.h"
-#include "evaluate/statistics.h"
 
 namespace hebm::evaluate {
 namespace {
@@ -36,15 +35,11 @@ at::Tensor neighbour_radii(const at::Tensor& features, std::int64_t k, std::int6
   check(first >= 0 && count >= 0 && first <= features.size(0) - count, ExitCode::kRuntime,
       "precision and recall: rows {} to {} of {} points", first, first + count, features.size(0));
   const at::Tensor x = host_double(features);
-  at::Tensor radii = at::empty({count}, at::TensorOptions().dtype(at::kDouble));
-  const std::int64_t step = chunk_rows(x.size(0));
-  for (std::int64_t row = 0; row < count; row += step) {
-    const std::int64_t rows = std::min(step, count - row);
-    const at::Tensor d = distances(x.narrow(0, first + row, rows), x);
-    // The point itself is one of the zeros in its row: k + 1 with it is k without it.
-    radii.narrow(0, row, rows).copy_(std::get<0>(d.kthvalue(k + 1, 1)));
-  }
-  return radii;
+  std::vector<at::Tensor> radii;
+  // The point itself is one of the zeros in its row: k + 1 with it is k without it.
+  for (const at::Tensor& rows : x.narrow(0, first, count).split(chunk_rows(x.size(0))))
+    radii.push_back(std::get<0>(distances(rows, x).kthvalue(k + 1, 1)));
+  return at::cat(radii);
 }
 
 std::int64_t count_inside(const at::Tensor& points, const at::Tensor& centres, const at::Tensor& radii) {
@@ -56,22 +51,9 @@ std::int64_t count_inside(const at::Tensor& points, const at::Tensor& centres, c
       centres.size(1), centres.size(0), radii.numel());
   const at::Tensor x = host_double(points), y = host_double(centres);
   std::int64_t inside = 0;
-  const std::int64_t step = chunk_rows(y.size(0));
-  for (std::int64_t row = 0; row < x.size(0); row += step) {
-    const std::int64_t rows = std::min(step, x.size(0) - row);
-    inside += distances(x.narrow(0, row, rows), y).le(radii).any(1).sum().item<std::int64_t>();
-  }
+  for (const at::Tensor& rows : x.split(chunk_rows(y.size(0))))
+    inside += distances(rows, y).le(radii).any(1).sum().item<std::int64_t>();
   return inside;
-}
-
-PrecisionRecall precision_recall(const at::Tensor& real, const at::Tensor& generated, std::int64_t k) {
-  const at::Tensor real_radii = neighbour_radii(real, k, 0, real.size(0));
-  const at::Tensor generated_radii = neighbour_radii(generated, k, 0, generated.size(0));
-  const auto share = [](std::int64_t inside, const at::Tensor& of) {
-    return static_cast<double>(inside) / static_cast<double>(of.size(0));
-  };
-  return {share(count_inside(generated, real, real_radii), generated),
-      share(count_inside(real, generated, generated_radii), real)};
 }
 
 namespace {

@@ -1,6 +1,7 @@
 #include "evaluate/ranking.h"
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <vector>
 #include "base/error.h"
 
@@ -20,32 +21,32 @@ void check_scores(std::span<const double> scores, const char* what) {
   }
 }
 
-std::vector<double> distinct(std::span<const double> negative, std::span<const double> positive) {
+// The scores by their places among the distinct ones, of which there are `count`.
+struct Ranked {
+  std::vector<std::size_t> negative, positive;
+  std::size_t count;
+};
+Ranked ranked(std::span<const double> negative, std::span<const double> positive) {
   check_scores(negative, "negative");
   check_scores(positive, "positive");
-  std::vector<double> values(negative.begin(), negative.end());
-  values.insert(values.end(), positive.begin(), positive.end());
-  std::sort(values.begin(), values.end());
-  values.erase(std::unique(values.begin(), values.end()), values.end());
-  return values;
-}
-
-// Place of each score among the distinct ones.
-std::vector<std::size_t> places(std::span<const double> scores, const std::vector<double>& values) {
-  std::vector<std::size_t> out;
-  out.reserve(scores.size());
-  for (const double score : scores) {
-    out.push_back(static_cast<std::size_t>(std::lower_bound(values.begin(), values.end(), score) - values.begin()));
-  }
-  return out;
+  std::set<double> distinct(negative.begin(), negative.end());
+  distinct.insert(positive.begin(), positive.end());
+  const std::vector<double> values(distinct.begin(), distinct.end());
+  const auto places = [&](std::span<const double> scores) {
+    std::vector<std::size_t> out;
+    for (const double score : scores)
+      out.push_back(static_cast<std::size_t>(std::ranges::lower_bound(values, score) - values.begin()));
+    return out;
+  };
+  return {places(negative), places(positive), values.size()};
 }
 
 // By rising score.
 std::vector<Tie> ties(std::span<const double> negative, std::span<const double> positive) {
-  const auto values = distinct(negative, positive);
-  std::vector<Tie> out(values.size());
-  for (const auto place : places(negative, values)) ++out[place].negative;
-  for (const auto place : places(positive, values)) ++out[place].positive;
+  const Ranked scores = ranked(negative, positive);
+  std::vector<Tie> out(scores.count);
+  for (const auto place : scores.negative) ++out[place].negative;
+  for (const auto place : scores.positive) ++out[place].positive;
   return out;
 }
 
@@ -92,8 +93,7 @@ Interval bootstrap_auroc(std::span<const double> negative, std::span<const doubl
     double level, const RandomKey& key) {
   check(resamples >= 1 && level > 0.0 && level < 1.0, ExitCode::kRuntime,
       "bootstrap: expected at least 1 resample and a level in (0, 1), got {} and {}", resamples, level);
-  const auto values = distinct(negative, positive);
-  const auto negative_places = places(negative, values), positive_places = places(positive, values);
+  const Ranked scores = ranked(negative, positive);
   std::vector<double> results;
   std::vector<Tie> drawn;
   for (std::int64_t r = 0; r < resamples; ++r) {
@@ -104,9 +104,9 @@ Interval bootstrap_auroc(std::span<const double> negative, std::span<const doubl
         ++(drawn[from[chosen]].*count);
       }
     };
-    drawn.assign(values.size(), Tie{});
-    draw(negative_places, 0, &Tie::negative);
-    draw(positive_places, 1, &Tie::positive);
+    drawn.assign(scores.count, Tie{});
+    draw(scores.negative, 0, &Tie::negative);
+    draw(scores.positive, 1, &Tie::positive);
     results.push_back(auroc_of(drawn, negative.size(), positive.size()));
   }
   std::sort(results.begin(), results.end());

@@ -16,7 +16,6 @@
 namespace hebm::evaluate {
 
 struct ReplayInputs {
-  void to(at::Device device);
   at::Tensor x;                            // [B, C, H, W] in [0, 1]
   at::Tensor posterior_noise, u;           // [B, D]; u: u_t for the decoder and nets, and the chain's u_{t+1}
   std::vector<at::Tensor> langevin_noise;  // [K] of [B, D]
@@ -24,7 +23,7 @@ struct ReplayInputs {
 };
 
 // The case is a file from outside: what is absent, or has another type or shape, or is not finite
-// is Error(kCorrupt) naming the dataset.
+// is Error(kCorrupt) naming the dataset. Tensors are on the backbone's device.
 ReplayInputs read_replay_inputs(
     const storage::H5File& file, const vae::Backbone& backbone, std::int64_t num_levels, at::ScalarType dtype);
 

@@ -7,10 +7,8 @@
 #include <algorithm>
 #include <array>
 #include "base/error.h"
-#include "base/options.h"
 #include "evaluate/chunks.h"
-#include "evaluate/frechet.h"
-#include "evaluate/training_moments.h"
+#include "evaluate/features.h"
 #include "prior/reverse_chain.h"
 
 namespace hebm::evaluate {
@@ -52,11 +50,7 @@ enum Number { kEnergy, kDisplacement, kBlack, kWhite, kNumNumbers };
 // By state, from the first of t = T-1 to the last of t = 0.
 struct Followed {
   std::vector<at::Tensor> numbers, features, pictures;  // [chains, numbers], [chains, F], [chains of the grid, C, H, W]
-  static void tensors(auto& f, auto& visit) {
-    visit(f.numbers);
-    visit(f.features);
-    visit(f.pictures);
-  }
+  static void tensors(auto& f, auto& visit) { visit(f.numbers, f.features, f.pictures); }
 };
 
 struct StateSums {
@@ -74,10 +68,52 @@ class Transition {
         recorded_(recorded_steps(inputs.langevin.steps, options.every)),
         states_(static_cast<std::size_t>(inputs.prior.num_levels()) * recorded_.size()) {}
 
-  Followed follow(const Chunk& chunk) const;
-  void add(const Followed& followed);
-  std::vector<results::ChainLevel> levels(const Moments& real) const;
-  void write_grids(const fs::path& directory) const;
+  Followed follow(const Chunk& chunk) const {
+    const c10::NoGradGuard no_grad;
+    Followed out;
+    at::Tensor start;
+    const auto look = [&](std::int64_t t, std::int64_t k, const at::Tensor& y) {
+      if (k == 0) start = y.clone();
+      if (!std::binary_search(recorded_.begin(), recorded_.end(), k)) return;
+      const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(y));
+      const at::Tensor moved = (y - start).square().sum(1).sqrt();
+      out.numbers.push_back(chunk.keep(at::cat({at::stack({chain_.energy(y, t), moved}, 1), saturated_shares(x)}, 1)));
+      out.features.push_back(chunk.keep(in_.features.net->features(x)));
+      out.pictures.push_back(chunk.keep_below(options_.rows, x).clone());
+    };
+    chain_.sample(
+        prior::chain_ids(static_cast<std::uint64_t>(options_.seed), chunk.first, chunk.size), {.observer = look});
+    return out;
+  }
+
+  void add(const Followed& followed) {
+    for (std::size_t s = 0; s < states_.size(); ++s) {
+      const at::Tensor sums = followed.numbers[s].to(at::kDouble).sum(0);
+      for (std::size_t n = 0; n < kNumNumbers; ++n) states_[s].numbers[n] += sums.const_data_ptr<double>()[n];
+      states_[s].features.add(followed.features[s]);
+      states_[s].pictures.push_back(followed.pictures[s]);
+    }
+  }
+
+  // And a grid of each level, chain by chain.
+  std::vector<results::ChainLevel> levels(const Moments& real, const fs::path& directory) const {
+    std::vector<results::ChainLevel> out;
+    const auto n = static_cast<double>(options_.num_images);
+    auto state = states_.begin();
+    for (std::int64_t t = in_.prior.num_levels() - 1; t >= 0; --t) {
+      out.push_back({t, prior::step_variance(in_.prior.schedule(), in_.langevin, t), {}});
+      std::vector<at::Tensor> columns;
+      for (const std::int64_t k : recorded_) {
+        const auto& numbers = state->numbers;
+        out.back().states.push_back({k, numbers[kEnergy] / n, numbers[kDisplacement] / n,
+            frechet_distance(real, state->features.moments()), {numbers[kBlack] / n, numbers[kWhite] / n}});
+        columns.push_back(at::cat((state++)->pictures));
+      }
+      write_grid(directory / fmt::format("transition-{}-t{}.png", in_.langevin.steps, t),
+          at::stack(columns, 1).flatten(0, 1), std::ssize(columns));
+    }
+    return out;
+  }
  private:
   const TransitionOptions& options_;
   const ExperimentInputs& in_;
@@ -86,76 +122,18 @@ class Transition {
   std::vector<StateSums> states_;
 };
 
-Followed Transition::follow(const Chunk& chunk) const {
-  const c10::NoGradGuard no_grad;
-  Followed out;
-  at::Tensor start;
-  const auto look = [&](std::int64_t t, std::int64_t k, const at::Tensor& y) {
-    if (k == 0) start = y.clone();
-    if (!std::binary_search(recorded_.begin(), recorded_.end(), k)) return;
-    const at::Tensor x = in_.backbone.mean_image(in_.backbone.decode(y));
-    const at::Tensor moved = (y - start).square().sum(1).sqrt();
-    out.numbers.push_back(chunk.keep(at::cat({at::stack({chain_.energy(y, t), moved}, 1), saturated_shares(x)}, 1)));
-    out.features.push_back(chunk.keep(in_.features.net->features(x)));
-    out.pictures.push_back(chunk.keep_below(options_.rows, x).clone());
-  };
-  chain_.sample(
-      prior::chain_ids(static_cast<std::uint64_t>(options_.seed), chunk.first, chunk.size), {.observer = look});
-  return out;
-}
-
-void Transition::add(const Followed& followed) {
-  for (std::size_t s = 0; s < states_.size(); ++s) {
-    const at::Tensor sums = followed.numbers[s].to(at::kDouble).sum(0);
-    for (std::size_t n = 0; n < kNumNumbers; ++n) states_[s].numbers[n] += sums.const_data_ptr<double>()[n];
-    states_[s].features.add(followed.features[s]);
-    states_[s].pictures.push_back(followed.pictures[s]);
-  }
-}
-
-std::vector<results::ChainLevel> Transition::levels(const Moments& real) const {
-  std::vector<results::ChainLevel> out;
-  const auto n = static_cast<double>(options_.num_images);
-  auto state = states_.begin();
-  for (std::int64_t t = in_.prior.num_levels() - 1; t >= 0; --t) {
-    out.push_back({t, prior::step_variance(in_.prior.schedule(), in_.langevin, t), {}});
-    for (const std::int64_t k : recorded_) {
-      const auto& numbers = state->numbers;
-      out.back().states.push_back({k, numbers[kEnergy] / n, numbers[kDisplacement] / n,
-          frechet_distance(real, state->features.moments()).total(), {numbers[kBlack] / n, numbers[kWhite] / n}});
-      ++state;
-    }
-  }
-  return out;
-}
-
-void Transition::write_grids(const fs::path& directory) const {
-  auto state = states_.begin();
-  for (std::int64_t t = in_.prior.num_levels() - 1; t >= 0; --t) {
-    std::vector<at::Tensor> columns;
-    for (std::size_t k = 0; k < recorded_.size(); ++k) columns.push_back(at::cat((state++)->pictures));
-    write_grid(directory / fmt::format("transition-{}-t{}.png", in_.langevin.steps, t),
-        at::stack(columns, 1).flatten(0, 1), std::ssize(columns));  // chain by chain
-  }
-}
-
-struct Shares {
-  at::Tensor shares;  // [images, 2]
-  static void tensors(auto& s, auto& visit) { visit(s.shares); }
-};
-
 // Of the training images, in the pixels' own values.
 results::Saturation training_shares(
     const ExperimentInputs& in, std::int64_t chunk_size, comm::Communicator& comm, Logger& logger) {
   const auto n = std::ssize(in.dataset.members(data::Split::kTrain));
   double black = 0, white = 0;
-  for_chunks<Shares>(
+  for_chunks<at::Tensor>(
       {n, chunk_size, "pixels of the training images"}, comm, logger,
-      [&](const Chunk& chunk) -> Shares {
-        return {saturated_shares(split_images(in.dataset, data::Split::kTrain, chunk.first, chunk.count, at::kCPU))};
+      [&](const Chunk& chunk) {
+        return saturated_shares(split_images(in.dataset, data::Split::kTrain, chunk.first, chunk.count, at::kCPU));
       },
-      [&](const Chunk&, const Shares& part) {
-        const at::Tensor sums = part.shares.to(at::kDouble).sum(0);
+      [&](const Chunk&, const at::Tensor& shares) {
+        const at::Tensor sums = shares.to(at::kDouble).sum(0);
         black += sums[0].item<double>();
         white += sums[1].item<double>();
       });
@@ -166,21 +144,17 @@ results::Saturation training_shares(
 
 results::Transition transition(const TransitionOptions& options, const ExperimentInputs& inputs,
     comm::Communicator& comm, Logger& logger, const fs::path& directory) {
-  const Timer timer;
   const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
   Transition chains(options, inputs);
   for_chunks<Followed>(
       {options.num_images, options.chunk, fmt::format("chains of {} steps", inputs.langevin.steps)}, comm, logger,
       [&](const Chunk& chunk) { return chains.follow(chunk); },
       [&](const Chunk&, const Followed& followed) { chains.add(followed); });
-  results::Transition out{inputs.langevin.steps, options.num_images, {}, {}, classifier(inputs.features), 0};
+  results::Transition out{inputs.langevin.steps, options.num_images, {}, {}, classifier(inputs.features)};
   out.training = training_shares(inputs, options.chunk, comm, logger);
   comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
-    out.levels = chains.levels(real);
-    chains.write_grids(directory);
+    if (comm.is_root()) out.levels = chains.levels(real, directory);
   });
-  out.seconds = timer.seconds();
   return out;
 }
 

@@ -2,17 +2,8 @@
 // decoded as if the chain had ended there. Shows whether energy, displacement and score change
 // smoothly along the chain, and whether a long chain over-saturates images.
 #pragma once
-#include <cstdint>
-#include <filesystem>
-#include <vector>
-#include "base/status.h"
-#include "comm/communicator.h"
 #include "evaluate/experiment.h"
 #include "results/experiments.h"
-
-namespace hebm {
-class Options;
-}
 
 namespace hebm::evaluate {
 

@@ -3,19 +3,9 @@
 // on: at level t they stand at u_t of one draw of Eq. 7 from their u_0, the Langevin chain (Eq. 13)
 // moves only the free layers, and at the end the kept ones are u_0 itself, bit by bit.
 #pragma once
-#include <cstdint>
-#include <filesystem>
-#include <string>
-#include <vector>
-#include "base/status.h"
-#include "comm/communicator.h"
 #include "evaluate/experiment.h"
 #include "prior/reverse_chain.h"
 #include "results/experiments.h"
-
-namespace hebm {
-class Options;
-}
 
 namespace hebm::evaluate {
 

@@ -2,12 +2,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <span>
 #include <string_view>
 #include "base/error.h"
-#include "report/html.h"
-#include "report/report.h"
 #include "report/sections.h"
 #include "results/summary.h"
 #include "storage/files.h"
@@ -16,7 +15,7 @@ namespace hebm::report {
 namespace {
 
 namespace fs = std::filesystem;
-using results::number;
+using results::kGaussian, results::kOwn, results::number;
 
 constexpr const char* kGenerator = "hebm_dist index";
 constexpr std::size_t kHeadBytes = 1024;  // of a file, in which the mark of an index of ours stands
@@ -33,9 +32,9 @@ std::string url(const std::string& relative) {
   constexpr std::string_view kPlain = "-._~/";
   std::string out;
   for (const char c : relative) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       kPlain.find(c) != std::string_view::npos;
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = std::isalnum(byte) != 0 || kPlain.find(c) != std::string_view::npos;
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
   }
   return out;
 }
@@ -65,8 +64,7 @@ std::string backbone_title(const std::string& kind) {
 
 // The day on which its scores were made.
 std::string scored_at(const RunFolder& run) {
-  const auto part =
-      std::find_if(run.parts.begin(), run.parts.end(), [](const RunPart& p) { return p.name == "results"; });
+  const auto part = std::ranges::find(run.parts, "results", &RunPart::name);
   if (part == run.parts.end() || !std::isfinite(part->time)) return "";
   return utc(part->time).substr(0, std::string_view("2026-01-31").size());
 }
@@ -77,24 +75,18 @@ std::string score_text(double value) {
 }
 
 Table table(const std::vector<Entry>& entries) {
-  const std::vector<results::ColumnOf<Entry>> columns = {{words("run"), &Entry::name},
-      {words("backbone"),
-          [](const Entry& e) { return results::cell_text(backbone_title(e.summary.model.backbone), ""); }},
-      {digits("layers", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.layers); }},
-      {digits("latents", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.latents); }},
-      {digits("T", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.levels); }},
-      {digits("K", "{:.0f}"), [](const Entry& e) { return number(e.summary.model.langevin_steps); }},
-      {digits("Gaussian"), [](const Entry& e) { return score_text(e.summary.fd("gaussian")); }},
-      {digits("reconstruction"), [](const Entry& e) { return score_text(e.summary.fd("reconstruction")); }},
-      {digits("ours"), [](const Entry& e) { return score_text(e.summary.fd("diffusion")); }},
-      {digits("ours / Gaussian", "{:.3f}"),
-          [](const Entry& e) { return e.summary.fd("diffusion") / e.summary.fd("gaussian"); }},
-      {digits("sampling (s)"),
-          [](const Entry& e) {
-            return e.summary.find("diffusion") == nullptr ? std::nan("") : e.summary.find("diffusion")->seconds;
-          }},
-      {digits("scored"), &Entry::scored}};
-  Table out = table_of(tabulate(columns, entries));
+  results::Table runs{{words("run"), words("backbone"), digits("layers", "{:.0f}"), digits("latents", "{:.0f}"),
+      digits("T", "{:.0f}"), digits("K", "{:.0f}"), digits("Gaussian"), digits("reconstruction"), digits("ours"),
+      digits("ours / Gaussian", "{:.3f}"), digits("sampling (s)"), digits("scored")}};
+  for (const auto& [name, folder, page, scored, summary] : entries) {
+    const auto& [backbone, layers, latents, levels, steps] = summary.model;
+    const double gaussian = summary.fd(kGaussian), own = summary.fd(kOwn);
+    const results::ScoredSet* ours = summary.find(kOwn);
+    runs.rows.push_back({name, results::cell_text(backbone_title(backbone), ""), number(layers), number(latents),
+        number(levels), number(steps), score_text(gaussian), score_text(summary.fd(results::kReconstruction)),
+        score_text(own), own / gaussian, ours == nullptr ? results::kUnknown : ours->seconds, scored});
+  }
+  Table out = table_of(runs);
   out.style = "index";
   for (std::size_t r = 0; r < entries.size(); ++r) out.rows[r].cells[0].href = entries[r].page;
   return out;
@@ -121,8 +113,8 @@ Blocks pair(const RunFolder& run, const Entry& entry) {
         *grids[grid], prior + (std::isfinite(fd) ? ", fd_fmnist " + score_text(fd) : ""), entry.folder + "/samples"};
   };
   return {Heading{entry.name, entry.page, model_line(entry.summary.model)},
-      Figures{{one(kGaussianGrid, "Gaussian prior", "gaussian", "evaluate"),
-                  one(kLearnedGrid, "Learned prior", "diffusion", "sample")},
+      Figures{{one(kGaussianGrid, "Gaussian prior", kGaussian, "evaluate"),
+                  one(kLearnedGrid, "Learned prior", kOwn, "sample")},
           "pair"}};
 }
 
@@ -201,11 +193,6 @@ std::string render_index(const std::vector<fs::path>& runs, const fs::path& out)
               {Text{"As the paper's Fig. 8: images of the VAE's Gaussian prior beside those of the prior that was "
                     "learned on it."},
                   pairs}}}});
-}
-
-void write_index(const std::vector<fs::path>& runs, const fs::path& out) {
-  check_index_place(out);
-  storage::write_file_atomic(out, render_index(runs, out));
 }
 
 }  // namespace hebm::report

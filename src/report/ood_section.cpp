@@ -3,9 +3,8 @@
 #include <fmt/core.h>
 #include <cmath>
 #include <set>
-#include "report/html.h"
 #include "report/sections.h"
-#include "results/ood.h"
+#include "results/experiments.h"
 
 namespace hebm::report {
 namespace {
@@ -31,9 +30,8 @@ LinePlot auroc_plot(const Ood& result, const std::set<std::int64_t>& ks) {
            {OodScheme::kInference, "inference scheme"}, {OodScheme::kElbo, "-ELBO"}}) {
     Series series{name, {}, {}};
     for (const std::int64_t k : ks) {
-      const OodRow* row = result.find(scheme, k);
       series.x.push_back(static_cast<double>(k));
-      series.y.push_back(row == nullptr ? std::nan("") : row->auroc);
+      series.y.push_back(result.find(scheme, k).auroc);
     }
     plot.series.push_back(std::move(series));
   }
@@ -55,11 +53,10 @@ Series stairs(
   return out;
 }
 
-void add_histogram(Plots& out, const Ood& result, const OodRow* row, const std::string& title) {
-  if (row == nullptr) return;
+void add_histogram(Plots& out, const Ood& result, const OodRow& row, const std::string& title) {
   out.plots.push_back({title, "score (images of each set)", Scale::kLinear, false, false,
-      {stairs(result.in.name + " (in)", row->histogram, row->histogram.in),
-          stairs(result.out.name + " (out)", row->histogram, row->histogram.out)}});
+      {stairs(result.in.name + " (in)", row.histogram, row.histogram.in),
+          stairs(result.out.name + " (out)", row.histogram, row.histogram.out)}});
 }
 
 Plots plots_of(const Ood& result, const std::set<std::int64_t>& ks) {
@@ -77,12 +74,11 @@ Plots plots_of(const Ood& result, const std::set<std::int64_t>& ks) {
 
 Cell share(double value) { return {.text = results::cell_text(value, "{:.3f}"), .number = true}; }
 
-void add_shares(Row& out, const OodRow* row) {
-  const OodRow shown = row == nullptr ? OodRow{} : *row;
-  Cell auroc = share(shown.auroc);
-  if (row != nullptr)
-    auroc.text += fmt::format(" ({} - {})", share(shown.auroc_low).text, share(shown.auroc_high).text);
-  out.cells.insert(out.cells.end(), {auroc, share(shown.aupr), share(shown.fpr95)});
+void add_shares(Row& out, const OodRow& row) {
+  Cell auroc = share(row.auroc);
+  if (row.scheme != OodScheme::kUnknown)
+    auroc.text += fmt::format(" ({} - {})", share(row.auroc_low).text, share(row.auroc_high).text);
+  out.cells.insert(out.cells.end(), {auroc, share(row.aupr), share(row.fpr95)});
 }
 
 Table table(const Ood& result, const std::set<std::int64_t>& ks) {
@@ -106,26 +102,27 @@ Table table(const Ood& result, const std::set<std::int64_t>& ks) {
   return out;
 }
 
-Section show(const std::vector<Named<Ood>>& found, const RunFolder&) {
-  Section out{"ood", "Out-of-distribution detection", "Out of distribution"};
-  out.blocks.push_back(
+Blocks show(const std::vector<Named<Ood>>& found, const RunFolder&) {
+  Blocks out = {
       Text{"How well one number tells images of another set (\"out\", the positive class) from test images of the "
            "training set (\"in\"): the energy of the latent layers above k, of latents that are inferred, or that the "
            "prior's last level draws from perturbed inferred latents above k and its own below. AUROC 0.5 is chance; "
-           "below it, the other set looks more likely."});
+           "below it, the other set looks more likely."}};
   for (const auto& [name, result] : found) {
     const auto ks = values_of_k(result);
-    append(
-        out.blocks, {Heading{fmt::format("{} against {}", result.in.name, result.out.name)}, plots_of(result, ks),
-                        table(result, ks),
-                        soft(fmt::format("{} test images of each set; in brackets the 95 % interval of the bootstrap.",
-                            format_number(number(result.in.num_images))))});
+    append(out, {Heading{fmt::format("{} against {}", result.in.name, result.out.name)}, plots_of(result, ks),
+                    table(result, ks),
+                    soft(fmt::format("{} test images of each set; in brackets the 95 % interval of the bootstrap.",
+                        format_number(number(result.in.num_images))))});
   }
   return out;
 }
 
 }  // namespace
 
-SectionSource ood() { return experiment<Ood>({{"ood-"}, results::kOodFormat}, "", show); }
+template <> SectionSource section<"ood">() {
+  return experiment<Ood>(
+      "ood", "Out-of-distribution detection", "Out of distribution", {{"ood-"}, results::kOodFormat}, "", show);
+}
 
 }  // namespace hebm::report

@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 #include "report/sections.h"
+#include "results/scores.h"
 
 namespace hebm::report {
 namespace {
@@ -15,9 +16,9 @@ struct Kind {
   const char* caption;
 };
 constexpr std::array<Kind, 3> kKinds = {{
-    {{"gaussian", "gaussian", "gaussian"}, "Gaussian prior"},
+    {{results::kGaussian, results::kGaussian, results::kGaussian}, "Gaussian prior"},
     {{"reconstruct", "recon", "original"}, "Test images, reconstructions below"},
-    {{"diffusion", "ours", "samples"}, "Ours: the diffusion EBM prior"},
+    {{results::kOwn, "ours", "samples"}, "Ours: the diffusion EBM prior"},
 }};
 
 // Grids written while training: "step-0000400", "samples-000400".
@@ -57,12 +58,9 @@ void add_group(Blocks& out, const char* heading, const std::string& note, const 
   out.push_back(std::move(figures));
 }
 
-Section show(const RunFolder& run) {
-  Section out{"pictures", "Pictures", "Pictures"};
-  if (run.pictures.empty()) {
-    out.blocks = {missing("No pictures yet: `hebm_dist sample` and `evaluate` write `samples/*.png`.")};
-    return out;
-  }
+Blocks show(const RunFolder& run) {
+  if (run.pictures.empty())
+    return {missing("No pictures yet: `hebm_dist sample` and `evaluate` write `samples/*.png`.")};
   const auto grids = main_grids(run);
   Figures main;
   for (std::size_t i = 0; i < grids.size(); ++i) {
@@ -73,13 +71,12 @@ Section show(const RunFolder& run) {
     if (std::find(grids.begin(), grids.end(), picture) == grids.end())
       (is_progress(*picture) ? progress : others).push_back(picture);
   }
-  const std::size_t count = std::min(progress.size(), kMaxProgress);
-  for (std::size_t i = 0; i < count; ++i)
-    shown.push_back(progress[count == 1 ? progress.size() - 1 : i * (progress.size() - 1) / (count - 1)]);
-  const std::string note = progress.size() > count ? fmt::format("{} of {} grids.", count, progress.size()) : "";
-  out.blocks.push_back(std::move(main));
-  add_group(out.blocks, "While training, from the same noise", note, shown);
-  add_group(out.blocks, "Others", "", others);
+  for (const std::size_t i : evenly(progress.size(), kMaxProgress)) shown.push_back(progress[i]);
+  const std::string note =
+      progress.size() > kMaxProgress ? fmt::format("{} of {} grids.", kMaxProgress, progress.size()) : "";
+  Blocks out = {main};
+  add_group(out, "While training, from the same noise", note, shown);
+  add_group(out, "Others", "", others);
   return out;
 }
 
@@ -105,6 +102,6 @@ std::array<const Picture*, 3> main_grids(const RunFolder& run) {
   return out;
 }
 
-SectionSource pictures() { return {{}, "", show}; }
+template <> SectionSource section<"pictures">() { return {"pictures", "Pictures", "Pictures", {}, "", show}; }
 
 }  // namespace hebm::report

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <string_view>
-#include "report/html.h"
 #include "report/page.h"
 
 namespace hebm::report {

@@ -1,4 +1,3 @@
-#include "report/run_folder.h"
 #include <fmt/core.h>
 #include <algorithm>
 #include <array>
@@ -7,7 +6,7 @@
 #include <string_view>
 #include <system_error>
 #include "base/error.h"
-#include "report/html.h"
+#include "report/sections.h"
 #include "storage/files.h"
 #include "storage/lenient_json.h"
 #include "storage/metrics.h"
@@ -22,10 +21,14 @@ constexpr std::size_t kMaxMetricLines = 20000, kMaxPictures = 200, kMaxResults =
 struct KnownPart {
   std::string_view name, title;
 };
-constexpr std::array<KnownPart, 7> kParts = {{{"", "This run"}, {"vae", "VAE"}, {"features", "Feature classifier"},
-    {"encode", "Latent cache"}, {"prior", "Energy-based prior"}, {"prior-joint", "Joint EBM prior"},
-    {"prior-nce", "NCE prior: classifiers by layer"}}};
-constexpr std::size_t kFirst = 5;  // of them in this order, all others by name behind them
+// In this order, all others by name behind them.
+constexpr std::array<KnownPart, 5> kParts = {{{"", "This run"}, {"vae", "VAE"}, {"features", "Feature classifier"},
+    {"encode", "Latent cache"}, {"prior", "Energy-based prior"}}};
+
+std::size_t place(const std::string& name) {
+  const auto it = std::ranges::find(kParts, name, &KnownPart::name);
+  return static_cast<std::size_t>(it - kParts.begin());
+}
 
 // Names of the entries of a folder that `wanted` accepts, sorted; empty where there is no folder.
 std::vector<std::string> names_in(
@@ -108,12 +111,11 @@ void read_environment(RunPart& part, nlohmann::json env) {
   part.environment = std::move(env);
 }
 
-void read_part(RunFolder& run, const fs::path& folder, const std::string& name) {
+void read_part(RunFolder& run, const fs::path& folder, const std::string& name, const PartTitles& titles) {
   RunPart part;
-  part.name = part.title = name;
-  for (const KnownPart& known : kParts) {
-    if (known.name == name) part.title = known.title;
-  }
+  const auto given = titles.find(name);
+  part.name = name;
+  part.title = place(name) < kParts.size() ? kParts[place(name)].title : given == titles.end() ? name : given->second;
   const auto label = [&](const char* file) { return name.empty() ? file : name + "/" + file; };
   std::error_code error;
   if (fs::exists(folder / "config.ini", error)) {
@@ -127,20 +129,14 @@ void read_part(RunFolder& run, const fs::path& folder, const std::string& name) 
     run.parts.push_back(std::move(part));
 }
 
-std::size_t place(const std::string& name) {
-  const auto it = std::find_if(kParts.begin(), kParts.begin() + kFirst, [&](const auto& p) { return p.name == name; });
-  return static_cast<std::size_t>(it - kParts.begin());
-}
-
-void read_parts(RunFolder& run, const fs::path& directory) {
+void read_parts(RunFolder& run, const fs::path& directory, const PartTitles& titles) {
   std::vector<std::string> names = names_in(directory, run, [](const fs::directory_entry& entry) {
     std::error_code error;
     return entry.is_directory(error) && !entry.is_symlink(error);
   });
   names.insert(names.begin(), "");
-  std::stable_sort(
-      names.begin(), names.end(), [](const std::string& a, const std::string& b) { return place(a) < place(b); });
-  for (const std::string& name : names) read_part(run, name.empty() ? directory : directory / name, name);
+  std::ranges::stable_sort(names, {}, place);
+  for (const std::string& name : names) read_part(run, name.empty() ? directory : directory / name, name, titles);
 }
 
 }  // namespace
@@ -149,7 +145,7 @@ bool is_result(const fs::directory_entry& entry) {
   return is_file(entry, ".json") && entry.path().filename() != "env.json";
 }
 
-RunFolder read_run_folder(const fs::path& directory) {
+RunFolder read_run_folder(const fs::path& directory, const PartTitles& titles) {
   std::error_code error;
   check(fs::is_directory(directory, error), ExitCode::kUsage,
       "{}: not a folder; give the folder of a run, for example "
@@ -157,19 +153,16 @@ RunFolder read_run_folder(const fs::path& directory) {
       directory.string());
   RunFolder run;
   run.name = storage::resolved(directory).filename().string();
-  read_parts(run, directory);
+  read_parts(run, directory, titles);
   for (const std::string& file : names_in(directory / "results", run, is_result)) {
     if (run.results.size() == kMaxResults) break;
     attempt(run, "results/" + file,
         [&] { run.results[fs::path(file).stem().string()] = read_json(directory / "results" / file); });
   }
   const auto pictures = names_in(directory / "samples", run, [](const auto& e) { return is_file(e, ".png"); });
-  // Of very many (one grid every so many images), evenly chosen ones with the first and the last.
-  const std::size_t count = std::min(pictures.size(), kMaxPictures);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::string& file = pictures[count == 1 ? 0 : i * (pictures.size() - 1) / (count - 1)];
-    attempt(run, "samples/" + file, [&] { run.pictures.push_back(read_picture(directory / "samples" / file)); });
-  }
+  for (const std::size_t i : evenly(pictures.size(), kMaxPictures))  // there may be a grid every so many images
+    attempt(run, "samples/" + pictures[i],
+        [&] { run.pictures.push_back(read_picture(directory / "samples" / pictures[i])); });
   return run;
 }
 

@@ -1,17 +1,81 @@
-// Sections on how the run was set up and how it went: curves, configuration, environment, commands.
+// Sections on how the run was set up and how it went: curves, configuration, environment, commands;
+// and results without a section of their own. Any JSON as blocks.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <algorithm>
+#include <set>
 #include <sstream>
 #include <string_view>
 #include <utility>
 #include "base/options_text.h"
-#include "report/curves.h"
-#include "report/html.h"
 #include "report/sections.h"
 
 namespace hebm::report {
 namespace {
+
+using Json = nlohmann::json;
+constexpr std::size_t kMaxRows = 200, kMaxColumns = 30, kMaxText = 2000;
+constexpr int kMaxDepth = 6;
+
+std::string scalar(const Json& json) {
+  if (json.is_null()) return "-";
+  if (json.is_number_float()) return format_number(json.get<double>());
+  if (!json.is_string()) return json.dump();
+  const auto text = json.get<std::string>();
+  return text.size() > kMaxText ? text.substr(0, kMaxText) + "..." : text;
+}
+
+Cell cell(const Json& json, int depth) {
+  if (json.is_structured()) return {.text = "", .blocks = json_blocks(json, depth)};
+  return {.text = scalar(json)};
+}
+
+bool is_table(const Json& json) {
+  return json.is_array() && !json.empty() &&
+         std::all_of(json.begin(), json.end(), [](const Json& j) { return j.is_object() && !j.empty(); });
+}
+
+Table table(const Json& rows, int depth) {
+  std::vector<std::string> columns;
+  std::set<std::string> seen;
+  const std::size_t count = std::min(rows.size(), kMaxRows);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const auto& [key, value] : rows[i].items()) {
+      if (columns.size() < kMaxColumns && seen.insert(key).second) columns.push_back(key);
+    }
+  }
+  // Names before numbers; JSON objects come in alphabetical order.
+  const auto numeric = [&](const std::string& column) { return rows[0].value(column, Json()).is_number(); };
+  std::stable_partition(columns.begin(), columns.end(), [&](const std::string& column) { return !numeric(column); });
+  Table out{.heads = {Row{}}, .rows = std::vector<Row>(count)};
+  for (const std::string& column : columns) out.heads[0].cells.push_back({.text = column, .number = numeric(column)});
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const std::string& column : columns) {
+      const Json value = rows[i].value(column, Json());
+      out.rows[i].cells.push_back(cell(value, depth + 1));
+      out.rows[i].cells.back().number = value.is_number();
+    }
+  }
+  return out;
+}
+
+Table object(const Json& json, int depth) {
+  Table out;
+  for (const auto& [key, value] : json.items()) {
+    if (out.rows.size() == kMaxRows) break;
+    out.rows.push_back({{{.text = key}, cell(value, depth + 1)}});
+  }
+  return out;
+}
+
+Blocks list(const Json& json, int depth) {
+  Blocks out;
+  for (std::size_t i = 0; i < std::min(json.size(), kMaxRows); ++i) {
+    if (i > 0) out.push_back(Text{", ", Tone::kInline});
+    append(out, json_blocks(json[i], depth + 1));
+  }
+  return out;
+}
 
 constexpr std::size_t kMaxPlots = 24;  // a part; the page's size
 
@@ -35,25 +99,17 @@ Row config_row(std::string_view line) {
 Boxes config_boxes(const std::string& text) {
   std::istringstream lines(text);
   Boxes out{.style = "columns", .boxes = {}};
-  Table table{.heads = {}, .rows = {}, .style = "plain"};
-  std::string title;
-  const auto finish = [&] {
-    if (title.empty() && table.rows.empty()) return;
-    Blocks& box = out.boxes.emplace_back();
-    if (!title.empty()) box.push_back(Heading{title});
-    box.push_back(std::exchange(table, {.heads = {}, .rows = {}, .style = "plain"}));
-  };
+  const Table empty{.heads = {}, .rows = {}, .style = "plain"};
   for (std::string line; std::getline(lines, line);) {
     const std::string_view content = hebm::detail::trim(line);
     if (content.empty() || content[0] == '#' || content[0] == ';') continue;
-    if (content.front() != '[' || content.back() != ']') {
-      table.rows.push_back(config_row(content));
+    if (content.front() == '[' && content.back() == ']') {
+      out.boxes.push_back({Heading{std::string(content.substr(1, content.size() - 2))}, empty});
       continue;
     }
-    finish();
-    title = content.substr(1, content.size() - 2);
+    if (out.boxes.empty()) out.boxes.push_back({empty});
+    std::get<Table>(out.boxes.back().back()).rows.push_back(config_row(content));
   }
-  finish();
   return out;
 }
 
@@ -86,61 +142,92 @@ Blocks curves_of(const RunPart& part) {
   return out;
 }
 
-Section curves_section(const RunFolder& run) {
-  Section out{"curves", "Curves", "Curves"};
-  for (const RunPart& part : run.parts) {
-    append(out.blocks, curves_of(part));
-  }
-  out.blocks.push_back(out.blocks.empty()
-                           ? missing("No curves yet: training writes `metrics.jsonl`.")
-                           : soft("Faint: recorded values. Strong: their exponential moving average over a sixtieth of "
-                                  "the record, at least 8 values."));
+Blocks curves_section(const RunFolder& run) {
+  Blocks out;
+  for (const RunPart& part : run.parts) append(out, curves_of(part));
+  if (out.empty()) return {missing("No curves yet: training writes `metrics.jsonl`.")};
+  out.push_back(
+      soft("Faint: recorded values. Strong: their exponential moving average over a sixtieth of the record, "
+           "at least 8 values."));
   return out;
 }
 
-Section configuration_section(const RunFolder& run) {
-  Section out{
-      "configuration", "Configuration", "Configuration", {soft("Bold: not the default, with where it comes from.")}};
+Blocks configuration_section(const RunFolder& run) {
+  Blocks out = {soft("Bold: not the default, with where it comes from.")};
   for (const RunPart& part : run.parts) {
-    if (!part.config.empty()) append(out.blocks, {Heading{part.title}, config_boxes(part.config)});
+    if (!part.config.empty()) append(out, {Heading{part.title}, config_boxes(part.config)});
   }
-  if (out.blocks.size() == 1) out.blocks = {missing("No `config.ini` in this folder.")};
+  if (out.size() == 1) return {missing("No `config.ini` in this folder.")};
   return out;
 }
 
 // Steps of one run mostly share machine and versions: said once.
-Section environment_section(const RunFolder& run) {
-  Section out{"environment", "Environment", "Environment"};
+Blocks environment_section(const RunFolder& run) {
+  Blocks out;
   const RunPart* first = nullptr;
   for (const RunPart& part : run.parts) {
     if (!part.environment.is_object()) continue;
     if (first != nullptr && part.environment == first->environment) {
-      out.blocks.push_back(soft(part.title + ": the same."));
+      out.push_back(soft(part.title + ": the same."));
       continue;
     }
     if (first == nullptr) first = &part;
-    out.blocks.push_back(Heading{part.title});
-    append(out.blocks, json_blocks(part.environment));
+    out.push_back(Heading{part.title});
+    append(out, json_blocks(part.environment));
   }
-  if (out.blocks.empty()) out.blocks = {missing("No `env.json` in this folder.")};
+  if (out.empty()) return {missing("No `env.json` in this folder.")};
   return out;
 }
 
-Section commands_section(const RunFolder& run) {
+Blocks commands_section(const RunFolder& run) {
   std::string commands;
   for (const RunPart& part : run.parts) {
     if (!part.command.empty()) commands += fmt::format("# {}\n{}\n", part.title, part.command);
   }
-  Section out{"commands", "How it was made", "How it was made", {Verbatim{commands}}};
-  if (commands.empty()) out.blocks = {missing("No commands recorded: each step writes its own to `env.json`.")};
-  return out;
+  if (commands.empty()) return {missing("No commands recorded: each step writes its own to `env.json`.")};
+  return {Verbatim{commands}};
 }
 
 }  // namespace
 
-SectionSource curves() { return {{}, "", curves_section}; }
-SectionSource configuration() { return {{}, "", configuration_section}; }
-SectionSource environment() { return {{}, "", environment_section}; }
-SectionSource commands() { return {{}, "", commands_section}; }
+Blocks json_blocks(const Json& json, int depth) {
+  if (!json.is_structured()) return {Text{scalar(json), Tone::kInline}};
+  if (depth >= kMaxDepth) return {Text{"...", Tone::kInline}};
+  Blocks out;
+  if (is_table(json)) {
+    out = {table(json, depth)};
+  } else if (json.is_object()) {
+    out = {object(json, depth)};
+  } else {
+    out = list(json, depth);
+  }
+  if (json.size() > kMaxRows) out.push_back(soft(fmt::format("and {} more", json.size() - kMaxRows)));
+  return out;
+}
+
+template <> SectionSource section<"results">() {
+  return {"results", "Other results", "", {}, "", [](const RunFolder& run) {
+            Blocks out;
+            const auto sources = section_sources();
+            for (const auto& [name, json] : run.results) {
+              const bool shown = std::any_of(sources.begin(), sources.end(),
+                  [&](const SectionSource& source) { return source.files.has(name, json); });
+              if (shown) continue;
+              out.push_back(Heading{name});
+              append(out, json_blocks(json));
+            }
+            return out;
+          }};
+}
+template <> SectionSource section<"curves">() { return {"curves", "Curves", "Curves", {}, "", curves_section}; }
+template <> SectionSource section<"configuration">() {
+  return {"configuration", "Configuration", "Configuration", {}, "", configuration_section};
+}
+template <> SectionSource section<"environment">() {
+  return {"environment", "Environment", "Environment", {}, "", environment_section};
+}
+template <> SectionSource section<"commands">() {
+  return {"commands", "How it was made", "How it was made", {}, "", commands_section};
+}
 
 }  // namespace hebm::report

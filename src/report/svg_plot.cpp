@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <tuple>
-#include "report/html.h"
+#include "report/page.h"
 
 namespace hebm::report {
 namespace {
@@ -143,8 +143,7 @@ int draw_legend(const LinePlot& plot, std::string& out) {
   const std::size_t count = plot.series.size();
   double x = 0;
   int row = 0;
-  for (std::size_t k = 0; k < std::min(count, kMaxLegend); ++k) {
-    const std::size_t i = count <= kMaxLegend ? k : k * (count - 1) / (kMaxLegend - 1);
+  for (const std::size_t i : evenly(count, kMaxLegend)) {
     const std::string name = count == 1 && plot.over_time ? "last" : plot.series[i].name;
     const std::string value = plot.over_time ? last_value(main_line(plot, plot.series[i])) : "";
     const double width = 30 + kCharWidth * static_cast<double>(name.size() + 1 + value.size());

@@ -1,9 +1,10 @@
 // Line plots as inline SVG, no scripts: faint raw line under its exponential moving average, ticks
 // at round numbers, a legend with the last value. Colours are the page's CSS variables --c0 .. --c7
-// (style.h), so they follow light, dark and print.
+// (html.cpp), so they follow light, dark and print.
 #pragma once
 #include <cmath>
 #include <cstddef>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,7 +49,17 @@ std::vector<std::size_t> thinned(const std::vector<double>& y, std::size_t max_p
 // scale.
 std::pair<double, double> shown_range(const std::vector<Series>& series, bool log_scale, bool whole = false);
 
-// Places and labels of axis ticks, at round numbers (ticks.cpp).
+// Metrics of a part as line plots: tags "gap/t0", "gap/t1" are one plot "gap" with a line each.
+
+// All scalars of metrics.jsonl, the well-known ones first. A tag's last component of letters and
+// digits ("t0", "level1.layer2.") names the line, the rest the plot. null, NaN and text are gaps.
+// Lines without an integer "step" are skipped.
+std::vector<LinePlot> plots_of(const std::vector<nlohmann::json>& metrics);
+
+// "chain_time_s" -> "Chain time (s)", "kl" -> "KL by layer (nats an image)".
+std::string plot_title(const std::string& group);
+
+// Places and labels of axis ticks, at round numbers.
 struct Tick {
   double value = 0;
   std::string label;

@@ -1,15 +1,13 @@
 // A sweep's page, results/sweep.json of `sweep collect`: score and sampling seconds over each
 // option that varies, and the table of settings.
 #include <fmt/core.h>
-#include "report/html.h"
 #include "report/sections.h"
-#include "results/sweep.h"
+#include "results/experiments.h"
 
 namespace hebm::report {
 namespace {
 
 using results::Spread;
-using results::SweepSetting;
 
 LinePlot plot(const results::SweepPlot& lines, std::vector<double> results::SweepLine::*value, const char* title) {
   LinePlot out{fmt::format("{} over {}", title, lines.option), lines.option, Scale::kLinear, false, true, {}};
@@ -25,14 +23,13 @@ std::string spread(const Spread& s) {
   return s.count < 2 ? mean : fmt::format("{} ({} - {})", mean, format_number(s.low), format_number(s.high));
 }
 
-}  // namespace
-
-Section sweep_section(const results::Sweep& sweep) {
-  const std::vector<results::ColumnOf<SweepSetting>> columns = {{words("setting"), &SweepSetting::name},
-      {digits("fd_fmnist"), [](const auto& s) { return spread(s.fd_fmnist); }},
-      {digits("sampling (s)"), [](const auto& s) { return spread(s.sampling_s); }},
-      {digits("gap closed"), [](const auto& s) { return spread(s.gap_closed); }},
-      {digits("members"), [](const auto& s) { return results::number(s.members); }}};
+Blocks show(const std::vector<Named<results::Sweep>>& found, const RunFolder&) {
+  const results::Sweep& sweep = found.front().result;
+  results::Table settings{
+      {words("setting"), digits("fd_fmnist"), digits("sampling (s)"), digits("gap closed"), digits("members")}};
+  for (const auto& s : sweep.settings)
+    settings.rows.push_back(
+        {s.name, spread(s.fd_fmnist), spread(s.sampling_s), spread(s.gap_closed), results::number(s.members)});
   Plots plots;
   for (const auto& lines : sweep.plots) {
     plots.plots.push_back(plot(lines, &results::SweepLine::fd_fmnist, "fd_fmnist"));
@@ -40,14 +37,19 @@ Section sweep_section(const results::Sweep& sweep) {
   }
   auto members = nlohmann::json::array();
   for (const auto& member : sweep.members) members.push_back(results::to_json(member));
-  Section out{"sweep", "Sweep", ""};
-  out.blocks = {plots, table_of(tabulate(columns, sweep.settings)),
+  Blocks out = {plots, table_of(settings),
       soft("Means over seeds, with the range where there are several. fd_fmnist is the Fr\u00E9chet distance "
            "(lower is better) of the features of this project's own small classifier; it is not FID. "
            "Sampling times are comparable where no other member ran at the same time."),
       Heading{"Members"}};
-  append(out.blocks, json_blocks(members));
+  append(out, json_blocks(members));
   return out;
+}
+
+}  // namespace
+
+template <> SectionSource section<"sweep">() {
+  return experiment<results::Sweep>("sweep", "Sweep", "", {{"sweep"}}, "", show);
 }
 
 }  // namespace hebm::report

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <algorithm>
-#include "results/ood.h"
 #include "results/table.h"
 
 namespace hebm::results {
@@ -10,93 +9,63 @@ namespace {
 
 constexpr const char *kWhole = "{:.0f}", *kTwo = "{:.2f}", *kThree = "{:.3f}", *kFour = "{:.4f}";
 
-// A state with the level that it belongs to.
-struct LevelState {
-  Count t;
-  ChainState state;
-};
-
-struct StepLabel {
-  const ComposeStep* step;
-  ComposeLabel label;
-};
-
-std::string scheme_name(OodScheme scheme) { return names_of(scheme)[static_cast<std::size_t>(scheme)]; }
-
-std::string with_interval(const OodRow& row) {
-  return fmt::format("{:.4f} [{:.4f}, {:.4f}]", row.auroc, row.auroc_low, row.auroc_high);
-}
-
 }  // namespace
 
 std::string text_of(const Vary& result) {
-  return text(tabulate<VarySet>({{{"free layers", "", 12}, [](const VarySet& s) { return s.name; }},
-                                    {{"feature distance", kThree, 18}, &VarySet::feature_distance},
-                                    {{"class changed", kThree, 14}, &VarySet::class_changed}},
-      result.sets));
+  Table out{{{"free layers", "", 12}, {"feature distance", kThree, 18}, {"class changed", kThree, 14}}};
+  for (const VarySet& set : result.sets) out.rows.push_back({set.name, set.feature_distance, set.class_changed});
+  return text(out);
 }
 
 std::string text_of(const Transition& result) {
-  std::vector<LevelState> rows;
+  Table out{{{"t", kWhole, 3}, {"k", kWhole, 7}, {"energy", kTwo, 12}, {"displacement", kThree, 12},
+      {"fd_fmnist", kTwo, 10}, {"black", kThree, 7}, {"white", kThree, 7}}};
   for (const ChainLevel& level : result.levels) {
-    for (const ChainState& state : level.states) rows.push_back({level.t, state});
+    for (const ChainState& s : level.states)
+      out.rows.push_back(
+          {number(level.t), number(s.k), s.energy, s.displacement, s.fd_fmnist, s.saturated.black, s.saturated.white});
   }
-  const std::vector<ColumnOf<LevelState>> columns = {{{"t", kWhole, 3}, [](const auto& r) { return number(r.t); }},
-      {{"k", kWhole, 7}, [](const auto& r) { return number(r.state.k); }},
-      {{"energy", kTwo, 12}, [](const auto& r) { return r.state.energy; }},
-      {{"displacement", kThree, 12}, [](const auto& r) { return r.state.displacement; }},
-      {{"fd_fmnist", kTwo, 10}, [](const auto& r) { return r.state.fd_fmnist; }},
-      {{"black", kThree, 7}, [](const auto& r) { return r.state.saturated.black; }},
-      {{"white", kThree, 7}, [](const auto& r) { return r.state.saturated.white; }}};
-  return text(tabulate(columns, rows)) +
+  return text(out) +
          fmt::format("training images: black {:.3f}, white {:.3f}\n", result.training.black, result.training.white);
 }
 
 std::string text_of(const Labels& result) {
-  const std::vector<ColumnOf<LabelHead>> columns = {
-      {{"label", "", 16, Align::kLeft}, [](const auto& h) { return h.name; }},
-      {{"layers", "", 12, Align::kLeft}, [](const auto& h) { return fmt::format("{}", fmt::join(h.layers, ",")); }},
-      {{"p(y|u_0)", kFour, 8}, [](const auto& h) { return h.test.accuracy; }},
-      {{"classifier", kFour, 10}, [](const auto& h) { return h.test.reader_accuracy; }},
-      {{"drawn as", kFour, 9}, [](const auto& h) { return h.drawn.accuracy; }},
-      {{"fd_fmnist", kTwo, 10}, [](const auto& h) { return h.drawn.fd_fmnist; }},
-      {{"ratio", kThree, 8}, [](const auto& h) { return h.drawn.fd_fmnist_ratio; }},
-      {{"imbalance", kThree, 10}, [](const auto& h) { return h.imbalance_without_label; }}};
-  return text(tabulate(columns, result.heads)) + fmt::format("without a label: fd_fmnist {:.2f} of {} images\n",
-                                                     result.fd_fmnist_without_label, result.num_samples.value_or(0));
+  Table out{{{"label", "", 16, Align::kLeft}, {"layers", "", 12, Align::kLeft}, {"p(y|u_0)", kFour, 8},
+      {"classifier", kFour, 10}, {"drawn as", kFour, 9}, {"fd_fmnist", kTwo, 10}, {"ratio", kThree, 8},
+      {"imbalance", kThree, 10}}};
+  for (const LabelHead& h : result.heads)
+    out.rows.push_back({h.name, fmt::format("{}", fmt::join(h.layers, ",")), h.test.accuracy, h.test.reader_accuracy,
+        h.drawn.accuracy, h.drawn.fd_fmnist, h.drawn.fd_fmnist_ratio, h.imbalance_without_label});
+  return text(out) + fmt::format("without a label: fd_fmnist {:.2f} of {} images\n", result.fd_fmnist_without_label,
+                         result.num_samples.value_or(0));
 }
 
 std::string text_of(const Compose& result) {
-  std::vector<StepLabel> rows;
+  Table out{{{"step", kWhole, 4}, {"label", "", 16, Align::kLeft, 2}, {"asked in", kWhole, 8}, {"accuracy", kThree, 9},
+      {"kept", kThree, 6}, {"fd_fmnist", kTwo, 10}}};
   for (const ComposeStep& step : result.steps) {
-    for (const ComposeLabel& label : step.labels) rows.push_back({&step, label});
+    for (const ComposeLabel& label : step.labels)
+      out.rows.push_back(
+          {number(step.step), label.name, number(label.asked_in_step), label.accuracy, label.kept, step.fd_fmnist});
   }
-  const std::vector<ColumnOf<StepLabel>> columns = {
-      {{"step", kWhole, 4}, [](const auto& r) { return number(r.step->step); }},
-      {{"label", "", 16, Align::kLeft, 2}, [](const auto& r) { return r.label.name; }},
-      {{"asked in", kWhole, 8}, [](const auto& r) { return number(r.label.asked_in_step); }},
-      {{"accuracy", kThree, 9}, [](const auto& r) { return r.label.accuracy; }},
-      {{"kept", kThree, 6}, [](const auto& r) { return r.label.kept; }},
-      {{"fd_fmnist", kTwo, 10}, [](const auto& r) { return r.step->fd_fmnist; }}};
-  return text(tabulate(columns, rows));
+  return text(out);
 }
 
-const OodRow* Ood::find(OodScheme scheme, const Count& k) const {
+OodRow Ood::find(OodScheme scheme, const Count& k) const {
   const auto it = std::find_if(rows.begin(), rows.end(),
       [&](const OodRow& row) { return row.scheme == scheme && (scheme == OodScheme::kElbo || row.k == k); });
-  return it == rows.end() ? nullptr : &*it;
+  return it == rows.end() ? OodRow() : *it;
 }
 
 std::string text_of(const Ood& result) {
-  const std::vector<ColumnOf<OodRow>> columns = {
-      {{"score", "", 10, Align::kLeft}, [](const auto& r) { return scheme_name(r.scheme); }},
-      {{"k", kWhole, 3}, [](const auto& r) { return number(r.k); }},
-      {{"AUROC [95 % interval]", "", 24, Align::kLeft, 2}, [](const auto& r) { return with_interval(r); }},
-      {{"AUPR", kFour, 6}, [](const auto& r) { return r.aupr; }},
-      {{"FPR95", kFour, 6}, [](const auto& r) { return r.fpr95; }}};
+  Table out{{{"score", "", 10, Align::kLeft}, {"k", kWhole, 3}, {"AUROC [95 % interval]", "", 24, Align::kLeft, 2},
+      {"AUPR", kFour, 6}, {"FPR95", kFour, 6}}};
+  for (const OodRow& row : result.rows)
+    out.rows.push_back({std::string(name_of(row.scheme)), number(row.k),
+        fmt::format("{:.4f} [{:.4f}, {:.4f}]", row.auroc, row.auroc_low, row.auroc_high), row.aupr, row.fpr95});
   return fmt::format("{} test images each of {} (in) and {} (out, the positive class); {} latent layers\n",
              result.in.num_images.value_or(0), result.in.name, result.out.name, result.num_layers.value_or(0)) +
-         text(tabulate(columns, result.rows));
+         text(out);
 }
 
 }  // namespace hebm::results

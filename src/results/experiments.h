@@ -1,11 +1,12 @@
-// Results of the experiments on a trained prior: what `vary`, `transition`, `labels`, `compose` and
-// `ood` leave in results/ (docs/formats.md), and the tables they print. Numbers are means over the
-// images unless said.
+// Results of the experiments: what `vary`, `transition`, `labels`, `compose`, `ood` and `sweep
+// collect` leave in results/ (docs/formats.md), and the tables they print. Numbers are means over
+// the images unless said.
 #pragma once
 #include <array>
 #include <map>
 #include <string>
 #include <vector>
+#include "base/choice.h"
 #include "results/scores.h"
 
 namespace hebm::results {
@@ -164,9 +165,129 @@ struct Compose {
   }
 };
 
+// ood-NAME.json
+inline constexpr const char* kOodFormat = "hebm-ood";
+
+enum class OodScheme { kUnknown, kElbo, kInference, kDiffusion };
+constexpr std::array<Choice<OodScheme>, 3> choices_of(OodScheme) {
+  return {{{"elbo", OodScheme::kElbo}, {"inference", OodScheme::kInference}, {"diffusion", OodScheme::kDiffusion}}};
+}
+struct OodSetInfo {
+  std::string name, source, images_hash;
+  Count num_images;
+  static void fields(auto& s, auto& visit) {
+    visit("name", s.name, "source", s.source, "images_hash", s.images_hash, "num_images", s.num_images);
+  }
+};
+// Counts of both sets in equal bins from low to high; outside: of images beyond.
+struct PairedHistogram {
+  double low = kUnknown, high = kUnknown;
+  std::vector<std::int64_t> in, out;
+  std::int64_t outside_in = 0, outside_out = 0;
+  static void fields(auto& s, auto& visit) {
+    visit("low", s.low, "high", s.high, "in", s.in, "out", s.out, "outside_in", s.outside_in, "outside_out",
+        s.outside_out);
+  }
+};
+struct OodRow {
+  OodScheme scheme = OodScheme::kUnknown;
+  Count k;  // not of the ELBO
+  double auroc = kUnknown, auroc_low = kUnknown, auroc_high = kUnknown, aupr = kUnknown, fpr95 = kUnknown;
+  double mean_in = kUnknown, mean_out = kUnknown;
+  PairedHistogram histogram;
+  static void fields(auto& s, auto& visit) {
+    visit("scheme", s.scheme);
+    visit.known("k", s.k);
+    visit("auroc", s.auroc, "auroc_low", s.auroc_low, "auroc_high", s.auroc_high, "aupr", s.aupr, "fpr95", s.fpr95,
+        "mean_in", s.mean_in, "mean_out", s.mean_out, "histogram", s.histogram);
+  }
+};
+struct Ood {
+  std::string format;  // kOodFormat
+  Count version;
+  std::string positive;  // "out": a higher score speaks for this set
+  std::string score;     // what it is, in words
+  OodSetInfo in, out;
+  Count num_layers, num_levels;
+  double step_variance = kUnknown;  // s_0^2
+  std::vector<OodRow> rows;
+  double seconds = kUnknown;
+  OodRow find(OodScheme scheme, const Count& k) const;  // all unknown where there is none
+  static void fields(auto& s, auto& visit) {
+    visit("format", s.format, "version", s.version, "positive", s.positive, "score", s.score, "in", s.in, "out", s.out,
+        "num_layers", s.num_layers, "T", s.num_levels, "step_variance", s.step_variance, "rows", s.rows, "seconds",
+        s.seconds);
+  }
+};
+
+// sweep.json of `sweep collect`: what the report draws.
+
+// Over seeds; count 0: the rest is unknown.
+struct Spread {
+  double mean = kUnknown, low = kUnknown, high = kUnknown;
+  std::int64_t count = 0;
+  static void fields(auto& s, auto& visit) { visit("mean", s.mean, "low", s.low, "high", s.high, "count", s.count); }
+};
+
+// Of `ours`, in a member's summary.json.
+struct MemberScores {
+  Scores scores;
+  double gap_closed = kUnknown, num_images = kUnknown, sampling_s = kUnknown;
+  static void fields(auto& s, auto& visit) {
+    for (std::size_t i = 0; i < kScores.size(); ++i) visit(std::string(kScores[i].key), s.scores[i].value);
+    visit("gap_closed", s.gap_closed, "num_images", s.num_images, "sampling_s", s.sampling_s);
+  }
+};
+
+struct SweepMember {
+  std::string member, state;
+  std::map<std::string, std::string> options;  // "prior.T" -> "3"
+  MemberScores scores;
+  static void fields(auto& s, auto& visit) {
+    visit("member", s.member, "state", s.state);
+    visit.options(s.options);
+    MemberScores::fields(s.scores, visit);
+  }
+};
+
+// Members that differ only in seeds.
+struct SweepSetting {
+  std::string name;  // "T = 3, K = 50"
+  Count members;
+  std::map<std::string, std::string> options;
+  Spread fd_fmnist, sampling_s, gap_closed;
+  static void fields(auto& s, auto& visit) {
+    visit("name", s.name, "members", s.members);
+    visit.options(s.options);
+    visit("fd_fmnist", s.fd_fmnist, "sampling_s", s.sampling_s, "gap_closed", s.gap_closed);
+  }
+};
+
+// Over one option, the others fixed; low and high of fd_fmnist.
+struct SweepLine {
+  std::string name;
+  std::vector<double> x, fd_fmnist, low, high, sampling_s;
+  static void fields(auto& s, auto& visit) {
+    visit("name", s.name, "x", s.x, "fd_fmnist", s.fd_fmnist, "low", s.low, "high", s.high, "sampling_s", s.sampling_s);
+  }
+};
+struct SweepPlot {
+  std::string option;
+  std::vector<SweepLine> lines;
+  static void fields(auto& s, auto& visit) { visit("option", s.option, "lines", s.lines); }
+};
+
+struct Sweep {
+  std::vector<SweepMember> members;
+  std::vector<SweepSetting> settings;
+  std::vector<SweepPlot> plots;
+  static void fields(auto& s, auto& visit) { visit("members", s.members, "settings", s.settings, "plots", s.plots); }
+};
+
 std::string text_of(const Vary& result);
 std::string text_of(const Transition& result);
 std::string text_of(const Labels& result);
 std::string text_of(const Compose& result);
+std::string text_of(const Ood& result);
 
 }  // namespace hebm::results

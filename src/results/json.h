@@ -23,6 +23,7 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+#include "base/choice.h"
 
 namespace hebm::results {
 
@@ -45,7 +46,6 @@ concept Struct = std::is_class_v<T> && requires {
   &T::template fields<T, int>;
 };
 
-// An enum's names: a function names_of(Enum), found beside the enum, gives them in its order.
 template <class T> nlohmann::json value_json(const T& value) {
   if constexpr (std::is_same_v<T, double>) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
@@ -56,7 +56,7 @@ template <class T> nlohmann::json value_json(const T& value) {
     for (const auto& element : value) out.push_back(value_json(element));
     return out;
   } else if constexpr (std::is_enum_v<T>) {
-    return names_of(value)[static_cast<std::size_t>(value)];
+    return name_of(value);
   } else if constexpr (Struct<T>) {
     return to_json(value);
   } else {
@@ -70,20 +70,23 @@ inline Count count_of(const nlohmann::json& json) {
   return std::abs(value) <= kMost && std::trunc(value) == value ? Count(json.get<std::int64_t>()) : std::nullopt;
 }
 
+template <class T> bool take_if(bool fits, const nlohmann::json& json, T& out) {
+  if (fits) json.get_to(out);
+  return fits;
+}
+
 // Whether the JSON was of this type; else `out` is as it was.
 template <class T> bool read_value(const nlohmann::json& json, T& out) {
   if constexpr (std::is_same_v<T, nlohmann::json>) {
     out = json;
   } else if constexpr (std::is_same_v<T, double>) {
-    if (!json.is_number()) return false;
-    out = json.get<double>();
+    return take_if(json.is_number(), json, out);
   } else if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, Count>) {
     const Count count = count_of(json);
     if (!count) return false;
     out = *count;
   } else if constexpr (std::is_same_v<T, std::string>) {
-    if (!json.is_string()) return false;
-    out = json.get<std::string>();
+    return take_if(json.is_string(), json, out);
   } else if constexpr (std::is_same_v<T, Texts>) {
     if (!json.is_object()) return false;
     for (const auto& [key, value] : json.items()) {
@@ -100,10 +103,9 @@ template <class T> bool read_value(const nlohmann::json& json, T& out) {
       }
     }
   } else if constexpr (std::is_enum_v<T>) {
-    const auto& names = names_of(out);
-    const auto found = std::find(names.begin(), names.end(), json);
-    if (found == names.end()) return false;
-    out = static_cast<T>(found - names.begin());
+    const auto value = value_named<T>(json.is_string() ? json.get<std::string>() : "");
+    if (!value) return false;
+    out = *value;
   } else {
     static_assert(Struct<T>);
     if (!json.is_object()) return false;
@@ -127,6 +129,11 @@ class Writer {
     if (is_known) out[key] = std::move(json);
     if constexpr (sizeof...(more) > 0) known(more...);
   }
+  // Left out where there is no such thing; a value that is unknown is null.
+  template <class T, class... More> void where_any(const std::string& key, const T& value, const More&... more) {
+    if (value) (*this)(key, *value);
+    if constexpr (sizeof...(more) > 0) where_any(more...);
+  }
   // Fields whose names are data.
   void options(const detail::Texts& texts) {
     for (const auto& [key, value] : texts) out[key] = value;
@@ -145,6 +152,10 @@ class Reader {
     if constexpr (sizeof...(more) > 0) (*this)(more...);
   }
   void known(auto&&... fields) { (*this)(fields...); }
+  template <class T, class... More> void where_any(const std::string& key, std::optional<T>& value, More&&... more) {
+    if (const auto found = json_.find(key); found != json_.end()) detail::read_value(*found, value.emplace());
+    if constexpr (sizeof...(more) > 0) where_any(more...);
+  }
   // Texts under names with a dot, as options have.
   void options(detail::Texts& texts) {
     for (const auto& [key, value] : json_.items()) {

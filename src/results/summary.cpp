@@ -7,44 +7,52 @@
 namespace hebm::results {
 namespace {
 
+constexpr std::string_view kFd = "fd_fmnist";
+
 std::string readable(std::string key) {
   std::replace(key.begin(), key.end(), '_', ' ');
   if (!key.empty() && key[0] >= 'a' && key[0] <= 'z') key[0] = static_cast<char>(key[0] - 'a' + 'A');
   return key;
 }
 
-// Names, the scores with the share of the Gaussian prior's, all two blanks apart.
-template <class Row> std::vector<ColumnOf<Row>> score_columns(double gaussian, std::function<Cell(const Row&)> name) {
-  std::vector<ColumnOf<Row>> out = {{{.title = "", .align = Align::kLeft}, std::move(name)}};
+// The columns of names and scores, those with the share of the Gaussian prior's, two blanks apart.
+Table score_table() {
+  Table out{{{.title = "", .align = Align::kLeft}}};
+  for (const ScoreInfo& info : kScores) {
+    out.columns.push_back({.title = std::string(info.title), .format = info.format, .gap = 2});
+    if (info.key == kFd) out.columns.push_back({.title = "of Gaussian", .format = "{:.3f}", .gap = 2});
+  }
+  return out;
+}
+
+std::vector<Cell> score_row(const std::string& name, const Scores& scores, double gaussian) {
+  std::vector<Cell> out = {name};
   for (std::size_t i = 0; i < kScores.size(); ++i) {
-    out.push_back({{.title = std::string(kScores[i].title), .format = kScores[i].format, .gap = 2},
-        [i](const Row& row) { return row.scores[i].value; }});
-    if (i == score("fd_fmnist"))
-      out.push_back({{.title = "of Gaussian", .format = "{:.3f}", .gap = 2},
-          [gaussian](const Row& row) { return row.scores.fd() / gaussian; }});
+    out.emplace_back(scores[i].value);
+    if (kScores[i].key == kFd) out.emplace_back(scores.fd() / gaussian);
   }
   return out;
 }
 
 // 2,457,600 -> "2.46 M".
-std::string large(const Count& count) {
-  if (!count) return "";
-  const double value = number(count);
+std::string large(const std::optional<Count>& count) {
+  const double value = number(count.value_or(std::nullopt));
+  if (!std::isfinite(value)) return "";
   if (value >= 1e9) return fmt::format("{:.2f} G", value / 1e9);
   if (value >= 1e6) return fmt::format("{:.2f} M", value / 1e6);
   return value >= 1e4 ? fmt::format("{:.1f} k", value / 1e3) : fmt::format("{:.0f}", value);
 }
 
 std::string sampling_cost(const PriorAbout& about) {
-  const std::int64_t evaluations = about.sampling_evaluations.value_or(0);
+  const auto evaluations = about.sampling_evaluations.value_or(0);
   return large(about.sampling_gradients) + (evaluations > 0 ? fmt::format(" (+ {})", large(evaluations)) : "");
 }
 
 }  // namespace
 
 std::string ScoredSet::title() const {
-  if (key == "gaussian") return "Gaussian prior";
-  if (key == "diffusion") return "Ours (diffusion EBM)";
+  if (key == kGaussian) return "Gaussian prior";
+  if (key == kOwn) return "Ours (diffusion EBM)";
   return key == "sanity_test_vs_train" ? "Test against training images" : readable(key);
 }
 
@@ -53,7 +61,7 @@ bool ScoredSet::accepts(const nlohmann::json& json) {
 }
 
 const ScoredSet* Summary::find(std::string_view key) const {
-  const auto it = std::find_if(sets.begin(), sets.end(), [&](const ScoredSet& set) { return set.key == key; });
+  const auto it = std::ranges::find(sets, key, &ScoredSet::key);
   return it == sets.end() ? nullptr : &*it;
 }
 
@@ -64,38 +72,36 @@ double Summary::fd(std::string_view key) const {
 
 double Summary::gap() const {
   if (std::isfinite(gap_closed)) return gap_closed;
-  return (fd("gaussian") - fd("diffusion")) / (fd("gaussian") - fd("reconstruction"));
-}
-
-double Priors::gaussian_fd() const {
-  const auto it =
-      std::find_if(rows.begin(), rows.end(), [](const PriorRow& row) { return row.about.kind == "gaussian"; });
-  return it == rows.end() ? kUnknown : it->scores.fd();
+  return (fd(kGaussian) - fd(kOwn)) / (fd(kGaussian) - fd(kReconstruction));
 }
 
 Table summary_table(const Summary& summary) {
-  auto columns =
-      score_columns<ScoredSet>(summary.fd("gaussian"), [](const ScoredSet& set) -> Cell { return set.title(); });
-  columns.push_back(
-      {{.title = "images", .format = "{:.0f}", .gap = 2}, [](const ScoredSet& set) { return number(set.num_images); }});
-  columns.push_back({{.title = "time", .gap = 2}, [](const ScoredSet& set) -> Cell {
-                       return std::isfinite(set.seconds) ? format_duration(set.seconds) : std::string();
-                     }});
-  Table out = tabulate(columns, summary.sets);
+  Table out = score_table();
+  out.columns.push_back({.title = "images", .format = "{:.0f}", .gap = 2});
+  out.columns.push_back({.title = "time", .gap = 2});
+  for (const ScoredSet& set : summary.sets) {
+    auto& row = out.rows.emplace_back(score_row(set.title(), set.scores, summary.fd(kGaussian)));
+    row.emplace_back(number(set.num_images));
+    row.emplace_back(std::isfinite(set.seconds) ? format_duration(set.seconds) : std::string());
+  }
   out.drop_empty_columns();
   return out;
 }
 
 Table priors_table(const Priors& priors) {
-  auto columns = score_columns<PriorRow>(priors.gaussian_fd(), [](const PriorRow& row) -> Cell { return row.name; });
-  columns.push_back(
-      {{.title = "s / 1,000", .format = "{:.1f}", .gap = 2}, [](const PriorRow& row) { return row.seconds_per_1000; }});
-  columns.push_back({{.title = "gradients, training", .gap = 2},
-      [](const PriorRow& row) { return large(row.about.training_gradients); }});
-  columns.push_back({{.title = "a sample", .gap = 2}, [](const PriorRow& row) { return sampling_cost(row.about); }});
-  auto rows = priors.rows;
-  std::erase_if(rows, [](const PriorRow& row) { return !std::isfinite(row.scores.fd()); });
-  return tabulate(columns, rows);
+  Table out = score_table();
+  out.columns.push_back({.title = "s / 1,000", .format = "{:.1f}", .gap = 2});
+  out.columns.push_back({.title = "gradients, training", .gap = 2});
+  out.columns.push_back({.title = "a sample", .gap = 2});
+  const auto gaussian =
+      std::ranges::find(priors.rows, kGaussian, [](const PriorRow& row) { return std::string_view(row.about.kind); });
+  const double gaussian_fd = gaussian == priors.rows.end() ? kUnknown : gaussian->scores.fd();
+  for (const PriorRow& prior : priors.rows) {
+    if (!std::isfinite(prior.scores.fd())) continue;
+    auto& row = out.rows.emplace_back(score_row(prior.name, prior.scores, gaussian_fd));
+    row.insert(row.end(), {prior.seconds_per_1000, large(prior.about.training_gradients), sampling_cost(prior.about)});
+  }
+  return out;
 }
 
 std::string text_of(const Summary& summary) {

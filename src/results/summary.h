@@ -16,7 +16,7 @@ struct ScoredSet {
   double of_gaussian = kUnknown;  // share of the Gaussian prior's fd_fmnist: test images alone
   std::string title() const;      // "Ours (diffusion EBM)"
 
-  static constexpr std::array kFirst = {"gaussian", "reconstruction", "diffusion"};
+  static constexpr std::array kFirst = {kGaussian, kReconstruction, kOwn};
   static bool accepts(const nlohmann::json& json);  // any object with an fd_fmnist
   static void fields(auto& s, auto& visit) {
     Scores::fields(s.scores, visit);
@@ -48,9 +48,9 @@ struct LevelScore {
 struct TemperatureScores {
   double temperature = kUnknown;
   Count num_images;
-  ScoredSet gaussian, diffusion;
+  ScoredSet gaussian, own;
   static void fields(auto& s, auto& visit) {
-    visit("temperature", s.temperature, "num_images", s.num_images, "gaussian", s.gaussian, "diffusion", s.diffusion);
+    visit("temperature", s.temperature, "num_images", s.num_images, kGaussian, s.gaussian, kOwn, s.own);
   }
 };
 
@@ -66,7 +66,7 @@ struct Summary {
 
   const ScoredSet* find(std::string_view key) const;  // or null
   double fd(std::string_view key) const;              // NaN where there is none
-  double gap() const;  // gap_closed, or (gaussian - diffusion) / (gaussian - reconstruction)
+  double gap() const;                                 // gap_closed, or what the rows say
   static void fields(auto& s, auto& visit) {
     visit.members(s.sets);
     visit.known("gap_closed", s.gap_closed);
@@ -75,20 +75,18 @@ struct Summary {
   }
 };
 
-// What a row of priors.json is of; unknown counts are null, a reconstruction has none.
+// What a row of priors.json is of. Counts of what there is, each maybe unknown: T of a kind that
+// has levels, gradients of what is drawn.
 struct PriorAbout {
   std::string kind, run;
-  Count num_levels;  // T, of a diffusion
-  Count training_gradients, sampling_gradients, sampling_evaluations;
+  std::optional<Count> num_levels, training_gradients, sampling_gradients, sampling_evaluations;
   nlohmann::json samples;  // what the images were drawn with
   std::string images_hash;
   static void fields(auto& s, auto& visit) {
     visit("kind", s.kind);
     visit.known("run", s.run);
-    if (s.kind == "diffusion") visit("T", s.num_levels);
-    if (s.kind != "reconstruction")
-      visit("training_gradients", s.training_gradients, "sampling_gradients", s.sampling_gradients,
-          "sampling_evaluations", s.sampling_evaluations);
+    visit.where_any("T", s.num_levels, "training_gradients", s.training_gradients, "sampling_gradients",
+        s.sampling_gradients, "sampling_evaluations", s.sampling_evaluations);
     visit.known("samples", s.samples);
     if (s.samples.is_object()) visit("images_hash", s.images_hash);
   }
@@ -112,7 +110,6 @@ struct Priors {
   std::vector<PriorRow> rows;
   Classifier features;
   Count reference_images;
-  double gaussian_fd() const;  // NaN where there is none
   static void fields(auto& s, auto& visit) {
     visit("rows", s.rows, "features", s.features, "reference_images", s.reference_images);
   }

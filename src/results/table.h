@@ -28,7 +28,7 @@ bool has_value(const Cell& cell);
 
 struct Table {
   std::vector<Column> columns;
-  std::vector<std::vector<Cell>> rows;
+  std::vector<std::vector<Cell>> rows{};
   void drop_empty_columns();  // those without a value in any row
 };
 

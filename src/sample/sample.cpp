@@ -6,8 +6,8 @@
 #include <cstring>
 #include <optional>
 #include "base/error.h"
-#include "base/options.h"
-#include "storage/files.h"
+#include "comm/chunks.h"
+#include "data/scratch_file.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
 #include "storage/png.h"
@@ -69,26 +69,17 @@ class SampleWriter {
  public:
   SampleWriter(fs::path target, const ImageShape& shape, const SampleOptions& options)
       : target_(std::move(target)),
-        temporary_(storage::temporary_name(target_)),
-        file_(storage::H5File::create(temporary_)),
+        scratch_(target_),
+        file_(storage::H5File::create(scratch_.path())),
         grid_size_(options.grid) {
     grid_.shape = shape;
     file_.create_dataset("images", storage::H5Type::kU8,
         {static_cast<std::uint64_t>(options.count), static_cast<std::uint64_t>(shape.channels),
             static_cast<std::uint64_t>(shape.height), static_cast<std::uint64_t>(shape.width)});
   }
-  ~SampleWriter() {
-    if (!published_) {
-      std::error_code ignored;  // best effort: a leftover temporary file is harmless and named as such
-      fs::remove(temporary_, ignored);
-    }
-  }
-  SampleWriter(const SampleWriter&) = delete;
-  SampleWriter& operator=(const SampleWriter&) = delete;
   // In order, without gaps.
   void add(std::string_view pixels) {
     const std::int64_t size = grid_.shape.size(), count = static_cast<std::int64_t>(pixels.size()) / size;
-    if (count == 0) return;
     const auto bytes = storage::as_bytes(pixels.data(), pixels.size());
     hasher_.update(bytes);
     file_.write_rows("images", storage::H5Type::kU8, static_cast<std::uint64_t>(num_rows_),
@@ -108,73 +99,55 @@ class SampleWriter {
     file_.set_attribute("identity", identity.dump());
     file_.set_attribute("seconds", fmt::format("{:.3f}", seconds));
     file_.close_durable();
-    storage::rename_durable(temporary_, target_);
-    published_ = true;
+    scratch_.publish();
     return hash;
   }
  private:
-  fs::path target_, temporary_;
+  fs::path target_;
+  data::ScratchFile scratch_;
   storage::H5File file_;
   storage::Hasher hasher_;
   std::int64_t num_rows_ = 0, grid_size_;
   ImageBatch grid_;
-  bool published_ = false;
 };
 
 }  // namespace
 
-SampleResult write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw,
-    const StopFlag* stop, comm::Communicator& comm, Logger& logger) {
+bool write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw, const StopFlag* stop,
+    comm::Communicator& comm, Logger& logger) {
   const SampleOptions& options = file.options;
-  SampleResult result;
   bool done = false;
   std::optional<SampleWriter> writer;
   comm::agree(comm, [&] {
     if (!comm.is_root()) return;
-    fs::create_directories(file.path.parent_path());
     done = samples_done(file.path, file.identity);
     if (!done) writer.emplace(file.path, backbone.image_shape(), options);
   });
   if (comm::any(comm, done)) {
     logger.line("{} is there already: nothing to do", file.path.string());
-    return result;
+    return true;
   }
   const auto seed = static_cast<std::uint64_t>(options.seed);
-  const std::int64_t num_chunks = (options.count + options.chunk - 1) / options.chunk;
-  const std::int64_t rounds = (num_chunks + comm.size() - 1) / comm.size();
-  StatusLine status(logger, file.path.stem().string(), options.count);
   const Timer timer;
-  for (std::int64_t round = 0; round < rounds; ++round) {
-    std::string mine;
-    comm::agree(comm, [&] {
-      const std::int64_t c = round * comm.size() + comm.rank();
-      if (c >= num_chunks) return;
-      // The last chunk runs at full size too, its surplus is dropped.
-      const auto ids = prior::chain_ids(seed, options.first + c * options.chunk, options.chunk);
-      const ImageBatch images = decode_images(backbone, draw(ids), options, ids);
-      const std::int64_t keep = std::min(options.chunk, options.count - c * options.chunk);
-      mine.assign(
-          reinterpret_cast<const char*>(images.pixels.data()), static_cast<std::size_t>(keep * images.shape.size()));
-    });
-    const auto all = comm.all_gather(mine);
-    comm::agree(comm, [&] {
-      for (std::size_t r = 0; writer && r < all.size(); ++r) writer->add(all[r]);
-    });
-    status.update(std::min(options.count, (round + 1) * comm.size() * options.chunk));
-    if (comm::any(comm, stop != nullptr && stop->requested())) {
-      result.stopped = true;
-      return result;
-    }
-  }
-  status.finish();
-  result.seconds = timer.seconds();
+  const bool is_whole = comm::share_chunks(
+      {options.count, options.chunk, file.path.stem().string()}, comm, logger,
+      [&](const comm::Chunk& chunk) {
+        const auto ids = prior::chain_ids(seed, options.first + chunk.first, chunk.size);
+        const ImageBatch images = decode_images(backbone, draw(ids), options, ids);
+        return std::string(reinterpret_cast<const char*>(images.pixels.data()),
+            static_cast<std::size_t>(chunk.count * images.shape.size()));
+      },
+      [&](const comm::Chunk&, std::string_view pixels) { writer->add(pixels); },
+      [&] { return stop != nullptr && stop->requested(); });
+  if (!is_whole) return false;
+  const double seconds = timer.seconds();
   comm::agree(comm, [&] {
     if (!writer) return;
-    const std::string hash = writer->publish(file.identity, result.seconds);
-    logger.line("{}: {} images in {}, images_hash {}", file.path.string(), options.count,
-        format_duration(result.seconds), hash);
+    const std::string hash = writer->publish(file.identity, seconds);
+    logger.line(
+        "{}: {} images in {}, images_hash {}", file.path.string(), options.count, format_duration(seconds), hash);
   });
-  return result;
+  return true;
 }
 
 }  // namespace hebm::sample

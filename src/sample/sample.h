@@ -5,20 +5,17 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include "base/choice.h"
+#include "base/options.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "base/types.h"
 #include "comm/communicator.h"
-#include "prior/langevin.h"
-#include "sample/draws.h"
+#include "prior/chains.h"
 #include "vae/backbone.h"
-
-namespace hebm {
-class Options;
-}
 
 namespace hebm::sample {
 
@@ -46,17 +43,18 @@ nlohmann::json sample_identity(const SampleOptions& options, const std::string& 
 ImageBatch decode_images(
     const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options, const prior::ChainIds& ids);
 
-struct SampleResult {
-  bool stopped = false;  // asked to stop: leave with ExitCode::kRequeue; the next run starts this file again
-  double seconds = 0;    // of chains and decoding, the slowest rank
-};
+// The chains' u_0, [B, D] on the backbone's device; row b depends on ids[b] only. What tells one
+// prior from another.
+using DrawLatents = std::function<at::Tensor(const prior::ChainIds& ids)>;
+
 struct SampleFile {
   std::filesystem::path path;  // NAME.h5; the grid is NAME.png
   SampleOptions options;
   nlohmann::json identity;
 };
 // Collective. A whole file of the same identity is left as it is; another one is Error(kUsage).
-SampleResult write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw,
-    const StopFlag* stop, comm::Communicator& comm, Logger& logger);
+// False: asked to stop: leave with ExitCode::kRequeue; the next run starts this file again.
+bool write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw, const StopFlag* stop,
+    comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::sample

@@ -12,7 +12,7 @@ results::MemberScores read_scores(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file, error)) return {};
   const auto summary =
       results::from_json<results::Summary>(nlohmann::json::parse(storage::read_file(file), nullptr, false));
-  const results::ScoredSet* ours = summary.find("diffusion");
+  const results::ScoredSet* ours = summary.find(results::kOwn);
   if (ours == nullptr) return {};
   return {ours->scores, summary.gap_closed, results::number(ours->num_images), ours->seconds};
 }

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <vector>
-#include "results/sweep.h"
+#include "results/experiments.h"
 #include "sweep/plan.h"
 #include "sweep/state.h"
 

@@ -80,7 +80,7 @@ def try_them(programs, finished, scratch):
         if len(table.splitlines()) != 4 or "mean square" not in table: fail("squares' table:", table)
         run(os.path.join(programs, "hebm_dist"), "report", "--config", config, "--run.directory", folder, folder=scratch)
         with open(os.path.join(folder, "report.html")) as file: page = file.read()
-        for words in ("mean gap", "squares"):
+        for words in ("mean gap", "Mean squares of u_0"):
             if words not in page: fail(f"report.html has no '{words}'")
         with open(os.path.join(folder, "results", "summary.json")) as file: summary = json.load(file)
         with open(os.path.join(folder, "results", "squares.json")) as file: squares = json.load(file)
@@ -95,7 +95,7 @@ def main(old_programs, finished, scratch):
     shutil.rmtree(scratch, ignore_errors=True)
     copy_tree(tree)
     made, put = carry_out(tree)
-    if len(made) != 2 or [lines for _, lines in put] != [1, 1]: fail("the recipes take", made, put, "expected 2 new files and 2 lines")
+    if len(made) != 3 or [lines for _, lines in put] != [1, 1, 1]: fail("the recipes take", made, put, "expected 3 new files and 3 lines")
     known = subprocess.run([os.path.join(old_programs, "hebm_dist"), "squares", "--help"], capture_output=True, text=True)
     if known.returncode != 2: fail("hebm_dist knows `squares` without the recipe")
     build(tree)

@@ -12,7 +12,6 @@
 #include "../nets/support.h"
 #include "base/visits.h"
 #include "comm/communicator.h"
-#include "evaluate/ood_scores.h"
 #include "evaluate/ranking.h"
 #include "prior/langevin.h"
 #include "vae/hvae.h"

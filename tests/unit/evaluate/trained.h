@@ -26,7 +26,7 @@ class Trained {
   ExperimentInputs inputs(std::int64_t steps) const {
     prior::LangevinOptions langevin;
     langevin.steps = steps;
-    return {dataset, backbone, features, prior, langevin};
+    return {{dataset, backbone, features}, prior, langevin};
   }
 
   test::TempFolder folder;

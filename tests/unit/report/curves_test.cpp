@@ -1,7 +1,7 @@
-#include "report/curves.h"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <cmath>
+#include "report/svg_plot.h"
 
 namespace hebm::report {
 namespace {

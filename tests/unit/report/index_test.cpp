@@ -177,14 +177,13 @@ TEST_F(IndexTest, ARunIsCountedOnceAndOneWithoutResultsIsRefused) {
 
 TEST_F(IndexTest, AForeignFileIsLeftAlone) {
   put_two_runs();
-  const auto both = runs({"nvae", "hvae"});
-  write_report(run_ / "nvae", run_ / "nvae" / "report.html");
+  put("nvae/report.html", render_report(run_ / "nvae"));
   put("page.html", "<html>mine</html>");
   put("short", "");
   fs::create_symlink(run_ / "nowhere", run_ / "dangling");
   for (const char* name : {"page.html", "short", "dangling", "nvae", "nvae/report.html"}) {
     const fs::path out = run_ / name;
-    EXPECT_THAT(refusal([&] { write_index(both, out); }), AllOf(HasSubstr(out.string()), HasSubstr("--out"))) << name;
+    EXPECT_THAT(refusal([&] { check_index_place(out); }), AllOf(HasSubstr(out.string()), HasSubstr("--out"))) << name;
   }
   EXPECT_EQ(storage::read_file(run_ / "page.html"), "<html>mine</html>");
   EXPECT_TRUE(fs::is_symlink(run_ / "dangling"));
@@ -194,13 +193,12 @@ TEST_F(IndexTest, AForeignFileIsLeftAlone) {
 TEST_F(IndexTest, AnIndexOfOursIsWrittenAnew) {
   put_two_runs();
   const auto both = runs({"nvae", "hvae"});
-  write_index({both[0]}, run_ / "index.html");
-  const std::string first = storage::read_file(run_ / "index.html");
-  write_index(both, run_ / "index.html");
-  const std::string second = storage::read_file(run_ / "index.html");
-  EXPECT_THAT(first, Not(HasSubstr("hvae/report.html")));
-  EXPECT_EQ(second, render_index(both, run_ / "index.html"));
-  EXPECT_THAT(second, HasSubstr("hvae/report.html"));
+  const fs::path out = run_ / "index.html";
+  check_index_place(out);  // free
+  put("index.html", render_index({both[0]}, out));
+  check_index_place(out);
+  EXPECT_THAT(storage::read_file(out), Not(HasSubstr("hvae/report.html")));
+  EXPECT_THAT(render_index(both, out), HasSubstr("hvae/report.html"));
 }
 
 }  // namespace

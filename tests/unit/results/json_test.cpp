@@ -2,9 +2,7 @@
 #include <gtest/gtest.h>
 #include <cmath>
 #include "results/experiments.h"
-#include "results/ood.h"
 #include "results/summary.h"
-#include "results/sweep.h"
 
 namespace hebm::results::test {
 namespace {

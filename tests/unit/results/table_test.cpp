@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 #include <cmath>
 #include "results/experiments.h"
-#include "results/ood.h"
 #include "results/summary.h"
 
 namespace hebm::results::test {

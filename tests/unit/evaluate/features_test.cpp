@@ -1,6 +1,6 @@
 // The kept moments of the training images' features: read where they fit, made again where they do
 // not or are damaged.
-#include "evaluate/training_moments.h"
+#include "evaluate/features.h"
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 #include <fstream>

@@ -1,9 +1,8 @@
 // What `evaluate --all` says a prior costs, and what it reads of samples.
-#include "evaluate/priors.h"
+#include "evaluate/evaluate.h"
 #include <gtest/gtest.h>
 #include "../nets/support.h"
 #include "base/error.h"
-#include "evaluate/stored_samples.h"
 #include "storage/hdf5.h"
 
 namespace hebm::evaluate {
@@ -27,14 +26,11 @@ TEST(Cost, OfTrainingCountsChainsAndBothHalvesOfTheLoss) {
 
 TEST(Cost, OfASample) {
   const nlohmann::json chains = {{"langevin.steps", 30}};
-  EXPECT_EQ(sampling_cost(3, chains).gradients, 90);
-  EXPECT_EQ(sampling_cost(1, chains).gradients, 30);
-  EXPECT_EQ(sampling_cost(1, {{"langevin.steps", 30}, {"nce.sampler", "langevin"}}).gradients, 30);
-  const auto resampling = sampling_cost(1, {{"nce.sampler", "resampling"}, {"nce.proposals", 100}});
-  EXPECT_EQ(resampling.gradients, 0);
-  EXPECT_EQ(resampling.evaluations, 100);
-  EXPECT_EQ(sampling_cost(std::nullopt, chains).gradients, std::nullopt);
-  EXPECT_EQ(sampling_cost(3, nlohmann::json()).gradients, std::nullopt);
+  EXPECT_EQ(chain_cost(3, chains).gradients, 90);
+  EXPECT_EQ(chain_cost(3, chains).evaluations, 0);
+  EXPECT_EQ(chain_cost(1, chains).gradients, 30);
+  EXPECT_EQ(chain_cost(std::nullopt, chains).gradients, std::nullopt);
+  EXPECT_EQ(chain_cost(3, nlohmann::json()).gradients, std::nullopt);
 }
 
 class StoredSamplesTest : public ::testing::Test {

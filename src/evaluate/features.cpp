@@ -1,15 +1,17 @@
-#include "evaluate/training_moments.h"
+#include "evaluate/features.h"
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
-#include <cstddef>
 #include <exception>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 #include "base/error.h"
 #include "evaluate/experiment.h"
-#include "evaluate/feature_rows.h"
 #include "nets/tensor_io.h"
 #include "storage/hash.h"
 
@@ -28,39 +30,32 @@ std::map<std::string, std::string> identity_of(const nets::LoadedFeatureNet& fea
       {"members_hash", storage::hash_bytes(storage::as_bytes(members.data(), members.size()))}};
 }
 
-Moments empty_moments(std::int64_t count) {
-  return {at::empty({kFeatures}, at::kDouble), at::empty({kFeatures, kFeatures}, at::kDouble), count};
-}
-
 std::vector<nets::NamedTensor> tensors_of(const Moments& moments) {
   return {{"mean", moments.mean}, {"covariance", moments.covariance}};
 }
 
-// Error(kCorrupt) where the file is damaged. False: it is of something else.
-bool read(const fs::path& path, const std::map<std::string, std::string>& identity, const Moments& out) {
-  const storage::SafetensorsFile file(path);
-  nets::check_format(file, kFormat, kVersion);
-  for (const auto& [key, value] : identity) {
-    if (nets::metadata_text(file, key) != value) return false;
-  }
-  const auto tensors = tensors_of(out);
-  nets::load_tensors(file, tensors);
-  check(nets::metadata_text(file, "hash") == nets::hash_tensors(tensors), ExitCode::kCorrupt,
-      "{}: the values do not have the hash that the file gives", path.string());
-  for (const auto& t : tensors) {
-    check(at::isfinite(t.tensor).all().item<bool>(), ExitCode::kCorrupt, "{}: {} is not finite", path.string(), t.name);
-  }
-  return true;
-}
-
-// Whether `out` holds the kept moments now.
-bool read_kept(
-    const fs::path& path, const std::map<std::string, std::string>& identity, const Moments& out, Logger& logger) {
+// The kept ones, where they are of this. A damaged file is a note in the log.
+std::optional<Moments> read_kept(
+    const fs::path& path, const std::map<std::string, std::string>& identity, std::int64_t count, Logger& logger) {
+  if (!fs::exists(path)) return std::nullopt;
   try {
-    return fs::exists(path) && read(path, identity, out);
+    const storage::SafetensorsFile file(path);
+    nets::check_format(file, kFormat, kVersion);
+    for (const auto& [key, value] : identity) {
+      if (nets::metadata_text(file, key) != value) return std::nullopt;
+    }
+    const Moments out{at::empty({kFeatures}, at::kDouble), at::empty({kFeatures, kFeatures}, at::kDouble), count};
+    const auto tensors = tensors_of(out);
+    nets::load_tensors(file, tensors);
+    check(nets::metadata_text(file, "hash") == nets::hash_tensors(tensors), ExitCode::kCorrupt,
+        "{}: the values do not have the hash that the file gives", path.string());
+    for (const auto& t : tensors)
+      check(
+          at::isfinite(t.tensor).all().item<bool>(), ExitCode::kCorrupt, "{}: {} is not finite", path.string(), t.name);
+    return out;
   } catch (const Error& error) {
     logger.line("note: {}; it is made again", error.what());
-    return false;
+    return std::nullopt;
   }
 }
 
@@ -78,6 +73,34 @@ void keep(const fs::path& path, const Moments& moments, std::map<std::string, st
 
 }  // namespace
 
+FeatureRows collect_features(const nets::FeatureNet& net, const Items& items, bool keep, const MakeImages& images,
+    comm::Communicator& comm, Logger& logger) {
+  FeatureRows out;
+  FeatureSums sums(nets::FeatureNet::kFeatures);
+  std::vector<at::Tensor> kept;
+  for_chunks<at::Tensor>(
+      items, comm, logger,
+      [&](const Chunk& chunk) {
+        const c10::NoGradGuard no_grad;
+        const Timer timer;
+        const at::Tensor x = images(chunk);
+        out.seconds += timer.seconds();
+        return chunk.keep(net.features(x));
+      },
+      [&](const Chunk&, const at::Tensor& features) {
+        sums.add(features);
+        if (keep) kept.push_back(features);
+      });
+  comm.all_reduce(std::span<double>(&out.seconds, 1), comm::Op::kMax);
+  comm::agree(comm, [&] {
+    if (!comm.is_root()) return;
+    out.moments = sums.moments();
+    if (keep) out.features = at::cat(kept);
+  });
+  if (keep) out.features = on_every_rank(out.features, comm);
+  return out;
+}
+
 fs::path moments_file(const nets::LoadedFeatureNet& features, const data::Dataset& dataset) {
   return features.file.parent_path() / fmt::format("moments-{}.safetensors", dataset.images_hash());
 }
@@ -91,11 +114,11 @@ Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeature
       dataset.path().string(), count);
   const bool keeps = !features.file.empty();
   const auto identity = identity_of(features, dataset);
-  const Moments kept = empty_moments(count);
-  bool found = false;
-  comm::agree(comm,
-      [&] { found = keeps && comm.is_root() && read_kept(moments_file(features, dataset), identity, kept, logger); });
-  if (comm::any(comm, found)) return kept;
+  std::optional<Moments> kept;
+  comm::agree(comm, [&] {
+    if (keeps && comm.is_root()) kept = read_kept(moments_file(features, dataset), identity, count, logger);
+  });
+  if (comm::any(comm, kept.has_value())) return kept.value_or(Moments());
   const auto images = [&](const Chunk& c) {
     return split_images(dataset, data::Split::kTrain, c.first, c.size, features.net->params().device());
   };

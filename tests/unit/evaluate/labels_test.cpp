@@ -1,12 +1,11 @@
 // Composition: the order of its steps, what they hold, and what chains are asked for.
-#include "evaluate/compose.h"
+#include "evaluate/labels.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 #include <functional>
 #include "base/error.h"
 #include "comm/single_communicator.h"
-#include "evaluate/labels.h"
 #include "trained.h"
 
 namespace hebm::evaluate {

@@ -1,0 +1,37 @@
+// The one loop over items: fixed chunks, shared by the ranks; rank 0 takes what they make.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include "base/status.h"
+#include "comm/communicator.h"
+
+namespace hebm::comm {
+
+struct Chunk {
+  std::int64_t first;  // number of its first item
+  std::int64_t size;   // items that are made: the same in every chunk, for bits depend on shapes
+  std::int64_t count;  // of them, those that are asked for
+  // Rows of a tensor, one an item: those that are asked for.
+  auto keep(const auto& rows) const { return rows.narrow(0, 0, count); }
+  // The same of items below `limit` only: those of a picture.
+  auto keep_below(std::int64_t limit, const auto& rows) const {
+    return rows.narrow(0, 0, std::clamp<std::int64_t>(limit - first, 0, count));
+  }
+};
+
+struct Items {
+  std::int64_t count, chunk;
+  std::string what;  // for the status line
+};
+
+// make(chunk) on the rank whose turn it is; take(chunk, what it made) on rank 0, for all chunks in
+// order, so that sums have the same bits on any number of ranks. What either throws, every rank
+// throws. stop: asked for after each round of the ranks; false where any rank stopped. Collective.
+bool share_chunks(const Items& items, Communicator& comm, Logger& logger,
+    const std::function<std::string(const Chunk&)>& make,
+    const std::function<void(const Chunk&, std::string_view)>& take, const std::function<bool()>& stop = {});
+
+}  // namespace hebm::comm
