@@ -95,7 +95,7 @@ std::vector<std::int64_t> missing_shards(
 
 // A full disk is better known before hours of work.
 void check_space(const fs::path& directory, const data::CacheLayout& layout, std::size_t num_missing) {
-  const double element = layout.key.dtype == "float16" ? 2.0 : 4.0;
+  const auto element = static_cast<double>(bytes_of(layout.key.dtype));
   const double whole =
       static_cast<double>(layout.key.num_images) * static_cast<double>(layout.key.draws * layout.dim()) * element;
   const double wanted = whole * static_cast<double>(num_missing) / static_cast<double>(layout.num_shards);
@@ -153,7 +153,7 @@ EncodeResult describe_cache(const fs::path& directory, comm::Communicator& comm,
 
 void EncodeOptions::describe(Options& o) {
   o.add("cache.draws", &draws, "posterior draws an image", {1, 4096}, Show::kCommon);
-  o.add_choice("cache.dtype", &dtype, {"float32", "float16"}, "numbers as stored", Show::kCommon);
+  o.add_choice("cache.dtype", &dtype, "numbers as stored", Show::kCommon);
   o.add("cache.shards", &shards, "files of the cache; at least as many as ranks", {1, 99999}, Show::kCommon);
   o.add("cache.batch", &batch, "images a chunk of work", {1, 100000});
   o.add_choice("cache.split", &split, {"train", "test"}, "images to encode");

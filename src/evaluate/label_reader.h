@@ -4,7 +4,6 @@
 #include <ATen/core/Tensor.h>
 #include <vector>
 #include "data/dataset.h"
-#include "data/label_column.h"
 #include "nets/feature_net.h"
 #include "prior/label_heads.h"
 

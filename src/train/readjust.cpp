@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/visits.h"
 #include "train/product.h"
-#include "vae/batch_statistics.h"
 #include "vae/weights_file.h"
 
 namespace hebm::train {

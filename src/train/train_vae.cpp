@@ -12,7 +12,6 @@
 #include "data/batch_order.h"
 #include "train/elbo.h"
 #include "train/product.h"
-#include "vae/batch_statistics.h"
 #include "vae/inputs.h"
 #include "vae/kl_balance.h"
 #include "vae/weights_file.h"
@@ -57,7 +56,7 @@ class VaeObjective final : public Objective {
         settings_(options),
         backbone_(backbone),
         statistics_(std::move(statistics)),
-        input_{options.binarise, backbone.pixel_bits()},
+        input_{options.binarise, backbone.likelihood().bits},
         dataset_(dataset),
         images_(dataset.members(data::Split::kTrain)),
         seed_(seed),
