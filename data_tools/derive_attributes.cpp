@@ -98,14 +98,9 @@ data::DatasetContent derived(const Settings& settings) {
   const auto& train = set.members(data::Split::kTrain);
   check(!train.empty(), ExitCode::kUsage, "{}: the thresholds are medians of the training images, and there are none",
       settings.from);
-  data::DatasetContent content;
-  content.shape = set.shape();
-  content.labels = set.labels();
-  content.label_names = set.label_names();
-  content.splits.assign(static_cast<std::size_t>(set.size()), static_cast<std::uint8_t>(data::Split::kTrain));
-  for (const auto i : set.members(data::Split::kTest))
-    content.splits[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(data::Split::kTest);
-  content.source = set.source();
+  data::DatasetContent content = set.content();
+  content.attributes.clear();
+  content.attribute_values.clear();
 
   std::string groups = settings.groups;
   if (groups.empty() && groups_fit(kFashionGroups, set.label_names())) groups = kFashionGroups;

@@ -59,7 +59,7 @@ nlohmann::json bench_cache(const std::string& directory) {
         permute(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(cache.num_images()), {}, 0)));
   }
   std::vector<float> out(static_cast<std::size_t>(count * dim));
-  const double bytes = static_cast<double>(count * dim) * (cache.layout().key.dtype == "float16" ? 2 : 4);
+  const double bytes = static_cast<double>(count * dim) * static_cast<double>(bytes_of(cache.layout().key.dtype));
   const double ours = median_seconds([&] { cache.read(position, draw, out); });
   const auto record = static_cast<std::size_t>(bytes / static_cast<double>(count));
   const double plain = pread_seconds(directory, cache.layout(), position, record);

@@ -8,7 +8,7 @@
 #include "cli/estimate.h"
 #include "cli/prior_kind.h"
 #include "cli/prior_training.h"
-#include "data/label_column.h"
+#include "data/dataset.h"
 #include "prior/prior_file.h"
 #include "storage/hash.h"
 #include "train/coupling.h"

@@ -31,9 +31,9 @@ class Encode : public RunCommand {
     if (!trained)
       lines.insert(lines.begin(),
           fmt::format("{} is not there: sizes are those of {}", vae_file.string(), vae::backbone_sections()));
-    const std::int64_t bytes = backbone->dim() * (encoding_.dtype == "float16" ? 2 : 4) * encoding_.draws;
+    const std::int64_t bytes = backbone->dim() * static_cast<std::int64_t>(bytes_of(encoding_.dtype)) * encoding_.draws;
     lines.push_back(fmt::format("cache: an image takes {} bytes ({}): {} latents, {}, {} draws", bytes,
-        format_bytes(static_cast<double>(bytes)), backbone->dim(), encoding_.dtype, encoding_.draws));
+        format_bytes(static_cast<double>(bytes)), backbone->dim(), name_of(encoding_.dtype), encoding_.draws));
     if (!std::filesystem::exists(dataset_path(run_))) return lines;
     const data::Dataset dataset = open_dataset(run_);
     const std::string hash = trained ? vae::backbone_hash(*backbone) : std::string();

@@ -10,16 +10,6 @@ namespace {
 
 constexpr std::size_t kMaxAttributes = 64, kMaxCategories = 256, kMaxNameBytes = 256, kMaxLabels = 65536;
 
-std::vector<std::string> parse_names(const nlohmann::json& names, const std::string& where) {
-  std::vector<std::string> out;
-  for (const auto& name : names) {
-    check(name.is_string() && name.get_ref<const std::string&>().size() <= kMaxNameBytes, ExitCode::kCorrupt,
-        "{}: expected names of at most {} bytes, got an entry of another kind", where, kMaxNameBytes);
-    out.push_back(name.get<std::string>());
-  }
-  return out;
-}
-
 }  // namespace
 
 bool is_measured(const std::string& measure) {
@@ -91,7 +81,7 @@ std::vector<Attribute> parse_attributes(const std::string& text, std::int64_t nu
   for (const auto& entry : json) {
     Attribute a;
     a.name = json_string(entry, "name", kMaxNameBytes, where);
-    a.categories = parse_names(json_array(entry, "categories", 1, kMaxCategories, where), where);
+    a.categories = json_strings(json_array(entry, "categories", 1, kMaxCategories, where), kMaxNameBytes, where);
     a.measure = json_string(entry, "measure", kMaxNameBytes, where);
     const auto last = static_cast<std::int64_t>(a.categories.size()) - 1;
     if (a.measure == "class") {

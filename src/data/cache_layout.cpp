@@ -1,38 +1,85 @@
 #include "data/cache_layout.h"
 #include <fmt/format.h>
+#include <limits>
+#include <type_traits>
 #include "data/json_fields.h"
+#include "storage/files.h"
+#include "storage/hash.h"
 
 namespace hebm::data {
 namespace {
 
 constexpr std::size_t kMaxText = 4096;
-constexpr std::int64_t kMaxSide = 65536;
+constexpr std::int64_t kMaxSide = 65536, kMaxInt = std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{64} << 20;  // 99,999 shards take 14 MB
+
+// visit(name, field, largest integer), in the order of the errors.
+void each_field(auto& key, const auto& visit) {
+  visit("images_hash", key.images_hash, 0);
+  visit("split", key.split, 0);
+  visit("preprocessing", key.preprocessing, 0);
+  visit("vae_hash", key.vae_hash, 0);
+  visit("posterior_rule", key.posterior_rule, 0);
+  visit("dtype", key.dtype, 0);
+  visit("draws", key.draws, kMaxDraws);
+  visit("seed", key.seed, 0);
+  visit("num_images", key.num_images, kMaxCacheImages);
+}
 
 std::string shape_text(const LatentShape& shape) {
   return fmt::format("[{}, {}, {}]", shape.channels, shape.height, shape.width);
 }
 
+IndexEntry parse_entry(
+    const nlohmann::json& json, const CacheLayout& layout, std::int64_t shard, const std::string& where) {
+  const std::string expected_name = shard_name(shard, layout.num_shards);
+  const std::string name = json_string(json, "name", 255, where);
+  check(name == expected_name, ExitCode::kCorrupt, "{}: name: expected {}, got {}", where, expected_name,
+      nlohmann::json(name).dump(-1, ' ', true));
+  IndexEntry entry;
+  entry.size_bytes = static_cast<std::uint64_t>(json_int(json, "size_bytes", 1, kMaxInt, where));
+  entry.u_offset = static_cast<std::uint64_t>(json_int(json, "u_offset", 1, kMaxInt, where));
+  entry.hash = json_string(json, "hash", 64, where);
+  check(storage::is_hash(entry.hash), ExitCode::kCorrupt, "{}: hash: expected 32 hex digits, got {}", where,
+      nlohmann::json(entry.hash).dump(-1, ' ', true));
+  const std::uint64_t u_bytes = shard_u_bytes(layout, shard);
+  check(u_bytes <= entry.size_bytes && entry.u_offset <= entry.size_bytes - u_bytes, ExitCode::kCorrupt,
+      "{}: expected room for {} bytes of latents, got offset {} in {} bytes", where, u_bytes, entry.u_offset,
+      entry.size_bytes);
+  return entry;
+}
+
 }  // namespace
 
 nlohmann::json CacheKey::to_json() const {
-  return {{"images_hash", images_hash}, {"split", split}, {"preprocessing", preprocessing}, {"vae_hash", vae_hash},
-      {"posterior_rule", posterior_rule}, {"dtype", dtype}, {"draws", draws}, {"seed", seed},
-      {"num_images", num_images}};
+  nlohmann::json json;
+  each_field(*this, [&]<class T>(const char* name, const T& value, std::int64_t) {
+    if constexpr (NamedEnum<T>) {
+      json[name] = name_of(value);
+    } else {
+      json[name] = value;
+    }
+  });
+  return json;
 }
 
-CacheKey CacheKey::from_json(const nlohmann::json& json) { return parse_cache_key(json, "cache key"); }
-
-CacheKey parse_cache_key(const nlohmann::json& json, const std::string& where) {
+CacheKey CacheKey::from_json(const nlohmann::json& json, const std::string& where) {
   CacheKey key;
-  key.images_hash = json_string(json, "images_hash", kMaxText, where);
-  key.split = json_string(json, "split", kMaxText, where);
-  key.preprocessing = json_string(json, "preprocessing", kMaxText, where);
-  key.vae_hash = json_string(json, "vae_hash", kMaxText, where);
-  key.posterior_rule = json_string(json, "posterior_rule", kMaxText, where);
-  key.dtype = json_string(json, "dtype", kMaxText, where);
-  key.draws = json_int(json, "draws", 1, kMaxDraws, where);
-  key.seed = json_u64(json, "seed", where);
-  key.num_images = json_int(json, "num_images", 1, kMaxCacheImages, where);
+  each_field(key, [&]<class T>(const char* name, T& value, std::int64_t max) {
+    if constexpr (std::is_same_v<T, std::int64_t>) {
+      value = json_int(json, name, 1, max, where);
+    } else if constexpr (std::is_same_v<T, std::uint64_t>) {
+      value = json_u64(json, name, where);
+    } else if constexpr (NamedEnum<T>) {
+      const std::string text = json_string(json, name, kMaxText, where);
+      const auto found = value_named<T>(text);
+      check(found.has_value(), ExitCode::kCorrupt, "{}: {}: expected float32 or float16, got {}", where, name,
+          nlohmann::json(text).dump(-1, ' ', true));
+      value = *found;
+    } else {
+      value = json_string(json, name, kMaxText, where);
+    }
+  });
   // A field that this version does not know would make two different caches look the same.
   const nlohmann::json known = key.to_json();
   for (const auto& item : json.items())
@@ -62,18 +109,15 @@ std::int64_t CacheLayout::dim() const {
 
 void check_layout(const CacheLayout& layout, ExitCode code, const std::string& where) {
   const CacheKey& key = layout.key;
-  check(key.dtype == "float32" || key.dtype == "float16", code, "{}: dtype: expected float32 or float16, got \"{}\"",
-      where, key.dtype);
-  check(key.num_images >= 1 && key.num_images <= kMaxCacheImages, code, "{}: num_images: expected 1 to {}, got {}",
-      where, kMaxCacheImages, key.num_images);
-  check(key.draws >= 1 && key.draws <= kMaxDraws, code, "{}: draws: expected 1 to {}, got {}", where, kMaxDraws,
-      key.draws);
+  const auto within = [&](const char* what, std::int64_t value, std::int64_t max) {
+    check(value >= 1 && value <= max, code, "{}: {}: expected 1 to {}, got {}", where, what, max, value);
+  };
+  within("num_images", key.num_images, kMaxCacheImages);
+  within("draws", key.draws, kMaxDraws);
   check(layout.num_shards >= 1 && layout.num_shards <= kMaxShards && layout.num_shards <= key.num_images, code,
       "{}: shards: expected 1 to {} and at most one an image ({} images), got {}", where, kMaxShards, key.num_images,
       layout.num_shards);
-  const auto num_groups = static_cast<std::int64_t>(layout.groups.size());
-  check(num_groups >= 1 && num_groups <= kMaxGroups, code, "{}: groups: expected 1 to {}, got {}", where, kMaxGroups,
-      num_groups);
+  within("groups", static_cast<std::int64_t>(layout.groups.size()), kMaxGroups);
   std::int64_t dim = 0;
   for (const LatentShape& g : layout.groups) {
     const bool fits = g.channels >= 1 && g.channels <= kMaxSide && g.height >= 1 && g.height <= kMaxSide &&
@@ -88,14 +132,17 @@ void check_layout(const CacheLayout& layout, ExitCode code, const std::string& w
       record_bytes(layout));
 }
 
-storage::H5Type element_type(const CacheKey& key) {
-  return key.dtype == "float16" ? storage::H5Type::kF16 : storage::H5Type::kF32;
+storage::H5Type element_type(Dtype dtype) {
+  return dtype == Dtype::kFloat16 ? storage::H5Type::kF16 : storage::H5Type::kF32;
 }
 
-std::size_t element_bytes(const CacheKey& key) { return storage::size_of(element_type(key)); }
-
 std::size_t record_bytes(const CacheLayout& layout) {
-  return static_cast<std::size_t>(layout.key.draws * layout.dim()) * element_bytes(layout.key);
+  return static_cast<std::size_t>(layout.key.draws * layout.dim()) * bytes_of(layout.key.dtype);
+}
+
+std::uint64_t shard_u_bytes(const CacheLayout& layout, std::int64_t shard) {
+  const auto [begin, end] = shard_range(shard, layout.num_shards, layout.key.num_images);
+  return static_cast<std::uint64_t>(end - begin) * record_bytes(layout);
 }
 
 nlohmann::json groups_to_json(const std::vector<LatentShape>& groups) {
@@ -117,11 +164,6 @@ std::vector<LatentShape> parse_groups(const nlohmann::json& json, const std::str
   return groups;
 }
 
-std::string groups_difference(const std::vector<LatentShape>& expected, const std::vector<LatentShape>& got) {
-  if (expected == got) return "";
-  return fmt::format("groups: expected {}, got {}", groups_to_json(expected).dump(), groups_to_json(got).dump());
-}
-
 std::string shard_name(std::int64_t shard, std::int64_t num_shards) {
   return fmt::format("shard-{:05}-of-{:05}.h5", shard, num_shards);
 }
@@ -133,6 +175,52 @@ std::pair<std::int64_t, std::int64_t> shard_range(
       ExitCode::kRuntime, "shard range: expected 0 <= shard < shards <= {} and 0 to {} images, got {}, {}, {}",
       kMaxShards, kMaxCacheImages, shard, num_shards, num_images);
   return {shard * num_images / num_shards, (shard + 1) * num_images / num_shards};
+}
+
+std::filesystem::path index_path(const std::filesystem::path& directory) { return directory / "index.json"; }
+
+void write_index(const std::filesystem::path& directory, const CacheIndex& index) {
+  nlohmann::ordered_json json;
+  json["format"] = "hebm-latent-cache";
+  json["version"] = 1;
+  json["key"] = index.layout.key.to_json();
+  json["groups"] = groups_to_json(index.layout.groups);
+  json["num_shards"] = index.layout.num_shards;
+  json["shards"] = nlohmann::ordered_json::array();
+  for (std::size_t s = 0; s < index.shards.size(); ++s) {
+    const IndexEntry& entry = index.shards[s];
+    json["shards"].push_back({{"name", shard_name(static_cast<std::int64_t>(s), index.layout.num_shards)},
+        {"size_bytes", entry.size_bytes}, {"u_offset", entry.u_offset}, {"hash", entry.hash}});
+  }
+  storage::write_file_atomic(index_path(directory), json.dump(1) + "\n");
+}
+
+CacheIndex read_index(const std::filesystem::path& directory) {
+  const std::filesystem::path path = index_path(directory);
+  const std::string where = path.string();
+  std::error_code error;
+  check(std::filesystem::is_regular_file(path, error), ExitCode::kCorrupt,
+      "{}: expected the index of a latent cache, got none: the cache is not finished; {}", where, kEncodeAgain);
+  const std::string text = storage::read_file(path, kMaxIndexBytes);
+  check(text.ends_with('\n'), ExitCode::kCorrupt, "{}: expected a line end behind the last byte: the file was cut off",
+      where);
+  const nlohmann::json json = parse_json(text, where);
+  const std::string format = json_string(json, "format", 255, where);
+  check(format == "hebm-latent-cache", ExitCode::kCorrupt, "{}: expected format hebm-latent-cache, got {}", where,
+      nlohmann::json(format).dump(-1, ' ', true));
+  json_int(json, "version", 1, 1, where);
+  CacheIndex index;
+  index.layout.key = CacheKey::from_json(json_field(json, "key", where), where + ": key");
+  index.layout.groups = parse_groups(json_field(json, "groups", where), where + ": groups");
+  index.layout.num_shards = json_int(json, "num_shards", 1, kMaxShards, where);
+  check_layout(index.layout, ExitCode::kCorrupt, where);
+  const auto count = static_cast<std::size_t>(index.layout.num_shards);
+  const nlohmann::json& shards = json_array(json, "shards", count, count, where);
+  index.shards.reserve(count);
+  for (std::size_t s = 0; s < count; ++s)
+    index.shards.push_back(
+        parse_entry(shards[s], index.layout, static_cast<std::int64_t>(s), fmt::format("{}: shards[{}]", where, s)));
+  return index;
 }
 
 }  // namespace hebm::data

@@ -1,10 +1,10 @@
 #include "data/dataset.h"
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <algorithm>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include "base/error.h"
-#include "data/dataset_hash.h"
 #include "data/json_fields.h"
 #include "storage/files.h"
 #include "storage/hash.h"
@@ -39,25 +39,23 @@ ImageShape check_images(const H5Info& info, const std::string& path) {
   return {static_cast<std::int64_t>(s[1]), static_cast<std::int64_t>(s[2]), static_cast<std::int64_t>(s[3])};
 }
 
-void check_vector(const H5Info& info, H5Type type, std::uint64_t count, const char* name, const std::string& path) {
-  check(info.type == type && info.shape.size() == 1 && info.shape[0] == count, ExitCode::kCorrupt,
-      "{}: {}: expected {} [{}], got {} {}", path, name, storage::name_of(type), count, storage::name_of(info.type),
-      shape_text(info.shape));
+template <class T> std::vector<T> read_vector(
+    const H5File& file, const char* name, H5Type type, std::vector<std::uint64_t> shape, const std::string& path) {
+  const H5Info info = file.info(name);
+  check(info.type == type && info.shape == shape, ExitCode::kCorrupt, "{}: {}: expected {} {}, got {} {}", path, name,
+      storage::name_of(type), shape_text(shape), storage::name_of(info.type), shape_text(info.shape));
+  return file.read_all<T>(name, type);
 }
 
-std::vector<std::string> read_label_names(const H5File& file, const std::string& path) {
-  std::vector<std::string> names;
-  if (!file.has_attribute("label_names")) return names;
-  const std::string where = path + ": label_names";
-  const nlohmann::json json = parse_json(file.string_attribute("label_names"), where);
+std::string text_or_empty(const H5File& file, const char* attribute) {
+  return file.has_attribute(attribute) ? file.string_attribute(attribute) : "";
+}
+
+std::vector<std::string> parse_label_names(const std::string& text, const std::string& where) {
+  const nlohmann::json json = parse_json(text, where);
   check(json.is_array() && json.size() <= kMaxLabelNames, ExitCode::kCorrupt,
       "{}: expected an array of at most {} names, got {} of {}", where, kMaxLabelNames, json.type_name(), json.size());
-  for (const auto& name : json) {
-    check(name.is_string() && name.get_ref<const std::string&>().size() <= kMaxLabelNameBytes, ExitCode::kCorrupt,
-        "{}: expected strings of at most {} bytes, got an entry of another kind", where, kMaxLabelNameBytes);
-    names.push_back(name.get<std::string>());
-  }
-  return names;
+  return json_strings(json, kMaxLabelNameBytes, where);
 }
 
 }  // namespace
@@ -66,123 +64,73 @@ struct Dataset::Impl {
   explicit Impl(const std::filesystem::path& path) : raw(path) {}
 
   storage::ReadOnlyFile raw;
-  ImageShape shape;
+  DatasetContent content;  // all but the pixels
   std::int64_t count = 0;
   std::uint64_t pixels_offset = 0, pixels_bytes = 0;
-  std::string images_hash, source;
-  std::vector<std::string> label_names;
-  std::vector<std::int64_t> labels;
-  std::vector<Attribute> attributes;
-  std::string attributes_json;                 // as stored; "" without
-  std::vector<std::uint8_t> attribute_values;  // [N,A]
-  std::vector<std::uint64_t> hashes;           // of each image, or empty
+  std::string images_hash;
+  std::vector<std::uint64_t> hashes;  // of each image, or empty
   std::vector<std::int64_t> members[2];
   std::once_flag kept_once;
   std::vector<std::byte> kept;  // all pixels, filled by the first read()
 
-  void read_images(std::uint64_t first, std::span<std::byte> out) const {
-    raw.read_at(pixels_offset + first * static_cast<std::uint64_t>(shape.size()), out);
-  }
+  std::string name() const { return raw.path().string(); }
   void keep_all();
-  void check_image(std::uint64_t image, std::span<const std::byte> pixels) const;
+  void read_image(std::uint64_t image, std::span<std::byte> out) const;
   void check_pixels(const std::string& got) const;
-  void load_labels(const H5File& file);
-  void load_attributes(const H5File& file);
-  std::vector<std::uint8_t> load_splits(const H5File& file);
-  void check_content(const H5File& file, const std::vector<std::uint8_t>& splits);
+  void load_content(const H5File& file);
 };
 
 void Dataset::Impl::check_pixels(const std::string& got) const {
   check(got == images_hash, ExitCode::kCorrupt,
-      "{}: images_hash: expected {}, got {}: the pixels are damaged; remove the file and import it again",
-      raw.path().string(), images_hash, got);
+      "{}: images_hash: expected {}, got {}: the pixels are damaged; remove the file and import it again", name(),
+      images_hash, got);
 }
 
 void Dataset::Impl::keep_all() {
   std::vector<std::byte> pixels(pixels_bytes);
-  read_images(0, pixels);
+  raw.read_at(pixels_offset, pixels);
   check_pixels(storage::hash_bytes(pixels));
   kept = std::move(pixels);
 }
 
-void Dataset::Impl::check_image(std::uint64_t image, std::span<const std::byte> pixels) const {
+void Dataset::Impl::read_image(std::uint64_t image, std::span<std::byte> out) const {
+  raw.read_at(pixels_offset + image * out.size(), out);
   if (hashes.empty()) return;
-  const std::uint64_t got = storage::hash64(pixels);
+  const std::uint64_t got = storage::hash64(out);
   check(got == hashes[image], ExitCode::kCorrupt,
       "{}: image {}: expected hash {:016x}, got {:016x}: the pixels are damaged; remove the file and import it again",
-      raw.path().string(), image, hashes[image], got);
+      name(), image, hashes[image], got);
 }
 
-void Dataset::Impl::load_labels(const H5File& file) {
-  const std::string path = raw.path().string();
-  label_names = read_label_names(file, path);
-  if (!file.has("labels")) return;
-  check_vector(file.info("labels"), H5Type::kI64, static_cast<std::uint64_t>(count), "labels", path);
-  labels = file.read_all<std::int64_t>("labels", H5Type::kI64);
-  const std::int64_t bound =
-      label_names.empty() ? static_cast<std::int64_t>(kMaxLabelNames) : static_cast<std::int64_t>(label_names.size());
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    check(labels[i] >= 0 && labels[i] < bound, ExitCode::kCorrupt, "{}: labels: expected 0 to {}, got {} for image {}",
-        path, bound - 1, labels[i], i);
-}
-
-void Dataset::Impl::load_attributes(const H5File& file) {
-  if (!file.has_attribute("attributes")) return;
-  const std::string path = raw.path().string();
-  attributes_json = file.string_attribute("attributes");
-  const std::int64_t num_labels = labels.empty() ? 0 : static_cast<std::int64_t>(label_names.size());
-  attributes = parse_attributes(attributes_json, num_labels, path + ": attributes");
-  const H5Info info = file.info("attributes");
-  const std::vector<std::uint64_t> expected = {static_cast<std::uint64_t>(count), attributes.size()};
-  check(info.type == H5Type::kU8 && info.shape == expected, ExitCode::kCorrupt,
-      "{}: attributes: expected u8 {}, got {} {}", path, shape_text(expected), storage::name_of(info.type),
-      shape_text(info.shape));
-  attribute_values = file.read_all<std::uint8_t>("attributes", H5Type::kU8);
-  for (std::size_t i = 0; i < attribute_values.size(); ++i) {
-    const Attribute& a = attributes[i % attributes.size()];
-    check(attribute_values[i] < a.categories.size(), ExitCode::kCorrupt,
-        "{}: attributes: '{}': expected 0 to {}, got {} for image {}", path, a.name, a.categories.size() - 1,
-        attribute_values[i], i / attributes.size());
+// Labels, attributes, splits and the hashes.
+void Dataset::Impl::load_content(const H5File& file) {
+  const auto n = static_cast<std::uint64_t>(count);
+  DatasetContent& c = content;
+  c.source = text_or_empty(file, "source");
+  const std::string label_names = text_or_empty(file, "label_names"), attributes = text_or_empty(file, "attributes");
+  if (file.has_attribute("label_names")) c.label_names = parse_label_names(label_names, name() + ": label_names");
+  if (file.has("labels")) c.labels = read_vector<std::int64_t>(file, "labels", H5Type::kI64, {n}, name());
+  if (file.has_attribute("attributes")) {
+    const std::int64_t num_labels = c.labels.empty() ? 0 : static_cast<std::int64_t>(c.label_names.size());
+    c.attributes = parse_attributes(attributes, num_labels, name() + ": attributes");
+    c.attribute_values = read_vector<std::uint8_t>(file, "attributes", H5Type::kU8, {n, c.attributes.size()}, name());
   }
-}
-
-std::vector<std::uint8_t> Dataset::Impl::load_splits(const H5File& file) {
-  std::vector<std::uint8_t> splits(static_cast<std::size_t>(count), static_cast<std::uint8_t>(Split::kTrain));
-  if (file.has("splits")) {
-    check_vector(file.info("splits"), H5Type::kU8, static_cast<std::uint64_t>(count), "splits", raw.path().string());
-    splits = file.read_all<std::uint8_t>("splits", H5Type::kU8);
-  }
-  for (std::size_t i = 0; i < splits.size(); ++i) {
-    check(splits[i] <= 1, ExitCode::kCorrupt, "{}: splits: expected 0 (train) or 1 (test), got {} for image {}",
-        raw.path().string(), splits[i], i);
-    members[splits[i]].push_back(static_cast<std::int64_t>(i));
-  }
-  return splits;
-}
-
-void Dataset::Impl::check_content(const H5File& file, const std::vector<std::uint8_t>& splits) {
-  const std::string path = raw.path().string();
-  if (file.has("hash")) {
-    check_vector(file.info("hash"), H5Type::kU64, static_cast<std::uint64_t>(count), "hash", path);
-    hashes = file.read_all<std::uint64_t>("hash", H5Type::kU64);
-  }
+  c.splits.assign(n, static_cast<std::uint8_t>(Split::kTrain));
+  if (file.has("splits")) c.splits = read_vector<std::uint8_t>(file, "splits", H5Type::kU8, {n}, name());
+  check_categories(c, name());
+  for (std::size_t i = 0; i < n; ++i) members[c.splits[i]].push_back(static_cast<std::int64_t>(i));
+  if (file.has("hash")) hashes = read_vector<std::uint64_t>(file, "hash", H5Type::kU64, {n}, name());
   if (!file.has_attribute("content_hash")) return;
   const std::string expected = file.string_attribute("content_hash");
-  const std::string names = file.has_attribute("label_names") ? file.string_attribute("label_names") : "";
-  const std::string got =
-      content_hash({images_hash, source, names}, shape, labels, splits, hashes, attributes_json, attribute_values);
+  const std::string got = content_hash(c, images_hash, label_names, attributes, hashes);
   check(got == expected, ExitCode::kCorrupt,
       "{}: content_hash: expected {}, got {}: labels, splits or header are damaged; "
       "remove the file and import it again",
-      path, expected.substr(0, 64), got);
+      name(), expected.substr(0, 64), got);
 }
 
-Dataset::Dataset(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Dataset::Dataset(Dataset&&) noexcept = default;
-Dataset::~Dataset() = default;
-
 Dataset Dataset::open(const std::filesystem::path& path) {
-  auto impl = std::make_unique<Impl>(path);
+  auto impl = std::make_shared<Impl>(path);
   const std::string name = path.string();
   const H5File file = H5File::open(path);
   const std::string format = file.has_attribute("format") ? file.string_attribute("format") : "none";
@@ -192,35 +140,28 @@ Dataset Dataset::open(const std::filesystem::path& path) {
   const std::int64_t version = file.int_attribute("version");
   check(version == 1, ExitCode::kCorrupt, "{}: expected data set version 1, got {}", name, version);
   const H5Info info = file.info("images");
-  impl->shape = check_images(info, name);
+  impl->content.shape = check_images(info, name);
   impl->count = static_cast<std::int64_t>(info.shape[0]);
   impl->pixels_offset = info.file_offset;
   impl->pixels_bytes = info.bytes;
   impl->images_hash = file.string_attribute("images_hash");
   check(storage::is_hash(impl->images_hash), ExitCode::kCorrupt, "{}: images_hash: expected 32 hex digits, got \"{}\"",
       name, impl->images_hash.substr(0, 64));
-  if (file.has_attribute("source")) impl->source = file.string_attribute("source");
-  impl->load_labels(file);
-  impl->load_attributes(file);
-  impl->check_content(file, impl->load_splits(file));
+  impl->load_content(file);
   return Dataset(std::move(impl));
 }
 
 const std::filesystem::path& Dataset::path() const { return impl_->raw.path(); }
+const DatasetContent& Dataset::content() const { return impl_->content; }
 std::int64_t Dataset::size() const { return impl_->count; }
-ImageShape Dataset::shape() const { return impl_->shape; }
 const std::string& Dataset::images_hash() const { return impl_->images_hash; }
-const std::string& Dataset::source() const { return impl_->source; }
-const std::vector<std::string>& Dataset::label_names() const { return impl_->label_names; }
-const std::vector<std::int64_t>& Dataset::labels() const { return impl_->labels; }
-const std::vector<Attribute>& Dataset::attributes() const { return impl_->attributes; }
 std::vector<std::int64_t> Dataset::attribute_values(std::size_t attribute) const {
-  const std::size_t width = impl_->attributes.size();
+  const std::size_t width = impl_->content.attributes.size();
   check(attribute < width, ExitCode::kRuntime, "{}: {} attributes, number {} is asked for", path().string(), width,
       attribute);
   std::vector<std::int64_t> out;
-  for (std::size_t i = attribute; i < impl_->attribute_values.size(); i += width)
-    out.push_back(impl_->attribute_values[i]);
+  for (std::size_t i = attribute; i < impl_->content.attribute_values.size(); i += width)
+    out.push_back(impl_->content.attribute_values[i]);
   return out;
 }
 void Dataset::expect_shape(const ImageShape& wanted, const char* who) const {
@@ -236,26 +177,24 @@ const std::vector<std::int64_t>& Dataset::members(Split split) const {
 }
 
 ImageBatch Dataset::read(std::span<const std::int64_t> index) const {
-  const auto size = static_cast<std::size_t>(impl_->shape.size());
+  const auto size = static_cast<std::size_t>(impl_->content.shape.size());
   for (const std::int64_t i : index)
     check(i >= 0 && i < impl_->count, ExitCode::kRuntime, "{}: expected image numbers 0 to {}, got {}", path().string(),
         impl_->count - 1, i);
   const bool keep = impl_->pixels_bytes <= kKeepBytes;
   if (keep) std::call_once(impl_->kept_once, [this] { impl_->keep_all(); });
   ImageBatch batch;
-  batch.shape = impl_->shape;
+  batch.shape = impl_->content.shape;
   batch.count = static_cast<std::int64_t>(index.size());
   batch.index.assign(index.begin(), index.end());
   batch.pixels.resize(index.size() * size);
   auto* out = reinterpret_cast<std::byte*>(batch.pixels.data());
   for (std::size_t i = 0; i < index.size(); ++i, out += size) {
     const auto image = static_cast<std::uint64_t>(index[i]);
-    if (keep) {
+    if (keep)
       std::copy_n(impl_->kept.data() + image * size, size, out);
-    } else {
-      impl_->read_images(image, {out, size});
-      impl_->check_image(image, {out, size});
-    }
+    else
+      impl_->read_image(image, {out, size});
   }
   return batch;
 }
@@ -269,6 +208,28 @@ void Dataset::verify() const {
     hasher.update(part);
   }
   impl_->check_pixels(hasher.digest());
+}
+
+std::vector<std::string> label_columns(const Dataset& set) {
+  std::vector<std::string> out;
+  if (!set.labels().empty()) out.push_back(kLabels);
+  for (const Attribute& a : set.attributes()) out.push_back(a.name);
+  return out;
+}
+
+LabelColumn label_column(const Dataset& set, const std::string& name) {
+  const auto columns = label_columns(set);
+  const bool known = std::find(columns.begin(), columns.end(), name) != columns.end();
+  check(known, ExitCode::kUsage, "{}: the data set has no labels called '{}'; it has {}", set.path().string(), name,
+      columns.empty() ? "none" : fmt::format("{}", fmt::join(columns, ", ")));
+  for (std::size_t a = 0; name != kLabels && a < set.attributes().size(); ++a) {
+    if (set.attributes()[a].name == name) return {name, set.attributes()[a].categories, set.attribute_values(a)};
+  }
+  LabelColumn out{name, set.label_names(), set.labels()};
+  const std::int64_t last = *std::max_element(out.values.begin(), out.values.end());
+  while (static_cast<std::int64_t>(out.categories.size()) <= last)
+    out.categories.push_back(fmt::to_string(out.categories.size()));
+  return out;
 }
 
 }  // namespace hebm::data

@@ -1,10 +1,11 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include "base/error.h"
 #include "data/dataset.h"
-#include "data/dataset_hash.h"
-#include "data/scratch_file.h"
+#include "data/new_file.h"
 #include "storage/files.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
@@ -14,6 +15,8 @@ namespace {
 
 using storage::H5File;
 using storage::H5Type;
+
+constexpr std::size_t kMaxLabels = 65536;
 
 void check_content(const DatasetContent& content, const std::string& path) {
   const ImageShape& shape = content.shape;
@@ -25,32 +28,13 @@ void check_content(const DatasetContent& content, const std::string& path) {
       "{}: expected {} images of {} pixels, got {} pixels", path, count, shape.size(), content.pixels.size());
   check(content.labels.empty() || content.labels.size() == count, ExitCode::kCorrupt, "{}: expected {} labels, got {}",
       path, count, content.labels.size());
-  for (const std::uint8_t split : content.splits)
-    check(split <= 1, ExitCode::kCorrupt, "{}: expected splits 0 (train) or 1 (test), got {}", path, split);
   check(content.attribute_values.size() == count * content.attributes.size(), ExitCode::kCorrupt,
       "{}: expected {} x {} attribute values, got {}", path, count, content.attributes.size(),
       content.attribute_values.size());
-  for (std::size_t i = 0; i < content.attribute_values.size(); ++i) {
-    const Attribute& a = content.attributes[i % content.attributes.size()];
-    check(content.attribute_values[i] < a.categories.size(), ExitCode::kCorrupt,
-        "{}: '{}': expected categories 0 to {}, got {}", path, a.name, a.categories.size() - 1,
-        content.attribute_values[i]);
-  }
-  if (content.label_names.empty()) return;
-  const auto num_names = static_cast<std::int64_t>(content.label_names.size());
-  for (const std::int64_t label : content.labels)
-    check(label >= 0 && label < num_names, ExitCode::kCorrupt, "{}: expected labels 0 to {}, got {}", path,
-        num_names - 1, label);
+  check_categories(content, path);
 }
 
-std::vector<std::uint8_t> splits_of(const Dataset& set) {
-  std::vector<std::uint8_t> splits(static_cast<std::size_t>(set.size()), 0);
-  for (const std::int64_t i : set.members(Split::kTest)) splits[static_cast<std::size_t>(i)] = 1;
-  return splits;
-}
-
-// Fields of an existing data set that differ from the content that was to be written; "" when it is
-// the same.
+// Fields of an existing data set that differ from what was to be written; "": none.
 std::string difference(const Dataset& set, const DatasetContent& content, const std::string& images_hash) {
   std::vector<std::string> parts;
   const auto add = [&parts](const char* name, const auto& there, const auto& wanted) {
@@ -63,14 +47,9 @@ std::string difference(const Dataset& set, const DatasetContent& content, const 
         fmt::format("{}x{}x{}", content.shape.channels, content.shape.height, content.shape.width));
   if (set.images_hash() != images_hash) add("images_hash", set.images_hash(), images_hash);
   if (set.labels() != content.labels) parts.push_back("labels");
-  if (splits_of(set) != content.splits) parts.push_back("splits");
-  bool same_attributes = set.attributes() == content.attributes;
-  for (std::size_t a = 0; same_attributes && a < content.attributes.size(); ++a) {
-    const auto there = set.attribute_values(a);
-    for (std::size_t i = 0; i < there.size(); ++i)
-      same_attributes &= there[i] == content.attribute_values[i * content.attributes.size() + a];
-  }
-  if (!same_attributes) parts.push_back("attributes");
+  if (set.content().splits != content.splits) parts.push_back("splits");
+  if (set.attributes() != content.attributes || set.content().attribute_values != content.attribute_values)
+    parts.push_back("attributes");
   if (set.label_names() != content.label_names)
     add("label names", fmt::format("{}", fmt::join(set.label_names(), ",")),
         fmt::format("{}", fmt::join(content.label_names, ",")));
@@ -122,8 +101,7 @@ void write_content(const std::filesystem::path& path, const DatasetContent& cont
   const std::vector<std::uint64_t> hashes = hash_images(content);
   const std::string attributes = content.attributes.empty() ? "" : attributes_text(content.attributes);
   if (!attributes.empty()) file.set_attribute("attributes", attributes);
-  file.set_attribute("content_hash", content_hash({images_hash, content.source, label_names}, shape, content.labels,
-                                         content.splits, hashes, attributes, content.attribute_values));
+  file.set_attribute("content_hash", content_hash(content, images_hash, label_names, attributes, hashes));
   file.write("images", H5Type::kU8,
       {count, static_cast<std::uint64_t>(shape.channels), static_cast<std::uint64_t>(shape.height),
           static_cast<std::uint64_t>(shape.width)},
@@ -140,6 +118,43 @@ void write_content(const std::filesystem::path& path, const DatasetContent& cont
 
 }  // namespace
 
+void check_categories(const DatasetContent& content, const std::string& path) {
+  const auto below = [&](const std::string& what, std::int64_t got, std::size_t bound, std::size_t image) {
+    check(got >= 0 && got < static_cast<std::int64_t>(bound), ExitCode::kCorrupt,
+        "{}: {}: expected 0 to {}, got {} for image {}", path, what, bound - 1, got, image);
+  };
+  const std::size_t num_labels = content.label_names.empty() ? kMaxLabels : content.label_names.size();
+  for (std::size_t i = 0; i < content.labels.size(); ++i) below("labels", content.labels[i], num_labels, i);
+  for (std::size_t i = 0; i < content.splits.size(); ++i)
+    check(content.splits[i] <= 1, ExitCode::kCorrupt, "{}: splits: expected 0 (train) or 1 (test), got {} for image {}",
+        path, content.splits[i], i);
+  for (std::size_t i = 0; i < content.attribute_values.size(); ++i) {
+    const Attribute& a = content.attributes[i % content.attributes.size()];
+    below("attributes: '" + a.name + "'", content.attribute_values[i], a.categories.size(),
+        i / content.attributes.size());
+  }
+}
+
+// Each text goes in with its end, so that none can shift into the next.
+std::string content_hash(const DatasetContent& content, const std::string& images_hash, const std::string& label_names,
+    const std::string& attributes, std::span<const std::uint64_t> hashes) {
+  storage::Hasher hasher;
+  const auto add_text = [&](const std::string& text) {
+    hasher.update(storage::as_bytes(text.c_str(), text.size() + 1));
+  };
+  const auto add = [&](const auto& values) { hasher.update(storage::as_bytes(values.data(), values.size())); };
+  for (const std::string* text : {&images_hash, &content.source, &label_names}) add_text(*text);
+  add(std::array{content.shape.channels, content.shape.height, content.shape.width});
+  add(content.labels);
+  add(content.splits);
+  add(hashes);
+  if (!attributes.empty()) {  // sets without have the hash that they always had
+    add_text(attributes);
+    add(content.attribute_values);
+  }
+  return hasher.digest();
+}
+
 std::string images_hash(const DatasetContent& content) {
   return storage::hash_bytes(storage::as_bytes(content.pixels.data(), content.pixels.size()));
 }
@@ -154,10 +169,9 @@ std::string write_dataset(const std::filesystem::path& path, const DatasetConten
     accept_existing(path, content, hash);
     return hash;
   }
-  ScratchFile scratch(path);
-  require_space(path, content.pixels.size() + 17 * content.splits.size() + (std::uint64_t{1} << 20));
-  write_content(scratch.path(), content, hash, label_names);
-  scratch.publish();
+  const std::uint64_t bytes = content.pixels.size() + 17 * content.splits.size() + (std::uint64_t{1} << 20);
+  write_new_file(path, bytes,
+      [&](const std::filesystem::path& temporary) { write_content(temporary, content, hash, label_names); });
   return hash;
 }
 

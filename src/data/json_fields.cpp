@@ -83,4 +83,14 @@ const nlohmann::json& json_array(const nlohmann::json& object, const char* name,
   return value;
 }
 
+std::vector<std::string> json_strings(const nlohmann::json& array, std::size_t max_bytes, const std::string& where) {
+  std::vector<std::string> out;
+  for (const auto& entry : array) {
+    check(entry.is_string() && entry.get_ref<const std::string&>().size() <= max_bytes, ExitCode::kCorrupt,
+        "{}: expected strings of at most {} bytes, got an entry of another kind", where, max_bytes);
+    out.push_back(entry.get<std::string>());
+  }
+  return out;
+}
+
 }  // namespace hebm::data

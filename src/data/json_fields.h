@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hebm::data {
 
@@ -21,5 +22,8 @@ const nlohmann::json& json_array(const nlohmann::json& object, const char* name,
     std::size_t max_size, const std::string& where);
 // A value (not a field) that must be an integer within bounds.
 std::int64_t json_int_value(const nlohmann::json& value, std::int64_t min, std::int64_t max, const std::string& where);
+
+// The array's entries, which must be texts.
+std::vector<std::string> json_strings(const nlohmann::json& array, std::size_t max_bytes, const std::string& where);
 
 }  // namespace hebm::data

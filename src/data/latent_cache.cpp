@@ -4,11 +4,9 @@
 #include <bit>
 #include <cstring>
 #include "base/error.h"
-#include "data/cache_index.h"
 #include "data/cache_layout.h"
 #include "data/half.h"
 #include "data/shard_file.h"
-#include "data/shard_handles.h"
 
 namespace hebm::data {
 namespace {
@@ -25,21 +23,16 @@ Shard open_shard(const std::filesystem::path& directory, const CacheIndex& index
   Shard shard;
   shard.path = directory / shard_name(s, layout.num_shards);
   const std::string name = shard.path.string();
-  std::error_code error;
-  check(std::filesystem::exists(shard.path, error), ExitCode::kCorrupt,
-      "{}: expected this shard, got none; run encode again, which writes only what is missing", name);
+  check_shard_exists(shard.path);
   const storage::ReadOnlyFile file(shard.path);
-  check(file.size() == entry.size_bytes, ExitCode::kCorrupt,
-      "{}: expected {} bytes, got {}; remove the shard and run encode again, which writes only what is missing", name,
-      entry.size_bytes, file.size());
+  check(file.size() == entry.size_bytes, ExitCode::kCorrupt, "{}: expected {} bytes, got {}; remove the shard and {}",
+      name, entry.size_bytes, file.size(), kEncodeAgain);
   // Before libhdf5 sees it: a damaged structure is found here and not by the parser.
   const std::string got = hash_outside_u(file, entry.u_offset, shard_u_bytes(layout, s));
-  check(got == entry.hash, ExitCode::kCorrupt,
-      "{}: expected header hash {}, got {}; remove the shard and run encode again, which writes only what is missing",
-      name, entry.hash, got);
+  check(got == entry.hash, ExitCode::kCorrupt, "{}: expected header hash {}, got {}; remove the shard and {}", name,
+      entry.hash, got, kEncodeAgain);
   shard.header = read_shard_header(shard.path);
-  const std::string difference = shard_difference(shard.header, layout, s);
-  check(difference.empty(), ExitCode::kCorrupt, "{} belongs to another cache: {}", name, difference);
+  check_same_cache(shard.header, layout, s, shard.path);
   check(shard.header.u_offset == entry.u_offset, ExitCode::kCorrupt, "{}: expected u at offset {}, got {}", name,
       entry.u_offset, shard.header.u_offset);
   shard.begin = shard_range(s, layout.num_shards, layout.key.num_images).first;
@@ -53,10 +46,8 @@ struct LatentCache::Impl {
   CacheLayout layout;
   std::vector<Shard> shards;
   std::size_t dim = 0, element = 0, record = 0;  // latents a draw, bytes a latent, bytes a record
-  bool is_half = false;
   mutable std::unique_ptr<ShardHandles> handles;
-  // A bit a record: its hash has been verified. Setting it twice is harmless, so relaxed order will
-  // do.
+  // A bit a record: its hash has been verified. Setting it twice is harmless: relaxed order.
   mutable std::unique_ptr<std::atomic<std::uint64_t>[]> touched;
 
   std::size_t shard_of(std::int64_t position) const {
@@ -64,15 +55,7 @@ struct LatentCache::Impl {
     return static_cast<std::size_t>(((position + 1) * layout.num_shards - 1) / layout.key.num_images);
   }
   void read_one(std::int64_t position, std::int64_t draw, std::span<float> out, std::vector<std::byte>& scratch) const;
-  void convert(const std::byte* stored, std::span<float> out) const;
 };
-
-void LatentCache::Impl::convert(const std::byte* stored, std::span<float> out) const {
-  if (is_half)
-    from_half({reinterpret_cast<const std::uint16_t*>(stored), out.size()}, out);
-  else
-    std::memcpy(out.data(), stored, out.size_bytes());
-}
 
 void LatentCache::Impl::read_one(
     std::int64_t position, std::int64_t draw, std::span<float> out, std::vector<std::byte>& scratch) const {
@@ -84,36 +67,35 @@ void LatentCache::Impl::read_one(
   const std::size_t draw_offset = static_cast<std::size_t>(draw) * dim * element;
   std::atomic<std::uint64_t>& word = touched[static_cast<std::size_t>(position) / 64];
   const std::uint64_t bit = std::uint64_t{1} << (static_cast<std::size_t>(position) % 64);
-  if ((word.load(std::memory_order_relaxed) & bit) == 0) {  // first touch: the whole record, for its hash
-    scratch.resize(record);
+  const bool is_first = (word.load(std::memory_order_relaxed) & bit) == 0;
+  if (!is_first && layout.key.dtype == Dtype::kFloat32)
+    return file->read_at(record_offset + draw_offset, std::as_writable_bytes(out));
+  scratch.resize(record);
+  std::span<std::byte> stored(scratch.data(), dim * element);
+  if (is_first) {  // the whole record, for its hash
     file->read_at(record_offset, scratch);
-    check_record(scratch, shard.header.hashes[row], is_half, shard.path.string(), static_cast<std::int64_t>(row),
-        shard.header.index[row]);
+    check_record(shard.header, row, scratch, *file);
     word.fetch_or(bit, std::memory_order_relaxed);
-    convert(scratch.data() + draw_offset, out);
-  } else if (is_half) {
-    scratch.resize(record);
-    file->read_at(record_offset + draw_offset, {scratch.data(), dim * element});
-    convert(scratch.data(), out);
+    stored = {scratch.data() + draw_offset, stored.size()};
   } else {
-    file->read_at(record_offset + draw_offset, std::as_writable_bytes(out));
+    file->read_at(record_offset + draw_offset, stored);
+  }
+  if (layout.key.dtype == Dtype::kFloat16) {
+    from_half({reinterpret_cast<const std::uint16_t*>(stored.data()), out.size()}, out);
+  } else {
+    std::memcpy(out.data(), stored.data(), stored.size());
   }
 }
 
-LatentCache::LatentCache(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-LatentCache::LatentCache(LatentCache&&) noexcept = default;
-LatentCache::~LatentCache() = default;
-
 LatentCache LatentCache::open(const std::filesystem::path& directory) {
   CacheIndex index = read_index(directory);
-  auto impl = std::make_unique<Impl>();
+  auto impl = std::make_shared<Impl>();
   impl->directory = directory;
   for (std::int64_t s = 0; s < index.layout.num_shards; ++s) impl->shards.push_back(open_shard(directory, index, s));
   impl->layout = std::move(index.layout);
   impl->dim = static_cast<std::size_t>(impl->layout.dim());
-  impl->element = element_bytes(impl->layout.key);
+  impl->element = bytes_of(impl->layout.key.dtype);
   impl->record = record_bytes(impl->layout);
-  impl->is_half = impl->layout.key.dtype == "float16";
   impl->handles = std::make_unique<ShardHandles>(impl->shards.size());
   const auto words = static_cast<std::size_t>(impl->layout.key.num_images + 63) / 64;
   impl->touched = std::make_unique<std::atomic<std::uint64_t>[]>(words);
@@ -170,16 +152,10 @@ std::vector<LatentCache::Moments> LatentCache::moments() const {
   return result;
 }
 
-double LatentCache::max_abs_u() const {
-  double largest = 0;
-  for (const Shard& shard : impl_->shards) largest = std::max(largest, shard.header.moments.max_abs_u);
-  return largest;
-}
-
-double LatentCache::max_rounding_error() const {
-  double largest = 0;
-  for (const Shard& shard : impl_->shards) largest = std::max(largest, shard.header.moments.max_rounding_error);
-  return largest;
+double LatentCache::largest(double ShardMoments::*of) const {
+  double out = 0;
+  for (const Shard& shard : impl_->shards) out = std::max(out, shard.header.moments.*of);
+  return out;
 }
 
 std::uint64_t LatentCache::stored_bytes() const { return static_cast<std::uint64_t>(num_images()) * impl_->record; }

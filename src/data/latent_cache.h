@@ -15,19 +15,28 @@
 #include <string>
 #include <utility>
 #include <vector>
+#include "base/choice.h"
 #include "base/types.h"
 
 namespace hebm::data {
 
+enum class Dtype { kFloat32, kFloat16 };
+constexpr std::array<Choice<Dtype>, 2> choices_of(Dtype) {
+  return {{{"float32", Dtype::kFloat32}, {"float16", Dtype::kFloat16}}};
+}
+constexpr std::size_t bytes_of(Dtype dtype) { return dtype == Dtype::kFloat16 ? 2 : 4; }
+
 // Everything a draw depends on. Two caches are the same cache if and only if all fields are equal;
 // a reader that expects another key is refused with the differing fields named.
 struct CacheKey {
-  std::string images_hash, split = "train", preprocessing, vae_hash, posterior_rule, dtype = "float32";
+  std::string images_hash, split = "train", preprocessing, vae_hash, posterior_rule;
+  Dtype dtype = Dtype::kFloat32;
   std::int64_t draws = 2;
   std::uint64_t seed = 0;
   std::int64_t num_images = 0;
   nlohmann::json to_json() const;
-  static CacheKey from_json(const nlohmann::json& json);
+  // Error(kCorrupt) naming `where` and the field.
+  static CacheKey from_json(const nlohmann::json& json, const std::string& where = "cache key");
   std::string difference(const CacheKey& other) const;  // "" when equal, else "vae_hash: expected ..., got ..."
 };
 
@@ -47,14 +56,14 @@ std::pair<std::int64_t, std::int64_t> shard_range(std::int64_t shard, std::int64
 bool shard_done(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
     const std::function<void(const std::string&)>& warn = {});
 
-struct ShardReport {
-  double max_abs_u = 0, max_rounding_error = 0;  // of float16; 0 for float32
-  std::vector<double> sum, sum_squares;          // by group, over n * R * group size elements
+struct ShardMoments {
   std::int64_t num_records = 0;
+  double max_abs_u = 0, max_rounding_error = 0;  // of float16; 0 for float32
+  std::vector<double> mean, second_moment;       // by group, over n * R * group size elements
 };
 // u [n,R,D] float32 in the layout's order. float16 refuses |u| > 6e4; NaN and Inf are refused:
 // Error(kCorrupt) naming image and group.
-ShardReport write_shard(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
+ShardMoments write_shard(const std::filesystem::path& directory, const CacheLayout& layout, std::int64_t shard,
     std::span<const std::int64_t> index, std::span<const float> u);
 // After all shards are done (rank 0): checks that each is there, writes index.json durably.
 void publish_cache(const std::filesystem::path& directory, const CacheLayout& layout);
@@ -64,8 +73,6 @@ class LatentCache {
  public:
   // Refuses a missing index or shard, sizes that do not fit, by name. Only headers are read.
   static LatentCache open(const std::filesystem::path& directory);
-  LatentCache(LatentCache&&) noexcept;
-  ~LatentCache();
   void expect(const CacheKey& key) const;  // Error(kCorrupt) naming what differs and what to do
   const CacheLayout& layout() const;
   std::int64_t num_images() const;
@@ -77,16 +84,17 @@ class LatentCache {
     double mean = 0, variance = 0;
     std::int64_t count = 0;
   };
-  std::vector<Moments> moments() const;  // by group, from the shards' attributes
-  double max_abs_u() const;              // over all shards, before rounding
-  double max_rounding_error() const;     // of float16; 0 for float32
-  std::uint64_t stored_bytes() const;    // of u in all shards
+  std::vector<Moments> moments() const;                                   // by group, from the shards' attributes
+  double max_abs_u() const { return largest(&ShardMoments::max_abs_u); }  // over all shards, before rounding
+  double max_rounding_error() const { return largest(&ShardMoments::max_rounding_error); }
+  std::uint64_t stored_bytes() const;  // of u in all shards
   const std::filesystem::path& directory() const;
   void verify(const std::function<void(std::int64_t done, std::int64_t total)>& progress) const;  // every record's hash
  private:
   struct Impl;
-  explicit LatentCache(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  double largest(double ShardMoments::*of) const;
+  explicit LatentCache(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace hebm::data

@@ -37,6 +37,22 @@ void check_shape(const H5Info& info, H5Type type, const std::vector<std::uint64_
       name, storage::name_of(type), fmt::join(shape, ", "), storage::name_of(info.type), fmt::join(info.shape, ", "));
 }
 
+// In blocks of fixed size, so that -O2 vectorises the inner loop: every verified byte comes here.
+template <class Word> bool all_finite(std::span<const std::byte> bytes, Word exponent) {
+  constexpr std::size_t kLanes = 64 / sizeof(Word);
+  Word bad[kLanes] = {};
+  const auto add = [&](std::size_t from, std::size_t count) {
+    Word words[kLanes] = {};  // what is not filled is zero, which is finite
+    std::memcpy(words, bytes.data() + from, count);
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      bad[lane] = static_cast<Word>(bad[lane] | ((words[lane] & exponent) == exponent ? 1 : 0));
+  };
+  std::size_t at = 0;
+  for (; at + 64 <= bytes.size(); at += 64) add(at, 64);
+  add(at, bytes.size() - at);
+  return std::all_of(std::begin(bad), std::end(bad), [](Word word) { return word == 0; });
+}
+
 }  // namespace
 
 std::string ShardTexts::content_hash(std::span<const std::int64_t> index, std::span<const std::uint64_t> hashes) const {
@@ -66,22 +82,19 @@ ShardHeader read_shard_header(const std::filesystem::path& path) {
   check(version == 1, ExitCode::kCorrupt, "{}: expected shard version 1, got {}", name, version);
   const ShardTexts texts{
       file.string_attribute("key"), file.string_attribute("groups"), file.string_attribute("moments")};
-  CacheLayout layout;
-  layout.key = parse_cache_key(parse_json(texts.key, name + ": key"), name + ": key");
+  ShardHeader header;
+  CacheLayout& layout = header.layout;
+  layout.key = CacheKey::from_json(parse_json(texts.key, name + ": key"), name + ": key");
   layout.groups = parse_groups(parse_json(texts.groups, name + ": groups"), name + ": groups");
   layout.num_shards = file.int_attribute("num_shards");
   check_layout(layout, ExitCode::kCorrupt, name);
-  ShardHeader header;
-  header.key = layout.key;
-  header.groups = layout.groups;
-  header.num_shards = layout.num_shards;
   header.shard = file.int_attribute("shard");
-  check(header.shard >= 0 && header.shard < header.num_shards, ExitCode::kCorrupt,
-      "{}: shard: expected 0 to {}, got {}", name, header.num_shards - 1, header.shard);
-  const auto [begin, end] = shard_range(header.shard, header.num_shards, layout.key.num_images);
+  check(header.shard >= 0 && header.shard < layout.num_shards, ExitCode::kCorrupt,
+      "{}: shard: expected 0 to {}, got {}", name, layout.num_shards - 1, header.shard);
+  const auto [begin, end] = shard_range(header.shard, layout.num_shards, layout.key.num_images);
   const auto count = static_cast<std::uint64_t>(end - begin);
   const H5Info u = file.info("u");
-  check_shape(u, element_type(layout.key),
+  check_shape(u, element_type(layout.key.dtype),
       {count, static_cast<std::uint64_t>(layout.key.draws), static_cast<std::uint64_t>(layout.dim())}, "u", name);
   check_shape(file.info("index"), H5Type::kI64, {count}, "index", name);
   check_shape(file.info("hash"), H5Type::kU64, {count}, "hash", name);
@@ -93,7 +106,7 @@ ShardHeader read_shard_header(const std::filesystem::path& path) {
   const std::string got = texts.content_hash(header.index, header.hashes);
   check(got == expected, ExitCode::kCorrupt, "{}: content_hash: expected {}, got {}: the shard's header is damaged",
       name, expected.substr(0, 64), got);
-  header.moments = parse_moments(texts.moments, header.groups.size(), name + ": moments");
+  header.moments = parse_moments(texts.moments, layout.groups.size(), name + ": moments");
   check(header.moments.num_records == end - begin, ExitCode::kCorrupt, "{}: moments: expected {} records, got {}", name,
       end - begin, header.moments.num_records);
   for (const std::int64_t image : header.index)
@@ -102,17 +115,24 @@ ShardHeader read_shard_header(const std::filesystem::path& path) {
   return header;
 }
 
-std::string shard_difference(const ShardHeader& header, const CacheLayout& layout, std::int64_t shard) {
+void check_same_cache(
+    const ShardHeader& header, const CacheLayout& layout, std::int64_t shard, const std::filesystem::path& path) {
   std::vector<std::string> parts;
-  const auto add = [&parts](std::string text) {
-    if (!text.empty()) parts.push_back(std::move(text));
+  const auto compare = [&parts](const char* name, const auto& expected, const auto& got) {
+    if (expected != got) parts.push_back(fmt::format("{}: expected {}, got {}", name, expected, got));
   };
-  add(layout.key.difference(header.key));
-  add(groups_difference(layout.groups, header.groups));
-  if (header.num_shards != layout.num_shards)
-    add(fmt::format("number of shards: expected {}, got {}", layout.num_shards, header.num_shards));
-  if (header.shard != shard) add(fmt::format("shard: expected {}, got {}", shard, header.shard));
-  return fmt::format("{}", fmt::join(parts, "; "));
+  if (std::string of_key = layout.key.difference(header.layout.key); !of_key.empty()) parts.push_back(of_key);
+  compare("groups", groups_to_json(layout.groups).dump(), groups_to_json(header.layout.groups).dump());
+  compare("number of shards", layout.num_shards, header.layout.num_shards);
+  compare("shard", shard, header.shard);
+  check(parts.empty(), ExitCode::kCorrupt, "{} belongs to another cache: {}; choose another folder or remove this one",
+      path.string(), fmt::join(parts, "; "));
+}
+
+void check_shard_exists(const std::filesystem::path& path) {
+  std::error_code error;
+  check(std::filesystem::exists(path, error), ExitCode::kCorrupt, "{}: expected this shard, got none; {}",
+      path.string(), kEncodeAgain);
 }
 
 std::string hash_outside_u(const storage::ReadOnlyFile& file, std::uint64_t u_offset, std::uint64_t u_bytes) {
@@ -134,57 +154,30 @@ std::string hash_outside_u(const storage::ReadOnlyFile& file, std::uint64_t u_of
   return hasher.digest();
 }
 
-namespace {
-
-// Blocks of fixed size, so that -O2 vectorises the inner loop: this runs over every byte that is
-// verified.
-template <class Word> bool all_finite(std::span<const std::byte> bytes, Word exponent) {
-  constexpr std::size_t kLanes = 64 / sizeof(Word);
-  Word bad[kLanes] = {};
-  const auto add = [&](std::size_t from, std::size_t count) {
-    Word words[kLanes] = {};  // what is not filled is zero, which is finite
-    std::memcpy(words, bytes.data() + from, count);
-    for (std::size_t lane = 0; lane < kLanes; ++lane)
-      bad[lane] = static_cast<Word>(bad[lane] | ((words[lane] & exponent) == exponent ? 1 : 0));
-  };
-  std::size_t at = 0;
-  for (; at + 64 <= bytes.size(); at += 64) add(at, 64);
-  add(at, bytes.size() - at);
-  return std::all_of(std::begin(bad), std::end(bad), [](Word word) { return word == 0; });
-}
-
-}  // namespace
-
-void check_record(std::span<const std::byte> bytes, std::uint64_t hash, bool is_half, const std::string& file,
-    std::int64_t record, std::int64_t image) {
-  const std::uint64_t got = storage::hash64(bytes);
-  check(got == hash, ExitCode::kCorrupt,
-      "{}: record {} (image {}): expected hash {:016x}, got {:016x}: the shard is damaged; remove it and run encode "
-      "again, which writes only what is missing",
-      file, record, image, hash, got);
-  const bool finite =
-      is_half ? all_finite<std::uint16_t>(bytes, 0x7c00u) : all_finite<std::uint32_t>(bytes, 0x7f800000u);
-  check(finite, ExitCode::kCorrupt, "{}: record {} (image {}): expected finite latents, got NaN or infinity", file,
-      record, image);
+void check_record(const ShardHeader& header, std::size_t record, std::span<const std::byte> bytes,
+    const storage::ReadOnlyFile& file) {
+  const std::uint64_t expected = header.hashes[record], got = storage::hash64(bytes);
+  const std::string name = file.path().string();
+  check(got == expected, ExitCode::kCorrupt,
+      "{}: record {} (image {}): expected hash {:016x}, got {:016x}: the shard is damaged; remove it and {}", name,
+      record, header.index[record], expected, got, kEncodeAgain);
+  const bool finite = header.layout.key.dtype == Dtype::kFloat16 ? all_finite<std::uint16_t>(bytes, 0x7c00u)
+                                                                 : all_finite<std::uint32_t>(bytes, 0x7f800000u);
+  check(finite, ExitCode::kCorrupt, "{}: record {} (image {}): expected finite latents, got NaN or infinity", name,
+      record, header.index[record]);
 }
 
 void check_all_records(
     const storage::ReadOnlyFile& file, const ShardHeader& header, const std::function<void(std::int64_t)>& progress) {
-  const auto count = static_cast<std::int64_t>(header.hashes.size());
-  const std::size_t bytes = header.u_bytes / static_cast<std::size_t>(count);
-  const auto at_once = std::clamp<std::int64_t>(static_cast<std::int64_t>(kBlockBytes / bytes), 1, count);
-  const bool is_half = header.key.dtype == "float16";
-  std::vector<std::byte> block(static_cast<std::size_t>(at_once) * bytes);
-  for (std::int64_t first = 0; first < count; first += at_once) {
-    const std::int64_t here = std::min(at_once, count - first);
-    file.read_at(header.u_offset + static_cast<std::uint64_t>(first) * bytes,
-        {block.data(), static_cast<std::size_t>(here) * bytes});
-    for (std::int64_t i = 0; i < here; ++i) {
-      const auto r = static_cast<std::size_t>(first + i);
-      check_record({block.data() + static_cast<std::size_t>(i) * bytes, bytes}, header.hashes[r], is_half,
-          file.path().string(), first + i, header.index[r]);
-    }
-    if (progress) progress(here);
+  const std::size_t count = header.hashes.size(), bytes = header.u_bytes / count;
+  const std::size_t at_once = std::clamp<std::size_t>(kBlockBytes / bytes, 1, count);
+  std::vector<std::byte> block(at_once * bytes);
+  for (std::size_t first = 0; first < count; first += at_once) {
+    const std::size_t here = std::min(at_once, count - first);
+    file.read_at(header.u_offset + first * bytes, std::span(block).first(here * bytes));
+    for (std::size_t i = 0; i < here; ++i)
+      check_record(header, first + i, std::span(block).subspan(i * bytes, bytes), file);
+    if (progress) progress(static_cast<std::int64_t>(here));
   }
 }
 

@@ -175,7 +175,7 @@ class Encoder {
 
 void EncodeOptions::describe(Options& o) {
   o.add("cache.draws", &draws, "posterior draws an image", {1, 4096}, Show::kCommon);
-  o.add_choice("cache.dtype", &dtype, {"float32", "float16"}, "numbers as stored", Show::kCommon);
+  o.add_choice("cache.dtype", &dtype, "numbers as stored", Show::kCommon);
   o.add("cache.shards", &shards, "files of the cache; at least as many as ranks", {1, 99999}, Show::kCommon);
   o.add("cache.batch", &batch, "images a chunk of work", {1, 100000});
   o.add_choice("cache.split", &split, {"train", "test"}, "images to encode");

@@ -18,7 +18,8 @@ namespace hebm::encode {
 
 struct EncodeOptions {
   std::int64_t draws = 2, shards = 16, batch = 100;
-  std::string dtype = "float32", split = "train";
+  data::Dtype dtype = data::Dtype::kFloat32;
+  std::string split = "train";
   void describe(Options& options);
 };
 

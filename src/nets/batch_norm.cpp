@@ -25,6 +25,10 @@ constexpr std::int64_t kGrain = 1 << 15;  // elements worth a thread
 
 at::Tensor per_channel(const at::Tensor& values) { return values.view({1, -1, 1, 1}); }
 
+at::Tensor line(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {  // [C] each
+  return x * per_channel(scale) + per_channel(shift);
+}
+
 // float32 in host memory, as [outer, C, inner]: the loops of batch_norm_kernels.h. Else ATen does
 // it, more slowly.
 bool has_kernel(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
@@ -57,21 +61,27 @@ detail::NormMap map_of(const at::Tensor& scale, const at::Tensor& shift, bool si
   return {scale.const_data_ptr<float>(), shift.const_data_ptr<float>(), silu};
 }
 
-// Sum of x and of x^2 a channel, [2 C] float64 on the host.
-std::vector<double> sums(const at::Tensor& x) {
+// Sum of d and of d x a channel, [2 C] float64 on the host, of this rank: d = dy act'(scale x +
+// shift), or x itself where dy is undefined.
+std::vector<double> sums(
+    const at::Tensor& x, const at::Tensor& dy, const at::Tensor& scale, const at::Tensor& shift, bool silu) {
   const std::int64_t channels = x.size(1);
   std::vector<double> out(static_cast<std::size_t>(2 * channels));
   if (has_kernel(x)) {
     const NormShape n = shape_of(x);
+    const float* gradient = dy.defined() ? dy.const_data_ptr<float>() : nullptr;
+    const detail::NormMap map = dy.defined() ? map_of(scale, shift, silu) : detail::NormMap{};
     over_channels(n, [&](std::int64_t first, std::int64_t last) {
-      detail::norm_sums(x.const_data_ptr<float>(), n, {first, last}, out.data(), out.data() + channels);
+      detail::norm_sums(x.const_data_ptr<float>(), gradient, n, {first, last}, map, out.data(), out.data() + channels);
     });
     return out;
   }
   const at::Tensor wide = x.to(at::kDouble);
+  at::Tensor d = wide;
+  if (dy.defined()) d = (silu ? at::silu_backward(dy, line(x, scale, shift)) : dy).to(at::kDouble);
   const at::Tensor both = at::empty({2, channels}, at::kDouble);
-  both[0].copy_(wide.sum({0, 2, 3}));
-  both[1].copy_(wide.square().sum({0, 2, 3}));
+  both[0].copy_(d.sum({0, 2, 3}));
+  both[1].copy_((d * wide).sum({0, 2, 3}));
   std::copy_n(both.const_data_ptr<double>(), out.size(), out.begin());
   return out;
 }
@@ -98,7 +108,7 @@ at::Tensor affine(const at::Tensor& x, const at::Tensor& scale, const at::Tensor
     });
     return y;
   }
-  const at::Tensor v = x * per_channel(scale) + per_channel(shift);
+  const at::Tensor v = line(x, scale, shift);
   return silu ? at::silu(v) : v;
 }
 
@@ -109,7 +119,7 @@ struct Statistics {
 };
 
 Statistics measure(const at::Tensor& x, const BatchNormTensors& norm, const NormMode& mode) {
-  std::vector<double> sum = sums(x);
+  std::vector<double> sum = sums(x, {}, {}, {}, false);
   sum.push_back(static_cast<double>(x.size(0) * x.size(2) * x.size(3)));
   if (mode.sum) mode.sum(sum);
   Statistics out;
@@ -138,27 +148,6 @@ struct KeptSum : torch::CustomClassHolder {
   SumOverRanks sum;
 };
 
-// d = dy act'(scale x + shift): sum of d and of d x a channel, [2 C]; this rank's.
-std::vector<double> backward_sums(
-    const at::Tensor& x, const at::Tensor& dy, const at::Tensor& scale, const at::Tensor& shift, bool silu) {
-  const std::int64_t channels = x.size(1);
-  std::vector<double> out(static_cast<std::size_t>(2 * channels));
-  if (has_kernel(x)) {
-    const NormShape n = shape_of(x);
-    over_channels(n, [&](std::int64_t first, std::int64_t last) {
-      detail::norm_backward_sums(x.const_data_ptr<float>(), dy.const_data_ptr<float>(), n, {first, last},
-          map_of(scale, shift, silu), out.data(), out.data() + channels);
-    });
-    return out;
-  }
-  const at::Tensor d = (silu ? at::silu_backward(dy, x * per_channel(scale) + per_channel(shift)) : dy).to(at::kDouble);
-  const at::Tensor both = at::empty({2, channels}, at::kDouble);
-  both[0].copy_(d.sum({0, 2, 3}));
-  both[1].copy_((d * x.to(at::kDouble)).sum({0, 2, 3}));
-  std::copy_n(both.const_data_ptr<double>(), out.size(), out.begin());
-  return out;
-}
-
 at::Tensor backward_input(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& scale, const at::Tensor& shift,
     bool silu, const at::Tensor& slope, const at::Tensor& offset) {
   if (has_kernel(x)) {
@@ -170,7 +159,7 @@ at::Tensor backward_input(const at::Tensor& x, const at::Tensor& dy, const at::T
     });
     return dx;
   }
-  const at::Tensor d = silu ? at::silu_backward(dy, x * per_channel(scale) + per_channel(shift)) : dy;
+  const at::Tensor d = silu ? at::silu_backward(dy, line(x, scale, shift)) : dy;
   return d * per_channel(scale) + x * per_channel(slope) + per_channel(offset);
 }
 
@@ -207,7 +196,7 @@ struct TrainNorm : torch::autograd::Function<TrainNorm> {
     const auto mean = ctx->saved_data["mean"].toDoubleVector(), inverse = ctx->saved_data["inverse"].toDoubleVector();
     const auto kept = c10::static_intrusive_pointer_cast<KeptSum>(ctx->saved_data["sum"].toCapsule());
 
-    std::vector<double> sum = backward_sums(x, dy, a, b, silu);
+    std::vector<double> sum = sums(x, dy, a, b, silu);
     const std::size_t channels = mean.size();
     for (std::size_t c = 0; c < channels; ++c) sum[channels + c] = inverse[c] * (sum[channels + c] - mean[c] * sum[c]);
     const std::vector<double> dbeta(sum.begin(), sum.begin() + static_cast<std::ptrdiff_t>(channels));

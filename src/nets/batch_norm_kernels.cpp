@@ -28,41 +28,51 @@ HEBM_INLINE float slope_of(float v, bool silu) {
   return s * (1.0f + v * (1.0f - s));
 }
 
-// In blocks of kBlock channels when they lie next to each other: their accumulators stay in
-// registers and cache.
+// Channels that lie next to each other, in blocks: their accumulators stay in registers and cache.
 constexpr std::int64_t kBlock = 64;
 
-HEBM_INLINE void sums(
-    const float* __restrict x, const NormShape& n, Part channels, double* __restrict sum, double* __restrict square) {
+// d of a value x: x itself, or dy act'(a x + b).
+template <bool kBackward, bool kSilu>
+HEBM_INLINE double term(float value, const float* __restrict dy, std::int64_t at, float a, float b) {
+  return kBackward ? dy[at] * slope_of(a * value + b, kSilu) : value;
+}
+
+template <bool kBackward, bool kSilu> HEBM_INLINE void sums(const float* __restrict x, const float* __restrict dy,
+    const NormShape& n, Part channels, const NormMap& map, double* __restrict sum, double* __restrict moment) {
   const auto [first, last] = channels;
+  const float* __restrict scale = map.scale, * __restrict shift = map.shift;
   if (n.inner > 1) {
     for (std::int64_t c = first; c < last; ++c) {
-      double s = 0, q = 0;
+      double s = 0, m = 0;
+      const float a = kBackward ? scale[c] : 0.0f, b = kBackward ? shift[c] : 0.0f;
       for (std::int64_t o = 0; o < n.outer; ++o) {
-        const float* __restrict plane = x + (o * n.channels + c) * n.inner;
+        const std::int64_t plane = (o * n.channels + c) * n.inner;
         for (std::int64_t i = 0; i < n.inner; ++i) {
-          const double value = plane[i];
-          s += value;
-          q += value * value;
+          const float value = x[plane + i];
+          const double d = term<kBackward, kSilu>(value, dy, plane + i, a, b);
+          s += d;
+          m += d * value;
         }
       }
       sum[c] = s;
-      square[c] = q;
+      moment[c] = m;
     }
     return;
   }
   for (std::int64_t c0 = first; c0 < last; c0 += kBlock) {
     const std::int64_t count = std::min(kBlock, last - c0);
-    double s[kBlock] = {}, q[kBlock] = {};
+    double s[kBlock] = {}, m[kBlock] = {};
     for (std::int64_t o = 0; o < n.outer; ++o) {
-      const float* __restrict row = x + o * n.channels + c0;
+      const std::int64_t at = o * n.channels + c0;
       for (std::int64_t c = 0; c < count; ++c) {
-        const double value = row[c];
-        s[c] += value;
-        q[c] += value * value;
+        const float value = x[at + c];
+        const double d = term<kBackward, kSilu>(
+            value, dy, at + c, kBackward ? scale[c0 + c] : 0.0f, kBackward ? shift[c0 + c] : 0.0f);
+        s[c] += d;
+        m[c] += d * value;
       }
     }
-    for (std::int64_t c = 0; c < count; ++c) sum[c0 + c] = s[c], square[c0 + c] = q[c];
+    for (std::int64_t c = 0; c < count; ++c) sum[c0 + c] = s[c], moment[c0 + c] = m[c];
   }
 }
 
@@ -86,44 +96,6 @@ template <bool kSilu> HEBM_INLINE void apply(
         y[plane + i] = kSilu ? v * sigmoid(v) : v;
       }
     }
-  }
-}
-
-template <bool kSilu> HEBM_INLINE void backward_sums(const float* __restrict x, const float* __restrict dy,
-    const NormShape& n, Part channels, const NormMap& map, double* __restrict sum, double* __restrict moment) {
-  const auto [first, last] = channels;
-  const float* __restrict scale = map.scale, * __restrict shift = map.shift;
-  if (n.inner > 1) {
-    for (std::int64_t c = first; c < last; ++c) {
-      double s = 0, m = 0;
-      const float a = scale[c], b = shift[c];
-      for (std::int64_t o = 0; o < n.outer; ++o) {
-        const std::int64_t plane = (o * n.channels + c) * n.inner;
-        for (std::int64_t i = 0; i < n.inner; ++i) {
-          const float value = x[plane + i];
-          const double d = dy[plane + i] * slope_of(a * value + b, kSilu);
-          s += d;
-          m += d * value;
-        }
-      }
-      sum[c] = s;
-      moment[c] = m;
-    }
-    return;
-  }
-  for (std::int64_t c0 = first; c0 < last; c0 += kBlock) {
-    const std::int64_t count = std::min(kBlock, last - c0);
-    double s[kBlock] = {}, m[kBlock] = {};
-    for (std::int64_t o = 0; o < n.outer; ++o) {
-      const std::int64_t at = o * n.channels + c0;
-      for (std::int64_t c = 0; c < count; ++c) {
-        const float value = x[at + c];
-        const double d = dy[at + c] * slope_of(scale[c0 + c] * value + shift[c0 + c], kSilu);
-        s[c] += d;
-        m[c] += d * value;
-      }
-    }
-    for (std::int64_t c = 0; c < count; ++c) sum[c0 + c] = s[c], moment[c0 + c] = m[c];
   }
 }
 
@@ -154,16 +126,22 @@ template <bool kSilu> HEBM_INLINE void backward_apply(const float* __restrict x,
 
 }  // namespace
 
-// The bodies above for three instruction sets; the loader picks one (a build without ifunc has the
-// plain one).
+// For three instruction sets; the loader picks one (a build without ifunc has the plain one).
 #if defined(__x86_64__) && defined(__ELF__) && !defined(__SANITIZE_ADDRESS__)
 #define HEBM_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
 #else
 #define HEBM_CLONES
 #endif
 
-HEBM_CLONES void norm_sums(const float* x, const NormShape& shape, Part channels, double* sum, double* square) {
-  sums(x, shape, channels, sum, square);
+HEBM_CLONES void norm_sums(const float* x, const float* dy, const NormShape& shape, Part channels, const NormMap& map,
+    double* sum, double* moment) {
+  if (dy == nullptr) {
+    sums<false, false>(x, dy, shape, channels, map, sum, moment);
+  } else if (map.silu) {
+    sums<true, true>(x, dy, shape, channels, map, sum, moment);
+  } else {
+    sums<true, false>(x, dy, shape, channels, map, sum, moment);
+  }
 }
 
 HEBM_CLONES void norm_apply(const float* x, const NormShape& shape, Part outer, const NormMap& map, float* y) {
@@ -171,15 +149,6 @@ HEBM_CLONES void norm_apply(const float* x, const NormShape& shape, Part outer, 
     apply<true>(x, shape, outer, map, y);
   } else {
     apply<false>(x, shape, outer, map, y);
-  }
-}
-
-HEBM_CLONES void norm_backward_sums(const float* x, const float* dy, const NormShape& shape, Part channels,
-    const NormMap& map, double* sum, double* moment) {
-  if (map.silu) {
-    backward_sums<true>(x, dy, shape, channels, map, sum, moment);
-  } else {
-    backward_sums<false>(x, dy, shape, channels, map, sum, moment);
   }
 }
 

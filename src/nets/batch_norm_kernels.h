@@ -21,18 +21,15 @@ struct NormMap {
   bool silu;
 };
 
-// sum[c] and square[c] of x.
-void norm_sums(const float* x, const NormShape& shape, Part channels, double* sum, double* square);
+// sum[c] of d and moment[c] of d x: d = dy act'(v), or x where dy is null (`map` is not read).
+void norm_sums(const float* x, const float* dy, const NormShape& shape, Part channels, const NormMap& map, double* sum,
+    double* moment);
 
 // y = act(v).
 void norm_apply(const float* x, const NormShape& shape, Part outer, const NormMap& map, float* y);
 
-// With d = dy act'(v): sum[c] of d and moment[c] of d x.
-void norm_backward_sums(const float* x, const float* dy, const NormShape& shape, Part channels, const NormMap& map,
-    double* sum, double* moment);
-
-// dx = scale[c] d + slope[c] x + offset[c], where `line` has slope and offset as a NormMap without
-// SiLU.
+// dx = scale[c] d + slope[c] x + offset[c], where d = dy act'(v) and `line` has slope and offset as
+// a NormMap without SiLU.
 void norm_backward_apply(const float* x, const float* dy, const NormShape& shape, Part outer, const NormMap& map,
     const NormMap& line, float* dx);
 

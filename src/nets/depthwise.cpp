@@ -1,6 +1,5 @@
 #include "nets/depthwise.h"
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/flip.h>
 #include <ATen/ops/zeros.h>
 #include <memory>
@@ -56,9 +55,7 @@ struct Operands {
 };
 
 const float* data_of(const at::Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
-float* mutable_data_of(const at::Tensor& t, std::int64_t offset) {
-  return t.defined() ? t.mutable_data_ptr<float>() + offset : nullptr;
-}
+float* mutable_data_of(const at::Tensor& t, std::int64_t offset) { return t.mutable_data_ptr<float>() + offset; }
 
 void check_operand(const Depthwise& layer, const at::Tensor& in, const at::Tensor& t) {
   check(t.dim() == 4 && t.sizes() == in.sizes() && t.size(3) == layer.channels && t.is_contiguous() && t.is_cpu() &&
@@ -68,9 +65,7 @@ void check_operand(const Depthwise& layer, const at::Tensor& in, const at::Tenso
 }
 
 void run(DepthwiseMode mode, const Depthwise& layer, const Operands& o, DepthwiseIsa isa) {
-  for (const auto& t : {o.in, o.out, o.in_slope, o.out_slope}) {
-    if (t.defined()) check_operand(layer, o.in, t);
-  }
+  for (const auto& t : {o.in, o.out, o.in_slope, o.out_slope}) check_operand(layer, o.in, t);
   check(
       depthwise_isa_supported(isa), ExitCode::kRuntime, "depthwise: this processor or build lacks the instruction set");
   const DepthwiseKernel kernel = kernel_of(isa);
@@ -112,18 +107,6 @@ Depthwise pack_depthwise(const at::Tensor& weight, const at::Tensor& bias, const
   layer.bias = pack_bias(bias, layer.channels);
   layer.in_bias = pack_bias(in_bias, layer.channels);
   return layer;
-}
-
-at::Tensor depthwise(const Depthwise& layer, const at::Tensor& x, DepthwiseIsa isa) {
-  const at::Tensor out = at::empty_like(x);
-  run(DepthwiseMode::kPlain, layer, {layer.taps, layer.bias, {}, x, out, {}, {}}, isa);
-  return out;
-}
-
-at::Tensor depthwise_gradient(const Depthwise& layer, const at::Tensor& g, DepthwiseIsa isa) {
-  const at::Tensor out = at::empty_like(g);
-  run(DepthwiseMode::kPlain, layer, {layer.turned, {}, {}, g, out, {}, {}}, isa);
-  return out;
 }
 
 void depthwise_silu(const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::Tensor& out_slope, DepthwiseIsa isa) {

@@ -21,16 +21,11 @@ struct Depthwise {
   at::Tensor bias;          // likewise, added to the convolution's result
 };
 
-// weight [C, 1, 5, 5]; in_bias, bias [C] or undefined; converted to float32. Error(kRuntime) for
-// other shapes.
+// weight [C, 1, 5, 5]; in_bias, bias [C] or undefined, as float32. Error(kRuntime): other shapes.
 Depthwise pack_depthwise(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& in_bias = {});
 
 // All x, g and results: [B, H, W, C] contiguous float32; the images and channels are shared by
-// torch's threads unless the caller is one of several threads already. conv(x) + bias, and its
-// gradient to x for a gradient g of the result. No SiLU, no in_bias.
-at::Tensor depthwise(const Depthwise& layer, const at::Tensor& x, DepthwiseIsa isa = best_depthwise_isa());
-at::Tensor depthwise_gradient(const Depthwise& layer, const at::Tensor& g, DepthwiseIsa isa = best_depthwise_isa());
-
+// torch's threads unless the caller is one of several threads already.
 // out = SiLU(conv(SiLU(x + in_bias)) + bias). x becomes the slope of the first SiLU, out_slope that
 // of the second: what depthwise_silu_gradient needs. x, out, out_slope are three tensors.
 void depthwise_silu(const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::Tensor& out_slope,

@@ -81,9 +81,7 @@ inline Silu silu(Vec x) {
 template <DepthwiseMode kMode, bool kWhole>
 inline Vec prepare(const DepthwiseImage& a, std::int64_t offset, std::int64_t channel, std::int64_t lanes) {
   const Vec x = load<kWhole>(a.in + offset, lanes);
-  if constexpr (kMode == DepthwiseMode::kPlain) {
-    return x;
-  } else if constexpr (kMode == DepthwiseMode::kBackward) {
+  if constexpr (kMode == DepthwiseMode::kBackward) {
     return x * load<kWhole>(a.out_slope + offset, lanes);
   } else {
     const Silu y = silu(a.in_bias == nullptr ? x : x + load(a.in_bias + channel));
@@ -111,8 +109,7 @@ struct Place {
   std::int64_t y, channel, lanes;
 };
 
-// kColumns outputs of one row from column x on: each input is loaded once a row and used for up to
-// five outputs.
+// kColumns outputs of one row from column x on: each input is loaded once a row, for five outputs.
 template <DepthwiseMode kMode, bool kWhole, int kColumns>
 inline void tile(const DepthwiseImage& a, const Place& at, std::int64_t x) {
   Vec sums[kColumns];
@@ -187,7 +184,6 @@ template <DepthwiseMode kMode> void convolve(const DepthwiseImage& image, std::i
 }
 
 void depthwise_image(DepthwiseMode mode, const DepthwiseImage& a, std::int64_t first) {
-  if (mode == DepthwiseMode::kPlain) return convolve<DepthwiseMode::kPlain>(a, first);
   if (mode == DepthwiseMode::kSilu) return convolve<DepthwiseMode::kSilu>(a, first);
   convolve<DepthwiseMode::kBackward>(a, first);
 }

@@ -12,7 +12,6 @@ inline constexpr std::int64_t kTapLanes = 16;      // packed weights come in blo
 inline constexpr std::int64_t kChannelBlock = 32;  // channels of one call
 
 enum class DepthwiseMode {
-  kPlain,     // out = conv(in) + bias
   kSilu,      // out = SiLU(conv(SiLU(in + in_bias)) + bias), and the slopes SiLU' at both places
   kBackward,  // out = in_slope * conv(in * out_slope): kSilu's gradient to its input, with the taps turned by 180
               // degrees

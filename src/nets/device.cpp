@@ -7,14 +7,6 @@ namespace {
 
 bool graphs_on = true;
 
-template <class T> at::Tensor copy(const std::vector<T>& values, at::ScalarType type, at::Device device) {
-  // The view only looks at the vector's memory. CUDA stages pageable memory before the call
-  // returns, so the vector may go.
-  const at::Tensor view =
-      at::from_blob(const_cast<T*>(values.data()), {static_cast<std::int64_t>(values.size())}, type);
-  return device.is_cpu() ? view.clone() : view.to(device, /*non_blocking=*/true);
-}
-
 }  // namespace
 
 void use_exact_arithmetic() {
@@ -26,10 +18,15 @@ void use_exact_arithmetic() {
 void set_graphs(bool on) { graphs_on = on; }
 bool graphs() { return graphs_on; }
 
-at::Tensor on_device(const std::vector<float>& values, at::Device device) { return copy(values, at::kFloat, device); }
-at::Tensor on_device(const std::vector<double>& values, at::Device device) { return copy(values, at::kDouble, device); }
-at::Tensor on_device(const std::vector<std::int64_t>& values, at::Device device) {
-  return copy(values, at::kLong, device);
+template <class T> at::Tensor on_device(const std::vector<T>& values, at::Device device) {
+  // The view only looks at the vector's memory. CUDA stages pageable memory before the call
+  // returns, so the vector may go.
+  const at::Tensor view = at::from_blob(
+      const_cast<T*>(values.data()), {static_cast<std::int64_t>(values.size())}, c10::CppTypeToScalarType<T>::value);
+  return device.is_cpu() ? view.clone() : view.to(device, /*non_blocking=*/true);
 }
+template at::Tensor on_device(const std::vector<float>&, at::Device);
+template at::Tensor on_device(const std::vector<double>&, at::Device);
+template at::Tensor on_device(const std::vector<std::int64_t>&, at::Device);
 
 }  // namespace hebm::nets

@@ -16,8 +16,6 @@ bool graphs();
 
 // A copy of the values, [n] of their type, on `device`. Nothing waits for a GPU: the copy is queued
 // behind earlier work.
-at::Tensor on_device(const std::vector<float>& values, at::Device device);
-at::Tensor on_device(const std::vector<double>& values, at::Device device);
-at::Tensor on_device(const std::vector<std::int64_t>& values, at::Device device);
+template <class T> at::Tensor on_device(const std::vector<T>& values, at::Device device);
 
 }  // namespace hebm::nets

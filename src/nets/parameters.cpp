@@ -65,23 +65,18 @@ void Parameters::flatten() {
   for (const auto& p : parameters_) total += p.tensor.numel();
   flat_ = at::empty({total}, at::TensorOptions(dtype_).device(device_));
   grad_ = at::zeros({total}, flat_.options());
-  std::int64_t at = 0;
-  for (const auto& p : parameters_) {
-    flat_.narrow(0, at, p.tensor.numel()).view(p.tensor.sizes()).copy_(p.tensor);
-    at += p.tensor.numel();
-  }
+  for (std::size_t i = 0; const NamedTensor& place : views_of(flat_, "")) place.tensor.copy_(parameters_[i++].tensor);
   bind_views();
 }
 
 // The parameters become views of flat_, their gradients of grad_.
 void Parameters::bind_views() {
-  std::int64_t at = 0;
-  for (auto& p : parameters_) {
-    const std::int64_t n = p.tensor.numel();
-    p.tensor.set_data(flat_.narrow(0, at, n).view(p.tensor.sizes()));
-    p.tensor.requires_grad_(true);
-    p.tensor.mutable_grad() = grad_.narrow(0, at, n).view(p.tensor.sizes());
-    at += n;
+  const auto values = views_of(flat_, ""), gradients = views_of(grad_, "");
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    at::Tensor& tensor = parameters_[i].tensor;
+    tensor.set_data(values[i].tensor);
+    tensor.requires_grad_(true);
+    tensor.mutable_grad() = gradients[i].tensor;
   }
 }
 

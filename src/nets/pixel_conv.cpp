@@ -1,4 +1,5 @@
 #include "nets/pixel_conv.h"
+#include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
@@ -19,72 +20,58 @@ struct Geometry {
   std::int64_t rows() const { return out_height * out_width; }
 };
 
-// Calls run(place in the row, place in the image, length) for every stretch of a row that lies in
+// Calls run(place in the rows, place in the image, length) for every stretch of a row that lies in
 // the image: the taps of one kernel line are neighbours in both. An image offset below 0 means
 // zeros.
-template <class Run> void for_each_run(const Geometry& g, std::int64_t out_y, std::int64_t out_x, const Run& run) {
-  const std::int64_t k = g.conv.kernel, x = out_x * g.conv.stride - g.conv.padding;
-  const std::int64_t first = std::clamp<std::int64_t>(-x, 0, k), last = std::clamp<std::int64_t>(g.width - x, first, k);
-  for (std::int64_t line = 0; line < k; ++line) {
-    const std::int64_t y = out_y * g.conv.stride - g.conv.padding + line, row = line * k * g.channels;
-    if (y < 0 || y >= g.height) {
-      run(row, std::int64_t{-1}, k * g.channels);
-      continue;
+template <class Run> void for_each_run(const Geometry& g, const Run& run) {
+  const std::int64_t k = g.conv.kernel, line_size = k * g.channels;
+  std::int64_t row = 0;
+  for (std::int64_t out_y = 0; out_y < g.out_height; ++out_y) {
+    for (std::int64_t out_x = 0; out_x < g.out_width; ++out_x) {
+      const std::int64_t x = out_x * g.conv.stride - g.conv.padding;
+      const std::int64_t first = std::clamp<std::int64_t>(-x, 0, k);
+      const std::int64_t last = std::clamp<std::int64_t>(g.width - x, first, k);
+      for (std::int64_t line = 0; line < k; ++line, row += line_size) {
+        const std::int64_t y = out_y * g.conv.stride - g.conv.padding + line;
+        if (y < 0 || y >= g.height) {
+          run(row, std::int64_t{-1}, line_size);
+          continue;
+        }
+        if (first > 0) run(row, std::int64_t{-1}, first * g.channels);
+        if (last > first)
+          run(row + first * g.channels, (y * g.width + x + first) * g.channels, (last - first) * g.channels);
+        if (last < k) run(row + last * g.channels, std::int64_t{-1}, (k - last) * g.channels);
+      }
     }
-    if (first > 0) run(row, std::int64_t{-1}, first * g.channels);
-    if (last > first)
-      run(row + first * g.channels, (y * g.width + x + first) * g.channels, (last - first) * g.channels);
-    if (last < k) run(row + last * g.channels, std::int64_t{-1}, (k - last) * g.channels);
   }
 }
 
 template <class T> void gather(const Geometry& g, const T* image, T* rows) {
-  for (std::int64_t y = 0; y < g.out_height; ++y) {
-    for (std::int64_t x = 0; x < g.out_width; ++x) {
-      for_each_run(g, y, x, [&](std::int64_t to, std::int64_t from, std::int64_t count) {
-        if (from < 0) {
-          std::fill_n(rows + to, count, T(0));
-        } else {
-          std::copy_n(image + from, count, rows + to);
-        }
-      });
-      rows += g.row_size();
+  for_each_run(g, [&](std::int64_t to, std::int64_t from, std::int64_t count) {
+    if (from < 0) {
+      std::fill_n(rows + to, count, T(0));
+    } else {
+      std::copy_n(image + from, count, rows + to);
     }
-  }
+  });
 }
 
 template <class T> void scatter_add(const Geometry& g, const T* rows, T* image) {
   std::fill_n(image, g.image_size(), T(0));
-  for (std::int64_t y = 0; y < g.out_height; ++y) {
-    for (std::int64_t x = 0; x < g.out_width; ++x) {
-      for_each_run(g, y, x, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
-        if (to < 0) return;
-        for (std::int64_t i = 0; i < count; ++i) image[to + i] += rows[from + i];
-      });
-      rows += g.row_size();
-    }
-  }
-}
-
-// work(image) for [0, count), over torch's threads.
-template <class Work> void over_images(std::int64_t count, const Work& work) {
-  at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t b = begin; b < end; ++b) work(b);
+  for_each_run(g, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
+    if (to < 0) return;
+    for (std::int64_t i = 0; i < count; ++i) image[to + i] += rows[from + i];
   });
 }
 
-template <class T> void gather_all(const Geometry& g, const at::Tensor& x, const at::Tensor& rows) {
-  const T* from = x.const_data_ptr<T>();
-  T* to = rows.mutable_data_ptr<T>();
-  over_images(
-      x.size(0), [&](std::int64_t b) { gather(g, from + b * g.image_size(), to + b * g.rows() * g.row_size()); });
-}
-
-template <class T> void scatter_all(const Geometry& g, const at::Tensor& rows, const at::Tensor& x) {
-  const T* from = rows.const_data_ptr<T>();
-  T* to = x.mutable_data_ptr<T>();
-  over_images(
-      x.size(0), [&](std::int64_t b) { scatter_add(g, from + b * g.rows() * g.row_size(), to + b * g.image_size()); });
+// work(from, to) of every image, over torch's threads; from and to have so many values an image.
+template <class T, class Work> void over_images(
+    const at::Tensor& from, std::int64_t from_size, const at::Tensor& to, std::int64_t to_size, const Work& work) {
+  const T* in = from.const_data_ptr<T>();
+  T* out = to.mutable_data_ptr<T>();
+  at::parallel_for(0, from.numel() / from_size, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) work(in + b * from_size, out + b * to_size);
+  });
 }
 
 Geometry geometry_of(at::IntArrayRef x, const ConvShape& s) {
@@ -94,11 +81,10 @@ Geometry geometry_of(at::IntArrayRef x, const ConvShape& s) {
 // [B, H, W, C] -> [B H' W', k k C]
 at::Tensor rows_of(const at::Tensor& x, const Geometry& g) {
   at::Tensor rows = at::empty({x.size(0) * g.rows(), g.row_size()}, x.options().requires_grad(false));
-  if (x.scalar_type() == at::kDouble) {
-    gather_all<double>(g, x, rows);
-  } else {
-    gather_all<float>(g, x, rows);
-  }
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "conv_pixels", [&] {
+    over_images<scalar_t>(x, g.image_size(), rows, g.rows() * g.row_size(),
+        [&](const scalar_t* image, scalar_t* of_image) { gather(g, image, of_image); });
+  });
   return rows;
 }
 
@@ -124,11 +110,10 @@ struct PixelConv : torch::autograd::Function<PixelConv> {
     if (ctx->needs_input_grad(0)) {
       const at::Tensor rows = at::mm(dy, saved[0].t());
       dx = at::empty(sizes, rows.options());
-      if (rows.scalar_type() == at::kDouble) {
-        scatter_all<double>(g, rows, dx);
-      } else {
-        scatter_all<float>(g, rows, dx);
-      }
+      AT_DISPATCH_FLOATING_TYPES(rows.scalar_type(), "conv_pixels", [&] {
+        over_images<scalar_t>(rows, g.rows() * g.row_size(), dx, g.image_size(),
+            [&](const scalar_t* of_image, scalar_t* image) { scatter_add(g, of_image, image); });
+      });
     }
     if (ctx->needs_input_grad(1)) dmatrix = at::mm(saved[1].t(), dy);
     return {dx, dmatrix, at::Tensor()};

@@ -1,16 +1,34 @@
 #include "nets/spectral.h"
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/bmm.h>
 #include <ATen/ops/dot.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mv.h>
+#include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <algorithm>
+#include <utility>
+#include "base/error.h"
 
 namespace hebm::nets {
 namespace {
 
-constexpr double kEps = 1e-12;
+constexpr double kEps = 1e-12, kPenaltyEps = 1e-3;
 
 void normalise_into(const at::Tensor& target, const at::Tensor& value) {
   target.copy_(value / value.norm().clamp_min(kEps));
+}
+
+// columns [n, m, 1]: each divided by max(its norm, eps).
+at::Tensor normalised(const at::Tensor& columns) { return columns / columns.norm(2, {1}, true).clamp_min(kPenaltyEps); }
+
+at::Tensor start_columns(
+    std::int64_t count, std::int64_t size, std::uint64_t seed, std::uint32_t item, const at::TensorOptions& options) {
+  const at::Tensor out = at::empty({count, size, 1}, at::kFloat);
+  fill_normal(
+      {out.data_ptr<float>(), static_cast<std::size_t>(out.numel())}, {seed, 0, Purpose::kSpectral}, {.item = item});
+  return normalised(out.to(options));
 }
 
 }  // namespace
@@ -41,6 +59,65 @@ SpectralWeight make_spectral(
   normalise_into(w.u, w.u.clone());
   normalise_into(w.v, w.v.clone());
   return w;
+}
+
+SpectralPenalty::SpectralPenalty(const std::vector<at::Tensor>& weights, std::uint64_t seed) {
+  const c10::NoGradGuard no_grad;
+  const auto shape_of = [&](std::size_t i) {
+    return std::pair{weights[i].size(0), weights[i].numel() / weights[i].size(0)};
+  };
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const auto group =
+        std::ranges::find_if(groups_, [&](const Group& g) { return shape_of(g.members.front()) == shape_of(i); });
+    if (group == groups_.end()) {
+      groups_.push_back({{i}, {}, {}});
+    } else {
+      group->members.push_back(i);
+    }
+  }
+  for (std::uint32_t item = 0; Group & group : groups_) {
+    const auto [out, rest] = shape_of(group.members.front());
+    const auto count = static_cast<std::int64_t>(group.members.size());
+    const auto options = weights[group.members.front()].options();
+    group.u = start_columns(count, out, seed, item++, options);
+    group.v = start_columns(count, rest, seed, item++, options);
+  }
+}
+
+at::Tensor SpectralPenalty::stacked(const Group& group, const std::vector<at::Tensor>& weights) {
+  std::vector<at::Tensor> matrices;
+  for (const std::size_t i : group.members) matrices.push_back(weights.at(i).flatten(1));
+  return at::stack(matrices);
+}
+
+void SpectralPenalty::iterate(const std::vector<at::Tensor>& weights, int times) {
+  const c10::NoGradGuard no_grad;
+  for (Group& group : groups_) {
+    const at::Tensor matrices = stacked(group, weights), transposed = matrices.transpose(1, 2);
+    for (int i = 0; i < times; ++i) {
+      group.v.copy_(normalised(at::bmm(transposed, group.u)));
+      group.u.copy_(normalised(at::bmm(matrices, group.v)));
+    }
+  }
+}
+
+at::Tensor SpectralPenalty::value(const std::vector<at::Tensor>& weights) const {
+  check(!groups_.empty(), ExitCode::kRuntime, "spectral penalty: this net has no convolutions");
+  at::Tensor sum;
+  for (const Group& group : groups_) {
+    const at::Tensor sigma = (group.u * at::bmm(stacked(group, weights), group.v)).sum();
+    sum = sum.defined() ? sum + sigma : sigma;
+  }
+  return sum;
+}
+
+std::vector<NamedTensor> SpectralPenalty::state(const std::string& prefix) const {
+  std::vector<NamedTensor> out;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    out.push_back({fmt::format("{}.u.{}", prefix, g), groups_[g].u});
+    out.push_back({fmt::format("{}.v.{}", prefix, g), groups_[g].v});
+  }
+  return out;
 }
 
 }  // namespace hebm::nets

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <zlib.h>
+#include <optional>
 #include <set>
 #include "base/error.h"
 
@@ -74,6 +75,31 @@ void check_header(const storage::SafetensorsFile& file) {
 
 at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().to(at::kCPU).contiguous(); }
 
+// The stored values are of the scalar type `stored`, or of each tensor's own.
+void load(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors,
+    std::optional<at::ScalarType> stored, bool allow_extra) {
+  const c10::NoGradGuard no_grad;
+  std::set<std::string> wanted;
+  for (const auto& t : tensors) {
+    const auto& entry = file.entry(t.name);
+    wanted.insert(t.name);
+    at::Tensor host = at::empty(t.tensor.sizes(), stored.value_or(t.tensor.scalar_type()));
+    const storage::StType type = st_type({t.name, host});
+    check(entry.type == type, ExitCode::kCorrupt, "{}: tensor {} has type {}, expected {}", file.path().string(),
+        t.name, storage::name_of(entry.type), storage::name_of(type));
+    check(entry.shape == t.tensor.sizes().vec(), ExitCode::kCorrupt, "{}: tensor {} has shape [{}], expected [{}]",
+        file.path().string(), t.name, fmt::join(entry.shape, ","), fmt::join(t.tensor.sizes().vec(), ","));
+    file.read(t.name, {static_cast<std::byte*>(host.mutable_data_ptr()), static_cast<std::size_t>(host.nbytes())});
+    at::Tensor target = t.tensor;
+    target.copy_(host);
+  }
+  if (allow_extra) return;
+  for (const auto& [name, entry] : file.entries()) {
+    check(wanted.contains(name), ExitCode::kCorrupt, "{}: holds a tensor {} that this model does not have",
+        file.path().string(), name);
+  }
+}
+
 }  // namespace
 
 storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path,
@@ -125,12 +151,12 @@ nlohmann::json metadata_json(const storage::SafetensorsFile& file, const std::st
   return json;
 }
 
-std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int64_t max) {
+std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int64_t max, std::int64_t min) {
   check(json.contains(key), ExitCode::kCorrupt, "no '{}' in '{}'", key, json.dump().substr(0, kShown));
   const auto& value = json[key];
-  const bool small = value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
+  const bool small = value.is_number_unsigned() && value.get<std::uint64_t>() >= static_cast<std::uint64_t>(min) &&
                      value.get<std::uint64_t>() <= static_cast<std::uint64_t>(max);
-  check(small, ExitCode::kCorrupt, "'{}' must be an integer from 1 to {}, got {}", key, max,
+  check(small, ExitCode::kCorrupt, "'{}' must be an integer from {} to {}, got {}", key, min, max,
       value.dump().substr(0, kShown));
   return value.get<std::int64_t>();
 }
@@ -143,39 +169,11 @@ std::int64_t num_values(const storage::SafetensorsFile& file) {
 }
 
 void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors, bool allow_extra) {
-  const c10::NoGradGuard no_grad;
-  std::set<std::string> wanted;
-  for (const auto& t : tensors) {
-    const auto& entry = file.entry(t.name);
-    wanted.insert(t.name);
-    check(entry.type == st_type(t), ExitCode::kCorrupt, "{}: tensor {} has type {}, expected {}", file.path().string(),
-        t.name, storage::name_of(entry.type), storage::name_of(st_type(t)));
-    check(entry.shape == t.tensor.sizes().vec(), ExitCode::kCorrupt, "{}: tensor {} has shape [{}], expected [{}]",
-        file.path().string(), t.name, fmt::join(entry.shape, ","), fmt::join(t.tensor.sizes().vec(), ","));
-    at::Tensor host = at::empty(t.tensor.sizes(), at::TensorOptions(t.tensor.scalar_type()));
-    file.read(t.name, {static_cast<std::byte*>(host.mutable_data_ptr()), static_cast<std::size_t>(host.nbytes())});
-    at::Tensor target = t.tensor;
-    target.copy_(host);
-  }
-  if (allow_extra) return;
-  for (const auto& [name, entry] : file.entries()) {
-    check(wanted.contains(name), ExitCode::kCorrupt, "{}: holds a tensor {} that this model does not have",
-        file.path().string(), name);
-  }
+  load(file, tensors, {}, allow_extra);
 }
 
 void load_float32(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors) {
-  std::vector<NamedTensor> stored;
-  for (const auto& t : tensors) {
-    stored.push_back(
-        t.tensor.scalar_type() == at::kFloat ? t : NamedTensor{t.name, at::empty(t.tensor.sizes(), at::kFloat)});
-  }
-  load_tensors(file, stored);
-  const c10::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    at::Tensor target = tensors[i].tensor;
-    if (target.scalar_type() != at::kFloat) target.copy_(stored[i].tensor);
-  }
+  load(file, tensors, at::kFloat, false);
 }
 
 std::string metadata_or_empty(const storage::SafetensorsFile& file, const std::string& key) {

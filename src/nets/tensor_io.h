@@ -27,8 +27,8 @@ void publish_tensors(const std::filesystem::path& path, const std::vector<NamedT
 void check_format(const storage::SafetensorsFile& file, const std::string& format, const std::string& version);
 const std::string& metadata_text(const storage::SafetensorsFile& file, const std::string& key);
 nlohmann::json metadata_json(const storage::SafetensorsFile& file, const std::string& key);
-// json[key] as an integer from 1 to max: Error(kCorrupt) naming the key.
-std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int64_t max);
+// json[key] as an integer from min >= 0 to max: Error(kCorrupt) naming the key.
+std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int64_t max, std::int64_t min = 1);
 // Elements of all tensors: no model that is larger can be in the file.
 std::int64_t num_values(const storage::SafetensorsFile& file);
 

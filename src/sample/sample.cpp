@@ -38,8 +38,9 @@ ImageBatch decode_images(
   const at::Tensor parameters = backbone.decode(u, options.temperature);
   if (options.pixels == Pixels::kMean) return vae::image_batch(backbone.mean_image(parameters));
   const ImageShape shape = backbone.image_shape();
-  const std::int64_t size = backbone.sample_channels() * shape.height * shape.width;
-  const at::Tensor noise = at::empty({u.size(0), backbone.sample_channels(), shape.height, shape.width}, at::kFloat);
+  const std::int64_t size = backbone.likelihood().sample_channels() * shape.height * shape.width;
+  const at::Tensor noise =
+      at::empty({u.size(0), backbone.likelihood().sample_channels(), shape.height, shape.width}, at::kFloat);
   for (std::int64_t b = 0; b < u.size(0); ++b) {
     fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
         ids.key(Purpose::kPixels), {.item = ids.item[static_cast<std::size_t>(b)]});

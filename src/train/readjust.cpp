@@ -9,7 +9,6 @@
 #include "base/visits.h"
 #include "prior/chains.h"
 #include "train/checkpoints.h"
-#include "vae/batch_statistics.h"
 #include "vae/weights_file.h"
 
 namespace hebm::train {

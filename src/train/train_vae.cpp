@@ -11,7 +11,6 @@
 #include "base/error.h"
 #include "data/batch_order.h"
 #include "train/measure.h"
-#include "vae/batch_statistics.h"
 #include "vae/inputs.h"
 #include "vae/kl_balance.h"
 #include "vae/weights_file.h"

@@ -1,16 +1,31 @@
 #include "vae/backbone.h"
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include "vae/batch_statistics.h"
+#include <ATen/ops/full.h>
+#include <cmath>
 
 namespace hebm::vae {
+namespace {
 
-std::int64_t Backbone::dim() const {
-  std::int64_t total = 0;
-  for (const auto& g : groups()) total += g.size();
-  return total;
+at::Tensor sum_of_layer(const at::Tensor& x) { return x.flatten(1).sum(1); }  // [B, c, h, w] -> [B]
+
+at::Tensor times(double factor, const at::Tensor& x) { return factor == 1.0 ? x : factor * x; }
+
+// z_of(i, s) gives z_i of the state that layer i reads. Returns s behind the last layer, or in
+// front of its z where only z is wanted.
+enum class Last { kEntered, kAbsorbed };
+template <class Draw> at::Tensor descend(
+    const TopDownLayers& layers, std::size_t num_layers, std::int64_t count, Last last, const Draw& z_of) {
+  at::Tensor s = layers.start(count);
+  for (std::size_t i = 0; i < num_layers; ++i) {
+    s = layers.enter(i, s);
+    const at::Tensor z = z_of(i, s);
+    if (last == Last::kAbsorbed || i + 1 < num_layers) s = layers.absorb(i, s, z);
+  }
+  return s;
 }
 
-std::unique_ptr<BatchStatistics> Backbone::batch_statistics(nets::SumOverRanks, std::uint64_t) const { return nullptr; }
+}  // namespace
 
 std::vector<at::Tensor> split_layers(const at::Tensor& u, const std::vector<LatentShape>& groups) {
   std::vector<at::Tensor> out;
@@ -26,6 +41,73 @@ at::Tensor join_layers(const std::vector<at::Tensor>& layers) {
   std::vector<at::Tensor> flat;
   for (const auto& layer : layers) flat.push_back(layer.flatten(1));
   return at::cat(flat, 1);
+}
+
+std::int64_t Backbone::dim() const {
+  std::int64_t total = 0;
+  for (const auto& g : groups()) total += g.size();
+  return total;
+}
+
+void Backbone::count_transport(const at::Tensor& weight, std::int64_t side) {
+  if (weight.defined()) transport_flop_ += 2.0 * static_cast<double>(weight.numel() * side * side);
+}
+
+Transported Backbone::transported(const at::Tensor& u, bool with_scale) const {
+  const auto parts = split_layers(u, groups());
+  Transported out;
+  if (with_scale) {
+    const double of_top = std::log(shape_.top_sigma) * static_cast<double>(groups()[0].size());
+    out.log_sigma_sum = at::full({u.size(0)}, of_top, u.options());
+  }
+  descend(layers(), parts.size(), u.size(0), Last::kEntered, [&](std::size_t i, const at::Tensor& s) {
+    if (i == 0) return out.z.emplace_back(times(shape_.top_sigma, parts[0]));
+    const LayerNormal p = layers().prior(i, s);
+    if (with_scale) {
+      out.log_sigma_sum = out.log_sigma_sum + sum_of_layer(p.log_sigma.defined() ? p.log_sigma : p.sigma.log());
+    }
+    return out.z.emplace_back(p.mu + p.sigma * parts[i]);
+  });
+  return out;
+}
+
+at::Tensor Backbone::inverse(const std::vector<at::Tensor>& z) const {
+  std::vector<at::Tensor> u;
+  descend(layers(), z.size(), z[0].size(0), Last::kEntered, [&](std::size_t i, const at::Tensor& s) {
+    if (i == 0) {
+      u.push_back(shape_.top_sigma == 1.0 ? z[0] : z[0] / shape_.top_sigma);
+    } else {
+      const LayerNormal p = layers().prior(i, s);
+      u.push_back((z[i] - p.mu) / p.sigma);
+    }
+    return z[i];
+  });
+  return join_layers(u);
+}
+
+Posterior Backbone::posterior(const TopDownLayers& layers, const at::Tensor& x, const at::Tensor& noise) const {
+  const auto features = layers.encode(x);
+  const auto eps = split_layers(noise, groups());
+  Posterior out;
+  std::vector<at::Tensor> u;
+  out.state = descend(layers, eps.size(), x.size(0), Last::kAbsorbed, [&](std::size_t i, const at::Tensor& s) {
+    const LayerDraw q = layers.draw(i, features[i], s, eps[i]);
+    u.push_back(q.u);
+    out.kl.push_back(sum_of_layer(q.kl));
+    return out.z.emplace_back(q.z);
+  });
+  out.u = join_layers(u);
+  return out;
+}
+
+at::Tensor Backbone::decode(const TopDownLayers& layers, const at::Tensor& u, double temperature) const {
+  const auto parts = split_layers(u, groups());
+  return layers.image(
+      descend(layers, parts.size(), u.size(0), Last::kAbsorbed, [&](std::size_t i, const at::Tensor& s) {
+        if (i == 0) return times(shape_.top_sigma * temperature, parts[0]);
+        const LayerNormal p = layers.prior(i, s);
+        return p.mu + times(temperature, p.sigma) * parts[i];
+      }));
 }
 
 }  // namespace hebm::vae

@@ -1,15 +1,19 @@
-// A frozen hierarchical VAE as the prior sees it: posterior, transport u <-> z (Eq. 15), decoder
-// (Sec. 2.1, A.1). Layers top first (i = 0 is the paper's z_L); u [B, D] is all layers flat in that
-// order. One interface for HVAE and NVAE.
+// A hierarchical VAE as the prior sees it: posterior, transport u <-> z (Eq. 15), decoder (Sec.
+// 2.1, A.1). z is drawn from the top down: z_i = mu_i(z_<i) + sigma_i(z_<i) u_i. The recursion
+// stands here, once; a backbone gives what one layer does. Layers top first (i = 0 is the paper's
+// z_L); u [B, D] is all layers flat in that order.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 #include "base/types.h"
 #include "nets/batch_norm.h"
 #include "nets/parameters.h"
+#include "vae/likelihood.h"
 
 namespace hebm::vae {
 
@@ -25,50 +29,131 @@ struct Transported {
   at::Tensor log_sigma_sum;   // [B] sum of log sigma over all elements (Eq. 16)
 };
 
-class BatchStatistics;  // vae/batch_statistics.h
+// p(z_i | z_<i), [B, c, h, w] each.
+struct LayerNormal {
+  at::Tensor mu, sigma;
+  at::Tensor log_sigma;  // undefined: the log of sigma
+};
+
+// A draw of q(z_i | x, z_<i), [B, c, h, w] each.
+struct LayerDraw {
+  at::Tensor z, u;  // u: z in standard coordinates
+  at::Tensor kl;    // nats an element
+};
+
+// What the layers of one net do, i = 0 at the top. The state s [B, C, h, w] carries z_<i down.
+class TopDownLayers {
+ public:
+  virtual ~TopDownLayers() = default;
+  // s above layer 0.
+  virtual at::Tensor start(std::int64_t count) const = 0;
+  // s behind layer i - 1 (or the start) -> s as layer i reads it.
+  virtual at::Tensor enter(std::size_t i, const at::Tensor& s) const = 0;
+  // Of s as layer i reads it; i > 0: the top layer's is N(0, top_sigma^2).
+  virtual LayerNormal prior(std::size_t i, const at::Tensor& s) const = 0;
+  // s as layer i read it -> s behind it, with z_i [B, c, h, w].
+  virtual at::Tensor absorb(std::size_t i, const at::Tensor& s, const at::Tensor& z) const = 0;
+  // x [B, C, H, W] in [0, 1] -> [L] what draw() of each layer sees of it.
+  virtual std::vector<at::Tensor> encode(const at::Tensor& x) const = 0;
+  virtual LayerDraw draw(
+      std::size_t i, const at::Tensor& feature, const at::Tensor& s, const at::Tensor& eps) const = 0;
+  // s behind the last layer -> likelihood parameters.
+  virtual at::Tensor image(const at::Tensor& s) const = 0;
+};
+
+// Training of a backbone whose layers see the whole batch (batch norm, NVAE's regularisers). Every
+// rank calls the same functions in the same order.
+class BatchStatistics {
+ public:
+  virtual ~BatchStatistics() = default;
+  // Data-dependent starting weights from x [B, C, H, W], noise [B, D]; running statistics stay.
+  virtual void initialise(const at::Tensor& x, const at::Tensor& noise) = 0;
+  // Once, on the starting weights: the first power iterations.
+  virtual void warm_up() = 0;
+  // Before an update's forward passes; with `penalised` also what penalty() needs.
+  virtual void begin_update(bool penalised) = 0;
+  // As the backbone's, with the batch's statistics; the running ones move.
+  virtual Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const = 0;
+  virtual at::Tensor decode(const Posterior& posterior) const = 0;
+  // The regulariser of all layers, a scalar; the same on every rank.
+  virtual at::Tensor penalty() const = 0;
+  // What a checkpoint keeps besides the net; live.
+  virtual std::vector<nets::NamedTensor> state() const = 0;
+
+  // The running statistics that a forward of the decoder moves, in a fixed order; live.
+  virtual std::vector<nets::NamedTensor> decoder_statistics() const = 0;
+  // One forward of the decoder from u [B, D]: they move by `momentum` towards those of this batch
+  // alone. Of one rank.
+  virtual void update_decoder_statistics(const at::Tensor& u, double momentum) const = 0;
+};
 
 class Backbone {
  public:
+  struct Shape {
+    ImageShape image;
+    Likelihood likelihood;
+    std::vector<LatentShape> groups;
+    double top_sigma = 1.0;
+  };
+  Backbone(Shape shape, nets::Parameters params) : shape_(std::move(shape)), params_(std::move(params)) {}
   virtual ~Backbone() = default;
-  virtual const std::vector<LatentShape>& groups() const = 0;
-  virtual ImageShape image_shape() const = 0;
-  // Bits of a colour value that the likelihood tells apart.
-  virtual std::int64_t pixel_bits() const { return 8; }
+
+  const std::vector<LatentShape>& groups() const { return shape_.groups; }
+  const ImageShape& image_shape() const { return shape_.image; }
+  const Likelihood& likelihood() const { return shape_.likelihood; }
   std::int64_t dim() const;
-
-  // T_beta(u), only what z needs; differentiable in u. u [B, D].
-  virtual std::vector<at::Tensor> transport(const at::Tensor& u) const = 0;
-  // The same with sum log sigma, for log p(z) = log N(u; 0, I) - sum log sigma.
-  virtual Transported transport_with_scale(const at::Tensor& u) const = 0;
-  // T_beta^-1(z) -> u [B, D].
-  virtual at::Tensor inverse(const std::vector<at::Tensor>& z) const = 0;
-  // x [B, C, H, W] in [0, 1], noise [B, D] ~ N(0, I): z and u of one draw of q(z|x), in one pass.
-  virtual Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const = 0;
-  // Likelihood parameters of x given u [B, D]; temperature scales every sigma (z of the top layer
-  // too).
-  virtual at::Tensor decode(const at::Tensor& u, double temperature = 1.0) const = 0;
-  // Parameters of the likelihood for a posterior just drawn (reconstruction, ELBO).
-  virtual at::Tensor decode_posterior(const Posterior& posterior) const = 0;
-  // log p(x | parameters) [B] in nats; x in [0, 1].
-  virtual at::Tensor log_likelihood(const at::Tensor& parameters, const at::Tensor& x) const = 0;
-  // Mean image in [0, 1], [B, C, H, W].
-  virtual at::Tensor mean_image(const at::Tensor& parameters) const = 0;
-  // A sample of the likelihood in [0, 1]; noise [B, sample_channels(), H, W] ~ U[0, 1).
-  virtual at::Tensor sample_image(const at::Tensor& parameters, const at::Tensor& noise) const = 0;
-  virtual std::int64_t sample_channels() const = 0;
-
-  virtual nets::Parameters& params() = 0;
-  virtual const nets::Parameters& params() const = 0;
+  nets::Parameters& params() { return params_; }
+  const nets::Parameters& params() const { return params_; }
+  // Multiply-adds times two of transport() for one image.
+  double transport_flop() const { return transport_flop_; }
   // Architecture as JSON text: written into the weights file's metadata, checked when it is read.
   virtual std::string architecture() const = 0;
-  // Multiply-adds times two of transport() for one image.
-  virtual double transport_flop() const = 0;
+
+  // T_beta(u), only what z needs; differentiable in u. u [B, D].
+  virtual std::vector<at::Tensor> transport(const at::Tensor& u) const { return transported(u, false).z; }
+  // The same with sum log sigma, for log p(z) = log N(u; 0, I) - sum log sigma.
+  Transported transport_with_scale(const at::Tensor& u) const { return transported(u, true); }
+  // T_beta^-1(z) -> u [B, D].
+  at::Tensor inverse(const std::vector<at::Tensor>& z) const;
+  // x [B, C, H, W] in [0, 1], noise [B, D] ~ N(0, I): z and u of one draw of q(z|x), in one pass.
+  Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const { return posterior(layers(), x, noise); }
+  // Likelihood parameters of x given u [B, D]; temperature scales every sigma (z of the top layer
+  // too).
+  virtual at::Tensor decode(const at::Tensor& u, double temperature = 1.0) const {
+    return decode(layers(), u, temperature);
+  }
+  // Parameters of the likelihood for a posterior just drawn (reconstruction, ELBO).
+  at::Tensor decode_posterior(const Posterior& posterior) const { return layers().image(posterior.state); }
+  // Of likelihood(): log p(x | parameters) [B] in nats; mean and sample [B, C, H, W] in [0, 1].
+  at::Tensor log_likelihood(const at::Tensor& parameters, const at::Tensor& x) const {
+    return vae::log_likelihood(likelihood(), parameters, x);
+  }
+  at::Tensor mean_image(const at::Tensor& parameters) const { return vae::mean_image(likelihood(), parameters); }
+  at::Tensor sample_image(const at::Tensor& parameters, const at::Tensor& uniform) const {
+    return vae::sample_image(likelihood(), parameters, uniform);
+  }
+
+  // posterior() and decode() over layers that run in another way: training.
+  Posterior posterior(const TopDownLayers& layers, const at::Tensor& x, const at::Tensor& noise) const;
+  at::Tensor decode(const TopDownLayers& layers, const at::Tensor& u, double temperature) const;
+  // Null: no layer sees the whole batch. `sum` adds over ranks, in the same order on all of them.
+  // The backbone stays where it is.
+  virtual std::unique_ptr<BatchStatistics> batch_statistics(nets::SumOverRanks, std::uint64_t /*seed*/) const {
+    return nullptr;
+  }
   // The parameters stay as they are from here on: transport() may prepare what it needs of them
   // once. A later change is seen.
   virtual void freeze() {}
-  // Training of a backbone whose layers see the whole batch; null: it has none. `sum` adds over
-  // ranks, in the same order on all of them. The backbone stays where it is.
-  virtual std::unique_ptr<BatchStatistics> batch_statistics(nets::SumOverRanks sum, std::uint64_t seed) const;
+ protected:
+  virtual const TopDownLayers& layers() const = 0;
+  // Counts a convolution or matrix that transport() runs at this side.
+  void count_transport(const at::Tensor& weight, std::int64_t side);
+ private:
+  Transported transported(const at::Tensor& u, bool with_scale) const;
+
+  Shape shape_;
+  nets::Parameters params_;
+  double transport_flop_ = 0;
 };
 
 // u [B, D] -> [L] of [B, c, h, w] views, and back.

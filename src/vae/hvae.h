@@ -3,11 +3,22 @@
 // z_<i) = N(d_mu_i, exp(d_log_sigma_i)^2), so z_i = mu_i + sigma_i u_i and KL_i has the closed form
 // of two Gaussians, independent of mu_i and sigma_i. The top layer is z_0 = u_0 (Eq. 15).
 #pragma once
+#include "base/choice.h"
 #include "nets/layers.h"
 #include "vae/make_backbone.h"
-#include "vae/top_down.h"
 
 namespace hebm::vae {
+
+enum class ImageFrom { kBottom, kAll };
+constexpr std::array<Choice<ImageFrom>, 2> choices_of(ImageFrom) {
+  return {{{"bottom", ImageFrom::kBottom}, {"all", ImageFrom::kAll}}};
+}
+
+// Those of LikelihoodKind that it has.
+enum class HvaeLikelihood { kBernoulli = int(LikelihoodKind::kBernoulli), kLogistic = int(LikelihoodKind::kLogistic) };
+constexpr std::array<Choice<HvaeLikelihood>, 2> choices_of(HvaeLikelihood) {
+  return {{{"bernoulli", HvaeLikelihood::kBernoulli}, {"logistic", HvaeLikelihood::kLogistic}}};
+}
 
 struct HvaeOptions final : BackboneSettings {
   static constexpr const char* kName = "hvae";
@@ -15,9 +26,10 @@ struct HvaeOptions final : BackboneSettings {
   std::int64_t width = 32;               // channels of the path from layer to layer: what a Langevin step runs
   std::int64_t image_width = 64;         // channels of encoder and image decoder up to a quarter of the image's side
   std::int64_t pixel_width = 32;         // channels at half the image's side
-  std::string image_from = "bottom";  // the image decoder sees the bottom z alone, or (all) what all layers left in s
-  std::string likelihood = "bernoulli";
+  ImageFrom image_from = ImageFrom::kBottom;  // what the image decoder sees: the bottom z, or what all left in s
+  HvaeLikelihood likelihood = HvaeLikelihood::kBernoulli;
 
+  static void fields(auto& settings, auto& visit);
   void describe(Options& options) override;
   std::unique_ptr<Backbone> make(const ImageShape& image, const BackboneBuild& build) const override;
   ImageShape read(const nlohmann::json& architecture) override;
@@ -29,14 +41,12 @@ struct ResBlock {
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
-class Hvae final : public TopDownBackbone, private TopDownLayers {
+class Hvae final : public Backbone, private TopDownLayers {
  public:
-  // max_values: see nets::Parameters.
-  Hvae(const HvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype = at::kFloat,
-      std::int64_t max_values = std::numeric_limits<std::int64_t>::max());
+  Hvae(const HvaeOptions& options, const ImageShape& image, const BackboneBuild& build = {});
   // Temperature scales u, which is the same.
   at::Tensor decode(const at::Tensor& u, double temperature) const override {
-    return TopDownBackbone::decode(*this, temperature * u, 1.0);
+    return Backbone::decode(*this, temperature * u, 1.0);
   }
   std::string architecture() const override;
  private:

@@ -7,6 +7,20 @@
 #include "base/error.h"
 
 namespace hebm::vae {
+namespace {
+
+// fill(row, key, counter) of every image's row of [B, row size] float32.
+at::Tensor by_image(const at::Tensor& rows, const RandomKey& key, std::span<const std::int64_t> images,
+    std::span<const std::uint32_t> visits, const auto& fill) {
+  const auto size = static_cast<std::size_t>(rows.size(1));
+  for (std::size_t b = 0; b < images.size(); ++b) {
+    fill(std::span(rows.data_ptr<float>() + b * size, size), key,
+        RandomCounter{.item = static_cast<std::uint32_t>(images[b]), .visit = visits[b]});
+  }
+  return rows;
+}
+
+}  // namespace
 
 at::Tensor image_tensor(const ImageBatch& images) {
   check(static_cast<std::int64_t>(images.pixels.size()) == images.count * images.shape.size(), ExitCode::kRuntime,
@@ -39,12 +53,9 @@ at::Tensor binarised(const at::Tensor& x, const RandomKey& key, std::span<const 
     std::span<const std::uint32_t> visits) {
   check(static_cast<std::int64_t>(images.size()) == x.size(0) && images.size() == visits.size(), ExitCode::kRuntime,
       "binarisation: {} pictures, {} images, {} visits", x.size(0), images.size(), visits.size());
-  const at::Tensor uniform = at::empty({x.size(0), x.numel() / std::max<std::int64_t>(1, x.size(0))}, at::kFloat);
-  const auto row_size = static_cast<std::size_t>(uniform.size(1));
-  for (std::size_t b = 0; b < images.size(); ++b) {
-    fill_uniform({uniform.data_ptr<float>() + b * row_size, row_size}, key,
-        {.item = static_cast<std::uint32_t>(images[b]), .visit = visits[b]});
-  }
+  const at::Tensor uniform =
+      by_image(at::empty({x.size(0), x.numel() / std::max<std::int64_t>(1, x.size(0))}, at::kFloat), key, images,
+          visits, [](auto&&... of_row) { fill_uniform(of_row...); });
   return uniform.view(x.sizes()).lt(x).to(x.scalar_type());
 }
 
@@ -52,14 +63,8 @@ at::Tensor posterior_noise(const RandomKey& key, std::span<const std::int64_t> i
     std::span<const std::uint32_t> visits, std::int64_t dim) {
   check(images.size() == visits.size(), ExitCode::kRuntime, "posterior noise: {} images, {} visits", images.size(),
       visits.size());
-  at::Tensor noise = at::empty({static_cast<std::int64_t>(images.size()), dim}, at::kFloat);
-  float* rows = noise.mutable_data_ptr<float>();
-  const auto row_size = static_cast<std::size_t>(dim);
-  for (std::size_t b = 0; b < images.size(); ++b) {
-    fill_normal(
-        {rows + b * row_size, row_size}, key, {.item = static_cast<std::uint32_t>(images[b]), .visit = visits[b]});
-  }
-  return noise;
+  return by_image(at::empty({static_cast<std::int64_t>(images.size()), dim}, at::kFloat), key, images, visits,
+      [](auto&&... of_row) { fill_normal(of_row...); });
 }
 
 }  // namespace hebm::vae

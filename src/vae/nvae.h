@@ -7,9 +7,7 @@
 #include <mutex>
 #include <optional>
 #include "vae/nvae_cells.h"
-#include "vae/nvae_flow.h"
 #include "vae/nvae_options.h"
-#include "vae/top_down.h"
 
 namespace hebm::vae {
 
@@ -65,11 +63,9 @@ class NvaeRun final : public TopDownLayers {
 
 class NvaeFrozen;
 
-class Nvae final : public TopDownBackbone {
+class Nvae final : public Backbone {
  public:
-  // max_values: see nets::Parameters. device kMeta: shapes and counts without memory.
-  Nvae(const NvaeOptions& options, const ImageShape& image, std::uint64_t seed, at::ScalarType dtype = at::kFloat,
-      std::int64_t max_values = std::numeric_limits<std::int64_t>::max(), at::Device device = at::kCPU);
+  Nvae(const NvaeOptions& options, const ImageShape& image, const BackboneBuild& build = {});
   ~Nvae() override;
 
   std::vector<at::Tensor> transport(const at::Tensor& u) const override;

@@ -1,12 +1,19 @@
 #include "vae/nvae_cells.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/elu.h>
+#include <ATen/ops/flip.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_bilinear2d.h>
 #include <ATen/ops/upsample_nearest2d.h>
+#include <ATen/ops/zeros.h>
+#include "base/error.h"
 
 namespace hebm::vae {
 namespace {
+
+constexpr std::int64_t kFlowExpansion = 6;
+constexpr double kInitialMean = 0.1;  // factor of the last convolution's norm: the flow starts near the identity
 
 at::Tensor skip_down(const ResCell& cell, const at::Tensor& x, const Pass& pass) {
   const at::Tensor h = at::silu(x);
@@ -14,6 +21,24 @@ at::Tensor skip_down(const ResCell& cell, const at::Tensor& x, const Pass& pass)
   return at::cat({pass.conv(cell.skip[0], h), pass.conv(cell.skip[1], lower.slice(3, 1)),
                      pass.conv(cell.skip[2], h.slice(3, 1)), pass.conv(cell.skip[3], lower)},
       1);
+}
+
+FlowCell make_cell(NvaeLayers& layers, const std::string& name, std::int64_t channels, bool reversed) {
+  const std::int64_t hidden = kFlowExpansion * channels;
+  const auto options = at::TensorOptions(layers.params().dtype()).device(layers.params().device());
+  const auto mask = [&](std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t groups,
+                        bool zero_diagonal) {
+    return flow_mask(in, out, kernel, groups, zero_diagonal, reversed).to(options);
+  };
+  FlowCell cell;
+  cell.first = layers.conv(name + ".conv.convz.0", {.in = channels, .out = hidden, .kernel = 3, .bias = false},
+      mask(channels, hidden, 3, 1, true));
+  cell.depthwise =
+      layers.conv(name + ".conv.convz.2", {.in = hidden, .out = hidden, .kernel = 5, .groups = hidden, .bias = false},
+          mask(hidden, hidden, 5, hidden, false));
+  cell.mean = layers.conv(
+      name + ".mu.conv_0", {.in = hidden, .out = channels}, mask(hidden, channels, 1, 1, false), kInitialMean);
+  return cell;
 }
 
 }  // namespace
@@ -32,6 +57,11 @@ at::Tensor MbCell::operator()(const at::Tensor& x, const Pass& pass) const {
   h = pass.norm(norm_out, pass.conv(project, h), false);
   return (up ? pass.conv(skip, at::upsample_bilinear2d(x, {height, width}, true)) : x) +
          kBranchWeight * squeeze_excite(h);
+}
+
+at::Tensor FlowCell::operator()(const at::Tensor& z, const Pass& pass) const {
+  const at::Tensor h = at::elu(pass.conv(depthwise, at::elu(pass.conv(first, z))));
+  return z - pass.conv(mean, at::elu(h));  // ELU twice, as the authors have it
 }
 
 ResCell make_res_cell(NvaeLayers& layers, const std::string& name, std::int64_t channels, bool down, bool use_se) {
@@ -76,6 +106,30 @@ MbCell make_mb_cell(
   cell.norm_out = layers.norm(next() + ".bn", out);
   if (use_se) cell.squeeze_excite = layers.squeeze_excite(name + ".se.se", out);
   return cell;
+}
+
+at::Tensor flow_mask(
+    std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t groups, bool zero_diagonal, bool reversed) {
+  check((groups == 1 && (out % in == 0 || in % out == 0)) || (groups == in && in == out), ExitCode::kRuntime,
+      "flow mask: {} -> {} channels in {} groups", in, out, groups);
+  const std::int64_t fan = in / groups, m = kernel / 2;
+  at::Tensor mask = at::zeros({out, fan, kernel, kernel}, at::kFloat);
+  mask.narrow(2, 0, m).fill_(1.0);
+  mask.select(2, m).narrow(2, 0, m).fill_(1.0);
+  float* centre = mask.mutable_data_ptr<float>() + m * kernel + m;  // of output 0 and input 0
+  for (std::int64_t o = 0; o < out; ++o) {
+    for (std::int64_t j = 0; j < fan; ++j, centre += kernel * kernel) {
+      // Channels in units of the narrower side: which latent channel they belong to.
+      const std::int64_t of_out = out >= in ? o / (out / in) : o, of_in = out >= in ? j : j / (in / out);
+      const bool seen = groups == 1 ? (zero_diagonal ? of_in < of_out : of_in <= of_out) : !zero_diagonal;
+      *centre = seen ? 1.0F : 0.0F;
+    }
+  }
+  return reversed ? at::flip(mask, {2, 3}).contiguous() : mask;
+}
+
+FlowPair make_flow_pair(NvaeLayers& layers, const std::string& name, std::int64_t channels) {
+  return {{make_cell(layers, name + ".cell1", channels, false), make_cell(layers, name + ".cell2", channels, true)}};
 }
 
 }  // namespace hebm::vae

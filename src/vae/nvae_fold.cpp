@@ -1,9 +1,9 @@
-#include "vae/nvae_fold.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <algorithm>
+#include "vae/nvae_frozen_pass.h"
 
 namespace hebm::vae {
 namespace {
@@ -20,8 +20,8 @@ struct Affine {
   at::Tensor scale, shift;  // [C], float64
 };
 Affine affine_of(const BatchNorm& norm) {
-  const at::Tensor scale = to_double(norm.weight) / (to_double(norm.running_var) + kBatchNormEpsilon).sqrt();
-  return {scale, to_double(norm.bias) - to_double(norm.running_mean) * scale};
+  const at::Tensor scale = to_double(norm.gamma) / (to_double(norm.running_var) + norm.eps).sqrt();
+  return {scale, to_double(norm.beta) - to_double(norm.running_mean) * scale};
 }
 
 // Small enough for a core's cache with the pixels of a pass (vae/nvae_frozen.cpp), large enough for

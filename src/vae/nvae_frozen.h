@@ -1,5 +1,5 @@
 // T_beta(u) of a frozen NVAE on the CPU in float32, the inner loop of every chain: folded weights
-// (nvae_fold.h), one forward and one reverse pass of our own (nvae_frozen_pass.h), chunks of images
+// and one forward and one reverse pass of our own (nvae_frozen_pass.h), chunks of images
 // shared by the threads. Equal to Nvae::transport to rounding.
 #pragma once
 #include <ATen/core/Tensor.h>

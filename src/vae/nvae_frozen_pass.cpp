@@ -15,6 +15,7 @@
 #include <ATen/ops/upsample_bilinear2d_backward.h>
 #include <ATen/ops/zeros_like.h>
 #include <algorithm>
+#include <array>
 
 namespace hebm::vae {
 namespace {
@@ -40,26 +41,22 @@ FrozenPass::FrozenPass(const FoldedDecoder& decoder, std::int64_t images) : deco
   layers_.resize(decoder.layers.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const FoldedLayer& layer = decoder.layers[i];
+    const std::int64_t pixels = images * layer.shape.height * layer.shape.width;
     layers_[i].cells.resize(layer.cells.size());
     for (std::size_t c = 0; c < layer.cells.size(); ++c) {
-      prepare_cell(layer.cells[c], layer.shape.height, layer.shape.width, layer.channels, layers_[i].cells[c]);
-      for (const auto& slope : layers_[i].cells[c].in_slope) largest = std::max(largest, slope.numel());
+      CellState& state = layers_[i].cells[c];
+      for (const auto& slice : layer.cells[c].slices) {
+        const std::array size{images, layer.shape.height, layer.shape.width, slice.depthwise.channels};
+        state.in_slope.push_back(at::empty(size, at::kFloat));
+        state.out_slope.push_back(at::empty(size, at::kFloat));
+        largest = std::max(largest, state.in_slope.back().numel());
+      }
+      state.branch = at::empty({pixels, layer.channels}, at::kFloat);
     }
-    if (i > 0)
-      layers_[i].activated = at::empty({images * layer.shape.height * layer.shape.width, layer.channels}, at::kFloat);
+    if (i > 0) layers_[i].activated = at::empty({pixels, layer.channels}, at::kFloat);
   }
   active_ = at::empty({largest}, at::kFloat);
   low_ = at::empty({largest / 4}, at::kFloat);
-}
-
-void FrozenPass::prepare_cell(
-    const FoldedCell& cell, std::int64_t height, std::int64_t width, std::int64_t channels, CellState& state) {
-  for (const auto& slice : cell.slices) {
-    const std::int64_t h = slice.depthwise.channels;
-    state.in_slope.push_back(at::empty({images_, height, width, h}, at::kFloat));
-    state.out_slope.push_back(at::empty({images_, height, width, h}, at::kFloat));
-  }
-  state.branch = at::empty({images_ * height * width, channels}, at::kFloat);
 }
 
 // Nearest doubling commutes with all that is before the depthwise convolution, so an up cell

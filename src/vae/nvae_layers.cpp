@@ -30,8 +30,7 @@ at::Tensor NvaeConv::apply(const at::Tensor& x, const at::Tensor& effective) con
 }
 
 at::Tensor Pass::norm(const BatchNorm& norm, const at::Tensor& x, bool silu) const {
-  return nets::batch_norm(
-      x, {norm.weight, norm.bias, norm.running_mean, norm.running_var, kBatchNormEpsilon}, mode_, silu);
+  return nets::batch_norm(x, norm, mode_, silu);
 }
 
 at::Tensor Pass::conv(const NvaeConv& conv, const at::Tensor& x) const {
@@ -69,14 +68,11 @@ NvaeConv NvaeLayers::conv(const std::string& name, const ConvShape& shape, const
 }
 
 BatchNorm NvaeLayers::norm(const std::string& name, std::int64_t channels) {
-  BatchNorm out;
-  out.weight = params_.add(name + ".weight", {channels}, nets::Init::kOne);
-  out.bias = params_.add(name + ".bias", {channels}, nets::Init::kZero);
-  out.running_mean = params_.add_state(name + ".running_mean", {channels}, nets::Init::kZero);
-  out.running_var = params_.add_state(name + ".running_var", {channels}, nets::Init::kOne);
-  out.index = norms_.size();
-  norms_.push_back(out);
-  return out;
+  norms_.push_back({params_.add(name + ".weight", {channels}, nets::Init::kOne),
+      params_.add(name + ".bias", {channels}, nets::Init::kZero),
+      params_.add_state(name + ".running_mean", {channels}, nets::Init::kZero),
+      params_.add_state(name + ".running_var", {channels}, nets::Init::kOne)});
+  return norms_.back();
 }
 
 SqueezeExcite NvaeLayers::squeeze_excite(const std::string& name, std::int64_t channels) {

@@ -28,12 +28,7 @@ struct NvaeConv {
   at::Tensor apply(const at::Tensor& x, const at::Tensor& effective) const;
 };
 
-struct BatchNorm {
-  at::Tensor weight, bias;               // [C]
-  at::Tensor running_mean, running_var;  // [C], states
-  std::size_t index = 0;                 // in NvaeLayers::norms
-};
-inline constexpr double kBatchNormEpsilon = 1e-5;
+using BatchNorm = nets::BatchNormTensors;
 // The soft clamp of mu and log sigma; sigma = exp(clamped) + offset. The top layer's raw log sigma
 // is 0.
 inline constexpr double kNvaeClamp = 5.0, kNvaeSigmaOffset = 0.01, kNvaeTopSigma = 1.0 + kNvaeSigmaOffset;

@@ -1,10 +1,21 @@
 // NVAE's settings (options `nvae.*`), their check, and what follows from them: the groups, channels
 // and side of every scale.
 #pragma once
-#include "vae/likelihood.h"
+#include "base/choice.h"
 #include "vae/make_backbone.h"
 
 namespace hebm::vae {
+
+// Those of LikelihoodKind that it has.
+enum class NvaeLikelihood {
+  kBernoulli = int(LikelihoodKind::kBernoulli),
+  kMixture = int(LikelihoodKind::kMixture),
+  kNormal = int(LikelihoodKind::kNormal),
+};
+constexpr std::array<Choice<NvaeLikelihood>, 3> choices_of(NvaeLikelihood) {
+  return {{{"bernoulli", NvaeLikelihood::kBernoulli}, {"mixture", NvaeLikelihood::kMixture},
+      {"normal", NvaeLikelihood::kNormal}}};
+}
 
 struct NvaeOptions final : BackboneSettings {
   static constexpr const char* kName = "nvae";
@@ -19,11 +30,12 @@ struct NvaeOptions final : BackboneSettings {
   bool ada_groups = false;                                     // each coarser scale has half the groups
   std::int64_t min_groups_per_scale = 1;
   bool use_se = true, res_dist = true;
-  std::string likelihood = "bernoulli";
+  NvaeLikelihood likelihood = NvaeLikelihood::kBernoulli;
   std::int64_t mixtures = 10, bits = 8;       // of the mixture of logistics
   std::int64_t image_channels = 0, side = 0;  // 0: the data set's
   std::int64_t crop = 0;                      // zero padding on each side, outside the log-likelihood
 
+  static void fields(auto& settings, auto& visit);
   void describe(Options& options) override;
   std::unique_ptr<Backbone> make(const ImageShape& image, const BackboneBuild& build) const override;
   ImageShape read(const nlohmann::json& architecture) override;
@@ -33,7 +45,6 @@ struct NvaeOptions final : BackboneSettings {
   // With every 0 above replaced and all checked. Another shape than side and image_channels say, or
   // a setting that does not fit: Error(kUsage) naming it.
   NvaeOptions resolved(const ImageShape& image) const;
-  Likelihood make_likelihood() const;
 };
 
 // One spatial scale of a resolved NVAE.

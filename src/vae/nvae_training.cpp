@@ -3,21 +3,17 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
+#include <functional>
 #include <span>
 #include <utility>
 
 namespace hebm::vae {
 namespace {
 
-std::vector<at::Tensor> effective_weights(const Nvae& net) {
+// weight(convolution) of all.
+std::vector<at::Tensor> of_all(const Nvae& net, const auto& weight) {
   std::vector<at::Tensor> out;
-  for (const auto& conv : net.modules().convs()) out.push_back(conv.effective_weight());
-  return out;
-}
-
-std::vector<at::Tensor> raw_weights(const Nvae& net) {  // of the effective ones' shapes
-  std::vector<at::Tensor> out;
-  for (const auto& conv : net.modules().convs()) out.push_back(conv.weight);
+  for (const auto& conv : net.modules().convs()) out.push_back(std::invoke(weight, conv));
   return out;
 }
 
@@ -55,11 +51,11 @@ class FirstPass final : public Pass {
 }  // namespace
 
 NvaeTraining::NvaeTraining(const Nvae& net, nets::SumOverRanks sum, std::uint64_t seed)
-    : Pass({.training = true, .sum = std::move(sum)}), net_(net), spectral_(raw_weights(net), seed) {}
+    : Pass({.training = true, .sum = std::move(sum)}), net_(net), spectral_(of_all(net, &NvaeConv::weight), seed) {}
 
 void NvaeTraining::warm_up() {
   const c10::NoGradGuard no_grad;
-  spectral_.iterate(effective_weights(net_), nets::kFirstPowerIterations - nets::kPowerIterations);
+  spectral_.iterate(of_all(net_, &NvaeConv::effective_weight), nets::kFirstPowerIterations - nets::kPowerIterations);
 }
 
 void NvaeTraining::initialise(const at::Tensor& x, const at::Tensor& noise) {
@@ -70,13 +66,13 @@ void NvaeTraining::initialise(const at::Tensor& x, const at::Tensor& noise) {
 }
 
 void NvaeTraining::begin_update(bool penalised) {
-  effective_ = effective_weights(net_);
+  effective_ = of_all(net_, &NvaeConv::effective_weight);
   if (penalised) spectral_.iterate(effective_, nets::kPowerIterations);
 }
 
 at::Tensor NvaeTraining::penalty() const {
   at::Tensor out = spectral_.value(effective_);
-  for (const auto& norm : net_.modules().norms()) out = out + norm.weight.abs().max();
+  for (const auto& norm : net_.modules().norms()) out = out + norm.gamma.abs().max();
   return out;
 }
 

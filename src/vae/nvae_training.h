@@ -2,8 +2,7 @@
 // update, and NVAE's two regularisers, lambda * (sum of the largest singular values of all
 // convolutions + sum over batch norms of max |gamma|).
 #pragma once
-#include "nets/spectral_penalty.h"
-#include "vae/batch_statistics.h"
+#include "nets/spectral.h"
 #include "vae/nvae.h"
 
 namespace hebm::vae {

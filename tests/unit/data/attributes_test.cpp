@@ -6,7 +6,6 @@
 #include <filesystem>
 #include "../support.h"
 #include "data/dataset.h"
-#include "data/label_column.h"
 #include "storage/files.h"
 
 namespace hebm::data {

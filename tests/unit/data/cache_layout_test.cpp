@@ -36,7 +36,9 @@ TEST(CacheKey, GoesThroughJsonAndNamesDifferences) {
   EXPECT_EQ(json.size(), 9u);
   for (const auto& item : json.items()) {
     nlohmann::json changed = json;
-    if (item.value().is_string())
+    if (item.key() == "dtype")
+      changed[item.key()] = "float16";
+    else if (item.value().is_string())
       changed[item.key()] = item.value().get<std::string>() + "x";
     else
       changed[item.key()] = 5;
@@ -62,6 +64,7 @@ TEST(CacheKey, HostileJsonIsRefused) {
   refused("vae_hash", 5);
   refused("vae_hash", std::string(5000, 'a'));
   refused("dtype", nullptr);
+  refused("dtype", "float64");
   refused("unheard_of", 1);
   nlohmann::json missing = good;
   missing.erase("split");

@@ -167,7 +167,7 @@ TEST(Dataset, ContentThatDoesNotFitIsRefused) {
   };
   refused("7 images of 60 pixels, got 419", [](DatasetContent& c) { c.pixels.pop_back(); });
   refused("7 labels, got 6", [](DatasetContent& c) { c.labels.pop_back(); });
-  refused("labels 0 to 2, got 3", [](DatasetContent& c) { c.labels[3] = 3; });
+  refused("labels: expected 0 to 2, got 3 for image 3", [](DatasetContent& c) { c.labels[3] = 3; });
   refused("splits", [](DatasetContent& c) { c.splits[3] = 2; });
   refused("1 or 3 channels", [](DatasetContent& c) { c.shape = {2, 6, 5}; });
   refused("at least 1 image", [](DatasetContent& c) { c.splits.clear(); });

@@ -241,7 +241,7 @@ TEST(ShardFile, TheHashOutsideULeavesOutUAlone) {
 
 // A cache that is right in all its hashes, but whose maker stored a NaN.
 void write_shard_with_nan(const fs::path& path, const CacheLayout& layout) {
-  const bool is_half = layout.key.dtype == "float16";
+  const bool is_half = layout.key.dtype == Dtype::kFloat16;
   const std::size_t element = is_half ? 2 : 4, record = 12 * element;
   const storage::H5Type type = is_half ? storage::H5Type::kF16 : storage::H5Type::kF32;
   const fs::path good_path = path.string() + ".good";
@@ -273,7 +273,7 @@ void write_shard_with_nan(const fs::path& path, const CacheLayout& layout) {
 }
 
 TEST(HostileCacheValues, ANanWithTheRightHashIsRefused) {
-  for (const char* dtype : {"float32", "float16"}) {
+  for (const Dtype dtype : {Dtype::kFloat32, Dtype::kFloat16}) {
     const TempFolder folder;
     CacheLayout layout = small_layout(dtype);
     layout.num_shards = 1;

@@ -17,7 +17,7 @@ using hebm::test::slurp;
 using hebm::test::spill;
 using hebm::test::TempFolder;
 
-inline CacheLayout small_layout(const std::string& dtype = "float32") {
+inline CacheLayout small_layout(Dtype dtype = Dtype::kFloat32) {
   CacheLayout layout;
   layout.key.images_hash = "0123456789abcdef0123456789abcdef";
   layout.key.preprocessing = "none";

@@ -20,7 +20,7 @@ vae::Hvae make_net() {
   vae::HvaeOptions options;
   options.latents = "2x2,3x4";
   options.width = options.image_width = options.pixel_width = 8;
-  return vae::Hvae(options, {1, 16, 16}, 5);
+  return vae::Hvae(options, {1, 16, 16}, {.seed = 5});
 }
 
 EncodeOptions small_options() {
@@ -130,7 +130,7 @@ TEST(EncodeCache, OtherSettingsAreRefusedByName) {
   expect_error(ExitCode::kUsage, {(world.folder / "cache").string(), "seed"},
       [&] { world.encode("cache", small_options(), nullptr, 5); });
   EncodeOptions options = small_options();
-  options.dtype = "float16";
+  options.dtype = data::Dtype::kFloat16;
   expect_error(ExitCode::kUsage, {"dtype"}, [&] { world.encode("cache", options); });
   options = small_options();
   options.shards = 24;
@@ -140,7 +140,7 @@ TEST(EncodeCache, OtherSettingsAreRefusedByName) {
 TEST(EncodeCache, HalfPrecisionReportsItsRounding) {
   World world;
   EncodeOptions options = small_options();
-  options.dtype = "float16";
+  options.dtype = data::Dtype::kFloat16;
   options.split = "test";
   const auto result = world.encode("half", options);
   EXPECT_GT(result.max_rounding_error, 0.0);

@@ -17,7 +17,7 @@ class Trained {
  public:
   // gain = 0: f = 0, so that chains are those of the Gaussian terms.
   explicit Trained(std::int64_t num_levels, double gain = 1.0, prior::LabelHeads heads = {})
-      : backbone(vae_options(), ImageShape{}, 1),
+      : backbone(vae_options(), ImageShape{}, {.seed = 1}),
         dataset(make_dataset(folder / "data.h5")),
         prior(energy_options(gain), backbone.groups(), prior::make_schedule(num_levels), 5, at::kFloat, 1 << 30,
             std::move(heads)) {

@@ -10,6 +10,7 @@
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <cmath>
@@ -70,32 +71,6 @@ const std::vector<std::array<std::int64_t, 4>>& shapes() {
   return all;
 }
 
-TEST_P(DepthwiseTest, EqualsConv2d) {
-  for (const auto& [batch, height, width, channels] : shapes()) {
-    SCOPED_TRACE(testing::Message() << batch << "x" << height << "x" << width << "x" << channels);
-    const Case c(batch, height, width, channels);
-    const at::Tensor bound = 26 * kEps * reference(c.x.abs(), c.weight.abs(), c.bias.abs());
-    expect_within(
-        depthwise(pack_depthwise(c.weight, c.bias), c.x, GetParam()), reference(c.x, c.weight, c.bias), bound);
-    expect_within(depthwise(pack_depthwise(c.weight, {}), c.x, GetParam()),
-        reference(c.x, c.weight, at::zeros({channels})), bound);
-  }
-}
-
-TEST_P(DepthwiseTest, GradientEqualsAutograd) {
-  for (const auto& [batch, height, width, channels] : shapes()) {
-    SCOPED_TRACE(testing::Message() << batch << "x" << height << "x" << width << "x" << channels);
-    const Case c(batch, height, width, channels);
-    const at::Tensor g = random_tensor({batch, height, width, channels}, 5, at::kFloat);
-    const auto gradient = [&](const at::Tensor& weight, const at::Tensor& outer) {
-      const at::Tensor leaf = c.x.to(at::kDouble).requires_grad_(true);
-      return torch::autograd::grad({reference(leaf, weight, c.bias)}, {leaf}, {outer.to(at::kDouble)})[0];
-    };
-    expect_within(depthwise_gradient(pack_depthwise(c.weight, c.bias), g, GetParam()), gradient(c.weight, g),
-        26 * kEps * gradient(c.weight.abs(), g.abs()));
-  }
-}
-
 TEST_P(DepthwiseTest, FusedSiluAndItsGradient) {
   for (const auto& [batch, height, width, channels] : shapes()) {
     SCOPED_TRACE(testing::Message() << batch << "x" << height << "x" << width << "x" << channels);
@@ -154,10 +129,14 @@ TEST_P(DepthwiseTest, NanIsSeenWhereTheTapsReach) {
 TEST_P(DepthwiseTest, BitsOfAnImageDoNotDependOnItsBatch) {
   const Case c(5, 7, 6, 40);
   const Depthwise layer = pack_depthwise(c.weight, c.bias);
-  const at::Tensor all = depthwise(layer, c.x, GetParam());
-  for (std::int64_t b = 0; b < 5; ++b) {
-    EXPECT_TRUE(depthwise(layer, c.x.narrow(0, b, 1).contiguous(), GetParam()).equal(all.narrow(0, b, 1)));
-  }
+  const auto run = [&](const at::Tensor& x) {
+    at::Tensor slope = x.clone(), out = at::empty_like(x), out_slope = at::empty_like(x);
+    depthwise_silu(layer, slope, out, out_slope, GetParam());
+    depthwise_silu_gradient(layer, x, slope, out_slope, GetParam());
+    return at::stack({out, slope});
+  };
+  const at::Tensor all = run(c.x);
+  for (std::int64_t b = 0; b < 5; ++b) EXPECT_TRUE(run(c.x.narrow(0, b, 1).contiguous()).equal(all.narrow(1, b, 1)));
 }
 
 TEST(Depthwise, RefusesOtherShapes) {
@@ -166,11 +145,13 @@ TEST(Depthwise, RefusesOtherShapes) {
   test::expect_error(
       ExitCode::kRuntime, {"bias of 3", "4 channels"}, [&] { pack_depthwise(c.weight, at::zeros({3})); });
   const Depthwise layer = pack_depthwise(c.weight, c.bias);
-  test::expect_error(ExitCode::kRuntime, {"[B, H, W, 4]"}, [&] { depthwise(layer, at::zeros({1, 4, 3, 3})); });
-  test::expect_error(ExitCode::kRuntime, {"contiguous"}, [&] {
-    depthwise(layer, at::zeros({1, 4, 3, 3}).permute({0, 2, 3, 1}));
-  });
-  test::expect_error(ExitCode::kRuntime, {"float32"}, [&] { depthwise(layer, at::zeros({1, 3, 3, 4}, at::kDouble)); });
+  const auto refused = [&](const char* part, const at::Tensor& in) {
+    at::Tensor x = in, out = at::empty_like(in), slope = at::empty_like(in);
+    test::expect_error(ExitCode::kRuntime, {part}, [&] { depthwise_silu(layer, x, out, slope); });
+  };
+  refused("[B, H, W, 4]", at::zeros({1, 4, 3, 3}));
+  refused("contiguous", at::zeros({1, 4, 3, 3}).permute({0, 2, 3, 1}));
+  refused("float32", at::zeros({1, 3, 3, 4}, at::kDouble));
 }
 
 }  // namespace

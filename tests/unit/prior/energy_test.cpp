@@ -31,7 +31,7 @@ at::Tensor some_u(std::int64_t count, std::int64_t dim) {
 // Central differences in float64: truncation h^2 |f'''| / 6 and rounding eps |f| / h with h = 1e-5
 // are both below 1e-9 for f of order 1.
 TEST(Potential, GradientThroughTheTransportMatchesCentralDifferences) {
-  const vae::Hvae backbone(tiny_vae(), ImageShape{}, 1, at::kDouble);
+  const vae::Hvae backbone(tiny_vae(), ImageShape{}, {.seed = 1, .dtype = at::kDouble});
   for (const bool per_level : {true, false}) {
     const EnergyPrior prior(tiny_energy(per_level), backbone.groups(), make_schedule(2), 5, at::kDouble);
     const auto weights = prior.frozen_weights();
@@ -57,7 +57,7 @@ TEST(Potential, GradientThroughTheTransportMatchesCentralDifferences) {
 TEST(Potential, GradientIsTheSameHoweverThreadsShareTheNets) {
   vae::HvaeOptions many = tiny_vae();
   many.latents = "2x1,2x1,2x2,2x2,2x4,2x4";
-  const vae::Hvae backbone(many, ImageShape{}, 1, at::kDouble);
+  const vae::Hvae backbone(many, ImageShape{}, {.seed = 1, .dtype = at::kDouble});
   const EnergyPrior prior(tiny_energy(true), backbone.groups(), make_schedule(2), 5, at::kDouble);
   const auto weights = prior.frozen_weights();
   const Potential potential(prior, backbone, weights, test::chains_at({1, 1, 1}));
@@ -174,7 +174,7 @@ TEST(Losses, ContrastiveLossIsTheWeightedDifference) {
 }
 
 TEST(ReverseChain, ChainsDoNotDependOnTheirBatch) {
-  const vae::Hvae backbone(tiny_vae(), ImageShape{}, 1);
+  const vae::Hvae backbone(tiny_vae(), ImageShape{}, {.seed = 1});
   const EnergyPrior prior(tiny_energy(true), backbone.groups(), make_schedule(2), 5);
   LangevinOptions langevin;
   langevin.steps = 3;

@@ -42,7 +42,7 @@ vae::Hvae small_vae() {
   vae::HvaeOptions o;
   o.latents = "2x2,3x4,2x8";
   o.width = o.image_width = o.pixel_width = 8;
-  return vae::Hvae(o, ImageShape{}, 1);
+  return vae::Hvae(o, ImageShape{}, {.seed = 1});
 }
 
 EnergyOptions small_energy(const std::string& net) {

@@ -12,40 +12,20 @@
 
 namespace hebm::test {
 
+// It has no images, and of its layers only what transport() gives.
 class LinearBackbone final : public vae::Backbone {
  public:
   static constexpr double c = 0.8, d = 0.6;
-  LinearBackbone() : params_(0, 0) { params_.flatten(); }
-  const std::vector<LatentShape>& groups() const override { return groups_; }
+  LinearBackbone() : Backbone({{}, {}, {{1, 1, 1}, {1, 1, 1}}}, nets::Parameters(0, 0)) { params().flatten(); }
   std::vector<at::Tensor> transport(const at::Tensor& u) const override {
     const at::Tensor u1 = u.narrow(1, 0, 1), u2 = u.narrow(1, 1, 1);
     return {u1.view({-1, 1, 1, 1}), (c * u1 + d * u2).view({-1, 1, 1, 1})};
   }
-  nets::Parameters& params() override { return params_; }
-  const nets::Parameters& params() const override { return params_; }
-  double transport_flop() const override { return 0; }
   std::string architecture() const override { return "{}"; }
-  // It has no images.
-  ImageShape image_shape() const override { return none(); }
-  vae::Transported transport_with_scale(const at::Tensor&) const override { return none(); }
-  at::Tensor inverse(const std::vector<at::Tensor>&) const override { return none(); }
-  vae::Posterior posterior(const at::Tensor&, const at::Tensor&) const override { return none(); }
-  at::Tensor decode(const at::Tensor&, double) const override { return none(); }
-  at::Tensor decode_posterior(const vae::Posterior&) const override { return none(); }
-  at::Tensor log_likelihood(const at::Tensor&, const at::Tensor&) const override { return none(); }
-  at::Tensor mean_image(const at::Tensor&) const override { return none(); }
-  at::Tensor sample_image(const at::Tensor&, const at::Tensor&) const override { return none(); }
-  std::int64_t sample_channels() const override { return none(); }
  private:
-  struct None {
-    template <class T> operator T() const {  // NOLINT(google-explicit-constructor)
-      fail(ExitCode::kRuntime, "the linear backbone has no images");
-    }
-  };
-  static None none() { return {}; }
-
-  std::vector<LatentShape> groups_ = {{1, 1, 1}, {1, 1, 1}};
-  nets::Parameters params_;
+  const vae::TopDownLayers& layers() const override {
+    fail(ExitCode::kRuntime, "the linear backbone has transport() alone");
+  }
 };
 
 // Its latents (u_1, u_2) as a two-dimensional normal.

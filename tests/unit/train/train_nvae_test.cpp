@@ -51,7 +51,7 @@ struct World {
     options.latents = 3;
     options.preprocess_blocks = options.postprocess_blocks = 1;
     options.preprocess_cells = options.postprocess_cells = 1;
-    return vae::Nvae(options, {1, 16, 16}, 5);
+    return vae::Nvae(options, {1, 16, 16}, {.seed = 5});
   }
   std::filesystem::path product(const std::string& run) const { return vae_file(folder / run); }
   Outcome train(

@@ -43,7 +43,7 @@ struct World {
     vae::HvaeOptions options;
     options.latents = "2x2,3x4";
     options.width = options.image_width = options.pixel_width = 8;
-    return vae::Hvae(options, {1, 16, 16}, seed);
+    return vae::Hvae(options, {1, 16, 16}, {.seed = seed});
   }
   std::filesystem::path run_directory(const std::string& run) const { return folder / run; }
   std::filesystem::path product(const std::string& run) const { return vae_file(run_directory(run)); }

@@ -29,18 +29,18 @@ TEST(Hvae, ImageSidesThatDoNotFitAreRefused) {
   options.latents = "8x2,8x4";
   for (const ImageShape& image :
       {ImageShape{1, 30, 30}, ImageShape{1, 32, 16}, ImageShape{1, 8, 8}, ImageShape{1, 4, 4}, ImageShape{1, 48, 48}}) {
-    expect_error(ExitCode::kUsage, {}, [&] { Hvae(options, image, 1); });
+    expect_error(ExitCode::kUsage, {}, [&] { Hvae(options, image, {.seed = 1}); });
   }
-  Hvae(options, {3, 16, 16}, 1);
+  Hvae(options, {3, 16, 16}, {.seed = 1});
 }
 
 TEST(FromArchitecture, GivesTheSameNet) {
   HvaeOptions options;
   options.latents = "4x2,2x4";
-  options.likelihood = "logistic";
-  options.image_from = "all";
+  options.likelihood = HvaeLikelihood::kLogistic;
+  options.image_from = ImageFrom::kAll;
   options.width = 12;
-  const Hvae net(options, {3, 32, 32}, 1);
+  const Hvae net(options, {3, 32, 32}, {.seed = 1});
   const auto again = backbone_from_architecture(net.architecture(), {.max_values = net.params().size()});
   EXPECT_EQ(again->architecture(), net.architecture());
   EXPECT_EQ(again->groups(), net.groups());
@@ -53,7 +53,7 @@ TEST(FromArchitecture, GivesTheSameNet) {
 }
 
 TEST(FromArchitecture, HostileTextIsRefused) {
-  const auto good = nlohmann::json::parse(Hvae(HvaeOptions{}, {1, 32, 32}, 1).architecture());
+  const auto good = nlohmann::json::parse(Hvae(HvaeOptions{}, {1, 32, 32}, {.seed = 1}).architecture());
   const auto refuse = [](const std::string& text, const std::string& part = "architecture of the VAE") {
     expect_error(ExitCode::kCorrupt, {part}, [&] { backbone_from_architecture(text, {.max_values = 1000000}); });
   };
@@ -77,8 +77,8 @@ TEST(FromArchitecture, HostileTextIsRefused) {
     }
   }
   auto changed = good;
-  changed["likelihood"] = "gauss";
-  refuse(changed.dump());
+  changed["likelihood"] = "normal";
+  refuse(changed.dump(), "'normal': expected bernoulli or logistic");
   changed = good;
   changed["latents"] = "1000000x2";
   refuse(changed.dump());
@@ -87,7 +87,7 @@ TEST(FromArchitecture, HostileTextIsRefused) {
 // Within the bounds of every field, and still many GB: refused by the number of values that the
 // file holds.
 TEST(FromArchitecture, MoreWeightsThanTheFileHoldsAreRefusedBeforeTheyAreAllocated) {
-  auto huge = nlohmann::json::parse(Hvae(HvaeOptions{}, {1, 32, 32}, 1).architecture());
+  auto huge = nlohmann::json::parse(Hvae(HvaeOptions{}, {1, 32, 32}, {.seed = 1}).architecture());
   huge["width"] = huge["image_width"] = huge["pixel_width"] = 4096;
   expect_error(ExitCode::kCorrupt, {"values"}, [&] { backbone_from_architecture(huge.dump(), {.max_values = 1000}); });
 }

@@ -29,12 +29,12 @@ HvaeOptions small_options(const std::string& latents) {
 }
 
 // Weights three times the usual, so that mu, sigma and the residuals are far from 0 and 1.
-Hvae make_small(const std::string& latents, std::int64_t side, const char* likelihood = "bernoulli",
-    const char* image_from = "bottom") {
+Hvae make_small(const std::string& latents, std::int64_t side, HvaeLikelihood likelihood = HvaeLikelihood::kBernoulli,
+    ImageFrom image_from = ImageFrom::kBottom) {
   HvaeOptions options = small_options(latents);
   options.likelihood = likelihood;
   options.image_from = image_from;
-  return Hvae(options, {1, side, side}, 11, at::kDouble);
+  return Hvae(options, {1, side, side}, {.seed = 11, .dtype = at::kDouble});
 }
 
 void enlarge(Hvae& net, double factor) { net.params().flat().mul_(factor); }
@@ -71,8 +71,8 @@ TEST_P(Layers, InverseUndoesTransportToRounding) {
 }
 
 TEST_P(Layers, PosteriorGivesZAndUOfOneDraw) {
-  for (const char* image_from : {"bottom", "all"}) {
-    Hvae net = make_small(GetParam(), 16, "bernoulli", image_from);
+  for (const ImageFrom image_from : {ImageFrom::kBottom, ImageFrom::kAll}) {
+    Hvae net = make_small(GetParam(), 16, HvaeLikelihood::kBernoulli, image_from);
     enlarge(net, 2.0);
     const c10::NoGradGuard no_grad;
     const auto q = net.posterior(images(3, 16), normal_tensor({3, net.dim()}, 2));
@@ -191,7 +191,7 @@ TEST(Hvae, KlAgainstMonteCarlo) {
 // With h = 1e-6 the error of the step is eps |f| / h ~ 1e-16 * 1e2 / 1e-6 = 1e-8, plus h^2 |f'''| ~
 // 1e-12 * 1e3.
 TEST(Hvae, GradientOfTheElboAgainstCentralDifferences) {
-  for (const char* likelihood : {"bernoulli", "logistic"}) {
+  for (const HvaeLikelihood likelihood : {HvaeLikelihood::kBernoulli, HvaeLikelihood::kLogistic}) {
     Hvae net = make_small("2x1,2x2", 8, likelihood);
     const at::Tensor x = images(2, 8), eps = normal_tensor({2, net.dim()}, 8);
     const auto loss = [&] {
@@ -215,7 +215,7 @@ TEST(Hvae, GradientOfTheElboAgainstCentralDifferences) {
     };
     const auto check_direction = [&](const at::Tensor& direction, const std::string& what) {
       const double expected = along(direction), got = (net.params().grad() * direction).sum().item<double>();
-      EXPECT_NEAR(got, expected, 1e-5 * std::max(1.0, std::fabs(expected))) << likelihood << ", " << what;
+      EXPECT_NEAR(got, expected, 1e-5 * std::max(1.0, std::fabs(expected))) << name_of(likelihood) << ", " << what;
     };
     check_direction(random_tensor({net.params().size()}, 50), "all weights");
     std::int64_t at = 0;
@@ -239,7 +239,7 @@ TEST(Hvae, EveryWeightIsUsed) {
 }
 
 TEST(Hvae, StepCostOfTheDefaultIsWithinTheBudget) {
-  const Hvae net(HvaeOptions{}, {1, 32, 32}, 1);
+  const Hvae net(HvaeOptions{}, {1, 32, 32}, {.seed = 1});
   EXPECT_GT(net.transport_flop(), 1e5);
   EXPECT_LT(3.0 * net.transport_flop(), 30e6);  // forward and backward to u; the energy nets come on top
 }

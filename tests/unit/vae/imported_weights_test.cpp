@@ -23,7 +23,7 @@ Nvae small_net() {
   options.groups_per_scale = options.latents = 2;
   options.preprocess_blocks = options.preprocess_cells = options.postprocess_blocks = options.postprocess_cells = 1;
   options.use_se = false;
-  return Nvae(options, {1, 8, 8}, 3);
+  return Nvae(options, {1, 8, 8}, {.seed = 3});
 }
 
 // The container, written here a second time: header and data.

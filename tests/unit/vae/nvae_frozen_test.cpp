@@ -27,7 +27,8 @@ struct Pair {
 // mistake.
 Pair make_pair(const NvaeOptions& options) {
   const ImageShape image{1, 32, 32};
-  Pair out{std::make_shared<Nvae>(options, image, 3), std::make_shared<Nvae>(options, image, 3, at::kDouble)};
+  Pair out{std::make_shared<Nvae>(options, image, BackboneBuild{.seed = 3}),
+      std::make_shared<Nvae>(options, image, BackboneBuild{.seed = 3, .dtype = at::kDouble})};
   const c10::NoGradGuard no_grad;
   std::uint32_t item = 10;
   const auto fill = [&](const nets::NamedTensor& a, const nets::NamedTensor& b, double low, double span) {
@@ -141,7 +142,7 @@ TEST(NvaeFrozen, FreezeIsUsedAndSeesALaterChange) {
   pair.net->params().flat().mul_(0.9);
   const at::Tensor after = pair.net->transport(u).back();
   EXPECT_GT(relative(after, of_state), 1e-3);
-  EXPECT_LT(relative(after, pair.net->TopDownBackbone::transport(u).back()), 1e-5);
+  EXPECT_LT(relative(after, pair.net->Backbone::transport(u).back()), 1e-5);
 }
 
 TEST(NvaeFrozen, ASecondBackwardIsRefused) {

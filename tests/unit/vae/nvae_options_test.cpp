@@ -43,12 +43,12 @@ NvaeOptions cifar10() {
   o.encoder_cells = o.decoder_cells = o.preprocess_cells = o.postprocess_cells = 2;
   o.preprocess_blocks = o.postprocess_blocks = 1;
   o.flows = 1;
-  o.likelihood = "mixture";
+  o.likelihood = NvaeLikelihood::kMixture;
   return o;
 }
 
 Nvae counted(const NvaeOptions& options, const ImageShape& image) {
-  return Nvae(options, image, 0, at::kFloat, std::numeric_limits<std::int64_t>::max(), at::kMeta);
+  return Nvae(options, image, {.device = at::kMeta});
 }
 
 // The authors' counts for their published models.
@@ -104,8 +104,7 @@ TEST(NvaeOptions, WhatDoesNotFitIsRefusedByName) {
   refuse({"16 x 32"}, {1, 16, 32}, [](NvaeOptions&) {});
   refuse({"nvae.side = 32"}, grey, [](NvaeOptions& o) { o.side = 32; });
   refuse({"nvae.image_channels = 3"}, grey, [](NvaeOptions& o) { o.image_channels = 3; });
-  refuse({"3 channels"}, grey, [](NvaeOptions& o) { o.likelihood = "mixture"; });
-  refuse({"gauss"}, grey, [](NvaeOptions& o) { o.likelihood = "gauss"; });
+  refuse({"3 channels"}, grey, [](NvaeOptions& o) { o.likelihood = NvaeLikelihood::kMixture; });
   refuse({"nvae.crop"}, grey, [](NvaeOptions& o) { o.crop = 8; });
   refuse({"nvae.bits"}, grey, [](NvaeOptions& o) { o.bits = 9; });
   refuse({"nvae.encoder_channels = 1"}, grey, [](NvaeOptions& o) { o.encoder_channels = 1; });
@@ -120,17 +119,17 @@ TEST(NvaeFromArchitecture, GivesTheSameNet) {
   options.flows = 1;
   options.use_se = false;
   options.res_dist = false;
-  options.likelihood = "mixture";
+  options.likelihood = NvaeLikelihood::kMixture;
   options.mixtures = 3;
   options.bits = 5;
-  const Nvae net(options, {3, 16, 16}, 1);
+  const Nvae net(options, {3, 16, 16}, {.seed = 1});
   std::int64_t states = 0;
   for (const auto& s : net.params().states()) states += s.tensor.numel();
   const auto again = backbone_from_architecture(net.architecture(), {.max_values = net.params().size() + states});
   EXPECT_EQ(again->architecture(), net.architecture());
   EXPECT_EQ(again->groups(), net.groups());
   EXPECT_EQ(again->image_shape(), net.image_shape());
-  EXPECT_EQ(again->sample_channels(), 4);
+  EXPECT_EQ(again->likelihood().sample_channels(), 4);
   ASSERT_EQ(again->params().parameters().size(), net.params().parameters().size());
   for (std::size_t i = 0; i < net.params().parameters().size(); ++i) {
     EXPECT_EQ(again->params().parameters()[i].name, net.params().parameters()[i].name);
@@ -141,7 +140,7 @@ TEST(NvaeFromArchitecture, GivesTheSameNet) {
 }
 
 TEST(NvaeFromArchitecture, HostileTextIsRefused) {
-  const auto good = nlohmann::json::parse(Nvae(tiny(), {1, 16, 16}, 1).architecture());
+  const auto good = nlohmann::json::parse(Nvae(tiny(), {1, 16, 16}, {.seed = 1}).architecture());
   const auto refuse = [](const std::string& text, const std::string& part = "architecture of the VAE") {
     expect_error(ExitCode::kCorrupt, {part}, [&] { backbone_from_architecture(text, {.max_values = 1000000}); });
   };
@@ -161,12 +160,15 @@ TEST(NvaeFromArchitecture, HostileTextIsRefused) {
       refuse(changed.dump(), key == "backbone" ? "backbone" : "architecture of the VAE");
     }
   }
+  auto changed = good;
+  changed["likelihood"] = "gauss";
+  refuse(changed.dump(), "nvae.likelihood = 'gauss': expected bernoulli or mixture or normal");
 }
 
 // Every field within its bounds, and still many GB: refused by the number of values that the file
 // holds.
 TEST(NvaeFromArchitecture, MoreWeightsThanTheFileHoldsAreRefusedBeforeTheyAreAllocated) {
-  auto huge = nlohmann::json::parse(Nvae(tiny(), {1, 16, 16}, 1).architecture());
+  auto huge = nlohmann::json::parse(Nvae(tiny(), {1, 16, 16}, {.seed = 1}).architecture());
   huge["encoder_channels"] = huge["decoder_channels"] = 4096;
   huge["latents"] = 256;
   huge["flows"] = 16;

@@ -26,7 +26,7 @@ NvaeOptions tiny_options() {
 
 struct Tiny {
   Tiny() { at::set_num_threads(1); }
-  Nvae net{tiny_options(), {1, 16, 16}, 3, at::kDouble};
+  Nvae net{tiny_options(), {1, 16, 16}, {.seed = 3, .dtype = at::kDouble}};
   at::Tensor x = random_tensor({6, 1, 16, 16}, 1).abs(), noise = random_tensor({6, net.dim()}, 2);
 };
 
@@ -35,7 +35,7 @@ double exact_penalty(const Nvae& net) {
   for (const auto& conv : net.modules().convs()) {
     sum += at::linalg_svdvals(conv.effective_weight().detach().flatten(1)).max().item<double>();
   }
-  for (const auto& norm : net.modules().norms()) sum += norm.weight.detach().abs().max().item<double>();
+  for (const auto& norm : net.modules().norms()) sum += norm.gamma.detach().abs().max().item<double>();
   return sum;
 }
 

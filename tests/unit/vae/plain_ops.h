@@ -87,7 +87,7 @@ inline Image conv(const NvaeConv& c, const Image& x, std::int64_t row0 = 0, std:
 }
 
 inline Image norm(const BatchNorm& n, const Image& x) {
-  const auto weight = test::values_of(n.weight), bias = test::values_of(n.bias), mean = test::values_of(n.running_mean),
+  const auto weight = test::values_of(n.gamma), bias = test::values_of(n.beta), mean = test::values_of(n.running_mean),
              variance = test::values_of(n.running_var);
   Image out = x;
   for (std::int64_t c = 0; c < x.c; ++c) {

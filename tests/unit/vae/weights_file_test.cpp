@@ -17,7 +17,7 @@ Hvae small_net(std::uint64_t seed = 3) {
   HvaeOptions options;
   options.latents = "2x2,3x4";
   options.width = options.image_width = options.pixel_width = 4;
-  return Hvae(options, {1, 16, 16}, seed);
+  return Hvae(options, {1, 16, 16}, {.seed = seed});
 }
 
 TEST(WeightsFile, RoundTripIsBitEqual) {
@@ -84,7 +84,7 @@ Nvae small_nvae() {
   options.groups_per_scale = 2;
   options.latents = 1;
   options.preprocess_blocks = options.postprocess_blocks = 1;
-  return Nvae(options, {1, 4, 4}, 3);
+  return Nvae(options, {1, 4, 4}, {.seed = 3});
 }
 
 TEST(WeightsFile, NvaeAndItsRunningStatisticsComeBackInBothPrecisions) {

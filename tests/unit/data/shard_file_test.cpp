@@ -1,4 +1,4 @@
-#include "data/shard_handles.h"
+#include "data/shard_file.h"
 #include <gtest/gtest.h>
 #include "support.h"
 

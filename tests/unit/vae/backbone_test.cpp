@@ -1,13 +1,12 @@
 // The recursion of Eq. 15 over a net of one number a layer, where all of it has a closed form:
 // p(z_0) = N(0, 2^2), p(z_1 | z_0) = N(0.5 z_0, 3^2), q(u_i | x) = N(x, 0.1^2), logits 4 z_1.
-#include "vae/top_down.h"
+#include "vae/backbone.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/zeros.h>
 #include <cmath>
 #include "../nets/support.h"
-#include "vae/batch_statistics.h"
 #include "vae/hvae.h"
 #include "vae/nvae.h"
 
@@ -23,10 +22,9 @@ nets::Parameters no_parameters() {
   return out;
 }
 
-class TwoNumbers final : public TopDownBackbone, private TopDownLayers {
+class TwoNumbers final : public Backbone, private TopDownLayers {
  public:
-  TwoNumbers()
-      : TopDownBackbone({{1, 1, 1}, {LikelihoodKind::kBernoulli}, {{1, 1, 1}, {1, 1, 1}}, 2.0}, no_parameters()) {}
+  TwoNumbers() : Backbone({{1, 1, 1}, {LikelihoodKind::kBernoulli}, {{1, 1, 1}, {1, 1, 1}}, 2.0}, no_parameters()) {}
   std::string architecture() const override { return "{}"; }
  private:
   const TopDownLayers& layers() const override { return *this; }
@@ -83,13 +81,13 @@ TEST_F(TopDown, PosteriorDrawsFromTheTop) {
 // What a training asks for: a backbone without batch norm has none.
 TEST(BatchStatistics, IsOptional) {
   EXPECT_EQ(TwoNumbers().batch_statistics({}, 0), nullptr);
-  EXPECT_EQ(Hvae(HvaeOptions{}, ImageShape{}, 0).batch_statistics({}, 0), nullptr);
+  EXPECT_EQ(Hvae(HvaeOptions{}, ImageShape{}).batch_statistics({}, 0), nullptr);
   NvaeOptions options;
   options.channels = 2;
   options.groups_per_scale = 2;
   options.latents = 1;
   options.preprocess_blocks = options.postprocess_blocks = 1;
-  EXPECT_NE(Nvae(options, {1, 4, 4}, 3).batch_statistics({}, 0), nullptr);
+  EXPECT_NE(Nvae(options, {1, 4, 4}, {.seed = 3}).batch_statistics({}, 0), nullptr);
 }
 
 }  // namespace
