@@ -95,7 +95,7 @@ class Encoder {
 
   // A full disk is better known before hours of work.
   void check_space(std::size_t num_missing) const {
-    const double element = layout_.key.dtype == "float16" ? 2.0 : 4.0;
+    const auto element = static_cast<double>(data::bytes_of(layout_.key.dtype));
     const double whole =
         static_cast<double>(layout_.key.num_images) * static_cast<double>(layout_.key.draws * layout_.dim()) * element;
     const double wanted = whole * static_cast<double>(num_missing) / static_cast<double>(layout_.num_shards);

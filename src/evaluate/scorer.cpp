@@ -17,14 +17,14 @@ namespace {
 // A positive number that stands in the object as text.
 std::optional<std::int64_t> count_in(const nlohmann::json& object, const char* key) {
   constexpr std::int64_t kMost = 1'000'000'000;
-  const auto value = hebm::detail::parse_integer(storage::text_in(object, key));
+  const auto value = hebm::detail::parse_number<std::int64_t>(storage::text_in(object, key));
   return value && *value >= 1 && *value <= kMost ? value : std::nullopt;
 }
 
 constexpr std::size_t kImageDimensions = 4;
 
 double seconds_of(const std::string& text, const std::filesystem::path& file) {
-  const auto value = hebm::detail::parse_double(text);
+  const auto value = hebm::detail::parse_number<double>(text);
   check(value && *value >= 0, ExitCode::kCorrupt, "{}: seconds = '{}' is no number", file.string(), text.substr(0, 40));
   return *value;
 }

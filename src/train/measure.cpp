@@ -34,7 +34,7 @@ double sum_of(const at::Tensor& values, std::int64_t real) {
 VaeInput::Batch VaeInput::load(
     const std::vector<std::int64_t>& images, const std::vector<std::uint32_t>& epochs, std::uint32_t attempt) const {
   const auto device = backbone.params().device();
-  at::Tensor x = vae::quantised(vae::image_tensor(dataset.read(images)), backbone.pixel_bits());
+  at::Tensor x = vae::quantised(vae::image_tensor(dataset.read(images)), backbone.likelihood().bits);
   if (binarise) x = vae::binarised(x, {seed, attempt, Purpose::kBinarise}, images, epochs);
   const RandomKey key{seed, attempt, Purpose::kPosterior};
   return {x.to(device), vae::posterior_noise(key, images, epochs, backbone.dim()).to(device)};
