@@ -8,7 +8,6 @@
 namespace hebm::report {
 namespace {
 
-using results::Spread;
 using results::SweepSetting;
 
 LinePlot plot(const results::SweepPlot& lines, std::vector<double> results::SweepLine::*value, const char* title) {
@@ -19,11 +18,7 @@ LinePlot plot(const results::SweepPlot& lines, std::vector<double> results::Swee
   return out;
 }
 
-// "12.34 (12.01 - 12.80)"
-std::string spread(const Spread& s) {
-  const std::string mean = format_number(s.mean);
-  return s.count < 2 ? mean : fmt::format("{} ({} - {})", mean, format_number(s.low), format_number(s.high));
-}
+std::string spread(const results::Spread& s) { return results::spread_text(s, format_number); }
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
 namespace hebm::sweep {
@@ -17,6 +18,13 @@ struct Progress {
   std::string describe() const;  // "3 products, 400 steps of the next"
 };
 Progress progress_of(const std::filesystem::path& run);
+
+// Of a training's folder: the newest checkpoint that verifies, else what is wrong with the oldest.
+struct Newest {
+  nlohmann::json manifest;  // null: none
+  std::string problem;      // "": there is none at all
+};
+Newest newest_checkpoint(const std::filesystem::path& training);
 
 inline constexpr std::int64_t kMaxRestarts = 3;
 
