@@ -29,6 +29,12 @@ constexpr std::array kCommands = {
     row<"bench">("langevin | draw | allreduce | cache against measured limits"),
 };
 
+Options::Action parse(Command& command, Options& options, Arguments args) {
+  command.declare(options);
+  if (command.reads_pipeline_ini()) options.allow_known(pipeline_keys());
+  return options.parse(command.words(args));
+}
+
 }  // namespace
 
 std::span<const CommandRow> commands() { return kCommands; }
@@ -41,11 +47,16 @@ const CommandRow* find_command(std::string_view name) {
 int run_command(const CommandRow& row, Arguments args) {
   const auto command = row.make();
   Options options(command->usage(), command->about());
-  command->declare(options);
-  if (command->reads_pipeline_ini()) options.allow_known(pipeline_keys());
-  const auto action = options.parse(command->words(args));
+  const auto action = parse(*command, options, args);
   if (action == Options::Action::kHelpShown) return 0;
   return command->execute({row.name, options, action == Options::Action::kDryRun});
+}
+
+Lines plan_lines(const CommandRow& row, Arguments args) {
+  const auto command = row.make();
+  Options options(command->usage(), command->about());
+  parse(*command, options, args);
+  return dynamic_cast<RunCommand&>(*command).dry_run();
 }
 
 std::vector<std::string> pipeline_keys() {
@@ -63,6 +74,22 @@ std::vector<std::string> pipeline_keys() {
 void print_dry_run(const Options& options, const Lines& lines) {
   std::cout << options.dump() << "\n";
   for (const auto& line : lines) std::cout << line << "\n";
+}
+
+void RunCommand::declare(Options& options) {
+  options.outside_fingerprint([&] { run_.describe(options); });
+  describe(options);
+}
+
+int RunCommand::execute(const Invocation& call) {
+  if (call.dry_run) {
+    print_dry_run(call.options, dry_run());
+    return 0;
+  }
+  resolve();
+  open();
+  Context context(run_, call, folders(call));
+  return work(context);
 }
 
 }  // namespace hebm::cli

@@ -45,7 +45,7 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
   }
 
   Cost cost() const override {
-    const auto steps = static_cast<std::int64_t>(steps_.size());
+    const std::int64_t steps = std::ssize(steps_);
     const std::int64_t levels = prior_.prior->num_levels();
     return {.num_grids = 1,
         .grid_images = 4 * compose_.rows * steps,
@@ -66,7 +66,7 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
 
   results::Compose make(Context& context) const override {
     auto out = evaluate::compose(compose_, steps_, {labels_.guidance, labels_.candidates}, experiment_inputs(),
-        context.comm(), context.logger(), RunPaths(run_).samples() / fmt::format("compose-{}.png", labels_.name));
+        context.comm(), context.logger(), RunPaths(run_).samples / fmt::format("compose-{}.png", labels_.name));
     out.name = labels_.name;
     return out;
   }

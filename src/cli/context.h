@@ -20,12 +20,12 @@ namespace hebm::cli {
 
 // Options that all ranked commands have.
 struct RunOptions {
-  std::string directory;  // RUN; default HEBM_RUNS (or runs) / default
-  std::string data_path;
-  std::string vae, features, cache, prior;  // empty: this run's own
+  std::string directory{};  // RUN; default HEBM_RUNS (or runs) / default
+  std::string data_path{};
+  std::string vae{}, features{}, cache{}, prior{};  // empty: this run's own
   std::int64_t seed = 0;
   std::int64_t bn_readjust = 0;  // forwards of batch-norm re-estimation; 0: the VAE as it was trained
-  comm::CommOptions comm;
+  comm::CommOptions comm{};
   void describe(Options& options);
 };
 
@@ -33,13 +33,9 @@ struct RunOptions {
 // is that of one prior.kind.
 struct RunPaths {
   explicit RunPaths(const RunOptions& options, const PriorKind& kind = default_prior_kind());
-  explicit RunPaths(const std::filesystem::path& directory, const PriorKind& kind = default_prior_kind());
 
-  std::filesystem::path run, prior_directory, vae, features, cache, prior;
-  std::filesystem::path own_prior() const { return prior_directory / "prior.safetensors"; }
-  std::filesystem::path samples() const { return run / "samples"; }
-  std::filesystem::path results() const { return run / "results"; }
-  std::filesystem::path summary() const { return results() / "summary.json"; }
+  std::filesystem::path run, prior_directory, samples, results, summary, own_samples;  // own_samples: of run.prior
+  std::filesystem::path dataset, vae, features, cache, prior;
 };
 
 // Error(kUsage) naming the command that makes it when the file is not there.

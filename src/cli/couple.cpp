@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <array>
 #include <charconv>
 #include <limits>
+#include <numeric>
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/drawing.h"
@@ -16,27 +18,34 @@
 namespace hebm::cli {
 namespace {
 
+enum class Start { kPrior, kNothing };
+constexpr std::array<Choice<Start>, 2> choices_of(Start) {
+  return {{{"prior", Start::kPrior}, {"nothing", Start::kNothing}}};
+}
+enum class Levels { kAuto, kZero, kAll };
+constexpr std::array<Choice<Levels>, 3> choices_of(Levels) {
+  return {{{"auto", Levels::kAuto}, {"zero", Levels::kZero}, {"all", Levels::kAll}}};
+}
+
 // How `couple` learns, beside train.*.
 struct CoupleOptions {
-  std::string from = "prior";   // or nothing
-  std::string levels = "auto";  // zero, all
+  Start from = Start::kPrior;
+  Levels levels = Levels::kAuto;
   std::int64_t updates = 300;
   double learning_rate = 0.0;  // 0: train.learning_rate
   double weight = 1.0;         // of the cross-entropy
-  void describe(Options& o);
+  void describe(Options& o) {
+    o.add_choice("couple.from", &from, "start: the run's trained prior (run.prior), or nets that have learnt nothing",
+        Show::kCommon);
+    o.add_choice("couple.levels", &levels,
+        "levels that learn: t = 0 alone, the others kept as they are, or all (Eq. 21); auto: zero from a prior "
+        "with nets for every t",
+        Show::kCommon);
+    o.add("couple.updates", &updates, "updates, in place of train.updates", {1, 1000000000}, Show::kCommon);
+    o.add("couple.learning_rate", &learning_rate, "in place of train.learning_rate; 0: that", {0.0, 10.0});
+    o.add("couple.weight", &weight, "factor of the cross-entropy beside log p-hat (paper: 1)", {0.0, 1e6});
+  }
 };
-
-void CoupleOptions::describe(Options& o) {
-  o.add_choice("couple.from", &from, {"prior", "nothing"},
-      "start: the run's trained prior (run.prior), or nets that have learnt nothing", Show::kCommon);
-  o.add_choice("couple.levels", &levels, {"auto", "zero", "all"},
-      "levels that learn: t = 0 alone, the others kept as they are, or all (Eq. 21); auto: zero from a prior "
-      "with nets for every t",
-      Show::kCommon);
-  o.add("couple.updates", &updates, "updates, in place of train.updates", {1, 1000000000}, Show::kCommon);
-  o.add("couple.learning_rate", &learning_rate, "in place of train.learning_rate; 0: that", {0.0, 10.0});
-  o.add("couple.weight", &weight, "factor of the cross-entropy beside log p-hat (paper: 1)", {0.0, 1e6});
-}
 
 std::vector<std::int64_t> layer_list(const std::string& text) {
   std::vector<std::int64_t> out;
@@ -91,7 +100,7 @@ class Couple : public PriorTraining {
 
   Lines plan() override {
     auto files = vae_files(run_);
-    if (coupling_.from == "prior") files.push_back(RunPaths(run_).prior);
+    if (coupling_.from == Start::kPrior) files.push_back(RunPaths(run_).prior);
     if (const Lines missing = missing_lines(files); !missing.empty()) return missing;
     open();
     training_.expect_possible(prior_->per_level(), 1);
@@ -104,7 +113,6 @@ class Couple : public PriorTraining {
   prior::LabelHeads heads_of(const std::vector<data::LabelColumn>& columns, std::int64_t num_layers) const;
   Lines sizes() const;
 
-  const PriorKind& kind() const override { return default_prior_kind(); }
   std::filesystem::path directory() const override { return labelled_directory(run_, labels_.name); }
 
   nlohmann::json fingerprint(const Context& context) const override {
@@ -132,12 +140,10 @@ class Couple : public PriorTraining {
 };
 
 prior::LabelHeads Couple::heads_of(const std::vector<data::LabelColumn>& of_images, std::int64_t num_layers) const {
-  std::vector<std::vector<std::int64_t>> of_head(of_images.size());
-  if (layers_.empty()) {
-    for (auto& list : of_head) {
-      for (std::int64_t i = 0; i < num_layers; ++i) list.push_back(i);
-    }
-  } else {
+  std::vector<std::int64_t> all(static_cast<std::size_t>(num_layers));
+  std::iota(all.begin(), all.end(), 0);
+  std::vector<std::vector<std::int64_t>> of_head(of_images.size(), all);
+  if (!layers_.empty()) {
     const auto parts = split(layers_, '/');
     check(parts.size() == of_images.size(), ExitCode::kUsage, "--layers {}: layers of {} labels, --labels names {}",
         layers_, parts.size(), column_names_);
@@ -177,7 +183,7 @@ void Couple::open() {
   vae_ = open_vae(run_);
   dataset_->expect_shape(vae_.backbone->image_shape(), "VAE");
   heads_ = heads_of(columns_, static_cast<std::int64_t>(vae_.backbone->groups().size()));
-  const bool from_prior = coupling_.from == "prior";
+  const bool from_prior = coupling_.from == Start::kPrior;
   if (from_prior) {
     start_from_prior();
   } else {
@@ -187,7 +193,8 @@ void Couple::open() {
   langevin_.zero_steps = labels_.steps;
   training_.updates = coupling_.updates;
   if (coupling_.learning_rate > 0.0) training_.rate.base = coupling_.learning_rate;
-  training_.only_zero = coupling_.levels == "zero" || (coupling_.levels == "auto" && from_prior && prior_->per_level());
+  training_.only_zero =
+      coupling_.levels == Levels::kZero || (coupling_.levels == Levels::kAuto && from_prior && prior_->per_level());
 }
 
 Lines Couple::sizes() const {
@@ -197,15 +204,8 @@ Lines Couple::sizes() const {
     lines.push_back(fmt::format(
         "label {}: {} categories, known to layers {}", head.name, head.categories.size(), fmt::join(head.layers, ",")));
   }
-  lines.push_back(checkpoint_line(prior_->num_parameters(), training_.keep, directory()));
-  lines.push_back(weights_line(prior_->num_parameters(), directory()));
-  lines.push_back(steps_line("updates", training_.updates,
-      fmt::format("{} images in units of {}, {} Langevin steps each, {} at t = 0", training_.batch,
-          training_.micro_batch, langevin_.steps, langevin_.steps_at(0))));
-  lines.push_back(memory_line({.trained = static_cast<double>(prior_->num_parameters()),
-      .used = static_cast<double>(vae_.backbone->params().size()),
-      .values = chain_values(*prior_, *vae_.backbone),
-      .images = static_cast<double>(training_.micro_batch)}));
+  describe_training(
+      lines, fmt::format(", {} Langevin steps each, {} at t = 0", langevin_.steps, langevin_.steps_at(0)));
   return lines;
 }
 

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/prior_kind.h"
 #include "storage/lenient_json.h"
+#include "storage/run_files.h"
 
 namespace hebm::cli {
 
@@ -57,11 +58,11 @@ std::filesystem::path labelled_directory(const RunOptions& run, const std::strin
   check_plain_name(name, "--name");
   check(find_prior_kind(name) == nullptr, ExitCode::kUsage,
       "--name {}: that is a kind of prior without labels; choose another name", name);
-  return std::filesystem::path(run.directory) / ("prior-" + name);
+  return RunPaths(run).run / storage::run_files::prior_folder(name);
 }
 
 std::filesystem::path labelled_prior(const RunOptions& run, const std::string& name) {
-  const auto own = labelled_directory(run, name) / "prior.safetensors";
+  const auto own = labelled_directory(run, name) / storage::run_files::kPriorFile;
   return run.prior.empty() ? own : std::filesystem::path(run.prior);
 }
 

@@ -1,15 +1,10 @@
 #include "evaluate/evaluate.h"
 #include <fmt/format.h>
 #include "base/error.h"
-#include "cli/drawing.h"
-#include "cli/estimate.h"
-#include "cli/inputs.h"
+#include "cli/experiment.h"
 #include "cli/prior_rows.h"
-#include "cli/run_command.h"
 #include "evaluate/priors.h"
 #include "evaluate/stored_samples.h"
-#include "nets/feature_net.h"
-#include "prior/prior_file.h"
 #include "results/summary.h"
 
 namespace hebm::cli {
@@ -36,7 +31,7 @@ class Evaluate : public ResultCommand {
   }
 
   void resolve() override {
-    drawing_.resolve();
+    ResultCommand::resolve();
     check(all_ || runs_.empty(), ExitCode::kUsage, "--runs = {} belongs to --all", runs_);
     dataset_.emplace(open_dataset(run_));
   }
@@ -49,17 +44,12 @@ class Evaluate : public ResultCommand {
   }
 
   void open() override {
-    const RunPaths paths(run_);
-    require(paths.vae, "hebm_dist train-vae");
-    require(paths.features, "hebm_dist train-features");
-    vae_ = open_vae(run_);
-    features_ = nets::load_feature_net(paths.features);
-    dataset_->expect_shape(vae_.backbone->image_shape(), "VAE");
-    dataset_->expect_shape(features_.net->image_shape(), "classifier");
+    open_scoring();
+    const auto prior = RunPaths(run_).prior;
     if (all_) {
-      priors_ = find_prior_samples(run_, run_folders(runs_), vae_.hash);
-    } else if (fs::exists(paths.prior)) {
-      prior_ = prior::load_prior(paths.prior, vae_.backbone->groups(), vae_.hash);
+      priors_ = find_prior_samples(run_, runs_, vae_.hash);
+    } else if (fs::exists(prior)) {
+      prior_ = prior::load_prior(prior, vae_.backbone->groups(), vae_.hash);
     }
   }
 
@@ -75,50 +65,40 @@ class Evaluate : public ResultCommand {
         features_.net->params().size(), nets::FeatureNet::kFeatures, features_.accuracy));
     lines.push_back(prior_.prior ? energy_nets_line(*prior_.prior)
                                  : fmt::format("energy nets: {} is not there", paths.prior.string()));
-    lines.push_back(fmt::format("samples: {} is {}", samples().string(),
-        fs::exists(samples()) ? "there" : "not there yet: hebm_dist sample makes it"));
+    lines.push_back(fmt::format("samples: {} is {}", paths.own_samples.string(),
+        fs::exists(paths.own_samples) ? "there" : "not there yet: hebm_dist sample makes it"));
     lines.push_back(disk_line("result", 1, 64 << 10, file().parent_path()));
-    constexpr std::int64_t kRows = 3;
+    constexpr std::int64_t kRows = 3, kFeatures = nets::FeatureNet::kFeatures;
     lines.push_back(steps_line("chunks", kRows * chunks_of(evaluation_.num_images, evaluation_.chunk),
         fmt::format("{} images: Gaussian prior, reconstructions, samples", evaluation_.chunk)));
-    const double trained_images = static_cast<double>(dataset_->members(data::Split::kTrain).size());
+    const std::int64_t looked_at = std::ssize(dataset_->members(data::Split::kTrain)) + 2 * evaluation_.num_images;
     lines.push_back(
-        memory_line({.used = static_cast<double>(backbone.params().size() + features_.net->params().size()) +
-                             static_cast<double>(nets::FeatureNet::kFeatures) *
-                                 (trained_images + 2.0 * static_cast<double>(evaluation_.num_images)),
-            .values = map_values(backbone.params(), backbone.image_shape().height / 2),
-            .images = static_cast<double>(evaluation_.chunk),
+        memory_line({.used = backbone.params().size() + features_.net->params().size() + kFeatures * looked_at,
+            .values = vae_values(backbone),
+            .images = evaluation_.chunk,
             .data_bytes = kept_bytes(*dataset_)}));
     return lines;
   }
 
-  Folders folders(const Invocation&) const override { return {RunPaths(run_).results(), {}}; }
+  Folders folders(const Invocation&) const override { return {RunPaths(run_).results, {}}; }
   std::string result_name() const override { return all_ ? "priors" : "summary"; }
 
   nlohmann::json fingerprint(const Context& context) const override {
-    auto out = all_ ? fingerprint_of_all() : fingerprint_of(context.options(), run_, *dataset_);
-    out["vae_hash"] = vae_.hash;
-    out["features_hash"] = features_.hash;
-    if (all_) return out;
-    out["prior_hash"] = prior_.prior_hash;
-    out["samples_hash"] = fs::exists(samples()) ? evaluate::read_stored_samples(samples()).images_hash : "";
+    if (all_) return fingerprint_of_all();
+    auto out = ResultCommand::fingerprint(context);
+    const auto samples = RunPaths(run_).own_samples;
+    out["samples_hash"] = fs::exists(samples) ? evaluate::read_stored_samples(samples).images_hash : "";
     return out;
-  }
-
-  void prepare(Context& context) const override {
-    vae_.backbone->params().to(context.device());
-    features_.net->params().to(context.device());
-    if (prior_.prior) prior_.prior->to(context.device());
   }
 
   nlohmann::json make_json(Context& context) const override {
     if (all_)
       return results::to_json(evaluate::evaluate_priors(
           evaluation_, *dataset_, *vae_.backbone, features_, priors_, context.comm(), context.logger()));
+    const RunPaths paths(run_);
     const evaluate::EvaluateInputs inputs{
-        *dataset_, *vae_.backbone, features_, samples(), prior_.prior.get(), drawing_.langevin};
-    return results::to_json(
-        evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), RunPaths(run_).samples()));
+        *dataset_, *vae_.backbone, features_, paths.own_samples, prior_.prior.get(), drawing_.langevin};
+    return results::to_json(evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), paths.samples));
   }
 
   std::string table(const nlohmann::json& result) const override {
@@ -130,21 +110,14 @@ class Evaluate : public ResultCommand {
   nlohmann::json fingerprint_of_all() const {
     nlohmann::json out = {{"evaluate.num_images", evaluation_.num_images}, {"evaluate.chunk", evaluation_.chunk},
         {"evaluate.neighbours", evaluation_.neighbours}, {"evaluate.seed", evaluation_.seed},
-        {"images_hash", dataset_->images_hash()}};
+        {"images_hash", dataset_->images_hash()}, {"vae_hash", vae_.hash}, {"features_hash", features_.hash}};
     for (const auto& row : priors_) out["rows"].push_back({{"name", row.name}, {"about", results::to_json(row.about)}});
     return out;
   }
 
-  fs::path samples() const { return RunPaths(run_).samples() / "diffusion.h5"; }
-
   evaluate::EvaluateOptions evaluation_;
-  DrawingOptions drawing_;
   bool all_ = false;
   std::string runs_;
-  std::optional<data::Dataset> dataset_;
-  RunVae vae_;
-  nets::LoadedFeatureNet features_;
-  prior::LoadedPrior prior_;                    // where it is there
   std::vector<evaluate::PriorSamples> priors_;  // --all
 };
 

@@ -21,7 +21,7 @@ class Labels : public Making<LabelledExperiment, results::Labels> {
   }
 
   Cost cost() const override {
-    const auto heads = static_cast<std::int64_t>(prior_.prior->heads().size());
+    const std::int64_t heads = std::ssize(prior_.prior->heads());
     return {.num_grids = heads,
         .grid_images = 40 * experiment_.columns,
         .num_chunks = chunks_of(experiment_.num_samples, experiment_.chunk),
@@ -36,7 +36,7 @@ class Labels : public Making<LabelledExperiment, results::Labels> {
 
   results::Labels make(Context& context) const override {
     return evaluate::labels(experiment_, {labels_.guidance, labels_.candidates}, experiment_inputs(), context.comm(),
-        context.logger(), RunPaths(run_).samples(), labels_.name);
+        context.logger(), RunPaths(run_).samples, labels_.name);
   }
 
   evaluate::LabelsOptions experiment_;

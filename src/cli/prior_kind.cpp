@@ -4,6 +4,7 @@
 #include <cmath>
 #include "base/error.h"
 #include "storage/lenient_json.h"
+#include "storage/run_files.h"
 #include "train/nce.h"
 
 namespace hebm::cli {
@@ -11,8 +12,6 @@ namespace {
 
 using Json = nlohmann::json;
 using prior::EnergyPrior, prior::NceOptions, vae::Backbone;
-
-constexpr const char* kDefault = "diffusion";
 
 bool resamples(const NceOptions& nce) { return nce.sampler == prior::NceSampling::kResampling; }
 
@@ -49,7 +48,7 @@ PriorKind gaussian() {
 
 // Eq. 9.
 PriorKind diffusion() {
-  return {.name = kDefault,
+  return {.name = storage::run_files::kOwnPrior,
       .without = {"nce.", "langevin.eta_marginal"},
       .has_levels = true,
       .objective = by_chains,
@@ -125,9 +124,9 @@ bool PriorKind::depends_on(std::string_view key) const {
       [&](std::string_view w) { return w.ends_with('.') ? key.starts_with(w) : key == w; });
 }
 
-bool PriorKind::is_default() const { return name == kDefault; }
+bool PriorKind::is_default() const { return name == storage::run_files::kOwnPrior; }
 
-std::string PriorKind::folder() const { return is_default() ? "prior" : fmt::format("prior-{}", name); }
+std::string PriorKind::folder() const { return storage::run_files::prior_folder(name); }
 
 std::string PriorKind::train_command() const {
   return is_default() ? "hebm_dist train" : fmt::format("hebm_dist train --prior.kind {}", name);
@@ -150,7 +149,7 @@ const PriorKind& prior_kind(std::string_view name) {
   return *row;
 }
 
-const PriorKind& default_prior_kind() { return prior_kind(kDefault); }
+const PriorKind& default_prior_kind() { return prior_kind(storage::run_files::kOwnPrior); }
 
 void add_prior_kind(Options& o, std::string* name, const std::string& help) {
   std::vector<std::string> names;

@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <sstream>
-#include <tuple>
 #include "base/error.h"
 #include "evaluate/stored_samples.h"
 #include "prior/prior_file.h"
@@ -14,34 +14,15 @@ namespace hebm::cli {
 namespace fs = std::filesystem;
 namespace {
 
-struct Found {
-  std::size_t place;        // in the table
-  std::int64_t num_levels;  // 0: unknown
-  evaluate::PriorSamples row;
-};
-
 std::string folder_name(const fs::path& run) {
   std::error_code error;
   const fs::path full = fs::weakly_canonical(run, error);
   return (error ? run : full).filename().string();
 }
 
-// Samples that there may be: those of the paper's prior last.
-struct Wanted {
-  const PriorKind& kind;
-  const PriorKind::Samples& samples;
-};
-std::vector<Wanted> wanted_samples() {
-  std::vector<Wanted> out;
-  const auto kinds = prior_kinds();
-  for (auto kind = kinds.rbegin(); kind != kinds.rend(); ++kind) {
-    for (const auto& samples : kind->samples) out.push_back({*kind, samples});
-  }
-  return out;
-}
-
-Found found(const fs::path& run, const fs::path& prior_file, const Wanted& what, const fs::path& file,
-    const std::string& vae_hash) {
+// And its number of levels, 0: unknown.
+std::pair<std::int64_t, evaluate::PriorSamples> row_of(const PriorKind& kind, std::string_view title,
+    const fs::path& run, const fs::path& prior_file, const fs::path& file, const std::string& vae_hash) {
   const auto stored = evaluate::read_stored_samples(file);
   const std::string vae = storage::text_in(stored.identity, "vae_hash"),
                     hash = storage::text_in(stored.identity, "prior_hash");
@@ -54,62 +35,46 @@ Found found(const fs::path& run, const fs::path& prior_file, const Wanted& what,
     check(info.prior_hash.empty() || info.prior_hash == hash, ExitCode::kUsage,
         "{}: drawn from another prior than {}; remove it and run `hebm_dist sample` again", file.string(),
         prior_file.string());
-    check(info.kind == what.kind.name, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
-        prior_file.string(), storage::printable(info.kind), what.kind.name);
+    check(info.kind == kind.name, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
+        prior_file.string(), storage::printable(info.kind), kind.name);
     num_levels = info.num_levels;
-    gradients = evaluate::training_gradients(what.kind.learns_by_chains, info.identity);
+    gradients = evaluate::training_gradients(kind.learns_by_chains, info.identity);
   }
   const auto cost = evaluate::sampling_cost(num_levels, stored.identity);
-  results::PriorAbout about{std::string(what.kind.name), folder_name(run),
-      what.kind.has_levels ? num_levels : std::nullopt, gradients, cost.gradients, cost.evaluations, stored.identity,
-      stored.images_hash};
-  const std::string title = std::string(what.samples.title) + what.kind.variant(num_levels, stored.identity);
-  return {0, num_levels.value_or(0), {title, file, std::move(about)}};
-}
-
-// Titles that come more than once get the run's name.
-void tell_apart(std::vector<Found>& rows) {
-  std::map<std::string, int> times;
-  for (const Found& row : rows) ++times[row.row.name];
-  for (Found& row : rows) {
-    if (times[row.row.name] > 1) row.row.name += fmt::format(" ({})", row.row.about.run);
-  }
+  results::PriorAbout about{std::string(kind.name), folder_name(run), kind.has_levels ? num_levels : std::nullopt,
+      gradients, cost.gradients, cost.evaluations, stored.identity, stored.images_hash};
+  const std::string name = std::string(title) + kind.variant(num_levels, stored.identity);
+  return {num_levels.value_or(0), {name, file, std::move(about)}};
 }
 
 }  // namespace
 
-std::vector<fs::path> run_folders(const std::string& list) {
-  std::vector<fs::path> out;
-  std::istringstream words(list);
-  for (std::string word; std::getline(words, word, ',');) {
-    check(fs::is_directory(word), ExitCode::kUsage,
-        "--runs: '{}' is not a folder; give run directories, separated by commas", word);
-    out.emplace_back(word);
-  }
-  return out;
-}
-
 std::vector<evaluate::PriorSamples> find_prior_samples(
-    const RunOptions& run, const std::vector<fs::path>& others, const std::string& vae_hash) {
-  std::vector<Found> rows;
+    const RunOptions& run, const std::string& others, const std::string& vae_hash) {
   const fs::path own = run.directory;
   std::vector<fs::path> runs = {own};
-  for (const fs::path& other : others) {
+  std::istringstream words(others);
+  for (std::string other; std::getline(words, other, ',');) {
+    check(fs::is_directory(other), ExitCode::kUsage,
+        "--runs: '{}' is not a folder; give run directories, separated by commas", other);
     if (std::none_of(
             runs.begin(), runs.end(), [&](const fs::path& r) { return fs::exists(r) && fs::equivalent(r, other); }))
-      runs.push_back(other);
+      runs.emplace_back(other);
   }
-  const auto wanted = wanted_samples();
+  std::multimap<std::pair<std::int64_t, std::int64_t>, evaluate::PriorSamples> rows;  // by place and levels
   for (const fs::path& folder : runs) {
     const std::size_t before = rows.size();
-    for (std::size_t place = 0; place < wanted.size(); ++place) {
-      const Wanted& what = wanted[place];
-      const fs::path file = folder / "samples" / fmt::format("{}.h5", what.samples.file);
-      if (!fs::exists(file)) continue;
-      const bool given = folder == own && !run.prior.empty() && what.kind.is_default();
-      rows.push_back(
-          found(folder, given ? fs::path(run.prior) : RunPaths(folder, what.kind).prior, what, file, vae_hash));
-      rows.back().place = place;
+    std::int64_t place = 0;
+    for (const PriorKind& kind : prior_kinds() | std::views::reverse) {  // the paper's after those beside it
+      const bool given = folder == own && !run.prior.empty() && kind.is_default();
+      const auto prior = given ? fs::path(run.prior) : RunPaths({.directory = folder}, kind).prior;
+      for (const auto& [name, title] : kind.samples) {
+        const fs::path file = folder / "samples" / fmt::format("{}.h5", name);
+        ++place;
+        if (!fs::exists(file)) continue;
+        auto [levels, row] = row_of(kind, title, folder, prior, file, vae_hash);
+        rows.emplace(std::pair(place, levels), std::move(row));
+      }
     }
     check(rows.size() > before || folder == own, ExitCode::kUsage,
         "{}: no samples of a prior there; run `hebm_dist sample` with that run.directory", folder.string());
@@ -117,11 +82,13 @@ std::vector<evaluate::PriorSamples> find_prior_samples(
   check(!rows.empty(), ExitCode::kUsage,
       "{}: no samples of a prior; run `hebm_dist sample` (prior.kind) first, or name runs that have them (--runs)",
       own.string());
-  std::stable_sort(rows.begin(), rows.end(),
-      [](const Found& a, const Found& b) { return std::tie(a.place, a.num_levels) < std::tie(b.place, b.num_levels); });
-  tell_apart(rows);
+  std::map<std::string, int> times;
+  for (const auto& [place, row] : rows) ++times[row.name];
   std::vector<evaluate::PriorSamples> out;
-  for (Found& row : rows) out.push_back(std::move(row.row));
+  for (auto& [place, row] : rows) {
+    if (times[row.name] > 1) row.name += fmt::format(" ({})", row.about.run);  // told apart by the run
+    out.push_back(std::move(row));
+  }
   return out;
 }
 

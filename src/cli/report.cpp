@@ -14,8 +14,8 @@ fs::path page_of(const fs::path& run) { return run / "report.html"; }
 
 void report_one(const RunPaths& paths) {
   report::write_report(paths.run, page_of(paths.run));
-  if (fs::exists(paths.summary())) {
-    const auto summary = nlohmann::json::parse(storage::read_file(paths.summary()), nullptr, false);
+  if (fs::exists(paths.summary)) {
+    const auto summary = nlohmann::json::parse(storage::read_file(paths.summary), nullptr, false);
     std::cout << results::text_of(results::from_json<results::Summary>(summary));
   }
   std::cout << page_of(paths.run).string() << std::endl;
@@ -60,7 +60,7 @@ class Report : public Command {
       return 0;
     }
     if (index.empty()) {
-      report_one(runs.empty() ? RunPaths(run_) : RunPaths(runs[0]));
+      report_one(runs.empty() ? RunPaths(run_) : RunPaths({.directory = runs[0].string()}));
     } else {
       report_several(runs, index);
     }

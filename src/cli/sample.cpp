@@ -62,7 +62,7 @@ class Sample : public RunCommand {
     if (!prior_.prior->heads().empty()) drawing_.resolve_zero(labels_.steps, prior_);
   }
 
-  Folders folders(const Invocation&) const override { return {RunPaths(run_).samples(), {}}; }
+  Folders folders(const Invocation&) const override { return {RunPaths(run_).samples, {}}; }
 
   int work(Context& context) override {
     vae_.backbone->params().to(context.device());
@@ -70,7 +70,7 @@ class Sample : public RunCommand {
       prior_.prior->to(context.device());
       note_other_langevin(context.options(), prior_, context.logger());
     }
-    const auto result = sample::write_samples({RunPaths(run_).samples() / (name() + ".h5"), sampling_, fingerprint()},
+    const auto result = sample::write_samples({RunPaths(run_).samples / (name() + ".h5"), sampling_, fingerprint()},
         *vae_.backbone, draws(), &context.stop(), context.comm(), context.logger());
     return static_cast<int>(result.stopped ? ExitCode::kRequeue : ExitCode::kDone);
   }
@@ -96,17 +96,13 @@ class Sample : public RunCommand {
     const auto* prior = prior_.prior.get();
     Lines lines = describe_backbone(backbone);
     if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
-    lines.push_back(disk_line("result", 1,
-        static_cast<double>(sampling_.count) * static_cast<double>(backbone.image_shape().size()),
-        RunPaths(run_).samples()));
+    lines.push_back(disk_line("result", 1, sampling_.count * backbone.image_shape().size(), RunPaths(run_).samples));
     const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, nce_});
     lines.push_back(steps_line(
         "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
-    const std::int64_t parameters = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters());
-    lines.push_back(memory_line({.used = static_cast<double>(parameters),
-        .values = prior == nullptr ? map_values(backbone.params(), backbone.image_shape().height / 2)
-                                   : chain_values(*prior, backbone),
-        .images = static_cast<double>(sampling_.chunk)}));
+    lines.push_back(memory_line({.used = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters()),
+        .values = prior == nullptr ? vae_values(backbone) : chain_values(*prior, backbone),
+        .images = sampling_.chunk}));
     return lines;
   }
 

@@ -27,7 +27,7 @@ class Transition : public Making<Experiment, results::Transition> {
 
   Cost cost() const override {
     const std::int64_t levels = prior_.prior->num_levels(), steps = drawing_.langevin.steps;
-    const auto states = static_cast<std::int64_t>(evaluate::recorded_steps(steps, transition_.every).size());
+    const std::int64_t states = std::ssize(evaluate::recorded_steps(steps, transition_.every));
     constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
     return {.note = fmt::format("{} levels of {} Langevin steps, {} states of each decoded", levels, steps, states),
         .num_grids = levels,
@@ -42,7 +42,7 @@ class Transition : public Making<Experiment, results::Transition> {
 
   results::Transition make(Context& context) const override {
     return evaluate::transition(
-        transition_, experiment_inputs(), context.comm(), context.logger(), RunPaths(run_).samples());
+        transition_, experiment_inputs(), context.comm(), context.logger(), RunPaths(run_).samples);
   }
 
   evaluate::TransitionOptions transition_;

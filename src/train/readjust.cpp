@@ -39,10 +39,6 @@ void copy_between(const std::vector<nets::NamedTensor>& states, const at::Tensor
 
 }  // namespace
 
-std::filesystem::path readjusted_file(const std::filesystem::path& run_directory) {
-  return run_directory / "vae" / "vae-readjusted.safetensors";
-}
-
 nlohmann::json readjust_identity(const std::filesystem::path& source, std::int64_t forwards) {
   return {{"source", vae::read_vae_info(source).fingerprint}, {kReadjustKey, forwards}, {"batch", kReadjustBatch}};
 }

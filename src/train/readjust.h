@@ -17,8 +17,6 @@ inline constexpr std::int64_t kReadjustBatch = 25;  // samples a forward
 inline constexpr double kReadjustMomentum = 0.05;
 inline constexpr const char* kReadjustKey = "vae.bn_readjust";
 
-std::filesystem::path readjusted_file(const std::filesystem::path& run_directory);
-
 // What a re-estimated file is made of; stored in its metadata as `identity`.
 nlohmann::json readjust_identity(const std::filesystem::path& source, std::int64_t forwards);
 
