@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <map>
 #include <optional>
 #include "base/error.h"
 #include "cli/context.h"
@@ -176,20 +177,15 @@ nlohmann::json bench_draw(const Net& net, at::Device device) {
 // offsets within a file are off by its header.
 double pread_seconds(const std::string& directory, const data::CacheLayout& layout,
     const std::vector<std::int64_t>& position, std::size_t record) {
-  const std::int64_t shards = layout.num_shards, images = layout.key.num_images;
-  std::vector<std::unique_ptr<storage::ReadOnlyFile>> files;
-  std::vector<std::int64_t> starts;
-  for (std::int64_t s = 0; s < shards; ++s) {
-    files.push_back(
-        std::make_unique<storage::ReadOnlyFile>(std::filesystem::path(directory) / data::shard_name(s, shards)));
-    starts.push_back(data::shard_range(s, shards, images).first);
-  }
+  std::map<std::int64_t, storage::ReadOnlyFile> files;  // by the first position in it; of empty ones the next
+  for (std::int64_t s = layout.num_shards; s-- > 0;)
+    files.try_emplace(data::shard_range(s, layout.num_shards, layout.key.num_images).first,
+        std::filesystem::path(directory) / data::shard_name(s, layout.num_shards));
   std::vector<std::byte> raw(record);
   return median_seconds([&] {
     for (const std::int64_t p : position) {
-      const auto s = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), p) - starts.begin() - 1);
-      files[s]->read_at(
-          static_cast<std::uint64_t>(p - starts[s]) * static_cast<std::uint64_t>(layout.key.draws) * record, raw);
+      const auto& [first, file] = *std::prev(files.upper_bound(p));
+      file.read_at(static_cast<std::size_t>((p - first) * layout.key.draws) * record, raw);
     }
   });
 }
@@ -197,17 +193,16 @@ double pread_seconds(const std::string& directory, const data::CacheLayout& layo
 // Random records through LatentCache::read against pread of the same byte ranges.
 nlohmann::json bench_cache(const std::string& directory) {
   const auto cache = data::LatentCache::open(directory);
-  const auto count = std::min<std::int64_t>(cache.num_images(), 4096);
-  const std::int64_t dim = cache.layout().dim();
-  std::vector<std::int64_t> position, draw(static_cast<std::size_t>(count), 0);
-  for (std::int64_t i = 0; i < count; ++i) {
-    position.push_back(static_cast<std::int64_t>(
-        permute(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(cache.num_images()), {}, 0)));
-  }
-  std::vector<float> out(static_cast<std::size_t>(count * dim));
-  const double bytes = static_cast<double>(count * dim) * (cache.layout().key.dtype == "float16" ? 2 : 4);
+  const auto num_images = static_cast<std::uint64_t>(cache.num_images()),
+             count = std::min<std::uint64_t>(num_images, 4096);
+  const auto dim = static_cast<std::uint64_t>(cache.layout().dim());
+  std::vector<std::int64_t> position, draw(count, 0);
+  for (std::uint64_t i = 0; i < count; ++i)
+    position.push_back(static_cast<std::int64_t>(permute(i, num_images, {}, 0)));
+  std::vector<float> out(count * dim);
+  const std::size_t record = dim * (cache.layout().key.dtype == "float16" ? 2 : 4);
+  const double bytes = static_cast<double>(count * record);
   const double ours = median_seconds([&] { cache.read(position, draw, out); });
-  const auto record = static_cast<std::size_t>(bytes / static_cast<double>(count));
   const double plain = pread_seconds(directory, cache.layout(), position, record);
   return {
       {"gb_s", bytes / ours / 1e9}, {"pread_gb_s", bytes / plain / 1e9}, {"ratio", plain / ours}, {"records", count}};
@@ -226,9 +221,8 @@ class Bench : public Command {
  public:
   Bench()
       : Command("hebm_dist bench langevin|draw|allreduce|cache [DIRECTORY] [--json]",
-            "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian "
-            "prior; allreduce: sums over "
-            "ranks; cache: reads of a latent cache against pread.") {}
+            "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian prior; "
+            "allreduce: sums over ranks; cache: reads of a latent cache against pread.") {}
   bool reads_pipeline_ini() const override { return true; }
 
   void declare(Options& options) override {

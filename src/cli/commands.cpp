@@ -1,8 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <iostream>
-#include "cli/command.h"
-#include "cli/run_command.h"
+#include "cli/context.h"
 
 namespace hebm::cli {
 namespace {
@@ -40,7 +39,7 @@ Options::Action parse(Command& command, Options& options, Arguments args) {
 std::span<const CommandRow> commands() { return kCommands; }
 
 const CommandRow* find_command(std::string_view name) {
-  const auto found = std::find_if(kCommands.begin(), kCommands.end(), [&](const auto& c) { return c.name == name; });
+  const auto found = std::ranges::find(kCommands, name, &CommandRow::name);
   return found == kCommands.end() ? nullptr : &*found;
 }
 
@@ -74,22 +73,6 @@ std::vector<std::string> pipeline_keys() {
 void print_dry_run(const Options& options, const Lines& lines) {
   std::cout << options.dump() << "\n";
   for (const auto& line : lines) std::cout << line << "\n";
-}
-
-void RunCommand::declare(Options& options) {
-  options.outside_fingerprint([&] { run_.describe(options); });
-  describe(options);
-}
-
-int RunCommand::execute(const Invocation& call) {
-  if (call.dry_run) {
-    print_dry_run(call.options, dry_run());
-    return 0;
-  }
-  resolve();
-  open();
-  Context context(run_, call, folders(call));
-  return work(context);
 }
 
 }  // namespace hebm::cli

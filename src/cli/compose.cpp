@@ -24,16 +24,14 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
   Compose()
       : Making("hebm_dist compose [--name NAME] [--steps STEPS] [--config FILE.ini] [--section.key VALUE ...]",
             "Composes attributes step by step with a prior of `couple`, on all ranks: the layers of earlier steps' "
-            "attributes are held, the others are "
-            "drawn anew (Fig. 4). Result: RUN/results/compose-NAME.json, RUN/samples/compose-NAME.png; prints a "
-            "table.") {}
+            "attributes are held, the others are drawn anew (Fig. 4). Result: RUN/results/compose-NAME.json, "
+            "RUN/samples/compose-NAME.png; prints a table.") {}
  private:
   void declare_result(Options& options) override {
     labels_.describe(options);
     options.add("steps", &steps_text_,
-        "NAME or NAME=CATEGORY, with ',' in one step and '/' between steps, as in group=top/brightness,width; "
-        "a name alone: all categories in turn; "
-        "default: every label of the prior, those known to higher layers first",
+        "NAME or NAME=CATEGORY, with ',' in one step and '/' between steps, as in group=top/brightness,width; a name "
+        "alone: all categories in turn; default: every label of the prior, those known to higher layers first",
         Show::kCommon);
     compose_.describe(options);
     drawing_.describe(options);

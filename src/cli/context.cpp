@@ -11,7 +11,6 @@
 #include "comm/report.h"
 #include "nets/device.h"
 #include "storage/files.h"
-#include "storage/run_files.h"
 
 namespace hebm::cli {
 namespace {
@@ -110,6 +109,22 @@ void Context::write_settings(const fs::path& folder) const {
 void require(const fs::path& file, const std::string& made_by) {
   check(fs::exists(file), ExitCode::kUsage, "{} is not there: run `{}` with the same run.directory first",
       file.string(), made_by);
+}
+
+void RunCommand::declare(Options& options) {
+  options.outside_fingerprint([&] { run_.describe(options); });
+  describe(options);
+}
+
+int RunCommand::execute(const Invocation& call) {
+  if (call.dry_run) {
+    print_dry_run(call.options, dry_run());
+    return 0;
+  }
+  resolve();
+  open();
+  Context context(run_, call, folders(call));
+  return work(context);
 }
 
 }  // namespace hebm::cli

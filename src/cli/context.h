@@ -1,5 +1,5 @@
-// What the commands on a run directory share: their options, the paths of a run, and what every
-// ranked command works with: communicator, lease, log.
+// What the commands on a run directory share: their options, the paths of a run, what every ranked
+// command works with (communicator, lease, log), and their driver.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "comm/communicator.h"
 #include "comm/placement.h"
 #include "storage/lease.h"
+#include "storage/run_files.h"
 
 namespace hebm::cli {
 
@@ -80,5 +81,34 @@ class Context {
   comm::Placement placement_;
   std::optional<storage::Lease> lease_;
 };
+
+// Such a command says its options, what its --dry-run tells, what it reads and what it makes.
+class RunCommand : public Command {
+ public:
+  using Command::Command;
+  void declare(Options& options) final;  // run.*, data.*, comm.*, then describe()
+  bool reads_pipeline_ini() const final { return true; }
+  int execute(const Invocation& call) override;
+  Lines dry_run() {  // what it says beside the configuration
+    resolve();
+    return plan();
+  }
+ protected:
+  virtual void describe(Options& options) = 0;
+  // After parsing: checks across options, and what follows from them. Error(kUsage).
+  virtual void resolve() {}
+  // --dry-run.
+  virtual Lines plan() = 0;
+  // Reads what the command needs, and refuses what does not fit, before anything is written.
+  virtual void open() = 0;
+  virtual Folders folders(const Invocation& call) const { return {RunPaths(run_).run / call.command, {}}; }
+  // Returns the exit code.
+  virtual int work(Context& context) = 0;
+
+  RunOptions run_;
+};
+
+// dry_run() of a RunCommand with these arguments.
+Lines plan_lines(const CommandRow& row, Arguments args);
 
 }  // namespace hebm::cli

@@ -6,15 +6,14 @@
 #include "base/text.h"
 #include "cli/prior_kind.h"
 #include "storage/lenient_json.h"
-#include "storage/run_files.h"
 
 namespace hebm::cli {
 
 void DrawingOptions::describe(Options& o) {
   langevin.describe(o);
   o.add("sample.steps", &sample_steps_,
-       "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's "
-       "can be much better",
+       "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's can "
+       "be much better",
        {0, 1000000}, Show::kCommon)
       .outside_fingerprint();
 }
@@ -45,11 +44,9 @@ void LabelOptions::describe(Options& o) {
 }
 
 void check_plain_name(const std::string& name, const std::string& option) {
+  constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
   const bool plain =
-      !name.empty() && name.size() <= 100 && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-               c == '.';
-      });
+      !name.empty() && name.size() <= 100 && name[0] != '.' && name.find_first_not_of(kPlain) == std::string::npos;
   check(plain, ExitCode::kUsage,
       "{}: the result cannot be called \"{}\": expected up to 100 letters, digits, '-', '_' and '.'", option, name);
 }

@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "vae/weights_file.h"
 
 namespace hebm::cli {
@@ -13,8 +12,7 @@ class Encode : public RunCommand {
  public:
   Encode()
       : RunCommand("hebm_dist encode [--config FILE.ini] [--section.key VALUE ...]",
-            "Draws u_0 ~ q(u_0|x) for all images of a split into the sharded latent cache RUN/cache, on all "
-            "ranks.") {}
+            "Draws u_0 ~ q(u_0|x) for all images of a split into the sharded latent cache RUN/cache, on all ranks.") {}
  private:
   void describe(Options& options) override {
     encoding_.describe(options);

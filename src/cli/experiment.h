@@ -10,7 +10,6 @@
 #include "cli/drawing.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "evaluate/experiment.h"
 #include "nets/feature_net.h"
 #include "results/json.h"

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include "base/error.h"
-#include "storage/run_files.h"
 #include "train/product.h"
 #include "train/readjust.h"
 #include "vae/weights_file.h"

@@ -12,9 +12,8 @@ class Ood : public Making<ResultCommand, results::Ood> {
  public:
   Ood()
       : Making("hebm_dist ood [--in D1.h5] --out D2.h5 [--config FILE.ini] [--section.key VALUE ...]",
-            "Out-of-distribution detection (Sec. 5.2): how well the energy of the upper latent layers tells "
-            "test images of D2 from "
-            "those of D1, on all ranks. Result: RUN/results/ood-D2.json; prints a table.") {}
+            "Out-of-distribution detection (Sec. 5.2): how well the energy of the upper latent layers tells test "
+            "images of D2 from those of D1, on all ranks. Result: RUN/results/ood-D2.json; prints a table.") {}
  private:
   void declare_result(Options& options) override {
     ood_.describe(options);

@@ -138,16 +138,11 @@ std::span<const PriorKind> prior_kinds() {
 }
 
 const PriorKind* find_prior_kind(std::string_view name) {
-  const auto rows = prior_kinds();
-  const auto found = std::find_if(rows.begin(), rows.end(), [&](const PriorKind& row) { return row.name == name; });
-  return found == rows.end() ? nullptr : &*found;
+  const auto found = std::ranges::find(prior_kinds(), name, &PriorKind::name);
+  return found == prior_kinds().end() ? nullptr : &*found;
 }
 
-const PriorKind& prior_kind(std::string_view name) {
-  const PriorKind* row = find_prior_kind(name);
-  check(row != nullptr, ExitCode::kRuntime, "no prior.kind '{}'", name);
-  return *row;
-}
+const PriorKind& prior_kind(std::string_view name) { return *find_prior_kind(name); }
 
 const PriorKind& default_prior_kind() { return prior_kind(storage::run_files::kOwnPrior); }
 

@@ -6,7 +6,6 @@
 #include "prior/prior_file.h"
 #include "sample/sample.h"
 #include "storage/png.h"
-#include "storage/run_files.h"
 #include "train/product.h"
 
 namespace hebm::cli {

@@ -4,7 +4,6 @@
 #include <memory>
 #include <optional>
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "encode/encode.h"
 #include "train/diffusion.h"
 

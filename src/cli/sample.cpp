@@ -4,7 +4,6 @@
 #include "cli/drawing.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "prior/prior_file.h"
 
 namespace hebm::cli {
@@ -14,11 +13,9 @@ class Sample : public RunCommand {
  public:
   Sample()
       : RunCommand(
-            "hebm_dist sample [--prior.kind KIND | --label CATEGORY] [--config FILE.ini] [--section.key VALUE "
-            "...]",
-            "Draws images from the diffusion prior (Alg. 2), one that it is compared with, or one that knows "
-            "labels (`couple`), on all ranks. Result: "
-            "RUN/samples/KIND.h5 and .png (nce-resampling, nce-langevin), of a label "
+            "hebm_dist sample [--prior.kind KIND | --label CATEGORY] [--config FILE.ini] [--section.key VALUE ...]",
+            "Draws images from the diffusion prior (Alg. 2), one that it is compared with, or one that knows labels "
+            "(`couple`), on all ranks. Result: RUN/samples/KIND.h5 and .png (nce-resampling, nce-langevin), of a label "
             "RUN/samples/label-NAME-CATEGORY.h5 and .png.") {}
  private:
   void describe(Options& o) override {
@@ -45,7 +42,18 @@ class Sample : public RunCommand {
     if (is_trained()) files.push_back(RunPaths(run_, kind()).prior);
     if (const Lines missing = missing_lines(files); !missing.empty()) return missing;
     open();
-    return sizes();
+    const auto& backbone = *vae_.backbone;
+    const auto* prior = prior_.prior.get();
+    Lines lines = describe_backbone(backbone);
+    if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
+    lines.push_back(disk_line("result", 1, sampling_.count * backbone.image_shape().size(), RunPaths(run_).samples));
+    const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, nce_});
+    lines.push_back(steps_line(
+        "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
+    lines.push_back(memory_line({.used = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters()),
+        .values = prior == nullptr ? vae_values(backbone) : chain_values(*prior, backbone),
+        .images = sampling_.chunk}));
+    return lines;
   }
 
   void open() override {
@@ -89,21 +97,6 @@ class Sample : public RunCommand {
       return sample::labelled_draws(*prior_.prior, backbone, langevin, chosen_categories(label_, prior_.prior->heads()),
           labels_.guidance, labels_.candidates);
     return kind().draw(prior_.prior.get(), backbone, {langevin, nce_});
-  }
-
-  Lines sizes() const {
-    const auto& backbone = *vae_.backbone;
-    const auto* prior = prior_.prior.get();
-    Lines lines = describe_backbone(backbone);
-    if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
-    lines.push_back(disk_line("result", 1, sampling_.count * backbone.image_shape().size(), RunPaths(run_).samples));
-    const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, nce_});
-    lines.push_back(steps_line(
-        "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
-    lines.push_back(memory_line({.used = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters()),
-        .values = prior == nullptr ? vae_values(backbone) : chain_values(*prior, backbone),
-        .images = sampling_.chunk}));
-    return lines;
   }
 
   nlohmann::json fingerprint() const {

@@ -4,8 +4,7 @@
 #include <system_error>
 #include "base/error.h"
 #include "cli/context.h"
-#include "storage/run_files.h"
-#include "sweep/restarts.h"
+#include "sweep/tasks.h"
 
 namespace hebm::cli {
 namespace {
@@ -64,8 +63,8 @@ class Status : public Command {
     options.add_positional("RUN", &directory_, "run directory", true);
     options.add("json", &json_, "for machines", Show::kCommon);
     options.add("count_start", &count_start_,
-        "for batch scripts, at each start of a job: notes how far the run has come; exit code 1 when "
-        "max_restarts restarts in a row have found nothing new");
+        "for batch scripts, at each start of a job: notes how far the run has come; exit code 1 when max_restarts "
+        "restarts in a row have found nothing new");
     options.add("restarted", &restarted_, "with count_start: a scheduler started this job again, nobody asked for it");
     options.add("max_restarts", &max_restarts_, "with count_start", {0, 1000});
   }

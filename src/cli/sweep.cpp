@@ -1,8 +1,6 @@
 #include <fmt/format.h>
-#include <unistd.h>
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <iostream>
 #include <thread>
 #include "base/error.h"
@@ -28,37 +26,26 @@ struct SweepArguments {
   std::string verb, target, out, launcher, indices;
   std::int64_t jobs = 1, member = -1, max_restarts = sweep::kMaxRestarts;
   bool shared = false, json = false, dry_run = false;
-  void describe(Options& o);
+
+  void describe(Options& o) {
+    o.add_positional("VERB", &verb, "plan, run, status, retry or collect", true);
+    o.add_positional("SWEEP.ini|DIR", &target, "plan: the sweep's file; else the planned sweep", true);
+    o.add("out", &out, "plan: folder of the sweep (also -o)", Show::kCommon);
+    o.add("jobs", &jobs, "run, retry: members at a time", {1, 100000}, Show::kCommon);
+    o.add("launcher", &launcher,
+        "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process",
+        Show::kCommon);
+    o.add("member", &member,
+        "run: this member alone, as a batch job: leave with its exit code when it is interrupted; -1: all",
+        {-1, sweep::kMaxMembers});
+    o.add("shared", &shared, "run: VAE, classifier and cache alone, as a batch job");
+    o.add("max_restarts", &max_restarts,
+        "run, retry: restarts in a row without getting further until a member counts as failed", {0, 1000});
+    o.add_choice("indices", &indices, {"", "waiting", "running", "resumable", "failed", "done", "unfinished"},
+        "status: only the numbers of these members, separated by commas (unfinished: waiting or resumable)");
+    o.add("json", &json, "status: for machines", Show::kCommon);
+  }
 };
-
-void SweepArguments::describe(Options& o) {
-  o.add_positional("VERB", &verb, "plan, run, status, retry or collect", true);
-  o.add_positional("SWEEP.ini|DIR", &target, "plan: the sweep's file; else the planned sweep", true);
-  o.add("out", &out, "plan: folder of the sweep (also -o)", Show::kCommon);
-  o.add("jobs", &jobs, "run, retry: members at a time", {1, 100000}, Show::kCommon);
-  o.add("launcher", &launcher,
-      "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process",
-      Show::kCommon);
-  o.add("member", &member,
-      "run: this member alone, as a batch job: leave with its exit code when it is interrupted; -1: all",
-      {-1, sweep::kMaxMembers});
-  o.add("shared", &shared, "run: VAE, classifier and cache alone, as a batch job");
-  o.add("max_restarts", &max_restarts,
-      "run, retry: restarts in a row without getting further until a member counts as failed", {0, 1000});
-  o.add_choice("indices", &indices, {"", "waiting", "running", "resumable", "failed", "done", "unfinished"},
-      "status: only the numbers of these members, separated by commas (unfinished: waiting or resumable)");
-  o.add("json", &json, "status: for machines", Show::kCommon);
-}
-
-std::string own_program() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  check(!error, ExitCode::kRuntime, "/proc/self/exe: {}", error.message());
-  return program.string();
-}
-
-// ---- plan
-// ------------------------------------------------------------------------------------------
 
 void print_members(const Plan& plan) {
   for (const auto& member : plan.members) std::cout << member.name() << " " << member.describe() << "\n";
@@ -94,13 +81,10 @@ int plan_sweep(const SweepArguments& a) {
   return 0;
 }
 
-// ---- run, retry
-// ------------------------------------------------------------------------------------------
-
 sweep::RunSettings run_settings(const SweepArguments& a, const Plan& plan) {
   sweep::RunSettings settings;
   settings.program = detail::words_of(a.launcher);
-  settings.program.push_back(own_program());
+  settings.program.push_back(fs::read_symlink("/proc/self/exe").string());
   settings.scheduled = a.member >= 0 || a.shared;
   // Members that share the cores: bits depend on the threads of a rank, so a resumed sweep wants
   // the same --jobs.
@@ -119,22 +103,17 @@ sweep::RunSettings run_settings(const SweepArguments& a, const Plan& plan) {
   return settings;
 }
 
-void require_shared(const Task& shared, const fs::path& root) {
-  const sweep::State state = shared.state();
-  check(state.standing == Standing::kDone, ExitCode::kUsage,
-      "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
-      word_of(state.standing), root.string());
-}
-
 // A batch job's part: one member, or what all share.
 int run_part(const SweepArguments& a, const Layout& layout, const Plan& plan, sweep::Runner& runner) {
   const Task shared = shared_task(layout, plan);
-  if (a.shared) return shared.state().standing == Standing::kDone ? 0 : runner.run({shared});
-  check(a.member < static_cast<std::int64_t>(plan.members.size()), ExitCode::kUsage,
-      "--member {}: {} has members 0 to {}", a.member, layout.root.string(), plan.members.size() - 1);
-  require_shared(shared, layout.root);
+  if (a.shared) return shared.done() ? 0 : runner.run({shared});
+  check(a.member < std::ssize(plan.members), ExitCode::kUsage, "--member {}: {} has members 0 to {}", a.member,
+      layout.root.string(), plan.members.size() - 1);
+  check(shared.done(), ExitCode::kUsage,
+      "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
+      word_of(shared.state().standing), layout.root.string());
   const Task task = member_task(layout, plan, plan.members[static_cast<std::size_t>(a.member)]);
-  return task.state().standing == Standing::kDone ? 0 : runner.run({task});
+  return task.done() ? 0 : runner.run({task});
 }
 
 // What `run` and `retry` take up. Others are said to be left alone.
@@ -165,21 +144,17 @@ int run_sweep(const SweepArguments& a) {
   if (settings.scheduled) return run_part(a, layout, plan, runner);
   const storage::Lease lease(layout.root, "sweep " + a.verb, settings.on_lost);
   const Task shared = shared_task(layout, plan);
-  if (shared.state().standing != Standing::kDone) {
+  if (!shared.done()) {
     if (const int code = runner.run({shared}); code != 0) return code;
   }
   const std::vector<Task> tasks = chosen(a, layout, plan, logger);
   const int code = tasks.empty() ? 0 : runner.run(tasks);
   if (code != 0 || stop.requested()) return code;
   const auto rows = sweep::collect_rows(layout, plan);
-  const auto left = static_cast<std::int64_t>(rows.size()) - num_done(rows);
-  if (left == 0)
-    logger.line("all {} members are done; next: hebm_dist sweep collect {}", rows.size(), layout.root.string());
-  return static_cast<int>(left == 0 ? ExitCode::kDone : ExitCode::kRuntime);
+  if (num_done(rows) < std::ssize(rows)) return static_cast<int>(ExitCode::kRuntime);
+  logger.line("all {} members are done; next: hebm_dist sweep collect {}", rows.size(), layout.root.string());
+  return 0;
 }
-
-// ---- status, collect
-// ------------------------------------------------------------------------------------------
 
 std::string line_of(const std::string& name, const std::string& what, const sweep::State& state) {
   std::string line = fmt::format("{:<6} {:<9} {}", name, word_of(state.standing), what);
@@ -206,9 +181,8 @@ int sweep_status(const SweepArguments& a) {
     lines += line_of(row.member.name(), row.member.describe(), row.state) + "\n";
     if (matches(a.indices, row.state.standing))
       indices += fmt::format("{}{}", indices.empty() ? "" : ",", row.member.number);
-    members.push_back(
-        {{"member", row.member.name()}, {"settings", row.member.describe()}, {"state", word_of(row.state.standing)},
-            {"step", row.state.step}, {"exit_code", row.state.exit_code}, {"why", row.state.why}});
+    members.push_back(results::to_json(row.state));
+    members.back().update({{"member", row.member.name()}, {"settings", row.member.describe()}});
   }
   std::string totals;
   for (const Standing s :
@@ -229,7 +203,7 @@ int collect_sweep(const SweepArguments& a) {
   const Layout layout(a.target);
   const Plan plan = sweep::read_plan(layout);
   const auto rows = sweep::collect_rows(layout, plan);
-  const auto left = static_cast<std::int64_t>(rows.size()) - num_done(rows);
+  const std::int64_t left = std::ssize(rows) - num_done(rows);
   const std::string name = fs::absolute(layout.root).lexically_normal().filename().string();
   const std::string markdown = sweep::markdown_of(name, rows);
   storage::create_folders(layout.results());
@@ -250,10 +224,9 @@ class Sweep : public Command {
  public:
   Sweep()
       : Command("hebm_dist sweep plan SWEEP.ini -o DIR | run DIR [--jobs J] | status DIR | retry DIR | collect DIR",
-            "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, "
-            "samples and scores the members "
-            "on this machine; again: goes on. retry: the failed ones once more. collect: tables and report.html "
-            "(docs/operations.md).") {}
+            "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, samples and "
+            "scores the members on this machine; again: goes on. retry: the failed ones once more. collect: tables and "
+            "report.html (docs/operations.md).") {}
 
   void declare(Options& options) override { a_.describe(options); }
 

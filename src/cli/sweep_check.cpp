@@ -1,9 +1,9 @@
 #include "cli/sweep_check.h"
 #include <fmt/format.h>
+#include <boost/algorithm/string/replace.hpp>
 #include "base/error.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "evaluate/evaluate.h"
 #include "sample/sample.h"
 #include "sweep/tasks.h"
@@ -61,12 +61,6 @@ std::string problem_of(const sweep::Task& task) {
   return "";
 }
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 }  // namespace
 
 void check_plan(const sweep::Layout& layout, const std::filesystem::path& target, const sweep::Plan& plan) {
@@ -80,7 +74,7 @@ void check_plan(const sweep::Layout& layout, const std::filesystem::path& target
   std::string told;
   std::size_t wrong = 0;
   const auto look = [&](const sweep::Task& task) {
-    const std::string problem = replaced(problem_of(task), layout.root.string(), target.string());
+    const auto problem = boost::replace_all_copy(problem_of(task), layout.root.string(), target.string());
     if (problem.empty()) return;
     if (++wrong <= kTold) told += "\n  " + problem;
   };

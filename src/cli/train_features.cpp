@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 
 namespace hebm::cli {
 namespace {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "vae/make_backbone.h"
 
 namespace hebm::cli {

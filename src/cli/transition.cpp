@@ -9,9 +9,9 @@ class Transition : public Making<Experiment, results::Transition> {
  public:
   Transition()
       : Making("hebm_dist transition [--steps K] [--config FILE.ini] [--section.key VALUE ...]",
-            "Follows the Langevin chains of every level on all ranks (Fig. 6, 7): energy, displacement, score "
-            "and saturated pixels of every s-th "
-            "state. Result: RUN/results/transition-K.json, RUN/samples/transition-K-tT.png; prints a table.") {}
+            "Follows the Langevin chains of every level on all ranks (Fig. 6, 7): energy, displacement, score and "
+            "saturated pixels of every s-th state. Result: RUN/results/transition-K.json, "
+            "RUN/samples/transition-K-tT.png; prints a table.") {}
  private:
   void declare_result(Options& options) override {
     options.add(

@@ -10,9 +10,9 @@ class Vary : public Making<Experiment, results::Vary> {
  public:
   Vary()
       : Making("hebm_dist vary [--layers LIST] [--config FILE.ini] [--section.key VALUE ...]",
-            "Keeps the u of some latent layers of samples and draws the others from the prior given these, on "
-            "all ranks (Fig. 2). Result: "
-            "RUN/results/vary.json (vary-LIST.json), RUN/samples/vary-*.png; prints a table.") {}
+            "Keeps the u of some latent layers of samples and draws the others from the prior given these, on all "
+            "ranks (Fig. 2). Result: RUN/results/vary.json (vary-LIST.json), RUN/samples/vary-*.png; prints a table.") {
+  }
  private:
   void declare_result(Options& options) override {
     options.add_list("layers", &layers_, "layers that are drawn anew, 0: the top; default: each layer alone, then all",

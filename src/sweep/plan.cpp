@@ -27,6 +27,10 @@ struct File {
   std::vector<std::pair<std::string, Grid>> grids;  // section -> grid, in the order of the file
 };
 
+std::vector<IniEntry> entries_of(const std::string& file) {
+  return detail::parse_ini(file, detail::read_config_file(file));
+}
+
 void add_grid_line(File& file, const std::string& place, const std::string& section, const std::string& key,
     const std::string& value) {
   for (const char* prefix : kSharedPrefixes) {
@@ -64,11 +68,11 @@ std::vector<IniEntry> base_entries(const std::string& path, const std::vector<In
       base = detail::preset_file(entry.value);
     }
   }
-  return base.empty() ? std::vector<IniEntry>() : detail::parse_ini(base, detail::read_config_file(base));
+  return base.empty() ? std::vector<IniEntry>() : entries_of(base);
 }
 
 File parse(const std::string& path) {
-  const std::vector<IniEntry> entries = detail::parse_ini(path, detail::read_config_file(path));
+  const std::vector<IniEntry> entries = entries_of(path);
   File file;
   for (const IniEntry& entry : base_entries(path, entries)) file.common[entry.key] = entry.value;
   for (const IniEntry& entry : entries) {
@@ -206,10 +210,7 @@ Plan read_plan(const Layout& layout) {
       "{} is no planned sweep (no members.txt): run `hebm_dist sweep plan SWEEP.ini -o {}`", layout.root.string(),
       layout.root.string());
   Plan plan;
-  for (const IniEntry& entry :
-      detail::parse_ini(layout.common().string(), detail::read_config_file(layout.common().string()))) {
-    plan.common[entry.key] = entry.value;
-  }
+  for (const IniEntry& entry : entries_of(layout.common())) plan.common[entry.key] = entry.value;
   std::istringstream lines(storage::read_file(layout.list()));
   for (std::string line; std::getline(lines, line);) {
     check(plan.members.size() < static_cast<std::size_t>(kMaxMembers), ExitCode::kCorrupt, "{}: more than {} members",

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <thread>
 #include "base/error.h"
+#include "storage/files.h"
 
 namespace hebm::sweep {
 namespace {
@@ -40,20 +41,14 @@ bool is_interruption(int code) {
 }  // namespace
 
 Child::Child(const std::vector<std::string>& words, const std::filesystem::path& output) {
-  check(!words.empty(), ExitCode::kRuntime, "a child process without a command");
   std::vector<char*> pointers;
   for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
   pointers.push_back(nullptr);
-  const int file = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  check(file >= 0, ExitCode::kRuntime, "{}: cannot be opened: {}", output.string(),
-      std::generic_category().message(errno));
-  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (nothing >= 0) pid_ = ::fork();
-  if (nothing >= 0 && pid_ == 0) become(pointers.data(), file, nothing);
-  const int error = errno;
-  ::close(file);
-  if (nothing >= 0) ::close(nothing);
-  check(pid_ > 0, ExitCode::kRuntime, "{}: cannot be started: {}", words[0], std::generic_category().message(error));
+  const storage::Descriptor file(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, "open"),
+      nothing("/dev/null", O_RDONLY | O_CLOEXEC, "open");
+  pid_ = ::fork();
+  if (pid_ == 0) become(pointers.data(), file.get(), nothing.get());
+  check(pid_ > 0, ExitCode::kRuntime, "{}: cannot be started: {}", words[0], std::generic_category().message(errno));
 }
 
 Child::~Child() {
@@ -86,8 +81,7 @@ int Runner::run(const std::vector<Task>& tasks) {
       for (Active& active : active_) active.child->signal(SIGUSR1);
       told = true;
     }
-    while (!stop_.requested() && next < tasks.size() && static_cast<std::int64_t>(active_.size()) < settings_.jobs)
-      begin(tasks[next++]);
+    while (!stop_.requested() && next < tasks.size() && std::ssize(active_) < settings_.jobs) begin(tasks[next++]);
     std::erase_if(active_, [&](Active& active) {
       const auto code = active.child->finished();
       return code && ended(active, *code);
@@ -95,16 +89,13 @@ int Runner::run(const std::vector<Task>& tasks) {
     std::this_thread::sleep_for(kLook);
   }
   logger_.line("{} of {} done", num_done_, tasks.size());
-  if (stop_.requested() && num_done_ < static_cast<std::int64_t>(tasks.size())) return kRequeueCode;
+  if (stop_.requested() && num_done_ < std::ssize(tasks)) return kRequeueCode;
   return result_;
 }
 
 void Runner::begin(const Task& task) {
   try {
-    Active active{.task = &task,
-        .lease = std::make_unique<storage::Lease>(task.folder, "sweep run", settings_.on_lost),
-        .step = 0,
-        .child = {}};
+    Active active{&task, std::make_unique<storage::Lease>(task.folder, "sweep run", settings_.on_lost)};
     try {
       note_start(task.folder, settings_.restarted, settings_.max_restarts);
       start_step(active);

@@ -12,7 +12,6 @@
 #include "base/signals.h"
 #include "base/status.h"
 #include "storage/lease.h"
-#include "sweep/restarts.h"
 #include "sweep/tasks.h"
 
 namespace hebm::sweep {
@@ -55,7 +54,7 @@ class Runner {
     const Task* task = nullptr;
     std::unique_ptr<storage::Lease> lease;
     std::size_t step = 0;
-    std::unique_ptr<Child> child;
+    std::unique_ptr<Child> child{};
   };
   void begin(const Task& task);
   void start_step(Active& active);

@@ -1,8 +1,11 @@
 // What a sweep has to run: the shared part once, then each member; and how each of them stands, from
-// its folder alone. Whoever runs it records steps and ends in state.json.
+// its folder alone, and whether it may be started again by itself. Whoever runs it records steps and
+// ends in state.json.
 #pragma once
 #include <array>
+#include <compare>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 #include "sweep/plan.h"
@@ -46,6 +49,30 @@ struct Task {
 Task shared_task(const Layout& layout, const Plan& plan);
 // train, sample, evaluate.
 Task member_task(const Layout& layout, const Plan& plan, const Member& member);
+
+// How far a run directory has come, from its files alone. Products (VAE, classifier, cache, prior, samples,
+// scores) come before steps: what the unfinished ones have reached, verified updates and whole
+// shards.
+struct Progress {
+  std::int64_t products = 0, steps = 0;
+  auto operator<=>(const Progress&) const = default;
+  std::string describe() const;  // "3 products, 400 steps of the next"
+};
+Progress progress_of(const std::filesystem::path& run);
+
+// Of a training's folder: the newest checkpoint that verifies, else what is wrong with the oldest.
+struct Newest {
+  nlohmann::json manifest;  // null: none
+  std::string problem;      // "": there is none at all
+};
+Newest newest_checkpoint(const std::filesystem::path& training);
+
+inline constexpr std::int64_t kMaxRestarts = 3;
+
+// To be called at each start. restarted: nobody asked for it but a scheduler or a loop. Counts in
+// RUN/starts.json; Error(kRuntime) when max_restarts restarts in a row have found nothing new. A
+// start that somebody asked for begins a new count.
+void note_start(const std::filesystem::path& run, bool restarted, std::int64_t max_restarts = kMaxRestarts);
 
 // What a command said last about an error, from the end of its output; its last line where it says
 // no "error:".

@@ -1,6 +1,8 @@
 #include "sweep/tasks.h"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include "storage/hash.h"
+#include "storage/verified_directory.h"
 #include "support.h"
 
 namespace hebm::sweep::test {
@@ -8,6 +10,20 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+
+void checkpoint(const fs::path& run, const std::string& part, std::int64_t step) {
+  storage::create_folders(run / part / "checkpoints");
+  storage::publish_directory(
+      run / part / "checkpoints", fmt::format("step-{:07}", step), {{"step", step}},
+      [](const fs::path& folder) {
+        const std::string text = "weights";
+        storage::HashedFileWriter writer(folder / "model");
+        writer.write(storage::as_bytes(text.data(), text.size()));
+        const auto written = writer.close_durable();
+        return std::vector<storage::PartResult>{{"model", written.size, written.hash}};
+      },
+      storage::Peers::alone());
+}
 
 TEST(Tasks, WhatTheFileGivesIsNotMadeAgain) {
   const TempFolder folder;
@@ -65,6 +81,58 @@ TEST(State, TheLastErrorOfAnOutput) {
   EXPECT_EQ(last_error(put(folder / "a", "one\ntwo\n\n")), "two");
   EXPECT_EQ(last_error(put(folder / "a", "error: first\nx: error: second\nlast\n")), "second");
   EXPECT_EQ(last_error(put(folder / "a", std::string(100000, 'x') + "\nerror: \x1b[31mred\n")), "\\x1b[31mred");
+}
+
+TEST(Progress, CountsVerifiedStepsWholeShardsAndProducts) {
+  const TempFolder run;
+  EXPECT_EQ(progress_of(run.path()), (Progress{0, 0}));
+  checkpoint(run.path(), "vae", 10);
+  checkpoint(run.path(), "vae", 20);
+  EXPECT_EQ(progress_of(run.path()), (Progress{0, 20}));
+  put(run / "vae/checkpoints/step-0000020/model", "weightz");  // damaged: a restart would use the one before
+  EXPECT_EQ(progress_of(run.path()), (Progress{0, 10}));
+  put(run / "vae/vae.safetensors", "");
+  EXPECT_EQ(progress_of(run.path()), (Progress{1, 0}));
+  put(run / "cache/shard-00000-of-00004.h5", "");
+  put(run / "cache/shard-00001-of-00004.h5.tmp-0123456789abcdef", "");
+  EXPECT_EQ(progress_of(run.path()), (Progress{1, 1}));
+  put(run / "cache/index.json", "");
+  EXPECT_EQ(progress_of(run.path()), (Progress{2, 0}));
+  EXPECT_LT((Progress{1, 1000}), (Progress{2, 0}));
+  checkpoint(run.path(), "prior-labels", 7);  // a prior of any kind or name
+  EXPECT_EQ(progress_of(run.path()), (Progress{2, 7}));
+  put(run / "prior-labels/prior.safetensors", "");
+  put(run / "samples/label-labels-Dress.h5", "");
+  put(run / "samples/joint.h5.tmp-0123456789abcdef", "");
+  EXPECT_EQ(progress_of(run.path()), (Progress{4, 0}));
+}
+
+TEST(NoteStart, ThreeRestartsInARowWithoutAStepAreTheLast) {
+  const TempFolder run;
+  note_start(run.path(), false);
+  for (int i = 0; i < 3; ++i) note_start(run.path(), true);
+  const std::string why = expect_error(ExitCode::kRuntime, {}, [&] { note_start(run.path(), true); });
+  EXPECT_THAT(why, HasSubstr("restarted 3 times without getting further than 0 products, 0 steps"));
+  EXPECT_THAT(why, HasSubstr(run.path().string()));
+}
+
+TEST(NoteStart, AStepAndAPersonBeginANewCount) {
+  const TempFolder run;
+  note_start(run.path(), false);
+  for (int i = 0; i < 3; ++i) note_start(run.path(), true);
+  checkpoint(run.path(), "prior", 5);
+  for (int i = 0; i < 4; ++i) note_start(run.path(), true);  // the first of them finds the step
+  expect_error(ExitCode::kRuntime, {}, [&] { note_start(run.path(), true); });
+  note_start(run.path(), false);
+  note_start(run.path(), true, 1);
+  expect_error(ExitCode::kRuntime, {}, [&] { note_start(run.path(), true, 1); });
+}
+
+TEST(NoteStart, ADamagedCountBeginsANewOne) {
+  const TempFolder run;
+  put(run / "starts.json", "{");
+  note_start(run.path(), true, 1);
+  note_start(run.path(), true, 2);
 }
 
 }  // namespace
