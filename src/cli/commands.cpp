@@ -45,7 +45,7 @@ const CommandRow* find_command(std::string_view name) {
 
 int run_command(const CommandRow& row, Arguments args) {
   const auto command = row.make();
-  Options options(command->usage(), command->about());
+  Options options(command->usage, command->about);
   const auto action = parse(*command, options, args);
   if (action == Options::Action::kHelpShown) return 0;
   return command->execute({row.name, options, action == Options::Action::kDryRun});
@@ -53,7 +53,7 @@ int run_command(const CommandRow& row, Arguments args) {
 
 Lines plan_lines(const CommandRow& row, Arguments args) {
   const auto command = row.make();
-  Options options(command->usage(), command->about());
+  Options options(command->usage, command->about);
   parse(*command, options, args);
   return dynamic_cast<RunCommand&>(*command).dry_run();
 }

@@ -52,8 +52,8 @@ std::pair<std::int64_t, evaluate::PriorSamples> row_of(const PriorKind& kind, st
 }
 
 // What `evaluate --all` compares: every samples file of PriorKind::samples in the run itself and in
-// `others` ("DIR,DIR"), the paper's prior last and by T. What a prior was trained with comes from its
-// file beside them; without it (drawn with run.prior) T and gradients stay unknown.
+// `others` ("DIR,DIR"), the paper's prior last and by T. What a prior was trained with comes from
+// its file beside them; without it (drawn with run.prior) T and gradients stay unknown.
 std::vector<evaluate::PriorSamples> find_prior_samples(
     const RunOptions& run, const std::string& others, const std::string& vae_hash) {
   const fs::path own = run.directory;

@@ -61,8 +61,8 @@ int main(int argc, char** argv) {
   try {
     return run({argv + 1, argv + argc});
   } catch (const hebm::Error& e) {
-    // Wrong use, and what ranks agreed on, is the same on all of them: rank 0 says it. Everything else
-    // is said with its rank. The launcher combines the exit codes.
+    // Wrong use, and what ranks agreed on, is the same on all of them: rank 0 says it. Everything
+    // else is said with its rank. The launcher combines the exit codes.
     const std::string rank = launch_rank();
     const bool of_all =
         e.code() == hebm::ExitCode::kUsage || dynamic_cast<const hebm::comm::AgreedError*>(&e) != nullptr;

@@ -1,6 +1,6 @@
-// What a sweep has to run: the shared part once, then each member; and how each of them stands, from
-// its folder alone, and whether it may be started again by itself. Whoever runs it records steps and
-// ends in state.json.
+// What a sweep has to run: the shared part once, then each member; how each of them stands, from
+// its folder alone, and whether it may be started again by itself. Whoever runs it records steps
+// and ends in state.json.
 #pragma once
 #include <array>
 #include <compare>
@@ -38,8 +38,8 @@ struct Task {
   std::filesystem::path folder;
   std::vector<Step> steps{};
   std::vector<std::filesystem::path> products{};
-  // Done where all products are there. Running where somebody alive holds the folder's lease. Failed
-  // as recorded. Else resumable where something was begun: saved, killed or lost.
+  // Done where all products are there. Running where somebody alive holds the folder's lease.
+  // Failed as recorded. Else resumable where something was begun: saved, killed or lost.
   State state() const;
   bool done() const;
 };
@@ -50,9 +50,9 @@ Task shared_task(const Layout& layout, const Plan& plan);
 // train, sample, evaluate.
 Task member_task(const Layout& layout, const Plan& plan, const Member& member);
 
-// How far a run directory has come, from its files alone. Products (VAE, classifier, cache, prior, samples,
-// scores) come before steps: what the unfinished ones have reached, verified updates and whole
-// shards.
+// How far a run directory has come, from its files alone. Artifacts (VAE, classifier, cache, prior,
+// samples, scores) come before steps: what the unfinished ones have reached, verified updates and
+// whole shards.
 struct Progress {
   std::int64_t products = 0, steps = 0;
   auto operator<=>(const Progress&) const = default;
