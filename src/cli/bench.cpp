@@ -1,49 +1,191 @@
 // Figures against limits that are measured in the same run: docs/performance.md.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/matmul.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <algorithm>
+#include <cmath>
 #include <iostream>
+#include <map>
+#include <optional>
 #include "base/error.h"
-#include "cli/bench_langevin.h"
 #include "cli/context.h"
 #include "comm/report.h"
 #include "data/latent_cache.h"
+#include "prior/langevin.h"
+#include "prior/potential.h"
 #include "storage/files.h"
+#include "vae/make_backbone.h"
 
 namespace hebm::cli {
 namespace {
 
 constexpr int kRepetitions = 5;
 
+double seconds_of(const std::function<void()>& work) {
+  const Timer timer;
+  work();
+  return timer.seconds();
+}
+
 double median_seconds(const std::function<void()>& work) {
   work();
   std::vector<double> times;
-  for (int i = 0; i < kRepetitions; ++i) {
-    const Timer timer;
-    work();
-    times.push_back(timer.seconds());
-  }
-  std::sort(times.begin(), times.end());
+  for (int i = 0; i < kRepetitions; ++i) times.push_back(seconds_of(work));
+  std::ranges::sort(times);
   return times[times.size() / 2];
+}
+
+// A GPU works behind the program: reading a value waits until it is there.
+void wait_for(const at::Tensor& values) {
+  if (!values.is_cpu()) values.flatten()[0].item();
+}
+
+// Best of kRepetitions of both, in turn: on a machine that others use the least disturbed times say
+// what the program does.
+struct Rates {
+  double step_s = 0, gemm_gflop_s = 0;
+};
+Rates measure(at::Device device, const std::function<void(std::int64_t)>& steps) {
+  constexpr double kRepetitionSeconds = 1.0;  // aimed at
+  constexpr std::int64_t kMaxSteps = 20;
+  constexpr std::int64_t kSide = 1024, kGpuSide = 8192;
+  const std::int64_t side = device.is_cpu() ? kSide : kGpuSide;
+  const at::Tensor a = at::empty({side, side}, at::TensorOptions(at::kFloat).device(device)).fill_(0.5), b = a.clone();
+  const auto product = [&] { wait_for(at::matmul(a, b)); };
+  product();
+  steps(1);
+  const double first = seconds_of([&] { steps(1); });
+  const auto count =
+      std::clamp(static_cast<std::int64_t>(std::ceil(kRepetitionSeconds / first)), std::int64_t{1}, kMaxSteps);
+  Rates out{first, 0};
+  for (int i = 0; i < kRepetitions; ++i) {
+    for (int k = 0; k < 4; ++k)
+      out.gemm_gflop_s =
+          std::max(out.gemm_gflop_s, 2e-9 * std::pow(static_cast<double>(side), 3) / seconds_of(product));
+    out.step_s = std::min(out.step_s, seconds_of([&] { steps(count); }) / static_cast<double>(count));
+  }
+  return out;
+}
+
+// Seconds of a step and image by the authors' code, both cores of a machine with this
+// matrix-product rate (docs/performance.md), for a VAE of these settings.
+constexpr double kAuthorsGemm = 150.0;
+std::optional<double> authors_seconds(const vae::Backbone& backbone, std::int64_t width) {
+  static const auto kTimes = nlohmann::json::parse(R"([
+    {"vae": {"backbone": "nvae", "scales": 1, "side": 32, "decoder_channels": 128, "groups_per_scale": 30,
+             "latents": 20, "decoder_cells": 2}, "width": 128, "seconds": 0.86},
+    {"vae": {"backbone": "nvae", "scales": 1, "side": 32, "decoder_channels": 32, "groups_per_scale": 6,
+             "latents": 10, "decoder_cells": 1}, "width": 32, "seconds": 16.6e-3}])");
+  const auto architecture = nlohmann::json::parse(backbone.architecture());
+  for (const auto& time : kTimes) {
+    auto same = architecture;
+    same.update(time["vae"]);
+    if (same == architecture && time["width"] == width) return time["seconds"];
+  }
+  return {};
+}
+
+// Weights are random.
+struct Net {
+  vae::BackboneOptions vae;
+  prior::EnergyOptions energy;
+  prior::LangevinOptions langevin;
+  prior::ScheduleOptions schedule;
+  std::int64_t batch = 128;
+  bool random_weights = true;  // there are no others: the flag says so
+
+  void describe(Options& options) {
+    options.add("bench.batch", &batch, "images of a Langevin step, or to draw", {1, 100000}, Show::kCommon);
+    options.add("batch", &batch, "the same", {1, 100000}, Show::kCommon);
+    options.add("random-weights", &random_weights, "langevin, draw: weights are random in any case", Show::kCommon);
+    schedule.describe(options);
+    vae.describe(options);
+    energy.describe(options);
+    langevin.describe(options);
+  }
+
+  std::unique_ptr<vae::Backbone> backbone(at::Device device) const {
+    check(random_weights, ExitCode::kUsage,
+        "bench langevin and bench draw have random weights alone; leave --random-weights out or set it");
+    auto out = vae::make_backbone(vae, vae.chosen().planned_shape().value_or(ImageShape{}), 0);
+    out->freeze();
+    out->params().to(device);
+    return out;
+  }
+};
+
+// What both of a net say beside their own figures.
+nlohmann::json about(const vae::Backbone& backbone, at::Device device) {
+  rusage usage{};
+  check(getrusage(RUSAGE_SELF, &usage) == 0, ExitCode::kRuntime, "getrusage failed");
+  return {{"device", device.is_cpu() ? "cpu" : "cuda"}, {"threads", at::get_num_threads()},
+      {"vae_parameters", backbone.params().size()}, {"latents", backbone.dim()},
+      {"peak_memory_gb", 1024.0 * static_cast<double>(usage.ru_maxrss) / 1e9}};
+}
+
+nlohmann::json bench_langevin(const Net& net, at::Device device) {
+  const auto backbone = net.backbone(device);
+  prior::EnergyPrior prior(net.energy, backbone->groups(), net.schedule.make(), 0);
+  prior.to(device);
+  const auto coefficients = prior::step_coefficients(prior.schedule(), net.langevin);
+  const auto weights = prior.frozen_weights();
+  const prior::Chains chains(prior::chain_ids(0, 0, net.batch), 0, device);
+  const at::Tensor u = chains.normals(Purpose::kPriorNoise, backbone->dim());
+  const prior::Potential potential(prior, *backbone, weights, chains);
+  const Rates rates = measure(device, [&](std::int64_t steps) {
+    wait_for(prior::langevin(
+        chains, u, [&](const at::Tensor& y) { return potential.gradient(y); }, coefficients, steps));
+  });
+  double flop = backbone->transport_flop();
+  for (std::size_t i = 0; i < backbone->groups().size(); ++i) flop += prior.net(0, i).forward_flop();
+  flop *= 2.0;  // forward, and backward to u alone
+  const double per_image = rates.step_s / static_cast<double>(net.batch), rate = flop / per_image / 1e9;
+  auto out = about(*backbone, device);
+  out.update({{"s_per_step", rates.step_s}, {"ms_per_step_image", per_image * 1e3}, {"gflop_s", rate},
+      {"mflop_per_step_image", flop / 1e6}, {"gemm_gflop_s", rates.gemm_gflop_s}, {"batch", net.batch},
+      {"ratio", rate / rates.gemm_gflop_s}, {"energy_parameters", prior.num_parameters()}});
+  if (const auto theirs = device.is_cpu() ? authors_seconds(*backbone, net.energy.width) : std::nullopt) {
+    const double scaled = *theirs * kAuthorsGemm / rates.gemm_gflop_s;
+    out["authors_ms_at_this_gemm_rate"] = scaled * 1e3;
+    out["speed_up"] = scaled / per_image;
+  }
+  return out;
+}
+
+nlohmann::json bench_draw(const Net& net, at::Device device) {
+  const Timer building;
+  const auto backbone = net.backbone(device);
+  const double build_s = building.seconds();
+  const c10::NoGradGuard no_grad;
+  const Timer drawing;
+  const at::Tensor u = prior::prior_noise(prior::chain_ids(0, 0, net.batch), backbone->dim(), device);
+  const at::Tensor images = backbone->mean_image(backbone->decode(u));
+  wait_for(images);
+  const double draw_s = drawing.seconds();
+  check(at::isfinite(images).all().item<bool>(), ExitCode::kRuntime, "bench draw: an image of the VAE is not finite");
+  auto out = about(*backbone, device);
+  out.update({{"build_s", build_s}, {"draw_s_per_image", draw_s / static_cast<double>(net.batch)},
+      {"image", images.sizes().slice(1).vec()}});
+  return out;
 }
 
 // Seconds to pread one record of the same size in the same shard and row, for each position;
 // offsets within a file are off by its header.
 double pread_seconds(const std::string& directory, const data::CacheLayout& layout,
     const std::vector<std::int64_t>& position, std::size_t record) {
-  const std::int64_t shards = layout.num_shards, images = layout.key.num_images;
-  std::vector<std::unique_ptr<storage::ReadOnlyFile>> files;
-  std::vector<std::int64_t> starts;
-  for (std::int64_t s = 0; s < shards; ++s) {
-    files.push_back(
-        std::make_unique<storage::ReadOnlyFile>(std::filesystem::path(directory) / data::shard_name(s, shards)));
-    starts.push_back(data::shard_range(s, shards, images).first);
-  }
+  std::map<std::int64_t, storage::ReadOnlyFile> files;  // by the first position in it; of empty ones the next
+  for (std::int64_t s = layout.num_shards; s-- > 0;)
+    files.try_emplace(data::shard_range(s, layout.num_shards, layout.key.num_images).first,
+        std::filesystem::path(directory) / data::shard_name(s, layout.num_shards));
   std::vector<std::byte> raw(record);
   return median_seconds([&] {
     for (const std::int64_t p : position) {
-      const auto s = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), p) - starts.begin() - 1);
-      files[s]->read_at(
-          static_cast<std::uint64_t>(p - starts[s]) * static_cast<std::uint64_t>(layout.key.draws) * record, raw);
+      const auto& [first, file] = *std::prev(files.upper_bound(p));
+      file.read_at(static_cast<std::size_t>((p - first) * layout.key.draws) * record, raw);
     }
   });
 }
@@ -51,17 +193,16 @@ double pread_seconds(const std::string& directory, const data::CacheLayout& layo
 // Random records through LatentCache::read against pread of the same byte ranges.
 nlohmann::json bench_cache(const std::string& directory) {
   const auto cache = data::LatentCache::open(directory);
-  const auto count = std::min<std::int64_t>(cache.num_images(), 4096);
-  const std::int64_t dim = cache.layout().dim();
-  std::vector<std::int64_t> position, draw(static_cast<std::size_t>(count), 0);
-  for (std::int64_t i = 0; i < count; ++i) {
-    position.push_back(static_cast<std::int64_t>(
-        permute(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(cache.num_images()), {}, 0)));
-  }
-  std::vector<float> out(static_cast<std::size_t>(count * dim));
-  const double bytes = static_cast<double>(count * dim) * static_cast<double>(bytes_of(cache.layout().key.dtype));
+  const auto num_images = static_cast<std::uint64_t>(cache.num_images()),
+             count = std::min<std::uint64_t>(num_images, 4096);
+  const auto dim = static_cast<std::uint64_t>(cache.layout().dim());
+  std::vector<std::int64_t> position, draw(count, 0);
+  for (std::uint64_t i = 0; i < count; ++i)
+    position.push_back(static_cast<std::int64_t>(permute(i, num_images, {}, 0)));
+  std::vector<float> out(count * dim);
+  const std::size_t record = dim * data::bytes_of(cache.layout().key.dtype);
+  const double bytes = static_cast<double>(count * record);
   const double ours = median_seconds([&] { cache.read(position, draw, out); });
-  const auto record = static_cast<std::size_t>(bytes / static_cast<double>(count));
   const double plain = pread_seconds(directory, cache.layout(), position, record);
   return {
       {"gb_s", bytes / ours / 1e9}, {"pread_gb_s", bytes / plain / 1e9}, {"ratio", plain / ours}, {"records", count}};
@@ -80,16 +221,15 @@ class Bench : public Command {
  public:
   Bench()
       : Command("hebm_dist bench langevin|draw|allreduce|cache [DIRECTORY] [--json]",
-            "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian "
-            "prior; allreduce: sums over "
-            "ranks; cache: reads of a latent cache against pread.") {}
+            "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian prior; "
+            "allreduce: sums over ranks; cache: reads of a latent cache against pread.") {}
   bool reads_pipeline_ini() const override { return true; }
 
   void declare(Options& options) override {
     options.add_positional("WHAT", &what_, "langevin, draw, allreduce or cache", true);
     options.add_positional("DIRECTORY", &directory_, "for cache: the latent cache", false);
     options.add("json", &json_, "for machines", Show::kCommon);
-    langevin_.describe(options);
+    net_.describe(options);
     comm_options_.describe(options);
   }
 
@@ -100,9 +240,9 @@ class Bench : public Command {
     set_arithmetic(placement, comm_options_);
     nlohmann::json out;
     if (what_ == "langevin") {
-      out = bench_langevin(langevin_, device);
+      out = bench_langevin(net_, device);
     } else if (what_ == "draw") {
-      out = bench_draw(langevin_, device);
+      out = bench_draw(net_, device);
     } else if (what_ == "cache") {
       check(!directory_.empty(), ExitCode::kUsage, "bench cache: name the cache's folder");
       out = bench_cache(directory_);
@@ -116,7 +256,7 @@ class Bench : public Command {
  private:
   std::string what_, directory_;
   bool json_ = false;
-  LangevinBench langevin_;
+  Net net_;
   comm::CommOptions comm_options_;
 };
 

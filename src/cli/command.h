@@ -26,13 +26,12 @@ struct Invocation {
 class Command {
  public:
   // Both for --help: base/options.h.
-  Command(std::string usage, std::string about) : usage_(std::move(usage)), about_(std::move(about)) {}
+  Command(std::string usage_of, std::string about_of) : usage(std::move(usage_of)), about(std::move(about_of)) {}
   virtual ~Command() = default;
   Command(const Command&) = delete;
   Command& operator=(const Command&) = delete;
 
-  const std::string& usage() const { return usage_; }
-  const std::string& about() const { return about_; }
+  const std::string usage, about;
   virtual void declare(Options& options) = 0;
   // Whether --config may be the INI of a whole pipeline, with keys of other commands.
   virtual bool reads_pipeline_ini() const { return false; }
@@ -40,8 +39,6 @@ class Command {
   virtual std::vector<std::string> words(Arguments args) const { return {args.begin(), args.end()}; }
   // Returns the exit code.
   virtual int execute(const Invocation& call) = 0;
- private:
-  std::string usage_, about_;
 };
 
 struct CommandRow {

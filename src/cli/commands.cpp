@@ -1,8 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <iostream>
-#include "cli/command.h"
-#include "cli/run_command.h"
+#include "cli/context.h"
 
 namespace hebm::cli {
 namespace {
@@ -29,23 +28,34 @@ constexpr std::array kCommands = {
     row<"bench">("langevin | draw | allreduce | cache against measured limits"),
 };
 
+Options::Action parse(Command& command, Options& options, Arguments args) {
+  command.declare(options);
+  if (command.reads_pipeline_ini()) options.allow_known(pipeline_keys());
+  return options.parse(command.words(args));
+}
+
 }  // namespace
 
 std::span<const CommandRow> commands() { return kCommands; }
 
 const CommandRow* find_command(std::string_view name) {
-  const auto found = std::find_if(kCommands.begin(), kCommands.end(), [&](const auto& c) { return c.name == name; });
+  const auto found = std::ranges::find(kCommands, name, &CommandRow::name);
   return found == kCommands.end() ? nullptr : &*found;
 }
 
 int run_command(const CommandRow& row, Arguments args) {
   const auto command = row.make();
-  Options options(command->usage(), command->about());
-  command->declare(options);
-  if (command->reads_pipeline_ini()) options.allow_known(pipeline_keys());
-  const auto action = options.parse(command->words(args));
+  Options options(command->usage, command->about);
+  const auto action = parse(*command, options, args);
   if (action == Options::Action::kHelpShown) return 0;
   return command->execute({row.name, options, action == Options::Action::kDryRun});
+}
+
+Lines plan_lines(const CommandRow& row, Arguments args) {
+  const auto command = row.make();
+  Options options(command->usage, command->about);
+  parse(*command, options, args);
+  return dynamic_cast<RunCommand&>(*command).dry_run();
 }
 
 std::vector<std::string> pipeline_keys() {

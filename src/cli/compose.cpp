@@ -24,16 +24,14 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
   Compose()
       : Making("hebm_dist compose [--name NAME] [--steps STEPS] [--config FILE.ini] [--section.key VALUE ...]",
             "Composes attributes step by step with a prior of `couple`, on all ranks: the layers of earlier steps' "
-            "attributes are held, the others are "
-            "drawn anew (Fig. 4). Result: RUN/results/compose-NAME.json, RUN/samples/compose-NAME.png; prints a "
-            "table.") {}
+            "attributes are held, the others are drawn anew (Fig. 4). Result: RUN/results/compose-NAME.json, "
+            "RUN/samples/compose-NAME.png; prints a table.") {}
  private:
   void declare_result(Options& options) override {
     labels_.describe(options);
     options.add("steps", &steps_text_,
-        "NAME or NAME=CATEGORY, with ',' in one step and '/' between steps, as in group=top/brightness,width; "
-        "a name alone: all categories in turn; "
-        "default: every label of the prior, those known to higher layers first",
+        "NAME or NAME=CATEGORY, with ',' in one step and '/' between steps, as in group=top/brightness,width; a name "
+        "alone: all categories in turn; default: every label of the prior, those known to higher layers first",
         Show::kCommon);
     compose_.describe(options);
     drawing_.describe(options);
@@ -45,7 +43,7 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
   }
 
   Cost cost() const override {
-    const auto steps = static_cast<std::int64_t>(steps_.size());
+    const std::int64_t steps = std::ssize(steps_);
     const std::int64_t levels = prior_.prior->num_levels();
     return {.num_grids = 1,
         .grid_images = 4 * compose_.rows * steps,
@@ -66,7 +64,7 @@ class Compose : public Making<LabelledExperiment, results::Compose> {
 
   results::Compose make(Context& context) const override {
     auto out = evaluate::compose(compose_, steps_, {labels_.guidance, labels_.candidates}, experiment_inputs(),
-        context.comm(), context.logger(), RunPaths(run_).samples() / fmt::format("compose-{}.png", labels_.name));
+        context.comm(), context.logger(), RunPaths(run_).samples / fmt::format("compose-{}.png", labels_.name));
     out.name = labels_.name;
     return out;
   }

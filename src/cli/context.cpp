@@ -13,9 +13,10 @@
 #include "storage/files.h"
 
 namespace hebm::cli {
-namespace fs = std::filesystem;
-
 namespace {
+
+namespace fs = std::filesystem;
+namespace files = storage::run_files;
 
 std::vector<std::string> own_command_line() {
   std::ifstream in("/proc/self/cmdline", std::ios::binary);
@@ -23,6 +24,8 @@ std::vector<std::string> own_command_line() {
   for (std::string argument; std::getline(in, argument, '\0');) out.push_back(argument);
   return out;
 }
+
+fs::path given_or(const std::string& given, const fs::path& own) { return given.empty() ? own : fs::path(given); }
 
 }  // namespace
 
@@ -44,20 +47,18 @@ void RunOptions::describe(Options& o) {
   comm.describe(o);
 }
 
-RunPaths::RunPaths(const fs::path& directory, const PriorKind& kind)
-    : run(directory),
+RunPaths::RunPaths(const RunOptions& o, const PriorKind& kind)
+    : run(o.directory),
       prior_directory(run / kind.folder()),
-      vae(run / "vae" / "vae.safetensors"),
-      features(run / "features" / "features.safetensors"),
-      cache(run / "cache"),
-      prior(own_prior()) {}
-
-RunPaths::RunPaths(const RunOptions& options, const PriorKind& kind) : RunPaths(fs::path(options.directory), kind) {
-  if (!options.vae.empty()) vae = options.vae;
-  if (!options.features.empty()) features = options.features;
-  if (!options.cache.empty()) cache = options.cache;
-  if (!options.prior.empty()) prior = options.prior;
-}
+      samples((run / files::kSamples).parent_path()),
+      results((run / files::kSummary).parent_path()),
+      summary(run / files::kSummary),
+      own_samples(run / files::kSamples),
+      dataset(given_or(o.data_path, run / "dataset.h5")),
+      vae(given_or(o.vae, run / files::kVae)),
+      features(given_or(o.features, run / files::kFeatures)),
+      cache(given_or(o.cache, run / files::kCache)),
+      prior(given_or(o.prior, prior_directory / files::kPriorFile)) {}
 
 void set_arithmetic(const comm::Placement& placement, const comm::CommOptions& options) {
   at::set_num_threads(placement.threads);
@@ -82,7 +83,7 @@ Context::Context(const RunOptions& run, const Invocation& call, const Folders& f
     write_settings(folders.settings);
   });
   logger_.line("hebm_dist {} {}: {} rank{} ({}), {}", kVersion, call.command, comm_->size(),
-      comm_->size() == 1 ? "" : "s", comm_->kind(), placement_.describe());
+      comm_->size() == 1 ? "" : "s", name_of(comm_->kind()), placement_.describe());
 }
 
 void Context::take_lease(const Folders& folders, const std::string& command) {
@@ -108,6 +109,22 @@ void Context::write_settings(const fs::path& folder) const {
 void require(const fs::path& file, const std::string& made_by) {
   check(fs::exists(file), ExitCode::kUsage, "{} is not there: run `{}` with the same run.directory first",
       file.string(), made_by);
+}
+
+void RunCommand::declare(Options& options) {
+  options.outside_fingerprint([&] { run_.describe(options); });
+  describe(options);
+}
+
+int RunCommand::execute(const Invocation& call) {
+  if (call.dry_run) {
+    print_dry_run(call.options, dry_run());
+    return 0;
+  }
+  resolve();
+  open();
+  Context context(run_, call, folders(call));
+  return work(context);
 }
 
 }  // namespace hebm::cli

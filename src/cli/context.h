@@ -1,5 +1,5 @@
-// What the commands on a run directory share: their options, the paths of a run, and what every
-// ranked command works with: communicator, lease, log.
+// What the commands on a run directory share: their options, the paths of a run, what every ranked
+// command works with (communicator, lease, log), and their driver.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <cstdint>
@@ -15,17 +15,18 @@
 #include "comm/communicator.h"
 #include "comm/placement.h"
 #include "storage/lease.h"
+#include "storage/run_files.h"
 
 namespace hebm::cli {
 
 // Options that all ranked commands have.
 struct RunOptions {
-  std::string directory;  // RUN; default HEBM_RUNS (or runs) / default
-  std::string data_path;
-  std::string vae, features, cache, prior;  // empty: this run's own
+  std::string directory{};  // RUN; default HEBM_RUNS (or runs) / default
+  std::string data_path{};
+  std::string vae{}, features{}, cache{}, prior{};  // empty: this run's own
   std::int64_t seed = 0;
   std::int64_t bn_readjust = 0;  // forwards of batch-norm re-estimation; 0: the VAE as it was trained
-  comm::CommOptions comm;
+  comm::CommOptions comm{};
   void describe(Options& options);
 };
 
@@ -33,13 +34,9 @@ struct RunOptions {
 // is that of one prior.kind.
 struct RunPaths {
   explicit RunPaths(const RunOptions& options, const PriorKind& kind = default_prior_kind());
-  explicit RunPaths(const std::filesystem::path& directory, const PriorKind& kind = default_prior_kind());
 
-  std::filesystem::path run, prior_directory, vae, features, cache, prior;
-  std::filesystem::path own_prior() const { return prior_directory / "prior.safetensors"; }
-  std::filesystem::path samples() const { return run / "samples"; }
-  std::filesystem::path results() const { return run / "results"; }
-  std::filesystem::path summary() const { return results() / "summary.json"; }
+  std::filesystem::path run, prior_directory, samples, results, summary, own_samples;  // own_samples: of run.prior
+  std::filesystem::path dataset, vae, features, cache, prior;
 };
 
 // Error(kUsage) naming the command that makes it when the file is not there.
@@ -84,5 +81,34 @@ class Context {
   comm::Placement placement_;
   std::optional<storage::Lease> lease_;
 };
+
+// Such a command says its options, what its --dry-run tells, what it reads and what it makes.
+class RunCommand : public Command {
+ public:
+  using Command::Command;
+  void declare(Options& options) final;  // run.*, data.*, comm.*, then describe()
+  bool reads_pipeline_ini() const final { return true; }
+  int execute(const Invocation& call) override;
+  Lines dry_run() {  // what it says beside the configuration
+    resolve();
+    return plan();
+  }
+ protected:
+  virtual void describe(Options& options) = 0;
+  // After parsing: checks across options, and what follows from them. Error(kUsage).
+  virtual void resolve() {}
+  // --dry-run.
+  virtual Lines plan() = 0;
+  // Reads what the command needs, and refuses what does not fit, before anything is written.
+  virtual void open() = 0;
+  virtual Folders folders(const Invocation& call) const { return {RunPaths(run_).run / call.command, {}}; }
+  // Returns the exit code.
+  virtual int work(Context& context) = 0;
+
+  RunOptions run_;
+};
+
+// dry_run() of a RunCommand with these arguments.
+Lines plan_lines(const CommandRow& row, Arguments args);
 
 }  // namespace hebm::cli

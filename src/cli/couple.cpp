@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <array>
 #include <charconv>
 #include <limits>
+#include <numeric>
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/drawing.h"
@@ -16,26 +18,13 @@
 namespace hebm::cli {
 namespace {
 
-// How `couple` learns, beside train.*.
-struct CoupleOptions {
-  std::string from = "prior";   // or nothing
-  std::string levels = "auto";  // zero, all
-  std::int64_t updates = 300;
-  double learning_rate = 0.0;  // 0: train.learning_rate
-  double weight = 1.0;         // of the cross-entropy
-  void describe(Options& o);
-};
-
-void CoupleOptions::describe(Options& o) {
-  o.add_choice("couple.from", &from, {"prior", "nothing"},
-      "start: the run's trained prior (run.prior), or nets that have learnt nothing", Show::kCommon);
-  o.add_choice("couple.levels", &levels, {"auto", "zero", "all"},
-      "levels that learn: t = 0 alone, the others kept as they are, or all (Eq. 21); auto: zero from a prior "
-      "with nets for every t",
-      Show::kCommon);
-  o.add("couple.updates", &updates, "updates, in place of train.updates", {1, 1000000000}, Show::kCommon);
-  o.add("couple.learning_rate", &learning_rate, "in place of train.learning_rate; 0: that", {0.0, 10.0});
-  o.add("couple.weight", &weight, "factor of the cross-entropy beside log p-hat (paper: 1)", {0.0, 1e6});
+enum class Start { kPrior, kNothing };
+constexpr std::array<Choice<Start>, 2> choices_of(Start) {
+  return {{{"prior", Start::kPrior}, {"nothing", Start::kNothing}}};
+}
+enum class Levels { kAuto, kZero, kAll };
+constexpr std::array<Choice<Levels>, 3> choices_of(Levels) {
+  return {{{"auto", Levels::kAuto}, {"zero", Levels::kZero}, {"all", Levels::kAll}}};
 }
 
 std::vector<std::int64_t> layer_list(const std::string& text) {
@@ -67,19 +56,25 @@ class Couple : public PriorTraining {
             "hebm_dist couple [--labels NAMES] [--layers LISTS] [--name NAME] [--config FILE.ini] [--section.key VALUE "
             "...]",
             "Couples the prior with labels at t = 0 (Eq. 14, 18-21) on all ranks, from a trained prior or from "
-            "nothing. "
-            "Result: "
-            "RUN/prior-NAME/prior.safetensors (averaged weights), for `labels`, `compose` and `sample --label`.") {}
+            "nothing. Result: RUN/prior-NAME/prior.safetensors (averaged weights), for `labels`, `compose` and `sample "
+            "--label`.") {}
  private:
   void describe(Options& o) override {
     o.add("labels", &column_names_,
         "what is coupled: labels (of the data set), or names of its attributes; several with commas", Show::kCommon);
     o.add("layers", &layers_,
-        "layers that know the label, 0: the top, with commas; of several labels in their order, with '/'; default: "
-        "all",
+        "layers that know the label, 0: the top, with commas; of several labels in their order, with '/'; default: all",
         Show::kCommon);
     labels_.describe(o);
-    coupling_.describe(o);
+    o.add_choice("couple.from", &from_, "start: the run's trained prior (run.prior), or nets that have learnt nothing",
+        Show::kCommon);
+    o.add_choice("couple.levels", &levels_,
+        "levels that learn: t = 0 alone, the others kept as they are, or all (Eq. 21); auto: zero from a prior with "
+        "nets for every t",
+        Show::kCommon);
+    o.add("couple.updates", &updates_, "updates, in place of train.updates", {1, 1000000000}, Show::kCommon);
+    o.add("couple.learning_rate", &learning_rate_, "in place of train.learning_rate; 0: that", {0.0, 10.0});
+    o.add("couple.weight", &weight_, "factor of the cross-entropy beside log p-hat (paper: 1)", {0.0, 1e6});
     schedule_.describe(o);
     energy_.describe(o);
     langevin_.describe(o);
@@ -91,20 +86,75 @@ class Couple : public PriorTraining {
 
   Lines plan() override {
     auto files = vae_files(run_);
-    if (coupling_.from == "prior") files.push_back(RunPaths(run_).prior);
+    if (from_ == Start::kPrior) files.push_back(RunPaths(run_).prior);
     if (const Lines missing = missing_lines(files); !missing.empty()) return missing;
     open();
     training_.expect_possible(prior_->per_level(), 1);
-    return sizes();
+    Lines lines = describe_backbone(*vae_.backbone);
+    lines.push_back(energy_nets_line(*prior_));
+    for (const auto& head : prior_->heads()) {
+      lines.push_back(fmt::format("label {}: {} categories, known to layers {}", head.name, head.categories.size(),
+          fmt::join(head.layers, ",")));
+    }
+    describe_training(
+        lines, fmt::format(", {} Langevin steps each, {} at t = 0", langevin_.steps, langevin_.steps_at(0)));
+    return lines;
   }
 
-  void open() override;
-  void start_from_prior();
-  void make_prior(const prior::Schedule& schedule);
-  prior::LabelHeads heads_of(const std::vector<data::LabelColumn>& columns, std::int64_t num_layers) const;
-  Lines sizes() const;
+  // Of columns_ and --layers.
+  prior::LabelHeads heads_of(std::int64_t num_layers) const {
+    std::vector<std::int64_t> all(static_cast<std::size_t>(num_layers));
+    std::iota(all.begin(), all.end(), 0);
+    const auto parts = split(layers_, '/');
+    check(layers_.empty() || parts.size() == columns_.size(), ExitCode::kUsage,
+        "--layers {}: layers of {} labels, --labels names {}", layers_, parts.size(), column_names_);
+    prior::LabelHeads out;
+    for (std::size_t h = 0; h < columns_.size(); ++h)
+      out.push_back({columns_[h].name, columns_[h].categories, layers_.empty() ? all : layer_list(parts[h])});
+    prior::check_heads(out, num_layers);
+    return out;
+  }
 
-  const PriorKind& kind() const override { return default_prior_kind(); }
+  // All of the unlabelled prior; the label heads stay 0, so that F-hat is its F but for a constant.
+  void start_from_prior() {
+    const auto file = RunPaths(run_).prior;
+    require(file, kind().train_command());
+    const auto loaded = prior::load_prior(file, vae_.backbone->groups(), vae_.hash);
+    check(loaded.prior->heads().empty(), ExitCode::kUsage,
+        "{}: this prior has label heads already; couple starts from one without, or couple.from = nothing",
+        file.string());
+    nets_ = loaded.energy;
+    nets_.power_iterations = energy_.power_iterations;
+    nets_.power_iterations_in_chain = energy_.power_iterations_in_chain;
+    from_hash_ = loaded.prior_hash;
+    make_prior(loaded.prior->schedule());
+    prior_->copy_from(*loaded.prior);
+  }
+
+  void make_prior(const prior::Schedule& schedule) {
+    prior_ = std::make_unique<prior::EnergyPrior>(
+        nets_, vae_.backbone->groups(), schedule, seed(), at::kFloat, std::numeric_limits<std::int64_t>::max(), heads_);
+  }
+
+  void open() override {
+    dataset_.emplace(open_dataset(run_));
+    for (const std::string& name : split(column_names_, ',')) columns_.push_back(data::label_column(*dataset_, name));
+    vae_ = open_vae(run_);
+    dataset_->expect_shape(vae_.backbone->image_shape(), "VAE");
+    heads_ = heads_of(std::ssize(vae_.backbone->groups()));
+    const bool from_prior = from_ == Start::kPrior;
+    if (from_prior) {
+      start_from_prior();
+    } else {
+      nets_ = energy_;
+      make_prior(schedule_.make());
+    }
+    langevin_.zero_steps = labels_.steps;
+    training_.updates = updates_;
+    if (learning_rate_ > 0.0) training_.rate.base = learning_rate_;
+    training_.only_zero = levels_ == Levels::kZero || (levels_ == Levels::kAuto && from_prior && prior_->per_level());
+  }
+
   std::filesystem::path directory() const override { return labelled_directory(run_, labels_.name); }
 
   nlohmann::json fingerprint(const Context& context) const override {
@@ -118,96 +168,23 @@ class Couple : public PriorTraining {
   std::unique_ptr<train::Objective> objective(const train::PriorInputs& in, const train::TrainingRun& run) override {
     std::vector<std::vector<std::int64_t>> categories;
     for (const auto& column : columns_) categories.push_back(column.values);
-    term_.emplace(heads_, std::move(categories), coupling_.weight);
+    term_.emplace(heads_, std::move(categories), weight_);
     return std::make_unique<train::CouplingObjective>(training_, in, run, *term_);
   }
 
   std::string column_names_ = data::kLabels, layers_;
   LabelOptions labels_;
-  CoupleOptions coupling_;
+  // couple.*: how it learns, beside train.*
+  Start from_ = Start::kPrior;
+  Levels levels_ = Levels::kAuto;
+  std::int64_t updates_ = 300;
+  double learning_rate_ = 0.0;  // 0: train.learning_rate
+  double weight_ = 1.0;
   std::vector<data::LabelColumn> columns_;
   prior::LabelHeads heads_;
   std::optional<train::LabelTerm> term_;
   std::string from_hash_;  // of the unlabelled prior; "" from nothing
 };
-
-prior::LabelHeads Couple::heads_of(const std::vector<data::LabelColumn>& of_images, std::int64_t num_layers) const {
-  std::vector<std::vector<std::int64_t>> of_head(of_images.size());
-  if (layers_.empty()) {
-    for (auto& list : of_head) {
-      for (std::int64_t i = 0; i < num_layers; ++i) list.push_back(i);
-    }
-  } else {
-    const auto parts = split(layers_, '/');
-    check(parts.size() == of_images.size(), ExitCode::kUsage, "--layers {}: layers of {} labels, --labels names {}",
-        layers_, parts.size(), column_names_);
-    for (std::size_t h = 0; h < parts.size(); ++h) of_head[h] = layer_list(parts[h]);
-  }
-  prior::LabelHeads out;
-  for (std::size_t h = 0; h < of_images.size(); ++h)
-    out.push_back({of_images[h].name, of_images[h].categories, of_head[h]});
-  prior::check_heads(out, num_layers);
-  return out;
-}
-
-// All of the unlabelled prior; the label heads stay 0, so that F-hat is its F but for a constant.
-void Couple::start_from_prior() {
-  const auto file = RunPaths(run_).prior;
-  require(file, kind().train_command());
-  const auto loaded = prior::load_prior(file, vae_.backbone->groups(), vae_.hash);
-  check(loaded.prior->heads().empty(), ExitCode::kUsage,
-      "{}: this prior has label heads already; couple starts from one without, or couple.from = nothing",
-      file.string());
-  nets_ = loaded.energy;
-  nets_.power_iterations = energy_.power_iterations;
-  nets_.power_iterations_in_chain = energy_.power_iterations_in_chain;
-  from_hash_ = loaded.prior_hash;
-  make_prior(loaded.prior->schedule());
-  prior_->copy_from(*loaded.prior);
-}
-
-void Couple::make_prior(const prior::Schedule& schedule) {
-  prior_ = std::make_unique<prior::EnergyPrior>(
-      nets_, vae_.backbone->groups(), schedule, seed(), at::kFloat, std::numeric_limits<std::int64_t>::max(), heads_);
-}
-
-void Couple::open() {
-  dataset_.emplace(open_dataset(run_));
-  for (const std::string& name : split(column_names_, ',')) columns_.push_back(data::label_column(*dataset_, name));
-  vae_ = open_vae(run_);
-  dataset_->expect_shape(vae_.backbone->image_shape(), "VAE");
-  heads_ = heads_of(columns_, static_cast<std::int64_t>(vae_.backbone->groups().size()));
-  const bool from_prior = coupling_.from == "prior";
-  if (from_prior) {
-    start_from_prior();
-  } else {
-    nets_ = energy_;
-    make_prior(schedule_.make());
-  }
-  langevin_.zero_steps = labels_.steps;
-  training_.updates = coupling_.updates;
-  if (coupling_.learning_rate > 0.0) training_.rate.base = coupling_.learning_rate;
-  training_.only_zero = coupling_.levels == "zero" || (coupling_.levels == "auto" && from_prior && prior_->per_level());
-}
-
-Lines Couple::sizes() const {
-  Lines lines = describe_backbone(*vae_.backbone);
-  lines.push_back(energy_nets_line(*prior_));
-  for (const auto& head : prior_->heads()) {
-    lines.push_back(fmt::format(
-        "label {}: {} categories, known to layers {}", head.name, head.categories.size(), fmt::join(head.layers, ",")));
-  }
-  lines.push_back(checkpoint_line(prior_->num_parameters(), training_.keep, directory()));
-  lines.push_back(weights_line(prior_->num_parameters(), directory()));
-  lines.push_back(steps_line("updates", training_.updates,
-      fmt::format("{} images in units of {}, {} Langevin steps each, {} at t = 0", training_.batch,
-          training_.micro_batch, langevin_.steps, langevin_.steps_at(0))));
-  lines.push_back(memory_line({.trained = static_cast<double>(prior_->num_parameters()),
-      .used = static_cast<double>(vae_.backbone->params().size()),
-      .values = chain_values(*prior_, *vae_.backbone),
-      .images = static_cast<double>(training_.micro_batch)}));
-  return lines;
-}
 
 }  // namespace
 

@@ -32,9 +32,8 @@ class Doctor : public Command {
  public:
   Doctor()
       : Command("hebm_dist doctor [--comm.kind single|mpi|nccl]",
-            "Checks this machine and launcher: versions, ranks and placement, one OpenMP runtime, a sum over "
-            "ranks against its "
-            "closed form. Exit code 5 says what is wrong.") {}
+            "Checks this machine and launcher: versions, ranks and placement, one OpenMP runtime, a sum over ranks "
+            "against its closed form. Exit code 5 says what is wrong.") {}
 
   void declare(Options& options) override { comm_options_.describe(options); }
 

@@ -12,8 +12,8 @@ namespace hebm::cli {
 void DrawingOptions::describe(Options& o) {
   langevin.describe(o);
   o.add("sample.steps", &sample_steps_,
-       "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's "
-       "can be much better",
+       "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's can "
+       "be much better",
        {0, 1000000}, Show::kCommon)
       .outside_fingerprint();
 }
@@ -44,11 +44,9 @@ void LabelOptions::describe(Options& o) {
 }
 
 void check_plain_name(const std::string& name, const std::string& option) {
+  constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
   const bool plain =
-      !name.empty() && name.size() <= 100 && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-               c == '.';
-      });
+      !name.empty() && name.size() <= 100 && name[0] != '.' && name.find_first_not_of(kPlain) == std::string::npos;
   check(plain, ExitCode::kUsage,
       "{}: the result cannot be called \"{}\": expected up to 100 letters, digits, '-', '_' and '.'", option, name);
 }
@@ -57,11 +55,11 @@ std::filesystem::path labelled_directory(const RunOptions& run, const std::strin
   check_plain_name(name, "--name");
   check(find_prior_kind(name) == nullptr, ExitCode::kUsage,
       "--name {}: that is a kind of prior without labels; choose another name", name);
-  return std::filesystem::path(run.directory) / ("prior-" + name);
+  return RunPaths(run).run / storage::run_files::prior_folder(name);
 }
 
 std::filesystem::path labelled_prior(const RunOptions& run, const std::string& name) {
-  const auto own = labelled_directory(run, name) / "prior.safetensors";
+  const auto own = labelled_directory(run, name) / storage::run_files::kPriorFile;
   return run.prior.empty() ? own : std::filesystem::path(run.prior);
 }
 

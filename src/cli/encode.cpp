@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "vae/weights_file.h"
 
 namespace hebm::cli {
@@ -13,8 +12,7 @@ class Encode : public RunCommand {
  public:
   Encode()
       : RunCommand("hebm_dist encode [--config FILE.ini] [--section.key VALUE ...]",
-            "Draws u_0 ~ q(u_0|x) for all images of a split into the sharded latent cache RUN/cache, on all "
-            "ranks.") {}
+            "Draws u_0 ~ q(u_0|x) for all images of a split into the sharded latent cache RUN/cache, on all ranks.") {}
  private:
   void describe(Options& options) override {
     encoding_.describe(options);
@@ -27,30 +25,25 @@ class Encode : public RunCommand {
     const auto vae_file = RunPaths(run_).vae;
     const bool trained = std::filesystem::exists(vae_file);
     const auto backbone = trained ? vae::load_backbone(vae_file) : planned_backbone(run_, planned_);
-    auto lines = describe_backbone(*backbone);
-    if (!trained)
-      lines.insert(lines.begin(),
-          fmt::format("{} is not there: sizes are those of {}", vae_file.string(), vae::backbone_sections()));
-    const std::int64_t bytes = backbone->dim() * static_cast<std::int64_t>(bytes_of(encoding_.dtype)) * encoding_.draws;
+    auto lines = describe_backbone(*backbone, trained ? "" : vae_file);
+    const std::int64_t bytes = backbone->dim() * static_cast<std::int64_t>(data::bytes_of(encoding_.dtype)) * encoding_.draws;
     lines.push_back(fmt::format("cache: an image takes {} bytes ({}): {} latents, {}, {} draws", bytes,
-        format_bytes(static_cast<double>(bytes)), backbone->dim(), name_of(encoding_.dtype), encoding_.draws));
-    if (!std::filesystem::exists(dataset_path(run_))) return lines;
+        format_bytes(bytes), backbone->dim(), name_of(encoding_.dtype), encoding_.draws));
+    if (!std::filesystem::exists(RunPaths(run_).dataset)) return lines;
     const data::Dataset dataset = open_dataset(run_);
     const std::string hash = trained ? vae::backbone_hash(*backbone) : std::string();
     const auto layout =
         encode::cache_layout(encoding_, dataset, *backbone, hash, static_cast<std::uint64_t>(run_.seed));
-    const double shard = static_cast<double>(bytes) * static_cast<double>(layout.key.num_images) /
-                         static_cast<double>(layout.num_shards);
+    const std::int64_t shard = bytes * layout.key.num_images / layout.num_shards;
     lines.push_back(
         fmt::format("cache: {} images x {} draws x {} latents", layout.key.num_images, layout.key.draws, layout.dim()));
     lines.push_back(disk_line("shards", layout.num_shards, shard, RunPaths(run_).cache));
     lines.push_back(steps_line("shards", layout.num_shards,
         fmt::format("about {} images in chunks of {}", layout.key.num_images / layout.num_shards, encoding_.batch)));
-    lines.push_back(
-        memory_line({.used = static_cast<double>(backbone->params().size()) + shard / 2,  // u of a shard, twice
-            .values = map_values(backbone->params(), backbone->image_shape().height / 2),
-            .images = static_cast<double>(encoding_.batch),
-            .data_bytes = kept_bytes(dataset)}));
+    lines.push_back(memory_line({.used = backbone->params().size() + shard / 2,  // u of a shard, twice
+        .values = vae_values(*backbone),
+        .images = encoding_.batch,
+        .data_bytes = kept_bytes(dataset)}));
     return lines;
   }
 

@@ -1,16 +1,12 @@
 // What --dry-run says about sizes: shapes, parameters, disk against free space, and memory a rank.
 // From the architecture alone; nothing is run, so memory is an upper estimate, good to a factor of
-// about two:
-//   program (400 MiB with libtorch) + 4 bytes x weights that are only used + 20 bytes x trained
-//   ones (weight, gradient,
-//   two moments, average) + 12 bytes (value, its gradient, a temporary) x values of all
-//   convolutions' outputs x images
-//   at a time + data set.
+// about two: program (400 MiB with libtorch) + 4 bytes x weights that are only used + 20 bytes x
+// trained ones (weight, gradient, two moments, average) + 12 bytes (value, its gradient, a
+// temporary) x values of all convolutions' outputs x images at a time + data set.
 #pragma once
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <vector>
 #include "cli/command.h"
 #include "data/dataset.h"
 #include "nets/parameters.h"
@@ -20,27 +16,35 @@
 namespace hebm::cli {
 
 // Outputs of one image's forward, all convolutions taken at this side; linear layers once.
-double map_values(const nets::Parameters& params, std::int64_t side);
+std::int64_t map_values(const nets::Parameters& params, std::int64_t side);
+std::int64_t vae_values(const vae::Backbone& backbone);  // taken at half the image's side
 // Of one Langevin step's forward: transport at the largest latent side, and the energy nets of one
 // level.
-double chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbone);
+std::int64_t chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbone);
 std::string energy_nets_line(const prior::EnergyPrior& prior);
 
 struct Memory {
-  double trained = 0, used = 0;   // weights
-  double values = 0, images = 0;  // of one image; images at a time
-  double data_bytes = 0;
+  std::int64_t trained = 0, used = 0;   // weights
+  std::int64_t values = 0, images = 0;  // of one image; images at a time
+  std::int64_t data_bytes = 0;
 };
 std::string memory_line(const Memory& memory);
 // Pixels that a rank keeps in memory (all, up to Dataset::kKeepBytes).
-double kept_bytes(const data::Dataset& dataset);
+std::int64_t kept_bytes(const data::Dataset& dataset);
 
 // "checkpoints: 3 x 1.2 MiB = 3.6 MiB in runs/a/vae, 5.0 GiB free"; says kNotEnough where it is.
 inline constexpr const char* kNotEnough = "NOT ENOUGH";
 std::string disk_line(const std::string& what, std::int64_t count, double bytes, const std::filesystem::path& folder);
-// Weights, two moments and the average; `keep` of them and the one being written.
-std::string checkpoint_line(std::int64_t trained, std::int64_t keep, const std::filesystem::path& folder);
-std::string weights_line(std::int64_t parameters, const std::filesystem::path& folder);  // of a product
 inline std::int64_t chunks_of(std::int64_t count, std::int64_t chunk) { return (count + chunk - 1) / chunk; }
 std::string steps_line(const std::string& what, std::int64_t count, const std::string& each);
+
+struct TrainingCost {
+  std::filesystem::path folder;  // of checkpoints and the artifact
+  std::int64_t parameters, keep;
+  std::int64_t updates, batch, micro_batch;  // updates 0: unknown
+  std::string note;                          // what a micro-batch is, beside its images
+  Memory memory;                             // beside what is trained
+};
+// Appends checkpoints (weights, two moments and the average), artifact, updates and memory.
+void add_training(Lines& lines, TrainingCost cost);
 }  // namespace hebm::cli

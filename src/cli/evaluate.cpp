@@ -1,27 +1,103 @@
 #include "evaluate/evaluate.h"
 #include <fmt/format.h>
+#include <algorithm>
+#include <map>
+#include <ranges>
+#include <sstream>
 #include "base/error.h"
-#include "cli/drawing.h"
-#include "cli/estimate.h"
-#include "cli/inputs.h"
-#include "cli/prior_rows.h"
-#include "cli/run_command.h"
-#include "nets/feature_net.h"
+#include "cli/experiment.h"
 #include "prior/prior_file.h"
 #include "results/summary.h"
+#include "storage/files.h"
+#include "storage/lenient_json.h"
+#include "storage/printable.h"
 
 namespace hebm::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
+// And its number of levels, 0: unknown.
+std::pair<std::int64_t, evaluate::PriorSamples> row_of(const PriorKind& kind, std::string_view title,
+    const fs::path& run, const fs::path& prior_file, const fs::path& file, const std::string& vae_hash) {
+  const auto stored = evaluate::read_stored_samples(file);
+  const std::string vae = storage::text_in(stored.identity, "vae_hash"),
+                    hash = storage::text_in(stored.identity, "prior_hash");
+  check(vae == vae_hash, ExitCode::kUsage,
+      "{}: drawn with the VAE {}, this table is of the VAE {}; its rows must share one VAE (run.vae)", file.string(),
+      storage::printable(vae, 64), vae_hash);
+  std::optional<std::int64_t> num_levels, gradients;
+  if (fs::exists(prior_file)) {
+    const prior::PriorInfo info = prior::read_prior_info(prior_file);
+    check(info.prior_hash.empty() || info.prior_hash == hash, ExitCode::kUsage,
+        "{}: drawn from another prior than {}; remove it and run `hebm_dist sample` again", file.string(),
+        prior_file.string());
+    check(info.kind == kind.name, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
+        prior_file.string(), storage::printable(info.kind), kind.name);
+    num_levels = info.num_levels;
+    gradients = evaluate::training_gradients(kind.learns_by_chains, info.identity);
+  }
+  const auto cost = kind.sampling_cost(num_levels, stored.identity);
+  results::PriorAbout about{std::string(kind.name), storage::resolved(run).filename().string(),
+      kind.has_levels ? std::optional<results::Count>(num_levels) : std::nullopt,
+      gradients, cost.gradients, cost.evaluations, stored.identity, stored.images_hash};
+  const std::string name = std::string(title) + kind.variant(num_levels, stored.identity);
+  return {num_levels.value_or(0), {name, file, std::move(about)}};
+}
+
+// What `evaluate --all` compares: every samples file of PriorKind::samples in the run itself and in
+// `others` ("DIR,DIR"), the paper's prior last and by T. What a prior was trained with comes from
+// its file beside them; without it (drawn with run.prior) T and gradients stay unknown.
+std::vector<evaluate::PriorSamples> find_prior_samples(
+    const RunOptions& run, const std::string& others, const std::string& vae_hash) {
+  const fs::path own = run.directory;
+  std::vector<fs::path> runs = {own};
+  std::istringstream words(others);
+  for (std::string other; std::getline(words, other, ',');) {
+    check(fs::is_directory(other), ExitCode::kUsage,
+        "--runs: '{}' is not a folder; give run directories, separated by commas", other);
+    if (std::none_of(
+            runs.begin(), runs.end(), [&](const fs::path& r) { return fs::exists(r) && fs::equivalent(r, other); }))
+      runs.emplace_back(other);
+  }
+  std::multimap<std::pair<std::int64_t, std::int64_t>, evaluate::PriorSamples> rows;  // by place and levels
+  for (const fs::path& folder : runs) {
+    const std::size_t before = rows.size();
+    std::int64_t place = 0;
+    for (const PriorKind& kind : prior_kinds() | std::views::reverse) {  // the paper's after those beside it
+      const bool given = folder == own && !run.prior.empty() && kind.is_default();
+      const auto prior = given ? fs::path(run.prior) : RunPaths({.directory = folder}, kind).prior;
+      for (const auto& [name, title] : kind.samples) {
+        const fs::path file = folder / "samples" / fmt::format("{}.h5", name);
+        ++place;
+        if (!fs::exists(file)) continue;
+        auto [levels, row] = row_of(kind, title, folder, prior, file, vae_hash);
+        rows.emplace(std::pair(place, levels), std::move(row));
+      }
+    }
+    check(rows.size() > before || folder == own, ExitCode::kUsage,
+        "{}: no samples of a prior there; run `hebm_dist sample` with that run.directory", folder.string());
+  }
+  check(!rows.empty(), ExitCode::kUsage,
+      "{}: no samples of a prior; run `hebm_dist sample` (prior.kind) first, or name runs that have them (--runs)",
+      own.string());
+  std::map<std::string, int> times;
+  for (const auto& [place, row] : rows) ++times[row.name];
+  std::vector<evaluate::PriorSamples> out;
+  for (auto& [place, row] : rows) {
+    if (times[row.name] > 1) row.name += fmt::format(" ({})", row.about.run);  // told apart by the run
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
 class Evaluate : public ResultCommand {
  public:
   Evaluate()
       : ResultCommand("hebm_dist evaluate [--all [--runs DIR,DIR]] [--config FILE.ini] [--section.key VALUE ...]",
             "Scores the Gaussian prior, reconstructions and the samples of `sample` on all ranks. Result: "
-            "RUN/results/summary.json; prints a table. With --all the samples of every prior, beside each "
-            "other (Table 1): RUN/results/priors.json.") {}
+            "RUN/results/summary.json; prints a table. With --all the samples of every prior, beside each other (Table "
+            "1): RUN/results/priors.json.") {}
  private:
   void declare_result(Options& options) override {
     options.add("all", &all_,
@@ -34,7 +110,7 @@ class Evaluate : public ResultCommand {
   }
 
   void resolve() override {
-    drawing_.resolve();
+    ResultCommand::resolve();
     check(all_ || runs_.empty(), ExitCode::kUsage, "--runs = {} belongs to --all", runs_);
     dataset_.emplace(open_dataset(run_));
   }
@@ -47,17 +123,12 @@ class Evaluate : public ResultCommand {
   }
 
   void open() override {
-    const RunPaths paths(run_);
-    require(paths.vae, "hebm_dist train-vae");
-    require(paths.features, "hebm_dist train-features");
-    vae_ = open_vae(run_);
-    features_ = nets::load_feature_net(paths.features);
-    dataset_->expect_shape(vae_.backbone->image_shape(), "VAE");
-    dataset_->expect_shape(features_.net->image_shape(), "classifier");
+    open_scoring();
+    const auto prior = RunPaths(run_).prior;
     if (all_) {
-      priors_ = find_prior_samples(run_, run_folders(runs_), vae_.hash);
-    } else if (fs::exists(paths.prior)) {
-      prior_ = prior::load_prior(paths.prior, vae_.backbone->groups(), vae_.hash);
+      priors_ = find_prior_samples(run_, runs_, vae_.hash);
+    } else if (fs::exists(prior)) {
+      prior_ = prior::load_prior(prior, vae_.backbone->groups(), vae_.hash);
     }
   }
 
@@ -73,50 +144,40 @@ class Evaluate : public ResultCommand {
         features_.net->params().size(), nets::FeatureNet::kFeatures, features_.accuracy));
     lines.push_back(prior_.prior ? energy_nets_line(*prior_.prior)
                                  : fmt::format("energy nets: {} is not there", paths.prior.string()));
-    lines.push_back(fmt::format("samples: {} is {}", samples().string(),
-        fs::exists(samples()) ? "there" : "not there yet: hebm_dist sample makes it"));
+    lines.push_back(fmt::format("samples: {} is {}", paths.own_samples.string(),
+        fs::exists(paths.own_samples) ? "there" : "not there yet: hebm_dist sample makes it"));
     lines.push_back(disk_line("result", 1, 64 << 10, file().parent_path()));
-    constexpr std::int64_t kRows = 3;
+    constexpr std::int64_t kRows = 3, kFeatures = nets::FeatureNet::kFeatures;
     lines.push_back(steps_line("chunks", kRows * chunks_of(evaluation_.num_images, evaluation_.chunk),
         fmt::format("{} images: Gaussian prior, reconstructions, samples", evaluation_.chunk)));
-    const double trained_images = static_cast<double>(dataset_->members(data::Split::kTrain).size());
+    const std::int64_t looked_at = std::ssize(dataset_->members(data::Split::kTrain)) + 2 * evaluation_.num_images;
     lines.push_back(
-        memory_line({.used = static_cast<double>(backbone.params().size() + features_.net->params().size()) +
-                             static_cast<double>(nets::FeatureNet::kFeatures) *
-                                 (trained_images + 2.0 * static_cast<double>(evaluation_.num_images)),
-            .values = map_values(backbone.params(), backbone.image_shape().height / 2),
-            .images = static_cast<double>(evaluation_.chunk),
+        memory_line({.used = backbone.params().size() + features_.net->params().size() + kFeatures * looked_at,
+            .values = vae_values(backbone),
+            .images = evaluation_.chunk,
             .data_bytes = kept_bytes(*dataset_)}));
     return lines;
   }
 
-  Folders folders(const Invocation&) const override { return {RunPaths(run_).results(), {}}; }
+  Folders folders(const Invocation&) const override { return {RunPaths(run_).results, {}}; }
   std::string result_name() const override { return all_ ? "priors" : "summary"; }
 
   nlohmann::json fingerprint(const Context& context) const override {
-    auto out = all_ ? fingerprint_of_all() : fingerprint_of(context.options(), run_, *dataset_);
-    out["vae_hash"] = vae_.hash;
-    out["features_hash"] = features_.hash;
-    if (all_) return out;
-    out["prior_hash"] = prior_.prior_hash;
-    out["samples_hash"] = fs::exists(samples()) ? evaluate::read_stored_samples(samples()).images_hash : "";
+    if (all_) return fingerprint_of_all();
+    auto out = ResultCommand::fingerprint(context);
+    const auto samples = RunPaths(run_).own_samples;
+    out["samples_hash"] = fs::exists(samples) ? evaluate::read_stored_samples(samples).images_hash : "";
     return out;
-  }
-
-  void prepare(Context& context) const override {
-    vae_.backbone->params().to(context.device());
-    features_.net->params().to(context.device());
-    if (prior_.prior) prior_.prior->to(context.device());
   }
 
   nlohmann::json make_json(Context& context) const override {
     if (all_)
       return results::to_json(evaluate::evaluate_priors(
           evaluation_, {*dataset_, *vae_.backbone, features_}, priors_, context.comm(), context.logger()));
+    const RunPaths paths(run_);
     const evaluate::EvaluateInputs inputs{
-        {*dataset_, *vae_.backbone, features_}, samples(), prior_.prior.get(), drawing_.langevin};
-    return results::to_json(
-        evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), RunPaths(run_).samples()));
+        {*dataset_, *vae_.backbone, features_}, paths.own_samples, prior_.prior.get(), drawing_.langevin};
+    return results::to_json(evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), paths.samples));
   }
 
   std::string table(const nlohmann::json& result) const override {
@@ -128,21 +189,14 @@ class Evaluate : public ResultCommand {
   nlohmann::json fingerprint_of_all() const {
     nlohmann::json out = {{"evaluate.num_images", evaluation_.num_images}, {"evaluate.chunk", evaluation_.chunk},
         {"evaluate.neighbours", evaluation_.neighbours}, {"evaluate.seed", evaluation_.seed},
-        {"images_hash", dataset_->images_hash()}};
+        {"images_hash", dataset_->images_hash()}, {"vae_hash", vae_.hash}, {"features_hash", features_.hash}};
     for (const auto& row : priors_) out["rows"].push_back({{"name", row.name}, {"about", results::to_json(row.about)}});
     return out;
   }
 
-  fs::path samples() const { return RunPaths(run_).samples() / fmt::format("{}.h5", results::kOwn); }
-
   evaluate::EvaluateOptions evaluation_;
-  DrawingOptions drawing_;
   bool all_ = false;
   std::string runs_;
-  std::optional<data::Dataset> dataset_;
-  RunVae vae_;
-  nets::LoadedFeatureNet features_;
-  prior::LoadedPrior prior_;                    // where it is there
   std::vector<evaluate::PriorSamples> priors_;  // --all
 };
 

@@ -1,41 +1,95 @@
 #include "cli/experiment.h"
+#include <algorithm>
+#include <iostream>
+#include "storage/files.h"
 
 namespace hebm::cli {
+namespace {
 
-std::vector<std::filesystem::path> Experiment::inputs() const {
-  const RunPaths paths(run_);
-  std::vector<std::filesystem::path> out = {dataset_path(run_), paths.vae, paths.features, paths.prior};
-  if (const auto vae = vae_files(run_); vae.size() > 1) out.push_back(vae[1]);
-  return out;
+// The result in `file` where it was made with this fingerprint, else make()'s, which is written
+// there with it. Collective.
+nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::json& fingerprint, Context& context,
+    const std::function<nlohmann::json()>& make) {
+  std::string stored;
+  comm::agree(context.comm(), [&] {
+    if (context.comm().is_root() && std::filesystem::exists(file)) stored = storage::read_file(file);
+  });
+  auto result = nlohmann::json::parse(context.comm().all_gather(stored)[0], nullptr, false);
+  if (result.is_object() && result.value("identity", nlohmann::json()) == fingerprint) {
+    context.logger().line("{} is there already, made with these settings: nothing to do", file.string());
+    return result;
+  }
+  result = make();
+  result["identity"] = fingerprint;
+  comm::agree(context.comm(), [&] {
+    if (!context.comm().is_root()) return;
+    std::filesystem::create_directories(file.parent_path());
+    storage::write_file_atomic(file, result.dump(2) + "\n");
+  });
+  return result;
 }
 
-void Experiment::open() {
+}  // namespace
+
+void ResultCommand::describe(Options& options) {
+  declare_result(options);
+  options.add("json", &json_, json_help());
+}
+
+Lines ResultCommand::plan() {
+  if (const Lines missing = missing_lines(inputs()); !missing.empty()) return missing;
+  open();
+  return sizes();
+}
+
+int ResultCommand::work(Context& context) {
+  prepare(context);
+  const auto result = kept_result(file(), fingerprint(context), context, [&] { return make_json(context); });
+  if (context.comm().is_root()) std::cout << (json_ ? result.dump(2) + "\n" : table(result)) << std::flush;
+  return 0;
+}
+
+void ResultCommand::open_scoring() {
   const RunPaths paths(run_);
-  require_dataset(run_);
   require(paths.vae, "hebm_dist train-vae");
   require(paths.features, "hebm_dist train-features");
-  require(paths.prior, prior_made_by());
-  dataset_.emplace(open_dataset(run_));
   vae_ = open_vae(run_);
   features_ = nets::load_feature_net(paths.features);
-  prior_ = prior::load_prior(paths.prior, vae_.backbone->groups(), vae_.hash);
   dataset_->expect_shape(vae_.backbone->image_shape(), "VAE");
   dataset_->expect_shape(features_.net->image_shape(), "classifier");
 }
 
-void Experiment::prepare(Context& context) const {
-  vae_.backbone->params().to(context.device());
-  features_.net->params().to(context.device());
-  prior_.prior->to(context.device());
-  note_other_langevin(context.options(), prior_, context.logger());
-}
-
-nlohmann::json Experiment::fingerprint(const Context& context) const {
+nlohmann::json ResultCommand::fingerprint(const Context& context) const {
   auto out = fingerprint_of(context.options(), run_, *dataset_);
   out["vae_hash"] = vae_.hash;
   out["features_hash"] = features_.hash;
   out["prior_hash"] = prior_.prior_hash;
   return out;
+}
+
+void ResultCommand::prepare(Context& context) const {
+  vae_.backbone->params().to(context.device());
+  if (features_.net) features_.net->params().to(context.device());
+  if (prior_.prior) prior_.prior->to(context.device());
+}
+
+std::vector<std::filesystem::path> Experiment::inputs() const {
+  const RunPaths paths(run_);
+  std::vector<std::filesystem::path> out = {paths.dataset, paths.vae, paths.features, paths.prior};
+  if (const auto vae = vae_files(run_); vae.size() > 1) out.push_back(vae[1]);
+  return out;
+}
+
+void Experiment::open() {
+  dataset_.emplace(open_dataset(run_));
+  open_scoring();
+  require(RunPaths(run_).prior, prior_made_by());
+  prior_ = prior::load_prior(RunPaths(run_).prior, vae_.backbone->groups(), vae_.hash);
+}
+
+void Experiment::prepare(Context& context) const {
+  ResultCommand::prepare(context);
+  note_other_langevin(context.options(), prior_, context.logger());
 }
 
 Lines Experiment::sizes() const {
@@ -45,21 +99,25 @@ Lines Experiment::sizes() const {
   Lines lines = describe_backbone(backbone);
   lines.push_back(energy_nets_line(prior));
   if (!c.note.empty()) lines.push_back(c.note);
-  lines.push_back(disk_line("grid", c.num_grids, static_cast<double>(c.grid_images * backbone.image_shape().size()),
-      RunPaths(run_).samples()));
+  lines.push_back(
+      disk_line("grid", c.num_grids, c.grid_images * backbone.image_shape().size(), RunPaths(run_).samples));
   lines.push_back(steps_line("chunks", c.num_chunks, c.each));
-  const std::int64_t weights = prior.num_parameters() + backbone.params().size() + features_.net->params().size();
-  lines.push_back(memory_line({.used = static_cast<double>(weights) + static_cast<double>(c.held),
-      .values = chain_values(prior, backbone),
-      .images = static_cast<double>(c.chunk),
-      .data_bytes = kept_bytes(*dataset_)}));
+  lines.push_back(
+      memory_line({.used = prior.num_parameters() + backbone.params().size() + features_.net->params().size() + c.held,
+          .values = chain_values(prior, backbone),
+          .images = c.chunk,
+          .data_bytes = kept_bytes(*dataset_)}));
   return lines;
+}
+
+void LabelledExperiment::resolve() {
+  Experiment::resolve();
+  run_.prior = labelled_prior(run_, labels_.name).string();
 }
 
 void LabelledExperiment::open() {
   Experiment::open();
   expect_heads(prior_, RunPaths(run_).prior);
-  drawing_.resolve();
   drawing_.resolve_zero(labels_.steps, prior_);
 }
 

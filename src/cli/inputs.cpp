@@ -8,19 +8,10 @@
 
 namespace hebm::cli {
 
-std::filesystem::path dataset_path(const RunOptions& run) {
-  return run.data_path.empty() ? std::filesystem::path(run.directory) / "dataset.h5"
-                               : std::filesystem::path(run.data_path);
-}
-
-void require_dataset(const RunOptions& run) {
-  const auto path = dataset_path(run);
-  require(path, "hebm_data import-idx --out " + path.string() + " ...");
-}
-
 data::Dataset open_dataset(const RunOptions& run) {
-  require_dataset(run);
-  return data::Dataset::open(dataset_path(run));
+  const auto path = RunPaths(run).dataset;
+  require(path, "hebm_data import-idx --out " + path.string() + " ...");
+  return data::Dataset::open(path);
 }
 
 nlohmann::json fingerprint_of(const Options& options, const PriorKind& kind) {
@@ -41,45 +32,36 @@ nlohmann::json fingerprint_of(
 
 std::unique_ptr<vae::Backbone> planned_backbone(const RunOptions& run, const vae::BackboneOptions& options) {
   std::optional<ImageShape> shape;
-  if (!std::filesystem::exists(dataset_path(run))) shape = options.chosen().planned_shape();
+  if (!std::filesystem::exists(RunPaths(run).dataset)) shape = options.chosen().planned_shape();
   return vae::make_backbone(options, shape ? *shape : open_dataset(run).shape(), 0, at::kMeta);
 }
 
-Lines describe_backbone(const vae::Backbone& backbone) {
+Lines describe_backbone(const vae::Backbone& backbone, const std::filesystem::path& missing) {
+  Lines out;
+  if (!missing.empty())
+    out.push_back(fmt::format("{} is not there: sizes are those of {}", missing.string(), vae::backbone_sections()));
   const auto& groups = backbone.groups();
   std::string layers;
-  for (std::size_t i = 0; i < groups.size();) {
-    std::size_t end = i;
-    while (end < groups.size() && groups[end] == groups[i]) ++end;
+  for (auto first = groups.begin(); first != groups.end();) {
+    const auto end = std::find_if(first, groups.end(), [&](const LatentShape& shape) { return shape != *first; });
     layers += fmt::format(
-        "{}{} of {}x{}x{}", i == 0 ? "" : ", ", end - i, groups[i].channels, groups[i].height, groups[i].width);
-    i = end;
+        "{}{} of {}x{}x{}", layers.empty() ? "" : ", ", end - first, first->channels, first->height, first->width);
+    first = end;
   }
-  return {fmt::format("parameters: {}", backbone.params().size()),
-      fmt::format("latents: {} in {} layers", backbone.dim(), groups.size()),
-      fmt::format("layers, top first: {}", layers)};
+  out.insert(out.end(), {fmt::format("parameters: {}", backbone.params().size()),
+                            fmt::format("latents: {} in {} layers", backbone.dim(), groups.size()),
+                            fmt::format("layers, top first: {}", layers)});
+  return out;
 }
-
-namespace {
-
-// Whether RUN needs the re-estimated copy of this file.
-bool wants_copy(const RunOptions& run, const std::filesystem::path& source) {
-  if (run.bn_readjust == 0) return false;
-  const auto identity = vae::read_vae_info(source).identity;
-  return !identity.is_object() || identity.value(train::kReadjustKey, nlohmann::json()) != run.bn_readjust;
-}
-
-}  // namespace
 
 RunVae open_vae(const RunOptions& run) {
-  RunVae out;
-  out.file = RunPaths(run).vae;
-  require(out.file, "hebm_dist train-vae");
-  if (wants_copy(run, out.file)) {
-    const auto identity = train::readjust_fingerprint(out.file, run.bn_readjust);
-    out.file = train::readjusted_file(run.directory);
+  require(RunPaths(run).vae, "hebm_dist train-vae");
+  const auto files = vae_files(run);
+  RunVae out{files.back(), nullptr, ""};
+  if (files.size() > 1) {
     require(out.file, "hebm_dist encode");
-    const auto difference = train::fingerprint_difference(identity, vae::read_vae_info(out.file).identity);
+    const auto difference = train::fingerprint_difference(
+        train::readjust_fingerprint(files[0], run.bn_readjust), vae::read_vae_info(out.file).fingerprint);
     check(difference.empty(), ExitCode::kUsage,
         "{} was made with other settings:{}\nRemove it and run `hebm_dist encode`.", out.file.string(), difference);
   }
@@ -88,23 +70,19 @@ RunVae open_vae(const RunOptions& run) {
   return out;
 }
 
-bool vae_is_there(const RunOptions& run) {
-  const auto files = vae_files(run);
-  return std::all_of(files.begin(), files.end(), [](const auto& file) { return std::filesystem::exists(file); });
+std::vector<std::filesystem::path> vae_files(const RunOptions& run) {
+  const RunPaths paths(run);
+  if (run.bn_readjust == 0 || !std::filesystem::exists(paths.vae)) return {paths.vae};
+  const auto identity = vae::read_vae_info(paths.vae).identity;
+  if (identity.is_object() && identity.value(train::kReadjustKey, nlohmann::json()) == run.bn_readjust)
+    return {paths.vae};
+  return {paths.vae, paths.run / storage::run_files::kReadjustedVae};
 }
 
 void readjust_where_asked(const RunOptions& run, Context& context) {
-  const auto source = RunPaths(run).vae;
-  require(source, "hebm_dist train-vae");
-  if (!wants_copy(run, source)) return;
-  train::make_readjusted(
-      source, train::readjusted_file(run.directory), run.bn_readjust, context.comm(), context.logger());
-}
-
-std::vector<std::filesystem::path> vae_files(const RunOptions& run) {
-  const auto source = RunPaths(run).vae;
-  if (!std::filesystem::exists(source) || !wants_copy(run, source)) return {source};
-  return {source, train::readjusted_file(run.directory)};
+  require(RunPaths(run).vae, "hebm_dist train-vae");
+  const auto files = vae_files(run);
+  if (files.size() > 1) train::make_readjusted(files[0], files[1], run.bn_readjust, context.comm(), context.logger());
 }
 
 void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger) {
@@ -126,9 +104,9 @@ Lines missing_lines(const std::vector<std::filesystem::path>& files) {
   return out;
 }
 
-int exit_code(train::Outcome outcome, bool save_failed) {
-  if (outcome == train::Outcome::kStopped) return static_cast<int>(ExitCode::kRequeue);
-  return static_cast<int>(save_failed ? ExitCode::kRuntime : ExitCode::kDone);
+int exit_code(const train::TrainingResult& result) {
+  if (result.outcome == train::Outcome::kStopped) return static_cast<int>(ExitCode::kRequeue);
+  return static_cast<int>(result.save_failed ? ExitCode::kRuntime : ExitCode::kDone);
 }
 
 }  // namespace hebm::cli

@@ -1,4 +1,4 @@
-// What commands read: data set, products of earlier commands; and how an outcome becomes an exit
+// What commands read: data set, artifacts of earlier commands; and how an outcome becomes an exit
 // code.
 #pragma once
 #include <nlohmann/json.hpp>
@@ -12,9 +12,7 @@
 
 namespace hebm::cli {
 
-std::filesystem::path dataset_path(const RunOptions& run);
-void require_dataset(const RunOptions& run);  // Error(kUsage) where it is not there
-data::Dataset open_dataset(const RunOptions& run);
+data::Dataset open_dataset(const RunOptions& run);  // Error(kUsage) where it is not there
 
 // What an artifact of this prior.kind depends on: the options in the fingerprint (base/options.h),
 // key -> value text.
@@ -26,8 +24,9 @@ nlohmann::json fingerprint_of(const Options& options, const RunOptions& run, con
 // --dry-run, where the data set need not be there yet: the backbone that the options give,
 // without weights where it can be. The image's shape is the data set's, else that of the options.
 std::unique_ptr<vae::Backbone> planned_backbone(const RunOptions& run, const vae::BackboneOptions& options);
-// "parameters: ...", "latents: ...", "layers, top first: 5 of 20x4x4, 10 of 20x8x8".
-Lines describe_backbone(const vae::Backbone& backbone);
+// "parameters: ...", "latents: ...", "layers, top first: 5 of 20x4x4, 10 of 20x8x8"; before them
+// which file is missing, where it is planned.
+Lines describe_backbone(const vae::Backbone& backbone, const std::filesystem::path& missing = {});
 
 // The VAE of a run: run.vae, or with vae.bn_readjust its re-estimated copy
 // RUN/vae/vae-readjusted.safetensors (a file that is such a copy already is taken as it is).
@@ -39,21 +38,18 @@ struct RunVae {
 // Error(kUsage) when a file is not there, naming the command that makes it, or when the copy is of
 // another VAE or number.
 RunVae open_vae(const RunOptions& run);
-// Whether open_vae finds its file: the VAE, or the copy that is asked for.
-bool vae_is_there(const RunOptions& run);
+// What it is read from: the VAE, and the copy where one is asked for.
+std::vector<std::filesystem::path> vae_files(const RunOptions& run);
 // Makes the copy where one is asked for and not there: train-vae, at its end, and encode.
 // Collective.
 void readjust_where_asked(const RunOptions& run, Context& context);
 
-// What the RunVae is read from: the VAE, and the copy where one is asked for.
-std::vector<std::filesystem::path> vae_files(const RunOptions& run);
-
 // Says which langevin.* differ from those that the prior was trained with.
 void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger);
 
-// --dry-run, where earlier commands' products are not there yet: one line a missing file.
+// --dry-run, where earlier commands' artifacts are not there yet: one line a missing file.
 Lines missing_lines(const std::vector<std::filesystem::path>& files);
 
-int exit_code(train::Outcome outcome, bool save_failed);
+int exit_code(const train::TrainingResult& result);
 
 }  // namespace hebm::cli

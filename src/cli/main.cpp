@@ -60,17 +60,14 @@ int run(const std::vector<std::string>& args) {
 int main(int argc, char** argv) {
   try {
     return run({argv + 1, argv + argc});
-  } catch (const hebm::comm::AgreedError& e) {
-    // All ranks have the same one: rank 0 says it. The launcher combines the exit codes.
-    const std::string rank = launch_rank();
-    if (rank.empty() || rank == "0") std::cerr << "hebm_dist: error: " << e.what() << std::endl;
-    return static_cast<int>(e.code());
   } catch (const hebm::Error& e) {
-    // Wrong use is the same on all ranks: rank 0 says it. Everything else is said with its rank.
+    // Wrong use, and what ranks agreed on, is the same on all of them: rank 0 says it. Everything
+    // else is said with its rank. The launcher combines the exit codes.
     const std::string rank = launch_rank();
-    const bool usage = e.code() == hebm::ExitCode::kUsage;
-    if (!usage || rank.empty() || rank == "0")
-      std::cerr << "hebm_dist:" << (usage ? "" : who()) << " error: " << e.what() << std::endl;
+    const bool of_all =
+        e.code() == hebm::ExitCode::kUsage || dynamic_cast<const hebm::comm::AgreedError*>(&e) != nullptr;
+    if (!of_all || rank.empty() || rank == "0")
+      std::cerr << "hebm_dist:" << (of_all ? "" : who()) << " error: " << e.what() << std::endl;
     return static_cast<int>(e.code());
   } catch (const std::exception& e) {
     std::cerr << "hebm_dist:" << who() << " internal error: " << e.what() << std::endl;

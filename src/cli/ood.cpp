@@ -1,11 +1,7 @@
 #include "evaluate/ood.h"
 #include <fmt/format.h>
 #include "base/error.h"
-#include "cli/drawing.h"
-#include "cli/estimate.h"
-#include "cli/inputs.h"
-#include "cli/run_command.h"
-#include "prior/prior_file.h"
+#include "cli/experiment.h"
 
 namespace hebm::cli {
 namespace {
@@ -16,9 +12,8 @@ class Ood : public Making<ResultCommand, results::Ood> {
  public:
   Ood()
       : Making("hebm_dist ood [--in D1.h5] --out D2.h5 [--config FILE.ini] [--section.key VALUE ...]",
-            "Out-of-distribution detection (Sec. 5.2): how well the energy of the upper latent layers tells "
-            "test images of D2 from "
-            "those of D1, on all ranks. Result: RUN/results/ood-D2.json; prints a table.") {}
+            "Out-of-distribution detection (Sec. 5.2): how well the energy of the upper latent layers tells test "
+            "images of D2 from those of D1, on all ranks. Result: RUN/results/ood-D2.json; prints a table.") {}
  private:
   void declare_result(Options& options) override {
     ood_.describe(options);
@@ -32,7 +27,7 @@ class Ood : public Making<ResultCommand, results::Ood> {
   std::string json_help() const override { return "print the result as JSON instead of the table"; }
 
   void resolve() override {
-    drawing_.resolve();
+    Making::resolve();
     check(!out_path_.empty(), ExitCode::kUsage,
         "--out is missing: a data set of other images (hebm_data import-mnist5k or derive makes one)");
     if (name_.empty()) name_ = fs::path(out_path_).stem().string();
@@ -48,7 +43,7 @@ class Ood : public Making<ResultCommand, results::Ood> {
   void open() override {
     require(in_file(), "hebm_data import-idx --out " + in_file().string() + " ...");
     require(out_path_, "hebm_data import-mnist5k --out " + out_path_ + " ...");
-    in_.emplace(data::Dataset::open(in_file()));
+    dataset_.emplace(data::Dataset::open(in_file()));
     out_.emplace(data::Dataset::open(out_path_));
     vae_ = open_vae(run_);
     require(RunPaths(run_).prior, "hebm_dist train");
@@ -58,16 +53,16 @@ class Ood : public Making<ResultCommand, results::Ood> {
 
   Lines sizes() const override {
     const auto& backbone = *vae_.backbone;
-    const std::int64_t chains = static_cast<std::int64_t>(ks_.size()) + prior_.prior->num_levels() - 1;
+    const std::int64_t chains = std::ssize(ks_) + prior_.prior->num_levels() - 1;
     Lines lines = describe_backbone(backbone);
     lines.push_back(energy_nets_line(*prior_.prior));
     lines.push_back(disk_line("result", 1, 1 << 20, file().parent_path()));
     lines.push_back(steps_line("chunks", 2 * chunks_of(ood_.num_images, ood_.chunk),
         fmt::format("{} images, {} chains of {} Langevin steps", ood_.chunk, chains, drawing_.langevin.steps)));
-    lines.push_back(memory_line({.used = static_cast<double>(prior_.prior->num_parameters() + backbone.params().size()),
+    lines.push_back(memory_line({.used = prior_.prior->num_parameters() + backbone.params().size(),
         .values = chain_values(*prior_.prior, backbone),
-        .images = static_cast<double>(ood_.chunk),
-        .data_bytes = kept_bytes(*in_) + kept_bytes(*out_)}));
+        .images = ood_.chunk,
+        .data_bytes = kept_bytes(*dataset_) + kept_bytes(*out_)}));
     return lines;
   }
 
@@ -77,32 +72,24 @@ class Ood : public Making<ResultCommand, results::Ood> {
     auto out = fingerprint_of(context.options());
     out["vae_hash"] = vae_.hash;
     out["prior_hash"] = prior_.prior_hash;
-    out["in_hash"] = in_->images_hash();
+    out["in_hash"] = dataset_->images_hash();
     out["out_hash"] = out_->images_hash();
     return out;
-  }
-
-  void prepare(Context& context) const override {
-    vae_.backbone->params().to(context.device());
-    prior_.prior->to(context.device());
   }
 
   results::Ood make(Context& context) const override {
     return evaluate::ood(ood_, ood_inputs(), context.comm(), context.logger());
   }
 
-  fs::path in_file() const { return in_path_.empty() ? dataset_path(run_) : fs::path(in_path_); }
+  fs::path in_file() const { return in_path_.empty() ? RunPaths(run_).dataset : fs::path(in_path_); }
   evaluate::OodInputs ood_inputs() const {
-    return {{in_file().stem().string(), *in_}, {fs::path(out_path_).stem().string(), *out_}, *vae_.backbone,
+    return {{in_file().stem().string(), *dataset_}, {fs::path(out_path_).stem().string(), *out_}, *vae_.backbone,
         *prior_.prior, drawing_.langevin};
   }
 
   evaluate::OodOptions ood_;
-  DrawingOptions drawing_;
   std::string in_path_, out_path_, name_;
-  std::optional<data::Dataset> in_, out_;
-  RunVae vae_;
-  prior::LoadedPrior prior_;
+  std::optional<data::Dataset> out_;  // dataset_: --in
   std::vector<std::int64_t> ks_;
 };
 

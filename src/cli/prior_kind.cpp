@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include "base/error.h"
-#include "prior/reverse_chain.h"
 #include "prior/nce.h"
 #include "prior/reverse_chain.h"
 #include "storage/lenient_json.h"
+#include "storage/run_files.h"
 
 namespace hebm::cli {
 namespace {
@@ -14,7 +14,6 @@ namespace {
 using Json = nlohmann::json;
 using prior::EnergyPrior, prior::NceOptions, vae::Backbone;
 
-constexpr const char* kDefault = results::kOwn;
 
 std::string chains_cost(const EnergyPrior& prior, const DrawSettings& s) {
   return fmt::format(", {} levels of {} Langevin steps", prior.num_levels(), s.langevin.steps);
@@ -56,7 +55,7 @@ PriorKind gaussian() {
 
 // Eq. 9.
 PriorKind diffusion() {
-  return {.name = kDefault,
+  return {.name = storage::run_files::kOwnPrior,
       .without = {"langevin.eta_marginal"},
       .has_levels = true,
       .objective = by_chains,
@@ -161,9 +160,9 @@ bool PriorKind::depends_on(std::string_view key) const {
       [&](std::string_view w) { return w.ends_with('.') ? key.starts_with(w) : key == w; });
 }
 
-bool PriorKind::is_default() const { return name == kDefault; }
+bool PriorKind::is_default() const { return name == storage::run_files::kOwnPrior; }
 
-std::string PriorKind::folder() const { return is_default() ? "prior" : fmt::format("prior-{}", name); }
+std::string PriorKind::folder() const { return storage::run_files::prior_folder(name); }
 
 std::string PriorKind::train_command() const {
   return is_default() ? "hebm_dist train" : fmt::format("hebm_dist train --prior.kind {}", name);
@@ -175,18 +174,13 @@ std::span<const PriorKind> prior_kinds() {
 }
 
 const PriorKind* find_prior_kind(std::string_view name) {
-  const auto rows = prior_kinds();
-  const auto found = std::find_if(rows.begin(), rows.end(), [&](const PriorKind& row) { return row.name == name; });
-  return found == rows.end() ? nullptr : &*found;
+  const auto found = std::ranges::find(prior_kinds(), name, &PriorKind::name);
+  return found == prior_kinds().end() ? nullptr : &*found;
 }
 
-const PriorKind& prior_kind(std::string_view name) {
-  const PriorKind* row = find_prior_kind(name);
-  check(row != nullptr, ExitCode::kRuntime, "no prior.kind '{}'", name);
-  return *row;
-}
+const PriorKind& prior_kind(std::string_view name) { return *find_prior_kind(name); }
 
-const PriorKind& default_prior_kind() { return prior_kind(kDefault); }
+const PriorKind& default_prior_kind() { return prior_kind(storage::run_files::kOwnPrior); }
 
 void add_prior_kind(Options& o, std::string* name, const std::string& help) {
   std::vector<std::string> names;

@@ -1,6 +1,7 @@
 #include "cli/prior_training.h"
 #include <fmt/format.h>
 #include "base/error.h"
+#include "cli/estimate.h"
 #include "nets/optimiser.h"
 #include "prior/prior_file.h"
 #include "sample/sample.h"
@@ -9,21 +10,6 @@
 
 namespace hebm::cli {
 namespace {
-
-// With train.source = cache: the run's cache, which must be that of these images, VAE and seed.
-// Collective.
-std::optional<data::LatentCache> training_cache(const train::PriorTrainOptions& training, const RunPaths& paths,
-    const encode::EncodeOptions& encoding, const data::Dataset& dataset, const RunVae& vae, std::uint64_t seed,
-    Context& context) {
-  std::optional<data::LatentCache> cache;
-  if (training.source != train::Source::kCache) return cache;
-  comm::agree(context.comm(), [&] {
-    require(paths.cache / "index.json", "hebm_dist encode");
-    cache.emplace(data::LatentCache::open(paths.cache));
-    cache->expect(encode::cache_layout(encoding, dataset, *vae.backbone, vae.hash, seed).key);
-  });
-  return cache;
-}
 
 // The averaged weights are in all nets while it lives.
 std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(
@@ -36,6 +22,27 @@ std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(
 }
 
 }  // namespace
+
+void PriorTraining::describe_training(Lines& lines, const std::string& note) const {
+  add_training(lines,
+      {directory(), prior_->num_parameters(), training_.keep, training_.updates, training_.batch, training_.micro_batch,
+          note, {.used = vae_.backbone->params().size(), .values = chain_values(*prior_, *vae_.backbone)}});
+}
+
+// With train.source = cache: the run's cache, which must be that of these images, VAE and seed.
+// Collective.
+std::optional<data::LatentCache> PriorTraining::open_cache(Context& context) const {
+  std::optional<data::LatentCache> cache;
+  if (training_.source != train::Source::kCache) return cache;
+  comm::agree(context.comm(), [&] {
+    const auto folder = RunPaths(run_).cache;
+    require(folder / "index.json", "hebm_dist encode");
+    cache.emplace(data::LatentCache::open(folder));
+    const auto seed = static_cast<std::uint64_t>(run_.seed);
+    cache->expect(encode::cache_layout(encoding_, *dataset_, *vae_.backbone, vae_.hash, seed).key);
+  });
+  return cache;
+}
 
 void PriorTraining::save(const std::filesystem::path& file, const train::TrainingRun& run) const {
   prior::save_prior(file, *prior_, nets_, vae_.backbone->groups(), vae_.hash, run.fingerprint);
@@ -58,7 +65,7 @@ bool PriorTraining::write_on_the_way(
     comm::agree(run.comm, [&] {
       if (!run.comm.is_root()) return;
       const auto averaged = averaged_weights(*prior_, loop);
-      const auto grids = RunPaths(run_).samples();
+      const auto grids = RunPaths(run_).samples;
       std::filesystem::create_directories(grids);
       const std::string of_kind = kind().is_default() ? "" : fmt::format("-{}", kind().name);
       if (preview) write_preview(grids / fmt::format("train{}-{:07}.png", of_kind, update));
@@ -77,10 +84,10 @@ int PriorTraining::work(Context& context) {
   prior_->to(context.device());
   train::TrainingRun run{directory(), fingerprint(context), context.comm(), context.logger(), &context.stop()};
   run.fingerprint["vae_hash"] = vae_.hash;
-  if (train::artifact_done(file(), prior::kPriorFormat, prior::kPriorVersion, run.fingerprint, run.comm, run.logger))
+  const auto file = directory() / storage::run_files::kPriorFile;
+  if (train::artifact_done(file, prior::kPriorFormat, prior::kPriorVersion, run.fingerprint, run.comm, run.logger))
     return 0;
-  const auto cache = training_cache(
-      training_, RunPaths(run_), encoding_, *dataset_, vae_, static_cast<std::uint64_t>(run_.seed), context);
+  const auto cache = open_cache(context);
   const auto make_source = [&](const train::MicroBatches& batches, std::int64_t first) {
     return cache ? train::cache_source(*cache, batches, seed(), first, training_.updates)
                  : train::online_source(*dataset_, data::Split::kTrain, *vae_.backbone, batches, seed());
@@ -88,18 +95,19 @@ int PriorTraining::work(Context& context) {
   const auto learnt = objective({*prior_, nets_, *vae_.backbone, langevin_, seed(), make_source}, run);
   train::TrainingLoop loop(*learnt, run);
   bool all_written = true;
-  const auto result = loop.run([&](std::int64_t update) {
+  auto result = loop.run([&](std::int64_t update) {
     if (!write_on_the_way(run, loop, update)) all_written = false;
   });
   if (result.outcome == train::Outcome::kDone) {
     comm::agree(run.comm, [&] {
       if (!run.comm.is_root()) return;
       const auto averaged = averaged_weights(*prior_, loop);
-      save(file(), run);
+      save(file, run);
     });
-    run.logger.line("{}: done after {} updates", file().string(), training_.updates);
+    run.logger.line("{}: done after {} updates", file.string(), training_.updates);
   }
-  return exit_code(result.outcome, result.save_failed || !all_written);
+  result.save_failed = result.save_failed || !all_written;
+  return exit_code(result);
 }
 
 }  // namespace hebm::cli

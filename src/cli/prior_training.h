@@ -4,7 +4,6 @@
 #include <memory>
 #include <optional>
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "encode/encode.h"
 #include "train/diffusion.h"
 
@@ -17,14 +16,14 @@ class PriorTraining : public RunCommand {
   Folders folders(const Invocation&) const override { return {directory(), directory()}; }
   int work(Context& context) override;
 
-  virtual const PriorKind& kind() const = 0;
+  virtual const PriorKind& kind() const { return default_prior_kind(); }
   virtual std::filesystem::path directory() const = 0;
   virtual nlohmann::json fingerprint(const Context& context) const = 0;
   // What the loop learns.
   virtual std::unique_ptr<train::Objective> objective(const train::PriorInputs& in, const train::TrainingRun& run) = 0;
   virtual bool writes_on_the_way() const { return false; }  // sample grids and weights (train.preview_every)
   std::uint64_t seed() const { return static_cast<std::uint64_t>(training_.seed >= 0 ? training_.seed : run_.seed); }
-  std::filesystem::path file() const { return directory() / "prior.safetensors"; }
+  void describe_training(Lines& lines, const std::string& note) const;  // --dry-run
 
   prior::ScheduleOptions schedule_;
   prior::EnergyOptions energy_;
@@ -36,6 +35,7 @@ class PriorTraining : public RunCommand {
   prior::EnergyOptions nets_;  // of prior_, as its file keeps them
   std::unique_ptr<prior::EnergyPrior> prior_;
  private:
+  std::optional<data::LatentCache> open_cache(Context& context) const;
   void save(const std::filesystem::path& file, const train::TrainingRun& run) const;
   // Of the averaged nets. False where a file was not written.
   bool write_on_the_way(const train::TrainingRun& run, const train::TrainingLoop& loop, std::int64_t update) const;

@@ -18,9 +18,8 @@ class Replay : public Command {
             "hebm_dist replay --vae V.safetensors --prior P.safetensors --case case.h5 --out result.h5 [--float64] "
             "[--json]",
             "Runs a recorded case through posterior, transport, decoder, energy nets, Langevin chain, loss and "
-            "gradients, "
-            "writes its results "
-            "under the case's names and prints the largest errors. Exit code 1: one is over its bar.") {}
+            "gradients, writes its results under the case's names and prints the largest errors. Exit code 1: one is "
+            "over its bar.") {}
 
   void declare(Options& options) override {
     options.add("vae", &vae_file_, "weights of the VAE", Show::kCommon);

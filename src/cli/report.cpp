@@ -20,35 +20,18 @@ report::PartTitles part_titles() {
   return out;
 }
 
-void write_page(const fs::path& run) {
+// Returns the page.
+std::string report_run(const fs::path& run) {
   storage::write_file_atomic(page_of(run), report::render_report(run, part_titles()));
-}
-
-void report_one(const RunPaths& paths) {
-  write_page(paths.run);
-  if (fs::exists(paths.summary())) {
-    const auto summary = nlohmann::json::parse(storage::read_file(paths.summary()), nullptr, false);
-    std::cout << results::text_of(results::from_json<results::Summary>(summary));
-  }
-  std::cout << page_of(paths.run).string() << std::endl;
-}
-
-void report_several(const std::vector<fs::path>& runs, const fs::path& index) {
-  for (const fs::path& run : runs) {
-    write_page(run);
-    std::cout << page_of(run).string() << "\n";
-  }
-  storage::write_file_atomic(index, report::render_index(runs, index));
-  std::cout << index.string() << std::endl;
+  return page_of(run).string() + "\n";
 }
 
 class Report : public Command {
  public:
   Report()
       : Command("hebm_dist report [RUN ...] [--out FILE] [--config FILE.ini] [--run.directory RUN]",
-            "Writes RUN/report.html: one self-contained page. Of several RUN also an index page: a table with a "
-            "row a run, and the samples of Gaussian and learned "
-            "prior side by side (Fig. 8).") {}
+            "Writes RUN/report.html: one self-contained page. Of several RUN also an index page: a table with a row a "
+            "run, and the samples of Gaussian and learned prior side by side (Fig. 8).") {}
   bool reads_pipeline_ini() const override { return true; }
 
   void declare(Options& options) override {
@@ -72,10 +55,18 @@ class Report : public Command {
       return 0;
     }
     if (index.empty()) {
-      report_one(runs.empty() ? RunPaths(run_) : RunPaths(runs[0]));
-    } else {
-      report_several(runs, index);
+      const RunPaths paths(runs.empty() ? run_ : RunOptions{.directory = runs[0].string()});
+      const std::string page = report_run(paths.run);
+      if (fs::exists(paths.summary)) {
+        const auto summary = nlohmann::json::parse(storage::read_file(paths.summary), nullptr, false);
+        std::cout << results::text_of(results::from_json<results::Summary>(summary));
+      }
+      std::cout << page << std::flush;
+      return 0;
     }
+    for (const fs::path& run : runs) std::cout << report_run(run);
+    storage::write_file_atomic(index, report::render_index(runs, index));
+    std::cout << index.string() << std::endl;
     return 0;
   }
  private:

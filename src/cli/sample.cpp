@@ -4,9 +4,7 @@
 #include "cli/drawing.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "nets/device.h"
-#include "prior/reverse_chain.h"
 #include "prior/prior_file.h"
 #include "prior/reverse_chain.h"
 
@@ -17,11 +15,9 @@ class Sample : public RunCommand {
  public:
   Sample()
       : RunCommand(
-            "hebm_dist sample [--prior.kind KIND | --label CATEGORY] [--config FILE.ini] [--section.key VALUE "
-            "...]",
-            "Draws images from the diffusion prior (Alg. 2), one that it is compared with, or one that knows "
-            "labels (`couple`), on all ranks. Result: "
-            "RUN/samples/KIND.h5 and .png (nce-resampling, nce-langevin), of a label "
+            "hebm_dist sample [--prior.kind KIND | --label CATEGORY] [--config FILE.ini] [--section.key VALUE ...]",
+            "Draws images from the diffusion prior (Alg. 2), one that it is compared with, or one that knows labels "
+            "(`couple`), on all ranks. Result: RUN/samples/KIND.h5 and .png (nce-resampling, nce-langevin), of a label "
             "RUN/samples/label-NAME-CATEGORY.h5 and .png.") {}
  private:
   void describe(Options& o) override {
@@ -48,7 +44,18 @@ class Sample : public RunCommand {
     if (is_trained()) files.push_back(RunPaths(run_, kind()).prior);
     if (const Lines missing = missing_lines(files); !missing.empty()) return missing;
     open();
-    return sizes();
+    const auto& backbone = *vae_.backbone;
+    const auto* prior = prior_.prior.get();
+    Lines lines = describe_backbone(backbone);
+    if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
+    lines.push_back(disk_line("result", 1, sampling_.count * backbone.image_shape().size(), RunPaths(run_).samples));
+    const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, nce_});
+    lines.push_back(steps_line(
+        "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
+    lines.push_back(memory_line({.used = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters()),
+        .values = prior == nullptr ? vae_values(backbone) : chain_values(*prior, backbone),
+        .images = sampling_.chunk}));
+    return lines;
   }
 
   void open() override {
@@ -65,7 +72,7 @@ class Sample : public RunCommand {
     if (!prior_.prior->heads().empty()) drawing_.resolve_zero(labels_.steps, prior_);
   }
 
-  Folders folders(const Invocation&) const override { return {RunPaths(run_).samples(), {}}; }
+  Folders folders(const Invocation&) const override { return {RunPaths(run_).samples, {}}; }
 
   int work(Context& context) override {
     vae_.backbone->params().to(context.device());
@@ -73,7 +80,7 @@ class Sample : public RunCommand {
       prior_.prior->to(context.device());
       note_other_langevin(context.options(), prior_, context.logger());
     }
-    const bool is_whole = sample::write_samples({RunPaths(run_).samples() / (name() + ".h5"), sampling_, fingerprint()},
+    const bool is_whole = sample::write_samples({RunPaths(run_).samples / (name() + ".h5"), sampling_, fingerprint()},
         *vae_.backbone, draws(), &context.stop(), context.comm(), context.logger());
     return static_cast<int>(is_whole ? ExitCode::kDone : ExitCode::kRequeue);
   }
@@ -96,25 +103,6 @@ class Sample : public RunCommand {
       return prior::sample_for_labels(
           chain, {row.expand({ids.count(), -1}), labels_.guidance}, labels_.candidates, ids);
     };
-  }
-
-  Lines sizes() const {
-    const auto& backbone = *vae_.backbone;
-    const auto* prior = prior_.prior.get();
-    Lines lines = describe_backbone(backbone);
-    if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
-    lines.push_back(disk_line("result", 1,
-        static_cast<double>(sampling_.count) * static_cast<double>(backbone.image_shape().size()),
-        RunPaths(run_).samples()));
-    const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, own_.of(kind())});
-    lines.push_back(steps_line(
-        "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
-    const std::int64_t parameters = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters());
-    lines.push_back(memory_line({.used = static_cast<double>(parameters),
-        .values = prior == nullptr ? map_values(backbone.params(), backbone.image_shape().height / 2)
-                                   : chain_values(*prior, backbone),
-        .images = static_cast<double>(sampling_.chunk)}));
-    return lines;
   }
 
   nlohmann::json fingerprint() const {

@@ -1,7 +1,6 @@
 #include "cli/sweep_check.h"
 #include <fmt/format.h>
-#include <iostream>
-#include <sstream>
+#include <boost/algorithm/string/replace.hpp>
 #include "base/error.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
@@ -14,29 +13,9 @@ namespace {
 
 constexpr std::size_t kTold = 10;  // wrong members whose reason is told
 
-// stdout's text of what runs while it lives.
-class Captured {
- public:
-  Captured() : former_(std::cout.rdbuf(text_.rdbuf())) {}
-  ~Captured() { std::cout.rdbuf(former_); }
-  Captured(const Captured&) = delete;
-  Captured& operator=(const Captured&) = delete;
-  std::string text() const { return text_.str(); }
- private:
-  std::ostringstream text_;
-  std::streambuf* former_;
-};
-
-void dry_run(const sweep::Step& step) {
-  std::vector<std::string> words = step.options;
-  words.emplace_back("--dry-run");
-  const Captured out;
-  run_command(*find_command(step.command), words);
-  const std::string text = out.text();
-  const std::size_t at = text.find(kNotEnough);
-  if (at == std::string::npos) return;
-  const std::size_t begin = text.rfind('\n', at) + 1;
-  fail(ExitCode::kUsage, "{}", text.substr(begin, text.find('\n', at) - begin));
+void check_step(const sweep::Step& step) {
+  for (const std::string& line : plan_lines(*find_command(step.command), step.options))
+    check(line.find(kNotEnough) == std::string::npos, ExitCode::kUsage, "{}", line);
 }
 
 // What no --dry-run sees: scores want as many samples and test images, of the diffusion prior.
@@ -72,7 +51,7 @@ std::string problem_of(const sweep::Task& task) {
   try {
     for (const sweep::Step& s : task.steps) {
       step = s.command + ": ";
-      dry_run(s);
+      check_step(s);
     }
     step = "";
     if (task.products.size() == 1 && task.products[0].filename() == "summary.json") check_counts(task);
@@ -80,12 +59,6 @@ std::string problem_of(const sweep::Task& task) {
     return fmt::format("{}: {}{}", task.label, step, e.what());
   }
   return "";
-}
-
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-  return text;
 }
 
 }  // namespace
@@ -101,7 +74,7 @@ void check_plan(const sweep::Layout& layout, const std::filesystem::path& target
   std::string told;
   std::size_t wrong = 0;
   const auto look = [&](const sweep::Task& task) {
-    const std::string problem = replaced(problem_of(task), layout.root.string(), target.string());
+    const auto problem = boost::replace_all_copy(problem_of(task), layout.root.string(), target.string());
     if (problem.empty()) return;
     if (++wrong <= kTold) told += "\n  " + problem;
   };

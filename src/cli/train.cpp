@@ -11,9 +11,8 @@ class Train : public PriorTraining {
  public:
   Train()
       : PriorTraining("hebm_dist train [--prior.kind KIND] [--config FILE.ini] [--section.key VALUE ...]",
-            "Trains the diffusion EBM prior (Alg. 1), or one that it is compared with, on all ranks, from "
-            "the newest checkpoint if there is one. "
-            "Result: RUN/prior/prior.safetensors (averaged weights), of another kind "
+            "Trains the diffusion EBM prior (Alg. 1), or one that it is compared with, on all ranks, from the newest "
+            "checkpoint if there is one. Result: RUN/prior/prior.safetensors (averaged weights), of another kind "
             "RUN/prior-KIND/prior.safetensors.") {}
 
   // A script that goes through all kinds need not know which of them are trained.
@@ -22,16 +21,16 @@ class Train : public PriorTraining {
     const auto comm = comm::make_communicator(run_.comm);
     Logger(comm->is_root())
         .line(
-            "prior.kind = gaussian: the Gaussian prior is the VAE's own, nothing to train; `hebm_dist sample "
-            "--prior.kind gaussian` draws from it");
+            "prior.kind = {0}: the Gaussian prior is the VAE's own, nothing to train; `hebm_dist sample --prior.kind "
+            "{0}` draws from it",
+            kind().name);
     return 0;
   }
  private:
   void describe(Options& o) override {
     add_prior_kind(o, &kind_name_,
         "the prior to train: diffusion (Eq. 9), joint (marginal EBM of Eq. 4 and 8, whose step is "
-        "langevin.eta_marginal), nce "
-        "(a classifier a layer, NCP-VAE)");
+        "langevin.eta_marginal), nce (a classifier a layer, NCP-VAE)");
     schedule_.describe(o);
     energy_.describe(o);
     langevin_.describe(o);
@@ -44,21 +43,32 @@ class Train : public PriorTraining {
   }
 
   Lines plan() override {
-    if (vae_is_there(run_)) {
-      vae_ = open_vae(run_);
-    } else {
-      vae_ = {RunPaths(run_).vae, planned_backbone(run_, planned_), ""};
-    }
+    if (kind().objective == nullptr) return {};
+    const bool trained = missing_lines(vae_files(run_)).empty();
+    vae_ = trained ? open_vae(run_) : RunVae{RunPaths(run_).vae, planned_backbone(run_, planned_), ""};
     make_prior();
     training_.expect_possible(prior_->per_level(), 1);
-    return sizes();
+    const RunPaths paths(run_);
+    const auto& backbone = *vae_.backbone;
+    Lines lines = describe_backbone(backbone, trained ? "" : paths.vae);
+    for (std::size_t i = 0; i < backbone.groups().size(); ++i) {
+      lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i,
+          prior_->net(0, i).params().size(), prior_->net(0, i).forward_flop() / 1e6));
+    }
+    lines.push_back(fmt::format("energy nets: {} parameters in {} nets, T = {}", prior_->num_parameters(),
+        prior_->num_buckets(), prior_->num_levels()));
+    const bool cached = std::filesystem::exists(paths.cache / "index.json");
+    if (training_.source == train::Source::kCache)
+      lines.push_back(fmt::format(
+          "cache: {} is {}", paths.cache.string(), cached ? "there" : "not there yet: hebm_dist encode makes it"));
+    describe_training(lines, kind().learns_by_chains ? fmt::format(", {} Langevin steps each", langevin_.steps) : "");
+    return lines;
   }
 
   void open() override {
-    require_dataset(run_);
+    dataset_.emplace(open_dataset(run_));
     vae_ = open_vae(run_);
     make_prior();
-    dataset_.emplace(open_dataset(run_));
     dataset_->expect_shape(vae_.backbone->image_shape(), "VAE");
   }
 
@@ -68,8 +78,6 @@ class Train : public PriorTraining {
     const auto schedule = kind().has_levels ? schedule_.make() : prior::make_marginal_schedule();
     prior_ = std::make_unique<prior::EnergyPrior>(nets_, vae_.backbone->groups(), schedule, seed());
   }
-
-  Lines sizes() const;
 
   const PriorKind& kind() const override { return prior_kind(kind_name_); }
   std::filesystem::path directory() const override { return RunPaths(run_, kind()).prior_directory; }
@@ -82,7 +90,7 @@ class Train : public PriorTraining {
     comm::agree(context.comm(), [&] {
       if (!context.comm().is_root()) return;
       storage::sweep_temporaries(context.run(), "config.ini");
-      storage::sweep_temporaries(RunPaths(run_).samples(), "train-");
+      storage::sweep_temporaries(RunPaths(run_).samples, "train-");
       storage::write_file_atomic(context.run() / "config.ini", context.options().dump());
     });
     return PriorTraining::work(context);
@@ -97,36 +105,6 @@ class Train : public PriorTraining {
   OwnOptions own_;
   vae::BackboneOptions planned_;  // --dry-run, where the VAE is not there yet
 };
-
-Lines Train::sizes() const {
-  const RunPaths paths(run_);
-  const auto& backbone = *vae_.backbone;
-  const auto parameters = prior_->num_parameters();
-  Lines lines = describe_backbone(backbone);
-  if (!vae_is_there(run_))
-    lines.insert(lines.begin(),
-        fmt::format("{} is not there: sizes are those of {}", paths.vae.string(), vae::backbone_sections()));
-  for (std::size_t i = 0; i < backbone.groups().size(); ++i) {
-    lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i,
-        prior_->net(0, i).params().size(), prior_->net(0, i).forward_flop() / 1e6));
-  }
-  lines.push_back(fmt::format(
-      "energy nets: {} parameters in {} nets, T = {}", parameters, prior_->num_buckets(), prior_->num_levels()));
-  const bool cached = std::filesystem::exists(paths.cache / "index.json");
-  if (training_.source == train::Source::kCache)
-    lines.push_back(fmt::format(
-        "cache: {} is {}", paths.cache.string(), cached ? "there" : "not there yet: hebm_dist encode makes it"));
-  lines.push_back(checkpoint_line(parameters, training_.keep, directory()));
-  lines.push_back(weights_line(parameters, directory()));
-  lines.push_back(steps_line("updates", training_.updates,
-      fmt::format("{} images in units of {}{}", training_.batch, training_.micro_batch,
-          kind().learns_by_chains ? fmt::format(", {} Langevin steps each", langevin_.steps) : "")));
-  lines.push_back(memory_line({.trained = static_cast<double>(parameters),
-      .used = static_cast<double>(backbone.params().size()),
-      .values = chain_values(*prior_, backbone),
-      .images = static_cast<double>(training_.micro_batch)}));
-  return lines;
-}
 
 }  // namespace
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include "cli/estimate.h"
 #include "cli/inputs.h"
-#include "cli/run_command.h"
 #include "vae/make_backbone.h"
 
 namespace hebm::cli {
@@ -24,26 +23,20 @@ class TrainVae : public RunCommand {
   // The data set need not be there yet.
   Lines plan() override {
     const auto backbone = planned_backbone(run_, architecture_);
-    const auto parameters = backbone->params().size();
     Lines lines = describe_backbone(*backbone);
-    lines.push_back(checkpoint_line(parameters, training_.keep, folder()));
-    lines.push_back(weights_line(parameters, folder()));
-    Memory memory{.trained = static_cast<double>(parameters),
-        .values = map_values(backbone->params(), backbone->image_shape().height / 2),
-        .images = static_cast<double>(training_.micro_batch)};
-    if (std::filesystem::exists(dataset_path(run_))) {
+    TrainingCost cost{folder(), backbone->params().size(), training_.keep, 0, training_.batch, training_.micro_batch,
+        "", {.values = vae_values(*backbone)}};
+    if (std::filesystem::exists(RunPaths(run_).dataset)) {
       open();
-      memory.data_bytes = kept_bytes(*dataset_);
-      lines.push_back(
-          steps_line("updates", train::vae_updates(training_, dataset_->members(data::Split::kTrain).size()),
-              fmt::format("{} images in units of {}", training_.batch, training_.micro_batch)));
+      cost.updates = train::vae_updates(training_, dataset_->members(data::Split::kTrain).size());
+      cost.memory.data_bytes = kept_bytes(*dataset_);
     }
-    lines.push_back(memory_line(memory));
+    add_training(lines, cost);
     return lines;
   }
 
   void open() override { dataset_.emplace(open_dataset(run_)); }
-  std::filesystem::path folder() const { return RunPaths(run_).run / "vae"; }
+  std::filesystem::path folder() const { return (RunPaths(run_).run / storage::run_files::kVae).parent_path(); }
   Folders folders(const Invocation&) const override { return {folder(), folder()}; }
 
   int work(Context& context) override {
@@ -53,16 +46,17 @@ class TrainVae : public RunCommand {
     const auto result = train::train_vae(training_, *backbone, *dataset_, seed,
         {folder(), fingerprint(context.options()), context.comm(), context.logger(), &context.stop()});
     if (result.outcome == train::Outcome::kDone) readjust_where_asked(run_, context);
-    return exit_code(result.outcome, result.save_failed);
+    return exit_code(result);
   }
 
   // Of the backbones' options, those of the chosen one.
   nlohmann::json fingerprint(const Options& options) const {
     auto out = fingerprint_of(options, run_, *dataset_);
-    const auto chosen = architecture_.prefixes();
+    auto own = architecture_.prefixes();
+    own.emplace_back("vae_train.");
     for (const auto& [key, value] : options.fingerprint()) {
-      const auto begins = [&key = key](const std::string& prefix) { return key.starts_with(prefix); };
-      if (!begins("vae_train.") && std::none_of(chosen.begin(), chosen.end(), begins)) out.erase(key);
+      if (std::ranges::none_of(own, [&key = key](const std::string& prefix) { return key.starts_with(prefix); }))
+        out.erase(key);
     }
     return out;
   }

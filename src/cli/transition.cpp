@@ -9,9 +9,9 @@ class Transition : public Making<Experiment, results::Transition> {
  public:
   Transition()
       : Making("hebm_dist transition [--steps K] [--config FILE.ini] [--section.key VALUE ...]",
-            "Follows the Langevin chains of every level on all ranks (Fig. 6, 7): energy, displacement, score "
-            "and saturated pixels of every s-th "
-            "state. Result: RUN/results/transition-K.json, RUN/samples/transition-K-tT.png; prints a table.") {}
+            "Follows the Langevin chains of every level on all ranks (Fig. 6, 7): energy, displacement, score and "
+            "saturated pixels of every s-th state. Result: RUN/results/transition-K.json, "
+            "RUN/samples/transition-K-tT.png; prints a table.") {}
  private:
   void declare_result(Options& options) override {
     options.add(
@@ -27,7 +27,7 @@ class Transition : public Making<Experiment, results::Transition> {
 
   Cost cost() const override {
     const std::int64_t levels = prior_.prior->num_levels(), steps = drawing_.langevin.steps;
-    const auto states = static_cast<std::int64_t>(evaluate::recorded_steps(steps, transition_.every).size());
+    const std::int64_t states = std::ssize(evaluate::recorded_steps(steps, transition_.every));
     constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
     return {.note = fmt::format("{} levels of {} Langevin steps, {} states of each decoded", levels, steps, states),
         .num_grids = levels,
@@ -42,7 +42,7 @@ class Transition : public Making<Experiment, results::Transition> {
 
   results::Transition make(Context& context) const override {
     return evaluate::transition(
-        transition_, experiment_inputs(), context.comm(), context.logger(), RunPaths(run_).samples());
+        transition_, experiment_inputs(), context.comm(), context.logger(), RunPaths(run_).samples);
   }
 
   evaluate::TransitionOptions transition_;

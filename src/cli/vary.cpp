@@ -10,9 +10,9 @@ class Vary : public Making<Experiment, results::Vary> {
  public:
   Vary()
       : Making("hebm_dist vary [--layers LIST] [--config FILE.ini] [--section.key VALUE ...]",
-            "Keeps the u of some latent layers of samples and draws the others from the prior given these, on "
-            "all ranks (Fig. 2). Result: "
-            "RUN/results/vary.json (vary-LIST.json), RUN/samples/vary-*.png; prints a table.") {}
+            "Keeps the u of some latent layers of samples and draws the others from the prior given these, on all "
+            "ranks (Fig. 2). Result: RUN/results/vary.json (vary-LIST.json), RUN/samples/vary-*.png; prints a table.") {
+  }
  private:
   void declare_result(Options& options) override {
     options.add_list("layers", &layers_, "layers that are drawn anew, 0: the top; default: each layer alone, then all",
@@ -31,7 +31,7 @@ class Vary : public Making<Experiment, results::Vary> {
   }
 
   Cost cost() const override {
-    const auto num_sets = static_cast<std::int64_t>(sets_.size());
+    const std::int64_t num_sets = std::ssize(sets_);
     const std::int64_t levels = prior_.prior->num_levels();
     return {.num_grids = num_sets,
         .grid_images = 4 * vary_.rows * (1 + vary_.variations),
@@ -53,11 +53,10 @@ class Vary : public Making<Experiment, results::Vary> {
   }
 
   results::Vary make(Context& context) const override {
-    return evaluate::vary(
-        vary_, sets_, experiment_inputs(), context.comm(), context.logger(), RunPaths(run_).samples());
+    return evaluate::vary(vary_, sets_, experiment_inputs(), context.comm(), context.logger(), RunPaths(run_).samples);
   }
 
-  std::int64_t num_layers() const { return static_cast<std::int64_t>(vae_.backbone->groups().size()); }
+  std::int64_t num_layers() const { return std::ssize(vae_.backbone->groups()); }
 
   evaluate::VaryOptions vary_;
   evaluate::FreeLayers layers_;  // as asked for

@@ -7,7 +7,6 @@
 namespace hebm::report {
 namespace {
 
-using results::Spread;
 
 LinePlot plot(const results::SweepPlot& lines, std::vector<double> results::SweepLine::*value, const char* title) {
   LinePlot out{fmt::format("{} over {}", title, lines.option), lines.option, Scale::kLinear, false, true, {}};
@@ -17,11 +16,7 @@ LinePlot plot(const results::SweepPlot& lines, std::vector<double> results::Swee
   return out;
 }
 
-// "12.34 (12.01 - 12.80)"
-std::string spread(const Spread& s) {
-  const std::string mean = format_number(s.mean);
-  return s.count < 2 ? mean : fmt::format("{} ({} - {})", mean, format_number(s.low), format_number(s.high));
-}
+std::string spread(const results::Spread& s) { return results::spread_text(s, format_number); }
 
 Blocks show(const std::vector<Named<results::Sweep>>& found, const RunFolder&) {
   const results::Sweep& sweep = found.front().result;

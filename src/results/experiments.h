@@ -229,6 +229,12 @@ struct Spread {
   static void fields(auto& s, auto& visit) { visit("mean", s.mean, "low", s.low, "high", s.high, "count", s.count); }
 };
 
+// "12.34 (12.01 - 12.80)"; without a range where there is one value. text: a number's.
+template <class Text> std::string spread_text(const Spread& s, const Text& text) {
+  const std::string mean = text(s.mean);
+  return s.count < 2 ? mean : mean + " (" + text(s.low) + " - " + text(s.high) + ")";
+}
+
 // Of `ours`, in a member's summary.json.
 struct MemberScores {
   Scores scores;

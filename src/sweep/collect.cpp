@@ -1,11 +1,84 @@
 #include "sweep/collect.h"
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <map>
+#include <optional>
+#include "base/options_text.h"
 #include "results/summary.h"
+#include "results/table.h"
 #include "storage/files.h"
-#include "sweep/tasks.h"
 
 namespace hebm::sweep {
+namespace {
+
+using results::ColumnOf;
+using results::kScores;
+
+// As the paper calls them.
+std::string short_name(const std::string& key) {
+  if (key == "prior.T") return "T";
+  return key == "langevin.steps" ? "K" : key;
+}
+
+std::string title_of(const Settings& settings) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : settings) parts.push_back(fmt::format("{} = {}", short_name(key), value));
+  return parts.empty() ? "all" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+Settings without(const Settings& settings, const std::function<bool(const std::string&)>& dropped) {
+  Settings out;
+  for (const auto& setting : settings) {
+    if (!dropped(setting.first)) out.insert(setting);
+  }
+  return out;
+}
+
+results::Column field(const std::string& key) { return {.title = "", .key = key}; }
+
+ColumnOf<Group> spread_column(const char* title, results::Spread Group::*value, const char* format) {
+  return {{.title = title}, [=](const Group& group) {
+            return spread_text(group.*value, [&](double number) { return results::cell_text(number, format); });
+          }};
+}
+
+// A column a score, by title in Markdown, by key in CSV.
+void add_scores(std::vector<ColumnOf<Row>>& columns) {
+  for (std::size_t i = 0; i < kScores.size(); ++i)
+    columns.push_back(
+        {{.title = std::string(kScores[i].title), .format = kScores[i].format, .key = std::string(kScores[i].key)},
+            [i](const Row& row) { return row.scores.scores[i].value; }});
+}
+
+// Lines over the option `key`, the others fixed, each of ascending points.
+std::vector<results::SweepLine> lines_over(const std::string& key, const std::vector<Group>& groups) {
+  std::map<std::string, std::multimap<double, const Group*>> found;
+  for (const Group& group : groups) {
+    const auto own = group.settings.find(key);
+    const auto x = own == group.settings.end() ? std::nullopt : detail::parse_number<double>(own->second);
+    const Settings others = without(group.settings, [&](const std::string& k) { return k == key; });
+    if (x && group.fd_fmnist.count > 0) found[title_of(others)].emplace(*x, &group);
+  }
+  std::vector<results::SweepLine> out;
+  for (const auto& [name, points] : found) {
+    if (points.size() < 2) continue;
+    results::SweepLine& line = out.emplace_back();
+    line.name = name;
+    for (const auto& [x, group] : points) {
+      line.x.push_back(x);
+      line.fd_fmnist.push_back(group->fd_fmnist.mean);
+      line.low.push_back(group->fd_fmnist.low);
+      line.high.push_back(group->fd_fmnist.high);
+      line.sampling_s.push_back(group->sampling_s.mean);
+    }
+  }
+  return out;
+}
+
+}  // namespace
 
 results::MemberScores read_scores(const std::filesystem::path& file) {
   std::error_code error;
@@ -41,6 +114,80 @@ results::Spread spread_of(const std::vector<double>& values) {
     ++out.count;
   }
   if (out.count > 0) out.mean = sum / static_cast<double>(out.count);
+  return out;
+}
+
+std::vector<Group> group_rows(const std::vector<Row>& rows) {
+  nlohmann::ordered_map<Settings, std::vector<results::MemberScores>> found;
+  for (const Row& row : rows)
+    found[without(row.member.settings, [](const std::string& key) { return key.ends_with(".seed"); })].push_back(
+        row.scores);
+  std::vector<Group> groups;
+  for (const auto& [settings, members] : found) {
+    const auto spread = [&members = members](auto&& value) {
+      std::vector<double> values;
+      for (const auto& member : members) values.push_back(value(member));
+      return spread_of(values);
+    };
+    groups.push_back({{title_of(settings), std::ssize(members), {settings.begin(), settings.end()},
+                          spread([](const auto& member) { return member.scores.fd(); }),
+                          spread([](const auto& member) { return member.sampling_s; }),
+                          spread([](const auto& member) { return member.gap_closed; })},
+        settings});
+  }
+  return groups;
+}
+
+std::string csv_of(const std::vector<Row>& rows) {
+  std::vector<ColumnOf<Row>> columns = {{field("member"), [](const Row& row) { return row.member.name(); }},
+      {field("state"), [](const Row& row) { return word_of(row.state.standing); }}};
+  Settings all;
+  for (const Row& row : rows) all.insert(row.member.settings.begin(), row.member.settings.end());
+  for (const auto& [key, first] : all) {
+    columns.push_back({field(key), [key = key](const Row& row) {
+                         const auto found = row.member.settings.find(key);
+                         return found == row.member.settings.end() ? std::string() : found->second;
+                       }});
+  }
+  add_scores(columns);
+  columns.push_back({field("gap_closed"), [](const Row& row) { return row.scores.gap_closed; }});
+  columns.push_back({field("num_images"), [](const Row& row) { return row.scores.num_images; }});
+  columns.push_back({field("sampling_s"), [](const Row& row) { return row.scores.sampling_s; }});
+  return csv(tabulate(columns, rows));
+}
+
+std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
+  const std::vector<ColumnOf<Group>> settings = {{{.title = ""}, &Group::name},
+      spread_column("fd_fmnist", &Group::fd_fmnist, "{:.2f}"),
+      spread_column("sampling (s)", &Group::sampling_s, "{:.2f}"),
+      spread_column("gap closed", &Group::gap_closed, "{:.3f}"),
+      {{.title = "members"}, [](const Group& g) { return fmt::format("{} of {}", g.fd_fmnist.count, *g.members); }}};
+  std::vector<ColumnOf<Row>> members = {{{.title = "member"}, [](const Row& row) { return row.member.name(); }},
+      {{.title = "settings"}, [](const Row& row) { return title_of(row.member.settings); }},
+      {{.title = "state"}, [](const Row& row) { return word_of(row.state.standing); }}};
+  add_scores(members);
+  members.push_back(
+      {{.title = "sampling (s)", .format = "{:.2f}"}, [](const Row& row) { return row.scores.sampling_s; }});
+  return fmt::format(
+      "# {}: {} of {} members done\n\nMean over seeds, and the range where there are several.\n\n{}\n## Members\n\n{}",
+      name, num_done(rows), rows.size(), markdown(tabulate(settings, group_rows(rows))),
+      markdown(tabulate(members, rows)));
+}
+
+results::Sweep sweep_of(const std::vector<Row>& rows) {
+  results::Sweep out;
+  for (const auto& [member, state, scores] : rows)
+    out.members.push_back(
+        {member.name(), word_of(state.standing), {member.settings.begin(), member.settings.end()}, scores});
+  const std::vector<Group> groups = group_rows(rows);
+  Settings all;
+  for (const Group& group : groups) {
+    out.settings.push_back(group);
+    all.insert(group.settings.begin(), group.settings.end());
+  }
+  for (const auto& [key, first] : all) {
+    if (auto lines = lines_over(key, groups); !lines.empty()) out.plots.push_back({short_name(key), std::move(lines)});
+  }
   return out;
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 #include "results/experiments.h"
 #include "sweep/plan.h"
-#include "sweep/state.h"
+#include "sweep/tasks.h"
 
 namespace hebm::sweep {
 
@@ -26,7 +26,7 @@ std::int64_t num_done(const std::vector<Row>& rows);
 results::Spread spread_of(const std::vector<double>& values);  // of the finite ones
 
 struct Group : results::SweepSetting {
-  std::vector<Setting> settings;  // without seeds
+  Settings settings;  // without seeds
 };
 std::vector<Group> group_rows(const std::vector<Row>& rows);
 

@@ -1,8 +1,6 @@
 #include "sweep/plan.h"
 #include <fmt/format.h>
-#include <algorithm>
 #include <array>
-#include <map>
 #include <set>
 #include <sstream>
 #include <string_view>
@@ -22,22 +20,14 @@ constexpr std::array kSharedPrefixes = {"run.", "data.", "vae_train.", "features
 constexpr std::string_view kBackboneSection = "vae.";  // the section of every backbone's settings ends so
 constexpr std::array kPaths = {"data.path", "run.vae", "run.features", "run.cache"};
 
-struct GridLine {
-  std::string key;
-  std::vector<std::string> values;
-};
+using Grid = nlohmann::ordered_map<std::string, std::vector<std::string>>;  // key -> its values
 struct File {
-  std::vector<Setting> common;
-  std::vector<std::pair<std::string, std::vector<GridLine>>> grids;  // section -> lines, in the order of the file
+  Settings common;
+  std::vector<std::pair<std::string, Grid>> grids;  // section -> grid, in the order of the file
 };
 
-void set(std::vector<Setting>& settings, const std::string& key, const std::string& value) {
-  for (Setting& setting : settings) {
-    if (setting.key != key) continue;
-    setting.value = value;
-    return;
-  }
-  settings.push_back({key, value});
+std::vector<IniEntry> entries_of(const std::string& file) {
+  return detail::parse_ini(file, detail::read_config_file(file));
 }
 
 void add_grid_line(File& file, const std::string& place, const std::string& section, const std::string& key,
@@ -55,12 +45,11 @@ void add_grid_line(File& file, const std::string& place, const std::string& sect
   check(
       !values.empty(), ExitCode::kUsage, "{}: {} has no values; write them separated by blanks", place, printable(key));
   if (file.grids.empty() || file.grids.back().first != section) file.grids.push_back({section, {}});
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const bool twice = std::find(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(i), values[i]) !=
-                       values.begin() + static_cast<std::ptrdiff_t>(i);
-    check(!twice, ExitCode::kUsage, "{}: {} has the value {} twice", place, printable(key), printable(values[i]));
-  }
-  file.grids.back().second.push_back({key, values});
+  std::set<std::string> seen;
+  for (const std::string& v : values)
+    check(
+        seen.insert(v).second, ExitCode::kUsage, "{}: {} has the value {} twice", place, printable(key), printable(v));
+  file.grids.back().second.emplace(key, std::vector(values));
 }
 
 // The file that [sweep] starts from.
@@ -78,13 +67,13 @@ std::vector<IniEntry> base_entries(const std::string& path, const std::vector<In
       base = detail::preset_file(entry.value);
     }
   }
-  return base.empty() ? std::vector<IniEntry>() : detail::parse_ini(base, detail::read_config_file(base));
+  return base.empty() ? std::vector<IniEntry>() : entries_of(base);
 }
 
 File parse(const std::string& path) {
-  const std::vector<IniEntry> entries = detail::parse_ini(path, detail::read_config_file(path));
+  const std::vector<IniEntry> entries = entries_of(path);
   File file;
-  for (const IniEntry& entry : base_entries(path, entries)) set(file.common, entry.key, entry.value);
+  for (const IniEntry& entry : base_entries(path, entries)) file.common[entry.key] = entry.value;
   for (const IniEntry& entry : entries) {
     const std::string place = fmt::format("{}:{}", path, entry.line),
                       section = entry.key.substr(0, entry.key.find('.'));
@@ -95,7 +84,7 @@ File parse(const std::string& path) {
     }
     check(entry.key != "run.directory" && entry.key != "run.prior", ExitCode::kUsage,
         "{}: {} is the sweep's to choose; remove it", place, entry.key);
-    set(file.common, entry.key, entry.value);
+    file.common[entry.key] = entry.value;
   }
   check(!file.grids.empty(), ExitCode::kUsage,
       "{}: no section [grid]: it lists the values of an option, for example prior.T = 1 2 3", path);
@@ -103,17 +92,14 @@ File parse(const std::string& path) {
 }
 
 // Later lines vary faster.
-std::vector<std::vector<Setting>> product(const std::vector<GridLine>& lines, const std::string& path) {
-  std::vector<std::vector<Setting>> out(1);
-  for (const GridLine& line : lines) {
-    check(out.size() * line.values.size() <= static_cast<std::size_t>(kMaxMembers), ExitCode::kUsage,
+std::vector<Settings> product(const Grid& grid, const std::string& path) {
+  std::vector<Settings> out(1);
+  for (const auto& [key, values] : grid) {
+    check(out.size() * values.size() <= static_cast<std::size_t>(kMaxMembers), ExitCode::kUsage,
         "{}: more than {} members", path, kMaxMembers);
-    std::vector<std::vector<Setting>> longer;
-    for (const auto& settings : out) {
-      for (const std::string& value : line.values) {
-        longer.push_back(settings);
-        longer.back().push_back({line.key, value});
-      }
+    std::vector<Settings> longer;
+    for (const Settings& settings : out) {
+      for (const std::string& value : values) longer.emplace_back(settings)[key] = value;
     }
     out = std::move(longer);
   }
@@ -122,27 +108,24 @@ std::vector<std::vector<Setting>> product(const std::vector<GridLine>& lines, co
 
 // A key that varies in one grid and is fixed for another has its common value there, so that tables
 // are complete.
-void complete(
-    std::vector<Setting>& settings, const std::vector<std::string>& keys, const std::vector<Setting>& common) {
-  std::vector<Setting> out;
-  for (const std::string& key : keys) {
-    const Setting* own = find(settings, key);
-    if (const Setting* setting = own != nullptr ? own : find(common, key)) out.push_back(*setting);
+Settings complete(const Settings& settings, const Grid& keys, const Settings& common) {
+  Settings out;
+  for (const auto& [key, values] : keys) {
+    for (const Settings* from : {&settings, &common}) {
+      if (const auto found = from->find(key); found != from->end()) out.insert(*found);
+    }
   }
-  settings = std::move(out);
+  return out;
 }
 
-std::string ini_of(const std::vector<Setting>& settings) {
-  std::vector<std::string> sections;
-  std::map<std::string, std::string> body;
-  for (const Setting& setting : settings) {
-    const std::size_t dot = setting.key.rfind('.');
-    const std::string section = setting.key.substr(0, dot);
-    if (!body.contains(section)) sections.push_back(section);
-    body[section] += fmt::format("{} = {}\n", setting.key.substr(dot + 1), detail::quote(setting.value));
+std::string ini_of(const Settings& settings) {
+  Settings sections;
+  for (const auto& [key, value] : settings) {
+    const std::size_t dot = key.rfind('.');
+    sections[key.substr(0, dot)] += fmt::format("{} = {}\n", key.substr(dot + 1), detail::quote(value));
   }
   std::string out;
-  for (const std::string& section : sections) out += fmt::format("[{}]\n{}", section, body[section]);
+  for (const auto& [section, lines] : sections) out += fmt::format("[{}]\n{}", section, lines);
   return out;
 }
 
@@ -156,74 +139,55 @@ Member parse_member(const std::string& line, std::size_t number, const fs::path&
     const std::size_t equals = parts[i].find('=');
     check(equals != std::string::npos && equals > 0, ExitCode::kCorrupt, "{}:{}: '{}' is not key=value", file.string(),
         number + 1, printable(parts[i]));
-    member.settings.push_back({parts[i].substr(0, equals), parts[i].substr(equals + 1)});
+    member.settings[parts[i].substr(0, equals)] = parts[i].substr(equals + 1);
   }
   return member;
 }
 
 }  // namespace
 
-const Setting* find(const std::vector<Setting>& settings, const std::string& key) {
-  const auto found = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.key == key; });
-  return found == settings.end() ? nullptr : &*found;
-}
-
-void add_keys(std::vector<std::string>& keys, const std::vector<Setting>& settings) {
-  for (const Setting& setting : settings) {
-    if (std::find(keys.begin(), keys.end(), setting.key) == keys.end()) keys.push_back(setting.key);
-  }
-}
-
 std::string Member::name() const { return fmt::format("{:04}", number); }
 
 std::string Member::describe() const {
   std::string out;
-  for (const Setting& setting : settings)
-    out += fmt::format("{}{}={}", out.empty() ? "" : " ", setting.key, setting.value);
+  for (const auto& [key, value] : settings) out += fmt::format("{}{}={}", out.empty() ? "" : " ", key, value);
   return out;
 }
 
 std::string Member::ini() const { return ini_of(settings); }
 
 std::string Plan::value(const std::string& key) const {
-  const Setting* found = find(common, key);
-  return found == nullptr ? "" : found->value;
+  const auto found = common.find(key);
+  return found == common.end() ? "" : found->second;
 }
 
 bool Plan::varies(const std::string& key) const {
   std::set<std::string> values;
   for (const Member& member : members) {
-    for (const Setting& setting : member.settings) {
-      if (setting.key == key) values.insert(setting.value);
-    }
+    if (const auto found = member.settings.find(key); found != member.settings.end()) values.insert(found->second);
   }
   return values.size() > 1;
 }
 
 Plan read_sweep(const std::string& path) {
   File file = parse(path);
-  Plan plan;
-  for (Setting& setting : file.common) {
-    const bool is_path = std::find(kPaths.begin(), kPaths.end(), setting.key) != kPaths.end();
-    if (is_path && !setting.value.empty()) setting.value = fs::absolute(setting.value).lexically_normal().string();
+  for (const char* key : kPaths) {
+    const auto found = file.common.find(key);
+    if (found != file.common.end() && !found->second.empty())
+      found->second = fs::absolute(found->second).lexically_normal().string();
   }
-  std::vector<std::string> keys;
-  for (const auto& [section, lines] : file.grids) {
-    for (const GridLine& line : lines) {
-      if (std::find(keys.begin(), keys.end(), line.key) == keys.end()) keys.push_back(line.key);
-    }
-  }
+  Grid keys;
+  for (const auto& [section, grid] : file.grids) keys.insert(grid.begin(), grid.end());
+  Plan plan{std::move(file.common), {}};
   std::set<std::string> seen;
-  for (const auto& [section, lines] : file.grids) {
-    for (std::vector<Setting>& settings : product(lines, path)) {
-      complete(settings, keys, file.common);
-      Member member{static_cast<std::int64_t>(plan.members.size()), std::move(settings)};
+  for (const auto& [section, grid] : file.grids) {
+    for (const Settings& settings : product(grid, path)) {
+      Member member{std::ssize(plan.members), complete(settings, keys, plan.common)};
       if (!seen.insert(member.describe()).second) continue;  // where two grids cross
       check(member.number < kMaxMembers, ExitCode::kUsage, "{}: more than {} members", path, kMaxMembers);
       plan.members.push_back(std::move(member));
     }
   }
-  plan.common = std::move(file.common);
   return plan;
 }
 
@@ -245,10 +209,7 @@ Plan read_plan(const Layout& layout) {
       "{} is no planned sweep (no members.txt): run `hebm_dist sweep plan SWEEP.ini -o {}`", layout.root.string(),
       layout.root.string());
   Plan plan;
-  for (const IniEntry& entry :
-      detail::parse_ini(layout.common().string(), detail::read_config_file(layout.common().string()))) {
-    plan.common.push_back({entry.key, entry.value});
-  }
+  for (const IniEntry& entry : entries_of(layout.common())) plan.common[entry.key] = entry.value;
   std::istringstream lines(storage::read_file(layout.list()));
   for (std::string line; std::getline(lines, line);) {
     check(plan.members.size() < static_cast<std::size_t>(kMaxMembers), ExitCode::kCorrupt, "{}: more than {} members",

@@ -13,32 +13,26 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 namespace hebm::sweep {
 
-struct Setting {
-  std::string key, value;  // "prior.T", "3"
-  bool operator==(const Setting&) const = default;
-};
-
-// The one of this key, or null.
-const Setting* find(const std::vector<Setting>& settings, const std::string& key);
-// Appends the keys that are not there yet.
-void add_keys(std::vector<std::string>& keys, const std::vector<Setting>& settings);
+// "prior.T" -> "3", in the order of the file.
+using Settings = nlohmann::ordered_map<std::string, std::string>;
 
 struct Member {
   std::int64_t number = 0;
-  std::vector<Setting> settings;  // in the order of the file, the same keys in all members of a grid
-  std::string name() const;       // "0007"
-  std::string describe() const;   // "prior.T=3 langevin.steps=50"
+  Settings settings;             // the same keys in all members of a grid
+  std::string name() const;      // "0007"
+  std::string describe() const;  // "prior.T=3 langevin.steps=50"
   std::string ini() const;
   bool operator==(const Member&) const = default;
 };
 
 struct Plan {
-  std::vector<Setting> common;
+  Settings common;
   std::vector<Member> members;
   std::string value(const std::string& key) const;  // of common; "" where it is not there
   bool varies(const std::string& key) const;        // between members

@@ -1,16 +1,17 @@
 // Runs tasks as child processes, so many at a time, each under the lease of its folder; output goes
 // to FOLDER/output.txt.
 #pragma once
+#include <sys/types.h>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 #include "base/signals.h"
 #include "base/status.h"
 #include "storage/lease.h"
-#include "sweep/child.h"
-#include "sweep/restarts.h"
 #include "sweep/tasks.h"
 
 namespace hebm::sweep {
@@ -25,6 +26,23 @@ struct RunSettings {
   std::function<void(const std::string&)> on_lost;  // storage/lease.h
 };
 
+// A command as a child process, in a process group of its own (Ctrl-C reaches the parent alone); it
+// gets TERM when the parent dies.
+class Child {
+ public:
+  // words[0] is looked for in PATH. stdout and stderr are appended to `output`, stdin is empty.
+  Child(const std::vector<std::string>& words, const std::filesystem::path& output);
+  ~Child();  // one that still runs gets TERM and is waited for
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  std::optional<int> finished();  // exit code, 128 + signal of a killed one; nothing while it runs
+  void signal(int number);
+ private:
+  pid_t pid_ = -1;
+  std::optional<int> code_;
+};
+
 class Runner {
  public:
   Runner(RunSettings settings, const StopFlag& stop, Logger& logger);
@@ -36,13 +54,13 @@ class Runner {
     const Task* task = nullptr;
     std::unique_ptr<storage::Lease> lease;
     std::size_t step = 0;
-    std::unique_ptr<Child> child;
+    std::unique_ptr<Child> child{};
   };
   void begin(const Task& task);
   void start_step(Active& active);
-  bool ended(Active& active, int code);  // false: the task goes on
-  void interrupted(const Active& active, int code);
-  void failed(const Task& task, const std::string& step, int code, const std::string& why);
+  bool ended(Active& active, int code);                                                      // false: the task goes on
+  bool interrupted(const Active& active, int code);                                          // true
+  bool failed(const Task& task, const std::string& step, int code, const std::string& why);  // true
 
   RunSettings settings_;
   const StopFlag& stop_;

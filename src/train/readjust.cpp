@@ -66,10 +66,6 @@ void readjust_statistics(vae::Backbone& net, std::int64_t forwards, comm::Commun
 
 }  // namespace
 
-std::filesystem::path readjusted_file(const std::filesystem::path& run_directory) {
-  return run_directory / "vae" / "vae-readjusted.safetensors";
-}
-
 nlohmann::json readjust_fingerprint(const std::filesystem::path& source, std::int64_t forwards) {
   return {{"source", vae::read_vae_info(source).fingerprint}, {kReadjustKey, forwards}, {"batch", kReadjustBatch}};
 }

@@ -14,8 +14,6 @@ namespace hebm::train {
 
 inline constexpr const char* kReadjustKey = "vae.bn_readjust";
 
-std::filesystem::path readjusted_file(const std::filesystem::path& run_directory);
-
 // What a re-estimated file is made of; stored in its metadata as `identity`.
 nlohmann::json readjust_fingerprint(const std::filesystem::path& source, std::int64_t forwards);
 

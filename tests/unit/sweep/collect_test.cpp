@@ -40,7 +40,7 @@ TEST(Collect, MeanAndRangeAreOfTheFiniteValues) {
 TEST(Collect, SeedsOfOneSettingAreOneGroup) {
   const std::vector<Group> groups = group_rows(rows());
   ASSERT_EQ(groups.size(), 3U);
-  EXPECT_EQ(groups[0].settings, (std::vector<Setting>{{"prior.T", "1"}, {"langevin.steps", "10"}}));
+  EXPECT_EQ(groups[0].settings, (Settings{{"prior.T", "1"}, {"langevin.steps", "10"}}));
   EXPECT_EQ(groups[0].members, 2);
   EXPECT_DOUBLE_EQ(groups[0].fd_fmnist.mean, 32.0);
   EXPECT_DOUBLE_EQ(groups[0].fd_fmnist.low, 30.0);
@@ -61,7 +61,7 @@ TEST(Collect, TheTableSaysScoreAndSecondsByTAndK) {
 
 TEST(Collect, TheCsvHasARowAMemberAndQuotesWhatNeedsIt) {
   std::vector<Row> all = rows();
-  all[0].member.settings.push_back({"prior.alpha_cum", "0.9,\"0.5"});
+  all[0].member.settings.insert({"prior.alpha_cum", "0.9,\"0.5"});
   const std::string text = csv_of(all);
   EXPECT_TRUE(
       text.starts_with("member,state,prior.T,langevin.steps,train.seed,prior.alpha_cum,fd_fmnist,kid,precision,recall,"

@@ -2,15 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include "support.h"
-#include "sweep/tasks.h"
 
 namespace hebm::sweep::test {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-Plan plan_of(const TempFolder& folder, const std::string& text) { return read_sweep(put(folder / "sweep.ini", text)); }
 
 std::vector<std::string> described(const Plan& plan) {
   std::vector<std::string> out;
@@ -106,41 +103,6 @@ TEST(Plan, AFolderThatIsNoSweepAndADamagedListAreToldApart) {
   expect_error(ExitCode::kCorrupt, {"members.txt:2: expected member 0001"}, [&] { read_plan(layout); });
   put(layout.list(), "0000 prior.T\n");
   expect_error(ExitCode::kCorrupt, {"not key=value"}, [&] { read_plan(layout); });
-}
-
-TEST(Tasks, WhatTheFileGivesIsNotMadeAgain) {
-  const TempFolder folder;
-  const Layout layout(folder / "planned");
-  const auto commands = [&](const std::string& text) {
-    std::vector<std::string> out;
-    for (const Step& step : shared_task(layout, plan_of(folder, text + "[grid]\nprior.T = 1\n")).steps)
-      out.push_back(step.command);
-    return out;
-  };
-  EXPECT_THAT(commands(""), ElementsAre("train-vae", "train-features", "encode"));
-  EXPECT_THAT(commands("[run]\nvae = v.safetensors\n"), ElementsAre("train-features", "encode"));
-  EXPECT_THAT(commands("[run]\nvae = v.safetensors\nfeatures = f\ncache = c\n"), ElementsAre());
-  EXPECT_THAT(commands("[train]\nsource = online\n"), ElementsAre("train-vae", "train-features"));
-}
-
-TEST(Tasks, MembersWriteOnlyTheirOwnFolderAndReadTheSharedOne) {
-  const TempFolder folder;
-  const Layout layout(folder / "planned");
-  const Plan plan = plan_of(folder, "[grid]\nprior.T = 1 2\n");
-  const auto option = [](const Task& task, const std::string& name) {
-    const auto& words = task.steps.front().options;
-    return *(std::find(words.begin(), words.end(), name) + 1);
-  };
-  const Task first = member_task(layout, plan, plan.members[0]), second = member_task(layout, plan, plan.members[1]);
-  EXPECT_EQ(option(first, "--run.directory"), (layout.root / "members/0000").string());
-  EXPECT_EQ(option(second, "--run.directory"), (layout.root / "members/0001").string());
-  for (const char* shared : {"--run.vae", "--run.features", "--run.cache"}) {
-    EXPECT_EQ(option(first, shared), option(second, shared));
-    EXPECT_THAT(option(first, shared), HasSubstr((layout.root / "shared").string()));
-  }
-  put(layout.shared() / "vae" / "vae-readjusted.safetensors", "");
-  EXPECT_EQ(option(member_task(layout, plan, plan.members[0]), "--run.vae"),
-      (layout.shared() / "vae" / "vae-readjusted.safetensors").string());
 }
 
 }  // namespace

@@ -156,28 +156,5 @@ TEST_F(RunnerTest, AProgramThatIsNotThereIsSaid) {
   EXPECT_THAT(t.state().why, HasSubstr("no such program"));
 }
 
-TEST(State, IsReadFromTheFolderAlone) {
-  const TempFolder folder;
-  const std::vector<fs::path> products = {folder / "summary.json"};
-  EXPECT_EQ(state_of(folder.path(), products).standing, Standing::kWaiting);
-  record_state(folder.path(), {.standing = Standing::kRunning, .step = "train"});
-  EXPECT_EQ(state_of(folder.path(), products).standing, Standing::kResumable);  // nobody holds the lease: it was killed
-  EXPECT_EQ(state_of(folder.path(), products).step, "train");
-  put(folder / "state.json", "{{{");
-  EXPECT_EQ(state_of(folder.path(), products).standing, Standing::kResumable);
-  record_state(folder.path(), {.standing = Standing::kFailed, .step = "train", .exit_code = 3, .why = "x"});
-  put(folder / "summary.json", "{}");
-  EXPECT_EQ(state_of(folder.path(), products).standing, Standing::kDone);
-}
-
-TEST(State, TheLastErrorOfAnOutput) {
-  const TempFolder folder;
-  EXPECT_EQ(last_error(folder / "none"), "");
-  EXPECT_EQ(last_error(put(folder / "a", "")), "");
-  EXPECT_EQ(last_error(put(folder / "a", "one\ntwo\n\n")), "two");
-  EXPECT_EQ(last_error(put(folder / "a", "error: first\nx: error: second\nlast\n")), "second");
-  EXPECT_EQ(last_error(put(folder / "a", std::string(100000, 'x') + "\nerror: \x1b[31mred\n")), "\\x1b[31mred");
-}
-
 }  // namespace
 }  // namespace hebm::sweep::test

@@ -3,6 +3,7 @@
 #include <csignal>
 #include "comm/single_communicator.h"
 #include "storage/metrics.h"
+#include "storage/run_files.h"
 #include "support.h"
 #include "train/readjust.h"
 #include "train/train_vae.h"
@@ -139,7 +140,7 @@ TEST(Readjust, StatisticsAreOfTheFileAndMadeOnce) {
   VaeTrainOptions options = small_options();
   options.epochs = 0.5;
   world.train("run", options);
-  const auto source = world.product("run"), target = readjusted_file(world.folder / "run");
+  const auto source = world.product("run"), target = world.folder / "run" / storage::run_files::kReadjustedVae;
   make_readjusted(source, target, 7, world.comm, world.logger);
   const auto raw = vae::load_backbone(source), adjusted = vae::load_backbone(target);
   EXPECT_NE(vae::backbone_hash(*raw), vae::backbone_hash(*adjusted));

@@ -1,0 +1,19 @@
+// What lies where in a run directory (docs/formats.md).
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace hebm::storage::run_files {
+
+inline constexpr const char *kVae = "vae/vae.safetensors", *kReadjustedVae = "vae/vae-readjusted.safetensors",
+                            *kFeatures = "features/features.safetensors", *kCache = "cache",
+                            *kCacheIndex = "cache/index.json", *kSamples = "samples/diffusion.h5",
+                            *kSummary = "results/summary.json", *kPriorFile = "prior.safetensors";
+
+inline constexpr const char* kOwnPrior = "diffusion";  // the prior.kind of the method itself
+// Of a prior.kind or of a --name of `couple`: a run directory may hold one of each.
+inline std::string prior_folder(std::string_view name) {
+  return name == kOwnPrior ? "prior" : "prior-" + std::string(name);
+}
+
+}  // namespace hebm::storage::run_files
