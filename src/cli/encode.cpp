@@ -26,7 +26,8 @@ class Encode : public RunCommand {
     const bool trained = std::filesystem::exists(vae_file);
     const auto backbone = trained ? vae::load_backbone(vae_file) : planned_backbone(run_, planned_);
     auto lines = describe_backbone(*backbone, trained ? "" : vae_file);
-    const std::int64_t bytes = backbone->dim() * static_cast<std::int64_t>(data::bytes_of(encoding_.dtype)) * encoding_.draws;
+    const std::int64_t bytes =
+        backbone->dim() * static_cast<std::int64_t>(data::bytes_of(encoding_.dtype)) * encoding_.draws;
     lines.push_back(fmt::format("cache: an image takes {} bytes ({}): {} latents, {}, {} draws", bytes,
         format_bytes(bytes), backbone->dim(), name_of(encoding_.dtype), encoding_.draws));
     if (!std::filesystem::exists(RunPaths(run_).dataset)) return lines;

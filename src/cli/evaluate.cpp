@@ -39,8 +39,8 @@ std::pair<std::int64_t, evaluate::PriorSamples> row_of(const PriorKind& kind, st
   }
   const auto cost = kind.sampling_cost(num_levels, stored.identity);
   results::PriorAbout about{std::string(kind.name), storage::resolved(run).filename().string(),
-      kind.has_levels ? std::optional<results::Count>(num_levels) : std::nullopt,
-      gradients, cost.gradients, cost.evaluations, stored.identity, stored.images_hash};
+      kind.has_levels ? std::optional<results::Count>(num_levels) : std::nullopt, gradients, cost.gradients,
+      cost.evaluations, stored.identity, stored.images_hash};
   const std::string name = std::string(title) + kind.variant(num_levels, stored.identity);
   return {num_levels.value_or(0), {name, file, std::move(about)}};
 }

@@ -14,7 +14,6 @@ namespace {
 using Json = nlohmann::json;
 using prior::EnergyPrior, prior::NceOptions, vae::Backbone;
 
-
 std::string chains_cost(const EnergyPrior& prior, const DrawSettings& s) {
   return fmt::format(", {} levels of {} Langevin steps", prior.num_levels(), s.langevin.steps);
 }

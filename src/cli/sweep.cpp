@@ -228,7 +228,7 @@ class Sweep : public Command {
     storage::write_file_atomic(layout.results() / "sweep.csv", sweep::csv_of(rows));
     storage::write_file_atomic(layout.results() / "sweep.md", markdown);
     storage::write_file_atomic(layout.results() / "sweep.json", results::to_json(sweep::sweep_of(rows)).dump(2) + "\n");
-    report::write_report(layout.root, layout.root / "report.html");
+    storage::write_file_atomic(layout.root / "report.html", report::render_report(layout.root));
     std::cout << markdown;
     std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(),
         (layout.root / "report.html").string());

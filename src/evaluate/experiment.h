@@ -10,7 +10,6 @@
 #include "base/status.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
-#include "data/dataset.h"
 #include "nets/feature_net.h"
 #include "prior/label_heads.h"
 #include "prior/langevin.h"

@@ -7,7 +7,6 @@
 namespace hebm::report {
 namespace {
 
-
 LinePlot plot(const results::SweepPlot& lines, std::vector<double> results::SweepLine::*value, const char* title) {
   LinePlot out{fmt::format("{} over {}", title, lines.option), lines.option, Scale::kLinear, false, true, {}};
   for (const auto& line : lines.lines) {

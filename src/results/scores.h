@@ -52,7 +52,8 @@ struct Scores : std::array<Score, kScores.size()> {
 
 // What is scored of every run, by the names that files and rows of these have: the priors beside
 // which its own stands, and its own.
-inline constexpr const char *kGaussian = "gaussian", *kReconstruction = "reconstruction", *kOwn = storage::run_files::kOwnPrior;
+inline constexpr const char *kGaussian = "gaussian", *kReconstruction = "reconstruction",
+                            *kOwn = storage::run_files::kOwnPrior;
 
 // The classifier whose features are compared.
 struct Classifier {
