@@ -50,7 +50,7 @@ class Ood : public ::testing::Test {
   static constexpr std::uint32_t kVisit = visits::kOod + 1;  // of the out set
 
   Ood()
-      : backbone_(tiny_vae(), ImageShape{}, 1),
+      : backbone_(tiny_vae(), ImageShape{}, {.seed = 1}),
         prior_(tiny_energy(), backbone_.groups(), prior::make_schedule(3), 5),
         images_{70, 7, 40},
         ids_{{70, 7, 40}, {kVisit, kVisit, kVisit}, kSeed},

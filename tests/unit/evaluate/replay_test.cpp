@@ -19,7 +19,7 @@ class Replay : public ::testing::Test {
  protected:
   static constexpr double kEta = 3e-5;
   Replay()
-      : backbone_(vae_options(), ImageShape{}, 1),
+      : backbone_(vae_options(), ImageShape{}, {.seed = 1}),
         prior_(energy_options(), backbone_.groups(), prior::make_schedule(3), 5) {
     inputs_.t = {0, 1, 2};
     inputs_.posterior_noise = noise(backbone_.dim(), 1);

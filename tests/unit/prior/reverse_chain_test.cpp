@@ -126,7 +126,7 @@ class Reverse : public ::testing::Test {
  protected:
   static constexpr std::int64_t kBatch = 5;
   Reverse()
-      : backbone_(test::tiny_vae(), ImageShape{}, 1),
+      : backbone_(test::tiny_vae(), ImageShape{}, {.seed = 1}),
         prior_(test::tiny_energy(true), backbone_.groups(), make_schedule(3), 5),
         chain_(prior_, backbone_, langevin()) {}
   static LangevinOptions langevin() {

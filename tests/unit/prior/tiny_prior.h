@@ -27,7 +27,7 @@ inline prior::EnergyOptions tiny_energy(bool per_level) {
 
 struct LabelledPrior {
   explicit LabelledPrior(bool per_level, prior::LabelHeads heads, at::ScalarType dtype = at::kDouble)
-      : backbone(tiny_vae(), ImageShape{}, 1, dtype),
+      : backbone(tiny_vae(), ImageShape{}, {.seed = 1, .dtype = dtype}),
         energy(tiny_energy(per_level)),
         prior(energy, backbone.groups(), prior::make_schedule(2), 5, dtype, 1 << 30, std::move(heads)) {}
   // Label weights of order 0.1, which are zero at first.
