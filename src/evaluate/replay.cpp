@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <map>
 #include "base/error.h"
-#include "data/scratch_file.h"
+#include "data/new_file.h"
 #include "nets/device.h"
 
 namespace hebm::evaluate {

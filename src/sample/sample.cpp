@@ -7,7 +7,7 @@
 #include <optional>
 #include "base/error.h"
 #include "comm/chunks.h"
-#include "data/scratch_file.h"
+#include "data/new_file.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
 #include "storage/png.h"
