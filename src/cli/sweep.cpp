@@ -27,7 +27,7 @@ void print_members(const Plan& plan) {
 }
 
 std::string line_of(const std::string& name, const std::string& what, const sweep::State& state) {
-  std::string line = fmt::format("{:<6} {:<9} {}", name, word_of(state.standing), what);
+  std::string line = fmt::format("{:<6} {:<9} {}", name, name_of(state.standing), what);
   if (state.standing == Standing::kDone || state.standing == Standing::kWaiting) return line;
   if (!state.step.empty()) line += ": " + state.step;
   if (state.exit_code != 0) line += fmt::format(" returned {}", state.exit_code);
@@ -35,7 +35,7 @@ std::string line_of(const std::string& name, const std::string& what, const swee
 }
 
 bool matches(const std::string& wanted, Standing standing) {
-  return wanted == word_of(standing) ||
+  return wanted == name_of(standing) ||
          (wanted == "unfinished" && (standing == Standing::kWaiting || standing == Standing::kResumable));
 }
 
@@ -142,7 +142,7 @@ class Sweep : public Command {
         layout.root.string(), plan.members.size() - 1);
     check(shared.done(), ExitCode::kUsage,
         "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
-        word_of(shared.state().standing), layout.root.string());
+        name_of(shared.state().standing), layout.root.string());
     const Task task = member_task(layout, plan, plan.members[static_cast<std::size_t>(member_)]);
     return task.done() ? 0 : runner.run({task});
   }
@@ -205,12 +205,12 @@ class Sweep : public Command {
     std::string totals;
     for (const Standing s :
         {Standing::kDone, Standing::kRunning, Standing::kResumable, Standing::kWaiting, Standing::kFailed}) {
-      totals += fmt::format("{}{} {}", totals.empty() ? "" : ", ", counts[static_cast<std::size_t>(s)], word_of(s));
+      totals += fmt::format("{}{} {}", totals.empty() ? "" : ", ", counts[static_cast<std::size_t>(s)], name_of(s));
     }
     if (!indices_.empty()) {
       std::cout << indices << "\n";
     } else if (json_) {
-      std::cout << nlohmann::json{{"shared", word_of(shared.standing)}, {"members", members}}.dump(2) << "\n";
+      std::cout << nlohmann::json{{"shared", name_of(shared.standing)}, {"members", members}}.dump(2) << "\n";
     } else {
       std::cout << lines << plan.members.size() << " members: " << totals << "\n";
     }

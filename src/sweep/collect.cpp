@@ -140,7 +140,7 @@ std::vector<Group> group_rows(const std::vector<Row>& rows) {
 
 std::string csv_of(const std::vector<Row>& rows) {
   std::vector<ColumnOf<Row>> columns = {{field("member"), [](const Row& row) { return row.member.name(); }},
-      {field("state"), [](const Row& row) { return word_of(row.state.standing); }}};
+      {field("state"), [](const Row& row) { return std::string(name_of(row.state.standing)); }}};
   Settings all;
   for (const Row& row : rows) all.insert(row.member.settings.begin(), row.member.settings.end());
   for (const auto& [key, first] : all) {
@@ -164,7 +164,7 @@ std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
       {{.title = "members"}, [](const Group& g) { return fmt::format("{} of {}", g.fd_fmnist.count, *g.members); }}};
   std::vector<ColumnOf<Row>> members = {{{.title = "member"}, [](const Row& row) { return row.member.name(); }},
       {{.title = "settings"}, [](const Row& row) { return title_of(row.member.settings); }},
-      {{.title = "state"}, [](const Row& row) { return word_of(row.state.standing); }}};
+      {{.title = "state"}, [](const Row& row) { return std::string(name_of(row.state.standing)); }}};
   add_scores(members);
   members.push_back(
       {{.title = "sampling (s)", .format = "{:.2f}"}, [](const Row& row) { return row.scores.sampling_s; }});
@@ -178,7 +178,7 @@ results::Sweep sweep_of(const std::vector<Row>& rows) {
   results::Sweep out;
   for (const auto& [member, state, scores] : rows)
     out.members.push_back(
-        {member.name(), word_of(state.standing), {member.settings.begin(), member.settings.end()}, scores});
+        {member.name(), std::string(name_of(state.standing)), {member.settings.begin(), member.settings.end()}, scores});
   const std::vector<Group> groups = group_rows(rows);
   Settings all;
   for (const Group& group : groups) {

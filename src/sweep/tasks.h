@@ -8,14 +8,16 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+#include "base/choice.h"
 #include "sweep/plan.h"
 
 namespace hebm::sweep {
 
 enum class Standing { kWaiting, kRunning, kResumable, kFailed, kDone };
-inline constexpr std::array kStandings = {"waiting", "running", "resumable", "failed", "done"};
-constexpr const auto& names_of(Standing) { return kStandings; }
-constexpr const char* word_of(Standing standing) { return kStandings[static_cast<std::size_t>(standing)]; }
+constexpr std::array<Choice<Standing>, 5> choices_of(Standing) {
+  return {{{"waiting", Standing::kWaiting}, {"running", Standing::kRunning}, {"resumable", Standing::kResumable},
+      {"failed", Standing::kFailed}, {"done", Standing::kDone}}};
+}
 
 struct State {
   Standing standing = Standing::kWaiting;
