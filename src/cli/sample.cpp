@@ -49,7 +49,7 @@ class Sample : public RunCommand {
     Lines lines = describe_backbone(backbone);
     if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
     lines.push_back(disk_line("result", 1, sampling_.count * backbone.image_shape().size(), RunPaths(run_).samples));
-    const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, nce_});
+    const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, own_.of(kind())});
     lines.push_back(steps_line(
         "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
     lines.push_back(memory_line({.used = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters()),
