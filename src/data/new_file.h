@@ -6,9 +6,9 @@
 
 namespace hebm::data {
 
-// A file under a temporary name next to its place, whose folders are made: publish() renames it, and
-// is Error(kRuntime) where the place is taken. The destructor removes what was not published. The
-// caller writes and fsyncs it.
+// A file under a temporary name next to its place, whose folders are made: publish() renames it,
+// and is Error(kRuntime) where the place is taken. The destructor removes what was not published.
+// The caller writes and fsyncs it.
 class ScratchFile {
  public:
   explicit ScratchFile(const std::filesystem::path& target);

@@ -126,9 +126,8 @@ static void note_call(struct Fault fault, const char* op, const char* path, cons
   const int error = errno;
   if (settings.log >= 0) {
     char line[3 * PATH_MAX];
-    const int length =
-        snprintf(line, sizeof line, "%lu %d %s %s%s %s%s%s\n", fault.number, (int)getpid(), settings.rank, op,
-                 result < 0 ? "(failed)" : "", path, new_path[0] != '\0' ? " " : "", new_path);
+    const int length = snprintf(line, sizeof line, "%lu %d %s %s%s %s%s%s\n", fault.number, (int)getpid(),
+        settings.rank, op, result < 0 ? "(failed)" : "", path, new_path[0] != '\0' ? " " : "", new_path);
     if (syscall(SYS_write, settings.log, line, (size_t)length) != length) abort();
   }
   if (fault.action == kKill) die();
