@@ -82,7 +82,7 @@ Context::Context(const RunOptions& run, const Invocation& call, const Folders& f
     write_settings(folders.settings);
   });
   logger_.line("hebm_dist {} {}: {} rank{} ({}), {}", kVersion, call.command, comm_->size(),
-      comm_->size() == 1 ? "" : "s", comm_->kind(), placement_.describe());
+      comm_->size() == 1 ? "" : "s", name_of(comm_->kind()), placement_.describe());
 }
 
 void Context::take_lease(const Folders& folders, const std::string& command) {

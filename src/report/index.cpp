@@ -151,8 +151,8 @@ std::vector<fs::path> runs_with_results(const std::vector<std::string>& runs) {
         "RUN '{}' is not a folder; give the folders of runs, for example runs/quickstart", run);
     check(has_results(run), ExitCode::kUsage,
         "RUN '{}' holds no results: run `hebm_dist evaluate` with that run.directory first", run);
-    if (std::find(seen.begin(), seen.end(), resolved(run)) != seen.end()) continue;
-    seen.push_back(resolved(run));
+    if (std::find(seen.begin(), seen.end(), storage::resolved(run)) != seen.end()) continue;
+    seen.push_back(storage::resolved(run));
     out.emplace_back(run);
   }
   return out;
@@ -178,7 +178,7 @@ std::string render_index(const std::vector<fs::path>& runs, const fs::path& out)
   Boxes pairs{"beside", {}};
   for (const fs::path& directory : runs) {  // one at a time: a run may have many pictures
     const RunFolder run = read_run_folder(directory);
-    const fs::path full = resolved(directory);
+    const fs::path full = storage::resolved(directory);
     const std::string folder = full.lexically_relative(from).generic_string();
     entries.push_back({.name = full.lexically_relative(shared).generic_string(),
         .folder = folder,
