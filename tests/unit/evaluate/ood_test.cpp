@@ -200,7 +200,7 @@ class OodSets : public Ood {
   nlohmann::json run(const OodOptions& options) const {
     Logger logger(false);
     comm::CommOptions alone;
-    alone.kind = "single";
+    alone.kind = comm::Kind::kSingle;
     const auto comm = comm::make_communicator(alone);
     return results::to_json(ood(options, inputs(), *comm, logger));
   }

@@ -24,7 +24,7 @@ struct Buckets {
 
 std::unique_ptr<comm::Communicator> alone() {
   comm::CommOptions options;
-  options.kind = "single";
+  options.kind = comm::Kind::kSingle;
   return comm::make_communicator(options);
 }
 
