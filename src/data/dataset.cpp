@@ -39,8 +39,8 @@ ImageShape check_images(const H5Info& info, const std::string& path) {
   return {static_cast<std::int64_t>(s[1]), static_cast<std::int64_t>(s[2]), static_cast<std::int64_t>(s[3])};
 }
 
-template <class T> std::vector<T> read_vector(
-    const H5File& file, const char* name, H5Type type, std::vector<std::uint64_t> shape, const std::string& path) {
+template <class T> std::vector<T> read_vector(const H5File& file, const char* name, H5Type type,
+    const std::vector<std::uint64_t>& shape, const std::string& path) {
   const H5Info info = file.info(name);
   check(info.type == type && info.shape == shape, ExitCode::kCorrupt, "{}: {}: expected {} {}, got {} {}", path, name,
       storage::name_of(type), shape_text(shape), storage::name_of(info.type), shape_text(info.shape));
