@@ -61,7 +61,7 @@ RunVae open_vae(const RunOptions& run) {
   if (files.size() > 1) {
     require(out.file, "hebm_dist encode");
     const auto difference = train::fingerprint_difference(
-        train::readjust_fingerprint(files[0], run.bn_readjust), vae::read_vae_info(out.file).fingerprint);
+        train::readjust_fingerprint(files[0], run.bn_readjust), vae::read_vae_info(out.file).identity);
     check(difference.empty(), ExitCode::kUsage,
         "{} was made with other settings:{}\nRemove it and run `hebm_dist encode`.", out.file.string(), difference);
   }
