@@ -1,0 +1,502 @@
+"""The HVAE, its energy nets and Algorithm 1 in plain PyTorch, written for clarity: what `hebm_dist` computes, in
+the fewest lines. tests/bench/compare.py times it beside the program; `case` records a case for `hebm_dist replay`,
+which holds every stage of the program against it.
+
+  plain_pytorch.py time langevin|train|train-vae [--batch N] [--micro-batch M] [--steps K] [--threads N]
+  plain_pytorch.py case --vae V.safetensors --prior P.safetensors OUT.h5
+
+Needs torch, and for `case` safetensors and h5py. Only the options of configs/quickstart.ini: Bernoulli likelihood,
+the image decoded from the bottom layer's z, energy.net = small."""
+import argparse
+import json
+import math
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def soft_clamp(x, bound):
+    return bound * torch.tanh(x / bound)
+
+
+class Block(nn.Module):
+    """x + conv3x3(SiLU(conv3x3(SiLU(x))))"""
+
+    def __init__(self, width):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+class Down(Block):
+    """A 4x4 convolution of stride 2, then a block."""
+
+    def __init__(self, channels, width):
+        super().__init__(width)
+        self.down = nn.Conv2d(channels, width, 4, stride=2, padding=1)
+
+    def forward(self, x):
+        return super().forward(self.down(F.silu(x)))
+
+
+class Up(Block):
+    """A transposed 4x4 convolution of stride 2 where there is one, then a block."""
+
+    def __init__(self, channels, width, doubles):
+        super().__init__(width)
+        self.up = nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1) if doubles else None
+
+    def forward(self, x):
+        return super().forward(self.up(F.silu(x)) if self.up else x)
+
+
+class Layer(nn.Module):
+    """Of latent i: p(z_i | z_<i), q(z_i | x, z_<i) and what z_i adds to the state s."""
+
+    def __init__(self, channels, width, image_width, top):
+        super().__init__()
+        if not top:
+            self.block = Block(width)
+            self.prior = nn.Conv2d(width, 2 * channels, 1)
+        self.posterior = nn.Conv2d(image_width + width, 2 * channels, 3, padding=1)
+        self.from_z = nn.Conv2d(channels, width, 1)
+
+
+class Hvae(nn.Module):
+    def __init__(self, latents="8x2,8x4,16x4", width=32, image_width=64, pixel_width=32, side=32, channels=1):
+        super().__init__()
+        self.latents = [tuple(int(n) for n in part.split("x")) for part in latents.split(",")]
+        self.stem = nn.Conv2d(4 * channels, pixel_width, 3, padding=1)
+        self.start = nn.Parameter(0.1 * torch.randn(1, width, self.latents[0][1], self.latents[0][1]))
+        self.downs, self.tails, self.layers = [], [], []  # names of modules
+        at, inner = side // 2, pixel_width
+        while at > self.latents[0][1] or not self.downs:
+            at //= 2
+            self.downs.append(f"encoder{at}")
+            self.add_module(self.downs[-1], Down(inner, image_width))
+            inner = image_width
+        for i, (c, _) in enumerate(self.latents):
+            self.layers.append(f"layer{i}")
+            self.add_module(self.layers[-1], Layer(c, width, image_width, i == 0))
+        self.to_image = nn.Conv2d(width, image_width, 3, padding=1)
+        at, inner = self.latents[-1][1], image_width
+        while at <= side // 2:
+            out = pixel_width if at == side // 2 else image_width
+            self.tails.append(f"tail{at}")
+            self.add_module(self.tails[-1], Up(inner, out, bool(self.tails[:-1])))
+            at, inner = 2 * at, out
+        self.out = nn.Conv2d(inner, 4 * channels, 3, padding=1)
+
+    def sizes(self):
+        return [c * s * s for c, s in self.latents]
+
+    def split(self, u):
+        return [part.view(-1, c, s, s) for part, (c, s) in zip(u.split(self.sizes(), 1), self.latents)]
+
+    def state(self, i, s):
+        """s as layer i reads it."""
+        if i == 0:
+            return s
+        if s.shape[2] != self.latents[i][1]:
+            s = F.interpolate(s, scale_factor=2, mode="nearest")
+        return self.get_submodule(self.layers[i]).block(s)
+
+    def prior(self, i, s):
+        if i == 0:  # the top layer's is N(0, 1)
+            zero = torch.zeros(s.shape[0], *[self.latents[0][k] for k in (0, 1, 1)], dtype=s.dtype)
+            return zero, torch.ones_like(zero)
+        mu, raw = self.get_submodule(self.layers[i]).prior(F.silu(s)).chunk(2, 1)
+        return mu, soft_clamp(raw, 2.0).exp()
+
+    def absorb(self, i, s, z):
+        injected = self.get_submodule(self.layers[i]).from_z(z)
+        return injected if i + 1 == len(self.layers) else s + injected
+
+    def transport(self, u):
+        """z = T_beta(u), Eq. 15, and the state behind the last layer."""
+        s, out = self.start.expand(u.shape[0], -1, -1, -1), []
+        for i, u_i in enumerate(self.split(u)):
+            s = self.state(i, s)
+            mu, sigma = self.prior(i, s)
+            out.append(mu + sigma * u_i)
+            s = self.absorb(i, s, out[-1])
+        return out, s
+
+    def features(self, x):
+        """By side."""
+        h, out = self.stem(F.pixel_unshuffle(2 * x - 1, 2)), {}
+        for name in self.downs:
+            h = self.get_submodule(name)(h)
+            out[h.shape[2]] = h
+        return out
+
+    def posterior(self, x, noise):
+        """u_0 ~ q(u_0 | x) [B, D], z by layer, the state, KL by layer [L][B]"""
+        features, s = self.features(x), self.start.expand(x.shape[0], -1, -1, -1)
+        us, zs, kls = [], [], []
+        for i, eps in enumerate(self.split(noise)):
+            s = self.state(i, s)
+            seen = torch.cat([features[s.shape[2]], s], 1)
+            mean, raw = self.get_submodule(self.layers[i]).posterior(F.silu(seen)).chunk(2, 1)
+            log_scale = soft_clamp(raw, 4.0)
+            us.append(mean + log_scale.exp() * eps)
+            kls.append((0.5 * (mean**2 + (2 * log_scale).exp() - 1) - log_scale).flatten(1).sum(1))
+            mu, sigma = self.prior(i, s)
+            zs.append(mu + sigma * us[-1])
+            s = self.absorb(i, s, zs[-1])
+        return torch.cat([u.flatten(1) for u in us], 1), zs, s, kls
+
+    def image(self, s):
+        """Logits of the pixels."""
+        h = self.to_image(F.silu(s))
+        for name in self.tails:
+            h = self.get_submodule(name)(h)
+        return F.pixel_shuffle(self.out(F.silu(h)), 2)
+
+
+class SpectralWeight(nn.Module):
+    """W / sigma, sigma = u^T W v of a stored pair (Miyato et al. 2018)."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        fan_in = math.prod(shape[1:])
+        self.weight_orig = nn.Parameter((2 * torch.rand(shape) - 1) / math.sqrt(fan_in))
+        self.register_buffer("weight_u", F.normalize(torch.randn(shape[0]), dim=0))
+        self.register_buffer("weight_v", F.normalize(torch.randn(fan_in), dim=0))
+
+    @torch.no_grad()
+    def iterate(self, times=1):
+        matrix = self.weight_orig.flatten(1)
+        for _ in range(times):
+            self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0))
+            self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0))
+
+    def forward(self):
+        return self.weight_orig / (self.weight_u @ self.weight_orig.flatten(1) @ self.weight_v)
+
+
+class Stage(SpectralWeight):
+    """One layer of an energy net; its bias is told t where a net serves several levels."""
+
+    def __init__(self, shape, embedding):
+        super().__init__(*shape)
+        self.bias = nn.Parameter(torch.zeros(shape[0]))
+        self.embed = SpectralWeight(shape[0], embedding) if embedding else None
+
+    def biases(self, t_features):
+        return self.bias if self.embed is None else F.linear(t_features, self.embed(), self.bias)
+
+
+class EnergyNet(nn.Module):
+    """f_i(z_i, t) of one layer. num_levels > 1: one net for all t, which enters by the biases."""
+
+    def __init__(self, channels, side, width=64, gain=1.0, num_levels=1, embedding=64):
+        super().__init__()
+        self.stages, self.gain, self.embedding = [], gain, embedding if num_levels > 1 else 0
+        if num_levels > 1:
+            half = embedding // 2
+            angle = torch.arange(num_levels)[:, None] * 10000.0 ** (-torch.arange(half) / half)
+            self.sinusoid = torch.cat([angle.cos(), angle.sin()], 1)  # [T, embedding]
+            self.embed1, self.embed2 = (SpectralWeight(embedding, embedding) for _ in range(2))
+        inner, at = channels, side
+        if side > 2:
+            self.add(width, inner, 3, 3)
+            inner = width
+            while at > 2:
+                at //= 2
+                self.add(width, width, 4, 4)
+        convolves = bool(self.stages)
+        self.add(2 * width, inner * at * at)
+        self.residual = None if convolves else self.add(2 * width, 2 * width)
+        self.add(width, 2 * width)
+        self.out = SpectralWeight(1, width)
+
+    def add(self, *shape):
+        name = ("conv" if len(shape) == 4 else "dense") + str(len(self.stages))
+        self.add_module(name, Stage(shape, self.embedding))
+        self.stages.append(name)
+        return name
+
+    def weights(self):
+        """Effective weights and biases of every stage, the output's weight last: frozen in a chain."""
+        t = None
+        if self.embedding:
+            sinusoid = self.sinusoid.to(self.embed1.weight_orig.dtype)
+            t = F.silu(F.linear(F.silu(F.linear(sinusoid, self.embed1())), self.embed2()))
+        stages = [self.get_submodule(name) for name in self.stages]
+        return [(stage(), stage.biases(t)) for stage in stages] + [(self.out(), None)]
+
+    def forward(self, z, t, weights):
+        h = z
+        for name, (weight, bias) in zip(self.stages, weights):
+            if self.embedding:
+                bias = bias[t]  # [B, out]
+                bias = bias[:, :, None, None] if weight.dim() == 4 else bias
+            else:
+                bias = bias[None, :, None, None] if weight.dim() == 4 else bias
+            if weight.dim() == 4:
+                h = F.silu(F.conv2d(h, weight, stride=2 if weight.shape[3] == 4 else 1, padding=1) + bias)
+            else:
+                y = F.silu(F.linear(h.flatten(1), weight) + bias)
+                h = h + y if name == self.residual else y
+        return self.gain * F.linear(h, weights[-1][0]).squeeze(1)
+
+
+class Prior(nn.Module):
+    """A net for every layer; per_level: for every layer and level t."""
+
+    def __init__(self, vae, num_levels, width=64, gain=1.0, per_level=True):
+        super().__init__()
+        self.per_level = per_level
+        for t in range(num_levels if per_level else 1):
+            nets = {f"layer{i}": EnergyNet(c, s, width, gain, 1 if per_level else num_levels)
+                    for i, (c, s) in enumerate(vae.latents)}
+            for name, net in nets.items():
+                self.add_module(f"level{t}_{name}" if per_level else name, net)
+        self.num_layers = len(vae.latents)
+
+    def nets(self, t):
+        nets = list(self.children())
+        return nets[t * self.num_layers:(t + 1) * self.num_layers] if self.per_level else nets
+
+
+class Schedule:
+    """The kernels of Eq. 5 and 6 by alpha_cum of t = 0 .. T."""
+
+    def __init__(self, alpha_cum):
+        self.num_levels, self.alpha_cum = len(alpha_cum) - 1, list(alpha_cum)
+        self.alpha = [a / before for a, before in zip(alpha_cum, [1.0] + list(alpha_cum))]
+        self.sigma = [math.sqrt(1 - a * a) for a in self.alpha]
+        self.sigma_cum = [math.sqrt(1 - a * a) for a in alpha_cum]
+
+    def kernel_weight(self, t):
+        return 0.0 if t == self.num_levels - 1 else 1.0  # at T - 1 the model is marginal
+
+
+def potential_gradient(vae, nets, weights, u, t):
+    """d/du of F(u) = sum_i f_i(z_i, t), z = T_beta(u)."""
+    u = u.detach().requires_grad_(True)
+    z, _ = vae.transport(u)
+    return torch.autograd.grad(sum(net(z_i, t, w).sum() for net, z_i, w in zip(nets, z, weights)), u)[0]
+
+
+def langevin(gradient, u_next, schedule, t, steps, step=0.01):
+    """K steps of Eq. 3 from u_{t+1}, the Gaussian terms of Eq. 13 exactly (langevin.integrator = exact)."""
+    alpha, sigma, w = schedule.alpha[t + 1], schedule.sigma[t + 1], schedule.kernel_weight(t)
+    precision = 1 + w * alpha**2 / sigma**2
+    s2 = 2 * step / precision
+    rho = math.exp(-0.5 * s2 * precision)
+    y = u_next
+    for _ in range(steps):
+        y = (rho * y + (1 - rho) * w * alpha / (sigma**2 * precision) * u_next
+             + (1 - rho) / (precision * s2) * gradient(y) + math.sqrt((1 - rho**2) / precision) * torch.randn_like(y))
+    return y
+
+
+class PriorTraining:
+    """Algorithm 1."""
+
+    def __init__(self, vae, prior, schedule, latents, batch=192, micro_batch=96, steps=30, rate=1e-3, ema=0.99):
+        self.vae, self.prior, self.schedule, self.latents = vae.requires_grad_(False), prior, schedule, latents
+        self.batch, self.micro_batch, self.steps, self.ema = batch, micro_batch, steps, ema
+        self.optimiser = torch.optim.Adam(prior.parameters(), lr=rate)
+        self.averaged = [p.detach().clone() for p in prior.parameters()]
+
+    def update(self):
+        self.optimiser.zero_grad(set_to_none=False)
+        for k in range(self.batch // self.micro_batch):
+            t = k % self.schedule.num_levels
+            nets, s = self.prior.nets(t), self.schedule
+            with torch.no_grad():
+                frozen = [net.weights() for net in nets]
+                u_0 = self.latents[torch.randint(len(self.latents), (self.micro_batch,))]
+                u_t = s.alpha_cum[t] * u_0 + s.sigma_cum[t] * torch.randn_like(u_0)
+                u_next = s.alpha[t + 1] * u_t + s.sigma[t + 1] * torch.randn_like(u_0)
+            y = langevin(lambda u: potential_gradient(self.vae, nets, frozen, u, None), u_next, s, t, self.steps)
+            with torch.no_grad():
+                z, _ = self.vae.transport(torch.cat([u_t, y]))
+            for net, z_i in zip(nets, z):
+                positive, negative = net(z_i, None, net.weights()).chunk(2)
+                ((negative - positive).sum() / self.batch).backward()
+        self.optimiser.step()
+        with torch.no_grad():
+            for averaged, p in zip(self.averaged, self.prior.parameters()):
+                averaged.lerp_(p, 1 - self.ema)
+        for module in self.prior.modules():
+            if isinstance(module, SpectralWeight):
+                module.iterate()
+
+
+class VaeTraining:
+    """Maximises the ELBO with weighted KL terms (Sec. 2.1)."""
+
+    def __init__(self, vae, images, batch=128, micro_batch=16, kl_weight=0.06, free_bits=4.0, ema=0.998, clip=200.0):
+        self.vae, self.images, self.batch, self.micro_batch = vae, images, batch, micro_batch
+        self.kl_weight, self.free_bits, self.ema, self.clip = kl_weight, free_bits, ema, clip
+        self.optimiser = torch.optim.Adamax(vae.parameters(), lr=2e-3)
+        self.averaged = [p.detach().clone() for p in vae.parameters()]
+
+    def update(self):
+        self.optimiser.zero_grad(set_to_none=False)
+        for _ in range(self.batch // self.micro_batch):
+            x = self.images[torch.randint(len(self.images), (self.micro_batch,))]
+            _, _, s, kls = self.vae.posterior(x, torch.randn(len(x), sum(self.vae.sizes())))
+            loss = F.binary_cross_entropy_with_logits(self.vae.image(s), x, reduction="sum")
+            for kl in kls:
+                loss = loss + self.kl_weight * kl.sum().clamp_min(self.free_bits * len(x))
+            (loss / self.batch).backward()
+        nn.utils.clip_grad_norm_(self.vae.parameters(), self.clip)
+        self.optimiser.step()
+        with torch.no_grad():
+            for averaged, p in zip(self.averaged, self.vae.parameters()):
+                averaged.lerp_(p, 1 - self.ema)
+
+
+# ---- what is timed
+
+def timed(work, seconds):
+    """Seconds a call of `work`, the best of those that fit into so many seconds; three at least."""
+    work()
+    best, calls, begin = math.inf, 0, time.perf_counter()
+    while calls < 3 or time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        work()
+        best, calls = min(best, time.perf_counter() - start), calls + 1
+    return best
+
+
+def measure(args):
+    """Milliseconds an image: of one gradient of a chain (langevin), of one gradient within a whole update (train),
+    of a whole update (train-vae)."""
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    vae = Hvae(args.latents, args.width)
+    schedule = Schedule([0.99995, 0.7, 0.0228])
+    prior = Prior(vae, schedule.num_levels, args.energy_width)
+    latents = torch.randn(1000, sum(vae.sizes()))
+    if args.work == "langevin":
+        vae.requires_grad_(False)
+        nets = prior.nets(0)
+        with torch.no_grad():
+            frozen = [net.weights() for net in nets]
+        u = latents[:args.micro_batch]
+        work, images = lambda: potential_gradient(vae, nets, frozen, u, None), args.micro_batch
+    elif args.work == "train":
+        training = PriorTraining(vae, prior, schedule, latents, args.batch, args.micro_batch, args.steps)
+        work, images = training.update, args.batch * args.steps
+    else:
+        training = VaeTraining(vae, torch.rand(1000, 1, 32, 32), args.batch, args.micro_batch)
+        work, images = training.update, args.batch
+    print(json.dumps({"work": args.work, "ms": 1e3 * timed(work, args.seconds) / images, "threads": args.threads,
+                      "batch": args.batch, "micro_batch": args.micro_batch, "torch": torch.__version__}))
+
+
+# ---- a recorded case
+
+def load(args):
+    """The VAE and the prior of two files of the program, and its schedule."""
+    from safetensors import safe_open
+
+    def read(path):
+        with safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["architecture"]), {k: file.get_tensor(k) for k in file.keys()}
+
+    shape, tensors = read(args.vae)
+    vae = Hvae(shape["latents"], shape["width"], shape["image_width"], shape["pixel_width"], shape["side"],
+               shape["channels"])
+    vae.load_state_dict(tensors)
+    shape, tensors = read(args.prior)
+    if shape["per_level"] or shape["nets"] != "small":
+        raise SystemExit(f"{args.prior}: a case has one net a layer: train it with --energy.per_level false")
+    schedule = Schedule(shape["alpha_cum"])
+    prior = Prior(vae, schedule.num_levels, shape["width"], shape["gain"], per_level=False)
+    prior.load_state_dict(tensors)
+    return vae.requires_grad_(False), prior, schedule
+
+
+def write_case(args):
+    """All stages of a micro-batch by the paper's step rule, in float32, with the random numbers that they took."""
+    import h5py
+    torch.manual_seed(1)
+    vae, prior, s = load(args)
+    nets, t = prior.nets(0), torch.arange(args.batch) % s.num_levels
+    out = h5py.File(args.out, "x")
+
+    def put(name, values):
+        if isinstance(values, list):
+            for i, value in enumerate(values):
+                put(f"{name}/{i}", value)
+        else:
+            out.create_dataset(name, data=values.detach().numpy() if torch.is_tensor(values) else values)
+
+    for name, values in {"a_s": s.alpha, "sigmas": s.sigma, "a_s_cum": s.alpha_cum, "sigmas_cum": s.sigma_cum,
+                         "is_recovery": [1.0] + [s.kernel_weight(k) for k in range(s.num_levels)]}.items():
+        out.create_dataset(f"schedule/{name}", data=values)
+    out["t"] = t.numpy()
+    x, noise = torch.rand(args.batch, 1, 32, 32), torch.randn(args.batch, sum(vae.sizes()))
+    u = torch.randn_like(noise)
+    put("x", x)
+    put("posterior_noise", vae.split(noise))
+    put("u", vae.split(u))
+    u_0, z, _, _ = vae.posterior(x, noise)
+    put("posterior_z", z)
+    put("u0", vae.split(u_0))
+    positive, state = vae.transport(u)
+    put("z_of_u", positive)
+    put("logits_of_u", vae.image(state))
+    frozen = [[(w.detach(), None if b is None else b.detach()) for w, b in net.weights()] for net in nets]
+    put("f", torch.stack([net(z_i, t, w) for net, z_i, w in zip(nets, positive, frozen)]).detach())
+
+    of_row = lambda values: torch.tensor([values(k) for k in t.tolist()])[:, None]  # noqa: E731
+    s2 = of_row(lambda k: args.eta * s.sigma_cum[k] / s.sigma_cum[0] * s.sigma[k + 1] ** 2)
+    pull = of_row(lambda k: s.kernel_weight(k) * s.alpha[k + 1] / s.sigma[k + 1] ** 2)
+    precision = of_row(lambda k: 1 + s.kernel_weight(k) * s.alpha[k + 1] ** 2 / s.sigma[k + 1] ** 2)
+    y = u
+    for k in range(args.steps):  # Eq. 3 with the gradient of Eq. 13; the nets give f = s^2 F
+        n = torch.randn_like(u)
+        put(f"langevin_noise/{k}", vae.split(n))
+        y = y + 0.5 * s2 * (pull * u - precision * y) + 0.5 * potential_gradient(vae, nets, frozen, y, t) + s2.sqrt() * n
+    put("langevin_y", vae.split(y))
+    negative, _ = vae.transport(y)
+    loss = 0
+    for net, z_p, z_n in zip(nets, positive, negative):  # Eq. 12, weighted by 1 / s^2
+        live = net.weights()
+        loss = loss + ((net(z_n, t, live) - net(z_p, t, live)) / s2[:, 0]).sum() / args.batch
+    loss.backward()
+    put("loss", loss)
+    for i, net in enumerate(nets):
+        for name, parameter in net.named_parameters():
+            put(f"grad/netE{i}/{name}", parameter.grad)
+    out.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    clock = commands.add_parser("time", help="prints one line of JSON")
+    clock.add_argument("work", choices=["langevin", "train", "train-vae"])
+    clock.add_argument("--batch", type=int, default=192)
+    clock.add_argument("--micro-batch", type=int, default=96)
+    clock.add_argument("--steps", type=int, default=30, help="K")
+    clock.add_argument("--threads", type=int, default=1)
+    clock.add_argument("--latents", default="8x2,8x4,16x4")
+    clock.add_argument("--width", type=int, default=32, help="of the path")
+    clock.add_argument("--energy-width", type=int, default=64)
+    clock.add_argument("--seconds", type=float, default=10, help="to measure for")
+    case = commands.add_parser("case")
+    case.add_argument("--vae", required=True)
+    case.add_argument("--prior", required=True)
+    case.add_argument("--batch", type=int, default=4)
+    case.add_argument("--steps", type=int, default=3, help="K")
+    case.add_argument("--eta", type=float, default=3e-5)
+    case.add_argument("out")
+    args = parser.parse_args()
+    measure(args) if args.command == "time" else write_case(args)
+
+
+if __name__ == "__main__":
+    main()
