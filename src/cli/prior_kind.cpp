@@ -47,6 +47,7 @@ constexpr std::string_view kOfLevels[] = {
 // The VAE's own prior.
 PriorKind gaussian() {
   return {.name = results::kGaussian,
+      .about = "the Gaussian prior is the VAE's own",
       .draw = [](const EnergyPrior*, const Backbone& vae, const DrawSettings&) -> sample::DrawLatents {
         return [&](const prior::ChainIds& ids) { return prior::prior_noise(ids, vae.dim(), vae.params().device()); };
       }};
@@ -55,6 +56,7 @@ PriorKind gaussian() {
 // Eq. 9.
 PriorKind diffusion() {
   return {.name = storage::run_files::kOwnPrior,
+      .about = "Eq. 9",
       .without = {"langevin.eta_marginal"},
       .has_levels = true,
       .objective = by_chains,
@@ -71,7 +73,7 @@ PriorKind diffusion() {
             out["langevin.eta"] = s.langevin.eta;
             out["langevin.by_level"] = s.langevin.by_level;
           },
-      .samples = {{"diffusion", "Ours"}},
+      .samples = {{storage::run_files::kOwnPrior, "Ours"}},
       .variant = [](std::optional<std::int64_t> num_levels,
                      const Json&) { return num_levels ? fmt::format(", T = {}", *num_levels) : ""; }};
 }
@@ -79,6 +81,7 @@ PriorKind diffusion() {
 // The marginal EBM of Eq. 4 and 8.
 PriorKind joint() {
   return {.name = "joint",
+      .about = "marginal EBM of Eq. 4 and 8, whose step is langevin.eta_marginal",
       .part = "Joint EBM prior",
       .objective = by_chains,
       .draw = [](const EnergyPrior* prior, const Backbone& vae,
@@ -112,6 +115,7 @@ sample::DrawLatents nce_draws(const EnergyPrior* prior, const Backbone& vae, con
 // Classifiers between posterior and Gaussian prior (Sec. 2.2).
 PriorKind nce() {
   return {.name = "nce",
+      .about = "a classifier a layer, NCP-VAE",
       .part = "NCE prior: classifiers by layer",
       .section = "nce.",
       .own = []() -> std::unique_ptr<KindOptions> { return std::make_unique<NceSettings>(); },

@@ -32,6 +32,7 @@ struct DrawSettings {
 
 struct PriorKind {
   std::string_view name;
+  std::string_view about;         // for the help of `train`; of one that is not trained, why
   std::string_view part = {};     // what a report calls its training
   std::string_view section = {};  // of its own options: "nce."
   std::unique_ptr<KindOptions> (*own)() = [] { return std::make_unique<KindOptions>(); };

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include "cli/estimate.h"
 #include "cli/prior_kind.h"
 #include "cli/prior_training.h"
@@ -20,17 +21,17 @@ class Train : public PriorTraining {
     if (kind().objective != nullptr) return RunCommand::execute(call);
     const auto comm = comm::make_communicator(run_.comm);
     Logger(comm->is_root())
-        .line(
-            "prior.kind = {0}: the Gaussian prior is the VAE's own, nothing to train; `hebm_dist sample --prior.kind "
-            "{0}` draws from it",
-            kind().name);
+        .line("prior.kind = {0}: {1}, nothing to train; `hebm_dist sample --prior.kind {0}` draws from it", kind().name,
+            kind().about);
     return 0;
   }
  private:
   void describe(Options& o) override {
-    add_prior_kind(o, &kind_name_,
-        "the prior to train: diffusion (Eq. 9), joint (marginal EBM of Eq. 4 and 8, whose step is "
-        "langevin.eta_marginal), nce (a classifier a layer, NCP-VAE)");
+    std::vector<std::string> trained;
+    for (const PriorKind& kind : prior_kinds()) {
+      if (kind.objective != nullptr) trained.push_back(fmt::format("{} ({})", kind.name, kind.about));
+    }
+    add_prior_kind(o, &kind_name_, fmt::format("the prior to train: {}", fmt::join(trained, ", ")));
     schedule_.describe(o);
     energy_.describe(o);
     langevin_.describe(o);

@@ -72,7 +72,7 @@ void read_training(const storage::SafetensorsFile& file, PriorInfo& out) {
   nets::check_format(file, kPriorFormat, kPriorVersion);
   out.identity = nets::metadata_json(file, "identity");
   out.kind = storage::text_in(out.identity, "prior.kind");
-  if (out.kind.empty()) out.kind = "diffusion";
+  if (out.kind.empty()) out.kind = storage::run_files::kOwnPrior;
 }
 
 // Files of ours carry prior_hash, imported ones the CRC-32 of their data.

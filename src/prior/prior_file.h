@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 #include "prior/potential.h"
+#include "storage/run_files.h"
 
 namespace hebm::prior {
 
@@ -38,6 +39,7 @@ struct LoadedPrior : PriorInfo {
 // expected_vae_hash, or another kind, is Error(kUsage): the nets mean something on theirs alone.
 // dtype float32 or float64 (the file has float32).
 LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<LatentShape>& groups,
-    const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat, const std::string& kind = "diffusion");
+    const std::string& expected_vae_hash, at::ScalarType dtype = at::kFloat,
+    const std::string& kind = storage::run_files::kOwnPrior);
 
 }  // namespace hebm::prior

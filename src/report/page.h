@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,7 +36,7 @@ struct Cell {
   std::size_t span = 1;
   std::string href{}, note{};  // note: behind the text, softly
   std::optional<Bar> bar{};
-  Blocks blocks{};
+  std::shared_ptr<const Blocks> blocks{};  // below the text
 };
 struct Row {
   std::vector<Cell> cells;

@@ -111,7 +111,7 @@ class Renderer {
       out += fmt::format("<span class=\"bar\" style=\"width:{:.0f}px;background:var(--c{})\"></span>",
           kBarWidth * cell.bar->share, cell.bar->colour);
     if (!cell.note.empty()) out += fmt::format(" <span class=\"soft\">{}</span>", escape(cell.note));
-    return out + blocks(cell.blocks) + fmt::format("</{}>", tag);
+    return out + (cell.blocks ? blocks(*cell.blocks) : "") + fmt::format("</{}>", tag);
   }
 
   std::string figure(const Figure& figure) {

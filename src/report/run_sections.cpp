@@ -26,7 +26,7 @@ std::string scalar(const Json& json) {
 }
 
 Cell cell(const Json& json, int depth) {
-  if (json.is_structured()) return {.text = "", .blocks = json_blocks(json, depth)};
+  if (json.is_structured()) return {.text = "", .blocks = std::make_shared<Blocks>(json_blocks(json, depth))};
   return {.text = scalar(json)};
 }
 
@@ -211,7 +211,7 @@ template <> SectionSource section<"results">() {
             const auto sources = section_sources();
             for (const auto& [name, json] : run.results) {
               const bool shown = std::any_of(sources.begin(), sources.end(),
-                  [&](const SectionSource& source) { return source.files.has(name, json); });
+                  [&name = name, &json = json](const SectionSource& source) { return source.files.has(name, json); });
               if (shown) continue;
               out.push_back(Heading{name});
               append(out, json_blocks(json));

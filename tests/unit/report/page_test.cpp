@@ -18,7 +18,8 @@ std::string page_of(Blocks blocks) {
 
 TEST(Page, EveryTextIsEscaped) {
   const std::string evil = "<i>\"";
-  const Cell cell{.text = evil, .href = evil, .note = evil, .blocks = {Text{evil, Tone::kInline}}};
+  const Cell cell{
+      .text = evil, .href = evil, .note = evil, .blocks = std::make_shared<Blocks>(Blocks{Text{evil, Tone::kInline}})};
   const std::string html = render({.title = evil,
       .generator = evil,
       .about = evil,
