@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <map>
-#include <ranges>
 #include <sstream>
 #include "base/error.h"
 #include "cli/experiment.h"
@@ -64,7 +63,9 @@ std::vector<evaluate::PriorSamples> find_prior_samples(
   for (const fs::path& folder : runs) {
     const std::size_t before = rows.size();
     std::int64_t place = 0;
-    for (const PriorKind& kind : prior_kinds() | std::views::reverse) {  // the paper's after those beside it
+    const auto kinds = prior_kinds();
+    for (auto next = kinds.rbegin(); next != kinds.rend(); ++next) {  // the paper's after those beside it
+      const PriorKind& kind = *next;
       const bool given = folder == own && !run.prior.empty() && kind.is_default();
       const auto prior = given ? fs::path(run.prior) : RunPaths({.directory = folder}, kind).prior;
       for (const auto& [name, title] : kind.samples) {

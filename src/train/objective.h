@@ -21,8 +21,8 @@ struct MicroBatches {
   std::int64_t batch = 0, size = 0, count = 0;  // global batch, rows of one, V
   std::int64_t first = 0, last = 0;             // this rank's
 
-  MicroBatches(std::int64_t batch_, std::int64_t size_, int rank, int num_ranks, const std::string& keys)
-      : batch(batch_), size(size_), count(size_ > 0 ? batch_ / size_ : 0) {
+  MicroBatches(std::int64_t global, std::int64_t rows, int rank, int num_ranks, const std::string& keys)
+      : batch(global), size(rows), count(rows > 0 ? global / rows : 0) {
     check(size > 0 && count * size == batch, ExitCode::kUsage,
         "{}: the batch {} is not a multiple of the micro-batch {}", keys, batch, size);
     check(count >= num_ranks, ExitCode::kUsage,
