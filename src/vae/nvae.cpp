@@ -223,8 +223,8 @@ std::vector<at::Tensor> Nvae::transport(const at::Tensor& u) const {
 
 std::string Nvae::architecture() const { return options_.architecture().dump(); }
 
-std::unique_ptr<BatchStatistics> Nvae::batch_statistics(nets::SumOverRanks sum, std::uint64_t seed) const {
-  return std::make_unique<NvaeTraining>(*this, std::move(sum), seed);
+std::unique_ptr<BatchStatistics> Nvae::batch_statistics(const nets::SumOverRanks& sum, std::uint64_t seed) const {
+  return std::make_unique<NvaeTraining>(*this, sum, seed);
 }
 
 }  // namespace hebm::vae

@@ -71,7 +71,7 @@ class Nvae final : public Backbone {
   std::vector<at::Tensor> transport(const at::Tensor& u) const override;
   std::string architecture() const override;
   void freeze() override { wants_frozen_ = true; }
-  std::unique_ptr<BatchStatistics> batch_statistics(nets::SumOverRanks sum, std::uint64_t seed) const override;
+  std::unique_ptr<BatchStatistics> batch_statistics(const nets::SumOverRanks& sum, std::uint64_t seed) const override;
 
   const NvaeParts& parts() const { return parts_; }
   const NvaeLayers& modules() const { return modules_; }
