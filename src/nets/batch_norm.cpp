@@ -29,8 +29,7 @@ at::Tensor line(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& 
   return x * per_channel(scale) + per_channel(shift);
 }
 
-// float32 in host memory, as [outer, C, inner]: the loops of batch_norm_kernels.h. Else ATen does
-// it, more slowly.
+// float32 in host memory: the loops of batch_norm_kernels.h. Else ATen does it, more slowly.
 bool has_kernel(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
 
 bool channels_last(const at::Tensor& x) {

@@ -21,8 +21,7 @@ struct Geometry {
 };
 
 // Calls run(place in the rows, place in the image, length) for every stretch of a row that lies in
-// the image: the taps of one kernel line are neighbours in both. An image offset below 0 means
-// zeros.
+// the image: the taps of one kernel line are neighbours in both. An offset below 0 means zeros.
 template <class Run> void for_each_run(const Geometry& g, const Run& run) {
   const std::int64_t k = g.conv.kernel, line_size = k * g.channels;
   std::int64_t row = 0;

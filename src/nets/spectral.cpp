@@ -47,12 +47,12 @@ at::Tensor SpectralWeight::sigma() const { return at::dot(u, at::mv(weight.flatt
 at::Tensor SpectralWeight::effective() const { return weight / sigma(); }
 
 SpectralWeight make_spectral(
-    Parameters& params, const std::string& name, std::vector<std::int64_t> shape, double scale) {
+    Parameters& params, const std::string& name, const std::vector<std::int64_t>& shape, double scale) {
   SpectralWeight w;
   std::int64_t rest = 1;
   for (std::size_t i = 1; i < shape.size(); ++i) rest *= shape[i];
   const std::int64_t out = shape.at(0);
-  w.weight = params.add(name + ".weight_orig", std::move(shape), Init::kUniformFanIn, scale);
+  w.weight = params.add(name + ".weight_orig", shape, Init::kUniformFanIn, scale);
   w.u = params.add_state(name + ".weight_u", {out}, Init::kNormal);
   w.v = params.add_state(name + ".weight_v", {rest}, Init::kNormal);
   const c10::NoGradGuard no_grad;

@@ -27,7 +27,7 @@ struct SpectralWeight {
 
 // Registers name.weight_orig and the states name.weight_u, name.weight_v, which start random.
 SpectralWeight make_spectral(
-    Parameters& params, const std::string& name, std::vector<std::int64_t> shape, double scale = 1.0);
+    Parameters& params, const std::string& name, const std::vector<std::int64_t>& shape, double scale = 1.0);
 
 inline constexpr int kPowerIterations = 4;        // of the penalty, an update
 inline constexpr int kFirstPowerIterations = 40;  // before the first

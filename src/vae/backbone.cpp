@@ -49,6 +49,10 @@ std::int64_t Backbone::dim() const {
   return total;
 }
 
+std::unique_ptr<BatchStatistics> Backbone::batch_statistics(const nets::SumOverRanks&, std::uint64_t) const {
+  return nullptr;
+}
+
 void Backbone::count_transport(const at::Tensor& weight, std::int64_t side) {
   if (weight.defined()) transport_flop_ += 2.0 * static_cast<double>(weight.numel() * side * side);
 }

@@ -138,9 +138,7 @@ class Backbone {
   at::Tensor decode(const TopDownLayers& layers, const at::Tensor& u, double temperature) const;
   // Null: no layer sees the whole batch. `sum` adds over ranks, in the same order on all of them.
   // The backbone stays where it is.
-  virtual std::unique_ptr<BatchStatistics> batch_statistics(const nets::SumOverRanks&, std::uint64_t /*seed*/) const {
-    return nullptr;
-  }
+  virtual std::unique_ptr<BatchStatistics> batch_statistics(const nets::SumOverRanks& sum, std::uint64_t seed) const;
   // The parameters stay as they are from here on: transport() may prepare what it needs of them
   // once. A later change is seen.
   virtual void freeze() {}

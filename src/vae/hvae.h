@@ -46,7 +46,7 @@ class Hvae final : public Backbone, private TopDownLayers {
   Hvae(const HvaeOptions& options, const ImageShape& image, const BackboneBuild& build = {});
   // Temperature scales u, which is the same.
   at::Tensor decode(const at::Tensor& u, double temperature) const override {
-    return Backbone::decode(*this, temperature * u, 1.0);
+    return Backbone::decode(*this, u.mul(temperature), 1.0);
   }
   std::string architecture() const override;
  private:

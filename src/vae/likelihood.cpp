@@ -25,8 +25,7 @@ constexpr double kHalfBin = 1.0 / 255.0;  // on [-1, 1], 256 values
 constexpr double kHalfLog2Pi = 0.91893853320467274178;
 constexpr double kSmallestUniform = 1e-5;
 
-// The soft clamps of NVAE's Normal, in the latents too: mean in (-5, 5), sigma = exp(5 tanh(raw /
-// 5)) + 0.01.
+// NVAE's soft clamps, of the latents too: mean in (-5, 5), sigma = exp(5 tanh(raw / 5)) + 0.01.
 at::Tensor normal_mean(const at::Tensor& raw) { return soft_clamp(raw, 5.0); }
 at::Tensor normal_sigma(const at::Tensor& raw) { return soft_clamp(raw, 5.0).exp() + 0.01; }
 
@@ -54,8 +53,7 @@ Parts parts_of(const at::Tensor& parameters, std::int64_t m) {
       at::tanh(rest.narrow(2, 2 * m, m))};
 }
 
-// values [B, 3, H, W] before the shifts -> clamped, each colour shifted by the clamped ones before
-// it.
+// values [B, 3, H, W] -> clamped, each colour shifted by the clamped ones before it.
 at::Tensor shift_colours(const at::Tensor& values, const at::Tensor& coefficients) {
   const auto c = [&](std::int64_t k) { return coefficients.select(1, k); };
   const at::Tensor red = values.select(1, 0).clamp(-1.0, 1.0);

@@ -7,8 +7,7 @@
 
 namespace hebm::vae {
 
-// Encoder and pre-processing: twice batch norm, SiLU, 3x3 convolution (`res_bnswish`); the first
-// carries the stride.
+// Encoder and pre-processing: twice batch norm, SiLU, 3x3 (`res_bnswish`); the first has a stride.
 struct ResCell {
   bool down = false;
   std::array<NvaeConv, 4> skip;  // of a down cell: SiLU, then 1x1 of stride 2 at the offsets (0,0), (1,1), (0,1), (1,0)

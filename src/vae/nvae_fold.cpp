@@ -24,8 +24,7 @@ Affine affine_of(const BatchNorm& norm) {
   return {scale, to_double(norm.beta) - to_double(norm.running_mean) * scale};
 }
 
-// Small enough for a core's cache with the pixels of a pass (vae/nvae_frozen.cpp), large enough for
-// the matrix products.
+// Fits a core's cache with the pixels of a pass, and is large enough for matrix products.
 std::int64_t usual_slice(std::int64_t channels) {
   return std::max<std::int64_t>(kLeastSlice, (2 * channels + 31) / 32 * 32);
 }

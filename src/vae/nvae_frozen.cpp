@@ -13,8 +13,7 @@ namespace {
 // Of a pass's matrices: enough rows for the products, a state s that is small enough for the cache.
 constexpr std::int64_t kMinPixels = 512, kMaxPixels = 1024, kStateValues = 131072;
 
-// Chunks over threads; a single one, or one inside a thread already, leaves the threads to its
-// operations.
+// Chunks over threads; a single one, or one inside a thread, leaves them to its operations.
 void over_chunks(std::size_t count, const std::function<void(std::size_t)>& work) {
   const auto run = [&](std::int64_t begin, std::int64_t end) {
     const at::AutoDispatchBelowADInplaceOrView below;  // plain kernels: nothing here is recorded

@@ -12,8 +12,7 @@ namespace hebm::vae {
 
 class NvaeFrozen : public std::enable_shared_from_this<NvaeFrozen> {
  public:
-  // slice: hidden channels that run through a cell at a time, a multiple of 32; images: of a pass;
-  // 0 chooses.
+  // slice: hidden channels of a cell at a time, a multiple of 32; images: of a pass; 0 chooses.
   explicit NvaeFrozen(const Nvae& net, std::int64_t slice = 0, std::int64_t images = 0);
   // u [B, D] float32 -> z [L] of [B, c, h, w]; differentiable in u once (no second backward through
   // the same z, no double backward).

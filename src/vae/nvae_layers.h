@@ -29,8 +29,7 @@ struct NvaeConv {
 };
 
 using BatchNorm = nets::BatchNormTensors;
-// The soft clamp of mu and log sigma; sigma = exp(clamped) + offset. The top layer's raw log sigma
-// is 0.
+// Soft clamp of mu and log sigma; sigma = exp(clamped) + offset; the top layer's raw value is 0.
 inline constexpr double kNvaeClamp = 5.0, kNvaeSigmaOffset = 0.01, kNvaeTopSigma = 1.0 + kNvaeSigmaOffset;
 inline constexpr double kBranchWeight = 0.1;  // of a residual cell's branch
 

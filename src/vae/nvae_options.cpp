@@ -7,8 +7,7 @@
 namespace hebm::vae {
 namespace {
 
-// Bounds that any file or option must keep; products are bounded by what a file holds
-// (nets::Parameters).
+// Bounds of any file or option; products are bounded by what a file holds (nets::Parameters).
 constexpr std::int64_t kMaxChannels = 4096, kMaxGroups = 255, kMaxCells = 64, kMaxBlocks = 6, kMaxSide = 1024,
                        kMaxField = 1 << 16;
 

@@ -34,11 +34,11 @@ class FirstPass final : public Pass {
     const at::Tensor y =
         at::conv2d(x, unit, {}, {conv.stride, conv.stride}, {conv.padding, conv.padding}, {1, 1}, conv.groups)
             .to(at::kCPU, at::kDouble);
-    const std::int64_t channels = y.size(1);
+    const std::int64_t channels = y.size(1), per_channel = y.numel() / channels;
     const at::Tensor sums = at::empty({2 * channels + 1}, at::kDouble);
     sums.narrow(0, 0, channels).copy_(y.sum({0, 2, 3}));
     sums.narrow(0, channels, channels).copy_(y.square().sum({0, 2, 3}));
-    sums[2 * channels].fill_(static_cast<double>(y.numel() / channels));
+    sums[2 * channels].fill_(static_cast<double>(per_channel));
     if (mode_.sum) mode_.sum({sums.data_ptr<double>(), static_cast<std::size_t>(sums.numel())});
     const at::Tensor count = sums[2 * channels], mean = sums.narrow(0, 0, channels) / count;
     const at::Tensor variance = (sums.narrow(0, channels, channels) / count - mean.square()).clamp_min(0.0);
