@@ -27,12 +27,13 @@ std::vector<std::uint16_t> all_halves() {
   return all;
 }
 
-TEST(Half, EveryValueAndEveryRounding) {
+void expect_all_right(void (*widen)(std::span<const std::uint16_t>, std::span<float>),
+    void (*narrow)(std::span<const float>, std::span<std::uint16_t>)) {
   const std::vector<std::uint16_t> all = all_halves();
   std::vector<float> wide(all.size());
-  from_half(all, wide);
+  widen(all, wide);
   std::vector<std::uint16_t> back(all.size());
-  to_half(wide, back);
+  narrow(wide, back);
   int wrong = 0;
   for (std::size_t h = 0; h < all.size(); ++h) {
     const double expected = by_definition(all[h]);
@@ -57,45 +58,49 @@ TEST(Half, EveryValueAndEveryRounding) {
     }
   }
   std::vector<std::uint16_t> got(values.size());
-  to_half(values, got);
+  narrow(values, got);
   wrong = 0;
   for (std::size_t i = 0; i < got.size(); ++i) wrong += got[i] != expected[i] ? 1 : 0;
   EXPECT_EQ(wrong, 0);
 }
 
+TEST(Half, EveryValueAndEveryRoundingPortable) { expect_all_right(from_half_portable, to_half_portable); }
+TEST(Half, EveryValueAndEveryRoundingOfThisProcessor) { expect_all_right(from_half, to_half); }
+
 #if defined(__x86_64__)
-// The bits of the processor's own conversion.
-__attribute__((target("avx,f16c"))) void expect_the_bits_of_f16c() {
-  for (std::uint64_t bits = 0; bits < 0x100000000ull; bits += 40503) {  // 106,000 of all float32, NaN too
-    const std::vector<float> value = {std::bit_cast<float>(static_cast<std::uint32_t>(bits))};
-    std::vector<std::uint16_t> half(1);
-    std::vector<float> wide(1);
-    to_half(value, half);
-    from_half(half, wide);
-    const __m128i expected = _mm_cvtps_ph(_mm_set1_ps(value[0]), _MM_FROUND_TO_NEAREST_INT);
-    ASSERT_EQ(half[0], static_cast<std::uint16_t>(_mm_cvtsi128_si32(expected))) << bits;
-    const float back = _mm_cvtss_f32(_mm_cvtph_ps(expected));
-    ASSERT_EQ(std::bit_cast<std::uint32_t>(wide[0]), std::bit_cast<std::uint32_t>(back)) << bits;
-  }
-}
-
-TEST(Half, HasTheBitsOfF16c) {
-  if (__builtin_cpu_supports("f16c")) expect_the_bits_of_f16c();
-}
-
 TEST(Half, SubnormalsStayWhenTheThreadFlushesThem) {
   const unsigned before = _mm_getcsr();
   _mm_setcsr(before | 0x8040);  // flush to zero, denormals are zero
-  std::vector<std::uint16_t> halves(1023), back(1023);
+  std::vector<std::uint16_t> halves(1023), back(1023), back_portable(1023);
   for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<std::uint16_t>(i + 1);
-  std::vector<float> wide(1023);
+  std::vector<float> wide(1023), portable(1023);
   from_half(halves, wide);
+  from_half_portable(halves, portable);
   to_half(wide, back);
+  to_half_portable(portable, back_portable);
   _mm_setcsr(before);
+  EXPECT_EQ(wide, portable);
   EXPECT_EQ(wide[0], std::ldexp(1.0f, -24));
   EXPECT_EQ(back, halves);
+  EXPECT_EQ(back_portable, halves);
 }
 #endif
+
+TEST(Half, BothPathsGiveTheSameBits) {
+  std::vector<float> values;
+  for (std::uint64_t bits = 0; bits < 0x100000000ull; bits += 40503)  // 106,000 of all float32, NaN too
+    values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  std::vector<std::uint16_t> here(values.size()), portable(values.size());
+  to_half(values, here);
+  to_half_portable(values, portable);
+  EXPECT_EQ(here, portable);
+  const std::vector<std::uint16_t> all = all_halves();
+  std::vector<float> a(all.size()), b(all.size());
+  from_half(all, a);
+  from_half_portable(all, b);
+  for (std::size_t i = 0; i < all.size(); ++i)
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(a[i]), std::bit_cast<std::uint32_t>(b[i])) << i;
+}
 
 TEST(Half, RefusesUnequalSizes) {
   std::vector<std::uint16_t> half(3);
