@@ -44,7 +44,7 @@ void SpectralWeight::iterate(int times) const {
 
 at::Tensor SpectralWeight::sigma() const { return at::dot(u, at::mv(weight.flatten(1), v)); }
 
-at::Tensor SpectralWeight::effective() const { return weight / sigma(); }
+at::Tensor SpectralWeight::effective() const { return weight / (fixed_sigma.defined() ? fixed_sigma : sigma()); }
 
 SpectralWeight make_spectral(
     Parameters& params, const std::string& name, const std::vector<std::int64_t>& shape, double scale) {

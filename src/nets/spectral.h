@@ -12,9 +12,10 @@
 namespace hebm::nets {
 
 struct SpectralWeight {
-  at::Tensor weight;  // [out, ...], the raw parameter ("weight_orig")
-  at::Tensor u;       // [out]
-  at::Tensor v;       // [rest]
+  at::Tensor weight;         // [out, ...], the raw parameter ("weight_orig")
+  at::Tensor u;              // [out]
+  at::Tensor v;              // [rest]
+  at::Tensor fixed_sigma{};  // what effective() divides by, without a gradient; undefined: sigma()
 
   // v = W^T u / max(|W^T u|, eps), u = W v / max(|W v|, eps), eps = 1e-12; in place, without
   // gradient.

@@ -13,14 +13,14 @@ EnergyNet::EnergyNet(const EnergyOptions& options, const NetSetting& setting)
       params_(setting.seed, setting.stream, setting.dtype, at::kCPU, setting.max_values),
       label_rows_(setting.label_rows) {}
 
-void EnergyNet::add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions) {
+void EnergyNet::add_weight(const std::string& name, const std::vector<std::int64_t>& shape, std::int64_t positions) {
   double values = 1;
   for (const auto n : shape) values *= static_cast<double>(n);
   forward_flop_ += 2.0 * values * static_cast<double>(positions);
   if (options_.spectral_norm || options_.ours()) {  // files of our nets always have the vectors
-    weights_.push_back(nets::make_spectral(params_, name, std::move(shape)));
+    weights_.push_back(nets::make_spectral(params_, name, shape));
   } else {
-    weights_.push_back({params_.add(name + ".weight", std::move(shape), nets::Init::kUniformFanIn), {}, {}});
+    weights_.push_back({params_.add(name + ".weight", shape, nets::Init::kUniformFanIn), {}, {}});
   }
   names_.push_back(name);
 }

@@ -82,8 +82,9 @@ class EnergyNet {
 
   // Of the stored u and v; nothing without spectral norm.
   void power_iterate(std::int64_t times) const;
-  // The weights with u and v after 1, 2, ... `times` more, apart from the stored ones.
-  std::vector<Spectral> iterated(std::int64_t times) const;
+  // The weights with u and v after 1, 2, ... fixed + learning more, apart from the stored ones. The
+  // first `fixed` keep their sigma: for chains, which take no gradient through it.
+  std::vector<Spectral> iterated(std::int64_t fixed, std::int64_t learning) const;
   void adopt(const Spectral& normed) const;  // its u and v are stored
 
   nets::Parameters& params() { return params_; }
@@ -95,7 +96,7 @@ class EnergyNet {
 
   EnergyNet(const EnergyOptions& options, const NetSetting& setting);
   // `positions`: how often it is applied in a forward of one image.
-  void add_weight(const std::string& name, std::vector<std::int64_t> shape, std::int64_t positions = 0);
+  void add_weight(const std::string& name, const std::vector<std::int64_t>& shape, std::int64_t positions = 0);
   // te = W2 SiLU(W1 e) of size `out`, with e the sinusoidal embedding of t.
   void add_embedding(const std::string& first, const std::string& second, std::int64_t out);
   at::Tensor embed(const Effective& effective, const std::string& first, const std::string& second) const;  // [T, out]

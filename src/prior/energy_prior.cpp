@@ -107,14 +107,16 @@ std::unique_ptr<EnergyNet> make_energy_net(
   return net;
 }
 
-std::vector<EnergyNet::Spectral> EnergyNet::iterated(std::int64_t times) const {
+std::vector<EnergyNet::Spectral> EnergyNet::iterated(std::int64_t fixed, std::int64_t learning) const {
+  const c10::NoGradGuard no_grad;
   std::vector<Spectral> out;
   Spectral moving = weights_;
-  for (std::int64_t k = 0; k < times; ++k) {
+  for (std::int64_t k = 0; k < fixed + learning; ++k) {
     for (auto& weight : moving) {
       if (!options_.spectral_norm) continue;
       weight = {weight.weight, weight.u.clone(), weight.v.clone()};
       weight.iterate(1);
+      if (k < fixed) weight.fixed_sigma = weight.sigma();
     }
     out.push_back(moving);
   }

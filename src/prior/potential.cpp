@@ -117,7 +117,7 @@ void UpdateWeights::begin(std::int64_t chain_steps) {
     return;
   }
   moving_.clear();
-  for (std::size_t b = 0; b < prior_.num_buckets(); ++b) moving_.push_back(prior_.bucket(b).iterated(chain_steps + 2));
+  for (std::size_t b = 0; b < prior_.num_buckets(); ++b) moving_.push_back(prior_.bucket(b).iterated(chain_steps, 2));
 }
 
 Gradient UpdateWeights::gradient(const vae::Backbone& backbone, const Chains& chains, const LabelPart& labels) const {

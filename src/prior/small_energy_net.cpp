@@ -47,10 +47,10 @@ class SmallEnergyNet final : public EnergyNet {
  private:
   bool is_told_level() const { return num_levels_ > 1; }
 
-  void add_stage(std::vector<std::int64_t> shape, std::int64_t positions) {
+  void add_stage(const std::vector<std::int64_t>& shape, std::int64_t positions) {
     const std::string name = (shape.size() == 4 ? "conv" : "dense") + std::to_string(stages_.size());
     const std::int64_t out = shape[0];
-    add_weight(name, std::move(shape), positions);
+    add_weight(name, shape, positions);
     stages_.push_back({name, params_.add(name + ".bias", {out}, nets::Init::kZero)});
     if (is_told_level()) add_weight(name + ".embed", {out, options_.embedding});
   }
