@@ -34,12 +34,10 @@ class Cache : public Command {
     nlohmann::json out = {
         {"key", cache.layout().key.to_json()}, {"shards", cache.layout().num_shards}, {"dim", cache.layout().dim()}};
     std::string text = out.dump(2) + "\n";
-    constexpr double kFarMean = 0.2, kLowVariance = 0.5, kHighVariance = 2.0;
     const auto moments = cache.moments();
     for (std::size_t i = 0; i < moments.size(); ++i) {
       const auto& g = cache.layout().groups[i];
-      const bool far = std::abs(moments[i].mean) > kFarMean || moments[i].variance < kLowVariance ||
-                       moments[i].variance > kHighVariance;
+      const bool far = moments[i].is_far();
       text += fmt::format("layer {} [{}, {}, {}]: mean {:+.4f}, variance {:.4f}{}\n", i, g.channels, g.height, g.width,
           moments[i].mean, moments[i].variance, far ? "  WARNING: far from N(0, 1)" : "");
       out["layers"].push_back({{"mean", moments[i].mean}, {"variance", moments[i].variance}, {"far", far}});

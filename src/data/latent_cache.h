@@ -6,6 +6,7 @@
 // resumable by shard; the number of shards is a setting, not the number of ranks. Members of shard
 // s are the images s*N/S .. (s+1)*N/S - 1 of the encoded list.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -83,6 +84,11 @@ class LatentCache {
   struct Moments {
     double mean = 0, variance = 0;
     std::int64_t count = 0;
+    static constexpr double kFarMean = 0.2, kSmallVariance = 0.5, kLargeVariance = 2.0;
+    // From N(0, 1): chains that start there are far from the data.
+    bool is_far() const {
+      return !(std::abs(mean) <= kFarMean && variance >= kSmallVariance && variance <= kLargeVariance);
+    }
   };
   std::vector<Moments> moments() const;                                   // by group, from the shards' attributes
   double max_abs_u() const { return largest(&ShardMoments::max_abs_u); }  // over all shards, before rounding

@@ -4,7 +4,6 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <algorithm>
-#include <cmath>
 #include "base/error.h"
 #include "base/visits.h"
 #include "storage/files.h"
@@ -13,8 +12,6 @@
 namespace hebm::encode {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr double kFarMean = 0.2, kSmallVariance = 0.5, kLargeVariance = 2.0;
 
 data::Split split_of(const EncodeOptions& options) {
   return options.split == "test" ? data::Split::kTest : data::Split::kTrain;
@@ -151,12 +148,12 @@ class Encoder {
     for (std::size_t i = 0; i < result.moments.size(); ++i) {
       const auto& m = result.moments[i];
       logger_.line("layer {}: mean {:+.4f}, variance {:.4f} of u", i, m.mean, m.variance);
-      if (std::fabs(m.mean) <= kFarMean && m.variance >= kSmallVariance && m.variance <= kLargeVariance) continue;
+      if (!m.is_far()) continue;
       logger_.line(
           "WARNING: layer {} is far from N(0, 1) (mean within {}, variance {} to {} expected): its chains will start "
           "far "
           "from the data; a larger vae_train.kl_weight brings the posterior closer",
-          i, kFarMean, kSmallVariance, kLargeVariance);
+          i, m.kFarMean, m.kSmallVariance, m.kLargeVariance);
     }
     logger_.line("largest |u| {:.4g}, rounding error {:.3g}", result.max_abs_u, result.max_rounding_error);
     return result;

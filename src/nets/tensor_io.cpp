@@ -190,4 +190,15 @@ std::string hash_tensors(const std::vector<NamedTensor>& tensors) {
   return hasher.digest();
 }
 
+void check_whole(const storage::SafetensorsFile& file, const std::string& key, const std::function<std::string()>& hash,
+    const std::string& advice) {
+  const std::string stored = metadata_or_empty(file, key), crc = metadata_or_empty(file, "crc32");
+  check(!stored.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither '{}' nor 'crc32'",
+      file.path().string(), key);
+  const std::string& expected = stored.empty() ? crc : stored;
+  const std::string got = stored.empty() ? file.data_crc32() : hash();
+  check(got == expected, ExitCode::kCorrupt, "{}: the weights have {} {}, expected {}: the file is damaged{}",
+      file.path().string(), stored.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64), advice);
+}
+
 }  // namespace hebm::nets

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -44,5 +45,10 @@ std::string metadata_or_empty(const storage::SafetensorsFile& file, const std::s
 
 // xxh3-128 over names, shapes and values: equal weights have equal hashes.
 std::string hash_tensors(const std::vector<NamedTensor>& tensors);
+
+// That the weights are those that were written. Files of ours carry a hash as `key`, which hash()
+// of the weights must give; imported ones the CRC-32 of their data. Error(kCorrupt) ends in advice.
+void check_whole(const storage::SafetensorsFile& file, const std::string& key, const std::function<std::string()>& hash,
+    const std::string& advice = "");
 
 }  // namespace hebm::nets

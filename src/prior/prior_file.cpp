@@ -75,17 +75,6 @@ void read_training(const storage::SafetensorsFile& file, PriorInfo& out) {
   if (out.kind.empty()) out.kind = storage::run_files::kOwnPrior;
 }
 
-// Files of ours carry prior_hash, imported ones the CRC-32 of their data.
-void check_whole(const storage::SafetensorsFile& file, const std::string& got_hash) {
-  const std::string hash = nets::metadata_or_empty(file, "prior_hash"), crc = nets::metadata_or_empty(file, "crc32");
-  check(!hash.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither 'prior_hash' nor 'crc32'",
-      file.path().string());
-  const std::string& expected = hash.empty() ? crc : hash;
-  const std::string got = hash.empty() ? file.data_crc32() : got_hash;
-  check(got == expected, ExitCode::kCorrupt, "{}: the weights have {} {}, expected {}: the file is damaged",
-      file.path().string(), hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
-}
-
 }  // namespace
 
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
@@ -151,7 +140,7 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
   }
   nets::load_float32(file, out.prior->named_tensors());
   out.prior_hash = prior_hash(architecture, *out.prior);
-  check_whole(file, out.prior_hash);
+  nets::check_whole(file, "prior_hash", [&] { return out.prior_hash; });
   return out;
 }
 

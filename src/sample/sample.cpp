@@ -10,6 +10,7 @@
 #include "data/new_file.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
+#include "storage/lenient_json.h"
 #include "storage/png.h"
 #include "vae/inputs.h"
 
@@ -54,12 +55,7 @@ namespace {
 bool samples_done(const fs::path& file, const nlohmann::json& identity) {
   if (!fs::exists(file)) return false;
   const auto stored = nlohmann::json::parse(storage::H5File::open(file).string_attribute("identity"), nullptr, false);
-  std::string difference;
-  for (const auto& [key, value] : identity.items()) {
-    const std::string there = stored.is_object() && stored.contains(key) ? stored[key].dump() : "nothing";
-    if (there != value.dump())
-      difference += fmt::format("\n  {}: the file has {}, you ask for {}", key, there, value.dump());
-  }
+  const std::string difference = storage::settings_difference(identity, stored, "file");
   check(difference.empty(), ExitCode::kUsage, "{} holds other samples:{}\nRemove it, or choose another run.directory.",
       file.string(), difference);
   return true;

@@ -1,6 +1,7 @@
 // Fields of JSON that may hold anything, read without errors: what is missing or of another type
 // has the value named here.
 #pragma once
+#include <fmt/format.h>
 #include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -27,6 +28,20 @@ inline std::int64_t integer_in(const nlohmann::json& object, const char* key) { 
 inline double number_in(const nlohmann::json& object, const char* key) {  // NaN
   const nlohmann::json* field = field_in(object, key);
   return field != nullptr && field->is_number() ? field->get<double>() : std::nan("");
+}
+
+// "" where `stored` has every entry of `wanted` as it is; else a line an entry, each behind its
+// line feed. what: whose they are, "file", "run".
+inline std::string settings_difference(
+    const nlohmann::json& wanted, const nlohmann::json& stored, const std::string& what) {
+  std::string out;
+  for (const auto& [key, value] : wanted.items()) {
+    const nlohmann::json* there = field_in(stored, key.c_str());
+    const std::string text = there == nullptr ? "nothing" : there->dump();
+    if (text != value.dump())
+      out += fmt::format("\n  {}: the {} has {}, you ask for {}", key, what, text, value.dump());
+  }
+  return out;
 }
 
 }  // namespace hebm::storage

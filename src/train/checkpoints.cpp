@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include "base/error.h"
 #include "nets/tensor_io.h"
+#include "storage/lenient_json.h"
 #include "storage/verified_directory.h"
 
 namespace hebm::train {
@@ -38,16 +39,6 @@ std::vector<Part> all_parts(const TrainingState& state) {
   append_parts(out, "model", state.model);
   append_parts(out, "optimizer", state.optimizer);
   return out;
-}
-
-// A stored setting as JSON text; of options that came after the first files, what runs did before
-// them; else "nothing".
-std::string stored_setting(const nlohmann::json& stored, const std::string& key) {
-  static const nlohmann::json kLaterOptions = {{"energy.net", "small"}, {"energy.power_iterations_in_chain", "false"}};
-  for (const auto* settings : {&stored, &kLaterOptions}) {
-    if (settings->contains(key)) return settings->at(key).dump();
-  }
-  return "nothing";
 }
 
 }  // namespace
@@ -151,13 +142,10 @@ bool Checkpoints::attempt(const std::string& what, const std::function<void()>& 
 }
 
 std::string fingerprint_difference(const nlohmann::json& wanted, const nlohmann::json& stored, const char* what) {
-  std::string out;
-  for (const auto& [key, value] : wanted.items()) {
-    const std::string there = stored_setting(stored, key);
-    if (there != value.dump())
-      out += fmt::format("\n  {}: the {} has {}, you ask for {}", key, what, there, value.dump());
-  }
-  return out;
+  // What runs did before these options came.
+  nlohmann::json known = {{"energy.net", "small"}, {"energy.power_iterations_in_chain", "false"}};
+  if (stored.is_object()) known.update(stored);
+  return storage::settings_difference(wanted, known, what);
 }
 
 bool artifact_done(const std::filesystem::path& file, const std::string& format, const std::string& version,

@@ -55,15 +55,9 @@ std::unique_ptr<Backbone> load_backbone(const std::filesystem::path& path, at::S
   nets::check_format(file, kVaeFormat, kVaeVersion);
   auto backbone = from_architecture(file, dtype);
   nets::load_float32(file, all_tensors(backbone->params()));
-  const std::string hash = nets::metadata_or_empty(file, "vae_hash"), crc = nets::metadata_or_empty(file, "crc32");
-  check(!hash.empty() || !crc.empty(), ExitCode::kCorrupt, "{}: the metadata has neither 'vae_hash' nor 'crc32'",
-      path.string());
-  const std::string& expected = hash.empty() ? crc : hash;
-  const std::string got = hash.empty() ? file.data_crc32() : backbone_hash(*backbone);
-  check(got == expected, ExitCode::kCorrupt,
-      "{}: the weights have {} {}, expected {}: the file is damaged; train or import the VAE again or copy the file "
-      "again",
-      path.string(), hash.empty() ? "CRC-32" : "hash", got, expected.substr(0, 64));
+  nets::check_whole(
+      file, "vae_hash", [&] { return backbone_hash(*backbone); },
+      "; train or import the VAE again or copy the file again");
   backbone->freeze();
   return backbone;
 }

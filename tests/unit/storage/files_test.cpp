@@ -32,6 +32,7 @@ TEST(Files, AtomicWriteThatFailsLeavesTheOldFile) {
   EXPECT_EQ(num_entries(folder.path()), 1u);
   create_folders(folder / "b" / "c");
   expect_error(ExitCode::kRuntime, {}, [&] { write_file_atomic(folder / "b", "x"); });  // a folder is in the way
+  expect_error(ExitCode::kRuntime, {}, [&] { write_file_atomic(folder / "absent" / "a", "x"); });
   EXPECT_EQ(num_entries(folder.path()), 2u);
 }
 
