@@ -92,6 +92,7 @@ int PriorTraining::work(Context& context) {
     return cache ? train::cache_source(*cache, batches, seed(), first, training_.updates)
                  : train::online_source(*dataset_, data::Split::kTrain, *vae_.backbone, batches, seed());
   };
+  // DiffusionObjective (train/diffusion.h), or that of the row of prior.kind, or couple's.
   const auto learnt = objective({*prior_, nets_, *vae_.backbone, langevin_, seed(), make_source}, run);
   train::TrainingLoop loop(*learnt, run);
   bool all_written = true;

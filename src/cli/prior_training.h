@@ -14,6 +14,7 @@ class PriorTraining : public RunCommand {
   using RunCommand::RunCommand;
  protected:
   Folders folders(const Invocation&) const override { return {directory(), directory()}; }
+  // All of a training: RunCommand::execute calls it, inputs and communicator made.
   int work(Context& context) override;
 
   virtual const PriorKind& kind() const { return default_prior_kind(); }

@@ -12,13 +12,13 @@ namespace {
 constexpr std::size_t kMaxProgress = 6;
 
 struct Kind {
-  std::array<std::string_view, 3> words;
+  std::string_view name;  // of the grid
   const char* caption;
 };
 constexpr std::array<Kind, 3> kKinds = {{
-    {{results::kGaussian, results::kGaussian, results::kGaussian}, "Gaussian prior"},
-    {{"reconstruct", "recon", "original"}, "Test images, reconstructions below"},
-    {{results::kOwn, "ours", "samples"}, "Ours: the diffusion EBM prior"},
+    {results::kGaussian, "Gaussian prior"},
+    {results::kReconstruction, "Test images, reconstructions below"},
+    {results::kOwn, "Ours: the diffusion EBM prior"},
 }};
 
 // Grids written while training: "step-0000400", "samples-000400".
@@ -38,15 +38,6 @@ std::vector<const Picture*> general_pictures(const RunFolder& run) {
     if (!taken) out.push_back(&picture);
   }
   return out;
-}
-
-const Picture* find_kind(const std::vector<const Picture*>& pictures, const Kind& kind) {
-  for (const std::string_view word : kind.words) {
-    for (const Picture* picture : pictures) {
-      if (!is_progress(*picture) && picture->name.find(word) != std::string::npos) return picture;
-    }
-  }
-  return nullptr;
 }
 
 void add_group(Blocks& out, const char* heading, const std::string& note, const std::vector<const Picture*>& pictures) {
@@ -95,9 +86,9 @@ Figures figures_of(const RunFolder& run, const std::vector<std::pair<std::string
 std::array<const Picture*, 3> main_grids(const RunFolder& run) {
   std::array<const Picture*, 3> out{};
   const auto pictures = general_pictures(run);
-  for (std::size_t i = 0; i < kKinds.size(); ++i) {
-    const Picture* picture = find_kind(pictures, kKinds[i]);
-    if (std::find(out.begin(), out.end(), picture) == out.end()) out[i] = picture;
+  for (const Picture* picture : general_pictures(run)) {
+    const auto kind = std::ranges::find(kKinds, picture->name, &Kind::name);
+    if (kind != kKinds.end()) out.at(static_cast<std::size_t>(kind - kKinds.begin())) = picture;
   }
   return out;
 }

@@ -5,8 +5,19 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <algorithm>
+#include "base/error.h"
+#include "nets/device.h"
 
 namespace hebm::train {
+namespace {
+
+std::vector<double> step_variances(const prior::Schedule& schedule, const prior::LangevinOptions& langevin) {
+  std::vector<double> out;
+  for (std::int64_t t = 0; t < schedule.num_levels; ++t) out.push_back(prior::step_variance(schedule, langevin, t));
+  return out;
+}
+
+}  // namespace
 
 // ---- Algorithm 1. Lines 1, 2 and 8, the loop and the optimiser's step, are TrainingLoop::run.
 
@@ -68,6 +79,47 @@ DiffusionObjective::LayerLoss DiffusionObjective::layer_loss(const Contrast& con
   record_.add_rows(kTerms + 2 * layer, scaled.narrow(0, 0, count));
   record_.add_rows(kTerms + 2 * layer + 1, scaled.narrow(0, count, count));
   return {prior::contrastive_loss(positive, negative, contrast.weights, settings_.l2, settings_.batch), labels};
+}
+
+// ---- before a training
+
+DiffusionObjective::DiffusionObjective(
+    const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, const prior::LabelHeads& heads)
+    : Objective(options, buckets_of(in.prior),
+          Recorder(kTerms + 2 * in.prior.num_layers() + 4 * heads.size(), in.prior.num_levels(), in.prior.device()),
+          run.comm),
+      settings_(options),
+      in_(in),
+      num_terms_(in.prior.num_layers() + heads.size()),
+      step_variances_(step_variances(in.prior.schedule(), in.langevin)),
+      device_(in.prior.device()),
+      num_ranks_(run.comm.size()),
+      coefficients_(prior::step_coefficients(in.prior.schedule(), in.langevin)),
+      level_weights_(prior::level_weights(in.prior.schedule(), in.langevin, options.level_weight)),
+      weight_of_level_(nets::on_device(level_weights_, device_).to(at::kFloat)),
+      variance_of_level_(nets::on_device(step_variances_, device_)),
+      monitor_(in.prior.num_levels(), options.divergence_factor),
+      weights_(in.prior, in.energy) {
+  check(in_.backbone.params().device() == device_, ExitCode::kRuntime,
+      "prior training: the energy nets are on {}, the VAE on {}", device_.str(), in_.backbone.params().device().str());
+  options.expect_possible(in_.prior.per_level(), num_ranks_);
+  check(in_.prior.heads() == heads, ExitCode::kRuntime,
+      "prior training: the prior's label heads and the labels do not belong together");
+  check(in_.langevin.steps_at(0) == in_.langevin.steps ||
+            (settings_.levels == Levels::kMicroBatch && !in_.energy.power_iterations_in_chain),
+      ExitCode::kUsage,
+      "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain",
+      in_.langevin.zero_steps, in_.langevin.steps);
+  if (settings_.levels == Levels::kMicroBatch && !settings_.only_zero &&
+      batches_.count % in_.prior.schedule().num_levels != 0) {
+    run.logger.line("note: {} units of work a batch for T = {}: levels come equally often only over many updates",
+        batches_.count, in_.prior.schedule().num_levels);
+  }
+}
+
+void DiffusionObjective::resume(std::int64_t update, const nlohmann::json& saved) {
+  monitor_.restore(saved.value("gaps", nlohmann::json::array()));
+  source_ = in_.make_source(batches_, update);
 }
 
 // ---- an update's begin and end

@@ -1,21 +1,10 @@
-// Around Algorithm 1: its options and set-up, and what an update is judged by and logged with.
+// Around Algorithm 1: its options, and what an update is judged by and logged with.
 #include <fmt/format.h>
 #include <utility>
 #include "base/error.h"
-#include "nets/device.h"
 #include "train/diffusion.h"
 
 namespace hebm::train {
-namespace {
-
-std::vector<double> step_variances(const prior::Schedule& schedule, const prior::LangevinOptions& langevin) {
-  std::vector<double> out;
-  for (std::int64_t t = 0; t < schedule.num_levels; ++t) out.push_back(prior::step_variance(schedule, langevin, t));
-  return out;
-}
-
-}  // namespace
-
 PriorTrainOptions::PriorTrainOptions() {
   section = name = "train";
   subject = "training";
@@ -72,45 +61,6 @@ void PriorTrainOptions::expect_possible(bool per_level, int num_ranks) const {
   static_cast<void>(MicroBatches(batch, micro_batch, 0, num_ranks, "train.batch, train.micro_batch"));
   check(levels == Levels::kMicroBatch || !per_level, ExitCode::kUsage,
       "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
-}
-
-DiffusionObjective::DiffusionObjective(
-    const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, const prior::LabelHeads& heads)
-    : Objective(options, buckets_of(in.prior),
-          Recorder(kTerms + 2 * in.prior.num_layers() + 4 * heads.size(), in.prior.num_levels(), in.prior.device()),
-          run.comm),
-      settings_(options),
-      in_(in),
-      num_terms_(in.prior.num_layers() + heads.size()),
-      step_variances_(step_variances(in.prior.schedule(), in.langevin)),
-      device_(in.prior.device()),
-      num_ranks_(run.comm.size()),
-      coefficients_(prior::step_coefficients(in.prior.schedule(), in.langevin)),
-      level_weights_(prior::level_weights(in.prior.schedule(), in.langevin, options.level_weight)),
-      weight_of_level_(nets::on_device(level_weights_, device_).to(at::kFloat)),
-      variance_of_level_(nets::on_device(step_variances_, device_)),
-      monitor_(in.prior.num_levels(), options.divergence_factor),
-      weights_(in.prior, in.energy) {
-  check(in_.backbone.params().device() == device_, ExitCode::kRuntime,
-      "prior training: the energy nets are on {}, the VAE on {}", device_.str(), in_.backbone.params().device().str());
-  options.expect_possible(in_.prior.per_level(), num_ranks_);
-  check(in_.prior.heads() == heads, ExitCode::kRuntime,
-      "prior training: the prior's label heads and the labels do not belong together");
-  check(in_.langevin.steps_at(0) == in_.langevin.steps ||
-            (settings_.levels == Levels::kMicroBatch && !in_.energy.power_iterations_in_chain),
-      ExitCode::kUsage,
-      "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain",
-      in_.langevin.zero_steps, in_.langevin.steps);
-  if (settings_.levels == Levels::kMicroBatch && !settings_.only_zero &&
-      batches_.count % in_.prior.schedule().num_levels != 0) {
-    run.logger.line("note: {} units of work a batch for T = {}: levels come equally often only over many updates",
-        batches_.count, in_.prior.schedule().num_levels);
-  }
-}
-
-void DiffusionObjective::resume(std::int64_t update, const nlohmann::json& saved) {
-  monitor_.restore(saved.value("gaps", nlohmann::json::array()));
-  source_ = in_.make_source(batches_, update);
 }
 
 std::vector<Bucket> buckets_of(prior::EnergyPrior& prior) {

@@ -97,7 +97,8 @@ TEST_F(IndexTest, IndexHasEveryRunSideBySide) {
 TEST_F(IndexTest, WhatAnOlderRunDoesNotHaveIsADash) {
   put("old/results/summary.json", summary(""));
   put("other/results/transition-30.json", "{}");
-  put_png("gaussian-samples.png", 8, "other");  // both words: not both priors
+  put_png("gaussian.png", 8, "other");
+  put_png("diffusion-2.png", 8, "other");  // not the prior's own
   const std::string html = page({"old", "other"});
   EXPECT_TRUE(balanced(html));
   EXPECT_THAT(html, HasSubstr("old</a></td><td>-</td><td class=\"n\">-</td><td class=\"n\">-</td><td "
