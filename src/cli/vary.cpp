@@ -25,7 +25,7 @@ class Vary : public Making<Experiment, results::Vary> {
     Experiment::open();
     sets_ = evaluate::default_free_layers(num_layers());
     if (layers_.empty()) return;
-    evaluate::check_free_layers(layers_, num_layers());
+    prior::check_layers(layers_, num_layers());
     std::sort(layers_.begin(), layers_.end());
     sets_ = {layers_};
   }

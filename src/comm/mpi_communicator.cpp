@@ -63,11 +63,7 @@ void MpiCommunicator::all_reduce(Values values, Op op) {
 }
 
 std::unique_ptr<Pending> MpiCommunicator::start_sum(Values values, std::string_view name) {
-  const Call call{.kind = Call::Kind::kSum,
-      .type = values.type,
-      .count = values.count,
-      .number = ++sum_calls_,
-      .name = std::string(name)};
+  const Call call = Call::sum(values, ++sum_calls_, name);
   check_usable(call);
   std::vector<MPI_Request> requests = post_sum(values, Op::kSum, sums_, call);
   std::function<void()> finish;

@@ -21,6 +21,9 @@ struct Call {
   std::int64_t number = 0;  // 1, 2, ...
   std::string name{};       // of a gradient sum
   std::string describe() const;
+  static Call sum(const Values& values, std::int64_t number, std::string_view name) {
+    return {Kind::kSum, values.type, values.count, 0, number, std::string(name)};
+  }
 };
 
 // A sum under way; `finish` waits for it (empty: there is nothing to wait for). Where nobody does,

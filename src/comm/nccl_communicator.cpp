@@ -90,11 +90,7 @@ void NcclCommunicator::check_nccl(ncclResult_t result, const char* function, con
 }
 
 std::unique_ptr<Pending> NcclCommunicator::start_sum(Values values, std::string_view name) {
-  const Call call{.kind = Call::Kind::kSum,
-      .type = values.type,
-      .count = values.count,
-      .number = ++sum_calls_,
-      .name = std::string(name)};
+  const Call call = Call::sum(values, ++sum_calls_, name);
   if (broken_) {
     fail(ExitCode::kPeer, "{}: not started, since an earlier operation failed on this rank", call.describe());
   }

@@ -121,14 +121,12 @@ class Encoder {
     const std::int64_t dim = layout_.dim(), count = std::ssize(images), draws = layout_.key.draws;
     std::vector<std::int64_t> padded(images.begin(), images.end());
     padded.resize(static_cast<std::size_t>(options_.batch), padded.back());
-    const auto device = in_.backbone.params().device();
-    const at::Tensor x = vae::image_tensor(in_.dataset.read(padded)).to(device);
+    const at::Tensor x = vae::image_tensor(in_.dataset.read(padded)).to(in_.backbone.params().device());
     const at::Tensor all = at::from_blob(u.data(), {count, draws, dim}, at::kFloat);
     for (std::int64_t r = 0; r < draws; ++r) {
       const std::vector<std::uint32_t> epochs(padded.size(), visits::kCache + static_cast<std::uint32_t>(r));
-      const at::Tensor noise =
-          vae::posterior_noise({layout_.key.seed, 0, Purpose::kPosterior}, padded, epochs, dim).to(device);
-      all.select(1, r).copy_(in_.backbone.posterior(x, noise).u.narrow(0, 0, count));
+      const auto q = vae::draw_posterior(in_.backbone, x, layout_.key.seed, padded, epochs);
+      all.select(1, r).copy_(q.u.narrow(0, 0, count));
     }
   }
 

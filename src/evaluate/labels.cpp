@@ -98,9 +98,8 @@ class LabelRun {
     const auto images = split_members(in_.dataset, data::Split::kTest, chunk.first, chunk.size);
     const std::vector<std::uint32_t> visits(images.size(), visits::kLabelTest);
     const at::Tensor x = vae::image_tensor(in_.dataset.read(images)).to(device_);
-    const at::Tensor noise = vae::posterior_noise(
-        {static_cast<std::uint64_t>(options_.seed), 0, Purpose::kPosterior}, images, visits, in_.backbone.dim());
-    const auto outputs = chain_.label_outputs(in_.backbone.posterior(x, noise.to(device_)).u);
+    const auto q = vae::draw_posterior(in_.backbone, x, static_cast<std::uint64_t>(options_.seed), images, visits);
+    const auto outputs = chain_.label_outputs(q.u);
     const auto values = prior::head_values(heads_, outputs);
     const at::Tensor classes = in_.features.net->logits_of_features(in_.features.net->features(x)).argmax(1);
     Tested out;

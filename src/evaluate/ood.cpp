@@ -69,8 +69,7 @@ at::Tensor OodScorer::scores(const at::Tensor& x, std::span<const std::int64_t> 
   const c10::NoGradGuard no_grad;
   prior::ChainIds ids{{}, std::vector<std::uint32_t>(images.size(), visits::kOod + set), seed_};
   for (const auto image : images) ids.item.push_back(static_cast<std::uint32_t>(image));
-  const at::Tensor noise = vae::posterior_noise(ids.key(Purpose::kPosterior), images, ids.visit, backbone_.dim());
-  const vae::Posterior q = backbone_.posterior(x, noise.to(x.device()));
+  const vae::Posterior q = vae::draw_posterior(backbone_, x, seed_, images, ids.visit);
   at::Tensor elbo = backbone_.log_likelihood(backbone_.decode_posterior(q), x).to(at::kDouble);
   for (const at::Tensor& kl : q.kl) elbo = elbo - kl.to(at::kDouble);
   return at::cat({elbo.unsqueeze(1), energies(q.u), diffusion_energies(q.u, ids)}, 1).to(at::kCPU).contiguous();

@@ -149,8 +149,8 @@ FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::stri
 vae::Posterior Scorer::posterior(data::Split split, std::int64_t first, std::int64_t count) const {
   const auto index = split_members(in_.dataset, split, first, count);
   const std::vector<std::uint32_t> visits(index.size(), visits::kScores);
-  return in_.backbone.posterior(vae::image_tensor(in_.dataset.read(index)).to(device_),
-      vae::posterior_noise({seed_, 0, Purpose::kPosterior}, index, visits, in_.backbone.dim()).to(device_));
+  return vae::draw_posterior(
+      in_.backbone, vae::image_tensor(in_.dataset.read(index)).to(device_), seed_, index, visits);
 }
 
 double Scorer::distance(const FeatureRows& rows) const {

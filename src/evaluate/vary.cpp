@@ -9,7 +9,6 @@
 #include <fmt/ranges.h>
 #include <algorithm>
 #include <numeric>
-#include "base/error.h"
 #include "base/visits.h"
 #include "evaluate/chunks.h"
 #include "prior/forward_pair.h"
@@ -35,17 +34,6 @@ std::vector<FreeLayers> default_free_layers(std::int64_t num_layers) {
   }
   out.push_back(all);
   return out;
-}
-
-void check_free_layers(const FreeLayers& free, std::int64_t num_layers) {
-  check(!free.empty(), ExitCode::kUsage, "layers: none is given; the VAE has layers 0 (top) to {}", num_layers - 1);
-  for (auto it = free.begin(); it != free.end(); ++it) {
-    check(*it >= 0 && *it < num_layers, ExitCode::kUsage,
-        "layers = {}: there is no layer {}; the VAE has layers 0 (top) to {}", fmt::join(free, ","), *it,
-        num_layers - 1);
-    check(std::find(free.begin(), it, *it) == it, ExitCode::kUsage, "layers = {}: layer {} is there twice",
-        fmt::join(free, ","), *it);
-  }
 }
 
 std::string layers_name(const FreeLayers& free, std::int64_t num_layers) {

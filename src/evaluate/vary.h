@@ -20,8 +20,6 @@ struct VaryOptions {
 using FreeLayers = std::vector<std::int64_t>;
 // Each layer alone, then all of them (for one layer: itself).
 std::vector<FreeLayers> default_free_layers(std::int64_t num_layers);
-// Error(kUsage): none, twice, or outside 0 .. num_layers - 1.
-void check_free_layers(const FreeLayers& free, std::int64_t num_layers);
 // "0-2"; "all" for all of them.
 std::string layers_name(const FreeLayers& free, std::int64_t num_layers);
 

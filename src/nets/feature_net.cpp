@@ -54,9 +54,7 @@ std::string FeatureNet::architecture() const {
       .dump();
 }
 
-std::string FeatureNet::hash() const {
-  return storage::hash_text(architecture() + "\n" + hash_tensors(params_.parameters()));
-}
+std::string FeatureNet::hash() const { return hash_weights(architecture(), params_.parameters()); }
 
 void save_feature_net(
     const std::filesystem::path& path, const FeatureNet& net, double accuracy, const nlohmann::json& identity) {

@@ -113,6 +113,13 @@ storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path
   return storage::write_safetensors(path, out, metadata);
 }
 
+std::vector<NamedTensor> saved_tensors(const Parameters& params, const std::string& prefix) {
+  auto out = params.parameters();
+  out.insert(out.end(), params.states().begin(), params.states().end());
+  for (auto& t : out) t.name.insert(0, prefix);
+  return out;
+}
+
 void publish_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
     const std::map<std::string, std::string>& metadata) {
   storage::create_folders(path.parent_path());
@@ -188,6 +195,11 @@ std::string hash_tensors(const std::vector<NamedTensor>& tensors) {
     hasher.update(bytes_of(on_host(t.tensor)));
   }
   return hasher.digest();
+}
+
+std::string hash_weights(const std::string& architecture, std::vector<NamedTensor> tensors) {
+  for (auto& t : tensors) t.tensor = t.tensor.detach().to(at::kFloat);
+  return storage::hash_text(architecture + "\n" + hash_tensors(tensors));
 }
 
 void check_whole(const storage::SafetensorsFile& file, const std::string& key, const std::function<std::string()>& hash,

@@ -13,6 +13,9 @@
 
 namespace hebm::nets {
 
+// What a file or checkpoint keeps of a net: parameters, then states.
+std::vector<NamedTensor> saved_tensors(const Parameters& params, const std::string& prefix = "");
+
 // Writes all tensors (any device; float32, float64 or int64) into one new file.
 storage::HashedFileWriter::Result save_tensors(const std::filesystem::path& path,
     const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata);
@@ -45,6 +48,8 @@ std::string metadata_or_empty(const storage::SafetensorsFile& file, const std::s
 
 // xxh3-128 over names, shapes and values: equal weights have equal hashes.
 std::string hash_tensors(const std::vector<NamedTensor>& tensors);
+// Of a net: the float32 values, whatever type it computes in.
+std::string hash_weights(const std::string& architecture, std::vector<NamedTensor> tensors);
 
 // That the weights are those that were written. Files of ours carry a hash as `key`, which hash()
 // of the weights must give; imported ones the CRC-32 of their data. Error(kCorrupt) ends in advice.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include "base/error.h"
 #include "base/visits.h"
+#include "nets/tensor_io.h"
 
 namespace hebm::prior {
 
@@ -20,8 +21,7 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
       const std::int64_t rows = set == 0 ? label_rows(heads_, i) : 0;
       nets_.push_back(
           make_energy_net(options, groups[i], {per_level_ ? 1 : num_levels(), stream, seed, dtype, max_values, rows}));
-      max_values -= nets_.back()->params().size();
-      for (const auto& state : nets_.back()->params().states()) max_values -= state.tensor.numel();
+      for (const auto& t : nets::saved_tensors(nets_.back()->params())) max_values -= t.tensor.numel();
     }
   }
 }
@@ -51,9 +51,7 @@ void EnergyPrior::to(at::Device device) {
 std::vector<nets::NamedTensor> EnergyPrior::named_tensors() const {
   std::vector<nets::NamedTensor> out;
   for (std::size_t b = 0; b < nets_.size(); ++b) {
-    const std::string prefix = bucket_name(b);
-    for (const auto& p : nets_[b]->params().parameters()) out.push_back({prefix + p.name, p.tensor});
-    for (const auto& s : nets_[b]->params().states()) out.push_back({prefix + s.name, s.tensor});
+    for (auto& t : nets::saved_tensors(nets_[b]->params(), bucket_name(b))) out.push_back(std::move(t));
   }
   return out;
 }

@@ -19,6 +19,18 @@ std::int64_t num_categories(const LabelHead& head) { return static_cast<std::int
 
 }  // namespace
 
+void check_layers(const std::vector<std::int64_t>& layers, std::int64_t num_layers, const std::string& whose) {
+  const std::string given = fmt::format("layers = {}{}", fmt::join(layers, ","), whose);
+  check(!layers.empty(), ExitCode::kUsage, "no layers{} are given; the VAE has layers 0 (top) to {}", whose,
+      num_layers - 1);
+  for (auto it = layers.begin(); it != layers.end(); ++it) {
+    check(*it >= 0 && *it < num_layers, ExitCode::kUsage, "{}: there is no layer {}; the VAE has layers 0 (top) to {}",
+        given, *it, num_layers - 1);
+    check(std::find(layers.begin(), it, *it) == it, ExitCode::kUsage,
+        "{}: layer {} is there twice; expected each layer once", given, *it);
+  }
+}
+
 void check_heads(const LabelHeads& heads, std::int64_t num_layers) {
   for (std::size_t h = 0; h < heads.size(); ++h) {
     const LabelHead& head = heads[h];
@@ -26,16 +38,9 @@ void check_heads(const LabelHeads& heads, std::int64_t num_layers) {
       check(heads[other].name != head.name, ExitCode::kUsage, "labels: '{}' is there twice", head.name);
     }
     check(!head.categories.empty(), ExitCode::kUsage, "labels: '{}' has no categories", head.name);
-    check(!head.layers.empty(), ExitCode::kUsage, "labels: '{}' has no layers; the VAE has layers 0 (top) to {}",
-        head.name, num_layers - 1);
-    for (std::size_t k = 0; k < head.layers.size(); ++k) {
-      const std::int64_t layer = head.layers[k];
-      check(layer >= 0 && layer < num_layers, ExitCode::kUsage,
-          "layers = {} of '{}': there is no layer {}; the VAE has layers 0 (top) to {}", fmt::join(head.layers, ","),
-          head.name, layer, num_layers - 1);
-      check(k == 0 || layer > head.layers[k - 1], ExitCode::kUsage,
-          "layers = {} of '{}': expected each layer once, in ascending order", fmt::join(head.layers, ","), head.name);
-    }
+    check_layers(head.layers, num_layers, fmt::format(" of '{}'", head.name));
+    check(std::ranges::is_sorted(head.layers), ExitCode::kUsage, "layers = {} of '{}': expected ascending order",
+        fmt::join(head.layers, ","), head.name);
   }
 }
 

@@ -21,6 +21,8 @@ struct LabelHead {
 };
 using LabelHeads = std::vector<LabelHead>;
 
+// Error(kUsage): none, outside 0 .. num_layers - 1, or twice. `whose`: " of 'NAME'", or nobody's.
+void check_layers(const std::vector<std::int64_t>& layers, std::int64_t num_layers, const std::string& whose = "");
 // Error(kUsage) naming what is wrong: no category, a name twice, no layers, or wrong ones.
 void check_heads(const LabelHeads& heads, std::int64_t num_layers);
 // Numbers that layer i's net gives at t = 0 beside f_i: the categories of its heads, head by head.

@@ -41,13 +41,6 @@ LabelHeads heads_of(const nlohmann::json& architecture) {
   return out;
 }
 
-// Of the float32 values, whatever type the nets compute in.
-std::string prior_hash(const std::string& architecture, const EnergyPrior& prior) {
-  auto tensors = prior.named_tensors();
-  for (auto& t : tensors) t.tensor = t.tensor.detach().to(at::kFloat);
-  return storage::hash_text(architecture + "\n" + nets::hash_tensors(tensors));
-}
-
 EnergyOptions energy_of(const nlohmann::json& json) {
   EnergyOptions energy;
   const auto name = json.at("nets").get<std::string>();
@@ -84,7 +77,7 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
       {"alpha_cum", prior.schedule().alpha_cum}, {"groups", groups_json(groups)}};
   if (!prior.heads().empty()) json["heads"] = heads_json(prior.heads());
   const std::string architecture = json.dump();
-  const std::string hash = prior_hash(architecture, prior);
+  const std::string hash = nets::hash_weights(architecture, prior.named_tensors());
   nets::publish_tensors(path, prior.named_tensors(),
       {{"format", kPriorFormat}, {"version", kPriorVersion}, {"architecture", architecture},
           {"identity", identity.dump()}, {"vae_hash", vae_hash}, {"prior_hash", hash}});
@@ -139,7 +132,7 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
     fail(ExitCode::kCorrupt, "{}: architecture: {}", path.string(), e.what());
   }
   nets::load_float32(file, out.prior->named_tensors());
-  out.prior_hash = prior_hash(architecture, *out.prior);
+  out.prior_hash = nets::hash_weights(architecture, out.prior->named_tensors());
   nets::check_whole(file, "prior_hash", [&] { return out.prior_hash; });
   return out;
 }

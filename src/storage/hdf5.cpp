@@ -44,18 +44,6 @@ Handle make_space(const std::vector<std::uint64_t>& shape, const std::string& wh
   return own(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), ExitCode::kRuntime, what);
 }
 
-// What a caller asks for against what the file has; `code`: kCorrupt where the file is to blame.
-void check_rows(const std::string& what, const H5Info& info, H5Type type, std::uint64_t first, std::uint64_t count,
-    std::size_t buffer, ExitCode code) {
-  check(type == info.type, code, "{}: holds {}, expected {}", what, name_of(info.type), name_of(type));
-  const std::uint64_t rows = info.shape.empty() ? 1 : info.shape[0];
-  check(first <= rows && count <= rows - first, code, "{}: rows {} to {} of {} were asked for", what, first,
-      first + count, rows);
-  const std::uint64_t expected = rows == 0 ? 0 : info.bytes / rows * count;
-  check(buffer == expected, ExitCode::kRuntime, "{}: {} rows take {} bytes, the buffer has {}", what, count, expected,
-      buffer);
-}
-
 }  // namespace
 
 detail::Handle::~Handle() {
@@ -64,9 +52,10 @@ detail::Handle::~Handle() {
 
 bool detail::Handle::close() { return H5Idec_ref(std::exchange(id_, -1)) >= 0; }
 
-// A dataset, and rows of it in the file and in memory.
+// A dataset, and rows of it in the file and in memory; no handles where there are none.
 struct H5File::Rows {
-  Handle dataset, file, memory;
+  std::string what;
+  Handle dataset{}, file{}, memory{}, type{};
 };
 
 std::string H5File::label(std::string_view kind, const std::string& name) const {
@@ -80,13 +69,24 @@ std::int64_t H5File::id(bool for_writing) const {
   return file_.get();
 }
 
-H5File::Rows H5File::select(const std::string& name, std::uint64_t first, std::uint64_t count, ExitCode code) const {
+// What a caller asks for against what the file has; `code`: kCorrupt where the file is to blame.
+H5File::Rows H5File::select(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count,
+    std::size_t buffer, ExitCode code) const {
   const std::string text = label("dataset", name);
-  const std::vector<std::uint64_t>& shape = datasets_.at(name).shape;
+  const H5Info held = info(name);
+  check(type == held.type, code, "{}: holds {}, expected {}", text, name_of(held.type), name_of(type));
+  const std::vector<std::uint64_t>& shape = held.shape;
+  const std::uint64_t rows = shape.empty() ? 1 : shape[0];
+  check(first <= rows && count <= rows - first, code, "{}: rows {} to {} of {} were asked for", text, first,
+      first + count, rows);
+  const std::uint64_t expected = rows == 0 ? 0 : held.bytes / rows * count;
+  check(buffer == expected, ExitCode::kRuntime, "{}: {} rows take {} bytes, the buffer has {}", text, count, expected,
+      buffer);
+  if (buffer == 0) return {text};
   std::vector<std::uint64_t> extent = shape;
   if (!shape.empty()) extent[0] = count;
-  Rows out{own(H5Dopen2(id(false), name.c_str(), H5P_DEFAULT), code, text), make_space(shape, text),
-      make_space(extent, text)};
+  Rows out{text, own(H5Dopen2(id(false), name.c_str(), H5P_DEFAULT), code, text), make_space(shape, text),
+      make_space(extent, text), detail::make_type(type)};
   if (shape.empty()) return out;
   std::vector<hsize_t> start(shape.size(), 0);
   start[0] = first;
@@ -135,13 +135,11 @@ H5Info H5File::info(const std::string& name) const {
 
 void H5File::read_rows(
     const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const {
-  const std::string what = label("dataset", name);
-  check_rows(what, info(name), type, first, count, out.size(), ExitCode::kCorrupt);
+  const Rows rows = select(name, type, first, count, out.size(), ExitCode::kCorrupt);
   if (out.empty()) return;
-  const Rows rows = select(name, first, count, ExitCode::kCorrupt);
-  check_h5(H5Dread(rows.dataset.get(), detail::make_type(type).get(), rows.memory.get(), rows.file.get(), H5P_DEFAULT,
-               out.data()) >= 0,
-      ExitCode::kCorrupt, "{}: reading failed", what);
+  check_h5(
+      H5Dread(rows.dataset.get(), rows.type.get(), rows.memory.get(), rows.file.get(), H5P_DEFAULT, out.data()) >= 0,
+      ExitCode::kCorrupt, "{}: reading failed", rows.what);
 }
 
 void H5File::create_dataset(const std::string& name, H5Type type, const std::vector<std::uint64_t>& shape) {
@@ -166,13 +164,11 @@ void H5File::create_dataset(const std::string& name, H5Type type, const std::vec
 void H5File::write_rows(
     const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<const std::byte> in) {
   id(true);
-  const std::string what = label("dataset", name);
-  check_rows(what, info(name), type, first, count, in.size(), ExitCode::kRuntime);
+  const Rows rows = select(name, type, first, count, in.size(), ExitCode::kRuntime);
   if (in.empty()) return;
-  const Rows rows = select(name, first, count, ExitCode::kRuntime);
-  check_h5(H5Dwrite(rows.dataset.get(), detail::make_type(type).get(), rows.memory.get(), rows.file.get(), H5P_DEFAULT,
-               in.data()) >= 0,
-      ExitCode::kRuntime, "{}: writing failed", what);
+  check_h5(
+      H5Dwrite(rows.dataset.get(), rows.type.get(), rows.memory.get(), rows.file.get(), H5P_DEFAULT, in.data()) >= 0,
+      ExitCode::kRuntime, "{}: writing failed", rows.what);
 }
 
 void H5File::write(

@@ -97,7 +97,8 @@ class H5File {
   H5File() = default;
   std::string label(std::string_view kind, const std::string& name) const;
   std::int64_t id(bool for_writing) const;  // of the open file
-  Rows select(const std::string& name, std::uint64_t first, std::uint64_t count, ExitCode code) const;
+  Rows select(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::size_t buffer,
+      ExitCode code) const;
 
   fs::path path_;
   bool writable_ = false;

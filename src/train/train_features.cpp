@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "data/batch_order.h"
 #include "nets/device.h"
+#include "storage/run_files.h"
 #include "train/measure.h"
 #include "vae/inputs.h"
 
@@ -134,7 +135,7 @@ std::int64_t count_classes(const data::Dataset& dataset) {
 
 TrainingResult train_features(
     FeatureTrainOptions options, const data::Dataset& dataset, TrainingRun run, at::Device device) {
-  const auto file = run.directory / features_file("").filename();
+  const auto file = run.directory / std::filesystem::path(storage::run_files::kFeatures).filename();
   run.fingerprint = fingerprint_of(options, dataset);
   if (artifact_done(file, nets::kFeaturesFormat, nets::kFeaturesVersion, run.fingerprint, run.comm, run.logger))
     return {};

@@ -24,9 +24,6 @@ struct FeatureTrainOptions : LoopOptions {
 inline std::int64_t feature_updates(const FeatureTrainOptions& options, std::size_t num_images) {  // of all epochs
   return epoch_updates(options.epochs, num_images, options.batch);
 }
-inline std::filesystem::path features_file(const std::filesystem::path& run_directory) {
-  return run_directory / "features" / "features.safetensors";
-}
 std::int64_t count_classes(const data::Dataset& dataset);  // Error(kUsage) for a data set without labels
 
 // From the newest checkpoint to RUN/features/features.safetensors; run.directory is RUN/features,

@@ -10,6 +10,7 @@
 #include <utility>
 #include "base/error.h"
 #include "data/batch_order.h"
+#include "storage/run_files.h"
 #include "train/measure.h"
 #include "vae/inputs.h"
 #include "vae/kl_balance.h"
@@ -245,7 +246,7 @@ void publish(const std::filesystem::path& file, const vae::Backbone& backbone, c
 
 TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const data::Dataset& dataset,
     std::uint64_t seed, const TrainingRun& run) {
-  const auto file = run.directory / vae_file("").filename();
+  const auto file = run.directory / std::filesystem::path(storage::run_files::kVae).filename();
   auto statistics = backbone.batch_statistics(sum_over(run.comm), seed);
   options.updates = vae_updates(options, dataset.members(data::Split::kTrain).size());
   options.rate.kind = *value_named<nets::RateKind>(name_of(options.schedule));

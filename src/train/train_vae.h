@@ -34,9 +34,6 @@ struct VaeTrainOptions : LoopOptions {
 };
 
 std::int64_t vae_updates(const VaeTrainOptions& options, std::size_t num_images);  // of all epochs
-inline std::filesystem::path vae_file(const std::filesystem::path& run_directory) {
-  return run_directory / "vae" / "vae.safetensors";
-}
 
 // From the newest checkpoint to RUN/vae/vae.safetensors; run.directory is RUN/vae. When the file is
 // there already, only says so (and loads nothing). The backbone holds its starting weights; after

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include "nets/tensor_io.h"
 #include "storage/files.h"
 #include "train/training_loop.h"
 
@@ -100,8 +101,7 @@ TrainingState TrainingLoop::state() const {
   TrainingState out;
   for (std::size_t b = 0; b < optimisers_.size(); ++b) {
     const auto& [prefix, params] = objective_.buckets()[b];
-    for (const auto& p : params.parameters()) out.model.push_back({prefix + p.name, p.tensor});
-    for (const auto& s : params.states()) out.model.push_back({prefix + s.name, s.tensor});
+    for (auto& t : nets::saved_tensors(params, prefix)) out.model.push_back(std::move(t));
     for (const auto& moment : optimisers_[b]->state(prefix)) out.optimizer.push_back(moment);
     out.optimizer.push_back({prefix + "ema", emas_[b]->flat()});
   }

@@ -67,4 +67,10 @@ at::Tensor posterior_noise(const RandomKey& key, std::span<const std::int64_t> i
       [](auto&&... of_row) { fill_normal(of_row...); });
 }
 
+Posterior draw_posterior(const Backbone& backbone, const at::Tensor& x, std::uint64_t seed,
+    std::span<const std::int64_t> images, std::span<const std::uint32_t> visits) {
+  const RandomKey key{seed, 0, Purpose::kPosterior};
+  return backbone.posterior(x, posterior_noise(key, images, visits, backbone.dim()).to(x.device()));
+}
+
 }  // namespace hebm::vae

@@ -7,6 +7,7 @@
 #include <vector>
 #include "base/random.h"
 #include "base/types.h"
+#include "vae/backbone.h"
 
 namespace hebm::vae {
 
@@ -23,5 +24,8 @@ at::Tensor binarised(const at::Tensor& x, const RandomKey& key, std::span<const 
 // eps ~ N(0, I), [images, dim] float32 on the host: row b is keyed by (images[b], visits[b]).
 at::Tensor posterior_noise(const RandomKey& key, std::span<const std::int64_t> images,
     std::span<const std::uint32_t> visits, std::int64_t dim);
+// One draw of q(z | x) a row of x [images, C, H, W], of that noise.
+Posterior draw_posterior(const Backbone& backbone, const at::Tensor& x, std::uint64_t seed,
+    std::span<const std::int64_t> images, std::span<const std::uint32_t> visits);
 
 }  // namespace hebm::vae

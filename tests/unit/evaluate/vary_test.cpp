@@ -18,7 +18,7 @@ TEST(FreeLayerSets, AreEachAloneAndAll) {
 TEST(FreeLayerSets, OutsideTheVaeOrTwiceAreUsageErrorsThatSaySo) {
   const auto message = [](const FreeLayers& free) -> std::string {
     try {
-      check_free_layers(free, 3);
+      prior::check_layers(free, 3);
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ExitCode::kUsage);
       return e.what();

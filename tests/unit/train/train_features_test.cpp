@@ -1,6 +1,7 @@
 #include "train/train_features.h"
 #include <csignal>
 #include "comm/single_communicator.h"
+#include "storage/run_files.h"
 #include "support.h"
 
 namespace hebm::train {
@@ -35,13 +36,13 @@ struct World {
 TEST(TrainFeatures, LearnsASeparableProblem) {
   World world;
   EXPECT_EQ(world.train("run").outcome, Outcome::kDone);
-  const auto loaded = nets::load_feature_net(features_file(world.folder / "run"));
+  const auto loaded = nets::load_feature_net(world.folder / "run" / storage::run_files::kFeatures);
   EXPECT_GE(loaded.accuracy, 0.95);
   EXPECT_EQ(loaded.net->num_classes(), 4);
   EXPECT_EQ(measure_accuracy(*loaded.net, world.dataset, data::Split::kTest, world.comm), loaded.accuracy);
-  const auto time = std::filesystem::last_write_time(features_file(world.folder / "run"));
+  const auto time = std::filesystem::last_write_time(world.folder / "run" / storage::run_files::kFeatures);
   EXPECT_EQ(world.train("run").outcome, Outcome::kDone);  // nothing to do
-  EXPECT_EQ(std::filesystem::last_write_time(features_file(world.folder / "run")), time);
+  EXPECT_EQ(std::filesystem::last_write_time(world.folder / "run" / storage::run_files::kFeatures), time);
   FeatureTrainOptions other = small_options();
   other.epochs = 7.0;
   expect_error(ExitCode::kUsage, {"features.epochs", "6.0", "7.0"}, [&] { world.train("run", other); });
@@ -56,7 +57,8 @@ TEST(TrainFeatures, ResumeEqualsUninterruptedBitByBit) {
     for (int i = 0; i < 3; ++i) EXPECT_EQ(world.train("parts", small_options(), &stop).outcome, Outcome::kStopped);
   }
   EXPECT_EQ(world.train("parts").outcome, Outcome::kDone);
-  EXPECT_EQ(slurp(features_file(world.folder / "whole")), slurp(features_file(world.folder / "parts")));
+  EXPECT_EQ(slurp(world.folder / "whole" / storage::run_files::kFeatures),
+      slurp(world.folder / "parts" / storage::run_files::kFeatures));
 }
 
 TEST(TrainFeatures, TooLowAnAccuracyIsAnError) {
@@ -65,10 +67,10 @@ TEST(TrainFeatures, TooLowAnAccuracyIsAnError) {
   options.epochs = 0.25;
   options.rate.base = 1e-9;
   expect_error(ExitCode::kRuntime, {"accuracy", "features.min_accuracy = 0.9"}, [&] { world.train("run", options); });
-  EXPECT_FALSE(std::filesystem::exists(features_file(world.folder / "run")));
+  EXPECT_FALSE(std::filesystem::exists(world.folder / "run" / storage::run_files::kFeatures));
   options.min_accuracy = 0.0;
   world.train("run", options);
-  EXPECT_TRUE(std::filesystem::exists(features_file(world.folder / "run")));
+  EXPECT_TRUE(std::filesystem::exists(world.folder / "run" / storage::run_files::kFeatures));
 }
 
 TEST(TrainFeatures, ADataSetWithoutLabelsIsRefused) {

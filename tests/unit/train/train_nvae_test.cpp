@@ -54,7 +54,7 @@ struct World {
     options.preprocess_cells = options.postprocess_cells = 1;
     return vae::Nvae(options, {1, 16, 16}, {.seed = 5});
   }
-  std::filesystem::path product(const std::string& run) const { return vae_file(folder / run); }
+  std::filesystem::path product(const std::string& run) const { return folder / run / storage::run_files::kVae; }
   Outcome train(
       const std::string& run, const VaeTrainOptions& options = small_options(), const StopFlag* stop = nullptr) {
     vae::Nvae net = make_net();

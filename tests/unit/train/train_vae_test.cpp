@@ -8,6 +8,7 @@
 #include "comm/single_communicator.h"
 #include "nets/tensor_io.h"
 #include "storage/metrics.h"
+#include "storage/run_files.h"
 #include "support.h"
 #include "train/measure.h"
 #include "vae/hvae.h"
@@ -46,7 +47,7 @@ struct World {
     return vae::Hvae(options, {1, 16, 16}, {.seed = seed});
   }
   std::filesystem::path run_directory(const std::string& run) const { return folder / run; }
-  std::filesystem::path product(const std::string& run) const { return vae_file(run_directory(run)); }
+  std::filesystem::path product(const std::string& run) const { return run_directory(run) / storage::run_files::kVae; }
 
   // New objects each time, as in a new process.
   Outcome train(const std::string& run, const VaeTrainOptions& options = small_options(),
