@@ -34,7 +34,6 @@ LatentSource online_source(const data::Dataset& dataset, data::Split split, cons
     const MicroBatches& batches, std::uint64_t seed) {
   const auto& members = dataset.members(split);
   const data::BatchOrder order(std::ssize(members), batches.batch, seed);
-  const RandomKey key{seed, 0, Purpose::kPosterior};
   return {[=, &dataset, &members, &backbone, size = batches.size](const Work& work) {
     const c10::NoGradGuard no_grad;
     LatentBatch out;
@@ -44,10 +43,8 @@ LatentSource online_source(const data::Dataset& dataset, data::Split split, cons
       out.index.push_back(members[static_cast<std::size_t>(place.position)]);
       out.visit.push_back(place.visit);
     }
-    const auto device = backbone.params().device();
-    const at::Tensor x = vae::image_tensor(dataset.read(out.index)).to(device);
-    const at::Tensor noise = vae::posterior_noise(key, out.index, out.visit, out.dim).to(device);
-    const at::Tensor u = backbone.posterior(x, noise).u.to(at::kCPU).contiguous();
+    const at::Tensor x = vae::image_tensor(dataset.read(out.index)).to(backbone.params().device());
+    const at::Tensor u = vae::draw_posterior(backbone, x, seed, out.index, out.visit).u.to(at::kCPU).contiguous();
     out.u.assign(u.const_data_ptr<float>(), u.const_data_ptr<float>() + u.numel());
     return out;
   }};
