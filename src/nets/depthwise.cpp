@@ -16,17 +16,9 @@ using detail::kChannelBlock;
 using detail::kTapLanes;
 using detail::kTaps;
 
-DepthwiseKernel kernel_of(DepthwiseIsa isa) {
-  if (isa == DepthwiseIsa::kAvx512) return detail::depthwise_avx512_kernel();
-  return isa == DepthwiseIsa::kAvx2 ? detail::depthwise_avx2_kernel() : detail::depthwise_plain_kernel();
-}
-
-bool cpu_has(DepthwiseIsa isa) {
-#if defined(__x86_64__)
-  if (isa == DepthwiseIsa::kAvx2) return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-  if (isa == DepthwiseIsa::kAvx512) return __builtin_cpu_supports("avx512f") != 0;
-#endif
-  return isa == DepthwiseIsa::kPlain;
+DepthwiseKernel kernel_of(Isa isa) {
+  if (isa == Isa::kAvx512) return detail::depthwise_avx512_kernel();
+  return isa == Isa::kAvx2 ? detail::depthwise_avx2_kernel() : detail::depthwise_plain_kernel();
 }
 
 std::int64_t num_blocks(std::int64_t channels, std::int64_t block) { return (channels + block - 1) / block; }
@@ -64,10 +56,9 @@ void check_operand(const Depthwise& layer, const at::Tensor& in, const at::Tenso
       layer.channels);
 }
 
-void run(DepthwiseMode mode, const Depthwise& layer, const Operands& o, DepthwiseIsa isa) {
+void run(DepthwiseMode mode, const Depthwise& layer, const Operands& o, Isa isa) {
   for (const auto& t : {o.in, o.out, o.in_slope, o.out_slope}) check_operand(layer, o.in, t);
-  check(
-      depthwise_isa_supported(isa), ExitCode::kRuntime, "depthwise: this processor or build lacks the instruction set");
+  check(isa_supported(isa), ExitCode::kRuntime, "depthwise: this processor or build lacks the instruction set");
   const DepthwiseKernel kernel = kernel_of(isa);
   const std::int64_t height = o.in.size(1), width = o.in.size(2), blocks = num_blocks(layer.channels, kChannelBlock);
   at::parallel_for(0, o.in.size(0) * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -84,16 +75,6 @@ void run(DepthwiseMode mode, const Depthwise& layer, const Operands& o, Depthwis
 
 }  // namespace
 
-bool depthwise_isa_supported(DepthwiseIsa isa) { return cpu_has(isa) && kernel_of(isa) != nullptr; }
-
-DepthwiseIsa best_depthwise_isa() {
-  static const DepthwiseIsa best = [] {
-    if (depthwise_isa_supported(DepthwiseIsa::kAvx512)) return DepthwiseIsa::kAvx512;
-    return depthwise_isa_supported(DepthwiseIsa::kAvx2) ? DepthwiseIsa::kAvx2 : DepthwiseIsa::kPlain;
-  }();
-  return best;
-}
-
 Depthwise pack_depthwise(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& in_bias) {
   check(weight.dim() == 4 && weight.size(0) >= 1 && weight.size(1) == 1 && weight.size(2) == 5 && weight.size(3) == 5,
       ExitCode::kRuntime, "depthwise: expected weights [C, 1, 5, 5]");
@@ -109,12 +90,12 @@ Depthwise pack_depthwise(const at::Tensor& weight, const at::Tensor& bias, const
   return layer;
 }
 
-void depthwise_silu(const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::Tensor& out_slope, DepthwiseIsa isa) {
+void depthwise_silu(const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::Tensor& out_slope, Isa isa) {
   run(DepthwiseMode::kSilu, layer, {layer.taps, layer.bias, layer.in_bias, x, out, x, out_slope}, isa);
 }
 
 void depthwise_silu_gradient(
-    const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope, const at::Tensor& out_slope, DepthwiseIsa isa) {
+    const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope, const at::Tensor& out_slope, Isa isa) {
   run(DepthwiseMode::kBackward, layer, {layer.turned, {}, {}, g, in_slope, in_slope, out_slope}, isa);
 }
 

@@ -6,12 +6,9 @@
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include "nets/depthwise_kernels.h"
+#include "nets/isa.h"
 
 namespace hebm::nets {
-
-enum class DepthwiseIsa { kPlain, kAvx2, kAvx512 };
-bool depthwise_isa_supported(DepthwiseIsa isa);  // by this processor and this build
-DepthwiseIsa best_depthwise_isa();
 
 // One layer's constants as the kernels read them.
 struct Depthwise {
@@ -28,10 +25,10 @@ Depthwise pack_depthwise(const at::Tensor& weight, const at::Tensor& bias, const
 // torch's threads unless the caller is one of several threads already.
 // out = SiLU(conv(SiLU(x + in_bias)) + bias). x becomes the slope of the first SiLU, out_slope that
 // of the second: what depthwise_silu_gradient needs. x, out, out_slope are three tensors.
-void depthwise_silu(const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::Tensor& out_slope,
-    DepthwiseIsa isa = best_depthwise_isa());
+void depthwise_silu(
+    const Depthwise& layer, at::Tensor& x, at::Tensor& out, at::Tensor& out_slope, Isa isa = best_isa());
 // From g = d/d out to d/dx, which replaces in_slope.
 void depthwise_silu_gradient(const Depthwise& layer, const at::Tensor& g, at::Tensor& in_slope,
-    const at::Tensor& out_slope, DepthwiseIsa isa = best_depthwise_isa());
+    const at::Tensor& out_slope, Isa isa = best_isa());
 
 }  // namespace hebm::nets

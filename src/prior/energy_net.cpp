@@ -48,6 +48,7 @@ EnergyNet::Weights EnergyNet::weights(bool with_grad, const Spectral& normed) co
   for (std::size_t i = 0; i < normed.size(); ++i)
     effective.emplace(names_[i], options_.spectral_norm ? normed[i].effective() : normed[i].weight);
   Weights out = build(effective);
+  if (!with_grad && params_.dtype() == at::kFloat && params_.device().is_cpu()) out.frozen = freeze(out);
   if (labels_.defined()) out.labels = with_grad ? labels_ : labels_.detach().clone();
   return out;
 }

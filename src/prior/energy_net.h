@@ -56,11 +56,19 @@ class EnergyNet {
   EnergyNet& operator=(const EnergyNet&) = delete;
 
   using Spectral = std::vector<nets::SpectralWeight>;  // all weights of the net
+  // A pass of its own over weights that stay, where a net has one: float32 on the host.
+  class Frozen {
+   public:
+    virtual ~Frozen() = default;
+    // d sum_b f_b / dz, [B, c, h, w]; biases from select().
+    virtual at::Tensor input_gradient(const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;
+  };
   // What forward() needs, in the net's own order: effective weights ([out, in, k, k], [out, in] or
   // as nets::conv_matrix has them) and vectors of t [num_levels, out].
   struct Weights {
     std::vector<at::Tensor> stages, biases;
-    at::Tensor labels;  // [label_rows, F], undefined without labels
+    at::Tensor labels;                     // [label_rows, F], undefined without labels
+    std::shared_ptr<const Frozen> frozen;  // of these values; null: none
   };
   struct Outputs {
     at::Tensor f;       // [B]
@@ -104,6 +112,7 @@ class EnergyNet {
   // spectral norm, and flattens the parameters.
   void finish(std::int64_t features);
   virtual Weights build(const Effective& effective) const = 0;
+  virtual std::shared_ptr<const Frozen> freeze(const Weights& /*weights*/) const { return nullptr; }
   // [B, F]: what the output, the last stage [1, F], reads.
   virtual at::Tensor features(
       const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;

@@ -89,6 +89,11 @@ std::vector<at::Tensor> Potential::layer_gradients(const std::vector<at::Tensor>
   const auto work = [&](std::int64_t begin, std::int64_t end) {
     const c10::AutoGradMode grad_on(true);
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      const std::size_t bucket = first_bucket_ + i;
+      if (const auto& net = weights_[bucket].frozen) {
+        out[i] = net->input_gradient(biases_[i], z[i]);
+        continue;
+      }
       const at::Tensor leaf = z[i].detach().requires_grad_(true);
       out[i] = torch::autograd::grad({outputs(i, leaf).f.sum()}, {leaf})[0];
     }
@@ -139,7 +144,11 @@ EnergyNet::Outputs UpdateWeights::outputs(std::size_t bucket, const at::Tensor& 
   const auto of = [&](const EnergyNet::Weights& weights, const at::Tensor& rows, const at::Tensor& levels) {
     return net.outputs(weights, net.select(weights, levels), rows);
   };
-  if (steady()) return of(net.weights(true), z, t);
+  if (steady()) {
+    EnergyNet::Weights weights = net.weights(true);
+    weights.frozen = frozen_[bucket].frozen;  // the same values
+    return of(weights, z, t);
+  }
   const auto zs = z.chunk(2), ts = t.chunk(2);
   const auto& moving = moving_[bucket];
   const auto positive = of(net.weights(true, moving[moving.size() - 2]), zs[0], ts[0]);

@@ -10,7 +10,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 #include <algorithm>
-#include "prior/energy_net.h"
+#include "prior/small_net_pass.h"
 
 namespace hebm::prior {
 namespace {
@@ -20,7 +20,7 @@ constexpr std::int64_t kFlattenSide = 2;
 class SmallEnergyNet final : public EnergyNet {
  public:
   SmallEnergyNet(const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting)
-      : EnergyNet(options, setting) {
+      : EnergyNet(options, setting), shape_(shape) {
     const std::int64_t w = options.width;
     if (is_told_level()) add_embedding("embed1", "embed2", options.embedding);
     std::int64_t channels = shape.channels, height = shape.height, width = shape.width;
@@ -69,8 +69,14 @@ class SmallEnergyNet final : public EnergyNet {
     return out;
   }
 
+  std::shared_ptr<const Frozen> freeze(const Weights& weights) const override {
+    return std::make_shared<const SmallNetPlan>(weights.stages, shape_, residual_, options_.gain);
+  }
+
   at::Tensor features(
       const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const override {
+    if (const auto* plan = dynamic_cast<const SmallNetPlan*>(weights.frozen.get()))
+      return plan->features(z, weights.stages, biases);
     at::Tensor h = z;
     for (std::size_t j = 0; j < biases.size(); ++j) {
       const at::Tensor& weight = weights.stages[j];
@@ -94,6 +100,7 @@ class SmallEnergyNet final : public EnergyNet {
     std::string name;
     at::Tensor bias;  // [out]
   };
+  LatentShape shape_;
   std::vector<Stage> stages_;
   std::size_t residual_ = 0;  // of stages_: adds to its input; 0: none does
 };

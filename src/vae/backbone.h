@@ -7,12 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 #include "base/types.h"
 #include "nets/batch_norm.h"
 #include "nets/parameters.h"
+#include "vae/frozen_path.h"
 #include "vae/likelihood.h"
 
 namespace hebm::vae {
@@ -109,8 +111,8 @@ class Backbone {
   // Architecture as JSON text: written into the weights file's metadata, checked when it is read.
   virtual std::string architecture() const = 0;
 
-  // T_beta(u), only what z needs; differentiable in u. u [B, D].
-  virtual std::vector<at::Tensor> transport(const at::Tensor& u) const { return transported(u, false).z; }
+  // T_beta(u), only what z needs; differentiable in u, once where it is frozen. u [B, D].
+  virtual std::vector<at::Tensor> transport(const at::Tensor& u) const;
   // The same with sum log sigma, for log p(z) = log N(u; 0, I) - sum log sigma.
   Transported transport_with_scale(const at::Tensor& u) const { return transported(u, true); }
   // T_beta^-1(z) -> u [B, D].
@@ -139,19 +141,26 @@ class Backbone {
   // Null: no layer sees the whole batch. `sum` adds over ranks, in the same order on all of them.
   // The backbone stays where it is.
   virtual std::unique_ptr<BatchStatistics> batch_statistics(const nets::SumOverRanks& sum, std::uint64_t seed) const;
-  // The parameters stay as they are from here on: transport() may prepare what it needs of them
-  // once. A later change is seen.
-  virtual void freeze() {}
+  // The parameters stay as they are from here on: transport() prepares what it needs of them once,
+  // where the backbone has a path for that (frozen_path.h). A later change is seen.
+  void freeze(bool on = true) { wants_frozen_ = on; }
  protected:
   virtual const TopDownLayers& layers() const = 0;
+  // Of the parameters as they are, float32 on the host.
+  virtual std::shared_ptr<const FrozenPath> frozen_path() const { return nullptr; }
   // Counts a convolution or matrix that transport() runs at this side.
   void count_transport(const at::Tensor& weight, std::int64_t side);
  private:
   Transported transported(const at::Tensor& u, bool with_scale) const;
+  std::shared_ptr<const FrozenPath> frozen() const;  // null where the plain path is to run
 
   Shape shape_;
   nets::Parameters params_;
   double transport_flop_ = 0;
+  bool wants_frozen_ = false;
+  mutable std::mutex frozen_mutex_;
+  mutable std::shared_ptr<const FrozenPath> frozen_;  // of the parameters' version below
+  mutable std::uint64_t frozen_version_ = 0;
 };
 
 // u [B, D] -> [L] of [B, c, h, w] views, and back.

@@ -10,8 +10,7 @@
 
 namespace hebm::vae {
 
-constexpr double kLogSigmaBound = 2.0;  // soft clamp of the prior's log sigma
-constexpr double kLogScaleBound = 4.0;  // and of the posterior's log scale in standard coordinates
+constexpr double kLogScaleBound = 4.0;  // soft clamp of the posterior's log scale in standard coordinates
 
 at::Tensor ResBlock::operator()(const at::Tensor& x) const { return x + second(at::silu(first(at::silu(x)))); }
 
@@ -26,7 +25,7 @@ at::Tensor Hvae::enter(std::size_t i, const at::Tensor& s) const {
 
 LayerNormal Hvae::prior(std::size_t i, const at::Tensor& s) const {
   const auto parts = layers_[i].prior_head(at::silu(s)).chunk(2, 1);
-  const at::Tensor log_sigma = soft_clamp(parts[1], kLogSigmaBound);
+  const at::Tensor log_sigma = soft_clamp(parts[1], kHvaeLogSigmaBound);
   return {parts[0], log_sigma.exp(), log_sigma};
 }
 

@@ -41,6 +41,8 @@ struct ResBlock {
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
+inline constexpr double kHvaeLogSigmaBound = 2.0;  // soft clamp of the prior's log sigma
+
 class Hvae final : public Backbone, private TopDownLayers {
  public:
   Hvae(const HvaeOptions& options, const ImageShape& image, const BackboneBuild& build = {});
@@ -58,6 +60,7 @@ class Hvae final : public Backbone, private TopDownLayers {
     nets::Conv from_z;          // z -> s
   };
   const TopDownLayers& layers() const override { return *this; }
+  std::shared_ptr<const FrozenPath> frozen_path() const override;
   at::Tensor start(std::int64_t count) const override;
   at::Tensor enter(std::size_t i, const at::Tensor& s) const override;
   LayerNormal prior(std::size_t i, const at::Tensor& s) const override;

@@ -6,7 +6,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <nlohmann/json.hpp>
-#include "vae/nvae_frozen.h"
+#include "vae/nvae_frozen_pass.h"
 #include "vae/nvae_training.h"
 
 namespace hebm::vae {
@@ -199,27 +199,7 @@ void Nvae::count_flop() {
   }
 }
 
-Nvae::~Nvae() = default;
-
-// Every change in place of a parameter or state, through whichever view, counts up its storage's
-// version: a changed net is folded again.
-std::shared_ptr<const NvaeFrozen> Nvae::frozen() const {
-  if (!wants_frozen_ || params().dtype() != at::kFloat || params().device() != at::kCPU) return nullptr;
-  std::uint64_t version = params().flat()._version();
-  for (const auto& state : params().states()) version += state.tensor._version();
-  const std::lock_guard lock(frozen_mutex_);
-  if (!frozen_ || version != frozen_version_) {
-    frozen_.reset();
-    frozen_ = std::make_shared<const NvaeFrozen>(*this);
-    frozen_version_ = version;
-  }
-  return frozen_;
-}
-
-std::vector<at::Tensor> Nvae::transport(const at::Tensor& u) const {
-  if (const auto net = frozen(); net && u.scalar_type() == at::kFloat && u.is_cpu()) return net->transport(u);
-  return Backbone::transport(u);
-}
+std::shared_ptr<const FrozenPath> Nvae::frozen_path() const { return freeze_nvae(*this); }
 
 std::string Nvae::architecture() const { return options_.architecture().dump(); }
 

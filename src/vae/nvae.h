@@ -4,7 +4,6 @@
 // tanh(mu_raw / 5), sigma = exp(5 tanh(raw / 5)) + 0.01; raw values of the top layer are 0, so z_0
 // = 1.01 u_0 (the paper: u_0).
 #pragma once
-#include <mutex>
 #include <optional>
 #include "vae/nvae_cells.h"
 #include "vae/nvae_options.h"
@@ -61,16 +60,11 @@ class NvaeRun final : public TopDownLayers {
   const Pass& pass_;
 };
 
-class NvaeFrozen;
-
 class Nvae final : public Backbone {
  public:
   Nvae(const NvaeOptions& options, const ImageShape& image, const BackboneBuild& build = {});
-  ~Nvae() override;
 
-  std::vector<at::Tensor> transport(const at::Tensor& u) const override;
   std::string architecture() const override;
-  void freeze() override { wants_frozen_ = true; }
   std::unique_ptr<BatchStatistics> batch_statistics(const nets::SumOverRanks& sum, std::uint64_t seed) const override;
 
   const NvaeParts& parts() const { return parts_; }
@@ -81,7 +75,7 @@ class Nvae final : public Backbone {
   void build_samplers();
   void build_decoder();
   void count_flop();
-  std::shared_ptr<const NvaeFrozen> frozen() const;  // null where the plain path is to run
+  std::shared_ptr<const FrozenPath> frozen_path() const override;
 
   NvaeOptions options_;  // resolved
   std::vector<NvaeScale> scales_;
@@ -89,10 +83,6 @@ class Nvae final : public Backbone {
   NvaeParts parts_;
   Pass evaluating_;
   NvaeRun evaluation_{parts_, evaluating_};
-  bool wants_frozen_ = false;
-  mutable std::mutex frozen_mutex_;
-  mutable std::shared_ptr<const NvaeFrozen> frozen_;  // of the parameters' version below
-  mutable std::uint64_t frozen_version_ = 0;
 };
 
 }  // namespace hebm::vae

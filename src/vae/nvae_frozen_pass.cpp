@@ -20,6 +20,9 @@
 namespace hebm::vae {
 namespace {
 
+// Of a pass's matrices: enough rows for the products, a state s that is small enough for the cache.
+constexpr std::int64_t kMinPixels = 512, kMaxPixels = 1024, kStateValues = 131072;
+
 // Rows of [B, n, H, W] as [m H W, n], and back.
 at::Tensor to_pixels(const at::Tensor& t) { return t.flatten(2).transpose(1, 2).flatten(0, 1); }
 at::Tensor from_pixels(const at::Tensor& t, std::int64_t images) {
@@ -36,7 +39,7 @@ at::Tensor matrix(const at::Tensor& hidden) { return hidden.view({-1, hidden.siz
 
 }  // namespace
 
-FrozenPass::FrozenPass(const FoldedDecoder& decoder, std::int64_t images) : decoder_(decoder), images_(images) {
+NvaePass::NvaePass(const FoldedDecoder& decoder, std::int64_t images) : FrozenPass(images), decoder_(decoder) {
   std::int64_t largest = 0;
   layers_.resize(decoder.layers.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -61,8 +64,7 @@ FrozenPass::FrozenPass(const FoldedDecoder& decoder, std::int64_t images) : deco
 
 // Nearest doubling commutes with all that is before the depthwise convolution, so an up cell
 // expands at the coarse scale.
-void FrozenPass::expand_to(
-    const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s, at::Tensor& out) {
+void NvaePass::expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s, at::Tensor& out) {
   if (!cell.up) {
     at::Tensor target = matrix(out);
     at::mm_out(target, s, slice.expand);
@@ -75,7 +77,7 @@ void FrozenPass::expand_to(
       .copy_(low.view({images_, height, 1, width, 1, h}).expand({images_, height, 2, width, 2, h}));
 }
 
-void FrozenPass::cell_forward(const FoldedCell& cell, CellState& state, at::Tensor& s) {
+void NvaePass::cell_forward(const FoldedCell& cell, CellState& state, at::Tensor& s) {
   for (std::size_t j = 0; j < cell.slices.size(); ++j) {
     const FoldedCell::Slice& slice = cell.slices[j];
     expand_to(cell, slice, s, state.in_slope[j]);
@@ -105,7 +107,7 @@ void FrozenPass::cell_forward(const FoldedCell& cell, CellState& state, at::Tens
 }
 
 // d/d branch of [m H W, C] for g = d/ds.
-at::Tensor FrozenPass::branch_gradient(const FoldedCell& cell, const CellState& state, const at::Tensor& g) const {
+at::Tensor NvaePass::branch_gradient(const FoldedCell& cell, const CellState& state, const at::Tensor& g) const {
   if (!cell.squeeze.defined()) return g.clone();  // a copy: the slices add to g while they read this
   const at::Tensor branch = state.branch.view({images_, -1, state.branch.size(1)}), outer = g.view(branch.sizes());
   const at::Tensor sigmoid = state.factor.squeeze(1) / kBranchWeight;
@@ -115,7 +117,7 @@ at::Tensor FrozenPass::branch_gradient(const FoldedCell& cell, const CellState& 
   return (outer * state.factor).add_(mean.unsqueeze(1)).view(g.sizes());
 }
 
-void FrozenPass::cell_reverse(const FoldedCell& cell, CellState& state, at::Tensor& g) {
+void NvaePass::cell_reverse(const FoldedCell& cell, CellState& state, at::Tensor& g) {
   const at::Tensor of_branch = branch_gradient(cell, state, g);
   if (cell.up) {
     const std::int64_t height = state.in_slope[0].size(1), width = state.in_slope[0].size(2), channels = g.size(1);
@@ -140,7 +142,7 @@ void FrozenPass::cell_reverse(const FoldedCell& cell, CellState& state, at::Tens
 }
 
 // z = mu + sigma u from s (Eq. 15).
-void FrozenPass::sample(const FoldedLayer& layer, LayerState& state, const at::Tensor& s) {
+void NvaePass::sample(const FoldedLayer& layer, LayerState& state, const at::Tensor& s) {
   const std::int64_t n = layer.shape.channels;
   at::add_out(state.activated, s, layer.missing);
   at::elu_(state.activated);
@@ -150,7 +152,7 @@ void FrozenPass::sample(const FoldedLayer& layer, LayerState& state, const at::T
 }
 
 // gz -> what it adds to d/ds.
-at::Tensor FrozenPass::sample_reverse(const FoldedLayer& layer, LayerState& state, const at::Tensor& gz) const {
+at::Tensor NvaePass::sample_reverse(const FoldedLayer& layer, LayerState& state, const at::Tensor& gz) const {
   const std::int64_t n = layer.shape.channels;
   const at::Tensor raw = 1.0 - state.clamped.square();  // d soft clamp / d raw
   raw.narrow(1, 0, n).mul_(gz);
@@ -159,7 +161,7 @@ at::Tensor FrozenPass::sample_reverse(const FoldedLayer& layer, LayerState& stat
   return at::mm(raw, layer.sampler.t()).mul_(state.activated.clamp_max_(0.0).add_(1.0));
 }
 
-void FrozenPass::forward(const at::Tensor& u, const std::vector<at::Tensor>& z, std::int64_t row) {
+void NvaePass::forward(const at::Tensor& u, const std::vector<at::Tensor>& z, std::int64_t row) {
   at::Tensor s;
   std::int64_t first = 0;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -182,7 +184,7 @@ void FrozenPass::forward(const at::Tensor& u, const std::vector<at::Tensor>& z, 
   }
 }
 
-void FrozenPass::reverse(const std::vector<at::Tensor>& grads, std::int64_t row, const at::Tensor& out) {
+void NvaePass::reverse(const std::vector<at::Tensor>& grads, std::int64_t row, const at::Tensor& out) {
   at::Tensor g;
   std::int64_t end = out.size(1);
   for (std::size_t i = layers_.size(); i-- > 0;) {
@@ -202,6 +204,17 @@ void FrozenPass::reverse(const std::vector<at::Tensor>& grads, std::int64_t row,
     g = g.defined() ? g.add_(sampled) : sampled;
     for (std::size_t c = layer.cells.size(); c-- > 0;) cell_reverse(layer.cells[c], state.cells[c], g);
   }
+}
+
+std::shared_ptr<const FrozenPath> freeze_nvae(const Nvae& net, std::int64_t slice, std::int64_t images) {
+  const auto decoder = std::make_shared<const FoldedDecoder>(fold_decoder(net, slice));
+  const LatentShape& finest = net.groups().back();
+  if (images == 0) {
+    const std::int64_t pixels = std::clamp(kStateValues / decoder->layers.back().channels, kMinPixels, kMaxPixels);
+    images = std::max<std::int64_t>(1, pixels / (finest.height * finest.width));
+  }
+  return std::make_shared<const FrozenPath>(
+      net.groups(), images, [decoder](std::int64_t count) { return std::make_unique<NvaePass>(*decoder, count); });
 }
 
 }  // namespace hebm::vae

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 #include "nets/depthwise.h"
+#include "vae/frozen_path.h"
 #include "vae/nvae.h"
 
 namespace hebm::vae {
@@ -45,20 +46,13 @@ struct FoldedDecoder {
 // slice: hidden channels of a slice, a multiple of 32, or all; 0 chooses for each cell.
 FoldedDecoder fold_decoder(const Nvae& net, std::int64_t slice);
 
-// Forward and reverse pass of a folded NVAE's latent path over one chunk of m images, channels
-// last, with all tensors that live longer than an operation kept from step to step (a fresh
-// megabyte costs more in page faults than a matrix product in it). s: [m H W, C] of the layer's
-// scale; hidden: [m, H, W, h] a slice; autograd sees none of it.
-class FrozenPass {
+// Over a folded NVAE's latent path, channels last. s: [m H W, C] of the layer's scale; hidden: [m,
+// H, W, h] a slice.
+class NvaePass final : public FrozenPass {
  public:
-  FrozenPass(const FoldedDecoder& decoder, std::int64_t images);  // decoder must outlive this object
-  std::int64_t images() const { return images_; }
-
-  // u [m, D] -> z, written to rows [row, row + m) of z[i] [B, n, H, W]. Keeps what reverse() needs.
-  void forward(const at::Tensor& u, const std::vector<at::Tensor>& z, std::int64_t row);
-  // grads[i]: d/d z[i], the same rows (undefined: zero) -> d/du, written to out [m, D]. Once a
-  // forward(): it uses up what was kept.
-  void reverse(const std::vector<at::Tensor>& grads, std::int64_t row, const at::Tensor& out);
+  NvaePass(const FoldedDecoder& decoder, std::int64_t images);  // decoder must outlive this object
+  void forward(const at::Tensor& u, const std::vector<at::Tensor>& z, std::int64_t row) override;
+  void reverse(const std::vector<at::Tensor>& grads, std::int64_t row, const at::Tensor& out) override;
  private:
   struct CellState {
     std::vector<at::Tensor> in_slope, out_slope;  // [m, H, W, h] a slice
@@ -80,9 +74,12 @@ class FrozenPass {
   at::Tensor sample_reverse(const FoldedLayer& layer, LayerState& state, const at::Tensor& gz) const;
 
   const FoldedDecoder& decoder_;
-  std::int64_t images_;
   std::vector<LayerState> layers_;
   at::Tensor active_, low_;  // flat: the largest hidden slice, and of an up cell before it is doubled
 };
+
+// The path of a frozen net. slice: hidden channels of a cell at a time, a multiple of 32; images: of
+// a pass; 0 chooses.
+std::shared_ptr<const FrozenPath> freeze_nvae(const Nvae& net, std::int64_t slice = 0, std::int64_t images = 0);
 
 }  // namespace hebm::vae

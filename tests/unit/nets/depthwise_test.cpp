@@ -24,18 +24,18 @@ using test::random_tensor;
 
 constexpr double kEps = 5.9604645e-8;  // 2^-24
 
-class DepthwiseTest : public testing::TestWithParam<DepthwiseIsa> {
+class DepthwiseTest : public testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
-    if (!depthwise_isa_supported(GetParam())) GTEST_SKIP() << "not on this processor";
+    if (!isa_supported(GetParam())) GTEST_SKIP() << "not on this processor";
     at::set_num_threads(1);
   }
   void TearDown() override { at::set_num_threads(num_threads_); }
   int num_threads_ = at::get_num_threads();
 };
-INSTANTIATE_TEST_SUITE_P(Isa, DepthwiseTest,
-    testing::Values(DepthwiseIsa::kPlain, DepthwiseIsa::kAvx2, DepthwiseIsa::kAvx512), [](const auto& isa) {
-      return isa.param == DepthwiseIsa::kPlain ? "plain" : isa.param == DepthwiseIsa::kAvx2 ? "avx2" : "avx512";
+INSTANTIATE_TEST_SUITE_P(
+    Isa, DepthwiseTest, testing::Values(Isa::kPlain, Isa::kAvx2, Isa::kAvx512), [](const auto& isa) {
+      return isa.param == Isa::kPlain ? "plain" : isa.param == Isa::kAvx2 ? "avx2" : "avx512";
     });
 
 struct Case {

@@ -1,0 +1,49 @@
+#include "nets/gemm.h"
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/mm.h>
+#include <c10/core/GradMode.h>
+
+// BLAS, column-major. Weak: a libtorch that does not export it is used by its operators.
+extern "C" void sgemm_(const char* op_a, const char* op_b, const int* m, const int* n, const int* k, const float* alpha,
+    const float* a, const int* lda, const float* b, const int* ldb, const float* beta, float* c, const int* ldc)
+    __attribute__((weak));
+
+namespace hebm::nets {
+namespace {
+
+at::Tensor tensor_of(const float* data, std::int64_t stride, std::int64_t rows, std::int64_t columns) {
+  return at::from_blob(const_cast<float*>(data), {rows, columns}, {stride, 1}, at::TensorOptions(at::kFloat));
+}
+
+void by_operators(bool transposed, const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size) {
+  const c10::NoGradGuard no_grad;
+  const at::Tensor left = transposed ? tensor_of(a.data, a.stride, size.inner, size.rows).t()
+                                     : tensor_of(a.data, a.stride, size.rows, size.inner);
+  const at::Tensor right = tensor_of(b.data, b.stride, size.inner, size.columns);
+  at::Tensor result = tensor_of(out.data, out.stride, size.rows, size.columns);
+  out.add ? result.addmm_(left, right) : result.copy_(at::mm(left, right));
+}
+
+// out^T = b^T a^T: what is row-major to us is column-major to BLAS.
+void run(bool transposed, const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size) {
+  if (size.rows == 0 || size.columns == 0) return;
+  if (sgemm_ == nullptr) return by_operators(transposed, a, b, out, size);
+  const int m = static_cast<int>(size.columns), n = static_cast<int>(size.rows), k = static_cast<int>(size.inner);
+  const int lda = static_cast<int>(b.stride), ldb = static_cast<int>(a.stride), ldc = static_cast<int>(out.stride);
+  const float one = 1.0f, keep = out.add ? 1.0f : 0.0f;
+  sgemm_("N", transposed ? "T" : "N", &m, &n, &k, &one, b.data, &lda, a.data, &ldb, &keep, out.data, &ldc);
+}
+
+}  // namespace
+
+void multiply(const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size) {
+  run(false, a, b, out, size);
+}
+
+void multiply_left_transposed(const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size) {
+  run(true, a, b, out, size);
+}
+
+}  // namespace hebm::nets

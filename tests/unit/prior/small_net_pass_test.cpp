@@ -1,0 +1,116 @@
+// The small nets' own passes against the plain path in float64: f, its gradient to z, and the loss's
+// to every parameter, spectral norm included.
+#include "prior/small_net_pass.h"
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include "../nets/support.h"
+
+namespace hebm::prior {
+namespace {
+
+using test::random_tensor;
+
+// Of the largest value: some layers of float32 sums of up to a thousand terms.
+constexpr double kBar = 2e-5;
+
+struct Pair {
+  std::unique_ptr<EnergyNet> net, exact;  // of the same weights, float32 and float64
+};
+
+Pair make_pair(NetKind kind, const LatentShape& shape, std::int64_t num_levels) {
+  EnergyOptions options;
+  options.net = kind;
+  options.width = 16;
+  options.embedding = 8;
+  options.gain = 1.7;
+  NetSetting setting{.num_levels = num_levels, .stream = 4, .seed = 2};
+  Pair out;
+  out.net = make_energy_net(options, shape, setting);
+  setting.dtype = at::kDouble;
+  out.exact = make_energy_net(options, shape, setting);
+  const c10::NoGradGuard no_grad;
+  for (std::size_t k = 0; k < out.net->params().parameters().size(); ++k) {
+    at::Tensor left = out.net->params().parameters()[k].tensor, right = out.exact->params().parameters()[k].tensor;
+    if (left.dim() == 1) left.copy_(random_tensor(left.sizes().vec(), 10 + static_cast<std::uint32_t>(k)) * 0.3);
+    right.copy_(left);
+  }
+  for (std::size_t k = 0; k < out.net->params().states().size(); ++k) {
+    at::Tensor right = out.exact->params().states()[k].tensor;
+    right.copy_(out.net->params().states()[k].tensor);
+  }
+  return out;
+}
+
+double relative(const at::Tensor& got, const at::Tensor& truth) {
+  return test::largest_difference(got, truth) / truth.abs().max().item<double>();
+}
+
+struct Case {
+  NetKind kind;
+  LatentShape shape;
+  std::int64_t num_levels;
+};
+const std::vector<Case> kCases = {{NetKind::kSmall, {8, 2, 2}, 1}, {NetKind::kSmall, {8, 4, 4}, 1},
+    {NetKind::kSmall, {3, 8, 8}, 1}, {NetKind::kSmall, {4, 5, 3}, 1}, {NetKind::kSmall, {4, 4, 4}, 3},
+    {NetKind::kDense, {4, 4, 4}, 1}, {NetKind::kDense, {2, 4, 2}, 2}};
+
+TEST(SmallNetPass, GradientToZ) {
+  for (const Case& c : kCases) {
+    const Pair pair = make_pair(c.kind, c.shape, c.num_levels);
+    for (const std::int64_t count : {1, 3, 70}) {
+      SCOPED_TRACE(testing::Message() << c.shape.channels << " x " << c.shape.height << ", " << count << " images");
+      const at::Tensor z = random_tensor({count, c.shape.channels, c.shape.height, c.shape.width}, 1, at::kFloat) * 2.0;
+      const at::Tensor t = at::arange(count, at::kLong).remainder(c.num_levels);
+      const auto frozen = pair.net->weights(false), exact = pair.exact->weights(false);
+      ASSERT_NE(frozen.frozen, nullptr);
+      ASSERT_EQ(exact.frozen, nullptr);
+      const at::Tensor leaf = z.to(at::kDouble).requires_grad_(true);
+      const at::Tensor f = pair.exact->forward(exact, pair.exact->select(exact, t), leaf);
+      const at::Tensor truth = torch::autograd::grad({f.sum()}, {leaf})[0];
+      const auto biases = pair.net->select(frozen, t);
+      EXPECT_LT(relative(frozen.frozen->input_gradient(biases, z), truth), kBar);
+      const at::Tensor own = z.clone().requires_grad_(true);
+      const at::Tensor value = pair.net->forward(frozen, biases, own);
+      EXPECT_LT(relative(value, f), kBar);
+      EXPECT_LT(relative(torch::autograd::grad({value.sum()}, {own})[0], truth), kBar) << "by autograd";
+    }
+  }
+}
+
+TEST(SmallNetPass, GradientToTheParameters) {
+  const int threads = at::get_num_threads();
+  for (const Case& c : kCases) {
+    const Pair pair = make_pair(c.kind, c.shape, c.num_levels);
+    for (const int num_threads : {1, 2}) {
+      SCOPED_TRACE(
+          testing::Message() << c.shape.channels << " x " << c.shape.height << ", " << num_threads << " threads");
+      at::set_num_threads(num_threads);
+      const std::int64_t count = 9;
+      const at::Tensor z = random_tensor({count, c.shape.channels, c.shape.height, c.shape.width}, 1, at::kFloat) * 2.0;
+      const at::Tensor t = at::arange(count, at::kLong).remainder(c.num_levels), w = random_tensor({count}, 2);
+      const auto gradients = [&](const EnergyNet& net, const EnergyNet::Weights& weights, at::ScalarType dtype) {
+        const c10::AutoGradMode grad_on(true);
+        const at::Tensor f = net.forward(weights, net.select(weights, t), z.to(dtype));
+        std::vector<at::Tensor> params;
+        for (const auto& p : net.params().parameters()) params.push_back(p.tensor);
+        return torch::autograd::grad({(f * w.to(dtype) + f.square()).sum()}, params, {}, {}, false, true);
+      };
+      auto weights = pair.net->weights(true);
+      weights.frozen = pair.net->weights(false).frozen;
+      const auto got = gradients(*pair.net, weights, at::kFloat);
+      const auto truth = gradients(*pair.exact, pair.exact->weights(true), at::kDouble);
+      for (std::size_t k = 0; k < truth.size(); ++k) {
+        ASSERT_EQ(got[k].defined(), truth[k].defined());
+        if (!truth[k].defined()) continue;
+        EXPECT_LT(relative(got[k], truth[k]), kBar) << pair.net->params().parameters()[k].name;
+      }
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+}  // namespace
+}  // namespace hebm::prior

@@ -1,0 +1,100 @@
+// The HVAE's own path against the plain path in float64: z, and the gradient to u by autograd.
+#include "vae/hvae_frozen.h"
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <cmath>
+#include "../nets/support.h"
+
+namespace hebm::vae {
+namespace {
+
+using test::random_tensor;
+
+// Of the largest value: five layers of float32 sums of some hundred terms each.
+constexpr double kBar = 1e-5;
+
+struct Pair {
+  std::shared_ptr<Hvae> net, exact;  // of the same weights, float32 and float64
+};
+
+Pair make_pair(const std::string& latents, std::int64_t width, ImageFrom image_from = ImageFrom::kBottom) {
+  HvaeOptions options;
+  options.latents = latents;
+  options.width = width;
+  options.image_width = options.pixel_width = 8;
+  options.image_from = image_from;
+  const ImageShape image{1, 32, 32};
+  Pair out{std::make_shared<Hvae>(options, image, BackboneBuild{.seed = 3}),
+      std::make_shared<Hvae>(options, image, BackboneBuild{.seed = 3, .dtype = at::kDouble})};
+  const c10::NoGradGuard no_grad;  // biases are 0 at the start, which may hide a mistake
+  for (std::size_t k = 0; k < out.net->params().parameters().size(); ++k) {
+    at::Tensor left = out.net->params().parameters()[k].tensor, right = out.exact->params().parameters()[k].tensor;
+    if (left.dim() == 1) left.copy_(random_tensor(left.sizes().vec(), 10 + static_cast<std::uint32_t>(k)) * 0.3);
+    right.copy_(left);
+  }
+  return out;
+}
+
+double relative(const at::Tensor& got, const at::Tensor& truth) {
+  return test::largest_difference(got, truth) / truth.abs().max().item<double>();
+}
+
+TEST(HvaeFrozen, EqualsThePlainPathInFloat64) {
+  const int threads = at::get_num_threads();
+  for (const char* latents : {"8x2,8x4,16x4,4x8", "16x2,16x4,8x8", "4x8", "3x4,5x4,2x8"}) {
+    const Pair pair = make_pair(latents, 32);
+    pair.net->freeze();
+    for (const std::int64_t count : {1, 3, 70}) {  // 70: more than one chunk
+      SCOPED_TRACE(testing::Message() << latents << ", " << count << " images");
+      at::set_num_threads(count == 3 ? 2 : 1);
+      const at::Tensor u = random_tensor({count, pair.net->dim()}, 1, at::kFloat) * 1.7;
+      const at::Tensor exact = u.to(at::kDouble).requires_grad_(true);
+      const auto truth = pair.exact->transport(exact);
+      std::vector<at::Tensor> outer;
+      for (std::size_t i = 0; i < truth.size(); ++i)
+        outer.push_back(random_tensor(truth[i].sizes().vec(), 500 + static_cast<std::uint32_t>(i)));
+      const at::Tensor gradient = torch::autograd::grad(truth, {exact}, outer)[0];
+      for (int visit = 0; visit < 2; ++visit) {  // again in the kept buffers
+        const at::Tensor leaf = u.clone().requires_grad_(true);
+        const auto z = pair.net->transport(leaf);
+        std::vector<at::Tensor> rounded;
+        for (std::size_t i = 0; i < z.size(); ++i) {
+          EXPECT_LT(relative(z[i], truth[i]), kBar) << "z " << i;
+          rounded.push_back(outer[i].to(at::kFloat));
+        }
+        EXPECT_LT(relative(torch::autograd::grad(z, {leaf}, rounded)[0], gradient), kBar);
+      }
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(HvaeFrozen, GradientOfOneLayerAlone) {
+  const Pair pair = make_pair("8x2,8x4,4x8", 16, ImageFrom::kAll);
+  pair.net->freeze();
+  const at::Tensor u = random_tensor({2, pair.net->dim()}, 1, at::kFloat);
+  for (std::size_t i = 0; i < pair.net->groups().size(); ++i) {
+    const at::Tensor leaf = u.clone().requires_grad_(true), exact = u.to(at::kDouble).requires_grad_(true);
+    const at::Tensor got = torch::autograd::grad({pair.net->transport(leaf)[i].square().sum()}, {leaf})[0];
+    const at::Tensor truth = torch::autograd::grad({pair.exact->transport(exact)[i].square().sum()}, {exact})[0];
+    EXPECT_LT(relative(got, truth), kBar) << "layer " << i;
+  }
+}
+
+TEST(HvaeFrozen, AChangeOfTheWeightsIsSeen) {
+  const Pair pair = make_pair("8x2,4x4,4x8", 8);
+  const c10::NoGradGuard no_grad;
+  const at::Tensor u = random_tensor({3, pair.net->dim()}, 1, at::kFloat);
+  pair.net->freeze();
+  const at::Tensor before = pair.net->transport(u).back();
+  pair.net->params().flat().mul_(0.9);
+  const at::Tensor after = pair.net->transport(u).back();
+  EXPECT_GT(relative(after, before), 1e-3);
+  pair.net->freeze(false);
+  EXPECT_LT(relative(after, pair.net->transport(u).back()), kBar);
+}
+
+}  // namespace
+}  // namespace hebm::vae
