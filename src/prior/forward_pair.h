@@ -10,7 +10,7 @@
 namespace hebm::prior {
 
 struct NoisyPair {
-  at::Tensor u_t;     // [B, D] alpha_cum[t] u_0 + sigma_cum[t] n ("t = 0" already means one tiny noise step)
+  at::Tensor u_t;     // [B, D] alpha_cum[t] u_0 + sigma_cum[t] n; sigma_cum[0] is not 0: t = 0 has one tiny noise step
   at::Tensor u_next;  // [B, D] alpha[t+1] u_t + sigma[t+1] n'
 };
 

@@ -20,7 +20,7 @@ at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradien
   const auto step = [&] {
     const at::Tensor g = gradient(y);
     const c10::NoGradGuard no_grad;
-    update.step(y, next, g);  // Eq. 3: the Gaussian terms of Eq. 13 in closed form, gradient and fresh noise
+    update.step(y, next, g);  // Eq. 3 and 13: y <- c_y y + c_u u_{t+1} + c_g df/du + c_n n
     if (extras.constraint) extras.constraint(y);
   };
   std::function<void()> recorded;

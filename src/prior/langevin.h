@@ -44,7 +44,8 @@ struct StepCoefficients {
   double y, u_next, gradient, noise;
 };
 
-// P_t = 1 + w alpha[t+1]^2 / sigma[t+1]^2: the precision of the Gaussian terms of Eq. 13.
+// P_t = 1 + w alpha[t+1]^2 / sigma[t+1]^2: the precision of the Gaussian terms of Eq. 13; w: 0 at
+// t = T-1, else 1.
 double gaussian_precision(const Schedule& schedule, std::int64_t t);
 // The level's s_t^2, by_level included.
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);

@@ -47,8 +47,8 @@ std::vector<LabelTerm::Head> LabelTerm::losses(const std::vector<at::Tensor>& ou
   return out;
 }
 
-void CouplingObjective::descend(const Contrast& contrast, GradientSum& gradients) {
-  if (!contrast.has_zero) return DiffusionObjective::descend(contrast, gradients);
+void CouplingObjective::backward_by_layer(const Contrast& contrast, GradientSum& gradients) {
+  if (!contrast.has_zero) return DiffusionObjective::backward_by_layer(contrast, gradients);
   const c10::AutoGradMode grad_on(true);
   at::Tensor loss;
   std::vector<at::Tensor> outputs;  // g of the label heads, by layer

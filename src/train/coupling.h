@@ -44,7 +44,7 @@ class CouplingObjective final : public DiffusionObjective {
   storage::Scalars describe(const Report& report) const override;
  private:
   // One graph of all layers, which the labels couple.
-  void descend(const Contrast& contrast, GradientSum& gradients) override;
+  void backward_by_layer(const Contrast& contrast, GradientSum& gradients) override;
   // Fields of the record, of head h at t = 0.
   std::size_t entropy_field(std::size_t h) const { return kTerms + 2 * num_terms_ + 2 * h; }
   std::size_t hits_field(std::size_t h) const { return entropy_field(h) + 1; }

@@ -5,6 +5,7 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <algorithm>
+#include <utility>
 #include "base/error.h"
 #include "nets/device.h"
 
@@ -27,8 +28,9 @@ void DiffusionObjective::learn(const Work& work, GradientSum& gradients) {
   const prior::Chains chains = place_chains(ids, work);  // line 4: t
   const prior::NoisyPair pair =
       prior::make_pair(chains, on_device(latents, device_), in_.prior.schedule());  // line 5: u_t and u_{t+1} (Eq. 7)
-  const at::Tensor negatives = draw_negatives(chains, pair);   // line 6: K steps from u_{t+1} (Eq. 3, 13)
-  descend(contrast(ids, chains, pair, negatives), gradients);  // line 7: the gradient of Eq. 12, by layer
+  const at::Tensor negatives = draw_negatives(chains, pair);  // line 6: K steps from u_{t+1} (Eq. 3, 13)
+  const Contrast rows = make_contrast(ids, chains, pair, negatives);
+  backward_by_layer(rows, gradients);  // line 7: the gradient of Eq. 12
 }
 
 prior::Chains DiffusionObjective::place_chains(const prior::ChainIds& ids, const Work& work) const {
@@ -38,14 +40,14 @@ prior::Chains DiffusionObjective::place_chains(const prior::ChainIds& ids, const
 
 at::Tensor DiffusionObjective::draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair) {
   const Timer timer;
-  const prior::LabelPart labels{step_variances_[0], nullptr};  // F-hat: the negatives are of any label
+  const prior::LabelPart labels{step_variances_[0], nullptr};  // F-hat (Eq. 18); nothing without label heads
   at::Tensor y = prior::langevin(chains, pair.u_next, weights_.gradient(in_.backbone, chains, labels), coefficients_,
       in_.langevin.steps_at(chains.levels()[0]), {.steady = weights_.steady()});
   if (device_.is_cpu()) record_.add(kChainSeconds, timer.seconds());  // a GPU may not have begun
   return y;
 }
 
-DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::ChainIds& ids, const prior::Chains& chains,
+DiffusionObjective::Contrast DiffusionObjective::make_contrast(const prior::ChainIds& ids, const prior::Chains& chains,
     const prior::NoisyPair& pair, const at::Tensor& negatives) {
   const c10::NoGradGuard no_grad;
   Contrast out;
@@ -63,7 +65,7 @@ DiffusionObjective::Contrast DiffusionObjective::contrast(const prior::ChainIds&
   return out;
 }
 
-void DiffusionObjective::descend(const Contrast& contrast, GradientSum& gradients) {
+void DiffusionObjective::backward_by_layer(const Contrast& contrast, GradientSum& gradients) {
   for (std::size_t i = 0; i < contrast.z.size(); ++i) {  // a graph a layer: inputs are constants
     torch::autograd::backward({layer_loss(contrast, i).loss}, {});
     gradients.backward_done(contrast.first_bucket + i);
@@ -136,6 +138,26 @@ Plan DiffusionObjective::begin(const Update& update) {
   }
   active_ = plan.active;
   return plan;
+}
+
+std::string DiffusionObjective::judge(const Update& update, const std::string& of_gradients) {
+  return of_gradients.empty() ? monitor_.observe(update.number, gaps(), counts()) : of_gradients;
+}
+
+std::vector<double> DiffusionObjective::counts() const {
+  std::vector<double> out;
+  for (std::size_t t = 0; t < step_variances_.size(); ++t) out.push_back(record_.at(kCount, t));
+  return out;
+}
+
+std::vector<double> DiffusionObjective::gaps() const {
+  std::vector<double> out = counts();
+  for (std::size_t t = 0; t < out.size(); ++t) {
+    const double count = std::exchange(out[t], 0.0);
+    for (std::size_t field = kTerms; count > 0.0 && field < kTerms + 2 * num_terms_; field += 2)
+      out[t] += (record_.at(field, t) - record_.at(field + 1, t)) / count;
+  }
+  return out;
 }
 
 void DiffusionObjective::after_update() {

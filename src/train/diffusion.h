@@ -27,7 +27,7 @@ class DiffusionObjective : public Objective {
   // A micro-batch of line 7: rows of B positives, then B negatives; constants for the nets.
   struct Contrast {
     std::vector<at::Tensor> z;          // [L] of [2 B, c, h, w]
-    at::Tensor t, weights;              // [B]; weights: of the images in the loss
+    at::Tensor t, weights;              // [B]; weights: 1 / s_t^2, or as train.level_weight says
     at::Tensor t_both, variances;       // [2 B]; s_t^2
     std::vector<std::uint32_t> images;  // [B]
     std::size_t first_bucket;           // of layer 0; the others' follow
@@ -39,7 +39,7 @@ class DiffusionObjective : public Objective {
   // Eq. 12 of one layer, as a loss; recorded.
   LayerLoss layer_loss(const Contrast& contrast, std::size_t layer);
   // Backward of the losses of all layers.
-  virtual void descend(const Contrast& contrast, GradientSum& gradients);
+  virtual void backward_by_layer(const Contrast& contrast, GradientSum& gradients);
 
   PriorTrainOptions settings_;
   PriorInputs in_;
@@ -51,7 +51,7 @@ class DiffusionObjective : public Objective {
   std::int64_t level_of(std::int64_t batch, const Update& update) const;
   prior::Chains place_chains(const prior::ChainIds& ids, const Work& work) const;
   at::Tensor draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair);
-  Contrast contrast(const prior::ChainIds& ids, const prior::Chains& chains, const prior::NoisyPair& pair,
+  Contrast make_contrast(const prior::ChainIds& ids, const prior::Chains& chains, const prior::NoisyPair& pair,
       const at::Tensor& negatives);
   std::vector<double> counts() const;  // [T] images
   std::vector<double> gaps() const;    // [T] mean of F(pos) - F(neg), label heads included; 0 where no image is
@@ -62,7 +62,7 @@ class DiffusionObjective : public Objective {
   std::vector<double> level_weights_;
   at::Tensor weight_of_level_, variance_of_level_;  // on the device: [T] float32, [T] float64
   DivergenceMonitor monitor_;
-  LatentSource source_;
+  LatentSource source_;  // made by resume(), which begins every run
   prior::UpdateWeights weights_;
   std::vector<bool> active_;  // by bucket: gets a gradient in this update
 };

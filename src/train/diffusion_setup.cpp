@@ -1,6 +1,5 @@
-// Around Algorithm 1: its options, and what an update is judged by and logged with.
+// Around Algorithm 1: its options, and what is logged of an update.
 #include <fmt/format.h>
-#include <utility>
 #include "base/error.h"
 #include "train/diffusion.h"
 
@@ -66,26 +65,6 @@ void PriorTrainOptions::expect_possible(bool per_level, int num_ranks) const {
 std::vector<Bucket> buckets_of(prior::EnergyPrior& prior) {
   std::vector<Bucket> out;
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) out.push_back({prior.bucket_name(b), prior.bucket(b).params()});
-  return out;
-}
-
-std::string DiffusionObjective::judge(const Update& update, const std::string& of_gradients) {
-  return of_gradients.empty() ? monitor_.observe(update.number, gaps(), counts()) : of_gradients;
-}
-
-std::vector<double> DiffusionObjective::counts() const {
-  std::vector<double> out;
-  for (std::size_t t = 0; t < step_variances_.size(); ++t) out.push_back(record_.at(kCount, t));
-  return out;
-}
-
-std::vector<double> DiffusionObjective::gaps() const {
-  std::vector<double> out = counts();
-  for (std::size_t t = 0; t < out.size(); ++t) {
-    const double count = std::exchange(out[t], 0.0);
-    for (std::size_t field = kTerms; count > 0.0 && field < kTerms + 2 * num_terms_; field += 2)
-      out[t] += (record_.at(field, t) - record_.at(field + 1, t)) / count;
-  }
   return out;
 }
 

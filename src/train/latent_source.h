@@ -21,7 +21,8 @@ struct LatentSource {
 // A source from this update on.
 using MakeSource = std::function<LatentSource(const MicroBatches& batches, std::int64_t first_update)>;
 
-// References must outlive the source.
+// One of the image's stored draws of u_0, chosen by (seed, image, visit); images in the order of
+// data::BatchOrder, read ahead. References must outlive the source.
 LatentSource cache_source(const data::LatentCache& cache, const MicroBatches& batches, std::uint64_t seed,
     std::int64_t first_update, std::int64_t total_updates);
 LatentSource online_source(const data::Dataset& dataset, data::Split split, const vae::Backbone& backbone,
