@@ -6,9 +6,11 @@
 #include <c10/core/GradMode.h>
 
 // BLAS, column-major. Weak: a libtorch that does not export it is used by its operators.
-extern "C" void sgemm_(const char* op_a, const char* op_b, const int* m, const int* n, const int* k, const float* alpha,
-    const float* a, const int* lda, const float* b, const int* ldb, const float* beta, float* c, const int* ldc)
-    __attribute__((weak));
+extern "C" {
+using Sgemm = void(const char* op_a, const char* op_b, const int* m, const int* n, const int* k, const float* alpha,
+    const float* a, const int* lda, const float* b, const int* ldb, const float* beta, float* c, const int* ldc);
+Sgemm sgemm_ __attribute__((weak));  // NOLINT(readability-identifier-naming): its own name
+}
 
 namespace hebm::nets {
 namespace {

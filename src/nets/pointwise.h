@@ -1,5 +1,5 @@
-// What stands between the matrix products of a latent's nets, in one pass over memory: SiLU with its
-// slope, a reparametrised normal draw with its own. float32 on the host, on the calling thread.
+// What stands between the matrix products of a latent's nets, in one pass over memory: SiLU with
+// its slope, a reparametrised normal draw with its own. float32 on the host, on the calling thread.
 #pragma once
 #include "nets/isa.h"
 #include "nets/pointwise_kernels.h"

@@ -1,5 +1,5 @@
-// The vector loops under pointwise.h, on one thread: one body (pointwise_body.h) compiled for several
-// instruction sets.
+// The vector loops under pointwise.h, on one thread: one body (pointwise_body.h) compiled for
+// several instruction sets.
 #pragma once
 #include <cstdint>
 

@@ -26,7 +26,7 @@ void silu(const std::vector<float>& in, const at::Tensor& bias, std::vector<floa
       {count / channels, channels, in.data(), bias.defined() ? data_of(bias) : nullptr, out.data(), slope.data()});
 }
 
-// Each pixel of [m, h, w, C] to the four of [m, 2 h, 2 w, C] that it becomes, and the sum over them.
+// Each pixel of [m, h, w, C] to the four of [m, 2 h, 2 w, C] that it becomes.
 struct Doubling {
   std::int64_t images, height, width, channels;  // before
   template <class Visit> void each(const Visit& visit) const {

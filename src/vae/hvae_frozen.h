@@ -1,5 +1,5 @@
-// Forward and reverse pass over the HVAE's latent path, channels last: convolutions of small maps as
-// products over all images (nets/map_conv.h), SiLU with its slope in one pass.
+// Forward and reverse pass over the HVAE's latent path, channels last: convolutions of small maps
+// as products over all images (nets/map_conv.h), SiLU with its slope in one pass.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <vector>

@@ -78,8 +78,8 @@ class NvaePass final : public FrozenPass {
   at::Tensor active_, low_;  // flat: the largest hidden slice, and of an up cell before it is doubled
 };
 
-// The path of a frozen net. slice: hidden channels of a cell at a time, a multiple of 32; images: of
-// a pass; 0 chooses.
+// The path of a frozen net. slice: hidden channels of a cell at a time, a multiple of 32; images:
+// of a pass; 0 chooses.
 std::shared_ptr<const FrozenPath> freeze_nvae(const Nvae& net, std::int64_t slice = 0, std::int64_t images = 0);
 
 }  // namespace hebm::vae

@@ -1,5 +1,5 @@
-// The small nets' own passes against the plain path in float64: f, its gradient to z, and the loss's
-// to every parameter, spectral norm included.
+// The small nets' own passes against the plain path in float64: f, its gradient to z, and the
+// loss's to every parameter, spectral norm included.
 #include "prior/small_net_pass.h"
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
