@@ -1,4 +1,5 @@
 #include "prior/small_net_pass.h"
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>

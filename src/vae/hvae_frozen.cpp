@@ -1,4 +1,5 @@
 #include "vae/hvae_frozen.h"
+#include <ATen/TensorOperators.h>
 #include <algorithm>
 #include "nets/gemm.h"
 #include "nets/pointwise.h"
