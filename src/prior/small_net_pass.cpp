@@ -5,6 +5,7 @@
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <algorithm>
+#include "base/error.h"
 #include "nets/gemm.h"
 #include "nets/pointwise.h"
 
@@ -194,6 +195,7 @@ struct SmallNetNode : torch::autograd::Node {
   Tensors biases;   // of the forward pass
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+    check(!passes.empty(), ExitCode::kRuntime, "energy net: a second backward through the same f");
     const auto& stages = plan->stages();
     const bool wants_z = task_should_compute_output(0);
     const at::Tensor gh = grads[0].contiguous(), gz = wants_z ? at::empty_like(rows) : at::Tensor();

@@ -112,5 +112,16 @@ TEST(SmallNetPass, GradientToTheParameters) {
   at::set_num_threads(threads);
 }
 
+TEST(SmallNetPass, ASecondBackwardIsRefused) {
+  const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 1);
+  const auto weights = pair.net->weights(false);
+  const at::Tensor z = random_tensor({3, 4, 4, 4}, 1, at::kFloat).requires_grad_(true);
+  const at::Tensor sum = pair.net->forward(weights, pair.net->select(weights, {}), z).sum();
+  const at::Tensor first = torch::autograd::grad({sum}, {z}, {}, true)[0];
+  EXPECT_TRUE(first.equal(torch::autograd::grad({sum}, {z}, {}, true)[0])) << "with a kept graph";
+  torch::autograd::grad({sum}, {z});
+  EXPECT_ANY_THROW(torch::autograd::grad({sum}, {z}));
+}
+
 }  // namespace
 }  // namespace hebm::prior
