@@ -20,11 +20,12 @@ MapConv::MapConv(const at::Tensor& weight, const MapShape& in, const MapConvForm
       ExitCode::kRuntime, "convolution of a map of {} channels by a weight of {} dimensions", in.channels,
       weight.dim());
   const auto out = [&](std::int64_t side) {
-    return ((form.doubles ? 2 : 1) * side + 2 * form.padding - kernel_) / form.stride + 1;
+    const std::int64_t steps = (form.doubles ? 2 : 1) * side + 2 * form.padding - kernel_;
+    check(steps >= 0, ExitCode::kRuntime, "convolution {0}x{0}: a map of {1} x {2} is too small", kernel_, in.height,
+        in.width);
+    return steps / form.stride + 1;
   };
   out_ = {weight.size(0), out(in.height), out(in.width)};
-  check(out_.height >= 1 && out_.width >= 1, ExitCode::kRuntime, "convolution {0}x{0}: a map of {1} x {2} is too small",
-      kernel_, in.height, in.width);
   const Line rows = line(in.height, out_.height, kernel_, form), columns = line(in.width, out_.width, kernel_, form);
   forward_.from = reverse_.to = in_;
   forward_.to = reverse_.from = out_;
@@ -93,22 +94,22 @@ void MapConv::Side::add_block(
     const std::int64_t num_rows = taps[end - 1].source - source_row + 1;
     const std::int64_t inner = (whole ? num_rows * from.width : high - low) * from.channels;
     products.push_back(
-        {(source_row * from.width + low) * from.channels, inner, start, out, place(parts, inner, out), is_first});
+        {(source_row * from.width + low) * from.channels, inner, start, out, place({inner, out, parts}), is_first});
     is_first = false;
     begin = end;
   }
 }
 
-std::int64_t MapConv::Side::place(const std::vector<Part>& parts, std::int64_t inner, std::int64_t columns) {
-  const auto [found, is_new] = places.try_emplace(parts, Place{static_cast<std::int64_t>(matrices.size()), columns});
-  if (is_new) matrices.resize(matrices.size() + static_cast<std::size_t>(inner * columns), 0.0f);
-  return found->second.first;
+std::int64_t MapConv::Side::place(const Block& block) {
+  const auto [found, is_new] = places.try_emplace(block, static_cast<std::int64_t>(matrices.size()));
+  if (is_new) matrices.resize(matrices.size() + static_cast<std::size_t>(block.inner * block.columns), 0.0f);
+  return found->second;
 }
 
 template <class Visit> void MapConv::Side::each_part(const Visit& visit) const {
-  for (const auto& [parts, place] : places) {
-    for (const Part& part : parts)
-      visit(part, place.first + part.row * from.channels * place.columns + part.column * to.channels, place.columns);
+  for (const auto& [block, first] : places) {
+    for (const Part& part : block.parts)
+      visit(part, first + part.row * from.channels * block.columns + part.column * to.channels, block.columns);
   }
 }
 

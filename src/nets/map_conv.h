@@ -52,16 +52,18 @@ class MapConv {
     std::int64_t matrix;       // first float of [inner, columns]
     bool first;                // of those that write there
   };
-  struct Place {  // of a matrix: first float, columns
-    std::int64_t first, columns;
+  struct Block {  // a matrix: what it holds, [inner, columns]
+    std::int64_t inner, columns;
+    std::vector<Part> parts;
+    auto operator<=>(const Block&) const = default;
   };
   struct Side {  // of the map that is read, and the one that is written
     MapShape from, to;
     std::vector<Product> products;
-    std::map<std::vector<Part>, Place> places;
+    std::map<Block, std::int64_t> places;  // first float of each in `matrices`
     std::vector<float> matrices;
     void add_block(const Line& rows, std::int64_t row, const Line& columns, std::int64_t first, std::int64_t last);
-    std::int64_t place(const std::vector<Part>& parts, std::int64_t inner, std::int64_t columns);
+    std::int64_t place(const Block& block);
     void build(const Line& rows, const Line& columns);
     // visit(part, its first float, floats from row to row)
     template <class Visit> void each_part(const Visit& visit) const;

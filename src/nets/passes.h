@@ -40,6 +40,7 @@ template <class Pass> class PassPool {
     return make(images);
   }
   void give_back(std::unique_ptr<Pass> pass) {
+    if (!pass) return;  // a chunk that failed has none
     const std::lock_guard lock(mutex_);
     idle_.push_back(std::move(pass));
   }

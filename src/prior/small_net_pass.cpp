@@ -21,14 +21,18 @@ const float* data_of(const at::Tensor& t) { return t.const_data_ptr<float>(); }
 
 // [out, C H W] -> [H W C, out]: what a dense layer reads is channels last.
 at::Tensor dense_matrix(const at::Tensor& weight, const MapShape& in) {
-  return weight.detach().reshape({-1, in.channels, in.pixels()}).permute({2, 1, 0}).flatten(0, 1).contiguous();
+  const at::Tensor map = weight.detach().reshape({-1, in.channels, in.pixels()});
+  return map.permute({2, 1, 0}).flatten(0, 1).clone(at::MemoryFormat::Contiguous);
 }
 // The gradient of such a matrix -> [out, C H W].
 at::Tensor dense_weight(const at::Tensor& matrix, const MapShape& in) {
   return matrix.reshape({in.pixels(), in.channels, -1}).permute({2, 1, 0}).reshape({-1, in.size()});
 }
 
-// Rows [first, first + count) of a bias of a stage: the same for all images, or one an image.
+// A stage's bias: the same for all images, [out], or one an image, [B, out].
+bool is_of_images(const at::Tensor& bias) { return bias.dim() == 2; }
+
+// From image `first` on.
 struct Bias {
   const float* data;
   std::int64_t of_image;  // floats from image to image
@@ -36,10 +40,25 @@ struct Bias {
 std::vector<Bias> biases_from(const Tensors& biases, std::int64_t first) {
   std::vector<Bias> out;
   for (const at::Tensor& bias : biases) {
-    const bool own = bias.dim() == 2;
-    out.push_back({data_of(bias) + (own ? first * bias.size(1) : 0), own ? bias.size(1) : 0});
+    const std::int64_t of_image = is_of_images(bias) ? bias.size(1) : 0;
+    out.push_back({data_of(bias) + first * of_image, of_image});
   }
   return out;
+}
+
+void check_inputs(const std::vector<SmallStage>& stages, const Tensors& biases, const at::Tensor& z) {
+  const MapShape& in = stages[0].in;
+  check(z.dim() == 4 && z.size(1) == in.channels && z.size(2) == in.height && z.size(3) == in.width, ExitCode::kRuntime,
+      "energy net: z of [B,{},{},{}] expected, got [{}]", in.channels, in.height, in.width,
+      fmt::join(z.sizes().vec(), ","));
+  check(biases.size() == stages.size(), ExitCode::kRuntime, "energy net: {} biases expected, got {}", stages.size(),
+      biases.size());
+  for (std::size_t j = 0; j < stages.size(); ++j) {
+    const std::int64_t out = stages[j].out.channels, rows = is_of_images(biases[j]) ? z.size(0) : 1;
+    check(biases[j].numel() == rows * out && biases[j].size(-1) == out, ExitCode::kRuntime,
+        "energy net: bias {} of {} channels and {} images has shape [{}]", j, out, z.size(0),
+        fmt::join(biases[j].sizes().vec(), ","));
+  }
 }
 
 }  // namespace
@@ -126,11 +145,10 @@ class SmallNetPass {
       nets::multiply_left_transposed(
           {input(j), in}, {g, out}, {to.stages[j].mutable_data_ptr<float>(), out, true}, {in, out, images_});
     }
-    const bool own = to.biases[j].dim() == 2;
-    float* bias = to.biases[j].mutable_data_ptr<float>() + (own ? to.first * channels : 0);
-    for (std::int64_t b = 0; b < images_; ++b) {
-      for (std::int64_t p = 0; p < stage.out.pixels(); ++p, g += channels)
-        nets::add_to(bias + (own ? b * channels : 0), g, channels);
+    const std::int64_t of_image = is_of_images(to.biases[j]) ? channels : 0;
+    float* bias = to.biases[j].mutable_data_ptr<float>() + to.first * of_image;
+    for (std::int64_t b = 0; b < images_; ++b, bias += of_image) {
+      for (std::int64_t p = 0; p < stage.out.pixels(); ++p, g += channels) nets::add_to(bias, g, channels);
     }
   }
 
@@ -171,6 +189,7 @@ std::unique_ptr<SmallNetPass> SmallNetPlan::take(std::int64_t images) const {
 }
 
 at::Tensor SmallNetPlan::input_gradient(const Tensors& biases, const at::Tensor& z) const {
+  check_inputs(stages_, biases, z);
   const at::Tensor rows = z.detach().permute({0, 2, 3, 1}).contiguous();  // [B, H, W, C]
   const at::Tensor out = at::empty_like(rows);
   const auto chunks = nets::Chunks::of(rows.size(0), kImages);
@@ -191,40 +210,71 @@ struct SmallNetNode : torch::autograd::Node {
   std::shared_ptr<const SmallNetPlan> plan;
   std::vector<std::unique_ptr<SmallNetPass>> passes;
   nets::Chunks chunks;
-  at::Tensor rows;  // z [B, H, W, C]
-  Tensors biases;   // of the forward pass
+  at::Tensor rows;            // z [B, H, W, C], z itself where it is channels last
+  std::uint32_t version = 0;  // of rows
+  Tensors biases;             // of the forward pass
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
-    check(!passes.empty(), ExitCode::kRuntime, "energy net: a second backward through the same f");
-    const auto& stages = plan->stages();
-    const bool wants_z = task_should_compute_output(0);
+    check(
+        std::ssize(passes) == chunks.number(), ExitCode::kRuntime, "energy net: a second backward through the same f");
+    check(
+        rows._version() == version, ExitCode::kRuntime, "energy net: z was changed in place before the backward pass");
+    check(!torch::autograd::GradMode::is_enabled(), ExitCode::kRuntime,
+        "energy net: a gradient of its gradient (create_graph) is not available from frozen weights");
+    if (!grads[0].defined()) return torch::autograd::variable_list(num_outputs());
+    const bool wants_z = task_should_compute_output(0), wants_weights = wants_any_weight();
     const at::Tensor gh = grads[0].contiguous(), gz = wants_z ? at::empty_like(rows) : at::Tensor();
-    std::vector<SmallNetPass::Gradients> parts(passes.size());
+    const std::int64_t size = plan->stages()[0].in.size();
+    std::vector<SmallNetPass::Gradients> parts =
+        zero_gradients(wants_weights ? std::max<std::size_t>(1, passes.size()) : 0);
     chunks.each([&](std::int64_t k) {
-      SmallNetPass::Gradients& part = parts[static_cast<std::size_t>(k)];
-      for (std::size_t j = 0; j < stages.size(); ++j) {
-        const auto& [in, out] = std::pair{stages[j].in, stages[j].out};
-        part.stages.push_back(
-            stages[j].convolves() ? stages[j].conv.zero_weight() : at::zeros({in.size(), out.channels}, at::kFloat));
-        part.biases.push_back(at::zeros(biases[j].sizes(), at::kFloat));
-      }
-      part.first = chunks.first(k);
-      const std::int64_t size = stages[0].in.size();
+      const auto i = static_cast<std::size_t>(k);
       const float* of_z =
-          passes[static_cast<std::size_t>(k)]->reverse(data_of(gh) + chunks.first(k) * gh.size(1), wants_z, &part);
+          passes[i]->reverse(data_of(gh) + chunks.first(k) * gh.size(1), wants_z, wants_weights ? &parts[i] : nullptr);
       if (wants_z) std::copy_n(of_z, chunks.rows(k) * size, gz.mutable_data_ptr<float>() + chunks.first(k) * size);
     });
     torch::autograd::variable_list out{wants_z ? gz.permute({0, 3, 1, 2}) : at::Tensor()};
-    for (std::size_t j = 0; j < stages.size(); ++j) {
-      at::Tensor sum = parts[0].stages[j];
-      for (std::size_t k = 1; k < parts.size(); ++k) sum.add_(parts[k].stages[j]);
-      out.push_back(stages[j].convolves() ? sum : dense_weight(sum, stages[j].in));
-    }
-    for (std::size_t j = 0; j < stages.size(); ++j) {
-      for (std::size_t k = 1; k < parts.size(); ++k) parts[0].biases[j].add_(parts[k].biases[j]);
-      out.push_back(parts[0].biases[j]);
+    if (wants_weights) {
+      add_sums(parts, out);
+    } else {
+      out.resize(num_outputs());
     }
     return out;
+  }
+  bool wants_any_weight() const {
+    for (std::size_t i = 1; i < num_outputs(); ++i) {
+      if (task_should_compute_output(i)) return true;
+    }
+    return false;
+  }
+  // One a chunk; biases of images, whose rows are the chunks' own, are one tensor.
+  std::vector<SmallNetPass::Gradients> zero_gradients(std::size_t number) const {
+    std::vector<SmallNetPass::Gradients> out(number);
+    for (std::size_t k = 0; k < number; ++k) {
+      out[k].first = chunks.first(static_cast<std::int64_t>(k));
+      for (std::size_t j = 0; j < biases.size(); ++j) {
+        const SmallStage& stage = plan->stages()[j];
+        out[k].stages.push_back(stage.convolves() ? stage.conv.zero_weight()
+                                                  : at::zeros({stage.in.size(), stage.out.channels}, at::kFloat));
+        const bool shared = k > 0 && is_of_images(biases[j]);
+        out[k].biases.push_back(shared ? out[0].biases[j] : at::zeros(biases[j].sizes(), at::kFloat));
+      }
+    }
+    return out;
+  }
+  void add_sums(const std::vector<SmallNetPass::Gradients>& parts, torch::autograd::variable_list& out) const {
+    const auto sum_of = [&](Tensors SmallNetPass::Gradients::*which, std::size_t j) {
+      at::Tensor sum = (parts[0].*which)[j];
+      for (std::size_t k = 1; k < parts.size(); ++k) sum.add_((parts[k].*which)[j]);
+      return sum;
+    };
+    for (std::size_t j = 0; j < biases.size(); ++j) {
+      const SmallStage& stage = plan->stages()[j];
+      const at::Tensor sum = sum_of(&SmallNetPass::Gradients::stages, j);
+      out.push_back(stage.convolves() ? sum : dense_weight(sum, stage.in));
+    }
+    for (std::size_t j = 0; j < biases.size(); ++j)
+      out.push_back(is_of_images(biases[j]) ? parts[0].biases[j] : sum_of(&SmallNetPass::Gradients::biases, j));
   }
   void release_variables() override {
     for (auto& pass : passes) plan->pool_.give_back(std::move(pass));
@@ -234,9 +284,11 @@ struct SmallNetNode : torch::autograd::Node {
 };
 
 at::Tensor SmallNetPlan::features(const at::Tensor& z, const Tensors& weights, const Tensors& biases) const {
+  check_inputs(stages_, biases, z);
   const std::shared_ptr<SmallNetNode> node(new SmallNetNode, torch::autograd::deleteNode);
   node->plan = shared_from_this();
   node->rows = z.detach().permute({0, 2, 3, 1}).contiguous();
+  node->version = node->rows._version();
   for (const at::Tensor& bias : biases) node->biases.push_back(bias.detach().contiguous());
   const auto chunks = node->chunks = nets::Chunks::of(z.size(0), kImages);
   at::Tensor out = at::empty({z.size(0), output_.numel()}, at::kFloat);

@@ -12,7 +12,10 @@ struct FrozenTransportNode : torch::autograd::Node {
   std::int64_t dim = 0;
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
-    check(!passes.empty(), ExitCode::kRuntime, "transport of a frozen VAE: a second backward through the same z");
+    check(std::ssize(passes) == chunks.number(), ExitCode::kRuntime,
+        "transport of a frozen VAE: a second backward through the same z");
+    check(!torch::autograd::GradMode::is_enabled(), ExitCode::kRuntime,
+        "transport of a frozen VAE: a gradient of its gradient (create_graph) is not available; freeze(false)");
     const at::Tensor out = at::empty({chunks.count, dim}, at::kFloat);
     chunks.each([&](std::int64_t k) {
       passes[static_cast<std::size_t>(k)]->reverse(
@@ -30,6 +33,10 @@ struct FrozenTransportNode : torch::autograd::Node {
 
 std::vector<at::Tensor> FrozenPath::transport(const at::Tensor& u) const {
   const at::Tensor input = u.detach().contiguous();
+  std::int64_t dim = 0;
+  for (const LatentShape& shape : shapes_) dim += shape.size();
+  check(u.dim() == 2 && u.size(1) == dim, ExitCode::kRuntime,
+      "transport of a frozen VAE: u of [B, {}] expected, got [{}]", dim, fmt::join(u.sizes().vec(), ","));
   const auto chunks = nets::Chunks::of(u.size(0), images_);
   std::vector<at::Tensor> z;
   for (const LatentShape& shape : shapes_)
@@ -51,7 +58,7 @@ std::vector<at::Tensor> FrozenPath::transport(const at::Tensor& u) const {
   node->net = shared_from_this();
   node->passes = std::move(passes);
   node->chunks = chunks;
-  node->dim = u.size(1);
+  node->dim = dim;
   node->set_next_edges(torch::autograd::collect_next_edges(u));
   torch::autograd::set_history(z, node);
   return z;

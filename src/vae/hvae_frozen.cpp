@@ -48,8 +48,8 @@ std::shared_ptr<const FrozenPath> Hvae::frozen_path() const {
   net->channels = options_.width;
   net->bound = kHvaeLogSigmaBound;
   const auto values = [](const at::Tensor& t) { return t.detach().clone(); };
-  const auto matrix = [](const nets::Conv& conv) { return conv.weight.detach().flatten(1).t().contiguous(); };  // 1x1
-  const auto turned = [](const at::Tensor& m) { return m.t().contiguous(); };
+  const auto turned = [](const at::Tensor& m) { return m.t().clone(at::MemoryFormat::Contiguous); };
+  const auto matrix = [&](const nets::Conv& conv) { return turned(conv.weight.detach().flatten(1)); };  // 1x1
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     FrozenHvaeLayer out;

@@ -34,7 +34,9 @@ TEST(MapConv, EqualsTorchInFloat64) {
       {{16, 8, 8}, 16, 3, {}}, {{16, 2, 2}, 16, 3, {.doubles = true}}, {{32, 4, 4}, 32, 3, {.doubles = true}},
       {{64, 4, 4}, 64, 4, {.stride = 2}}, {{8, 8, 8}, 8, 4, {.stride = 2}}, {{4, 5, 3}, 4, 4, {.stride = 2}},
       {{3, 7, 1}, 5, 3, {}}, {{2, 6, 6}, 3, 1, {.padding = 0}}, {{4, 3, 3}, 4, 3, {.padding = 0}},
-      {{4, 5, 5}, 4, 2, {.stride = 3, .padding = 0}}, {{1, 1, 1}, 1, 3, {}}};
+      {{4, 5, 5}, 4, 2, {.stride = 3, .padding = 0}}, {{1, 1, 1}, 1, 3, {}},
+      {{4, 5, 5}, 4, 1, {.stride = 2, .padding = 0}}, {{4, 6, 6}, 4, 1, {.stride = 2, .padding = 0}},
+      {{16, 5, 5}, 4, 1, {.stride = 2, .padding = 0}}, {{3, 7, 6}, 5, 1, {.stride = 3, .padding = 0}}};
   for (std::size_t k = 0; k < cases.size(); ++k) {
     SCOPED_TRACE(testing::Message() << "case " << k);
     const auto& [in, out, kernel, form] = cases[k];
@@ -73,6 +75,8 @@ TEST(MapConv, ShapesThatDoNotFitAreRefused) {
     MapConv(weight, {3, 4, 4}, {.stride = 2, .doubles = true});
   });
   test::expect_error(ExitCode::kRuntime, {"2 x 2 is too small"}, [&] { MapConv(weight, {3, 2, 2}, {.padding = 0}); });
+  const at::Tensor even = at::zeros({4, 3, 4, 4}, at::kFloat);  // 1 + 2 < 4: nothing to divide by the stride
+  test::expect_error(ExitCode::kRuntime, {"3 x 1 is too small"}, [&] { MapConv(even, {3, 3, 1}, {.stride = 2}); });
 }
 
 }  // namespace

@@ -20,9 +20,10 @@ struct Pair {
   std::unique_ptr<EnergyNet> net, exact;  // of the same weights, float32 and float64
 };
 
-Pair make_pair(NetKind kind, const LatentShape& shape, std::int64_t num_levels) {
+Pair make_pair(NetKind kind, const LatentShape& shape, std::int64_t num_levels, bool spectral_norm = true) {
   EnergyOptions options;
   options.net = kind;
+  options.spectral_norm = spectral_norm;
   options.width = 16;
   options.embedding = 8;
   options.gain = 1.7;
@@ -110,6 +111,69 @@ TEST(SmallNetPass, GradientToTheParameters) {
     }
   }
   at::set_num_threads(threads);
+}
+
+// 70 images are three chunks.
+TEST(SmallNetPass, GradientToBiasesOfImages) {
+  const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 3);
+  const at::Tensor z = random_tensor({70, 4, 4, 4}, 1, at::kFloat), w = random_tensor({70}, 2);
+  const at::Tensor t = at::arange(70, at::kLong).remainder(3);
+  const auto gradients = [&](const EnergyNet& net, at::ScalarType dtype) {
+    const auto weights = net.weights(false);
+    std::vector<at::Tensor> biases = net.select(weights, t);
+    for (at::Tensor& bias : biases) bias.requires_grad_(true);
+    return torch::autograd::grad({(net.forward(weights, biases, z.to(dtype)) * w.to(dtype)).sum()}, biases);
+  };
+  const auto got = gradients(*pair.net, at::kFloat), truth = gradients(*pair.exact, at::kDouble);
+  for (std::size_t j = 0; j < truth.size(); ++j) EXPECT_LT(relative(got[j], truth[j]), kBar) << "bias " << j;
+}
+
+TEST(SmallNetPass, NoImagesGiveZeroGradients) {
+  const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 1);
+  const auto weights = pair.net->weights(false);
+  auto biases = pair.net->select(weights, {});
+  for (at::Tensor& bias : biases) bias.requires_grad_(true);
+  const at::Tensor z = random_tensor({0, 4, 4, 4}, 1, at::kFloat);
+  for (const at::Tensor& g : torch::autograd::grad({pair.net->forward(weights, biases, z).sum()}, biases))
+    EXPECT_EQ(g.abs().sum().item<float>(), 0.0f);
+}
+
+TEST(SmallNetPass, FrozenValuesOutliveTheWeights) {
+  for (const LatentShape& shape : {LatentShape{1, 1, 1}, LatentShape{1, 4, 4}, LatentShape{4, 2, 2}}) {
+    SCOPED_TRACE(testing::Message() << shape.channels << " x " << shape.height);
+    const Pair pair = make_pair(NetKind::kSmall, shape, 1, false);
+    const auto weights = pair.net->weights(false);
+    const at::Tensor z = random_tensor({3, shape.channels, shape.height, shape.width}, 1, at::kFloat);
+    std::vector<at::Tensor> biases;
+    for (const at::Tensor& bias : pair.net->select(weights, {})) biases.push_back(bias.clone());
+    const at::Tensor before = weights.frozen->input_gradient(biases, z);
+    const c10::NoGradGuard no_grad;
+    pair.net->params().flat().mul_(0.5);
+    EXPECT_TRUE(weights.frozen->input_gradient(biases, z).equal(before));
+    EXPECT_FALSE(pair.net->weights(false).frozen->input_gradient(biases, z).equal(before));
+  }
+}
+
+TEST(SmallNetPass, WhatWouldGiveAWrongGradientIsRefused) {
+  const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 2);
+  const auto weights = pair.net->weights(false);
+  const at::Tensor t = at::arange(2, at::kLong);
+  at::Tensor z = random_tensor({2, 4, 4, 4}, 1, at::kFloat).contiguous(at::MemoryFormat::ChannelsLast);
+  z.requires_grad_(true);
+  const auto f = [&] { return pair.net->forward(weights, pair.net->select(weights, t), z).sum(); };
+  test::expect_error(ExitCode::kRuntime, {"create_graph"}, [&] { torch::autograd::grad({f()}, {z}, {}, true, true); });
+  const at::Tensor sum = f();
+  {
+    const c10::NoGradGuard no_grad;
+    z.mul_(2.0);
+  }
+  test::expect_error(ExitCode::kRuntime, {"changed in place"}, [&] { torch::autograd::grad({sum}, {z}); });
+  const auto other = pair.net->select(weights, t.narrow(0, 0, 1));  // of one image
+  test::expect_error(ExitCode::kRuntime, {"bias 0 of 16 channels and 2 images has shape [1,16]"},
+      [&] { pair.net->forward(weights, other, z); });
+  test::expect_error(ExitCode::kRuntime, {"z of [B,4,4,4] expected, got [2,4,2,2]"}, [&] {
+    pair.net->forward(weights, pair.net->select(weights, t), random_tensor({2, 4, 2, 2}, 1, at::kFloat));
+  });
 }
 
 TEST(SmallNetPass, ASecondBackwardIsRefused) {

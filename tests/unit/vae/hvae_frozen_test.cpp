@@ -83,6 +83,39 @@ TEST(HvaeFrozen, GradientOfOneLayerAlone) {
   }
 }
 
+// One channel: a matrix turned round is then the same memory.
+TEST(HvaeFrozen, FrozenValuesOutliveTheWeights) {
+  for (const std::int64_t width : {1, 8}) {
+    const Pair pair = make_pair("1x2,1x4,1x8", width);
+    pair.net->freeze();
+    const at::Tensor u = random_tensor({3, pair.net->dim()}, 1, at::kFloat).requires_grad_(true);
+    const auto gradient = [&](const std::vector<at::Tensor>& z) {
+      return torch::autograd::grad({z[1].sum() + z[2].sum()}, {u})[0];
+    };
+    const at::Tensor before = gradient(pair.net->transport(u));
+    const auto z = pair.net->transport(u);
+    const c10::NoGradGuard no_grad;
+    pair.net->params().flat().mul_(0.5);
+    const c10::AutoGradMode grad_on(true);
+    EXPECT_TRUE(gradient(z).equal(before)) << "width " << width;
+  }
+}
+
+TEST(HvaeFrozen, WhatItCannotDoIsRefused) {
+  const Pair pair = make_pair("8x2,8x4,4x8", 8);
+  pair.net->freeze();
+  const at::Tensor u = random_tensor({2, pair.net->dim()}, 1, at::kFloat).requires_grad_(true);
+  test::expect_error(ExitCode::kRuntime, {"create_graph"},
+      [&] { torch::autograd::grad({pair.net->transport(u)[2].sum()}, {u}, {}, true, true); });
+  const auto z = pair.net->transport(u);
+  torch::autograd::grad({z[1].sum()}, {u}, {}, true);
+  test::expect_error(ExitCode::kRuntime, {"second backward"}, [&] { torch::autograd::grad({z[2].sum()}, {u}); });
+  test::expect_error(
+      ExitCode::kRuntime, {"u of [B, 416] expected, got [2,415]"}, [&] { pair.net->transport(u.narrow(1, 0, 415)); });
+  const auto none = pair.net->transport(u.narrow(0, 0, 0));
+  EXPECT_EQ(torch::autograd::grad({none[2].sum()}, {u})[0].abs().sum().item<float>(), 0.0f);
+}
+
 TEST(HvaeFrozen, AChangeOfTheWeightsIsSeen) {
   const Pair pair = make_pair("8x2,4x4,4x8", 8);
   const c10::NoGradGuard no_grad;
