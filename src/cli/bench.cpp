@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include "base/error.h"
+#include "cli/bench_gemm.h"
 #include "cli/context.h"
 #include "comm/report.h"
 #include "data/latent_cache.h"
@@ -220,34 +221,40 @@ nlohmann::json bench_allreduce(comm::Communicator& comm) {
 class Bench : public Command {
  public:
   Bench()
-      : Command("hebm_dist bench langevin|draw|allreduce|cache [DIRECTORY] [--json]",
+      : Command("hebm_dist bench langevin|draw|gemm|allreduce|cache [DIRECTORY] [--json]",
             "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian prior; "
-            "allreduce: sums over ranks; cache: reads of a latent cache against pread.") {}
+            "gemm: matrix products by every choice of compute.gemm; allreduce: sums over ranks; cache: reads of a "
+            "latent cache against pread.") {}
   bool reads_pipeline_ini() const override { return true; }
 
   void declare(Options& options) override {
-    options.add_positional("WHAT", &what_, "langevin, draw, allreduce or cache", true);
+    options.add_positional("WHAT", &what_, "langevin, draw, gemm, allreduce or cache", true);
     options.add_positional("DIRECTORY", &directory_, "for cache: the latent cache", false);
     options.add("json", &json_, "for machines", Show::kCommon);
     net_.describe(options);
-    comm_options_.describe(options);
+    describe_compute(options, comm_options_, &gemm_);
   }
 
   int execute(const Invocation&) override {
     const auto comm = comm::make_communicator(comm_options_);
     const comm::Placement placement = comm::place(*comm, comm_options_);
     const at::Device device = device_of(placement.gpu);
+    nets::set_gemm(gemm_);
     set_arithmetic(placement, comm_options_);
     nlohmann::json out;
     if (what_ == "langevin") {
       out = bench_langevin(net_, device);
     } else if (what_ == "draw") {
       out = bench_draw(net_, device);
+    } else if (what_ == "gemm") {
+      check(comm->size() == 1, ExitCode::kUsage, "bench gemm: one process is measured; leave the launcher out");
+      out = bench_gemm(placement.threads);
     } else if (what_ == "cache") {
       check(!directory_.empty(), ExitCode::kUsage, "bench cache: name the cache's folder");
       out = bench_cache(directory_);
     } else {
-      check(what_ == "allreduce", ExitCode::kUsage, "bench {}: expected langevin, draw, allreduce or cache", what_);
+      check(
+          what_ == "allreduce", ExitCode::kUsage, "bench {}: expected langevin, draw, gemm, allreduce or cache", what_);
       out = bench_allreduce(*comm);
     }
     if (comm->is_root()) std::cout << out.dump(json_ ? -1 : 2) << "\n";
@@ -258,6 +265,7 @@ class Bench : public Command {
   bool json_ = false;
   Net net_;
   comm::CommOptions comm_options_;
+  nets::Gemm gemm_ = nets::Gemm::kAuto;
 };
 
 }  // namespace

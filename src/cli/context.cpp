@@ -11,6 +11,7 @@
 #include "comm/report.h"
 #include "nets/device.h"
 #include "storage/files.h"
+#include "storage/lenient_json.h"
 
 namespace hebm::cli {
 namespace {
@@ -23,6 +24,22 @@ std::vector<std::string> own_command_line() {
   std::vector<std::string> out;
   for (std::string argument; std::getline(in, argument, '\0');) out.push_back(argument);
   return out;
+}
+
+// Of the folder's earlier run; kAuto: none, or not possible here. What cannot be read is no reason
+// to stop: the folder's own command writes it anew.
+nets::Gemm recorded_gemm(const fs::path& folder) {
+  constexpr std::size_t kMaxBytes = 1 << 16;
+  const fs::path file = folder / "env.json";
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) return nets::Gemm::kAuto;
+  try {
+    const auto json = nlohmann::json::parse(storage::read_file(file, kMaxBytes), nullptr, false);
+    const auto recorded = value_named<nets::Gemm>(storage::text_in(json, "gemm")).value_or(nets::Gemm::kAuto);
+    if (nets::gemm_possible(recorded, nets::this_processor())) return recorded;
+  } catch (const Error&) {
+  }
+  return nets::Gemm::kAuto;
 }
 
 fs::path given_or(const std::string& given, const fs::path& own) { return given.empty() ? own : fs::path(given); }
@@ -44,7 +61,14 @@ void RunOptions::describe(Options& o) {
       {0, 10000000});
   o.add("run.seed", &seed, "seed of weights, batches and noise", {0}, Show::kCommon);
   o.add("data.path", &data_path, "data set (hebm_data makes it); default: dataset.h5 in run.directory", Show::kCommon);
-  comm.describe(o);
+  describe_compute(o, comm, &gemm);
+}
+
+void describe_compute(Options& options, comm::CommOptions& comm, nets::Gemm* gemm) {
+  comm.describe(options);
+  options.add_choice("compute.gemm", gemm,
+      "on the CPU: who multiplies matrices; auto: what the folder's earlier run took, else by processor (bench gemm). "
+      "Results differ by rounding");
 }
 
 RunPaths::RunPaths(const RunOptions& o, const PriorKind& kind)
@@ -82,8 +106,13 @@ Context::Context(const RunOptions& run, const Invocation& call, const Folders& f
     logger_.open_file((directory_ / "log.txt").string());
     write_settings(folders.settings);
   });
-  logger_.line("hebm_dist {} {}: {} rank{} ({}), {}", kVersion, call.command, comm_->size(),
-      comm_->size() == 1 ? "" : "s", name_of(comm_->kind()), placement_.describe());
+  logger_.line("hebm_dist {} {}: {} rank{} ({}), {}, matrices by {}", kVersion, call.command, comm_->size(),
+      comm_->size() == 1 ? "" : "s", name_of(comm_->kind()), placement_.describe(), name_of(nets::gemm()));
+  const auto choices = comm_->all_gather(name_of(nets::gemm()));
+  const auto other = std::ranges::find_if(choices, [&](const auto& choice) { return choice != choices[0]; });
+  if (other != choices.end())
+    logger_.line("matrices by {} on rank 0, by {} on rank {}, whose processor is another: --compute.gemm mkl for all",
+        choices[0], *other, other - choices.begin());
 }
 
 void Context::take_lease(const Folders& folders, const std::string& command) {
@@ -101,7 +130,8 @@ void Context::write_settings(const fs::path& folder) const {
   fs::create_directories(folder);
   storage::write_file_atomic(folder / "config.ini", options_.dump());
   nlohmann::json env = {{"version", kVersion}, {"command", own_command_line()}, {"ranks", comm_->size()},
-      {"host", placement_.host}, {"threads", placement_.threads}, {"time", std::time(nullptr)}};
+      {"host", placement_.host}, {"threads", placement_.threads}, {"gemm", name_of(nets::gemm())},
+      {"time", std::time(nullptr)}};
   for (const auto& [name, value] : comm::versions()) env["versions"][name] = value;
   storage::write_file_atomic(folder / "env.json", env.dump(2) + "\n");
 }
@@ -122,8 +152,10 @@ int RunCommand::execute(const Invocation& call) {
     return 0;
   }
   resolve();
+  const Folders own = folders(call);
+  nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? recorded_gemm(own.settings) : run_.gemm);  // before any product
   open();
-  Context context(run_, call, folders(call));
+  Context context(run_, call, own);
   return work(context);
 }
 

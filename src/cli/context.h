@@ -14,6 +14,7 @@
 #include "cli/prior_kind.h"
 #include "comm/communicator.h"
 #include "comm/placement.h"
+#include "nets/gemm_choice.h"
 #include "storage/lease.h"
 #include "storage/run_files.h"
 
@@ -27,6 +28,7 @@ struct RunOptions {
   std::int64_t seed = 0;
   std::int64_t bn_readjust = 0;  // forwards of batch-norm re-estimation; 0: the VAE as it was trained
   comm::CommOptions comm{};
+  nets::Gemm gemm = nets::Gemm::kAuto;
   void describe(Options& options);
 };
 
@@ -46,6 +48,8 @@ void require(const std::filesystem::path& file, const std::string& made_by);
 inline at::Device device_of(int gpu) {
   return gpu < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<at::DeviceIndex>(gpu));
 }
+// comm.*, compute.*
+void describe_compute(Options& options, comm::CommOptions& comm, nets::Gemm* gemm);
 // What decides the arithmetic of this process: threads, exact products, no denormals.
 void set_arithmetic(const comm::Placement& placement, const comm::CommOptions& options);
 

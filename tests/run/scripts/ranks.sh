@@ -37,6 +37,13 @@ for n in 2 4; do
 done
 [[ $(images_hash det1) == images_hash\ ????* ]] || fail "no images_hash in the log"
 
+echo "a run keeps the matrix products that it began with"
+branch gemm
+hebm 1 gemm train "${deterministic[@]}" --compute.gemm mkl || fail "train with compute.gemm = mkl"
+hebm 2 gemm train "${deterministic[@]}" || fail "train again"
+grep -q '"gemm": "mkl",' "$scratch/gemm/prior/env.json" || fail "gemm: $(grep gemm "$scratch/gemm/prior/env.json")"
+[[ $(grep -c 'matrices by mkl$' "$scratch/gemm/log.txt") == 2 ]] || fail "log: $(grep matrices "$scratch/gemm/log.txt")"
+
 echo "stopped by TERM and run again on other ranks = uninterrupted"
 long=(--train.deterministic true --train.updates 30 --train.preview_every 0 --train.checkpoint_every 5 --langevin.steps 40)
 branch whole
