@@ -133,7 +133,8 @@ nlohmann::json bench_langevin(const Net& net, at::Device device) {
   prior::EnergyPrior prior(net.energy, backbone->groups(), net.schedule.make(), 0);
   prior.to(device);
   const auto coefficients = prior::step_coefficients(prior.schedule(), net.langevin);
-  const auto weights = prior.frozen_weights();
+  nets::require_precision(net.langevin.precision, device);
+  const auto weights = prior.frozen_weights(net.langevin.precision);
   const prior::Chains chains(prior::chain_ids(0, 0, net.batch), 0, device);
   const at::Tensor u = chains.normals(Purpose::kPriorNoise, backbone->dim());
   const prior::Potential potential(prior, *backbone, weights, chains);

@@ -30,7 +30,7 @@ double rate_of(const GemmSize& size) {
   const auto a = values(size.rows * size.inner), b = values(size.inner * size.columns);
   auto out = values(size.rows * size.columns);
   const auto product = [&] {
-    nets::multiply({a.data(), size.inner}, {b.data(), size.columns}, {out.data(), size.columns}, size);
+    nets::multiply(nets::Matrix{a.data(), size.inner}, {b.data(), size.columns}, {out.data(), size.columns}, size);
   };
   product();
   double best = 0;

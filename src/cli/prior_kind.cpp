@@ -22,6 +22,7 @@ void chain_fingerprint(Json& out, const DrawSettings& s) {
   out["langevin.steps"] = s.langevin.steps;
   out["langevin.integrator"] = name_of(s.langevin.integrator);
   out["langevin.noise"] = s.langevin.noise;
+  out["compute.chain_precision"] = name_of(s.langevin.precision);
 }
 
 void marginal_fingerprint(Json& out, const DrawSettings& s) {
@@ -119,8 +120,8 @@ PriorKind nce() {
       .part = "NCE prior: classifiers by layer",
       .section = "nce.",
       .own = []() -> std::unique_ptr<KindOptions> { return std::make_unique<NceSettings>(); },
-      .without = {"langevin.", "train.levels", "train.level_weight", "train.l2", "train.divergence_factor",
-          "energy.power_iterations_in_chain"},
+      .without = {"langevin.", "compute.chain_precision", "train.levels", "train.level_weight", "train.l2",
+          "train.divergence_factor", "energy.power_iterations_in_chain"},
       .gain = [](const KindOptions& own) { return nce_of(own).gain; },
       .objective = train::make_nce,
       .learns_by_chains = false,

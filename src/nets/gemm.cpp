@@ -1,25 +1,25 @@
 #include "nets/gemm.h"
-#include <ATen/core/Tensor.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/mm.h>
 #include <c10/core/GradMode.h>
 #include "nets/gemm_choice.h"
+#include "nets/pointwise.h"
 
-// BLAS, column-major. Weak: a libtorch that does not export it is used by its operators.
+template <class T> using Blas = void(const char* op_a, const char* op_b, const int* m, const int* n, const int* k,
+    const float* alpha, const T* a, const int* lda, const T* b, const int* ldb, const float* beta, float* c,
+    const int* ldc);
+// Column-major. Weak: a libtorch that does not export them is used by its operators.
 extern "C" {
-using Sgemm = void(const char* op_a, const char* op_b, const int* m, const int* n, const int* k, const float* alpha,
-    const float* a, const int* lda, const float* b, const int* ldb, const float* beta, float* c, const int* ldc);
-Sgemm sgemm_ __attribute__((weak));  // NOLINT(readability-identifier-naming): its own name
+// NOLINTBEGIN(readability-identifier-naming): their own names
+Blas<float> sgemm_ __attribute__((weak));
+Blas<at::BFloat16> gemm_bf16bf16f32_ __attribute__((weak));
+// NOLINTEND(readability-identifier-naming)
 }
 
 namespace hebm::nets {
 namespace {
-
-at::Tensor tensor_of(const float* data, std::int64_t stride, std::int64_t rows, std::int64_t columns) {
-  return at::from_blob(const_cast<float*>(data), {rows, columns}, {stride, 1}, at::TensorOptions(at::kFloat));
-}
 
 // Multiply-adds of a product for oneDNN: an operator's call and the reordering of the weights cost
 // more in smaller ones.
@@ -37,38 +37,60 @@ at::Tensor by_convolution(const at::Tensor& left, const at::Tensor& right) {
   return out.permute({0, 2, 3, 1}).reshape({rows, columns});
 }
 
-void by_operators(bool transposed, const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size) {
+template <class T> at::Tensor tensor_of(const MatrixOf<T>& m, std::int64_t rows, std::int64_t columns) {
+  if (m.turned) return tensor_of<T>({m.data, m.stride}, columns, rows).t();
+  return at::from_blob(const_cast<T*>(m.data), {rows, columns}, {m.stride, 1}, c10::CppTypeToScalarType<T>::value)
+      .to(at::kFloat);
+}
+
+template <class T>
+void by_operators(const MatrixOf<T>& a, const MatrixOf<T>& b, const MatrixOut& out, const GemmSize& size) {
   const c10::NoGradGuard no_grad;
-  const at::Tensor left = transposed ? tensor_of(a.data, a.stride, size.inner, size.rows).t()
-                                     : tensor_of(a.data, a.stride, size.rows, size.inner);
-  const at::Tensor right = tensor_of(b.data, b.stride, size.inner, size.columns);
-  at::Tensor result = tensor_of(out.data, out.stride, size.rows, size.columns);
-  if (is_for_onednn(size)) {
-    const at::Tensor product = by_convolution(left, right);
-    out.add ? result.add_(product) : result.copy_(product);
-    return;
-  }
-  out.add ? result.addmm_(left, right) : result.copy_(at::mm(left, right));
+  const at::Tensor left = tensor_of(a, size.rows, size.inner), right = tensor_of(b, size.inner, size.columns);
+  const at::Tensor result = at::from_blob(out.data, {size.rows, size.columns}, {out.stride, 1}, at::kFloat);
+  const at::Tensor product = is_for_onednn(size) ? by_convolution(left, right) : at::mm(left, right);
+  out.add ? result.add_(product) : result.copy_(product);
 }
 
 // out^T = b^T a^T: what is row-major to us is column-major to BLAS.
-void run(bool transposed, const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size) {
+template <class T>
+void run(Blas<T>* blas, const MatrixOf<T>& a, const MatrixOf<T>& b, const MatrixOut& out, const GemmSize& size) {
   if (size.rows == 0 || size.columns == 0) return;
-  if (sgemm_ == nullptr || is_for_onednn(size)) return by_operators(transposed, a, b, out, size);
+  if (blas == nullptr || is_for_onednn(size)) return by_operators(a, b, out, size);
   const int m = static_cast<int>(size.columns), n = static_cast<int>(size.rows), k = static_cast<int>(size.inner);
   const int lda = static_cast<int>(b.stride), ldb = static_cast<int>(a.stride), ldc = static_cast<int>(out.stride);
   const float one = 1.0f, keep = out.add ? 1.0f : 0.0f;
-  sgemm_("N", transposed ? "T" : "N", &m, &n, &k, &one, b.data, &lda, a.data, &ldb, &keep, out.data, &ldc);
+  blas(b.turned ? "T" : "N", a.turned ? "T" : "N", &m, &n, &k, &one, b.data, &lda, a.data, &ldb, &keep, out.data, &ldc);
 }
 
 }  // namespace
 
 void multiply(const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size) {
-  run(false, a, b, out, size);
+  run<float>(sgemm_, a, b, out, size);
+}
+void multiply(const Bf16Matrix& a, const Bf16Matrix& b, const MatrixOut& out, const GemmSize& size) {
+  run<at::BFloat16>(gemm_bf16bf16f32_, a, b, out, size);
 }
 
-void multiply_left_transposed(const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size) {
-  run(true, a, b, out, size);
+Rows::Rows(
+    const float* x, std::int64_t rows, std::int64_t inner, at::ScalarType type, std::vector<at::BFloat16>& scratch)
+    : Rows(x, rows, inner) {
+  if (type == at::kFloat) return;
+  const auto count = static_cast<std::size_t>(rows * inner);
+  if (scratch.size() < count) scratch.resize(count);
+  to_bfloat16(x, scratch.data(), rows * inner);
+  rounded_ = scratch.data();
+}
+
+void Rows::times(const at::Tensor& matrix, float* out, bool add, bool turned) const {
+  const std::int64_t columns = matrix.size(turned ? 0 : 1);
+  const MatrixOut to{out, columns, add};
+  const GemmSize size{rows_, columns, inner_};
+  if (rounded_ == nullptr) {
+    multiply(Matrix{x_, inner_}, {matrix.const_data_ptr<float>(), matrix.size(1), turned}, to, size);
+  } else {
+    multiply(Bf16Matrix{rounded_, inner_}, {matrix.const_data_ptr<at::BFloat16>(), matrix.size(1), turned}, to, size);
+  }
 }
 
 }  // namespace hebm::nets

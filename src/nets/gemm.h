@@ -1,15 +1,22 @@
-// Matrix products on plain memory: row-major float32 on the host, a row any number of floats from
-// the next. By the library that libtorch brings (sgemm), without the cost of an operator's call; in
-// a thread of parallel_for on that thread alone.
+// Matrix products on plain memory: row-major on the host, a row any number of values from the next,
+// sums in float32. By a library that libtorch brings (nets/gemm_choice.h), without the cost of an
+// operator's call; in a thread of parallel_for on that thread alone.
 #pragma once
+#include <ATen/core/Tensor.h>
+#include <c10/util/BFloat16.h>
 #include <cstdint>
+#include <vector>
 
 namespace hebm::nets {
 
-struct Matrix {
-  const float* data;
-  std::int64_t stride;  // floats from row to row
+// stride: values from row to row of what is stored; turned: that is the transpose.
+template <class T> struct MatrixOf {
+  const T* data;
+  std::int64_t stride;
+  bool turned = false;
 };
+using Matrix = MatrixOf<float>;
+using Bf16Matrix = MatrixOf<at::BFloat16>;
 struct MatrixOut {
   float* data;
   std::int64_t stride;
@@ -21,7 +28,21 @@ struct GemmSize {
 
 // out [rows, columns] = a [rows, inner] b [inner, columns]
 void multiply(const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size);
-// out [rows, columns] = a^T b, a [inner, rows]
-void multiply_left_transposed(const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size);
+void multiply(const Bf16Matrix& a, const Bf16Matrix& b, const MatrixOut& out, const GemmSize& size);
+
+// Rows [rows, inner], side by side, that several constant matrices multiply: as they are, or
+// rounded to bfloat16 once, for matrices of that type.
+class Rows {
+ public:
+  // x and scratch must outlive this object.
+  Rows(const float* x, std::int64_t rows, std::int64_t inner) : x_(x), rows_(rows), inner_(inner) {}
+  Rows(const float* x, std::int64_t rows, std::int64_t inner, at::ScalarType type, std::vector<at::BFloat16>& scratch);
+  // out [rows, N] (+)= x matrix; matrix [inner, N] contiguous, or turned [N, inner]
+  void times(const at::Tensor& matrix, float* out, bool add, bool turned = false) const;
+ private:
+  const float* x_;
+  const at::BFloat16* rounded_ = nullptr;
+  std::int64_t rows_, inner_;
+};
 
 }  // namespace hebm::nets

@@ -19,7 +19,8 @@ bool takes_every_kernel(Gemm choice) {
 
 Processor this_processor() {
 #if defined(__x86_64__)
-  return {__builtin_cpu_is("intel") != 0, __builtin_cpu_is("amd") != 0, __builtin_cpu_supports("avx512f") != 0};
+  return {__builtin_cpu_is("intel") != 0, __builtin_cpu_is("amd") != 0, __builtin_cpu_supports("avx512f") != 0,
+      __builtin_cpu_supports("avx512bf16") != 0};
 #else
   return {};
 #endif

@@ -16,7 +16,7 @@ constexpr std::array<Choice<Gemm>, 4> choices_of(Gemm) {
 }
 
 struct Processor {
-  bool is_intel = false, is_amd = false, has_avx512 = false;
+  bool is_intel = false, is_amd = false, has_avx512 = false, has_bfloat16 = false;
 };
 Processor this_processor();
 

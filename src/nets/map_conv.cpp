@@ -3,6 +3,7 @@
 #include <algorithm>
 #include "base/error.h"
 #include "nets/gemm.h"
+#include "nets/pointwise.h"
 
 namespace hebm::nets {
 namespace {
@@ -13,7 +14,7 @@ constexpr std::int64_t kMinColumns = 32;
 
 }  // namespace
 
-MapConv::MapConv(const at::Tensor& weight, const MapShape& in, const MapConvForm& form)
+MapConv::MapConv(const at::Tensor& weight, const MapShape& in, const MapConvForm& form, at::ScalarType type)
     : in_(in), kernel_(weight.size(3)) {
   check(weight.dim() == 4 && weight.size(1) == in.channels && weight.size(2) == kernel_ && weight.is_cpu() &&
             weight.scalar_type() == at::kFloat && (!form.doubles || form.stride == 1),
@@ -30,9 +31,9 @@ MapConv::MapConv(const at::Tensor& weight, const MapShape& in, const MapConvForm
   forward_.from = reverse_.to = in_;
   forward_.to = reverse_.from = out_;
   forward_.build(rows, columns);
-  forward_.fill(weight.detach().permute({2, 3, 1, 0}).contiguous());
+  forward_.fill(weight.detach().permute({2, 3, 1, 0}).contiguous(), type);
   reverse_.build(turned(rows, in.height), turned(columns, in.width));
-  reverse_.fill(weight.detach().permute({2, 3, 0, 1}).contiguous());
+  reverse_.fill(weight.detach().permute({2, 3, 0, 1}).contiguous(), type);
 }
 
 MapConv::Line MapConv::line(std::int64_t sources, std::int64_t targets, std::int64_t kernel, const MapConvForm& form) {
@@ -113,7 +114,7 @@ template <class Visit> void MapConv::Side::each_part(const Visit& visit) const {
   }
 }
 
-void MapConv::Side::fill(const at::Tensor& taps) {
+void MapConv::Side::fill(const at::Tensor& taps, at::ScalarType type) {
   const float* weights = taps.const_data_ptr<float>();
   each_part([&](const Part& part, std::int64_t first, std::int64_t stride) {
     const float* tap = weights + (part.tap_y * taps.size(0) + part.tap_x) * from.channels * to.channels;
@@ -122,12 +123,26 @@ void MapConv::Side::fill(const at::Tensor& taps) {
       for (std::int64_t o = 0; o < to.channels; ++o) row[o] += tap[c * to.channels + o];
     }
   });
+  if (type == at::kFloat) return;
+  rounded.resize(matrices.size());
+  to_bfloat16(matrices.data(), rounded.data(), std::ssize(matrices));
 }
 
 void MapConv::Side::run(const float* x, float* y, std::int64_t images, bool add) const {
-  for (const Product& p : products)
-    multiply({x + p.from, from.size()}, {matrices.data() + p.matrix, p.columns}, {y + p.to, to.size(), add || !p.first},
-        {images, p.columns, p.inner});
+  thread_local std::vector<at::BFloat16> of_x;
+  if (!rounded.empty()) {
+    of_x.resize(std::max(of_x.size(), static_cast<std::size_t>(images * from.size())));
+    to_bfloat16(x, of_x.data(), images * from.size());
+  }
+  for (const Product& p : products) {
+    const MatrixOut out{y + p.to, to.size(), add || !p.first};
+    const GemmSize size{images, p.columns, p.inner};
+    if (rounded.empty()) {
+      multiply(Matrix{x + p.from, from.size()}, {matrices.data() + p.matrix, p.columns}, out, size);
+    } else {
+      multiply(Bf16Matrix{of_x.data() + p.from, from.size()}, {rounded.data() + p.matrix, p.columns}, out, size);
+    }
+  }
 }
 
 at::Tensor MapConv::zero_weight() const {
@@ -144,8 +159,8 @@ void MapConv::add_weight_gradient(
     const float* x, const float* gy, std::int64_t images, const at::Tensor& gradient) const {
   std::vector<float> sums(forward_.matrices.size(), 0.0f);
   for (const Product& p : forward_.products)
-    multiply_left_transposed({x + p.from, in_.size()}, {gy + p.to, out_.size()},
-        {sums.data() + p.matrix, p.columns, true}, {p.inner, p.columns, images});
+    multiply(Matrix{x + p.from, in_.size(), true}, {gy + p.to, out_.size()}, {sums.data() + p.matrix, p.columns, true},
+        {p.inner, p.columns, images});
   auto out = gradient.accessor<float, 4>();
   forward_.each_part([&](const Part& part, std::int64_t first, std::int64_t stride) {
     const float* sum = sums.data() + first;

@@ -4,6 +4,7 @@
 // forward, the gradient to the map and that to the weights, without autograd.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <c10/util/BFloat16.h>
 #include <cstdint>
 #include <map>
 #include <vector>
@@ -24,8 +25,9 @@ struct MapConvForm {
 class MapConv {
  public:
   MapConv() = default;
-  // weight [O, C, k, k] float32 on the host; its values are copied.
-  MapConv(const at::Tensor& weight, const MapShape& in, const MapConvForm& form);
+  // weight [O, C, k, k] float32 on the host; its values are copied. type: kBFloat16: weights and x
+  // are rounded for the products of forward() and reverse().
+  MapConv(const at::Tensor& weight, const MapShape& in, const MapConvForm& form, at::ScalarType type = at::kFloat);
   const MapShape& in() const { return in_; }
   const MapShape& out() const { return out_; }
   at::Tensor zero_weight() const;  // [O, C, k, k]
@@ -62,12 +64,13 @@ class MapConv {
     std::vector<Product> products;
     std::map<Block, std::int64_t> places;  // first float of each in `matrices`
     std::vector<float> matrices;
+    std::vector<at::BFloat16> rounded;  // of them, or empty
     void add_block(const Line& rows, std::int64_t row, const Line& columns, std::int64_t first, std::int64_t last);
     std::int64_t place(const Block& block);
     void build(const Line& rows, const Line& columns);
     // visit(part, its first float, floats from row to row)
     template <class Visit> void each_part(const Visit& visit) const;
-    void fill(const at::Tensor& taps);  // [k, k, from, to]
+    void fill(const at::Tensor& taps, at::ScalarType type);  // [k, k, from, to]
     void run(const float* x, float* y, std::int64_t images, bool add) const;
   };
   static Line line(std::int64_t sources, std::int64_t targets, std::int64_t kernel, const MapConvForm& form);

@@ -7,6 +7,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <algorithm>
 #include "base/error.h"
+#include "nets/gemm.h"
 
 namespace hebm::nets {
 namespace {
@@ -87,6 +88,17 @@ at::Tensor rows_of(const at::Tensor& x, const Geometry& g) {
   return rows;
 }
 
+// rows matrix, or rows matrix^T.
+at::Tensor product(const at::Tensor& rows, const at::Tensor& matrix, bool turned) {
+  if (rows.scalar_type() != at::kFloat) return at::mm(rows, turned ? matrix.t() : matrix);
+  thread_local std::vector<at::BFloat16> rounded;
+  const at::Tensor left = rows.contiguous(), right = matrix.contiguous();
+  at::Tensor out = at::empty({rows.size(0), matrix.size(turned ? 0 : 1)}, rows.options().requires_grad(false));
+  Rows(left.const_data_ptr<float>(), left.size(0), left.size(1), matrix.scalar_type(), rounded)
+      .times(right, out.mutable_data_ptr<float>(), false, turned);
+  return out;
+}
+
 struct PixelConv : torch::autograd::Function<PixelConv> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& input, const at::Tensor& matrix,
       const ConvShape& shape) {
@@ -96,7 +108,7 @@ struct PixelConv : torch::autograd::Function<PixelConv> {
     ctx->save_for_backward({matrix, matrix.requires_grad() ? rows : at::Tensor()});
     ctx->saved_data["sizes"] = x.sizes().vec();
     ctx->saved_data["conv"] = std::vector<std::int64_t>{shape.kernel, shape.stride, shape.padding};
-    return at::mm(rows, matrix).view({x.size(0), g.out_height, g.out_width, matrix.size(1)});
+    return product(rows, matrix, false).view({x.size(0), g.out_height, g.out_width, matrix.size(1)});
   }
 
   static torch::autograd::variable_list backward(
@@ -107,7 +119,7 @@ struct PixelConv : torch::autograd::Function<PixelConv> {
     const at::Tensor dy = gradients[0].reshape({-1, gradients[0].size(3)});
     at::Tensor dx, dmatrix;
     if (ctx->needs_input_grad(0)) {
-      const at::Tensor rows = at::mm(dy, saved[0].t());
+      const at::Tensor rows = product(dy, saved[0], true);
       dx = at::empty(sizes, rows.options());
       AT_DISPATCH_FLOATING_TYPES(rows.scalar_type(), "conv_pixels", [&] {
         over_images<scalar_t>(rows, g.rows() * g.row_size(), dx, g.image_size(),

@@ -20,6 +20,11 @@ void multiply_by(float* x, const float* y, std::int64_t count, Isa isa) { kernel
 
 void add_to(float* x, const float* y, std::int64_t count, Isa isa) { kernels_of(isa).add(x, y, count); }
 
+void to_bfloat16(const float* x, at::BFloat16* y, std::int64_t count, Isa isa) {
+  static_assert(sizeof(at::BFloat16) == sizeof(std::uint16_t));
+  kernels_of(isa).round(x, reinterpret_cast<std::uint16_t*>(y), count);
+}
+
 void to_channels_last(const float* from, float* to, std::int64_t images, std::int64_t channels, std::int64_t pixels) {
   for (std::int64_t b = 0; b < images; ++b, from += channels * pixels, to += channels * pixels) {
     for (std::int64_t p = 0; p < pixels; ++p) {

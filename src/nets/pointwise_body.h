@@ -50,7 +50,22 @@ void add_values(float* x, const float* y, std::int64_t count) {
   for (; i < count; ++i) x[i] += y[i];
 }
 
-constexpr PointwiseKernels kPointwise = {silu_rows, normal_rows, multiply_values, add_values};
+using Halves = std::uint16_t __attribute__((vector_size(2 * kLanes)));
+using UnalignedHalves = std::uint16_t __attribute__((vector_size(2 * kLanes), aligned(2), may_alias));
+
+inline Halves rounded(Vec x) {
+  const Words bits = reinterpret_cast<Words>(x);
+  const Words nearest = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  return __builtin_convertvector(x == x ? nearest : Words{} + 0x7fc0u, Halves);
+}
+
+void round_values(const float* x, std::uint16_t* y, std::int64_t count) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) *reinterpret_cast<UnalignedHalves*>(y + i) = rounded(load(x + i));
+  for (; i < count; ++i) y[i] = rounded(Vec{} + x[i])[0];
+}
+
+constexpr PointwiseKernels kPointwise = {silu_rows, normal_rows, multiply_values, add_values, round_values};
 
 }  // namespace
 }  // namespace hebm::nets::detail

@@ -26,8 +26,9 @@ namespace detail {
 struct PointwiseKernels {  // null where this build has none
   void (*silu)(const SiluRows& rows) = nullptr;
   void (*normal)(const NormalRows& rows) = nullptr;
-  void (*multiply)(float* x, const float* y, std::int64_t count) = nullptr;  // x[i] *= y[i]
-  void (*add)(float* x, const float* y, std::int64_t count) = nullptr;       // x[i] += y[i]
+  void (*multiply)(float* x, const float* y, std::int64_t count) = nullptr;       // x[i] *= y[i]
+  void (*add)(float* x, const float* y, std::int64_t count) = nullptr;            // x[i] += y[i]
+  void (*round)(const float* x, std::uint16_t* y, std::int64_t count) = nullptr;  // to bfloat16's bits
 };
 PointwiseKernels pointwise_plain_kernels();
 PointwiseKernels pointwise_avx2_kernels();

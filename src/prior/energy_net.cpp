@@ -42,13 +42,18 @@ void EnergyNet::finish(std::int64_t features) {
   params_.flatten();
 }
 
-EnergyNet::Weights EnergyNet::weights(bool with_grad, const Spectral& normed) const {
+EnergyNet::Weights EnergyNet::weights(bool with_grad, const Spectral& normed, nets::Precision of_chains) const {
   const c10::AutoGradMode mode(with_grad);
   Effective effective;
   for (std::size_t i = 0; i < normed.size(); ++i)
     effective.emplace(names_[i], options_.spectral_norm ? normed[i].effective() : normed[i].weight);
   Weights out = build(effective);
-  if (!with_grad && params_.dtype() == at::kFloat && params_.device().is_cpu()) out.frozen = freeze(out);
+  out.precision = of_chains;
+  if (!with_grad && params_.dtype() == at::kFloat && params_.device().is_cpu()) {
+    const at::ScalarType products = nets::type_of_products(of_chains);
+    out.frozen = freeze(out, at::kFloat);
+    out.chain = products == at::kFloat ? out.frozen : freeze(out, products);
+  }
   if (labels_.defined()) out.labels = with_grad ? labels_ : labels_.detach().clone();
   return out;
 }

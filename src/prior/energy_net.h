@@ -14,6 +14,7 @@
 #include "base/options.h"
 #include "base/types.h"
 #include "nets/parameters.h"
+#include "nets/precision.h"
 #include "nets/spectral.h"
 
 namespace hebm::prior {
@@ -69,6 +70,9 @@ class EnergyNet {
     std::vector<at::Tensor> stages, biases;
     at::Tensor labels;                     // [label_rows, F], undefined without labels
     std::shared_ptr<const Frozen> frozen;  // of these values; null: none
+    // What a chain takes in its place: `frozen`, or in its precision.
+    nets::Precision precision = nets::Precision::kFloat32;
+    std::shared_ptr<const Frozen> chain;
   };
   struct Outputs {
     at::Tensor f;       // [B]
@@ -76,8 +80,10 @@ class EnergyNet {
   };
   // By the stored u and v, or by those of `normed`. With grad: differentiable in the parameters,
   // sigma included (loss). Without: detached (chains).
-  Weights weights(bool with_grad) const { return weights(with_grad, weights_); }
-  Weights weights(bool with_grad, const Spectral& normed) const;
+  Weights weights(bool with_grad, nets::Precision of_chains = nets::Precision::kFloat32) const {
+    return weights(with_grad, weights_, of_chains);
+  }
+  Weights weights(bool with_grad, const Spectral& normed, nets::Precision of_chains = nets::Precision::kFloat32) const;
   // Rows of the vectors of t for these levels, [B, out] each; with one level [out]. Once a chain. t
   // [B] int64.
   std::vector<at::Tensor> select(const Weights& weights, const at::Tensor& t) const;
@@ -112,7 +118,10 @@ class EnergyNet {
   // spectral norm, and flattens the parameters.
   void finish(std::int64_t features);
   virtual Weights build(const Effective& effective) const = 0;
-  virtual std::shared_ptr<const Frozen> freeze(const Weights& /*weights*/) const { return nullptr; }
+  // products: kFloat, or kBFloat16 for the matrix products. The net must outlive the result.
+  virtual std::shared_ptr<const Frozen> freeze(const Weights& /*weights*/, at::ScalarType /*products*/) const {
+    return nullptr;
+  }
   // [B, F]: what the output, the last stage [1, F], reads.
   virtual at::Tensor features(
       const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;

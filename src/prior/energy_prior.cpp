@@ -67,9 +67,9 @@ void EnergyPrior::copy_from(const EnergyPrior& other) {
   }
 }
 
-std::vector<EnergyNet::Weights> EnergyPrior::frozen_weights() const {
+std::vector<EnergyNet::Weights> EnergyPrior::frozen_weights(nets::Precision of_chains) const {
   std::vector<EnergyNet::Weights> out;
-  for (const auto& net : nets_) out.push_back(net->weights(false));
+  for (const auto& net : nets_) out.push_back(net->weights(false, of_chains));
   return out;
 }
 

@@ -42,7 +42,8 @@ class EnergyPrior {
   // All tensors of a prior of the same nets, which may have no label heads: then these stay as they
   // are.
   void copy_from(const EnergyPrior& other);
-  std::vector<EnergyNet::Weights> frozen_weights() const;  // by bucket
+  // By bucket.
+  std::vector<EnergyNet::Weights> frozen_weights(nets::Precision of_chains = nets::Precision::kFloat32) const;
  private:
   Schedule schedule_;
   std::size_t num_layers_;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <vector>
 #include "base/options.h"
+#include "nets/precision.h"
 #include "prior/chains.h"
 #include "prior/schedule.h"
 
@@ -33,7 +34,8 @@ struct LangevinOptions {
   double step = 0.01;            // of `natural`, in units of the Gaussian terms' own variance 1 / P_t
   std::vector<double> by_level;  // factors of s_t^2 for t = 0, 1, ...; the last one goes on; empty: 1
   Integrator integrator = Integrator::kExact;
-  double noise = 1.0;          // factor of the noise's standard deviation
+  double noise = 1.0;                                     // factor of the noise's standard deviation
+  nets::Precision precision = nets::Precision::kFloat32;  // of nets and decoder path: compute.chain_precision
   double eta_marginal = 0.02;  // s^2 of the marginal EBMs (joint, nce), whatever step_rule: their one level has P = 1
   void describe(Options& options);  // langevin.*
   // K of the chain of level t: whatever options set it, it is resolved into these fields.

@@ -20,6 +20,9 @@ void LangevinOptions::describe(Options& o) {
   o.add_choice("langevin.integrator", &integrator,
       "paper: Euler-Maruyama step; exact: Gaussian terms by an Ornstein-Uhlenbeck step");
   o.add("langevin.noise", &noise, "factor of the chain's noise (paper: 1)", {0.0, 10.0});
+  o.add_choice("compute.chain_precision", &precision,
+      "of a chain's nets and decoder path; u, noise, sums and the loss stay float32. bfloat16: CPUs with AVX512_BF16 "
+      "and GPUs; tf32: GPUs");
   o.add("langevin.eta_marginal", &eta_marginal,
       "s^2 of the chain of prior.kind joint and nce, under both step rules: one level from N(0, I), whose natural "
       "step would be half of it",

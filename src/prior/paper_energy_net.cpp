@@ -7,7 +7,9 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <bit>
 #include "base/error.h"
 #include "nets/pixel_conv.h"
@@ -25,6 +27,12 @@ at::Tensor pixels(const at::Tensor& z) { return z.permute({0, 2, 3, 1}); }
 at::Tensor flat(const at::Tensor& h) { return h.permute({0, 3, 1, 2}).flatten(1); }
 at::Tensor halve(const at::Tensor& x, const at::Tensor& matrix) { return nets::conv_pixels(x, matrix, {4, 2, 1}); }
 at::Tensor conv3x3(const at::Tensor& x, const at::Tensor& matrix) { return nets::conv_pixels(x, matrix, {3, 1, 1}); }
+
+// x [B, in]; weight [out, in], or of a chain in lower precision [in, out] (chain_of).
+at::Tensor dense(const at::Tensor& x, const at::Tensor& weight) {
+  if (weight.scalar_type() != at::kBFloat16) return at::linear(x, weight);
+  return nets::conv_pixels(x.unsqueeze(1).unsqueeze(1), weight, {1, 1, 0}).flatten(1);
+}
 
 // [B, C], or [C] for all images.
 at::Tensor over_pixels(const at::Tensor& bias) { return bias.dim() == 1 ? bias : bias.unsqueeze(1).unsqueeze(1); }
@@ -82,12 +90,37 @@ class PaperEnergyNet : public EnergyNet {
   static at::Tensor dense_end(const Weights& weights, const std::vector<at::Tensor>& biases, at::Tensor h) {
     std::size_t stage = weights.stages.size() - 5, bias = biases.size() - 2;
     for (; bias < biases.size(); ++bias, stage += 2) {
-      const at::Tensor both = at::linear(at::silu(h), weights.stages[stage]);
+      const at::Tensor both = dense(at::silu(h), weights.stages[stage]);
       const std::int64_t half = both.size(1) / 2;
       const at::Tensor x = both.narrow(1, 0, half) + biases[bias];
-      h = at::linear(at::silu(x), weights.stages[stage + 1]) + both.narrow(1, half, half);
+      h = dense(at::silu(x), weights.stages[stage + 1]) + both.narrow(1, half, half);
     }
     return at::silu(h);
+  }
+
+  // By autograd, with matrices of another type.
+  class Chain final : public Frozen {
+   public:
+    Chain(const PaperEnergyNet& net, Weights weights) : net_(net), weights_(std::move(weights)) {}
+    at::Tensor input_gradient(const std::vector<at::Tensor>& biases, const at::Tensor& z) const override {
+      const c10::AutoGradMode grad_on(true);
+      const at::Tensor leaf = z.detach().requires_grad_(true);
+      return torch::autograd::grad({net_.forward(weights_, biases, leaf).sum()}, {leaf})[0];
+    }
+   private:
+    const PaperEnergyNet& net_;
+    Weights weights_;
+  };
+
+  std::shared_ptr<const Frozen> freeze(const Weights& weights, at::ScalarType products) const override {
+    if (products == at::kFloat) return nullptr;
+    Weights rounded = weights;
+    const std::size_t output = weights.stages.size() - 1, num_convs = output - 2 * std::size(kDenseBlocks);
+    for (std::size_t j = 0; j < output; ++j) {
+      const at::Tensor& weight = weights.stages[j];
+      rounded.stages[j] = (j < num_convs ? weight : weight.t()).contiguous().to(products);
+    }
+    return std::make_shared<const Chain>(*this, std::move(rounded));
   }
 
   std::int64_t side_;  // h

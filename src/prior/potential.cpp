@@ -76,7 +76,9 @@ at::Tensor Potential::value_of(const std::vector<at::Tensor>& z) const {
 at::Tensor Potential::gradient(const at::Tensor& u) const {
   const c10::AutoGradMode grad_on(true);
   const at::Tensor leaf = u.detach().requires_grad_(true);
-  const std::vector<at::Tensor> z = backbone_.transport(leaf);
+  const nets::Precision precision = weights_[first_bucket_].precision;
+  const nets::GpuPrecision lower(precision, leaf.device());
+  const std::vector<at::Tensor> z = backbone_.transport(leaf, precision);
   if (labelled_)  // the heads couple layers: one graph
     return torch::autograd::grad({value_of(z).sum()}, {leaf})[0].contiguous();
   return torch::autograd::grad(z, {leaf}, layer_gradients(z))[0].contiguous();
@@ -90,7 +92,7 @@ std::vector<at::Tensor> Potential::layer_gradients(const std::vector<at::Tensor>
     const c10::AutoGradMode grad_on(true);
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       const std::size_t bucket = first_bucket_ + i;
-      if (const auto& net = weights_[bucket].frozen) {
+      if (const auto& net = weights_[bucket].chain) {
         out[i] = net->input_gradient(biases_[i], z[i]);
         continue;
       }
@@ -118,7 +120,7 @@ at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negati
 
 void UpdateWeights::begin(std::int64_t chain_steps) {
   if (steady()) {
-    frozen_ = prior_.frozen_weights();
+    frozen_ = prior_.frozen_weights(of_chains_);
     return;
   }
   moving_.clear();
@@ -133,7 +135,7 @@ Gradient UpdateWeights::gradient(const vae::Backbone& backbone, const Chains& ch
   return [this, &backbone, &chains, labels, step = std::size_t{0}](const at::Tensor& u) mutable {
     std::vector<EnergyNet::Weights> weights;
     for (std::size_t b = 0; b < moving_.size(); ++b)
-      weights.push_back(prior_.bucket(b).weights(false, moving_[b].at(step)));
+      weights.push_back(prior_.bucket(b).weights(false, moving_[b].at(step), of_chains_));
     ++step;
     return Potential(prior_, backbone, weights, chains, labels).gradient(u);
   };

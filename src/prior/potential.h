@@ -65,7 +65,8 @@ at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negati
 class UpdateWeights {
  public:
   // References must outlive this object.
-  UpdateWeights(EnergyPrior& prior, const EnergyOptions& energy) : prior_(prior), energy_(energy) {}
+  UpdateWeights(EnergyPrior& prior, const EnergyOptions& energy, nets::Precision of_chains)
+      : prior_(prior), energy_(energy), of_chains_(of_chains) {}
   bool steady() const { return !energy_.power_iterations_in_chain; }  // within an update
   // Before an update whose chains have K steps.
   void begin(std::int64_t chain_steps);
@@ -79,6 +80,7 @@ class UpdateWeights {
  private:
   EnergyPrior& prior_;
   const EnergyOptions& energy_;
+  nets::Precision of_chains_;
   std::vector<EnergyNet::Weights> frozen_;                // by bucket
   std::vector<std::vector<EnergyNet::Spectral>> moving_;  // in place of frozen_: by bucket, K + 2 each
 };

@@ -28,7 +28,8 @@ ReverseChain::ReverseChain(
       backbone_(backbone),
       langevin_(langevin),
       coefficients_(step_coefficients(prior.schedule(), langevin)),
-      weights_(prior.frozen_weights()) {
+      weights_(prior.frozen_weights(langevin.precision)) {
+  nets::require_precision(langevin.precision, device());
   for (std::int64_t t = 0; output == NetOutput::kLogit && t < num_levels(); ++t)
     coefficients_[static_cast<std::size_t>(t)].gradient *= step_variance(prior.schedule(), langevin, t);
 }

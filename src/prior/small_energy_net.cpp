@@ -69,8 +69,9 @@ class SmallEnergyNet final : public EnergyNet {
     return out;
   }
 
-  std::shared_ptr<const Frozen> freeze(const Weights& weights) const override {
-    return std::make_shared<const SmallNetPlan>(weights.stages, shape_, residual_, options_.gain);
+  std::shared_ptr<const Frozen> freeze(const Weights& weights, at::ScalarType products) const override {
+    return std::make_shared<const SmallNetPlan>(
+        weights.stages, SmallNetForm{shape_, residual_, options_.gain, products});
   }
 
   at::Tensor features(

@@ -88,7 +88,7 @@ class SmallNetPass {
       if (stage.convolves()) {
         stage.conv.forward(x, h_[j].data(), images_);
       } else {
-        nets::multiply({x, in}, {data_of(stage.dense), out}, {h_[j].data(), out}, {images_, out, in});
+        nets::Rows(x, images_, in, stage.dense.scalar_type(), rounded_).times(stage.dense, h_[j].data(), false);
       }
       activate(j, biases[j]);
       if (adds(j)) nets::add_to(h_[j].data(), x, images_ * out);
@@ -114,7 +114,8 @@ class SmallNetPass {
       if (stage.convolves()) {
         stage.conv.reverse(gradient_.data(), below_.data(), images_);
       } else {
-        nets::multiply({gradient_.data(), out}, {data_of(stage.turned), in}, {below_.data(), in}, {images_, in, out});
+        nets::Rows(gradient_.data(), images_, out, stage.turned.scalar_type(), rounded_)
+            .times(stage.turned, below_.data(), false);
       }
       std::swap(gradient_, below_);
       if (adds(j)) nets::add_to(gradient_.data(), kept_.data(), images_ * in);
@@ -142,8 +143,8 @@ class SmallNetPass {
     if (stage.convolves()) {
       stage.conv.add_weight_gradient(input(j), g, images_, to.stages[j]);
     } else {
-      nets::multiply_left_transposed(
-          {input(j), in}, {g, out}, {to.stages[j].mutable_data_ptr<float>(), out, true}, {in, out, images_});
+      nets::multiply(nets::Matrix{input(j), in, true}, {g, out}, {to.stages[j].mutable_data_ptr<float>(), out, true},
+          {in, out, images_});
     }
     const std::int64_t of_image = is_of_images(to.biases[j]) ? channels : 0;
     float* bias = to.biases[j].mutable_data_ptr<float>() + to.first * of_image;
@@ -158,21 +159,21 @@ class SmallNetPass {
   const float* z_ = nullptr;
   std::vector<Floats> h_, slopes_;  // by stage, [m, pixels, channels]
   Floats gradient_, below_, kept_;
+  std::vector<at::BFloat16> rounded_;  // left side of a product
 };
 
-SmallNetPlan::SmallNetPlan(
-    const std::vector<at::Tensor>& weights, const LatentShape& shape, std::size_t residual, double gain)
-    : residual_(residual), output_((weights.back().detach() * gain).flatten().contiguous()) {
-  MapShape map{shape.channels, shape.height, shape.width};
+SmallNetPlan::SmallNetPlan(const std::vector<at::Tensor>& weights, const SmallNetForm& form)
+    : residual_(form.residual), output_((weights.back().detach() * form.gain).flatten().contiguous()) {
+  MapShape map{form.shape.channels, form.shape.height, form.shape.width};
   for (std::size_t j = 0; j + 1 < weights.size(); ++j) {
     const at::Tensor& weight = weights[j];
     SmallStage stage;
     stage.in = map;
     if (weight.dim() == 4) {
-      stage.conv = {weight, map, {.stride = weight.size(3) == 4 ? 2 : 1}};
+      stage.conv = {weight, map, {.stride = weight.size(3) == 4 ? 2 : 1}, form.products};
       stage.out = stage.conv.out();
     } else {
-      stage.dense = dense_matrix(weight, map);
+      stage.dense = dense_matrix(weight, map).to(form.products);
       stage.turned = stage.dense.t().contiguous();
       stage.out = {weight.size(0), 1, 1};
     }

@@ -14,18 +14,24 @@ namespace hebm::prior {
 // One stage: h = SiLU(x * W + b), channels last.
 struct SmallStage {
   nets::MapConv conv;        // or
-  at::Tensor dense, turned;  // [in, out], [out, in] of a dense layer
+  at::Tensor dense, turned;  // [in, out], [out, in] of a dense layer, in the type of the products
   nets::MapShape in, out;    // of a dense layer 1 x 1
   bool convolves() const { return !dense.defined(); }
+};
+
+struct SmallNetForm {
+  LatentShape shape;
+  std::size_t residual = 0;  // the stage that adds to its input; 0: none
+  double gain = 1.0;
+  at::ScalarType products = at::kFloat;
 };
 
 class SmallNetPass;
 
 class SmallNetPlan final : public EnergyNet::Frozen, public std::enable_shared_from_this<SmallNetPlan> {
  public:
-  // weights: [out, in, k, k] or [out, in], the last of them the output's; residual: the stage that
-  // adds to its input, 0: none.
-  SmallNetPlan(const std::vector<at::Tensor>& weights, const LatentShape& shape, std::size_t residual, double gain);
+  // weights: [out, in, k, k] or [out, in], the last of them the output's.
+  SmallNetPlan(const std::vector<at::Tensor>& weights, const SmallNetForm& form);
   ~SmallNetPlan() override;
   at::Tensor input_gradient(const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
   // What the output reads, [B, W]: differentiable in z, the weights (the plan's values) and biases.

@@ -30,6 +30,11 @@ inline double number_in(const nlohmann::json& object, const char* key) {  // NaN
   return field != nullptr && field->is_number() ? field->get<double>() : std::nan("");
 }
 
+// What a file from before the key was has in its place; null: nothing.
+inline nlohmann::json implied(const std::string& key) {
+  return key == "compute.chain_precision" ? nlohmann::json("float32") : nlohmann::json();
+}
+
 // "" where `stored` has every entry of `wanted` as it is; else a line an entry, each behind its
 // line feed. what: whose they are, "file", "run".
 inline std::string settings_difference(
@@ -37,6 +42,8 @@ inline std::string settings_difference(
   std::string out;
   for (const auto& [key, value] : wanted.items()) {
     const nlohmann::json* there = field_in(stored, key.c_str());
+    const nlohmann::json before = implied(key);
+    if (there == nullptr && !before.is_null()) there = &before;
     const std::string text = there == nullptr ? "nothing" : there->dump();
     if (text != value.dump())
       out += fmt::format("\n  {}: the {} has {}, you ask for {}", key, what, text, value.dump());

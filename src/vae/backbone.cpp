@@ -59,20 +59,20 @@ void Backbone::count_transport(const at::Tensor& weight, std::int64_t side) {
 
 // Every change in place of a parameter or state, through whichever view, counts up its storage's
 // version: a changed net is prepared again.
-std::shared_ptr<const FrozenPath> Backbone::frozen() const {
+std::shared_ptr<const FrozenPath> Backbone::frozen(nets::Precision precision) const {
   if (!wants_frozen_ || params().dtype() != at::kFloat || params().device() != at::kCPU) return nullptr;
   std::uint64_t version = params().flat()._version();
   for (const auto& state : params().states()) version += state.tensor._version();
   const std::lock_guard lock(frozen_mutex_);
-  if (!frozen_ || version != frozen_version_) {
-    frozen_ = frozen_path();
-    frozen_version_ = version;
-  }
-  return frozen_;
+  const at::ScalarType type = nets::type_of_products(precision);
+  Frozen& frozen = frozen_[type];
+  if (!frozen.path || version != frozen.version) frozen = {frozen_path(type), version};
+  return frozen.path;
 }
 
-std::vector<at::Tensor> Backbone::transport(const at::Tensor& u) const {
-  if (const auto path = frozen(); path && u.scalar_type() == at::kFloat && u.is_cpu()) return path->transport(u);
+std::vector<at::Tensor> Backbone::transport(const at::Tensor& u, nets::Precision precision) const {
+  if (const auto path = frozen(precision); path && u.scalar_type() == at::kFloat && u.is_cpu())
+    return path->transport(u);
   return transported(u, false).z;
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +15,7 @@
 #include "base/types.h"
 #include "nets/batch_norm.h"
 #include "nets/parameters.h"
+#include "nets/precision.h"
 #include "vae/frozen_path.h"
 #include "vae/likelihood.h"
 
@@ -111,8 +113,10 @@ class Backbone {
   // Architecture as JSON text: written into the weights file's metadata, checked when it is read.
   virtual std::string architecture() const = 0;
 
-  // T_beta(u), only what z needs; differentiable in u, once where it is frozen. u [B, D].
-  virtual std::vector<at::Tensor> transport(const at::Tensor& u) const;
+  // T_beta(u), only what z needs; differentiable in u, once where it is frozen. u [B, D]. precision:
+  // of a frozen backbone on the host.
+  virtual std::vector<at::Tensor> transport(
+      const at::Tensor& u, nets::Precision precision = nets::Precision::kFloat32) const;
   // The same with sum log sigma, for log p(z) = log N(u; 0, I) - sum log sigma.
   Transported transport_with_scale(const at::Tensor& u) const { return transported(u, true); }
   // T_beta^-1(z) -> u [B, D].
@@ -147,20 +151,24 @@ class Backbone {
  protected:
   virtual const TopDownLayers& layers() const = 0;
   // Of the parameters as they are, float32 on the host.
-  virtual std::shared_ptr<const FrozenPath> frozen_path() const { return nullptr; }
+  // products: kFloat, or kBFloat16 for its matrix products, summed in float32.
+  virtual std::shared_ptr<const FrozenPath> frozen_path(at::ScalarType /*products*/) const { return nullptr; }
   // Counts a convolution or matrix that transport() runs at this side.
   void count_transport(const at::Tensor& weight, std::int64_t side);
  private:
   Transported transported(const at::Tensor& u, bool with_scale) const;
-  std::shared_ptr<const FrozenPath> frozen() const;  // null where the plain path is to run
+  std::shared_ptr<const FrozenPath> frozen(nets::Precision precision) const;  // null: the plain path is to run
 
   Shape shape_;
   nets::Parameters params_;
   double transport_flop_ = 0;
   bool wants_frozen_ = false;
   mutable std::mutex frozen_mutex_;
-  mutable std::shared_ptr<const FrozenPath> frozen_;  // of the parameters' version below
-  mutable std::uint64_t frozen_version_ = 0;
+  struct Frozen {
+    std::shared_ptr<const FrozenPath> path;
+    std::uint64_t version = 0;  // of the parameters
+  };
+  mutable std::map<at::ScalarType, Frozen> frozen_;  // by the type of its products
 };
 
 // u [B, D] -> [L] of [B, c, h, w] views, and back.

@@ -60,7 +60,7 @@ class Hvae final : public Backbone, private TopDownLayers {
     nets::Conv from_z;          // z -> s
   };
   const TopDownLayers& layers() const override { return *this; }
-  std::shared_ptr<const FrozenPath> frozen_path() const override;
+  std::shared_ptr<const FrozenPath> frozen_path(at::ScalarType products) const override;
   at::Tensor start(std::int64_t count) const override;
   at::Tensor enter(std::size_t i, const at::Tensor& s) const override;
   LayerNormal prior(std::size_t i, const at::Tensor& s) const override;

@@ -10,14 +10,13 @@ namespace {
 // Of a pass: enough rows for the products, buffers that stay in a core's cache.
 constexpr std::int64_t kImages = 32;
 
-using nets::GemmSize, nets::MapShape;
+using nets::MapShape;
 
 const float* data_of(const at::Tensor& t) { return t.const_data_ptr<float>(); }
 
 // out [rows, N] (+)= x [rows, M] matrix [M, N]
 void apply(const float* x, const at::Tensor& matrix, float* out, std::int64_t rows, bool add) {
-  const std::int64_t inner = matrix.size(0), columns = matrix.size(1);
-  nets::multiply({x, inner}, {data_of(matrix), columns}, {out, columns, add}, {rows, columns, inner});
+  nets::Rows(x, rows, matrix.size(0)).times(matrix, out, add);
 }
 
 void silu(const std::vector<float>& in, const at::Tensor& bias, std::vector<float>& out, std::vector<float>& slope) {
@@ -43,7 +42,7 @@ struct Doubling {
 
 }  // namespace
 
-std::shared_ptr<const FrozenPath> Hvae::frozen_path() const {
+std::shared_ptr<const FrozenPath> Hvae::frozen_path(at::ScalarType products) const {
   const auto net = std::make_shared<FrozenHvae>();
   net->channels = options_.width;
   net->bound = kHvaeLogSigmaBound;
@@ -57,8 +56,8 @@ std::shared_ptr<const FrozenPath> Hvae::frozen_path() const {
     const MapShape map{options_.width, out.shape.height, out.shape.width};
     if (i > 0) {
       const MapShape above{options_.width, groups()[i - 1].height, groups()[i - 1].width};
-      out.first = {values(layer.block.first.weight), above, {.doubles = layer.doubles}};
-      out.second = {values(layer.block.second.weight), map, {}};
+      out.first = {layer.block.first.weight, above, {.doubles = layer.doubles}, products};
+      out.second = {layer.block.second.weight, map, {}, products};
       out.first_bias = values(layer.block.first.bias);
       out.second_bias = values(layer.block.second.bias);
       out.head = matrix(layer.prior_head);

@@ -10,6 +10,7 @@
 namespace hebm::vae {
 
 // The constants of one layer; matrices [in, out], to be multiplied from the right, and turned.
+// float32 but for the convolutions of a path in lower precision.
 struct FrozenHvaeLayer {
   LatentShape shape;            // of z: c channels
   nets::MapConv first, second;  // of the block (not of layer 0)

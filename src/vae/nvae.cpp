@@ -199,7 +199,9 @@ void Nvae::count_flop() {
   }
 }
 
-std::shared_ptr<const FrozenPath> Nvae::frozen_path() const { return freeze_nvae(*this); }
+std::shared_ptr<const FrozenPath> Nvae::frozen_path(at::ScalarType products) const {
+  return freeze_nvae(*this, {.products = products});
+}
 
 std::string Nvae::architecture() const { return options_.architecture().dump(); }
 

@@ -75,7 +75,7 @@ class Nvae final : public Backbone {
   void build_samplers();
   void build_decoder();
   void count_flop();
-  std::shared_ptr<const FrozenPath> frozen_path() const override;
+  std::shared_ptr<const FrozenPath> frozen_path(at::ScalarType products) const override;
 
   NvaeOptions options_;  // resolved
   std::vector<NvaeScale> scales_;

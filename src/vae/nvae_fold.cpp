@@ -11,7 +11,8 @@ namespace {
 constexpr std::int64_t kLeastSlice = 128;
 
 at::Tensor to_double(const at::Tensor& t) { return t.detach().to(at::kDouble); }
-at::Tensor to_float(const at::Tensor& t) { return t.to(at::kFloat).contiguous(); }
+// A copy, whatever t is.
+at::Tensor to_float(const at::Tensor& t) { return t.to(at::kFloat).clone(at::MemoryFormat::Contiguous); }
 
 // [out, in] of a 1x1 convolution.
 at::Tensor matrix_of(const NvaeConv& conv) { return to_double(conv.effective_weight()).flatten(1); }
@@ -30,8 +31,9 @@ std::int64_t usual_slice(std::int64_t channels) {
 }
 
 // Takes what s lacks before the cell and leaves what it lacks behind it.
-FoldedCell fold_cell(const MbCell& cell, at::Tensor& missing, std::int64_t chosen_slice) {
+FoldedCell fold_cell(const MbCell& cell, at::Tensor& missing, const FoldForm& form) {
   FoldedCell out;
+  const auto for_products = [&](const at::Tensor& t) { return to_float(t).to(form.products); };
   out.up = cell.up;
   const Affine in = affine_of(cell.norm_in), expanded = affine_of(cell.norm_expanded);
   const Affine middle = affine_of(cell.norm_depthwise), last = affine_of(cell.norm_out);
@@ -43,17 +45,17 @@ FoldedCell fold_cell(const MbCell& cell, at::Tensor& missing, std::int64_t chose
   const bool excites = cell.squeeze_excite.squeeze.weight.defined();
   const double weight = excites ? 1.0 : kBranchWeight;
   const at::Tensor project = weight * last.scale.unsqueeze(1) * matrix_of(cell.project);  // [C, hidden]
-  const std::int64_t hidden = expand.size(0), slice = chosen_slice > 0 ? chosen_slice : usual_slice(expand.size(1));
+  const std::int64_t hidden = expand.size(0), slice = form.slice > 0 ? form.slice : usual_slice(expand.size(1));
   for (std::int64_t first = 0; first < hidden; first += slice) {
     const std::int64_t count = std::min(slice, hidden - first);
-    out.slices.push_back({to_float(expand.narrow(0, first, count).t()),
+    out.slices.push_back({for_products(expand.narrow(0, first, count).t()),
         nets::pack_depthwise(
             taps.narrow(0, first, count), middle.shift.narrow(0, first, count), expand_bias.narrow(0, first, count)),
-        to_float(project.narrow(1, first, count).t())});
+        for_products(project.narrow(1, first, count).t())});
   }
   if (cell.up) {
     const at::Tensor skip = matrix_of(cell.skip);
-    out.skip = to_float(skip.t());
+    out.skip = for_products(skip.t());
     missing = at::matmul(skip, missing);
   }
   if (!excites) {
@@ -70,7 +72,7 @@ FoldedCell fold_cell(const MbCell& cell, at::Tensor& missing, std::int64_t chose
 
 }  // namespace
 
-FoldedDecoder fold_decoder(const Nvae& net, std::int64_t slice) {
+FoldedDecoder fold_decoder(const Nvae& net, const FoldForm& form) {
   const c10::NoGradGuard no_grad;
   FoldedDecoder out;
   at::Tensor missing;  // [C], float64
@@ -79,8 +81,8 @@ FoldedDecoder fold_decoder(const Nvae& net, std::int64_t slice) {
     const NvaeLayer& layer = net.parts().layers[i];
     FoldedLayer folded;
     folded.shape = net.groups()[i];
-    if (layer.up) folded.cells.push_back(fold_cell(*layer.up, missing, slice));
-    for (const auto& cell : layer.cells) folded.cells.push_back(fold_cell(cell, missing, slice));
+    if (layer.up) folded.cells.push_back(fold_cell(*layer.up, missing, form));
+    for (const auto& cell : layer.cells) folded.cells.push_back(fold_cell(cell, missing, form));
     if (i > 0) {
       folded.missing = to_float(missing);
       folded.sampler = to_float(matrix_of(layer.prior).t());
@@ -90,7 +92,7 @@ FoldedDecoder fold_decoder(const Nvae& net, std::int64_t slice) {
     if (i + 1 < count) {
       const at::Tensor combine = matrix_of(layer.combine);  // [C, C + n]
       const at::Tensor of_s = combine.narrow(1, 0, folded.channels);
-      folded.combine_s = to_float(of_s.t());
+      folded.combine_s = to_float(of_s.t()).to(form.products);
       folded.combine_z = to_float(combine.narrow(1, folded.channels, folded.shape.channels).t());
       const at::Tensor bias = to_double(layer.combine.bias);
       missing = i == 0 ? bias : at::matmul(of_s, missing) + bias;

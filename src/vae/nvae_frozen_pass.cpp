@@ -16,6 +16,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <algorithm>
 #include <array>
+#include "base/error.h"
 
 namespace hebm::vae {
 namespace {
@@ -36,6 +37,13 @@ at::Tensor image_view(const at::Tensor& s, std::int64_t images, std::int64_t hei
 at::Tensor pixel_view(const at::Tensor& x) { return x.permute({0, 2, 3, 1}).reshape({-1, x.size(1)}); }
 
 at::Tensor matrix(const at::Tensor& hidden) { return hidden.view({-1, hidden.size(3)}); }
+
+// x [rows, inner], for products with matrices of such a type.
+nets::Rows rows_of(const at::Tensor& x, const at::Tensor& like, std::vector<at::BFloat16>& scratch) {
+  check(x.is_contiguous(), ExitCode::kRuntime, "NVAE's path: rows of a product are not side by side");
+  return {x.const_data_ptr<float>(), x.size(0), x.size(1), like.scalar_type(), scratch};
+}
+float* data_of(at::Tensor& t) { return t.mutable_data_ptr<float>(); }
 
 }  // namespace
 
@@ -64,37 +72,30 @@ NvaePass::NvaePass(const FoldedDecoder& decoder, std::int64_t images) : FrozenPa
 
 // Nearest doubling commutes with all that is before the depthwise convolution, so an up cell
 // expands at the coarse scale.
-void NvaePass::expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s, at::Tensor& out) {
-  if (!cell.up) {
-    at::Tensor target = matrix(out);
-    at::mm_out(target, s, slice.expand);
-    return;
-  }
+void NvaePass::expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const nets::Rows& s, at::Tensor& out) {
+  if (!cell.up) return s.times(slice.expand, data_of(out), false);
   const std::int64_t height = out.size(1) / 2, width = out.size(2) / 2, h = out.size(3);
-  at::Tensor low = low_.narrow(0, 0, s.size(0) * h).view({s.size(0), h});
-  at::mm_out(low, s, slice.expand);
-  out.view({images_, height, 2, width, 2, h})
-      .copy_(low.view({images_, height, 1, width, 1, h}).expand({images_, height, 2, width, 2, h}));
+  s.times(slice.expand, data_of(low_), false);
+  const at::Tensor low = low_.narrow(0, 0, images_ * height * width * h).view({images_, height, 1, width, 1, h});
+  out.view({images_, height, 2, width, 2, h}).copy_(low.expand({images_, height, 2, width, 2, h}));
 }
 
 void NvaePass::cell_forward(const FoldedCell& cell, CellState& state, at::Tensor& s) {
+  const nets::Rows rows = rows_of(s, cell.slices[0].expand, of_cell_);
+  if (cell.bias.defined()) state.branch.copy_(cell.bias.expand_as(state.branch));
   for (std::size_t j = 0; j < cell.slices.size(); ++j) {
     const FoldedCell::Slice& slice = cell.slices[j];
-    expand_to(cell, slice, s, state.in_slope[j]);
+    expand_to(cell, slice, rows, state.in_slope[j]);
     at::Tensor active = active_.narrow(0, 0, state.in_slope[j].numel()).view(state.in_slope[j].sizes());
     nets::depthwise_silu(slice.depthwise, state.in_slope[j], active, state.out_slope[j]);
-    if (j > 0) {
-      state.branch.addmm_(matrix(active), slice.project);
-    } else if (cell.bias.defined()) {
-      at::addmm_out(state.branch, cell.bias, matrix(active), slice.project);
-    } else {
-      at::mm_out(state.branch, matrix(active), slice.project);
-    }
+    rows_of(matrix(active), slice.project, of_slice_)
+        .times(slice.project, data_of(state.branch), j > 0 || cell.bias.defined());
   }
   if (cell.up) {
     const std::int64_t height = state.in_slope[0].size(1), width = state.in_slope[0].size(2);
-    const at::Tensor low = image_view(at::mm(s, cell.skip), images_, height / 2, width / 2);
-    s = pixel_view(at::upsample_bilinear2d(low, {height, width}, true));
+    at::Tensor skipped = at::empty({s.size(0), cell.skip.size(1)}, at::kFloat);
+    rows.times(cell.skip, data_of(skipped), false);
+    s = pixel_view(at::upsample_bilinear2d(image_view(skipped, images_, height / 2, width / 2), {height, width}, true));
   }
   if (!cell.squeeze.defined()) {
     s.add_(state.branch);
@@ -123,21 +124,22 @@ void NvaePass::cell_reverse(const FoldedCell& cell, CellState& state, at::Tensor
     const std::int64_t height = state.in_slope[0].size(1), width = state.in_slope[0].size(2), channels = g.size(1);
     const at::Tensor low = at::upsample_bilinear2d_backward(
         image_view(g, images_, height, width), {height, width}, {images_, channels, height / 2, width / 2}, true);
-    g = at::mm(pixel_view(low), cell.skip.t());
+    g = at::empty({images_ * height * width / 4, cell.skip.size(0)}, at::kFloat);
+    rows_of(pixel_view(low), cell.skip, of_slice_).times(cell.skip, data_of(g), false, true);
   }
+  const nets::Rows rows = rows_of(of_branch, cell.slices[0].project, of_cell_);
   for (std::size_t j = 0; j < cell.slices.size(); ++j) {
     const FoldedCell::Slice& slice = cell.slices[j];
     at::Tensor& slope = state.in_slope[j];
-    at::Tensor active = active_.narrow(0, 0, slope.numel()).view(slope.sizes()), target = matrix(active);
-    at::mm_out(target, of_branch, slice.project.t());
+    at::Tensor active = active_.narrow(0, 0, slope.numel()).view(slope.sizes());
+    rows.times(slice.project, data_of(active), false, true);
     nets::depthwise_silu_gradient(slice.depthwise, active, slope, state.out_slope[j]);
+    at::Tensor of_hidden = slope;
     if (cell.up) {
       const std::int64_t height = slope.size(1) / 2, width = slope.size(2) / 2, h = slope.size(3);
-      const at::Tensor low = slope.view({images_, height, 2, width, 2, h}).sum({2, 4});
-      g.addmm_(low.view({-1, h}), slice.expand.t());
-    } else {
-      g.addmm_(matrix(slope), slice.expand.t());
+      of_hidden = slope.view({images_, height, 2, width, 2, h}).sum({2, 4});
     }
+    rows_of(matrix(of_hidden), slice.expand, of_slice_).times(slice.expand, data_of(g), true, true);
   }
 }
 
@@ -168,8 +170,11 @@ void NvaePass::forward(const at::Tensor& u, const std::vector<at::Tensor>& z, st
     const FoldedLayer& layer = decoder_.layers[i];
     LayerState& state = layers_[i];
     const auto [n, height, width] = layer.shape;
-    state.u =
-        u.narrow(1, first, layer.shape.size()).view({images_, n, height * width}).transpose(1, 2).reshape({-1, n});
+    state.u = u.narrow(1, first, layer.shape.size())
+                  .view({images_, n, height * width})
+                  .transpose(1, 2)
+                  .reshape({-1, n})
+                  .contiguous();
     first += layer.shape.size();
     for (std::size_t c = 0; c < layer.cells.size(); ++c) cell_forward(layer.cells[c], state.cells[c], s);
     if (i == 0) {
@@ -179,8 +184,14 @@ void NvaePass::forward(const at::Tensor& u, const std::vector<at::Tensor>& z, st
     }
     z[i].narrow(0, row, images_).flatten(2).copy_(from_pixels(state.z, images_));
     if (i + 1 == layers_.size()) return;
-    s = i == 0 ? decoder_.start.repeat({images_, 1}) : at::mm(s, layer.combine_s);
-    s.addmm_(state.z, layer.combine_z);
+    if (i == 0) {
+      s = decoder_.start.repeat({images_, 1});
+    } else {
+      at::Tensor next = at::empty({s.size(0), layer.combine_s.size(1)}, at::kFloat);
+      rows_of(s, layer.combine_s, of_cell_).times(layer.combine_s, data_of(next), false);
+      s = next;
+    }
+    rows_of(state.z, layer.combine_z, of_cell_).times(layer.combine_z, data_of(s), true);
   }
 }
 
@@ -190,11 +201,15 @@ void NvaePass::reverse(const std::vector<at::Tensor>& grads, std::int64_t row, c
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const FoldedLayer& layer = decoder_.layers[i];
     LayerState& state = layers_[i];
-    at::Tensor gz =
-        grads[i].defined() ? to_pixels(grads[i].narrow(0, row, images_)).contiguous() : at::zeros_like(state.z);
+    at::Tensor gz = grads[i].defined() ? to_pixels(grads[i].narrow(0, row, images_)).clone(at::MemoryFormat::Contiguous)
+                                       : at::zeros_like(state.z);
     if (g.defined()) {
-      gz = at::addmm(gz, g, layer.combine_z.t());
-      if (i > 0) g = at::mm(g, layer.combine_s.t());
+      rows_of(g, layer.combine_z, of_cell_).times(layer.combine_z, data_of(gz), true, true);
+      if (i > 0) {
+        at::Tensor below = at::empty({g.size(0), layer.combine_s.size(0)}, at::kFloat);
+        rows_of(g, layer.combine_s, of_cell_).times(layer.combine_s, data_of(below), false, true);
+        g = below;
+      }
     }
     end -= layer.shape.size();
     const at::Tensor gu = i == 0 ? kNvaeTopSigma * gz : gz * state.sigma;
@@ -206,8 +221,8 @@ void NvaePass::reverse(const std::vector<at::Tensor>& grads, std::int64_t row, c
   }
 }
 
-std::shared_ptr<const FrozenPath> freeze_nvae(const Nvae& net, std::int64_t slice, std::int64_t images) {
-  const auto decoder = std::make_shared<const FoldedDecoder>(fold_decoder(net, slice));
+std::shared_ptr<const FrozenPath> freeze_nvae(const Nvae& net, const FoldForm& form, std::int64_t images) {
+  const auto decoder = std::make_shared<const FoldedDecoder>(fold_decoder(net, form));
   const LatentShape& finest = net.groups().back();
   if (images == 0) {
     const std::int64_t pixels = std::clamp(kStateValues / decoder->layers.back().channels, kMinPixels, kMaxPixels);

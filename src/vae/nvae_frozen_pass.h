@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 #include "nets/depthwise.h"
+#include "nets/gemm.h"
 #include "vae/frozen_path.h"
 #include "vae/nvae.h"
 
@@ -43,8 +44,11 @@ struct FoldedDecoder {
   at::Tensor start;  // [H W, C] combine_s of the start: s behind layer 0 without z
 };
 
-// slice: hidden channels of a slice, a multiple of 32, or all; 0 chooses for each cell.
-FoldedDecoder fold_decoder(const Nvae& net, std::int64_t slice);
+struct FoldForm {
+  std::int64_t slice = 0;                // hidden channels of one, a multiple of 32, or all; 0 chooses for each cell
+  at::ScalarType products = at::kFloat;  // of expand, project, skip, combine_s: kFloat or kBFloat16
+};
+FoldedDecoder fold_decoder(const Nvae& net, const FoldForm& form);
 
 // Over a folded NVAE's latent path, channels last. s: [m H W, C] of the layer's scale; hidden: [m,
 // H, W, h] a slice.
@@ -66,7 +70,7 @@ class NvaePass final : public FrozenPass {
     at::Tensor sigma, u, z;  // [m H W, n]
   };
 
-  void expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const at::Tensor& s, at::Tensor& out);
+  void expand_to(const FoldedCell& cell, const FoldedCell::Slice& slice, const nets::Rows& s, at::Tensor& out);
   void cell_forward(const FoldedCell& cell, CellState& state, at::Tensor& s);
   void cell_reverse(const FoldedCell& cell, CellState& state, at::Tensor& g);
   at::Tensor branch_gradient(const FoldedCell& cell, const CellState& state, const at::Tensor& g) const;
@@ -76,10 +80,11 @@ class NvaePass final : public FrozenPass {
   const FoldedDecoder& decoder_;
   std::vector<LayerState> layers_;
   at::Tensor active_, low_;  // flat: the largest hidden slice, and of an up cell before it is doubled
+  // Left sides of products, rounded where the matrices are: of the whole cell, of a slice.
+  std::vector<at::BFloat16> of_cell_, of_slice_;
 };
 
-// The path of a frozen net. slice: hidden channels of a cell at a time, a multiple of 32; images:
-// of a pass; 0 chooses.
-std::shared_ptr<const FrozenPath> freeze_nvae(const Nvae& net, std::int64_t slice = 0, std::int64_t images = 0);
+// The path of a frozen net. images: of a pass; 0 chooses.
+std::shared_ptr<const FrozenPath> freeze_nvae(const Nvae& net, const FoldForm& form = {}, std::int64_t images = 0);
 
 }  // namespace hebm::vae

@@ -68,6 +68,23 @@ TEST(MapConv, EqualsTorchInFloat64) {
   }
 }
 
+// Rounded values, whose products float32 holds exactly.
+TEST(MapConv, InBfloat16TheSumsAreFloat32) {
+  const MapShape in{16, 5, 4};
+  const at::Tensor x = random_tensor({3, 16, 5, 4}, 1, at::kFloat),
+                   weight = random_tensor({12, 16, 3, 3}, 2, at::kFloat);
+  const auto rounded = [](const at::Tensor& t) { return t.to(at::kBFloat16).to(at::kDouble); };
+  const at::Tensor leaf = rounded(x).requires_grad_(true), truth = plain(leaf, rounded(weight), {});
+  const at::Tensor gy = random_tensor(truth.sizes().vec(), 3, at::kFloat);
+  const at::Tensor gradient = torch::autograd::grad({truth}, {leaf}, {rounded(gy)})[0];
+  const MapConv conv(weight, in, {}, at::kBFloat16);
+  at::Tensor y = at::zeros({3, 5, 4, 12}, at::kFloat), gx = at::zeros({3, 5, 4, 16}, at::kFloat);
+  conv.forward(channels_last(x).const_data_ptr<float>(), y.mutable_data_ptr<float>(), 3);
+  conv.reverse(channels_last(gy).const_data_ptr<float>(), gx.mutable_data_ptr<float>(), 3);
+  EXPECT_LT(largest_difference(channels_first(y), truth), 6e-8 * 144 * 12);
+  EXPECT_LT(largest_difference(channels_first(gx), gradient), 6e-8 * 108 * 12);
+}
+
 TEST(MapConv, ShapesThatDoNotFitAreRefused) {
   const at::Tensor weight = at::zeros({4, 3, 3, 3}, at::kFloat);
   test::expect_error(ExitCode::kRuntime, {"map of 2 channels"}, [&] { MapConv(weight, {2, 4, 4}, {}); });

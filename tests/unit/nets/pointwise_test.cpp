@@ -2,8 +2,12 @@
 // lengths that no vector divides. SiLU and its slope are within 3e-7 of max(1, |x|).
 #include "nets/pointwise.h"
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/isnan.h>
+#include <ATen/ops/nan_to_num.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/tanh.h>
+#include <bit>
+#include <limits>
 #include "support.h"
 
 namespace hebm::nets {
@@ -54,6 +58,20 @@ TEST_P(PointwiseTest, NormalRowsAreEquation15) {
     EXPECT_LT(largest_difference(z, raw.narrow(1, 0, n) + of_u), 30 * 2e-6);
     EXPECT_LT(largest_difference(slope, of_u * (1.0 - t * t)), 30 * 2e-6);
   }
+}
+
+TEST_P(PointwiseTest, RoundsAsTorchDoes) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
+  at::Tensor x = random_tensor({2085}, 1, at::kFloat) * 1e3;
+  // Ties to even both ways, the largest that stays finite and the next, a subnormal, NaN of all bits.
+  const std::vector<float> special = {1.00390625f, 1.01171875f, 3.3895314e38f, 3.3961775e38f, -0.0f, 1e-40f, kInfinity,
+      -kInfinity, kNan, std::bit_cast<float>(0x7fffffffu), std::bit_cast<float>(0xff800001u)};
+  std::copy(special.begin(), special.end(), x.mutable_data_ptr<float>() + 40);
+  at::Tensor y = at::empty({2085}, at::kBFloat16);
+  to_bfloat16(x.const_data_ptr<float>(), y.mutable_data_ptr<at::BFloat16>(), 2085, GetParam());
+  const at::Tensor want = x.to(at::kBFloat16);
+  EXPECT_TRUE(y.to(at::kFloat).nan_to_num(77.0).equal(want.to(at::kFloat).nan_to_num(77.0)));
+  EXPECT_EQ(y.isnan().sum().item<std::int64_t>(), 3);
 }
 
 TEST_P(PointwiseTest, ProductsAndSums) {

@@ -17,7 +17,7 @@ class LinearBackbone final : public vae::Backbone {
  public:
   static constexpr double c = 0.8, d = 0.6;
   LinearBackbone() : Backbone({{}, {}, {{1, 1, 1}, {1, 1, 1}}}, nets::Parameters(0, 0)) { params().flatten(); }
-  std::vector<at::Tensor> transport(const at::Tensor& u) const override {
+  std::vector<at::Tensor> transport(const at::Tensor& u, nets::Precision = nets::Precision::kFloat32) const override {
     const at::Tensor u1 = u.narrow(1, 0, 1), u2 = u.narrow(1, 1, 1);
     return {u1.view({-1, 1, 1, 1}), (c * u1 + d * u2).view({-1, 1, 1, 1})};
   }

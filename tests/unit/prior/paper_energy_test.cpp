@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <cmath>
 #include <map>
 #include "base/error.h"
@@ -176,6 +177,29 @@ TEST(PaperEnergyNet, ParametersOfThePapersSize) {
   // 30 nets of 20 x 16 x 16 at width 128 are the paper's 63.5 M parameters.
   const auto net = make_energy_net(paper_options("cifar10", 128), {20, 16, 16}, {.num_levels = 3, .seed = 1});
   EXPECT_NEAR(30.0 * static_cast<double>(net->params().size()), 63.5e6, 0.05e6);
+}
+
+// Seven products one behind the other, forward and back, each within 2^-9: 2^-9 sqrt(28) = 1e-2 of
+// the root mean square.
+TEST(PaperEnergyNet, ChainsInBfloat16WithinItsRounding) {
+  for (const std::string kind : {"cifar10", "celebahq256"}) {
+    const NetSetting setting{.num_levels = 3, .seed = 1, .dtype = at::kFloat};
+    NetSetting in_double = setting;
+    in_double.dtype = at::kDouble;
+    const LatentShape shape{5, 16, 16};
+    const auto net = make_energy_net(paper_options(kind, 16), shape, setting);
+    const auto exact = make_energy_net(paper_options(kind, 16), shape, in_double);
+    const at::Tensor z = normal({6, 5, 16, 16}, 3), t = at::tensor({0, 1, 2, 2, 1, 0}, at::kLong);
+    const auto weights = net->weights(false, nets::Precision::kBfloat16), of_exact = exact->weights(false);
+    ASSERT_NE(weights.chain, nullptr);
+    const at::Tensor leaf = z.clone().requires_grad_(true);
+    const at::Tensor truth =
+        torch::autograd::grad({exact->forward(of_exact, exact->select(of_exact, t), leaf).sum()}, {leaf})[0];
+    const at::Tensor got = weights.chain->input_gradient(net->select(weights, t), z.to(at::kFloat)).to(at::kDouble);
+    const double error = ((got - truth).norm() / truth.norm()).item<double>();
+    EXPECT_LT(error, 2e-2) << kind;
+    EXPECT_GT(error, 1e-4) << kind;
+  }
 }
 
 // u + d changes F by d . dF/du; central differences as in energy_test.cpp.

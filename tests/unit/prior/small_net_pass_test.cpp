@@ -113,6 +113,27 @@ TEST(SmallNetPass, GradientToTheParameters) {
   at::set_num_threads(threads);
 }
 
+// Five products one behind the other, forward and back, each within 2^-9: 2^-9 sqrt(20) = 9e-3 of
+// the root mean square.
+TEST(SmallNetPass, ChainsInBfloat16WithinItsRounding) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(testing::Message() << c.shape.channels << " x " << c.shape.height);
+    const Pair pair = make_pair(c.kind, c.shape, c.num_levels);
+    const at::Tensor z = random_tensor({70, c.shape.channels, c.shape.height, c.shape.width}, 1, at::kFloat) * 2.0;
+    const at::Tensor t = at::arange(70, at::kLong).remainder(c.num_levels);
+    const auto weights = pair.net->weights(false, nets::Precision::kBfloat16), exact = pair.exact->weights(false);
+    const at::Tensor leaf = z.to(at::kDouble).requires_grad_(true);
+    const at::Tensor truth =
+        torch::autograd::grad({pair.exact->forward(exact, pair.exact->select(exact, t), leaf).sum()}, {leaf})[0];
+    const auto biases = pair.net->select(weights, t);
+    const at::Tensor got = weights.chain->input_gradient(biases, z).to(at::kDouble);
+    const double error = ((got - truth).norm() / truth.norm()).item<double>();
+    EXPECT_LT(error, 2e-2);
+    EXPECT_GT(error, 1e-4);
+    EXPECT_LT(relative(weights.frozen->input_gradient(biases, z), truth), kBar) << "the loss stays float32";
+  }
+}
+
 // 70 images are three chunks.
 TEST(SmallNetPass, GradientToBiasesOfImages) {
   const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 3);

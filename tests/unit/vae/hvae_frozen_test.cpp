@@ -83,6 +83,30 @@ TEST(HvaeFrozen, GradientOfOneLayerAlone) {
   }
 }
 
+// A rounding to bfloat16 is within 2^-9. Two convolutions a layer and their SiLUs stand one behind
+// the other, so that 2^-9 sqrt(2 * 8) = 8e-3 of the root mean square is a random walk's; 2e-2 bounds
+// it with room. It is not float32: more than 1e-5.
+TEST(HvaeFrozen, InBfloat16WithinItsRounding) {
+  for (const char* latents : {"8x2,8x4,16x4,4x8", "16x2,16x4,8x8"}) {
+    const Pair pair = make_pair(latents, 32);
+    pair.net->freeze();
+    const at::Tensor u = random_tensor({40, pair.net->dim()}, 1, at::kFloat) * 1.7;
+    const at::Tensor leaf = u.clone().requires_grad_(true), exact = u.to(at::kDouble).requires_grad_(true);
+    const auto z = pair.net->transport(leaf, nets::Precision::kBfloat16), truth = pair.exact->transport(exact);
+    const auto error = [](const at::Tensor& got, const at::Tensor& want) {
+      return ((got.to(at::kDouble) - want).norm() / want.norm()).item<double>();
+    };
+    EXPECT_LT(relative(z[0], truth[0]), 1e-6) << "u itself";
+    EXPECT_LT(error(z.back(), truth.back()), 2e-2);
+    EXPECT_GT(error(z.back(), truth.back()), 1e-5);
+    const at::Tensor got = torch::autograd::grad({z.back().square().sum()}, {leaf})[0];
+    const at::Tensor gradient = torch::autograd::grad({truth.back().square().sum()}, {exact})[0];
+    EXPECT_LT(error(got, gradient), 2e-2);
+    EXPECT_GT(error(got, gradient), 1e-5);
+    EXPECT_LT(relative(pair.net->transport(u).back(), truth.back()), kBar) << "float32 beside it";
+  }
+}
+
 // One channel: a matrix turned round is then the same memory.
 TEST(HvaeFrozen, FrozenValuesOutliveTheWeights) {
   for (const std::int64_t width : {1, 8}) {
