@@ -1,25 +1,16 @@
 // Figures against limits that are measured in the same run: docs/performance.md.
-#include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/isfinite.h>
-#include <ATen/ops/matmul.h>
-#include <c10/core/GradMode.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <algorithm>
-#include <cmath>
+#include <functional>
 #include <iostream>
 #include <map>
-#include <optional>
 #include "base/error.h"
 #include "cli/bench_gemm.h"
+#include "cli/bench_net.h"
 #include "cli/context.h"
 #include "comm/report.h"
 #include "data/latent_cache.h"
-#include "prior/langevin.h"
-#include "prior/potential.h"
 #include "storage/files.h"
-#include "vae/make_backbone.h"
 
 namespace hebm::cli {
 namespace {
@@ -38,141 +29,6 @@ double median_seconds(const std::function<void()>& work) {
   for (int i = 0; i < kRepetitions; ++i) times.push_back(seconds_of(work));
   std::ranges::sort(times);
   return times[times.size() / 2];
-}
-
-// A GPU works behind the program: reading a value waits until it is there.
-void wait_for(const at::Tensor& values) {
-  if (!values.is_cpu()) values.flatten()[0].item();
-}
-
-// Best of kRepetitions of both, in turn: on a machine that others use the least disturbed times say
-// what the program does.
-struct Rates {
-  double step_s = 0, gemm_gflop_s = 0;
-};
-Rates measure(at::Device device, const std::function<void(std::int64_t)>& steps) {
-  constexpr double kRepetitionSeconds = 1.0;  // aimed at
-  constexpr std::int64_t kMaxSteps = 20;
-  constexpr std::int64_t kSide = 1024, kGpuSide = 8192;
-  const std::int64_t side = device.is_cpu() ? kSide : kGpuSide;
-  const at::Tensor a = at::empty({side, side}, at::TensorOptions(at::kFloat).device(device)).fill_(0.5), b = a.clone();
-  const auto product = [&] { wait_for(at::matmul(a, b)); };
-  product();
-  steps(1);
-  const double first = seconds_of([&] { steps(1); });
-  const auto count =
-      std::clamp(static_cast<std::int64_t>(std::ceil(kRepetitionSeconds / first)), std::int64_t{1}, kMaxSteps);
-  Rates out{first, 0};
-  for (int i = 0; i < kRepetitions; ++i) {
-    for (int k = 0; k < 4; ++k)
-      out.gemm_gflop_s =
-          std::max(out.gemm_gflop_s, 2e-9 * std::pow(static_cast<double>(side), 3) / seconds_of(product));
-    out.step_s = std::min(out.step_s, seconds_of([&] { steps(count); }) / static_cast<double>(count));
-  }
-  return out;
-}
-
-// Seconds of a step and image by the authors' code, both cores of a machine with this
-// matrix-product rate (docs/performance.md), for a VAE of these settings.
-constexpr double kAuthorsGemm = 150.0;
-std::optional<double> authors_seconds(const vae::Backbone& backbone, std::int64_t width) {
-  static const auto kTimes = nlohmann::json::parse(R"([
-    {"vae": {"backbone": "nvae", "scales": 1, "side": 32, "decoder_channels": 128, "groups_per_scale": 30,
-             "latents": 20, "decoder_cells": 2}, "width": 128, "seconds": 0.86},
-    {"vae": {"backbone": "nvae", "scales": 1, "side": 32, "decoder_channels": 32, "groups_per_scale": 6,
-             "latents": 10, "decoder_cells": 1}, "width": 32, "seconds": 16.6e-3}])");
-  const auto architecture = nlohmann::json::parse(backbone.architecture());
-  for (const auto& time : kTimes) {
-    auto same = architecture;
-    same.update(time["vae"]);
-    if (same == architecture && time["width"] == width) return time["seconds"];
-  }
-  return {};
-}
-
-// Weights are random.
-struct Net {
-  vae::BackboneOptions vae;
-  prior::EnergyOptions energy;
-  prior::LangevinOptions langevin;
-  prior::ScheduleOptions schedule;
-  std::int64_t batch = 128;
-  bool random_weights = true;  // there are no others: the flag says so
-
-  void describe(Options& options) {
-    options.add("bench.batch", &batch, "images of a Langevin step, or to draw", {1, 100000}, Show::kCommon);
-    options.add("batch", &batch, "the same", {1, 100000}, Show::kCommon);
-    options.add("random-weights", &random_weights, "langevin, draw: weights are random in any case", Show::kCommon);
-    schedule.describe(options);
-    vae.describe(options);
-    energy.describe(options);
-    langevin.describe(options);
-  }
-
-  std::unique_ptr<vae::Backbone> backbone(at::Device device) const {
-    check(random_weights, ExitCode::kUsage,
-        "bench langevin and bench draw have random weights alone; leave --random-weights out or set it");
-    auto out = vae::make_backbone(vae, vae.chosen().planned_shape().value_or(ImageShape{}), 0);
-    out->freeze();
-    out->params().to(device);
-    return out;
-  }
-};
-
-// What both of a net say beside their own figures.
-nlohmann::json about(const vae::Backbone& backbone, at::Device device) {
-  rusage usage{};
-  check(getrusage(RUSAGE_SELF, &usage) == 0, ExitCode::kRuntime, "getrusage failed");
-  return {{"device", device.is_cpu() ? "cpu" : "cuda"}, {"threads", at::get_num_threads()},
-      {"vae_parameters", backbone.params().size()}, {"latents", backbone.dim()},
-      {"peak_memory_gb", 1024.0 * static_cast<double>(usage.ru_maxrss) / 1e9}};
-}
-
-nlohmann::json bench_langevin(const Net& net, at::Device device) {
-  const auto backbone = net.backbone(device);
-  prior::EnergyPrior prior(net.energy, backbone->groups(), net.schedule.make(), 0);
-  prior.to(device);
-  const auto coefficients = prior::step_coefficients(prior.schedule(), net.langevin);
-  nets::require_precision(net.langevin.precision, device);
-  const auto weights = prior.frozen_weights(net.langevin.precision);
-  const prior::Chains chains(prior::chain_ids(0, 0, net.batch), 0, device);
-  const at::Tensor u = chains.normals(Purpose::kPriorNoise, backbone->dim());
-  const prior::Potential potential(prior, *backbone, weights, chains);
-  const Rates rates = measure(device, [&](std::int64_t steps) {
-    wait_for(prior::langevin(
-        chains, u, [&](const at::Tensor& y) { return potential.gradient(y); }, coefficients, steps));
-  });
-  double flop = backbone->transport_flop();
-  for (std::size_t i = 0; i < backbone->groups().size(); ++i) flop += prior.net(0, i).forward_flop();
-  flop *= 2.0;  // forward, and backward to u alone
-  const double per_image = rates.step_s / static_cast<double>(net.batch), rate = flop / per_image / 1e9;
-  auto out = about(*backbone, device);
-  out.update({{"s_per_step", rates.step_s}, {"ms_per_step_image", per_image * 1e3}, {"gflop_s", rate},
-      {"mflop_per_step_image", flop / 1e6}, {"gemm_gflop_s", rates.gemm_gflop_s}, {"batch", net.batch},
-      {"ratio", rate / rates.gemm_gflop_s}, {"energy_parameters", prior.num_parameters()}});
-  if (const auto theirs = device.is_cpu() ? authors_seconds(*backbone, net.energy.width) : std::nullopt) {
-    const double scaled = *theirs * kAuthorsGemm / rates.gemm_gflop_s;
-    out["authors_ms_at_this_gemm_rate"] = scaled * 1e3;
-    out["speed_up"] = scaled / per_image;
-  }
-  return out;
-}
-
-nlohmann::json bench_draw(const Net& net, at::Device device) {
-  const Timer building;
-  const auto backbone = net.backbone(device);
-  const double build_s = building.seconds();
-  const c10::NoGradGuard no_grad;
-  const Timer drawing;
-  const at::Tensor u = prior::prior_noise(prior::chain_ids(0, 0, net.batch), backbone->dim(), device);
-  const at::Tensor images = backbone->mean_image(backbone->decode(u));
-  wait_for(images);
-  const double draw_s = drawing.seconds();
-  check(at::isfinite(images).all().item<bool>(), ExitCode::kRuntime, "bench draw: an image of the VAE is not finite");
-  auto out = about(*backbone, device);
-  out.update({{"build_s", build_s}, {"draw_s_per_image", draw_s / static_cast<double>(net.batch)},
-      {"image", images.sizes().slice(1).vec()}});
-  return out;
 }
 
 // Seconds to pread one record of the same size in the same shard and row, for each position;
@@ -222,14 +78,16 @@ nlohmann::json bench_allreduce(comm::Communicator& comm) {
 class Bench : public Command {
  public:
   Bench()
-      : Command("hebm_dist bench langevin|draw|gemm|allreduce|cache [DIRECTORY] [--json]",
-            "langevin: one Langevin step against the matrix-product rate; draw: images of a VAE's Gaussian prior; "
+      : Command("hebm_dist bench langevin|update|vae|draw|gemm|allreduce|cache [DIRECTORY] [--json]",
+            "langevin: one Langevin step against the matrix-product rate; update, vae: an update of the energy nets or "
+            "of "
+            "the VAE, with its shares; draw: images of a VAE's Gaussian prior; "
             "gemm: matrix products by every choice of compute.gemm; allreduce: sums over ranks; cache: reads of a "
             "latent cache against pread.") {}
   bool reads_pipeline_ini() const override { return true; }
 
   void declare(Options& options) override {
-    options.add_positional("WHAT", &what_, "langevin, draw, gemm, allreduce or cache", true);
+    options.add_positional("WHAT", &what_, "langevin, update, vae, draw, gemm, allreduce or cache", true);
     options.add_positional("DIRECTORY", &directory_, "for cache: the latent cache", false);
     options.add("json", &json_, "for machines", Show::kCommon);
     net_.describe(options);
@@ -243,10 +101,11 @@ class Bench : public Command {
     nets::set_gemm(gemm_);
     set_arithmetic(placement, comm_options_);
     nlohmann::json out;
-    if (what_ == "langevin") {
-      out = bench_langevin(net_, device);
-    } else if (what_ == "draw") {
-      out = bench_draw(net_, device);
+    constexpr std::pair<std::string_view, nlohmann::json (*)(const BenchNet&, at::Device)> kOfNets[] = {
+        {"langevin", bench_langevin}, {"update", bench_update}, {"vae", bench_vae}, {"draw", bench_draw}};
+    const auto of_net = std::ranges::find(kOfNets, what_, [](const auto& row) { return row.first; });
+    if (of_net != std::end(kOfNets)) {
+      out = of_net->second(net_, device);
     } else if (what_ == "gemm") {
       check(comm->size() == 1, ExitCode::kUsage, "bench gemm: one process is measured; leave the launcher out");
       out = bench_gemm(placement.threads);
@@ -254,8 +113,8 @@ class Bench : public Command {
       check(!directory_.empty(), ExitCode::kUsage, "bench cache: name the cache's folder");
       out = bench_cache(directory_);
     } else {
-      check(
-          what_ == "allreduce", ExitCode::kUsage, "bench {}: expected langevin, draw, gemm, allreduce or cache", what_);
+      check(what_ == "allreduce", ExitCode::kUsage,
+          "bench {}: expected langevin, update, vae, draw, gemm, allreduce or cache", what_);
       out = bench_allreduce(*comm);
     }
     if (comm->is_root()) std::cout << out.dump(json_ ? -1 : 2) << "\n";
@@ -264,7 +123,7 @@ class Bench : public Command {
  private:
   std::string what_, directory_;
   bool json_ = false;
-  Net net_;
+  BenchNet net_;
   comm::CommOptions comm_options_;
   nets::Gemm gemm_ = nets::Gemm::kAuto;
 };

@@ -2,6 +2,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
@@ -84,7 +85,19 @@ RunPaths::RunPaths(const RunOptions& o, const PriorKind& kind)
       cache(given_or(o.cache, run / files::kCache)),
       prior(given_or(o.prior, prior_directory / files::kPriorFile)) {}
 
+// Tensors come and go at the same sizes: what is freed stays with the process, since fresh pages cost
+// more than the sums in them. Blocks of 32 MiB and more go back to the system.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  constexpr int kMiB = 1 << 20;
+  for (const auto& [parameter, value] : {std::pair(M_MMAP_THRESHOLD, 32 * kMiB),
+           std::pair(M_TRIM_THRESHOLD, 1024 * kMiB), std::pair(M_TOP_PAD, 32 * kMiB)})
+    ::mallopt(parameter, value);
+#endif
+}
+
 void set_arithmetic(const comm::Placement& placement, const comm::CommOptions& options) {
+  keep_freed_memory();
   at::set_num_threads(placement.threads);
   at::set_num_interop_threads(1);
   at::globalContext().setFlushDenormal(true);

@@ -15,7 +15,8 @@ constexpr double kLogScaleBound = 4.0;  // soft clamp of the posterior's log sca
 at::Tensor ResBlock::operator()(const at::Tensor& x) const { return x + second(at::silu(first(at::silu(x)))); }
 
 at::Tensor Hvae::start(std::int64_t count) const {
-  return start_.expand({count, start_.size(1), start_.size(2), start_.size(3)});
+  return start_.expand({count, start_.size(1), start_.size(2), start_.size(3)})
+      .contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 at::Tensor Hvae::enter(std::size_t i, const at::Tensor& s) const {
@@ -38,7 +39,7 @@ at::Tensor Hvae::absorb(std::size_t i, const at::Tensor& s, const at::Tensor& z)
 // The finest features come first; a layer sees those of its side.
 std::vector<at::Tensor> Hvae::encode(const at::Tensor& x) const {
   std::vector<at::Tensor> features(groups().size());
-  at::Tensor h = stem_(at::pixel_unshuffle(2.0 * x - 1.0, 2));
+  at::Tensor h = stem_(at::pixel_unshuffle(2.0 * x - 1.0, 2).contiguous(at::MemoryFormat::ChannelsLast));
   for (std::size_t r = 0; r < encoder_blocks_.size(); ++r) {
     h = encoder_blocks_[r](encoder_downs_[r](at::silu(h)));
     for (std::size_t i = 0; i < features.size(); ++i) {

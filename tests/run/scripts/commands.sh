@@ -54,7 +54,9 @@ expect 2 "--out is missing" ood --run.directory "$scratch/none"
 expect 2 "dataset.h5 is not there: run \`hebm_data import-idx" ood --out "$scratch/other.h5" --run.directory "$scratch/none"
 expect 2 "is not a folder" status "$scratch/none"
 expect 2 "info or verify" cache look "$scratch"
-expect 2 "langevin, draw, gemm, allreduce or cache" bench everything
+expect 2 "langevin, update, vae, draw, gemm, allreduce or cache" bench everything
+expect 0 '"chain":' bench update --batch 4 --json
+expect 0 '"backward":' bench vae --batch 4 --json
 expect 0 '"rule_is_wrong_at":[' bench gemm --comm.threads 1 --json
 expect 2 "expected one of auto, mkl, onednn, mkl_avx512" bench gemm --compute.gemm cublas
 expect 0 '"image":[1,32,32]' bench draw --batch 2 --json

@@ -1,0 +1,111 @@
+"""Times the authors' released code (jcui1224/diffusion-hierarchical-ebm, a checkout of it) on the CPU.
+
+  run_authors.py CODE --size small|cifar10 [--batch N] [--steps K] [--threads N]
+
+Prints seconds of a Langevin step and image, and of a whole training iteration of K steps. Weights are random. Its calls
+of CUDA, of torch.distributed and of its fused CUDA norm are put on the CPU; nothing else of it is changed. Needs torch,
+numpy, scipy, matplotlib, pillow and lmdb."""
+import argparse
+import json
+import os
+import sys
+import time
+import types
+
+import numpy
+import torch
+
+# NVAE's settings of the two presets of the program, and the energy nets' width.
+NVAE = {"use_se": True, "res_dist": True, "num_x_bits": 8, "ada_groups": True, "min_groups_per_scale": 1,
+        "num_mixture_dec": 10, "arch_instance": "res_mbconv", "dataset": "cifar10", "num_latent_scales": 1,
+        "num_preprocess_blocks": 1, "num_postprocess_blocks": 1, "num_preprocess_cells": 2, "num_postprocess_cells": 2}
+SIZES = {
+    "small": ({"num_channels_enc": 32, "num_channels_dec": 32, "num_latent_per_group": 10, "num_groups_per_scale": 6,
+               "num_cell_per_cond_enc": 1, "num_cell_per_cond_dec": 1, "num_nf": 0}, 32),
+    "cifar10": ({"num_channels_enc": 128, "num_channels_dec": 128, "num_latent_per_group": 20,
+                 "num_groups_per_scale": 30, "num_cell_per_cond_enc": 2, "num_cell_per_cond_dec": 2, "num_nf": 1}, 128),
+}
+
+
+def put_on_cpu():
+    """What the code asks of a machine with GPUs and does not need."""
+    torch.Tensor.cuda = lambda self, *args, **kwargs: self
+    torch.nn.Module.cuda = lambda self, *args, **kwargs: self
+    for name in ("tensorboardX", "torchvision"):
+        if name not in sys.modules:
+            stub = types.ModuleType(name)
+            stub.SummaryWriter = object
+            sys.modules[name] = stub
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    os.environ.setdefault("MASTER_PORT", "29533")
+    torch.distributed.init_process_group("gloo", rank=0, world_size=1)
+
+
+def build(code, size, num_levels, steps):
+    """Their VAE, energy nets and trainer."""
+    sys.path.insert(0, code)
+    put_on_cpu()
+    import Trainer
+    from ebm_net import _CIFAR10_netE
+    from nvae.model import AutoEncoder
+    from nvae.thirdparty.inplaced_sync_batchnorm import SyncBatchNormSwish
+    import nvae.utils
+
+    def norm_and_swish(self, x):
+        return torch.nn.functional.silu(torch.nn.functional.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps))
+
+    SyncBatchNormSwish.forward = norm_and_swish
+    Trainer.gather = lambda tensor, nprocs: [tensor.detach()]
+    own, width = SIZES[size]
+    args = argparse.Namespace(**NVAE, **own)
+    vae = AutoEncoder(args, None, nvae.utils.get_arch_cells(args.arch_instance)).eval().requires_grad_(False)
+    options = types.SimpleNamespace(max_T=num_levels, e_l_steps=steps, e_l_step_size=3e-5, ch=width, e_lr=4e-5, wd=3e-5,
+                                    e_gamma=.9, local_rank=0, nprocs=1, distributed=False, add_sn=True)
+    with torch.no_grad():
+        z = vae.new_sample_z_by_eps(2)[1]
+    nets = [_CIFAR10_netE(layer.shape, options) for layer in z]
+    return vae, nets, Trainer._DiffusionJointEBM(z, nets, options, types.SimpleNamespace(info=lambda *_: None))
+
+
+def best(work, seconds):
+    """Seconds a call, the best of those that fit into so many seconds; two at least, and one before them."""
+    work()
+    times, begin = [], time.perf_counter()
+    while len(times) < 2 or time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("code")
+    parser.add_argument("--size", choices=SIZES, required=True)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--levels", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--update", action="store_true", help="a whole training iteration too")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    numpy.random.seed(0)
+    vae, nets, trainer = build(args.code, args.size, args.levels, args.steps)
+    x = torch.rand(args.batch, 3, 32, 32)
+    with torch.no_grad():
+        u = vae.new_sample_eps_by_z(vae.get_posterior_jcui7(x))[1]
+    t = torch.randint(0, args.levels, (args.batch,))
+    for net in nets:
+        net.train().requires_grad_(False)
+    step = best(lambda: trainer._p_sample_langevin(vae, u, t), args.seconds) / (args.steps * args.batch)
+    out = {"s_per_step_image": step}
+    if args.update:
+        out["s_per_update"] = best(lambda: trainer.train_fn(x, vae), args.seconds)
+    print(json.dumps(out))
+
+
+if __name__ == "__main__":
+    main()
