@@ -10,6 +10,8 @@
 #include "cli/command.h"
 #include "comm/placement.h"
 #include "comm/report.h"
+#include "nets/gemm.h"
+#include "nets/gemm_choice.h"
 
 namespace hebm::cli {
 namespace {
@@ -26,6 +28,15 @@ std::set<std::string> openmp_runtimes() {
       out.insert(line.substr(line.find('/')));
   }
   return out;
+}
+
+// compute.gemm's rule, if this libtorch's MKL asks for it.
+std::string products() {
+  const float one = 1.0f;
+  float product = 0.0f;
+  nets::multiply(nets::Matrix{&one, 1}, {&one, 1}, {&product, 1}, {1, 1, 1});
+  const std::string rule(name_of(nets::gemm()));
+  return nets::gemm_is_fixed() ? rule : fmt::format("mkl (this libtorch's MKL does not ask us, else {})", rule);
 }
 
 class Doctor : public Command {
@@ -54,8 +65,10 @@ class Doctor : public Command {
     std::cout << fmt::format("communicator: {}, {} rank(s)\n", hebm::name_of(comm->kind()), comm->size());
     for (std::size_t r = 0; r < placements.size(); ++r) std::cout << fmt::format("rank {}: {}\n", r, placements[r]);
     std::cout << "OpenMP runtime: " << (runtimes.empty() ? "none" : *runtimes.begin()) << "\n";
-    std::cout << "sum over ranks: as expected\n";
+    std::cout << "matrix products: " << products() << "\n";
+    std::cout << (comm->size() == 1 ? "sum over ranks: there is one\n" : "sum over ranks: as expected\n");
     for (const auto& rate : rates) {
+      if (comm->size() == 1) break;  // nothing is moved
       std::cout << fmt::format("  {:>9}: {:9.1f} us, algbw {:7.3f} GB/s, busbw {:7.3f} GB/s\n",
           format_bytes(static_cast<double>(rate.bytes)), rate.seconds * 1e6, rate.algbw_gb_s, rate.busbw_gb_s);
     }

@@ -81,5 +81,6 @@ expect 4 "dataset.h5" train-vae --run.directory "$scratch/run"
 expect 4 "dataset.h5" encode --run.directory "$scratch/run"
 
 expect 0 "all is well" doctor
+expect 0 "matrix products: mkl" doctor
 HEBM_TEST=1 OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=0 expect 5 "srun --mpi=pmix" doctor
 echo "all held"
