@@ -1,5 +1,6 @@
 #include "vae/frozen_path.h"
 #include <ATen/ops/empty.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include "base/error.h"
 

@@ -1,5 +1,6 @@
 // The runner with a shell script in the place of hebm_dist.
 #include "sweep/runner.h"
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -68,12 +69,13 @@ TEST_F(RunnerTest, EveryTaskRunsItsStepsInOrder) {
 TEST_F(RunnerTest, JobsRunAtOneTime) {
   const std::vector<Task> tasks = {task("a"), task("b")};
   // Each waits for the other: only two at a time get on.
-  does(tasks[0], "train",
-      "for i in $(seq 200); do [ -e \"$2/../b/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; [ -e "
-      "\"$2/../b/here\" ] || exit 1");
-  does(tasks[1], "train",
-      "for i in $(seq 200); do [ -e \"$2/../a/here\" ] && break; : >\"$2/here\"; sleep 0.05; done; : >\"$2/here\"; [ "
-      "-e \"$2/../a/here\" ] || exit 1");
+  for (const auto& [own, other] : {std::pair(0, "b"), {1, "a"}}) {
+    does(tasks[static_cast<std::size_t>(own)], "train",
+        fmt::format(
+            ": >\"$2/here\"; for i in $(seq 600); do [ -e \"$2/../{0}/here\" ] && break; sleep 0.05; done; [ -e "
+            "\"$2/../{0}/here\" ] || exit 1",
+            other));
+  }
   EXPECT_EQ(run(tasks, 2), 0);
 }
 
