@@ -9,10 +9,10 @@
 #include <numeric>
 #include <utility>
 #include "base/error.h"
-#include "data/batch_order.h"
 #include "nets/device.h"
 #include "storage/run_files.h"
 #include "train/measure.h"
+#include "train/work_images.h"
 #include "vae/inputs.h"
 
 namespace hebm::train {
@@ -58,18 +58,15 @@ class FeatureObjective final : public Objective {
         settings_(options),
         net_(net),
         dataset_(dataset),
-        images_(dataset.members(data::Split::kTrain)),
-        order_(static_cast<std::int64_t>(images_.size()), options.batch, static_cast<std::uint64_t>(options.seed)) {}
+        images_(dataset.members(data::Split::kTrain), batches_, static_cast<std::uint64_t>(options.seed)) {}
 
   // Cross-entropy of one micro-batch of shifted images.
   void learn(const Work& work, GradientSum& gradients) override {
-    std::vector<std::int64_t> images;
-    std::vector<Shift> shifts;
+    const auto [positions, images, epochs] = images_.of(work);
     const RandomKey key{static_cast<std::uint64_t>(settings_.seed), work.update.attempt, Purpose::kAugment};
-    for (const auto& member : order_.members(work.update.number, work.first * batches_.size, batches_.size)) {
-      images.push_back(images_[static_cast<std::size_t>(member.position)]);
-      shifts.push_back(draw_shift(key, images.back(), member.visit, settings_.max_shift));
-    }
+    std::vector<Shift> shifts;
+    for (std::size_t b = 0; b < images.size(); ++b)
+      shifts.push_back(draw_shift(key, images[b], epochs[b], settings_.max_shift));
     ImageBatch batch = dataset_.read(images);
     shift_images(batch, shifts);
     const auto device = net_.params().device();
@@ -94,8 +91,7 @@ class FeatureObjective final : public Objective {
   const FeatureTrainOptions& settings_;
   nets::FeatureNet& net_;
   const data::Dataset& dataset_;
-  const std::vector<std::int64_t>& images_;
-  data::BatchOrder order_;
+  WorkImages images_;
 };
 
 }  // namespace

@@ -9,9 +9,9 @@
 #include <cmath>
 #include <utility>
 #include "base/error.h"
-#include "data/batch_order.h"
 #include "storage/run_files.h"
 #include "train/measure.h"
+#include "train/work_images.h"
 #include "vae/inputs.h"
 #include "vae/kl_balance.h"
 #include "vae/weights_file.h"
@@ -98,9 +98,8 @@ class VaeObjective final : public Objective {
         backbone_(backbone),
         statistics_(std::move(statistics)),
         input_{backbone, dataset, seed, options.binarise},
-        images_(dataset.members(data::Split::kTrain)),
+        images_(dataset.members(data::Split::kTrain), batches_, seed),
         comm_(run.comm),
-        order_(static_cast<std::int64_t>(images_.size()), options.batch, seed),
         shares_(vae::kl_shares(backbone.groups())) {}
 
   const VaeInput& input() const { return input_; }
@@ -178,13 +177,7 @@ class VaeObjective final : public Objective {
   std::size_t penalty_field() const { return kKl + shares_.size(); }
 
   VaeInput::Batch load(const Work& work) const {
-    std::vector<std::int64_t> images;
-    std::vector<std::uint32_t> epochs;
-    for (const auto& member :
-        order_.members(work.update.number, work.first * batches_.size, (work.last - work.first) * batches_.size)) {
-      images.push_back(images_[static_cast<std::size_t>(member.position)]);
-      epochs.push_back(member.visit);
-    }
+    const auto [positions, images, epochs] = images_.of(work);
     return input_.load(images, epochs, work.update.attempt);
   }
 
@@ -218,9 +211,8 @@ class VaeObjective final : public Objective {
   vae::Backbone& backbone_;
   std::unique_ptr<vae::BatchStatistics> statistics_;  // null: a backbone without batch norm
   VaeInput input_;
-  const std::vector<std::int64_t>& images_;  // of the train split
+  WorkImages images_;  // of the train split
   comm::Communicator& comm_;
-  data::BatchOrder order_;
   std::vector<double> shares_;  // of the KL balance, by layer
 };
 
