@@ -148,7 +148,7 @@ TrainingResult train_features(
     net.params().flat().copy_(loop.ema().flat());
   }
   const data::Split split = judged_split(dataset);
-  const double accuracy = measure_accuracy(net, dataset, split, run.comm);
+  const double accuracy = measure_accuracy(net, dataset, split, run.comm, run.logger);
   run.logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,
       split == data::Split::kTest ? "test" : "training", net.hash());
   check(accuracy >= options.min_accuracy, ExitCode::kRuntime,
@@ -161,14 +161,15 @@ TrainingResult train_features(
   return result;
 }
 
-double measure_accuracy(
-    const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split, comm::Communicator& comm) {
+double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split,
+    comm::Communicator& comm, Logger& logger) {
   const auto& members = dataset.members(split);
-  const auto hits = measure_chunks(members, std::ssize(members), 1, comm, [&](const auto& images, std::int64_t real) {
-    const auto device = net.params().device();
-    const at::Tensor guess = net.logits(vae::image_tensor(dataset.read(images)).to(device)).argmax(1);
-    return std::vector<double>{sum_of(guess.eq(nets::on_device(labels_of(dataset, images), device)), real)};
-  });
+  const auto hits =
+      measure_chunks(members, std::ssize(members), 1, comm, logger, [&](const auto& images, std::int64_t real) {
+        const auto device = net.params().device();
+        const at::Tensor guess = net.logits(vae::image_tensor(dataset.read(images)).to(device)).argmax(1);
+        return std::vector<double>{sum_of(guess.eq(nets::on_device(labels_of(dataset, images), device)), real)};
+      });
   return std::accumulate(hits.begin(), hits.end(), 0.0) /
          static_cast<double>(std::max<std::int64_t>(1, std::ssize(members)));
 }

@@ -110,7 +110,7 @@ class VaeObjective final : public Objective {
   // The starting weights' part that needs data or many iterations.
   void prepare() override {
     if (settings_.data_init) {
-      const auto batch = load(whole(0));
+      const auto batch = load_agreed(0);
       statistics_->initialise(batch.x, batch.eps);
     }
     if (settings_.spectral > 0.0) statistics_->warm_up();
@@ -167,7 +167,7 @@ class VaeObjective final : public Objective {
     backbone_.params().flat().copy_(ema.flat());
     if (!statistics_ || settings_.ema <= 0.0) return;
     for (std::int64_t k = 0; k < kStatisticsBatches; ++k) {
-      const auto batch = load(whole(options_.updates + k));
+      const auto batch = load_agreed(options_.updates + k);
       statistics_->begin_update(false);
       statistics_->decode(statistics_->posterior(batch.x, batch.eps));
     }
@@ -181,7 +181,12 @@ class VaeObjective final : public Objective {
     return input_.load(images, epochs, work.update.attempt);
   }
 
-  Work whole(std::int64_t update) const { return {{update, options_.updates, 0}, batches_.first, batches_.last}; }
+  // All of this rank's of an update, for what the ranks compute together.
+  VaeInput::Batch load_agreed(std::int64_t update) const {
+    VaeInput::Batch out;
+    comm::agree(comm_, [&] { out = load({{update, options_.updates, 0}, batches_.first, batches_.last}); });
+    return out;
+  }
   // What KL_i is multiplied by: beta, and while it grows the balance over layers (NVAE, App. A).
   std::vector<double> layer_weights(const Update& update, const vae::Posterior& q) const {
     const double weight = settings_.kl_weight * annealed(update);
@@ -251,7 +256,7 @@ TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const
   if (result.outcome == Outcome::kStopped) return result;
   objective.adopt_averaged(loop.ema());
   const data::Split split = judged_split(dataset);
-  const Elbo elbo = measure_elbo(objective.input(), split, kElboImages, run.comm);
+  const Elbo elbo = measure_elbo(objective.input(), split, kElboImages, run.comm, run.logger);
   nlohmann::json results = elbo.to_json();
   results["split"] = split == data::Split::kTest ? "test" : "train";
   results["updates"] = objective.options().updates;

@@ -39,7 +39,8 @@ TEST(TrainFeatures, LearnsASeparableProblem) {
   const auto loaded = nets::load_feature_net(world.folder / "run" / storage::run_files::kFeatures);
   EXPECT_GE(loaded.accuracy, 0.95);
   EXPECT_EQ(loaded.net->num_classes(), 4);
-  EXPECT_EQ(measure_accuracy(*loaded.net, world.dataset, data::Split::kTest, world.comm), loaded.accuracy);
+  EXPECT_EQ(
+      measure_accuracy(*loaded.net, world.dataset, data::Split::kTest, world.comm, world.logger), loaded.accuracy);
   const auto time = std::filesystem::last_write_time(world.folder / "run" / storage::run_files::kFeatures);
   EXPECT_EQ(world.train("run").outcome, Outcome::kDone);  // nothing to do
   EXPECT_EQ(std::filesystem::last_write_time(world.folder / "run" / storage::run_files::kFeatures), time);

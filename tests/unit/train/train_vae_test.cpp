@@ -88,7 +88,7 @@ TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
   at::Tensor averaged = net->params().flat().clone().zero_();
   nets::load_tensors(last, {{"ema", averaged}}, true);
   EXPECT_TRUE(net->params().flat().equal(averaged));
-  const Elbo elbo = measure_elbo({*net, world.dataset, 9}, data::Split::kTest, 2000, world.comm);
+  const Elbo elbo = measure_elbo({*net, world.dataset, 9}, data::Split::kTest, 2000, world.comm, world.logger);
   EXPECT_EQ(elbo.to_json()["elbo"], info.results["elbo"]);
   EXPECT_NEAR(elbo.value(), elbo.log_likelihood - elbo.kl[0] - elbo.kl[1], 1e-9);
 }
