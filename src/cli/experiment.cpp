@@ -11,8 +11,8 @@ namespace {
 nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::json& fingerprint, Context& context,
     const std::function<nlohmann::json()>& make) {
   std::string stored;
-  comm::agree(context.comm(), [&] {
-    if (context.comm().is_root() && std::filesystem::exists(file)) stored = storage::read_file(file);
+  comm::on_root(context.comm(), [&] {
+    if (std::filesystem::exists(file)) stored = storage::read_file(file);
   });
   auto result = nlohmann::json::parse(context.comm().all_gather(stored)[0], nullptr, false);
   if (result.is_object() && result.value("identity", nlohmann::json()) == fingerprint) {
@@ -21,8 +21,7 @@ nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::js
   }
   result = make();
   result["identity"] = fingerprint;
-  comm::agree(context.comm(), [&] {
-    if (!context.comm().is_root()) return;
+  comm::on_root(context.comm(), [&] {
     std::filesystem::create_directories(file.parent_path());
     storage::write_file_atomic(file, result.dump(2) + "\n");
   });

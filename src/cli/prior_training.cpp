@@ -62,8 +62,7 @@ bool PriorTraining::write_on_the_way(
   const bool preview = due(training_.preview_every), exported = due(training_.export_every);
   if (!writes_on_the_way() || !(preview || exported)) return true;
   try {
-    comm::agree(run.comm, [&] {
-      if (!run.comm.is_root()) return;
+    comm::on_root(run.comm, [&] {
       const auto averaged = averaged_weights(*prior_, loop);
       const auto grids = RunPaths(run_).samples;
       std::filesystem::create_directories(grids);

@@ -274,8 +274,7 @@ results::Compose compose(const ComposeOptions& options, const ComposeSteps& step
       [&](const Chunk&, const Composed& composed) { composition.add(composed); });
   results::Compose out{"", options.num_samples, guidance.candidates, inputs.langevin.steps_at(0), guidance.guidance, {},
       {}, classifier(inputs.features)};
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
+  comm::on_root(comm, [&] {
     out.steps = composition.steps(real);
     out.grid = composition.rows();
     write_grid(grid, composition.pictures(), std::ssize(steps));

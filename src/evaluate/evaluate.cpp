@@ -63,9 +63,7 @@ class Evaluation : Scorer {
     out.reference_images = std::ssize(in_.dataset.members(data::Split::kTrain));
     if (options_.by_level) out.by_level = levels();
     if (!options_.temperatures.empty()) out.by_temperature = temperatures(pictures);
-    comm::agree(comm_, [&] {
-      if (comm_.is_root()) write_pictures(pictures);
-    });
+    comm::on_root(comm_, [&] { write_pictures(pictures); });
     return out;
   }
  private:
@@ -146,10 +144,8 @@ class Evaluation : Scorer {
         decoded.seconds = results::kUnknown;  // those of the first temperature are with the chains
         (is_own ? row.own : row.gaussian) = scored(name, decoded);
       }
-      comm::agree(comm_, [&] {
-        if (comm_.is_root())
-          write_grid(pictures / fmt::format("temperature-{}.png", name), at::cat(rows, 0), rows[0].size(0));
-      });
+      comm::on_root(comm_,
+          [&] { write_grid(pictures / fmt::format("temperature-{}.png", name), at::cat(rows, 0), rows[0].size(0)); });
     }
     return out;
   }

@@ -92,8 +92,7 @@ FeatureRows collect_features(const nets::FeatureNet& net, const Items& items, bo
         if (keep) kept.push_back(features);
       });
   comm.all_reduce(std::span<double>(&out.seconds, 1), comm::Op::kMax);
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
+  comm::on_root(comm, [&] {
     out.moments = sums.moments();
     if (keep) out.features = at::cat(kept);
   });
@@ -115,8 +114,8 @@ Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeature
   const bool keeps = !features.file.empty();
   const auto identity = identity_of(features, dataset);
   std::optional<Moments> kept;
-  comm::agree(comm, [&] {
-    if (keeps && comm.is_root()) kept = read_kept(moments_file(features, dataset), identity, count, logger);
+  comm::on_root(comm, [&] {
+    if (keeps) kept = read_kept(moments_file(features, dataset), fingerprint, count, logger);
   });
   if (comm::any(comm, kept.has_value())) return kept.value_or(Moments());
   const auto images = [&](const Chunk& c) {
@@ -125,8 +124,8 @@ Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeature
   const Moments made =
       collect_features(*features.net, {count, chunk, "features of the training images"}, false, images, comm, logger)
           .moments;
-  comm::agree(comm, [&] {
-    if (keeps && comm.is_root()) keep(moments_file(features, dataset), made, identity, logger);
+  comm::on_root(comm, [&] {
+    if (keeps) keep(moments_file(features, dataset), made, fingerprint, logger);
   });
   return made;
 }

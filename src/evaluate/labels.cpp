@@ -252,8 +252,7 @@ results::Labels labels(const LabelsOptions& options, const LabelGuidance& guidan
       [&](const Chunk& chunk) { return run.draw(chunk); }, [&](const Chunk&, const Drawn& drawn) { run.add(drawn); });
   results::Labels out{name, options.num_test, options.num_samples, guidance.candidates, inputs.langevin.steps_at(0),
       std::ssize(inputs.backbone.groups()), guidance.guidance, results::kUnknown, {}, classifier(inputs.features)};
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
+  comm::on_root(comm, [&] {
     for (std::size_t h = 0; h < heads.size(); ++h) {
       out.heads.push_back(run.head(h, real));
       run.write_pictures(h, directory / fmt::format("labels-{}-{}.png", name, heads[h].name));

@@ -193,9 +193,9 @@ results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Commu
       describe_set(inputs.in, options.num_images), describe_set(inputs.out, options.num_images),
       std::ssize(inputs.backbone.groups()), inputs.prior.num_levels(),
       prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0), {}};
-  comm::agree(comm, [&] {
+  comm::on_root(comm, [&] {
     const std::size_t width = 1 + 2 * ks.size();
-    for (std::size_t c = 0; comm.is_root() && c < width; ++c) {
+    for (std::size_t c = 0; c < width; ++c) {
       using results::OodScheme;
       const double sign = c == 0 ? -1.0 : 1.0;
       const auto scheme = c == 0 ? OodScheme::kElbo : c <= ks.size() ? OodScheme::kInference : OodScheme::kDiffusion;

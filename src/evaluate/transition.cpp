@@ -152,9 +152,7 @@ results::Transition transition(const TransitionOptions& options, const Experimen
       [&](const Chunk&, const Followed& followed) { chains.add(followed); });
   results::Transition out{inputs.langevin.steps, options.num_images, {}, {}, classifier(inputs.features)};
   out.training = training_shares(inputs, options.chunk, comm, logger);
-  comm::agree(comm, [&] {
-    if (comm.is_root()) out.levels = chains.levels(real, directory);
-  });
+  comm::on_root(comm, [&] { out.levels = chains.levels(real, directory); });
   return out;
 }
 

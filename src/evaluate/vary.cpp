@@ -87,8 +87,7 @@ class Variation {
           sums.add_(compared.numbers.to(at::kDouble).sum(0));
           pictures.push_back(compared.pictures);
         });
-    comm::agree(comm_, [&] {
-      if (!comm_.is_root()) return;
+    comm::on_root(comm_, [&] {
       const at::Tensor pairs =
           at::cat(pictures).unflatten(0, {-1, options_.variations});  // [samples, variations, 2, C, H, W]
       const at::Tensor kept = pairs.select(2, 0).narrow(1, 0, 1), varied = pairs.select(2, 1);

@@ -113,17 +113,12 @@ class SampleWriter {
 bool write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw, const StopFlag* stop,
     comm::Communicator& comm, Logger& logger) {
   const SampleOptions& options = file.options;
-  bool done = false;
-  std::optional<SampleWriter> writer;
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
-    done = samples_done(file.path, file.identity);
-    if (!done) writer.emplace(file.path, backbone.image_shape(), options);
-  });
-  if (comm::any(comm, done)) {
+  if (comm::root_says(comm, [&] { return samples_done(file.path, file.fingerprint); })) {
     logger.line("{} is there already: nothing to do", file.path.string());
     return true;
   }
+  std::optional<SampleWriter> writer;
+  comm::on_root(comm, [&] { writer.emplace(file.path, backbone.image_shape(), options); });
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const Timer timer;
   const bool is_whole = comm::share_chunks(

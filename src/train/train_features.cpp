@@ -155,9 +155,7 @@ TrainingResult train_features(
       "the feature classifier reached an accuracy of {:.4f}, expected at least features.min_accuracy = {}; train "
       "longer (features.epochs), or lower the demand if this data set is harder",
       accuracy, options.min_accuracy);
-  comm::agree(run.comm, [&] {
-    if (run.comm.is_root()) nets::save_feature_net(file, net, accuracy, run.fingerprint);
-  });
+  comm::on_root(run.comm, [&] { nets::save_feature_net(file, net, accuracy, run.fingerprint); });
   return result;
 }
 

@@ -232,8 +232,7 @@ void publish(const std::filesystem::path& file, const vae::Backbone& backbone, c
         "a longer vae_train.kl_anneal, vae_train.free_bits, or fewer layers",
         i, elbo.kl[i], kDeadLayer);
   }
-  comm::agree(run.comm, [&] {
-    if (!run.comm.is_root()) return;
+  comm::on_root(run.comm, [&] {
     const std::string hash = vae::save_vae(file, backbone, run.fingerprint, results);
     run.logger.line("{}: hash {}", file.string(), hash);
   });

@@ -126,8 +126,7 @@ void TrainingLoop::log(const Report& report) {
 }
 
 void TrainingLoop::open_metrics() {
-  comm::agree(run_.comm, [&] {
-    if (!run_.comm.is_root()) return;
+  comm::on_root(run_.comm, [&] {
     storage::create_folders(run_.directory);
     metrics_.reset();  // flushes before the file is opened again
     metrics_ = std::make_unique<storage::MetricsWriter>(run_.directory, update_);
