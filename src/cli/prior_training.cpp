@@ -99,11 +99,8 @@ int PriorTraining::work(Context& context) {
     if (!write_on_the_way(run, loop, update)) all_written = false;
   });
   if (result.outcome == train::Outcome::kDone) {
-    comm::agree(run.comm, [&] {
-      if (!run.comm.is_root()) return;
-      const auto averaged = averaged_weights(*prior_, loop);
-      save(file, run);
-    });
+    loop.adopt_averaged();
+    comm::on_root(run.comm, [&] { save(file, run); });
     run.logger.line("{}: done after {} updates", file.string(), training_.updates);
   }
   result.save_failed = result.save_failed || !all_written;

@@ -143,10 +143,7 @@ TrainingResult train_features(
   TrainingLoop loop(objective, run);
   const TrainingResult result = loop.run();
   if (result.outcome == Outcome::kStopped) return result;
-  {
-    const c10::NoGradGuard no_grad;
-    net.params().flat().copy_(loop.ema().flat());
-  }
+  loop.adopt_averaged();
   const data::Split split = judged_split(dataset);
   const double accuracy = measure_accuracy(net, dataset, split, run.comm, run.logger);
   run.logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,

@@ -160,11 +160,9 @@ class VaeObjective final : public Objective {
     return out;
   }
 
-  // The averaged weights, and batch-norm statistics that are theirs: those of the last training
-  // batches' weights differ.
-  void adopt_averaged(const nets::Ema& ema) {
+  // Batch-norm statistics of the averaged weights: those of the last training batches' differ.
+  void adopt_statistics() {
     const c10::NoGradGuard no_grad;
-    backbone_.params().flat().copy_(ema.flat());
     if (!statistics_ || settings_.ema <= 0.0) return;
     for (std::int64_t k = 0; k < kStatisticsBatches; ++k) {
       const auto batch = load_agreed(options_.updates + k);
@@ -253,7 +251,8 @@ TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const
   TrainingLoop loop(objective, run);
   const TrainingResult result = loop.run();
   if (result.outcome == Outcome::kStopped) return result;
-  objective.adopt_averaged(loop.ema());
+  loop.adopt_averaged();
+  objective.adopt_statistics();
   const data::Split split = judged_split(dataset);
   const Elbo elbo = measure_elbo(objective.input(), split, kElboImages, run.comm, run.logger);
   nlohmann::json results = elbo.to_json();
