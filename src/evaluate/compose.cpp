@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 void ComposeOptions::describe(Options& o) {
   o.add("compose.num_samples", &num_samples, "images that are composed", {2, 10000000}, Show::kCommon);
   o.add("compose.rows", &rows, "images of the grid", {1, 1000});
-  o.add("compose.chunk", &chunk, "chains of one unit of work", {1, 100000});
+  o.add("compose.chunk", &chunk, "chains of a chunk; the ranks get whole ones", {1, 100000});
   o.add("compose.seed", &seed, "seed of the chains", {0});
 }
 

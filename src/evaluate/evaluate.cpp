@@ -16,7 +16,7 @@ using results::kGaussian, results::kOwn, results::kReconstruction;
 
 void EvaluateOptions::describe(Options& o) {
   o.add("evaluate.num_images", &num_images, "images of every row", {100, 10000000}, Show::kCommon);
-  o.add("evaluate.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("evaluate.chunk", &chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
   o.add(
       "evaluate.by_level", &by_level, "also the score of the chain started at the true u_t, for each t", Show::kCommon);
   o.add("evaluate.level_images", &level_images, "images of evaluate.by_level", {100, 10000000});
@@ -48,7 +48,7 @@ class Evaluation : Scorer {
     if (fs::exists(inputs_.samples)) {
       out.sets.push_back(scored(kOwn, stored(inputs_.samples, "samples")));
       out.gap_closed = out.gap();
-      out.samples = read_stored_samples(inputs_.samples).identity;
+      out.samples = read_stored_samples(inputs_.samples).fingerprint;
     } else {
       logger_.line(
           "{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", inputs_.samples.string());

@@ -27,7 +27,7 @@ void LabelsOptions::describe(Options& o) {
       "images drawn without a label, and for each head with one, all categories equally often", {2, 10000000},
       Show::kCommon);
   o.add("labels.columns", &columns, "images of a category in the grid", {1, 100});
-  o.add("labels.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("labels.chunk", &chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
   o.add("labels.seed", &seed, "seed of the chains; with sample.seed and sample.chunk those of `sample`", {0});
 }
 

@@ -155,7 +155,7 @@ void OodOptions::describe(Options& o) {
   o.add_list("ood.k", &k,
       "layers above k are used, for each of these k; 0: all layers, L - 1: the top one; empty: 0 .. L - 1", {0, 100000},
       Show::kCommon);
-  o.add("ood.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("ood.chunk", &chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
   o.add("ood.bootstrap", &bootstrap, "resamples of the 95 % intervals", {1, 1000000});
   o.add("ood.bins", &bins, "bins of the histograms", {2, 1000});
   o.add("ood.seed", &seed, "seed of the choice of images, of all noise and of the resamples", {0});

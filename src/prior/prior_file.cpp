@@ -63,15 +63,15 @@ EnergyOptions energy_of(const nlohmann::json& json) {
 // kinds, and in imported ones.
 void read_training(const storage::SafetensorsFile& file, PriorInfo& out) {
   nets::check_format(file, kPriorFormat, kPriorVersion);
-  out.identity = nets::metadata_json(file, "identity");
-  out.kind = storage::text_in(out.identity, "prior.kind");
+  out.fingerprint = nets::metadata_json(file, "identity");
+  out.kind = storage::text_in(out.fingerprint, "prior.kind");
   if (out.kind.empty()) out.kind = storage::run_files::kOwnPrior;
 }
 
 }  // namespace
 
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
-    const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity) {
+    const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& fingerprint) {
   nlohmann::json json = {{"nets", name_of(energy.net)}, {"width", energy.width}, {"embedding", energy.embedding_size()},
       {"per_level", energy.per_level}, {"gain", energy.gain}, {"spectral_norm", energy.spectral_norm},
       {"alpha_cum", prior.schedule().alpha_cum}, {"groups", groups_json(groups)}};
@@ -80,7 +80,7 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
   const std::string hash = nets::hash_weights(architecture, prior.named_tensors());
   nets::publish_tensors(path, prior.named_tensors(),
       {{"format", kPriorFormat}, {"version", kPriorVersion}, {"architecture", architecture},
-          {"identity", identity.dump()}, {"vae_hash", vae_hash}, {"prior_hash", hash}});
+          {"identity", fingerprint.dump()}, {"vae_hash", vae_hash}, {"prior_hash", hash}});
   return hash;
 }
 

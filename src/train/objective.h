@@ -27,7 +27,7 @@ struct MicroBatches {
     check(size > 0 && count * size == batch, ExitCode::kUsage,
         "{}: the batch {} is not a multiple of the micro-batch {}", keys, batch, size);
     check(count >= num_ranks, ExitCode::kUsage,
-        "{}: batch {} in micro-batches of {} gives {} units of work for {} ranks; take a smaller micro-batch, a "
+        "{}: batch {} in micro-batches of {} gives {} of them for {} ranks; take a smaller micro-batch, a "
         "larger batch or fewer ranks",
         keys, batch, size, count, num_ranks);
     const Share mine = share_of(count, rank, num_ranks);

@@ -76,7 +76,7 @@ at::Tensor running_statistics(const at::Tensor& start, std::int64_t forwards,
 }
 
 nlohmann::json readjust_fingerprint(const std::filesystem::path& source, std::int64_t forwards) {
-  return {{"source", vae::read_vae_info(source).fingerprint}, {kReadjustKey, forwards}, {"batch", kReadjustBatch}};
+  return {{"source", vae::read_vae_info(source).hash}, {kReadjustKey, forwards}, {"batch", kReadjustBatch}};
 }
 
 void make_readjusted(const std::filesystem::path& source, const std::filesystem::path& target, std::int64_t forwards,

@@ -16,8 +16,7 @@ std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t b
 
 void LoopOptions::describe_batch(Options& o, Show show) {
   o.add(section + ".batch", &batch, "images an update, over all ranks", {1, 1000000}, show);
-  o.add(
-      section + ".micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks", {1, 1000000});
+  o.add(section + ".micro_batch", &micro_batch, "images of a micro-batch; batch / micro_batch >= ranks", {1, 1000000});
 }
 
 void LoopOptions::describe_keeping(Options& o) {

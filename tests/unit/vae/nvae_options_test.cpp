@@ -197,7 +197,7 @@ TEST(BackboneOptions, TheKindDecides) {
   EXPECT_EQ(nvae.options.chosen().planned_shape(), (ImageShape{1, 16, 16}));
 }
 
-// The weights' identity keeps the keys of its own kind alone; vae.kind too, but for the default.
+// The weights' fingerprint keeps the keys of its own kind alone; vae.kind too, but for the default.
 TEST(BackboneOptions, PrefixesAreTheKeysOfTheKind) {
   const auto taken = [](const Chosen& chosen) {
     std::vector<std::string> out;
