@@ -116,8 +116,7 @@ void FeatureTrainOptions::describe(Options& o) {
   o.add("features.ema", &ema, "decay of the averaged weights", {0.0, 0.999999});
   o.add("features.max_shift", &max_shift, "training images move by up to so many pixels each way", {0, 64});
   o.add("features.min_accuracy", &min_accuracy, "least accuracy on the test images", {0.0, 1.0}, Show::kCommon);
-  o.add("features.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000});
-  o.add("features.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
+  describe_keeping(o);
 }
 
 std::int64_t count_classes(const data::Dataset& dataset) {

@@ -49,6 +49,16 @@ TEST(TrainFeatures, LearnsASeparableProblem) {
   expect_error(ExitCode::kUsage, {"features.epochs", "6.0", "7.0"}, [&] { world.train("run", other); });
 }
 
+TEST(TrainFeatures, KeepsCheckpointsAsEveryTraining) {
+  FeatureTrainOptions of_user;
+  Options options("test", "");
+  of_user.describe(options);
+  options.parse(std::vector<std::string>{"--features.keep", "3", "--features.checkpoint_every", "7"});
+  EXPECT_EQ(of_user.keep, 3);
+  EXPECT_EQ(of_user.checkpoint_every, 7);
+  for (const auto& [key, value] : options.fingerprint()) EXPECT_TRUE(key != "features.keep") << key;
+}
+
 TEST(TrainFeatures, ResumeEqualsUninterruptedBitByBit) {
   World world;
   world.train("whole");
