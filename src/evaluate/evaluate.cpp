@@ -45,10 +45,10 @@ class Evaluation : Scorer {
         "features of the test images"));
     const auto from_noise = gaussian(), reconstructed = reconstruction();
     out.sets = {scored(kGaussian, from_noise), scored(kReconstruction, reconstructed)};
-    if (fs::exists(inputs_.samples)) {
+    if (comm::root_says(comm_, [&] { return fs::exists(inputs_.samples); })) {
       out.sets.push_back(scored(kOwn, stored(inputs_.samples, "samples")));
       out.gap_closed = out.gap();
-      out.samples = read_stored_samples(inputs_.samples).fingerprint;
+      comm::on_root(comm_, [&] { out.samples = read_stored_samples(inputs_.samples).fingerprint; });
     } else {
       logger_.line(
           "{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", inputs_.samples.string());
