@@ -4,7 +4,7 @@
 usage: data_tools/scaling.py INPUTS.json     prints Markdown tables; docs/scaling.json has the inputs of docs/scaling.md
 
 One update on N ranks (docs/scaling.md explains the terms):
-  units     = ceil(V / N)                                     units of work of the busiest rank
+  units     = ceil(V / N)                                     micro-batches of the busiest rank
   sharing   = contention(N), else max(1, N threads / cores)   how much longer a unit takes where N programs compute at once
   compute   = sharing (units unit_s + rest_s)
   straggler = compute spread sqrt(2 ln N)                     the slowest of N, over the average

@@ -24,7 +24,7 @@ void DrawingOptions::resolve() {
 
 void DrawingOptions::resolve_zero(std::int64_t couple_steps, const prior::LoadedPrior& prior) {
   langevin.zero_steps = couple_steps;
-  const std::string trained = storage::text_in(prior.identity, "couple.steps");
+  const std::string trained = storage::text_in(prior.fingerprint, "couple.steps");
   if (couple_steps == 0) std::from_chars(trained.data(), trained.data() + trained.size(), langevin.zero_steps);
 }
 

@@ -68,8 +68,8 @@ void add_training(Lines& lines, TrainingCost cost) {
       disk_line("checkpoints", cost.keep + 1, kCheckpointBytes * cost.parameters, cost.folder / "checkpoints"));
   lines.push_back(disk_line("result", 1, kUsedBytes * cost.parameters, cost.folder));
   if (cost.updates > 0)
-    lines.push_back(steps_line(
-        "updates", cost.updates, fmt::format("{} images in units of {}{}", cost.batch, cost.micro_batch, cost.note)));
+    lines.push_back(steps_line("updates", cost.updates,
+        fmt::format("{} images in micro-batches of {}{}", cost.batch, cost.micro_batch, cost.note)));
   cost.memory.trained = cost.parameters;
   cost.memory.images = cost.micro_batch;
   lines.push_back(memory_line(cost.memory));

@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 std::pair<std::int64_t, evaluate::PriorSamples> row_of(const PriorKind& kind, std::string_view title,
     const fs::path& run, const fs::path& prior_file, const fs::path& file, const std::string& vae_hash) {
   const auto stored = evaluate::read_stored_samples(file);
-  const std::string vae = storage::text_in(stored.identity, "vae_hash"),
-                    hash = storage::text_in(stored.identity, "prior_hash");
+  const std::string vae = storage::text_in(stored.fingerprint, "vae_hash"),
+                    hash = storage::text_in(stored.fingerprint, "prior_hash");
   check(vae == vae_hash, ExitCode::kUsage,
       "{}: drawn with the VAE {}, this table is of the VAE {}; its rows must share one VAE (run.vae)", file.string(),
       storage::printable(vae, 64), vae_hash);
@@ -34,13 +34,13 @@ std::pair<std::int64_t, evaluate::PriorSamples> row_of(const PriorKind& kind, st
     check(info.kind == kind.name, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
         prior_file.string(), storage::printable(info.kind), kind.name);
     num_levels = info.num_levels;
-    gradients = evaluate::training_gradients(kind.learns_by_chains, info.identity);
+    gradients = evaluate::training_gradients(kind.learns_by_chains, info.fingerprint);
   }
-  const auto cost = kind.sampling_cost(num_levels, stored.identity);
+  const auto cost = kind.sampling_cost(num_levels, stored.fingerprint);
   results::PriorAbout about{std::string(kind.name), storage::resolved(run).filename().string(),
       kind.has_levels ? std::optional<results::Count>(num_levels) : std::nullopt, gradients, cost.gradients,
-      cost.evaluations, stored.identity, stored.images_hash};
-  const std::string name = std::string(title) + kind.variant(num_levels, stored.identity);
+      cost.evaluations, stored.fingerprint, stored.images_hash};
+  const std::string name = std::string(title) + kind.variant(num_levels, stored.fingerprint);
   return {num_levels.value_or(0), {name, file, std::move(about)}};
 }
 

@@ -6,23 +6,23 @@
 namespace hebm::cli {
 namespace {
 
-// The result in `file` where it was made with this fingerprint, else make()'s, which is written
-// there with it. Collective.
+// The result in `file` where it was made with this fingerprint, on rank 0 alone; else make()'s,
+// which is written there with it. Collective.
 nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::json& fingerprint, Context& context,
     const std::function<nlohmann::json()>& make) {
-  std::string stored;
-  comm::agree(context.comm(), [&] {
-    if (context.comm().is_root() && std::filesystem::exists(file)) stored = storage::read_file(file);
+  nlohmann::json result;
+  const bool done = comm::root_says(context.comm(), [&] {
+    if (!std::filesystem::exists(file)) return false;
+    result = nlohmann::json::parse(storage::read_file(file), nullptr, false);
+    return result.is_object() && result.value("identity", nlohmann::json()) == fingerprint;
   });
-  auto result = nlohmann::json::parse(context.comm().all_gather(stored)[0], nullptr, false);
-  if (result.is_object() && result.value("identity", nlohmann::json()) == fingerprint) {
+  if (done) {
     context.logger().line("{} is there already, made with these settings: nothing to do", file.string());
     return result;
   }
   result = make();
   result["identity"] = fingerprint;
-  comm::agree(context.comm(), [&] {
-    if (!context.comm().is_root()) return;
+  comm::on_root(context.comm(), [&] {
     std::filesystem::create_directories(file.parent_path());
     storage::write_file_atomic(file, result.dump(2) + "\n");
   });
@@ -44,7 +44,9 @@ Lines ResultCommand::plan() {
 
 int ResultCommand::work(Context& context) {
   prepare(context);
-  const auto result = kept_result(file(), fingerprint(context), context, [&] { return make_json(context); });
+  nlohmann::json made_with;
+  comm::agree(context.comm(), [&] { made_with = fingerprint(context); });
+  const auto result = kept_result(file(), made_with, context, [&] { return make_json(context); });
   if (context.comm().is_root()) std::cout << (json_ ? result.dump(2) + "\n" : table(result)) << std::flush;
   return 0;
 }

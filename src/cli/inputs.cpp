@@ -61,7 +61,7 @@ RunVae open_vae(const RunOptions& run) {
   if (files.size() > 1) {
     require(out.file, "hebm_dist encode");
     const auto difference = train::fingerprint_difference(
-        train::readjust_fingerprint(files[0], run.bn_readjust), vae::read_vae_info(out.file).identity);
+        train::readjust_fingerprint(files[0], run.bn_readjust), vae::read_vae_info(out.file).fingerprint);
     check(difference.empty(), ExitCode::kUsage,
         "{} was made with other settings:{}\nRemove it and run `hebm_dist encode`.", out.file.string(), difference);
   }
@@ -73,8 +73,8 @@ RunVae open_vae(const RunOptions& run) {
 std::vector<std::filesystem::path> vae_files(const RunOptions& run) {
   const RunPaths paths(run);
   if (run.bn_readjust == 0 || !std::filesystem::exists(paths.vae)) return {paths.vae};
-  const auto identity = vae::read_vae_info(paths.vae).identity;
-  if (identity.is_object() && identity.value(train::kReadjustKey, nlohmann::json()) == run.bn_readjust)
+  const auto fingerprint = vae::read_vae_info(paths.vae).fingerprint;
+  if (fingerprint.is_object() && fingerprint.value(train::kReadjustKey, nlohmann::json()) == run.bn_readjust)
     return {paths.vae};
   return {paths.vae, paths.run / storage::run_files::kReadjustedVae};
 }
@@ -89,7 +89,7 @@ void note_other_langevin(const Options& options, const prior::LoadedPrior& prior
   const auto settings = fingerprint_of(options, prior_kind(prior.kind));
   for (const auto& [key, value] : settings.items()) {
     if (!key.starts_with("langevin.")) continue;
-    const std::string trained = prior.identity.value(key, std::string("?"));
+    const std::string trained = prior.fingerprint.value(key, std::string("?"));
     if (trained != value.get<std::string>())
       logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);
   }

@@ -62,8 +62,7 @@ bool PriorTraining::write_on_the_way(
   const bool preview = due(training_.preview_every), exported = due(training_.export_every);
   if (!writes_on_the_way() || !(preview || exported)) return true;
   try {
-    comm::agree(run.comm, [&] {
-      if (!run.comm.is_root()) return;
+    comm::on_root(run.comm, [&] {
       const auto averaged = averaged_weights(*prior_, loop);
       const auto grids = RunPaths(run_).samples;
       std::filesystem::create_directories(grids);
@@ -100,11 +99,8 @@ int PriorTraining::work(Context& context) {
     if (!write_on_the_way(run, loop, update)) all_written = false;
   });
   if (result.outcome == train::Outcome::kDone) {
-    comm::agree(run.comm, [&] {
-      if (!run.comm.is_root()) return;
-      const auto averaged = averaged_weights(*prior_, loop);
-      save(file, run);
-    });
+    loop.adopt_averaged();
+    comm::on_root(run.comm, [&] { save(file, run); });
     run.logger.line("{}: done after {} updates", file.string(), training_.updates);
   }
   result.save_failed = result.save_failed || !all_written;

@@ -106,7 +106,7 @@ class Sample : public RunCommand {
   }
 
   nlohmann::json fingerprint() const {
-    auto out = sample::sample_identity(sampling_, vae_.hash);
+    auto out = sample::sample_fingerprint(sampling_, vae_.hash);
     if (!kind().is_default()) out["prior.kind"] = kind().name;
     if (is_trained()) out["prior_hash"] = prior_.prior_hash;
     kind().draw_fingerprint(out, {drawing_.langevin, own_.of(kind())});

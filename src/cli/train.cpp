@@ -88,8 +88,7 @@ class Train : public PriorTraining {
 
   // The run's own configuration is that of its prior.
   int work(Context& context) override {
-    comm::agree(context.comm(), [&] {
-      if (!context.comm().is_root()) return;
+    comm::on_root(context.comm(), [&] {
       storage::sweep_temporaries(context.run(), "config.ini");
       storage::sweep_temporaries(RunPaths(run_).samples, "train-");
       storage::write_file_atomic(context.run() / "config.ini", context.options().dump());

@@ -22,7 +22,7 @@ class TrainFeatures : public RunCommand {
     Lines lines = {
         fmt::format("classifier: images [{}, {}, {}], {} features, {} classes, {} parameters", image.channels,
             image.height, image.width, nets::FeatureNet::kFeatures, net.num_classes(), net.params().size())};
-    add_training(lines, {folder(), net.params().size(), 2,
+    add_training(lines, {folder(), net.params().size(), training_.keep,
                             train::feature_updates(training_, dataset_->members(data::Split::kTrain).size()),
                             training_.batch, training_.micro_batch, "",
                             {.values = map_values(net.params(), image.height), .data_bytes = kept_bytes(*dataset_)}});

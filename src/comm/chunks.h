@@ -2,7 +2,9 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include "base/status.h"
@@ -26,6 +28,15 @@ struct Items {
   std::int64_t count, chunk;
   std::string what;  // for the status line
 };
+
+// Numbers as bytes, for what share_chunks carries, and back into the first of `to`.
+template <class T> std::string bytes_of(std::span<const T> values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+}
+template <class T> void copy_bytes(std::string_view bytes, std::span<T> to) {
+  check(bytes.size() <= to.size_bytes(), ExitCode::kRuntime, "chunks: {} bytes for {}", bytes.size(), to.size_bytes());
+  std::memcpy(to.data(), bytes.data(), bytes.size());
+}
 
 // make(chunk) on the rank whose turn it is; take(chunk, what it made) on rank 0, for all chunks in
 // order, so that sums have the same bits on any number of ranks. What either throws, every rank

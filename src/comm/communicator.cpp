@@ -81,6 +81,18 @@ void agree(Communicator& comm, const std::function<void()>& local) {
       static_cast<ExitCode>(code[0]), comm.size() > 1 ? fmt::format("rank {}: {}", failing, message) : message);
 }
 
+void on_root(Communicator& comm, const std::function<void()>& work) {
+  agree(comm, [&] {
+    if (comm.is_root()) work();
+  });
+}
+
+bool root_says(Communicator& comm, const std::function<bool()>& answer) {
+  bool yes = false;
+  on_root(comm, [&] { yes = answer(); });
+  return any(comm, yes);
+}
+
 bool any(Communicator& comm, bool flag) {
   std::array<std::int64_t, 1> raised = {flag ? 1 : 0};
   comm.all_reduce(raised, Op::kMax);

@@ -118,6 +118,9 @@ class AgreedError : public Error {
 // lowest failing rank's code and message, prefixed "rank R: " where there are several) - so a check
 // that differs between ranks leaves none in a collective. `local` must not communicate.
 void agree(Communicator& comm, const std::function<void()>& local);
+// The same of work that rank 0 alone does, and of a question that it answers for all.
+void on_root(Communicator& comm, const std::function<void()>& work);
+bool root_says(Communicator& comm, const std::function<bool()>& answer);
 
 // True on all ranks when `flag` is true on any.
 bool any(Communicator& comm, bool flag);

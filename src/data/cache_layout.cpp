@@ -168,13 +168,12 @@ std::string shard_name(std::int64_t shard, std::int64_t num_shards) {
   return fmt::format("shard-{:05}-of-{:05}.h5", shard, num_shards);
 }
 
-std::pair<std::int64_t, std::int64_t> shard_range(
-    std::int64_t shard, std::int64_t num_shards, std::int64_t num_images) {
+Share shard_range(std::int64_t shard, std::int64_t num_shards, std::int64_t num_images) {
   check(num_shards >= 1 && num_shards <= kMaxShards && shard >= 0 && shard < num_shards && num_images >= 0 &&
             num_images <= kMaxCacheImages,
       ExitCode::kRuntime, "shard range: expected 0 <= shard < shards <= {} and 0 to {} images, got {}, {}, {}",
       kMaxShards, kMaxCacheImages, shard, num_shards, num_images);
-  return {shard * num_images / num_shards, (shard + 1) * num_images / num_shards};
+  return share_of(num_images, shard, num_shards);
 }
 
 std::filesystem::path index_path(const std::filesystem::path& directory) { return directory / "index.json"; }

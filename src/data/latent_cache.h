@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 #include "base/choice.h"
+#include "base/share.h"
 #include "base/types.h"
 
 namespace hebm::data {
@@ -50,7 +51,7 @@ struct CacheLayout {
 
 // --- writing (one rank owns whole shards) ---
 std::string shard_name(std::int64_t shard, std::int64_t num_shards);
-std::pair<std::int64_t, std::int64_t> shard_range(std::int64_t shard, std::int64_t num_shards, std::int64_t num_images);
+Share shard_range(std::int64_t shard, std::int64_t num_shards, std::int64_t num_images);
 // True if the shard is there and whole (key, sizes; and record hashes); a shard of another key is
 // Error(kCorrupt) naming the fields; a damaged one is quarantined to *.bad, told to `warn`, and
 // counts as missing.

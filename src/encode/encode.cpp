@@ -35,9 +35,7 @@ class Encoder {
       return describe(0);
     }
     const auto missing = missing_shards();
-    comm::agree(comm_, [&] {
-      if (comm_.is_root()) check_space(missing.size());
-    });
+    comm::on_root(comm_, [&] { check_space(missing.size()); });
     const std::int64_t total = std::ssize(missing);
     StatusLine status(logger_, "encode", layout_.num_shards, layout_.num_shards - total);
     for (std::int64_t done = 0; done < total;) {  // one round: a shard for every rank
@@ -51,32 +49,27 @@ class Encoder {
       if (stopping && done < total) return {.outcome = EncodeResult::Outcome::kStopped, .shards_written = done};
     }
     status.finish();
-    comm::agree(comm_, [&] {
-      if (comm_.is_root()) data::publish_cache(directory_, layout_);
-    });
+    comm::on_root(comm_, [&] { data::publish_cache(directory_, layout_); });
     return describe(total);
   }
  private:
   // True when the index is there: the cache is whole and of this key.
   bool already_whole() const {
-    bool whole = false;
-    comm::agree(comm_, [&] {
-      if (!comm_.is_root() || !fs::exists(directory_ / "index.json")) return;
+    return comm::root_says(comm_, [&] {
+      if (!fs::exists(directory_ / "index.json")) return false;
       const std::string difference = layout_.key.difference(data::LatentCache::open(directory_).layout().key);
       check(difference.empty(), ExitCode::kUsage,
           "{} holds a latent cache of other settings: {}. Give those settings again, choose another folder, or remove "
           "it.",
           directory_.string(), difference);
-      whole = true;
+      return true;
     });
-    return comm::any(comm_, whole);
   }
 
   // Shards that still have to be written, as rank 0 sees them; the same on all ranks.
   std::vector<std::int64_t> missing_shards() const {
     std::vector<std::int64_t> is_missing(static_cast<std::size_t>(layout_.num_shards), 0), out;
-    comm::agree(comm_, [&] {
-      if (!comm_.is_root()) return;
+    comm::on_root(comm_, [&] {
       storage::create_folders(directory_);
       for (std::int64_t s = 0; s < layout_.num_shards; ++s) {
         const bool done = data::shard_done(directory_, layout_, s, [&](const std::string& w) { logger_.write(w); });

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 void ComposeOptions::describe(Options& o) {
   o.add("compose.num_samples", &num_samples, "images that are composed", {2, 10000000}, Show::kCommon);
   o.add("compose.rows", &rows, "images of the grid", {1, 1000});
-  o.add("compose.chunk", &chunk, "chains of one unit of work", {1, 100000});
+  o.add("compose.chunk", &chunk, "chains of a chunk; the ranks get whole ones", {1, 100000});
   o.add("compose.seed", &seed, "seed of the chains", {0});
 }
 
@@ -274,8 +274,7 @@ results::Compose compose(const ComposeOptions& options, const ComposeSteps& step
       [&](const Chunk&, const Composed& composed) { composition.add(composed); });
   results::Compose out{"", options.num_samples, guidance.candidates, inputs.langevin.steps_at(0), guidance.guidance, {},
       {}, classifier(inputs.features)};
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
+  comm::on_root(comm, [&] {
     out.steps = composition.steps(real);
     out.grid = composition.rows();
     write_grid(grid, composition.pictures(), std::ssize(steps));

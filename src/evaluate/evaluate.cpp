@@ -16,7 +16,7 @@ using results::kGaussian, results::kOwn, results::kReconstruction;
 
 void EvaluateOptions::describe(Options& o) {
   o.add("evaluate.num_images", &num_images, "images of every row", {100, 10000000}, Show::kCommon);
-  o.add("evaluate.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("evaluate.chunk", &chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
   o.add(
       "evaluate.by_level", &by_level, "also the score of the chain started at the true u_t, for each t", Show::kCommon);
   o.add("evaluate.level_images", &level_images, "images of evaluate.by_level", {100, 10000000});
@@ -45,10 +45,10 @@ class Evaluation : Scorer {
         "features of the test images"));
     const auto from_noise = gaussian(), reconstructed = reconstruction();
     out.sets = {scored(kGaussian, from_noise), scored(kReconstruction, reconstructed)};
-    if (fs::exists(inputs_.samples)) {
+    if (comm::root_says(comm_, [&] { return fs::exists(inputs_.samples); })) {
       out.sets.push_back(scored(kOwn, stored(inputs_.samples, "samples")));
       out.gap_closed = out.gap();
-      out.samples = read_stored_samples(inputs_.samples).identity;
+      comm::on_root(comm_, [&] { out.samples = read_stored_samples(inputs_.samples).fingerprint; });
     } else {
       logger_.line(
           "{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", inputs_.samples.string());
@@ -63,9 +63,7 @@ class Evaluation : Scorer {
     out.reference_images = std::ssize(in_.dataset.members(data::Split::kTrain));
     if (options_.by_level) out.by_level = levels();
     if (!options_.temperatures.empty()) out.by_temperature = temperatures(pictures);
-    comm::agree(comm_, [&] {
-      if (comm_.is_root()) write_pictures(pictures);
-    });
+    comm::on_root(comm_, [&] { write_pictures(pictures); });
     return out;
   }
  private:
@@ -146,10 +144,8 @@ class Evaluation : Scorer {
         decoded.seconds = results::kUnknown;  // those of the first temperature are with the chains
         (is_own ? row.own : row.gaussian) = scored(name, decoded);
       }
-      comm::agree(comm_, [&] {
-        if (comm_.is_root())
-          write_grid(pictures / fmt::format("temperature-{}.png", name), at::cat(rows, 0), rows[0].size(0));
-      });
+      comm::on_root(comm_,
+          [&] { write_grid(pictures / fmt::format("temperature-{}.png", name), at::cat(rows, 0), rows[0].size(0)); });
     }
     return out;
   }

@@ -37,7 +37,7 @@ results::Summary evaluate(const EvaluateOptions& options, const EvaluateInputs& 
 struct StoredSamples {
   std::int64_t count = 0;
   double seconds_per_image = 0;  // of chains and decoding, the slowest rank's
-  nlohmann::json identity;       // an object: what the images depend on
+  nlohmann::json fingerprint;    // an object: what the images depend on
   std::string images_hash;       // of the pixels; "" in files from before it was there
 };
 StoredSamples read_stored_samples(const std::filesystem::path& file);
@@ -48,12 +48,12 @@ ImageBatch read_sample_images(
     const std::filesystem::path& file, const ImageShape& shape, std::int64_t first, std::int64_t count);
 
 // Gradients of all nets at one image, in training: updates x batch x (K of a chain, none for nce, +
-// one for each half of the loss). identity: that of the prior's file, whose values are text;
+// one for each half of the loss). fingerprint: that of the prior's file, whose values are text;
 // without the settings (an imported prior) nothing.
-std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::json& identity);
+std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::json& fingerprint);
 
 // What one image costs in sampling: gradients of all nets, and evaluations of all nets without
-// gradient. samples: the identity of samples.h5.
+// gradient. samples: the fingerprint of samples.h5.
 struct SamplingCost {
   std::optional<std::int64_t> gradients;
   std::int64_t evaluations = 0;

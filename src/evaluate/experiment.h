@@ -1,5 +1,5 @@
 // What the experiments on a trained prior (transition, vary) share: what they look at, who the
-// images of a unit of work are, and what is seen in them.
+// images of a chunk are, and what is seen in them.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <cstdint>

@@ -24,7 +24,8 @@ constexpr const char* kVersion = "1";
 constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
 
 // What they belong to; a file of anything else is made anew.
-std::map<std::string, std::string> identity_of(const nets::LoadedFeatureNet& features, const data::Dataset& dataset) {
+std::map<std::string, std::string> fingerprint_of(
+    const nets::LoadedFeatureNet& features, const data::Dataset& dataset) {
   const auto& members = dataset.members(data::Split::kTrain);
   return {{"features_hash", features.hash}, {"images_hash", dataset.images_hash()},
       {"members_hash", storage::hash_bytes(storage::as_bytes(members.data(), members.size()))}};
@@ -36,12 +37,12 @@ std::vector<nets::NamedTensor> tensors_of(const Moments& moments) {
 
 // The kept ones, where they are of this. A damaged file is a note in the log.
 std::optional<Moments> read_kept(
-    const fs::path& path, const std::map<std::string, std::string>& identity, std::int64_t count, Logger& logger) {
+    const fs::path& path, const std::map<std::string, std::string>& fingerprint, std::int64_t count, Logger& logger) {
   if (!fs::exists(path)) return std::nullopt;
   try {
     const storage::SafetensorsFile file(path);
     nets::check_format(file, kFormat, kVersion);
-    for (const auto& [key, value] : identity) {
+    for (const auto& [key, value] : fingerprint) {
       if (nets::metadata_text(file, key) != value) return std::nullopt;
     }
     const Moments out{at::empty({kFeatures}, at::kDouble), at::empty({kFeatures, kFeatures}, at::kDouble), count};
@@ -92,8 +93,7 @@ FeatureRows collect_features(const nets::FeatureNet& net, const Items& items, bo
         if (keep) kept.push_back(features);
       });
   comm.all_reduce(std::span<double>(&out.seconds, 1), comm::Op::kMax);
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
+  comm::on_root(comm, [&] {
     out.moments = sums.moments();
     if (keep) out.features = at::cat(kept);
   });
@@ -113,10 +113,10 @@ Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeature
       "was trained on",
       dataset.path().string(), count);
   const bool keeps = !features.file.empty();
-  const auto identity = identity_of(features, dataset);
+  const auto fingerprint = fingerprint_of(features, dataset);
   std::optional<Moments> kept;
-  comm::agree(comm, [&] {
-    if (keeps && comm.is_root()) kept = read_kept(moments_file(features, dataset), identity, count, logger);
+  comm::on_root(comm, [&] {
+    if (keeps) kept = read_kept(moments_file(features, dataset), fingerprint, count, logger);
   });
   if (comm::any(comm, kept.has_value())) return kept.value_or(Moments());
   const auto images = [&](const Chunk& c) {
@@ -125,8 +125,8 @@ Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeature
   const Moments made =
       collect_features(*features.net, {count, chunk, "features of the training images"}, false, images, comm, logger)
           .moments;
-  comm::agree(comm, [&] {
-    if (keeps && comm.is_root()) keep(moments_file(features, dataset), made, identity, logger);
+  comm::on_root(comm, [&] {
+    if (keeps) keep(moments_file(features, dataset), made, fingerprint, logger);
   });
   return made;
 }

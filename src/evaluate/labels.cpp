@@ -27,7 +27,7 @@ void LabelsOptions::describe(Options& o) {
       "images drawn without a label, and for each head with one, all categories equally often", {2, 10000000},
       Show::kCommon);
   o.add("labels.columns", &columns, "images of a category in the grid", {1, 100});
-  o.add("labels.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("labels.chunk", &chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
   o.add("labels.seed", &seed, "seed of the chains; with sample.seed and sample.chunk those of `sample`", {0});
 }
 
@@ -252,8 +252,7 @@ results::Labels labels(const LabelsOptions& options, const LabelGuidance& guidan
       [&](const Chunk& chunk) { return run.draw(chunk); }, [&](const Chunk&, const Drawn& drawn) { run.add(drawn); });
   results::Labels out{name, options.num_test, options.num_samples, guidance.candidates, inputs.langevin.steps_at(0),
       std::ssize(inputs.backbone.groups()), guidance.guidance, results::kUnknown, {}, classifier(inputs.features)};
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
+  comm::on_root(comm, [&] {
     for (std::size_t h = 0; h < heads.size(); ++h) {
       out.heads.push_back(run.head(h, real));
       run.write_pictures(h, directory / fmt::format("labels-{}-{}.png", name, heads[h].name));

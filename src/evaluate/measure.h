@@ -18,9 +18,7 @@ struct ScoreInput {
   // local() on rank 0; what it throws, every rank throws. Collective.
   results::Score on_root(const auto& local) const {
     results::Score out;
-    comm::agree(comm, [&] {
-      if (comm.is_root()) out = local();
-    });
+    comm::on_root(comm, [&] { out = local(); });
     return out;
   }
 };

@@ -155,7 +155,7 @@ void OodOptions::describe(Options& o) {
   o.add_list("ood.k", &k,
       "layers above k are used, for each of these k; 0: all layers, L - 1: the top one; empty: 0 .. L - 1", {0, 100000},
       Show::kCommon);
-  o.add("ood.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("ood.chunk", &chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
   o.add("ood.bootstrap", &bootstrap, "resamples of the 95 % intervals", {1, 1000000});
   o.add("ood.bins", &bins, "bins of the histograms", {2, 1000});
   o.add("ood.seed", &seed, "seed of the choice of images, of all noise and of the resamples", {0});
@@ -193,9 +193,9 @@ results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Commu
       describe_set(inputs.in, options.num_images), describe_set(inputs.out, options.num_images),
       std::ssize(inputs.backbone.groups()), inputs.prior.num_levels(),
       prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0), {}};
-  comm::agree(comm, [&] {
+  comm::on_root(comm, [&] {
     const std::size_t width = 1 + 2 * ks.size();
-    for (std::size_t c = 0; comm.is_root() && c < width; ++c) {
+    for (std::size_t c = 0; c < width; ++c) {
       using results::OodScheme;
       const double sign = c == 0 ? -1.0 : 1.0;
       const auto scheme = c == 0 ? OodScheme::kElbo : c <= ks.size() ? OodScheme::kInference : OodScheme::kDiffusion;

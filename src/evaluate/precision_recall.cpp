@@ -7,6 +7,7 @@
 #include <tuple>
 #include <vector>
 #include "base/error.h"
+#include "base/share.h"
 #include "evaluate/measure.h"
 
 namespace hebm::evaluate {
@@ -59,11 +60,7 @@ std::int64_t count_inside(const at::Tensor& points, const at::Tensor& centres, c
 namespace {
 
 // This rank's of n rows.
-struct Share {
-  Share(const comm::Communicator& comm, std::int64_t n)
-      : first(n * comm.rank() / comm.size()), count(n * (comm.rank() + 1) / comm.size() - first) {}
-  std::int64_t first, count;
-};
+Share share_of_rows(const comm::Communicator& comm, std::int64_t n) { return share_of(n, comm.rank(), comm.size()); }
 
 // Made once for each set, by all ranks.
 const at::Tensor& radii_of(const FeatureRows& rows, const ScoreInput& in) {
@@ -71,10 +68,10 @@ const at::Tensor& radii_of(const FeatureRows& rows, const ScoreInput& in) {
   const std::int64_t n = rows.features.size(0);
   rows.radii = at::zeros({n}, at::kDouble);
   comm::agree(in.comm, [&] {
-    const Share mine(in.comm, n);
-    if (mine.count == 0) return;
-    rows.radii.narrow(0, mine.first, mine.count)
-        .copy_(neighbour_radii(rows.features, in.neighbours, mine.first, mine.count));
+    const Share mine = share_of_rows(in.comm, n);
+    if (mine.size() == 0) return;
+    rows.radii.narrow(0, mine.first, mine.size())
+        .copy_(neighbour_radii(rows.features, in.neighbours, mine.first, mine.size()));
   });
   // Every entry comes from one rank: exact.
   in.comm.all_reduce(
@@ -88,10 +85,10 @@ double share_inside(const FeatureRows& points, const FeatureRows& centres, const
   const std::int64_t n = points.features.size(0);
   double inside = 0;
   comm::agree(in.comm, [&] {
-    const Share mine(in.comm, n);
-    if (mine.count == 0) return;
+    const Share mine = share_of_rows(in.comm, n);
+    if (mine.size() == 0) return;
     inside =
-        static_cast<double>(count_inside(points.features.narrow(0, mine.first, mine.count), centres.features, radii));
+        static_cast<double>(count_inside(points.features.narrow(0, mine.first, mine.size()), centres.features, radii));
   });
   in.comm.all_reduce(std::span<double>(&inside, 1), comm::Op::kSum);
   return inside / static_cast<double>(n);

@@ -39,8 +39,9 @@ StoredSamples read_stored_samples(const std::filesystem::path& file) {
   StoredSamples out;
   out.count = static_cast<std::int64_t>(info.shape[0]);
   out.seconds_per_image = seconds_of(h5.string_attribute("seconds"), file) / static_cast<double>(out.count);
-  out.identity = nlohmann::json::parse(h5.string_attribute("identity"), nullptr, false);
-  check(out.identity.is_object(), ExitCode::kCorrupt, "{}: the attribute 'identity' is no JSON object", file.string());
+  out.fingerprint = nlohmann::json::parse(h5.string_attribute("identity"), nullptr, false);
+  check(
+      out.fingerprint.is_object(), ExitCode::kCorrupt, "{}: the attribute 'identity' is no JSON object", file.string());
   if (h5.has_attribute("images_hash")) out.images_hash = h5.string_attribute("images_hash");
   return out;
 }
@@ -69,9 +70,9 @@ ImageBatch read_sample_images(
   return batch;
 }
 
-std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::json& identity) {
-  const auto updates = count_in(identity, "train.updates"), batch = count_in(identity, "train.batch");
-  const auto steps = by_chains ? count_in(identity, "langevin.steps") : std::optional<std::int64_t>(0);
+std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::json& fingerprint) {
+  const auto updates = count_in(fingerprint, "train.updates"), batch = count_in(fingerprint, "train.batch");
+  const auto steps = by_chains ? count_in(fingerprint, "langevin.steps") : std::optional<std::int64_t>(0);
   std::int64_t product = 0;
   if (!updates || !batch || !steps || __builtin_mul_overflow(*updates, *batch, &product) ||
       __builtin_mul_overflow(product, *steps + 2, &product))

@@ -19,7 +19,7 @@ void TransitionOptions::describe(Options& o) {
   o.add("transition.every", &every, "s: every s-th state is decoded; 0: a tenth of the steps", {0, 1000000},
       Show::kCommon);
   o.add("transition.rows", &rows, "chains of a grid, at most transition.chunk", {1, 100});
-  o.add("transition.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("transition.chunk", &chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
   o.add("transition.seed", &seed,
       "seed of the chains; with sample.seed and sample.chunk they are the chains of `sample`", {0});
   o.add_check([this] {
@@ -152,9 +152,7 @@ results::Transition transition(const TransitionOptions& options, const Experimen
       [&](const Chunk&, const Followed& followed) { chains.add(followed); });
   results::Transition out{inputs.langevin.steps, options.num_images, {}, {}, classifier(inputs.features)};
   out.training = training_shares(inputs, options.chunk, comm, logger);
-  comm::agree(comm, [&] {
-    if (comm.is_root()) out.levels = chains.levels(real, directory);
-  });
+  comm::on_root(comm, [&] { out.levels = chains.levels(real, directory); });
   return out;
 }
 

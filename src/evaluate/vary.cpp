@@ -20,7 +20,7 @@ void VaryOptions::describe(Options& o) {
   o.add("vary.num_samples", &num_samples, "samples that are varied", {1, 10000000}, Show::kCommon);
   o.add("vary.variations", &variations, "draws of the free layers for each sample", {1, 10000}, Show::kCommon);
   o.add("vary.rows", &rows, "samples of a grid", {1, 100});
-  o.add("vary.chunk", &chunk, "chains of one unit of work", {1, 100000});
+  o.add("vary.chunk", &chunk, "chains of a chunk; the ranks get whole ones", {1, 100000});
   o.add("vary.seed", &seed, "seed of the chains; with sample.seed and sample.chunk the samples are those of `sample`",
       {0});
 }
@@ -87,8 +87,7 @@ class Variation {
           sums.add_(compared.numbers.to(at::kDouble).sum(0));
           pictures.push_back(compared.pictures);
         });
-    comm::agree(comm_, [&] {
-      if (!comm_.is_root()) return;
+    comm::on_root(comm_, [&] {
       const at::Tensor pairs =
           at::cat(pictures).unflatten(0, {-1, options_.variations});  // [samples, variations, 2, C, H, W]
       const at::Tensor kept = pairs.select(2, 0).narrow(1, 0, 1), varied = pairs.select(2, 1);

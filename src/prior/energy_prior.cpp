@@ -29,7 +29,7 @@ EnergyPrior::EnergyPrior(const EnergyOptions& options, const std::vector<LatentS
 std::size_t EnergyPrior::first_bucket(const std::vector<std::int64_t>& levels) const {
   if (!per_level_) return 0;
   check(!levels.empty() && std::all_of(levels.begin(), levels.end(), [&](auto t) { return t == levels[0]; }),
-      ExitCode::kRuntime, "energy.per_level: chains of one unit of work must share one level");
+      ExitCode::kRuntime, "energy.per_level: chains of a micro-batch must share one level");
   return static_cast<std::size_t>(levels[0]) * num_layers_;
 }
 

@@ -36,7 +36,7 @@ double gaussian_precision(const Schedule& schedule, std::int64_t t) {
 }
 
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t) {
-  if (schedule.from_noise) return options.eta_marginal;
+  if (schedule.marginal) return options.eta_marginal;
   double factor = 1.0;
   if (!options.by_level.empty())
     factor = options.by_level[std::min(static_cast<std::size_t>(t), options.by_level.size() - 1)];

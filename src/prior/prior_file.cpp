@@ -10,6 +10,22 @@ namespace {
 constexpr std::int64_t kMaxWidth = 16384, kMaxLevels = 501;
 constexpr std::size_t kMaxHeads = 64, kMaxCategories = 1000, kMaxNameBytes = 256;
 
+// A marginal EBM's files say this for alpha_cum[1] = 0: a reader of any version takes it for noise.
+constexpr double kNothing = 1e-12;
+
+std::vector<double> stored_alpha_cum(const Schedule& schedule) {
+  std::vector<double> out = schedule.alpha_cum;
+  if (schedule.marginal) out.back() = kNothing;
+  return out;
+}
+
+Schedule schedule_of(const std::vector<double>& alpha_cum) {
+  check(
+      alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{} levels", alpha_cum.size());
+  Schedule marginal = make_marginal_schedule();
+  return alpha_cum == stored_alpha_cum(marginal) ? marginal : make_schedule(alpha_cum);
+}
+
 nlohmann::json groups_json(const std::vector<LatentShape>& groups) {
   auto out = nlohmann::json::array();
   for (const auto& g : groups) out.push_back({g.channels, g.height, g.width});
@@ -63,24 +79,24 @@ EnergyOptions energy_of(const nlohmann::json& json) {
 // kinds, and in imported ones.
 void read_training(const storage::SafetensorsFile& file, PriorInfo& out) {
   nets::check_format(file, kPriorFormat, kPriorVersion);
-  out.identity = nets::metadata_json(file, "identity");
-  out.kind = storage::text_in(out.identity, "prior.kind");
+  out.fingerprint = nets::metadata_json(file, "identity");
+  out.kind = storage::text_in(out.fingerprint, "prior.kind");
   if (out.kind.empty()) out.kind = storage::run_files::kOwnPrior;
 }
 
 }  // namespace
 
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
-    const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity) {
+    const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& fingerprint) {
   nlohmann::json json = {{"nets", name_of(energy.net)}, {"width", energy.width}, {"embedding", energy.embedding_size()},
       {"per_level", energy.per_level}, {"gain", energy.gain}, {"spectral_norm", energy.spectral_norm},
-      {"alpha_cum", prior.schedule().alpha_cum}, {"groups", groups_json(groups)}};
+      {"alpha_cum", stored_alpha_cum(prior.schedule())}, {"groups", groups_json(groups)}};
   if (!prior.heads().empty()) json["heads"] = heads_json(prior.heads());
   const std::string architecture = json.dump();
   const std::string hash = nets::hash_weights(architecture, prior.named_tensors());
   nets::publish_tensors(path, prior.named_tensors(),
       {{"format", kPriorFormat}, {"version", kPriorVersion}, {"architecture", architecture},
-          {"identity", identity.dump()}, {"vae_hash", vae_hash}, {"prior_hash", hash}});
+          {"identity", fingerprint.dump()}, {"vae_hash", vae_hash}, {"prior_hash", hash}});
   return hash;
 }
 
@@ -117,13 +133,9 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
   try {
     check(json.at("groups") == groups_json(groups), ExitCode::kCorrupt, "made for latent groups {}, the VAE has {}",
         json.at("groups").dump(), groups_json(groups).dump());
-    const auto alpha_cum = json.at("alpha_cum").get<std::vector<double>>();
-    check(alpha_cum.size() <= static_cast<std::size_t>(kMaxLevels) + 1, ExitCode::kCorrupt, "{} levels",
-        alpha_cum.size());
+    const Schedule schedule = schedule_of(json.at("alpha_cum").get<std::vector<double>>());
     out.energy = energy_of(json);
-    out.num_levels = static_cast<std::int64_t>(alpha_cum.size()) - 1;
-    Schedule schedule = make_schedule(alpha_cum);
-    schedule.from_noise = alpha_cum == make_marginal_schedule().alpha_cum;
+    out.num_levels = schedule.num_levels;
     out.prior =
         std::make_unique<EnergyPrior>(out.energy, groups, schedule, 0, dtype, nets::num_values(file), heads_of(json));
   } catch (const nlohmann::json::exception& e) {

@@ -19,14 +19,14 @@ inline constexpr const char* kPriorVersion = "1";
 // The weights that `prior` holds now (put the averaged ones in first). Published whole or not at
 // all. Returns prior_hash.
 std::string save_prior(const std::filesystem::path& path, const EnergyPrior& prior, const EnergyOptions& energy,
-    const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& identity);
+    const std::vector<LatentShape>& groups, const std::string& vae_hash, const nlohmann::json& fingerprint);
 
 // What the metadata say, without the weights.
 struct PriorInfo {
   std::string kind;        // prior.kind of its training; diffusion when imported
   std::string prior_hash;  // empty when imported
   std::int64_t num_levels = 0;
-  nlohmann::json identity;
+  nlohmann::json fingerprint;
 };
 PriorInfo read_prior_info(const std::filesystem::path& path);
 

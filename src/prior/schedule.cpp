@@ -47,9 +47,12 @@ Schedule make_schedule(std::int64_t num_levels) {
 }
 
 Schedule make_marginal_schedule() {
-  constexpr double kNothing = 1e-12;
-  Schedule out = make_schedule({make_schedule(1).alpha_cum[0], kNothing});
-  out.from_noise = true;
+  Schedule out;
+  out.num_levels = 1;
+  out.marginal = true;
+  const double alpha = make_schedule(1).alpha_cum[0];
+  append(out, alpha, alpha);
+  append(out, 0.0, 0.0);
   return out;
 }
 

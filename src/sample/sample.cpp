@@ -20,14 +20,14 @@ namespace fs = std::filesystem;
 void SampleOptions::describe(Options& o) {
   o.add("sample.count", &count, "images", {1, 100000000}, Show::kCommon);
   o.add("sample.first", &first, "number of the first image", {0, 2000000000});
-  o.add("sample.chunk", &chunk, "images of one unit of work", {1, 100000});
+  o.add("sample.chunk", &chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
   o.add("sample.seed", &seed, "seed of chains and pixels", {0}, Show::kCommon);
   o.add("sample.temperature", &temperature, "factor of every sigma in the final decode", {0.0, 10.0}, Show::kCommon);
   o.add_choice("sample.pixels", &pixels, "mean of p(x|z), or a sample of it (the authors)");
   o.add("sample.grid", &grid, "images of the PNG grid", {1, 10000});
 }
 
-nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash) {
+nlohmann::json sample_fingerprint(const SampleOptions& options, const std::string& vae_hash) {
   return {{"sample.count", options.count}, {"sample.first", options.first}, {"sample.chunk", options.chunk},
       {"sample.seed", options.seed}, {"sample.temperature", options.temperature},
       {"sample.pixels", name_of(options.pixels)}, {"vae_hash", vae_hash}};
@@ -51,11 +51,11 @@ ImageBatch decode_images(
 
 namespace {
 
-// True when the file is there and whole (it is only ever renamed into place) with this identity.
-bool samples_done(const fs::path& file, const nlohmann::json& identity) {
+// True when the file is there and whole (it is only ever renamed into place) with this fingerprint.
+bool samples_done(const fs::path& file, const nlohmann::json& fingerprint) {
   if (!fs::exists(file)) return false;
   const auto stored = nlohmann::json::parse(storage::H5File::open(file).string_attribute("identity"), nullptr, false);
-  const std::string difference = storage::settings_difference(identity, stored, "file");
+  const std::string difference = storage::settings_difference(fingerprint, stored, "file");
   check(difference.empty(), ExitCode::kUsage, "{} holds other samples:{}\nRemove it, or choose another run.directory.",
       file.string(), difference);
   return true;
@@ -87,13 +87,13 @@ class SampleWriter {
     grid_.count += shown;
   }
   // Returns images_hash: equal images have equal hashes, whoever drew them.
-  std::string publish(const nlohmann::json& identity, double seconds) {
+  std::string publish(const nlohmann::json& fingerprint, double seconds) {
     storage::write_png_grid(fs::path(target_).replace_extension(".png"), grid_, 10);
     const std::string hash = hasher_.digest();
     file_.set_attribute("images_hash", hash);
     file_.set_attribute("format", std::string("hebm-samples"));
     file_.set_attribute("version", std::int64_t{1});
-    file_.set_attribute("identity", identity.dump());
+    file_.set_attribute("identity", fingerprint.dump());
     file_.set_attribute("seconds", fmt::format("{:.3f}", seconds));
     file_.close_durable();
     scratch_.publish();
@@ -113,17 +113,12 @@ class SampleWriter {
 bool write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw, const StopFlag* stop,
     comm::Communicator& comm, Logger& logger) {
   const SampleOptions& options = file.options;
-  bool done = false;
-  std::optional<SampleWriter> writer;
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
-    done = samples_done(file.path, file.identity);
-    if (!done) writer.emplace(file.path, backbone.image_shape(), options);
-  });
-  if (comm::any(comm, done)) {
+  if (comm::root_says(comm, [&] { return samples_done(file.path, file.fingerprint); })) {
     logger.line("{} is there already: nothing to do", file.path.string());
     return true;
   }
+  std::optional<SampleWriter> writer;
+  comm::on_root(comm, [&] { writer.emplace(file.path, backbone.image_shape(), options); });
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const Timer timer;
   const bool is_whole = comm::share_chunks(
@@ -140,7 +135,7 @@ bool write_samples(const SampleFile& file, const vae::Backbone& backbone, const 
   const double seconds = timer.seconds();
   comm::agree(comm, [&] {
     if (!writer) return;
-    const std::string hash = writer->publish(file.identity, seconds);
+    const std::string hash = writer->publish(file.fingerprint, seconds);
     logger.line(
         "{}: {} images in {}, images_hash {}", file.path.string(), options.count, format_duration(seconds), hash);
   });

@@ -36,7 +36,7 @@ struct SampleOptions {
 };
 
 // What the images depend on beside the prior; with it, it is stored in samples.h5.
-nlohmann::json sample_identity(const SampleOptions& options, const std::string& vae_hash);
+nlohmann::json sample_fingerprint(const SampleOptions& options, const std::string& vae_hash);
 
 // u_0 of chains first .. first + count - 1 -> images in [0, 255]. Shared with previews and
 // evaluation-free callers.
@@ -50,9 +50,9 @@ using DrawLatents = std::function<at::Tensor(const prior::ChainIds& ids)>;
 struct SampleFile {
   std::filesystem::path path;  // NAME.h5; the grid is NAME.png
   SampleOptions options;
-  nlohmann::json identity;
+  nlohmann::json fingerprint;
 };
-// Collective. A whole file of the same identity is left as it is; another one is Error(kUsage).
+// Collective. A whole file of the same fingerprint is left as it is; another one is Error(kUsage).
 // False: asked to stop: leave with ExitCode::kRequeue; the next run starts this file again.
 bool write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw, const StopFlag* stop,
     comm::Communicator& comm, Logger& logger);

@@ -53,8 +53,7 @@ Checkpoints::Checkpoints(const fs::path& run_directory, nlohmann::json fingerpri
 
 std::optional<CheckpointInfo> Checkpoints::restore(const TrainingState& state) {
   std::string found;  // "name\nmanifest", the root's word
-  comm::agree(comm_, [&] {
-    if (!comm_.is_root()) return;
+  comm::on_root(comm_, [&] {
     const auto newest = storage::latest_verified(directory_, kPrefix, [&](const std::string& w) { logger_.write(w); });
     if (newest) found = nlohmann::json{{"name", newest->name}, {"manifest", newest->manifest}}.dump();
   });
@@ -90,8 +89,7 @@ std::optional<CheckpointInfo> Checkpoints::restore(const TrainingState& state) {
 }
 
 void Checkpoints::set_aside(std::int64_t from_step) {
-  comm::agree(comm_, [&] {
-    if (!comm_.is_root()) return;
+  comm::on_root(comm_, [&] {
     for (const auto& name : storage::list_directories(directory_, kPrefix)) {
       if (std::stoll(name.substr(std::string(kPrefix).size() + 1)) < from_step) break;
       logger_.line("set aside: {}", storage::quarantine(directory_ / name).string());
@@ -104,9 +102,7 @@ void Checkpoints::save(const TrainingState& state, const CheckpointInfo& info) {
   const nlohmann::json manifest = {{"step", info.step}, {"attempt", info.attempt}, {"identity", fingerprint_},
       {"extra", info.extra}, {"world_size", comm_.size()}};
   const bool saved = attempt(fmt::format("the checkpoint of update {} was not saved", info.step), [&] {
-    comm::agree(comm_, [&] {
-      if (comm_.is_root()) fs::create_directories(directory_);
-    });
+    comm::on_root(comm_, [&] { fs::create_directories(directory_); });
     storage::publish_directory(directory_, fmt::format("{}-{:07}", kPrefix, info.step), manifest,
         [&](const fs::path& folder) {
           std::vector<storage::PartResult> written;
@@ -122,11 +118,8 @@ void Checkpoints::save(const TrainingState& state, const CheckpointInfo& info) {
   });
   if (!saved) return;
   last_step_ = info.step;
-  attempt("old checkpoints were not removed", [&] {
-    comm::agree(comm_, [&] {
-      if (comm_.is_root()) storage::retain(directory_, kPrefix, static_cast<int>(keep_));
-    });
-  });
+  attempt("old checkpoints were not removed",
+      [&] { comm::on_root(comm_, [&] { storage::retain(directory_, kPrefix, static_cast<int>(keep_)); }); });
 }
 
 bool Checkpoints::attempt(const std::string& what, const std::function<void()>& work) {
@@ -150,9 +143,8 @@ std::string fingerprint_difference(const nlohmann::json& wanted, const nlohmann:
 
 bool artifact_done(const std::filesystem::path& file, const std::string& format, const std::string& version,
     const nlohmann::json& fingerprint, comm::Communicator& comm, Logger& logger) {
-  bool there = false;
-  comm::agree(comm, [&] {
-    if (!comm.is_root() || !std::filesystem::exists(file)) return;
+  const bool done = comm::root_says(comm, [&] {
+    if (!std::filesystem::exists(file)) return false;
     const storage::SafetensorsFile stored(file);
     nets::check_format(stored, format, version);
     const std::string difference = fingerprint_difference(fingerprint, nets::metadata_json(stored, "identity"));
@@ -160,9 +152,8 @@ bool artifact_done(const std::filesystem::path& file, const std::string& format,
         "{} was made with other settings:{}\nGive those settings again, remove the file, or choose another "
         "run.directory.",
         file.string(), difference);
-    there = true;
+    return true;
   });
-  const bool done = comm::any(comm, there);
   if (done) logger.line("{} is there already, made with these settings: nothing to do", file.string());
   return done;
 }

@@ -115,7 +115,7 @@ DiffusionObjective::DiffusionObjective(
       in_.langevin.zero_steps, in_.langevin.steps);
   if (settings_.levels == Levels::kMicroBatch && !settings_.only_zero &&
       batches_.count % in_.prior.schedule().num_levels != 0) {
-    run.logger.line("note: {} units of work a batch for T = {}: levels come equally often only over many updates",
+    run.logger.line("note: {} micro-batches a batch for T = {}: levels come equally often only over many updates",
         batches_.count, in_.prior.schedule().num_levels);
   }
 }

@@ -3,7 +3,6 @@
 #pragma once
 #include <functional>
 #include "base/types.h"
-#include "data/batch_order.h"
 #include "data/dataset.h"
 #include "data/latent_cache.h"
 #include "prior/chains.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 #include "base/visits.h"
+#include "comm/chunks.h"
 #include "vae/inputs.h"
 
 namespace hebm::train {
@@ -13,17 +14,22 @@ data::Split judged_split(const data::Dataset& dataset) {
 }
 
 std::vector<double> measure_chunks(const std::vector<std::int64_t>& images, std::int64_t count, std::size_t width,
-    comm::Communicator& comm, const MeasureChunk& measure) {
+    comm::Communicator& comm, Logger& logger, const MeasureChunk& measure) {
   constexpr std::int64_t kChunk = 100;
   const c10::NoGradGuard no_grad;
-  std::vector<double> rows(static_cast<std::size_t>((count + kChunk - 1) / kChunk) * width, 0.0);
-  for (std::int64_t chunk = comm.rank(); chunk * kChunk < count; chunk += comm.size()) {
-    const std::int64_t first = chunk * kChunk, real = std::min(kChunk, count - first);
-    std::vector<std::int64_t> members(images.begin() + first, images.begin() + first + real);
-    members.resize(kChunk, members.back());
-    std::ranges::copy(measure(members, real), rows.begin() + chunk * static_cast<std::int64_t>(width));
-  }
-  comm.all_reduce(std::span<double>(rows), comm::Op::kSum);  // every entry has one rank's value and zeros: exact
+  std::vector<double> rows(static_cast<std::size_t>((count + kChunk - 1) / kChunk) * width);
+  comm::share_chunks(
+      {count, kChunk, "images measured"}, comm, logger,
+      [&](const comm::Chunk& chunk) {
+        const auto first = images.begin() + chunk.first;
+        std::vector<std::int64_t> members(first, first + chunk.count);
+        members.resize(kChunk, members.back());
+        return comm::bytes_of<double>(measure(members, chunk.count));
+      },
+      [&](const comm::Chunk& chunk, std::string_view row) {
+        comm::copy_bytes<double>(row, std::span(rows).subspan(static_cast<std::size_t>(chunk.first / kChunk) * width));
+      });
+  comm.broadcast(std::as_writable_bytes(std::span(rows)), 0);
   return rows;
 }
 
@@ -46,19 +52,21 @@ nlohmann::json Elbo::to_json() const {
   return {{"elbo", value()}, {"log_likelihood", log_likelihood}, {"kl", kl}, {"num_images", num_images}};
 }
 
-Elbo measure_elbo(const VaeInput& input, data::Split split, std::int64_t count, comm::Communicator& comm) {
+Elbo measure_elbo(
+    const VaeInput& input, data::Split split, std::int64_t count, comm::Communicator& comm, Logger& logger) {
   const vae::Backbone& backbone = input.backbone;
   const auto& members = input.dataset.members(split);
   const std::size_t width = 1 + backbone.groups().size();
   Elbo elbo{
       .kl = std::vector<double>(width - 1, 0.0), .num_images = std::min<std::int64_t>(count, std::ssize(members))};
-  const auto sums = measure_chunks(members, elbo.num_images, width, comm, [&](const auto& images, std::int64_t real) {
-    const auto [x, eps] = input.load(images, std::vector<std::uint32_t>(images.size(), visits::kMeasure));
-    const auto q = backbone.posterior(x, eps);
-    std::vector<double> out = {sum_of(backbone.log_likelihood(backbone.decode_posterior(q), x), real)};
-    for (const at::Tensor& kl : q.kl) out.push_back(sum_of(kl, real));
-    return out;
-  });
+  const auto sums =
+      measure_chunks(members, elbo.num_images, width, comm, logger, [&](const auto& images, std::int64_t real) {
+        const auto [x, eps] = input.load(images, std::vector<std::uint32_t>(images.size(), visits::kMeasure));
+        const auto q = backbone.posterior(x, eps);
+        std::vector<double> out = {sum_of(backbone.log_likelihood(backbone.decode_posterior(q), x), real)};
+        for (const at::Tensor& kl : q.kl) out.push_back(sum_of(kl, real));
+        return out;
+      });
   for (std::size_t e = 0; e < sums.size(); ++e) {
     (e % width == 0 ? elbo.log_likelihood : elbo.kl[e % width - 1]) += sums[e] / static_cast<double>(elbo.num_images);
   }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <vector>
+#include "base/status.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
 #include "vae/backbone.h"
@@ -15,11 +16,11 @@ namespace hebm::train {
 // The test images, or of a data set without any the training images.
 data::Split judged_split(const data::Dataset& dataset);
 
-// Calls `measure` for chunks of 100 images, dealt to ranks; the last one repeats its last image
-// behind the `real` ones. Gives its rows, [chunks][width]. Collective.
+// Calls `measure` for chunks of 100 of the first `count` images, dealt to ranks; the last one
+// repeats its last image behind the `real` ones. Gives its rows, [chunks][width]. Collective.
 using MeasureChunk = std::function<std::vector<double>(const std::vector<std::int64_t>& images, std::int64_t real)>;
 std::vector<double> measure_chunks(const std::vector<std::int64_t>& images, std::int64_t count, std::size_t width,
-    comm::Communicator& comm, const MeasureChunk& measure);
+    comm::Communicator& comm, Logger& logger, const MeasureChunk& measure);
 // Of the first `real` values.
 double sum_of(const at::Tensor& values, std::int64_t real);
 
@@ -44,6 +45,7 @@ struct Elbo {
   nlohmann::json to_json() const;
 };
 // Of the split's first `count` images, one draw each. Collective.
-Elbo measure_elbo(const VaeInput& input, data::Split split, std::int64_t count, comm::Communicator& comm);
+Elbo measure_elbo(
+    const VaeInput& input, data::Split split, std::int64_t count, comm::Communicator& comm, Logger& logger);
 
 }  // namespace hebm::train

@@ -129,7 +129,7 @@ std::optional<std::string> StragglerMonitor::observe(std::size_t rank, double se
   streak = {.is_straggler = slow};
   if (!slow) return fmt::format("rank {} on {} keeps up again ({:.1f} times the median)", rank, hosts_[rank], ratio);
   return fmt::format(
-      "WARNING: rank {} on {} is slow: {:.1f} times the median of the ranks over {} updates ({} a unit of work). All "
+      "WARNING: rank {} on {} is slow: {:.1f} times the median of the ranks over {} updates ({} a micro-batch). All "
       "ranks wait for it: look for other work, a throttled processor or a slow disk there, or leave the host out.",
       rank, hosts_[rank], ratio, kStragglerUpdates, format_duration(seconds));
 }

@@ -7,6 +7,7 @@
 #include <vector>
 #include "base/error.h"
 #include "base/options.h"
+#include "base/share.h"
 #include "comm/communicator.h"
 #include "nets/optimiser.h"
 #include "storage/metrics.h"
@@ -16,7 +17,7 @@
 namespace hebm::train {
 
 // A global batch is V micro-batches of fixed shape and membership; rank r of N gets the whole
-// micro-batches [V r / N, V (r+1) / N). So no result depends on the number of ranks.
+// micro-batches of share_of(V, r, N). So no result depends on the number of ranks.
 struct MicroBatches {
   std::int64_t batch = 0, size = 0, count = 0;  // global batch, rows of one, V
   std::int64_t first = 0, last = 0;             // this rank's
@@ -26,11 +27,12 @@ struct MicroBatches {
     check(size > 0 && count * size == batch, ExitCode::kUsage,
         "{}: the batch {} is not a multiple of the micro-batch {}", keys, batch, size);
     check(count >= num_ranks, ExitCode::kUsage,
-        "{}: batch {} in micro-batches of {} gives {} units of work for {} ranks; take a smaller micro-batch, a "
+        "{}: batch {} in micro-batches of {} gives {} of them for {} ranks; take a smaller micro-batch, a "
         "larger batch or fewer ranks",
         keys, batch, size, count, num_ranks);
-    first = count * rank / num_ranks;
-    last = count * (rank + 1) / num_ranks;
+    const Share mine = share_of(count, rank, num_ranks);
+    first = mine.first;
+    last = mine.last;
   }
   std::int64_t local() const { return last - first; }
 };

@@ -1,12 +1,11 @@
 #include "train/readjust.h"
-#include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-#include <algorithm>
 #include "base/error.h"
 #include "base/visits.h"
+#include "comm/chunks.h"
 #include "prior/chains.h"
 #include "train/checkpoints.h"
 #include "vae/weights_file.h"
@@ -39,25 +38,20 @@ void scatter(const at::Tensor& row, const std::vector<nets::NamedTensor>& states
   }
 }
 
-// Forward n = 0 .. forwards - 1 decodes draws of the Gaussian prior at temperature 1 in train mode;
-// running = 0.95 running + 0.05 batch in that order. The forwards are dealt to ranks (each sees its
-// own batch alone, whatever their number), so the result has the same bits for any number of ranks.
-void readjust_statistics(vae::Backbone& net, std::int64_t forwards, comm::Communicator& comm) {
-  const c10::NoGradGuard no_grad;
+std::span<float> span_of(const at::Tensor& row) {
+  return {row.mutable_data_ptr<float>(), static_cast<std::size_t>(row.numel())};
+}
+
+// A forward decodes draws of the Gaussian prior at temperature 1 in train mode.
+void readjust_statistics(vae::Backbone& net, std::int64_t forwards, comm::Communicator& comm, Logger& logger) {
   const auto training = net.batch_statistics({}, 0);
   const auto states = training->decoder_statistics();
-  const at::Tensor running = gather(states);
-  for (std::int64_t first = 0; first < forwards; first += comm.size()) {  // one round: a forward for every rank
-    const std::int64_t count = std::min<std::int64_t>(comm.size(), forwards - first);
-    const at::Tensor rows = at::zeros({count, running.numel()}, at::kFloat);
-    if (comm.rank() < count) {
-      training->update_decoder_statistics(prior_draws(first + comm.rank(), net.dim(), net.params().device()), 1.0);
-      rows[comm.rank()].copy_(gather(states));
-    }
-    // Every row has one rank's values and zeros: the sum is exact.
-    comm.all_reduce(std::span<float>(rows.data_ptr<float>(), static_cast<std::size_t>(rows.numel())), comm::Op::kSum);
-    for (std::int64_t n = 0; n < count; ++n) running.mul_(1.0 - kReadjustMomentum).add_(rows[n], kReadjustMomentum);
-  }
+  const auto forward = [&](std::int64_t number) {
+    training->update_decoder_statistics(prior_draws(number, net.dim(), net.params().device()), 1.0);
+    return gather(states);
+  };
+  const c10::NoGradGuard no_grad;
+  const at::Tensor running = running_statistics(gather(states), forwards, forward, comm, logger);
   check(at::isfinite(running).all().item<bool>(), ExitCode::kRuntime,
       "batch-norm re-estimation: a statistic of the decoder's samples is not finite; train the VAE again with a larger "
       "vae_train.spectral or a smaller learning rate");
@@ -66,8 +60,23 @@ void readjust_statistics(vae::Backbone& net, std::int64_t forwards, comm::Commun
 
 }  // namespace
 
+at::Tensor running_statistics(const at::Tensor& start, std::int64_t forwards,
+    const std::function<at::Tensor(std::int64_t number)>& forward, comm::Communicator& comm, Logger& logger) {
+  const c10::NoGradGuard no_grad;
+  const at::Tensor running = start.clone(), row = at::empty_like(start);
+  comm::share_chunks(
+      {forwards, 1, "batch norm re-estimated"}, comm, logger,
+      [&](const comm::Chunk& chunk) { return comm::bytes_of<float>(span_of(forward(chunk.first))); },
+      [&](const comm::Chunk&, std::string_view bytes) {
+        comm::copy_bytes(bytes, span_of(row));
+        running.mul_(1.0 - kReadjustMomentum).add_(row, kReadjustMomentum);
+      });
+  comm.broadcast(std::as_writable_bytes(span_of(running)), 0);
+  return running;
+}
+
 nlohmann::json readjust_fingerprint(const std::filesystem::path& source, std::int64_t forwards) {
-  return {{"source", vae::read_vae_info(source).fingerprint}, {kReadjustKey, forwards}, {"batch", kReadjustBatch}};
+  return {{"source", vae::read_vae_info(source).hash}, {kReadjustKey, forwards}, {"batch", kReadjustBatch}};
 }
 
 void make_readjusted(const std::filesystem::path& source, const std::filesystem::path& target, std::int64_t forwards,
@@ -82,9 +91,8 @@ void make_readjusted(const std::filesystem::path& source, const std::filesystem:
         "{}: vae.bn_readjust = {} re-estimates batch norm, this VAE has none; set vae.bn_readjust = 0", source.string(),
         forwards);
   });
-  readjust_statistics(*backbone, forwards, comm);
-  comm::agree(comm, [&] {
-    if (!comm.is_root()) return;
+  readjust_statistics(*backbone, forwards, comm, logger);
+  comm::on_root(comm, [&] {
     const std::string hash = vae::save_vae(target, *backbone, fingerprint, nlohmann::json::object());
     logger.line("{}: batch norm of the decoder re-estimated by {} forwards of {} samples, hash {}", target.string(),
         forwards, kReadjustBatch, hash);

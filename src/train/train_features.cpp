@@ -9,10 +9,10 @@
 #include <numeric>
 #include <utility>
 #include "base/error.h"
-#include "data/batch_order.h"
 #include "nets/device.h"
 #include "storage/run_files.h"
 #include "train/measure.h"
+#include "train/work_images.h"
 #include "vae/inputs.h"
 
 namespace hebm::train {
@@ -58,18 +58,15 @@ class FeatureObjective final : public Objective {
         settings_(options),
         net_(net),
         dataset_(dataset),
-        images_(dataset.members(data::Split::kTrain)),
-        order_(static_cast<std::int64_t>(images_.size()), options.batch, static_cast<std::uint64_t>(options.seed)) {}
+        images_(dataset.members(data::Split::kTrain), batches_, static_cast<std::uint64_t>(options.seed)) {}
 
   // Cross-entropy of one micro-batch of shifted images.
   void learn(const Work& work, GradientSum& gradients) override {
-    std::vector<std::int64_t> images;
-    std::vector<Shift> shifts;
+    const auto [positions, images, epochs] = images_.of(work);
     const RandomKey key{static_cast<std::uint64_t>(settings_.seed), work.update.attempt, Purpose::kAugment};
-    for (const auto& member : order_.members(work.update.number, work.first * batches_.size, batches_.size)) {
-      images.push_back(images_[static_cast<std::size_t>(member.position)]);
-      shifts.push_back(draw_shift(key, images.back(), member.visit, settings_.max_shift));
-    }
+    std::vector<Shift> shifts;
+    for (std::size_t b = 0; b < images.size(); ++b)
+      shifts.push_back(draw_shift(key, images[b], epochs[b], settings_.max_shift));
     ImageBatch batch = dataset_.read(images);
     shift_images(batch, shifts);
     const auto device = net_.params().device();
@@ -94,8 +91,7 @@ class FeatureObjective final : public Objective {
   const FeatureTrainOptions& settings_;
   nets::FeatureNet& net_;
   const data::Dataset& dataset_;
-  const std::vector<std::int64_t>& images_;
-  data::BatchOrder order_;
+  WorkImages images_;
 };
 
 }  // namespace
@@ -120,8 +116,7 @@ void FeatureTrainOptions::describe(Options& o) {
   o.add("features.ema", &ema, "decay of the averaged weights", {0.0, 0.999999});
   o.add("features.max_shift", &max_shift, "training images move by up to so many pixels each way", {0, 64});
   o.add("features.min_accuracy", &min_accuracy, "least accuracy on the test images", {0.0, 1.0}, Show::kCommon);
-  o.add("features.checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000});
-  o.add("features.log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
+  describe_keeping(o);
 }
 
 std::int64_t count_classes(const data::Dataset& dataset) {
@@ -147,32 +142,28 @@ TrainingResult train_features(
   TrainingLoop loop(objective, run);
   const TrainingResult result = loop.run();
   if (result.outcome == Outcome::kStopped) return result;
-  {
-    const c10::NoGradGuard no_grad;
-    net.params().flat().copy_(loop.ema().flat());
-  }
+  loop.adopt_averaged();
   const data::Split split = judged_split(dataset);
-  const double accuracy = measure_accuracy(net, dataset, split, run.comm);
+  const double accuracy = measure_accuracy(net, dataset, split, run.comm, run.logger);
   run.logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,
       split == data::Split::kTest ? "test" : "training", net.hash());
   check(accuracy >= options.min_accuracy, ExitCode::kRuntime,
       "the feature classifier reached an accuracy of {:.4f}, expected at least features.min_accuracy = {}; train "
       "longer (features.epochs), or lower the demand if this data set is harder",
       accuracy, options.min_accuracy);
-  comm::agree(run.comm, [&] {
-    if (run.comm.is_root()) nets::save_feature_net(file, net, accuracy, run.fingerprint);
-  });
+  comm::on_root(run.comm, [&] { nets::save_feature_net(file, net, accuracy, run.fingerprint); });
   return result;
 }
 
-double measure_accuracy(
-    const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split, comm::Communicator& comm) {
+double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split,
+    comm::Communicator& comm, Logger& logger) {
   const auto& members = dataset.members(split);
-  const auto hits = measure_chunks(members, std::ssize(members), 1, comm, [&](const auto& images, std::int64_t real) {
-    const auto device = net.params().device();
-    const at::Tensor guess = net.logits(vae::image_tensor(dataset.read(images)).to(device)).argmax(1);
-    return std::vector<double>{sum_of(guess.eq(nets::on_device(labels_of(dataset, images), device)), real)};
-  });
+  const auto hits =
+      measure_chunks(members, std::ssize(members), 1, comm, logger, [&](const auto& images, std::int64_t real) {
+        const auto device = net.params().device();
+        const at::Tensor guess = net.logits(vae::image_tensor(dataset.read(images)).to(device)).argmax(1);
+        return std::vector<double>{sum_of(guess.eq(nets::on_device(labels_of(dataset, images), device)), real)};
+      });
   return std::accumulate(hits.begin(), hits.end(), 0.0) /
          static_cast<double>(std::max<std::int64_t>(1, std::ssize(members)));
 }

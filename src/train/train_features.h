@@ -35,8 +35,8 @@ TrainingResult train_features(
 
 // Fraction of the split's images whose largest logit is the label's; fixed chunks, the same for any
 // number of ranks. Collective.
-double measure_accuracy(
-    const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split, comm::Communicator& comm);
+double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split,
+    comm::Communicator& comm, Logger& logger);
 
 // Moves every image by its (dy, dx) pixels, filling with 0: pixels[c][y][x] comes from [c][y -
 // dy][x - dx].

@@ -9,9 +9,9 @@
 #include <cmath>
 #include <utility>
 #include "base/error.h"
-#include "data/batch_order.h"
 #include "storage/run_files.h"
 #include "train/measure.h"
+#include "train/work_images.h"
 #include "vae/inputs.h"
 #include "vae/kl_balance.h"
 #include "vae/weights_file.h"
@@ -98,9 +98,8 @@ class VaeObjective final : public Objective {
         backbone_(backbone),
         statistics_(std::move(statistics)),
         input_{backbone, dataset, seed, options.binarise},
-        images_(dataset.members(data::Split::kTrain)),
+        images_(dataset.members(data::Split::kTrain), batches_, seed),
         comm_(run.comm),
-        order_(static_cast<std::int64_t>(images_.size()), options.batch, seed),
         shares_(vae::kl_shares(backbone.groups())) {}
 
   const VaeInput& input() const { return input_; }
@@ -111,7 +110,7 @@ class VaeObjective final : public Objective {
   // The starting weights' part that needs data or many iterations.
   void prepare() override {
     if (settings_.data_init) {
-      const auto batch = load(whole(0));
+      const auto batch = load_agreed(0);
       statistics_->initialise(batch.x, batch.eps);
     }
     if (settings_.spectral > 0.0) statistics_->warm_up();
@@ -161,14 +160,12 @@ class VaeObjective final : public Objective {
     return out;
   }
 
-  // The averaged weights, and batch-norm statistics that are theirs: those of the last training
-  // batches' weights differ.
-  void adopt_averaged(const nets::Ema& ema) {
+  // Batch-norm statistics of the averaged weights: those of the last training batches' differ.
+  void adopt_statistics() {
     const c10::NoGradGuard no_grad;
-    backbone_.params().flat().copy_(ema.flat());
     if (!statistics_ || settings_.ema <= 0.0) return;
     for (std::int64_t k = 0; k < kStatisticsBatches; ++k) {
-      const auto batch = load(whole(options_.updates + k));
+      const auto batch = load_agreed(options_.updates + k);
       statistics_->begin_update(false);
       statistics_->decode(statistics_->posterior(batch.x, batch.eps));
     }
@@ -178,17 +175,16 @@ class VaeObjective final : public Objective {
   std::size_t penalty_field() const { return kKl + shares_.size(); }
 
   VaeInput::Batch load(const Work& work) const {
-    std::vector<std::int64_t> images;
-    std::vector<std::uint32_t> epochs;
-    for (const auto& member :
-        order_.members(work.update.number, work.first * batches_.size, (work.last - work.first) * batches_.size)) {
-      images.push_back(images_[static_cast<std::size_t>(member.position)]);
-      epochs.push_back(member.visit);
-    }
+    const auto [positions, images, epochs] = images_.of(work);
     return input_.load(images, epochs, work.update.attempt);
   }
 
-  Work whole(std::int64_t update) const { return {{update, options_.updates, 0}, batches_.first, batches_.last}; }
+  // All of this rank's of an update, for what the ranks compute together.
+  VaeInput::Batch load_agreed(std::int64_t update) const {
+    VaeInput::Batch out;
+    comm::agree(comm_, [&] { out = load({{update, options_.updates, 0}, batches_.first, batches_.last}); });
+    return out;
+  }
   // What KL_i is multiplied by: beta, and while it grows the balance over layers (NVAE, App. A).
   std::vector<double> layer_weights(const Update& update, const vae::Posterior& q) const {
     const double weight = settings_.kl_weight * annealed(update);
@@ -218,9 +214,8 @@ class VaeObjective final : public Objective {
   vae::Backbone& backbone_;
   std::unique_ptr<vae::BatchStatistics> statistics_;  // null: a backbone without batch norm
   VaeInput input_;
-  const std::vector<std::int64_t>& images_;  // of the train split
+  WorkImages images_;  // of the train split
   comm::Communicator& comm_;
-  data::BatchOrder order_;
   std::vector<double> shares_;  // of the KL balance, by layer
 };
 
@@ -235,8 +230,7 @@ void publish(const std::filesystem::path& file, const vae::Backbone& backbone, c
         "a longer vae_train.kl_anneal, vae_train.free_bits, or fewer layers",
         i, elbo.kl[i], kDeadLayer);
   }
-  comm::agree(run.comm, [&] {
-    if (!run.comm.is_root()) return;
+  comm::on_root(run.comm, [&] {
     const std::string hash = vae::save_vae(file, backbone, run.fingerprint, results);
     run.logger.line("{}: hash {}", file.string(), hash);
   });
@@ -257,9 +251,10 @@ TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const
   TrainingLoop loop(objective, run);
   const TrainingResult result = loop.run();
   if (result.outcome == Outcome::kStopped) return result;
-  objective.adopt_averaged(loop.ema());
+  loop.adopt_averaged();
+  objective.adopt_statistics();
   const data::Split split = judged_split(dataset);
-  const Elbo elbo = measure_elbo(objective.input(), split, kElboImages, run.comm);
+  const Elbo elbo = measure_elbo(objective.input(), split, kElboImages, run.comm, run.logger);
   nlohmann::json results = elbo.to_json();
   results["split"] = split == data::Split::kTest ? "test" : "train";
   results["updates"] = objective.options().updates;

@@ -1,4 +1,5 @@
 #include "train/training_loop.h"
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
@@ -43,6 +44,11 @@ TrainingResult TrainingLoop::run(const Observer& observer) {
   }
   status.finish();
   return {Outcome::kDone, checkpoints_.save_failed()};
+}
+
+void TrainingLoop::adopt_averaged() {
+  const c10::NoGradGuard no_grad;
+  for (std::size_t b = 0; b < emas_.size(); ++b) objective_.buckets()[b].params.flat().copy_(emas_[b]->flat());
 }
 
 void TrainingLoop::make_gradients() {

@@ -40,8 +40,9 @@ class TrainingLoop {
   // From the newest checkpoint to the last update. AgreedError(kDiverged) when the rollbacks are
   // spent.
   TrainingResult run(const Observer& observer = {});
-  // The averaged weights, for samples and the artifact.
-  const nets::Ema& ema(std::size_t bucket = 0) const { return *emas_.at(bucket); }
+  // The averaged weights, for samples on the way, and in the nets for good, for the artifact.
+  const nets::Ema& ema(std::size_t bucket) const { return *emas_.at(bucket); }
+  void adopt_averaged();
  private:
   Update update() const { return {update_, options_.updates, static_cast<std::uint32_t>(attempt_)}; }
   void start();

@@ -16,8 +16,7 @@ std::int64_t epoch_updates(double epochs, std::size_t num_images, std::int64_t b
 
 void LoopOptions::describe_batch(Options& o, Show show) {
   o.add(section + ".batch", &batch, "images an update, over all ranks", {1, 1000000}, show);
-  o.add(
-      section + ".micro_batch", &micro_batch, "images of one unit of work; batch / micro_batch >= ranks", {1, 1000000});
+  o.add(section + ".micro_batch", &micro_batch, "images of a micro-batch; batch / micro_batch >= ranks", {1, 1000000});
 }
 
 void LoopOptions::describe_keeping(Options& o) {
@@ -126,8 +125,7 @@ void TrainingLoop::log(const Report& report) {
 }
 
 void TrainingLoop::open_metrics() {
-  comm::agree(run_.comm, [&] {
-    if (!run_.comm.is_root()) return;
+  comm::on_root(run_.comm, [&] {
     storage::create_folders(run_.directory);
     metrics_.reset();  // flushes before the file is opened again
     metrics_ = std::make_unique<storage::MetricsWriter>(run_.directory, update_);

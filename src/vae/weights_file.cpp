@@ -21,12 +21,12 @@ std::string backbone_hash(const Backbone& backbone) {
   return nets::hash_weights(backbone.architecture(), nets::saved_tensors(backbone.params()));
 }
 
-std::string save_vae(const std::filesystem::path& path, const Backbone& backbone, const nlohmann::json& identity,
+std::string save_vae(const std::filesystem::path& path, const Backbone& backbone, const nlohmann::json& fingerprint,
     const nlohmann::json& results) {
   const std::string hash = backbone_hash(backbone);
   nets::publish_tensors(path, nets::saved_tensors(backbone.params()),
       {{"format", kVaeFormat}, {"version", kVaeVersion}, {"architecture", backbone.architecture()},
-          {"identity", identity.dump()}, {"results", results.dump()}, {"vae_hash", hash}});
+          {"identity", fingerprint.dump()}, {"results", results.dump()}, {"vae_hash", hash}});
   return hash;
 }
 

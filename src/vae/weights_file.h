@@ -22,12 +22,12 @@ std::string backbone_hash(const Backbone& backbone);
 
 // The backbone's present weights (put the averaged ones in first). Published whole or not at all;
 // an older file of that name is replaced. Returns vae_hash.
-std::string save_vae(const std::filesystem::path& path, const Backbone& backbone, const nlohmann::json& identity,
+std::string save_vae(const std::filesystem::path& path, const Backbone& backbone, const nlohmann::json& fingerprint,
     const nlohmann::json& results);
 
 struct VaeInfo {
-  nlohmann::json identity, results;
-  std::string fingerprint;  // vae_hash, or crc32 of an imported file: changes with the weights
+  nlohmann::json fingerprint, results;
+  std::string hash;  // vae_hash, or crc32 of an imported file: changes with the weights
 };
 // Metadata alone. Error(kCorrupt) naming the file.
 VaeInfo read_vae_info(const std::filesystem::path& path);

@@ -15,7 +15,8 @@ import subprocess
 import sys
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PARTS = ("CMakeLists.txt", "CMakePresets.json", "cmake", "configs", "data_tools", "docs", "launch", "slurm", "src")
+PARTS = ("CMakeLists.txt", "CMakePresets.json", "cmake", "configs", "data_tools", "docs", "launch", "slurm", "src", "tests")
+TESTS = ("test_results", "test_sweep")  # of the tables that a new score enters: they hold with it as they are
 STEP = re.compile(r"<!-- recipe: (new|in) (\S+)(?: after (.*?))? -->\n```cpp\n(.*?)```\n", re.DOTALL)
 
 
@@ -58,8 +59,8 @@ def run(*command, folder):
 
 
 def build(tree):
-    run("cmake", "--preset", "cpu", "-DHEBM_TESTS=OFF", folder=tree)
-    run("cmake", "--build", "build/cpu", "--target", "hebm_dist", "--parallel", str(len(os.sched_getaffinity(0))), folder=tree)
+    run("cmake", "--preset", "cpu", folder=tree)
+    run("cmake", "--build", "build/cpu", "--target", "hebm_dist", *TESTS, "--parallel", str(len(os.sched_getaffinity(0))), folder=tree)
 
 
 def try_them(programs, finished, scratch):
@@ -101,6 +102,7 @@ def main(old_programs, finished, scratch):
     build(tree)
     programs = os.path.join(tree, "build", "cpu")
     if "squares.num_samples" not in run(os.path.join(programs, "hebm_dist"), "squares", "--help-all", folder=scratch): fail("squares --help-all")
+    for test in TESTS: run(os.path.join(programs, test), folder=scratch)
     try_them(programs, os.path.abspath(finished), scratch)
     print("all held")
 

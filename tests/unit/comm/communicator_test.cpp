@@ -1,8 +1,10 @@
 #include "comm/communicator.h"
 #include <gtest/gtest.h>
+#include <atomic>
 #include <cstdlib>
 #include <stdexcept>
 #include "../support.h"
+#include "../thread_ranks.h"
 #include "base/options.h"
 #include "comm/single_communicator.h"
 
@@ -32,6 +34,26 @@ TEST(Any, OfOne) {
   SingleCommunicator comm;
   EXPECT_TRUE(any(comm, true));
   EXPECT_FALSE(any(comm, false));
+}
+
+TEST(OnRoot, IsDoneOnceAndItsErrorIsEverybodys) {
+  std::atomic<int> done = 0;
+  for (const std::string& thrown : test::on_ranks(3, [&](Communicator& comm) {
+         on_root(comm, [&] { ++done; });
+         EXPECT_EQ(done, 1);
+       }))
+    EXPECT_EQ(thrown, "");
+  for (const std::string& thrown :
+      test::on_ranks(3, [](Communicator& comm) { on_root(comm, [] { fail(ExitCode::kRuntime, "disk full"); }); }))
+    EXPECT_EQ(thrown, "rank 0: disk full");
+}
+
+TEST(RootSays, WhatAllGet) {
+  for (const bool yes : {false, true}) {
+    for (const std::string& thrown : test::on_ranks(
+             2, [&](Communicator& comm) { EXPECT_EQ(root_says(comm, [&] { return yes == comm.is_root(); }), yes); }))
+      EXPECT_EQ(thrown, "");
+  }
 }
 
 TEST(Make, WithoutALauncherIsSingle) {

@@ -9,10 +9,10 @@ namespace hebm::evaluate {
 namespace {
 
 TEST(Cost, OfTrainingCountsChainsAndBothHalvesOfTheLoss) {
-  const nlohmann::json identity = {{"train.updates", "600"}, {"train.batch", "128"}, {"langevin.steps", "30"}};
-  EXPECT_EQ(training_gradients(true, identity), 600 * 128 * 32);
-  EXPECT_EQ(training_gradients(true, identity), 600 * 128 * 32);
-  EXPECT_EQ(training_gradients(false, identity), 600 * 128 * 2);
+  const nlohmann::json fingerprint = {{"train.updates", "600"}, {"train.batch", "128"}, {"langevin.steps", "30"}};
+  EXPECT_EQ(training_gradients(true, fingerprint), 600 * 128 * 32);
+  EXPECT_EQ(training_gradients(true, fingerprint), 600 * 128 * 32);
+  EXPECT_EQ(training_gradients(false, fingerprint), 600 * 128 * 2);
   EXPECT_EQ(training_gradients(true, {{"train.updates", "600"}, {"train.batch", "128"}}), std::nullopt);
   for (const char* bad : {"", "x", "600x", "-1", "0", "1e3", "99999999999999999999"}) {
     EXPECT_EQ(training_gradients(false, {{"train.updates", bad}, {"train.batch", "128"}}), std::nullopt) << bad;
@@ -35,14 +35,14 @@ TEST(Cost, OfASample) {
 
 class StoredSamplesTest : public ::testing::Test {
  protected:
-  std::filesystem::path write(const std::string& name, const std::string& seconds, const std::string& identity) {
+  std::filesystem::path write(const std::string& name, const std::string& seconds, const std::string& fingerprint) {
     const auto file = folder_ / name;
     auto h5 = storage::H5File::create(file);
     std::vector<std::uint8_t> pixels(5 * 4);
     for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i);
     h5.write("images", storage::H5Type::kU8, {5, 1, 2, 2}, std::as_bytes(std::span(pixels)));
     h5.set_attribute("seconds", seconds);
-    h5.set_attribute("identity", identity);
+    h5.set_attribute("identity", fingerprint);
     h5.close_durable();
     return file;
   }
@@ -54,7 +54,7 @@ TEST_F(StoredSamplesTest, AreReadBack) {
   const StoredSamples stored = read_stored_samples(file);
   EXPECT_EQ(stored.count, 5);
   EXPECT_DOUBLE_EQ(stored.seconds_per_image, 0.5);
-  EXPECT_EQ(stored.identity.at("vae_hash"), "v");
+  EXPECT_EQ(stored.fingerprint.at("vae_hash"), "v");
   EXPECT_EQ(stored.images_hash, "");
   EXPECT_EQ(
       read_sample_images(file, {1, 2, 2}, 2, 2).pixels, (std::vector<std::uint8_t>{8, 9, 10, 11, 12, 13, 14, 15}));
@@ -71,8 +71,8 @@ TEST_F(StoredSamplesTest, OfAnyOtherContentAreRefused) {
     const auto file = write(fmt::format("s{}.h5", n++), seconds, "{}");
     test::expect_error(ExitCode::kCorrupt, {file.filename().string(), "seconds"}, [&] { read_stored_samples(file); });
   }
-  for (const char* identity : {"", "3", "[1]", "{"}) {
-    const auto file = write(fmt::format("i{}.h5", n++), "1", identity);
+  for (const char* fingerprint : {"", "3", "[1]", "{"}) {
+    const auto file = write(fmt::format("i{}.h5", n++), "1", fingerprint);
     test::expect_error(ExitCode::kCorrupt, {file.filename().string(), "identity"}, [&] { read_stored_samples(file); });
   }
   test::spill(folder_ / "zero.h5", std::string(4096, '\0'));

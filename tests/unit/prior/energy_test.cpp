@@ -200,7 +200,7 @@ TEST_F(PriorFile, KeepsEveryBitAndItsSchedule) {
   const std::string hash = save_prior(file, prior, tiny_energy(true), groups_, "the-vae", {{"a", "1"}});
   const LoadedPrior loaded = load_prior(file, groups_, "the-vae");
   EXPECT_EQ(loaded.prior_hash, hash);
-  EXPECT_EQ(loaded.identity.at("a"), "1");
+  EXPECT_EQ(loaded.fingerprint.at("a"), "1");
   EXPECT_EQ(loaded.prior->schedule().alpha_cum, prior.schedule().alpha_cum);
   const auto want = prior.named_tensors(), got = loaded.prior->named_tensors();
   ASSERT_EQ(got.size(), want.size());

@@ -12,6 +12,7 @@
 #include "../nets/support.h"
 #include "base/error.h"
 #include "linear_backbone.h"
+#include "nets/tensor_io.h"
 #include "prior/forward_pair.h"
 #include "prior/langevin.h"
 #include "prior/prior_file.h"
@@ -34,12 +35,13 @@ TEST(MarginalSchedule, StartsTheChainAtNoiseAlone) {
   const Schedule schedule = make_marginal_schedule();
   EXPECT_EQ(schedule.num_levels, 1);
   EXPECT_EQ(schedule.alpha_cum[0], make_schedule(3).alpha_cum[0]);
+  EXPECT_EQ(schedule.alpha_cum[1], 0.0);
   EXPECT_EQ(schedule.sigma[1], 1.0);
   const at::Tensor u0 = at::full({kRows, 2 * kHalf}, 3.0, at::kFloat);
   const Chains chains(rows(7, 1), 0, at::kCPU);
   const NoisyPair pair = make_pair(chains, u0, schedule);
   const at::Tensor noise = chains.normals(Purpose::kTransitionNoise, 2 * kHalf);
-  EXPECT_LT((pair.u_next - noise).abs().max().item<float>(), 1e-11F);
+  EXPECT_TRUE(pair.u_next.equal(noise));
 }
 
 TEST(MarginalLangevin, HasItsOwnStepUnderBothRules) {
@@ -172,6 +174,10 @@ TEST(PriorKinds, AFileIsTakenForItsKindAlone) {
   const LoadedPrior loaded = load_prior(folder / "joint.safetensors", groups, "vae", at::kFloat, "joint");
   EXPECT_EQ(loaded.kind, "joint");
   EXPECT_EQ(loaded.prior->schedule().alpha_cum, make_marginal_schedule().alpha_cum);
+  EXPECT_TRUE(loaded.prior->schedule().marginal);
+  const auto stored =
+      nets::metadata_json(storage::SafetensorsFile(folder / "joint.safetensors"), "architecture").at("alpha_cum");
+  EXPECT_EQ(stored, nlohmann::json({make_schedule(1).alpha_cum[0], 1e-12}));  // since the first version of the file
   test::expect_error(ExitCode::kUsage, {"joint.safetensors", "'joint'", "'diffusion'"},
       [&] { load_prior(folder / "joint.safetensors", groups, "vae"); });
   save_prior(folder / "old.safetensors", prior, energy, groups, "vae", nlohmann::json::object());

@@ -1,7 +1,10 @@
 #include "sweep/collect.h"
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <cmath>
+#include <functional>
+#include <string_view>
 #include "support.h"
 
 namespace hebm::sweep::test {
@@ -13,8 +16,17 @@ using ::testing::Not;
 Row row(std::int64_t number, const std::string& t, const std::string& k, const std::string& seed, double fd,
     double seconds) {
   Row out{{number, {{"prior.T", t}, {"langevin.steps", k}, {"train.seed", seed}}}, {.standing = Standing::kDone}, {}};
-  const double nan = std::nan("");
-  out.scores = {{{{{fd}, {nan}, {0.5}, {0.25}}}}, 0.75, 128, seconds};
+  out.scores = {{}, 0.75, 128, seconds};
+  out.scores.scores[results::score("fd_fmnist")].value = fd;
+  out.scores.scores[results::score("precision")].value = 0.5;
+  out.scores.scores[results::score("recall")].value = 0.25;
+  return out;
+}
+
+// What `text_of` gives of every row of kScores, each behind a comma.
+std::string of_scores(const std::function<std::string_view(std::string_view key)>& text_of) {
+  std::string out;
+  for (const results::ScoreInfo& info : results::kScores) out += fmt::format(",{}", text_of(info.key));
   return out;
 }
 
@@ -56,19 +68,25 @@ TEST(Collect, TheTableSaysScoreAndSecondsByTAndK) {
   EXPECT_THAT(text,
       HasSubstr("| T = 1, K = 10 | 32.00 (30.00 - 34.00) | 1.50 (1.00 - 2.00) | 0.750 (0.750 - 0.750) | 2 of 2 |"));
   EXPECT_THAT(text, HasSubstr("| T = 2, K = 10 | 20.00 | 3.00 | 0.750 | 1 of 2 |"));
-  EXPECT_THAT(text, HasSubstr("| 0003 | T = 2, K = 10, train.seed = 2 | failed | - | - | - | - | - |"));
+  std::string unknown;
+  for (std::size_t i = 0; i < results::kScores.size() + 1; ++i) unknown += " - |";  // sampling (s) is one more
+  EXPECT_THAT(text, HasSubstr("| 0003 | T = 2, K = 10, train.seed = 2 | failed |" + unknown + "\n"));
 }
 
 TEST(Collect, TheCsvHasARowAMemberAndQuotesWhatNeedsIt) {
   std::vector<Row> all = rows();
   all[0].member.settings.insert({"prior.alpha_cum", "0.9,\"0.5"});
   const std::string text = csv_of(all);
-  EXPECT_TRUE(
-      text.starts_with("member,state,prior.T,langevin.steps,train.seed,prior.alpha_cum,fd_fmnist,kid,precision,recall,"
-                       "gap_closed,num_images,sampling_s\n"))
+  const std::string keys = of_scores([](std::string_view key) { return key; });
+  const std::string known = of_scores([](std::string_view key) -> std::string_view {
+    return key == "fd_fmnist" ? "30" : key == "precision" ? "0.5" : key == "recall" ? "0.25" : "";
+  });
+  const std::string unknown(results::kScores.size() + 3, ',');
+  EXPECT_TRUE(text.starts_with(
+      "member,state,prior.T,langevin.steps,train.seed,prior.alpha_cum" + keys + ",gap_closed,num_images,sampling_s\n"))
       << text;
-  EXPECT_THAT(text, HasSubstr("\n0000,done,1,10,1,\"0.9,\"\"0.5\",30,,0.5,0.25,0.75,128,1\n"));
-  EXPECT_THAT(text, HasSubstr("\n0003,failed,2,10,2,,,,,,,,\n"));
+  EXPECT_THAT(text, HasSubstr("\n0000,done,1,10,1,\"0.9,\"\"0.5\"" + known + ",0.75,128,1\n"));
+  EXPECT_THAT(text, HasSubstr("\n0003,failed,2,10,2," + unknown + "\n"));
 }
 
 TEST(Collect, LinesOfThePlotAreOverNumbersWithTheOthersFixed) {

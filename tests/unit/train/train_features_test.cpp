@@ -39,13 +39,24 @@ TEST(TrainFeatures, LearnsASeparableProblem) {
   const auto loaded = nets::load_feature_net(world.folder / "run" / storage::run_files::kFeatures);
   EXPECT_GE(loaded.accuracy, 0.95);
   EXPECT_EQ(loaded.net->num_classes(), 4);
-  EXPECT_EQ(measure_accuracy(*loaded.net, world.dataset, data::Split::kTest, world.comm), loaded.accuracy);
+  EXPECT_EQ(
+      measure_accuracy(*loaded.net, world.dataset, data::Split::kTest, world.comm, world.logger), loaded.accuracy);
   const auto time = std::filesystem::last_write_time(world.folder / "run" / storage::run_files::kFeatures);
   EXPECT_EQ(world.train("run").outcome, Outcome::kDone);  // nothing to do
   EXPECT_EQ(std::filesystem::last_write_time(world.folder / "run" / storage::run_files::kFeatures), time);
   FeatureTrainOptions other = small_options();
   other.epochs = 7.0;
   expect_error(ExitCode::kUsage, {"features.epochs", "6.0", "7.0"}, [&] { world.train("run", other); });
+}
+
+TEST(TrainFeatures, KeepsCheckpointsAsEveryTraining) {
+  FeatureTrainOptions of_user;
+  Options options("test", "");
+  of_user.describe(options);
+  options.parse(std::vector<std::string>{"--features.keep", "3", "--features.checkpoint_every", "7"});
+  EXPECT_EQ(of_user.keep, 3);
+  EXPECT_EQ(of_user.checkpoint_every, 7);
+  for (const auto& [key, value] : options.fingerprint()) EXPECT_TRUE(key != "features.keep") << key;
 }
 
 TEST(TrainFeatures, ResumeEqualsUninterruptedBitByBit) {

@@ -154,7 +154,7 @@ TEST(Readjust, StatisticsAreOfTheFileAndMadeOnce) {
   EXPECT_EQ(slurp(target), bytes);
   expect_error(ExitCode::kUsage, {target.string(), "vae.bn_readjust", "7", "8"},
       [&] { make_readjusted(source, target, 8, world.comm, world.logger); });
-  EXPECT_NE(vae::read_vae_info(source).fingerprint, vae::read_vae_info(target).fingerprint);
+  EXPECT_NE(vae::read_vae_info(source).hash, vae::read_vae_info(target).hash);
 }
 
 }  // namespace

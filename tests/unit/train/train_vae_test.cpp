@@ -51,9 +51,10 @@ struct World {
 
   // New objects each time, as in a new process.
   Outcome train(const std::string& run, const VaeTrainOptions& options = small_options(),
-      const StopFlag* stop = nullptr, const nlohmann::json& identity = {{"run.seed", 9}}) {
+      const StopFlag* stop = nullptr, const nlohmann::json& fingerprint = {{"run.seed", 9}}) {
     vae::Hvae net = make_net();
-    const auto result = train_vae(options, net, dataset, 9, {product(run).parent_path(), identity, comm, logger, stop});
+    const auto result =
+        train_vae(options, net, dataset, 9, {product(run).parent_path(), fingerprint, comm, logger, stop});
     EXPECT_FALSE(result.save_failed);
     return result.outcome;
   }
@@ -79,7 +80,7 @@ TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
     EXPECT_TRUE(lines.front().contains(key) && lines.front()[key].is_number()) << key;
   }
   const auto info = vae::read_vae_info(world.product("run"));
-  EXPECT_EQ(info.identity["run.seed"], 9);
+  EXPECT_EQ(info.fingerprint["run.seed"], 9);
   EXPECT_EQ(info.results["num_images"], 30);
   EXPECT_EQ(info.results["split"], "test");
   const auto net = vae::load_backbone(world.product("run"));
@@ -88,7 +89,7 @@ TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
   at::Tensor averaged = net->params().flat().clone().zero_();
   nets::load_tensors(last, {{"ema", averaged}}, true);
   EXPECT_TRUE(net->params().flat().equal(averaged));
-  const Elbo elbo = measure_elbo({*net, world.dataset, 9}, data::Split::kTest, 2000, world.comm);
+  const Elbo elbo = measure_elbo({*net, world.dataset, 9}, data::Split::kTest, 2000, world.comm, world.logger);
   EXPECT_EQ(elbo.to_json()["elbo"], info.results["elbo"]);
   EXPECT_NEAR(elbo.value(), elbo.log_likelihood - elbo.kl[0] - elbo.kl[1], 1e-9);
 }

@@ -62,7 +62,7 @@ TEST(FromArchitecture, HostileTextIsRefused) {
       {"", "null", "[]", "3", "\"hvae\"", "{", "{}", "\xff\xfe", R"({"backbone": 3})", R"({"backbone": "nvae"})"})
     refuse(text);
   refuse(std::string(100000, '['));
-  expect_error(ExitCode::kCorrupt, {"expected backbone hvae or nvae, got 'xxx"},
+  expect_error(ExitCode::kCorrupt, {"expected backbone hvae or nvae", ", got 'xxx"},
       [] { backbone_from_architecture(R"({"backbone": ")" + std::string(1 << 20, 'x') + "\"}"); });
   refuse(R"({"backbone": "hvae", "latents": ")" + std::string(1 << 17, 'x') + "\"}");
   for (const auto& [key, value] : good.items()) {

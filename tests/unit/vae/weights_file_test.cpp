@@ -31,7 +31,7 @@ TEST(WeightsFile, RoundTripIsBitEqual) {
   EXPECT_EQ(backbone_hash(net), hash);
   EXPECT_NE(backbone_hash(small_net(4)), hash);
   const VaeInfo info = read_vae_info(path);
-  EXPECT_EQ(info.identity["run.seed"], 3);
+  EXPECT_EQ(info.fingerprint["run.seed"], 3);
   EXPECT_EQ(info.results["elbo"], -1.5);
   const c10::NoGradGuard no_grad;
   const at::Tensor u = test::random_tensor({2, net.dim()}, 1, at::kFloat);
