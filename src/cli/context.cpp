@@ -85,8 +85,8 @@ RunPaths::RunPaths(const RunOptions& o, const PriorKind& kind)
       cache(given_or(o.cache, run / files::kCache)),
       prior(given_or(o.prior, prior_directory / files::kPriorFile)) {}
 
-// Tensors come and go at the same sizes: what is freed stays with the process, since fresh pages cost
-// more than the sums in them. Blocks of 32 MiB and more go back to the system.
+// Tensors come and go at the same sizes: what is freed stays with the process, since fresh pages
+// cost more than the sums in them. Blocks of 32 MiB and more go back to the system.
 void keep_freed_memory() {
 #ifdef __GLIBC__
   constexpr int kMiB = 1 << 20;

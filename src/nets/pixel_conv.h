@@ -17,8 +17,8 @@ at::Tensor conv_matrix(const at::Tensor& weight);
 
 // x [B, H, W, C] -> [B, H', W', O], H' = (H + 2 padding - kernel) / stride + 1; matrix from
 // conv_matrix(). Differentiable once, in both. On the CPU float32 and float64, and float32 by a
-// matrix of bfloat16, which rounds x for the products; elsewhere by at::conv2d. Error(kRuntime) for shapes that do not
-// fit together.
+// matrix of bfloat16, which rounds x for the products; elsewhere by at::conv2d. Error(kRuntime) for
+// shapes that do not fit together.
 at::Tensor conv_pixels(const at::Tensor& x, const at::Tensor& matrix, const ConvShape& shape);
 
 }  // namespace hebm::nets

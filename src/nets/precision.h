@@ -1,5 +1,5 @@
-// The precision of a chain's nets and decoder path (compute.chain_precision). u, the Gaussian terms,
-// noise, sums and the loss are float32 in any case.
+// The precision of a chain's nets and decoder path (compute.chain_precision). u, the Gaussian
+// terms, noise, sums and the loss are float32 in any case.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <array>

@@ -113,8 +113,8 @@ class Backbone {
   // Architecture as JSON text: written into the weights file's metadata, checked when it is read.
   virtual std::string architecture() const = 0;
 
-  // T_beta(u), only what z needs; differentiable in u, once where it is frozen. u [B, D]. precision:
-  // of a frozen backbone on the host.
+  // T_beta(u), only what z needs; differentiable in u, once where it is frozen. u [B, D].
+  // precision: of a frozen backbone on the host.
   virtual std::vector<at::Tensor> transport(
       const at::Tensor& u, nets::Precision precision = nets::Precision::kFloat32) const;
   // The same with sum log sigma, for log p(z) = log N(u; 0, I) - sum log sigma.

@@ -63,7 +63,7 @@ TEST_P(PointwiseTest, NormalRowsAreEquation15) {
 TEST_P(PointwiseTest, RoundsAsTorchDoes) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
   at::Tensor x = random_tensor({2085}, 1, at::kFloat) * 1e3;
-  // Ties to even both ways, the largest that stays finite and the next, a subnormal, NaN of all bits.
+  // Ties to even both ways, the largest that stays finite and the next, a subnormal, several NaN.
   const std::vector<float> special = {1.00390625f, 1.01171875f, 3.3895314e38f, 3.3961775e38f, -0.0f, 1e-40f, kInfinity,
       -kInfinity, kNan, std::bit_cast<float>(0x7fffffffu), std::bit_cast<float>(0xff800001u)};
   std::copy(special.begin(), special.end(), x.mutable_data_ptr<float>() + 40);

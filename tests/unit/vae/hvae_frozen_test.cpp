@@ -84,8 +84,8 @@ TEST(HvaeFrozen, GradientOfOneLayerAlone) {
 }
 
 // A rounding to bfloat16 is within 2^-9. Two convolutions a layer and their SiLUs stand one behind
-// the other, so that 2^-9 sqrt(2 * 8) = 8e-3 of the root mean square is a random walk's; 2e-2 bounds
-// it with room. It is not float32: more than 1e-5.
+// the other: 2^-9 sqrt(2 * 8) = 8e-3 of the root mean square by a random walk. It is not float32:
+// more than 1e-5.
 TEST(HvaeFrozen, InBfloat16WithinItsRounding) {
   for (const char* latents : {"8x2,8x4,16x4,4x8", "16x2,16x4,8x8"}) {
     const Pair pair = make_pair(latents, 32);
