@@ -17,12 +17,6 @@ namespace {
 
 constexpr int kRepetitions = 5;
 
-double seconds_of(const std::function<void()>& work) {
-  const Timer timer;
-  work();
-  return timer.seconds();
-}
-
 double median_seconds(const std::function<void()>& work) {
   work();
   std::vector<double> times;

@@ -22,12 +22,6 @@ namespace {
 
 constexpr int kRepetitions = 5;
 
-double seconds_of(const std::function<void()>& work) {
-  const Timer timer;
-  work();
-  return timer.seconds();
-}
-
 // Best of kRepetitions of both, in turn: on a machine that others use the least disturbed times say
 // what the program does.
 struct Rates {

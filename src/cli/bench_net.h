@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include "base/options.h"
+#include "base/status.h"
 #include "prior/energy_net.h"
 #include "prior/langevin.h"
 #include "prior/schedule.h"
@@ -22,6 +23,11 @@ struct BenchNet {
   std::unique_ptr<vae::Backbone> backbone(at::Device device, bool frozen = true) const;
 };
 
+template <class Work> double seconds_of(const Work& work) {
+  const Timer timer;
+  work();
+  return timer.seconds();
+}
 // A GPU works behind the program: reading a value waits until it is there.
 void wait_for(const at::Tensor& values);
 // Device, threads, sizes and the process's peak memory until now.

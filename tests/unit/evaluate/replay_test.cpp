@@ -132,7 +132,7 @@ TEST_F(Replay, EveryStageHasItsBar) {
       }
     }
     for (const double factor : {0.3, 3.0}) {  // of the bar: float32 cannot hit it exactly
-      at::Tensor changed = kept.to(at::kDouble).clone();
+      at::Tensor changed = kept.to(at::kDouble).clone(at::MemoryFormat::Contiguous);
       const at::Tensor smallest = changed.view(-1);
       smallest.select(0, smallest.abs().argmin().item<std::int64_t>()).add_(factor * bar * scale);
       of(name) = changed;
