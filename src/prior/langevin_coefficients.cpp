@@ -1,4 +1,5 @@
 #include <ATen/TensorOperators.h>
+#include <c10/core/GradMode.h>
 #include <algorithm>
 #include <cmath>
 #include "base/error.h"
