@@ -80,15 +80,18 @@ for kind in srun mpirun; do
 done
 
 elapsed "USR1 and a lost node in the middle of a run: saved, requeued, gone on with, the same bits"
-training whole 60 30
+training probe 60 30
 begin=${EPOCHREALTIME/./}
 alone "${words[@]}"
-# So many that a member takes two to three minutes where four share two cores, by what 60 updates of
-# 30 steps took alone, in microseconds.
-updates=$((5000000000 / (${EPOCHREALTIME/./} - begin)))
-training usr1 60 30
+# By what 60 updates of 30 steps took alone, in microseconds: so many that a member takes two to
+# three minutes where four share two cores, and that a job takes 15 s alone.
+took=$((${EPOCHREALTIME/./} - begin))
+updates=$((6000000000 / took)) of_job=$((900000000 / took))
+training whole "$of_job" 30
+alone "${words[@]}"
+training usr1 "$of_job" 30
 usr1=$(HEBM_TIME=10 HEBM_RANKS=2 submit "${words[@]}")
-training lost 60 30
+training lost "$of_job" 30
 lost=$(HEBM_TIME=10 submit "${words[@]}")
 wait_for 60 step_reached usr1
 on_cluster scancel --signal=USR1 --batch "$usr1"
