@@ -74,10 +74,8 @@ class Bench : public Command {
   Bench()
       : Command("hebm_dist bench langevin|update|vae|draw|gemm|allreduce|cache [DIRECTORY] [--json]",
             "langevin: one Langevin step against the matrix-product rate; update, vae: an update of the energy nets or "
-            "of "
-            "the VAE, with its shares; draw: images of a VAE's Gaussian prior; "
-            "gemm: matrix products by every choice of compute.gemm; allreduce: sums over ranks; cache: reads of a "
-            "latent cache against pread.") {}
+            "of the VAE, with its shares; draw: images of a VAE's Gaussian prior; gemm: matrix products by every "
+            "choice of compute.gemm; allreduce: sums over ranks; cache: reads of a latent cache against pread.") {}
   bool reads_pipeline_ini() const override { return true; }
 
   void declare(Options& options) override {

@@ -10,7 +10,6 @@
 #include "cli/bench_net.h"
 #include "nets/optimiser.h"
 #include "train/diffusion.h"
-#include "vae/inputs.h"
 
 namespace hebm::cli {
 namespace {
@@ -52,20 +51,6 @@ at::Tensor random_images(const vae::Backbone& backbone, std::int64_t count, at::
   return at::rand({count, shape.channels, shape.height, shape.width}, at::TensorOptions(at::kFloat).device(device));
 }
 
-// One draw of q(u_0 | x) an image.
-LatentBatch draw_latents(const vae::Backbone& backbone, const at::Tensor& x) {
-  const c10::NoGradGuard no_grad;
-  LatentBatch out;
-  out.count = x.size(0);
-  out.dim = backbone.dim();
-  out.index.resize(static_cast<std::size_t>(out.count));
-  std::iota(out.index.begin(), out.index.end(), 0);
-  out.visit.resize(out.index.size());
-  const at::Tensor u = vae::draw_posterior(backbone, x, 0, out.index, out.visit).u.to(at::kCPU).contiguous();
-  out.u.assign(u.const_data_ptr<float>(), u.const_data_ptr<float>() + u.numel());
-  return out;
-}
-
 double chain_seconds(const train::Objective& objective) {
   train::Report report;
   report.gradient_norms.assign(objective.buckets().size(), 0.0);
@@ -95,6 +80,8 @@ nlohmann::json bench_update(const BenchNet& net, at::Device device) {
   const train::TrainingRun run{{}, {}, *comm, silent};
   Shares shares;
   const at::Tensor x = random_images(*backbone, net.batch, device);
+  std::vector<std::int64_t> images(static_cast<std::size_t>(net.batch));
+  std::iota(images.begin(), images.end(), 0);
   LatentBatch latents;
   const train::MakeSource source = [&](const train::MicroBatches&, std::int64_t) -> train::LatentSource {
     return {[&](const train::Work&) { return latents; }};
@@ -109,7 +96,7 @@ nlohmann::json bench_update(const BenchNet& net, at::Device device) {
   for (std::int64_t number = 0; number <= kUpdates; ++number) {
     const train::Update update{number, kUpdates + 1, 0};
     shares.of("posterior", [&] {
-      latents = draw_latents(*backbone, x);
+      latents = train::draw_latents(*backbone, x, 0, images, std::vector<std::uint32_t>(images.size()));
       return x;
     });
     objective.record().zero();

@@ -43,6 +43,17 @@ nets::Gemm recorded_gemm(const fs::path& folder) {
   return nets::Gemm::kAuto;
 }
 
+// Tensors come and go at the same sizes: what is freed stays with the process, since fresh pages
+// cost more than the sums in them. Blocks of 32 MiB and more go back to the system.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  constexpr int kMiB = 1 << 20;
+  for (const auto& [parameter, value] : {std::pair(M_MMAP_THRESHOLD, 32 * kMiB),
+           std::pair(M_TRIM_THRESHOLD, 1024 * kMiB), std::pair(M_TOP_PAD, 32 * kMiB)})
+    ::mallopt(parameter, value);
+#endif
+}
+
 fs::path given_or(const std::string& given, const fs::path& own) { return given.empty() ? own : fs::path(given); }
 
 }  // namespace
@@ -84,17 +95,6 @@ RunPaths::RunPaths(const RunOptions& o, const PriorKind& kind)
       features(given_or(o.features, run / files::kFeatures)),
       cache(given_or(o.cache, run / files::kCache)),
       prior(given_or(o.prior, prior_directory / files::kPriorFile)) {}
-
-// Tensors come and go at the same sizes: what is freed stays with the process, since fresh pages
-// cost more than the sums in them. Blocks of 32 MiB and more go back to the system.
-void keep_freed_memory() {
-#ifdef __GLIBC__
-  constexpr int kMiB = 1 << 20;
-  for (const auto& [parameter, value] : {std::pair(M_MMAP_THRESHOLD, 32 * kMiB),
-           std::pair(M_TRIM_THRESHOLD, 1024 * kMiB), std::pair(M_TOP_PAD, 32 * kMiB)})
-    ::mallopt(parameter, value);
-#endif
-}
 
 void set_arithmetic(const comm::Placement& placement, const comm::CommOptions& options) {
   keep_freed_memory();

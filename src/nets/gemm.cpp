@@ -1,9 +1,9 @@
 #include "nets/gemm.h"
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/mm.h>
 #include <c10/core/GradMode.h>
+#include <algorithm>
 #include "nets/gemm_choice.h"
 #include "nets/pointwise.h"
 
@@ -72,14 +72,16 @@ void multiply(const Bf16Matrix& a, const Bf16Matrix& b, const MatrixOut& out, co
   run<at::BFloat16>(gemm_bf16bf16f32_, a, b, out, size);
 }
 
+const at::BFloat16* rounded_to(std::vector<at::BFloat16>& scratch, const float* x, std::int64_t count) {
+  scratch.resize(std::max(scratch.size(), static_cast<std::size_t>(count)));
+  to_bfloat16(x, scratch.data(), count);
+  return scratch.data();
+}
+
 Rows::Rows(
     const float* x, std::int64_t rows, std::int64_t inner, at::ScalarType type, std::vector<at::BFloat16>& scratch)
     : Rows(x, rows, inner) {
-  if (type == at::kFloat) return;
-  const auto count = static_cast<std::size_t>(rows * inner);
-  if (scratch.size() < count) scratch.resize(count);
-  to_bfloat16(x, scratch.data(), rows * inner);
-  rounded_ = scratch.data();
+  if (type != at::kFloat) rounded_ = rounded_to(scratch, x, rows * inner);
 }
 
 void Rows::times(const at::Tensor& matrix, float* out, bool add, bool turned) const {

@@ -30,6 +30,9 @@ struct GemmSize {
 void multiply(const Matrix& a, const Matrix& b, const MatrixOut& out, const GemmSize& size);
 void multiply(const Bf16Matrix& a, const Bf16Matrix& b, const MatrixOut& out, const GemmSize& size);
 
+// x rounded to bfloat16, in scratch, which grows where it must.
+const at::BFloat16* rounded_to(std::vector<at::BFloat16>& scratch, const float* x, std::int64_t count);
+
 // Rows [rows, inner], side by side, that several constant matrices multiply: as they are, or
 // rounded to bfloat16 once, for matrices of that type.
 class Rows {

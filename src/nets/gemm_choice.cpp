@@ -42,14 +42,10 @@ void set_gemm(Gemm choice) {
   chosen = wanted;
 }
 
-namespace detail {
-int mkl_takes_every_kernel() {
-  has_looked = true;
-  return takes_every_kernel(gemm()) ? 1 : 0;
-}
-}  // namespace detail
-
 }  // namespace hebm::nets
 
 // libtorch's MKL asks this function of its own, once. The program's stands before the library's.
-extern "C" int mkl_serv_intel_cpu_true() { return hebm::nets::detail::mkl_takes_every_kernel(); }
+extern "C" int mkl_serv_intel_cpu_true() {
+  hebm::nets::has_looked = true;
+  return hebm::nets::takes_every_kernel(hebm::nets::gemm()) ? 1 : 0;
+}

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include "base/error.h"
 #include "nets/gemm.h"
-#include "nets/pointwise.h"
 
 namespace hebm::nets {
 namespace {
@@ -124,23 +123,19 @@ void MapConv::Side::fill(const at::Tensor& taps, at::ScalarType type) {
     }
   });
   if (type == at::kFloat) return;
-  rounded.resize(matrices.size());
-  to_bfloat16(matrices.data(), rounded.data(), std::ssize(matrices));
+  rounded_to(rounded, matrices.data(), std::ssize(matrices));
 }
 
 void MapConv::Side::run(const float* x, float* y, std::int64_t images, bool add) const {
-  thread_local std::vector<at::BFloat16> of_x;
-  if (!rounded.empty()) {
-    of_x.resize(std::max(of_x.size(), static_cast<std::size_t>(images * from.size())));
-    to_bfloat16(x, of_x.data(), images * from.size());
-  }
+  thread_local std::vector<at::BFloat16> scratch;
+  const at::BFloat16* of_x = rounded.empty() ? nullptr : rounded_to(scratch, x, images * from.size());
   for (const Product& p : products) {
     const MatrixOut out{y + p.to, to.size(), add || !p.first};
     const GemmSize size{images, p.columns, p.inner};
     if (rounded.empty()) {
       multiply(Matrix{x + p.from, from.size()}, {matrices.data() + p.matrix, p.columns}, out, size);
     } else {
-      multiply(Bf16Matrix{of_x.data() + p.from, from.size()}, {rounded.data() + p.matrix, p.columns}, out, size);
+      multiply(Bf16Matrix{of_x + p.from, from.size()}, {rounded.data() + p.matrix, p.columns}, out, size);
     }
   }
 }

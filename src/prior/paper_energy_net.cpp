@@ -28,7 +28,7 @@ at::Tensor flat(const at::Tensor& h) { return h.permute({0, 3, 1, 2}).flatten(1)
 at::Tensor halve(const at::Tensor& x, const at::Tensor& matrix) { return nets::conv_pixels(x, matrix, {4, 2, 1}); }
 at::Tensor conv3x3(const at::Tensor& x, const at::Tensor& matrix) { return nets::conv_pixels(x, matrix, {3, 1, 1}); }
 
-// x [B, in]; weight [out, in], or of a chain in lower precision [in, out] (chain_of).
+// x [B, in]; weight [out, in], or of a chain in lower precision [in, out] (freeze).
 at::Tensor dense(const at::Tensor& x, const at::Tensor& weight) {
   if (weight.scalar_type() != at::kBFloat16) return at::linear(x, weight);
   return nets::conv_pixels(x.unsqueeze(1).unsqueeze(1), weight, {1, 1, 0}).flatten(1);

@@ -27,6 +27,10 @@ LatentSource cache_source(const data::LatentCache& cache, const MicroBatches& ba
 LatentSource online_source(const data::Dataset& dataset, data::Split split, const vae::Backbone& backbone,
     const MicroBatches& batches, std::uint64_t seed);
 
+// One draw of q(u_0 | x) a row of x [images, C, H, W], on the host.
+LatentBatch draw_latents(const vae::Backbone& backbone, const at::Tensor& x, std::uint64_t seed,
+    std::vector<std::int64_t> images, std::vector<std::uint32_t> visits);
+
 // Who the images of a micro-batch are, for their noise.
 prior::ChainIds ids_of(const LatentBatch& latents, std::uint64_t seed, std::uint32_t attempt);
 // u_0 [B, D]; on the host it only looks at the batch's memory.

@@ -1,6 +1,5 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <algorithm>
 #include "vae/nvae_frozen_pass.h"
