@@ -10,7 +10,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 #include <algorithm>
-#include "prior/small_net_pass.h"
+#include "prior/small_net_plan.h"
 
 namespace hebm::prior {
 namespace {

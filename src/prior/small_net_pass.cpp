@@ -1,317 +1,91 @@
 #include "prior/small_net_pass.h"
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros.h>
-#include <fmt/format.h>
-#include <torch/csrc/autograd/functions/utils.h>
 #include <algorithm>
-#include "base/error.h"
 #include "nets/gemm.h"
 #include "nets/pointwise.h"
 
 namespace hebm::prior {
 namespace {
 
-constexpr std::int64_t kImages = 32;  // of a pass: enough rows for the products, buffers that stay in the cache
-
 using nets::MapShape;
-using Tensors = std::vector<at::Tensor>;
 
 const float* data_of(const at::Tensor& t) { return t.const_data_ptr<float>(); }
 
-// [out, C H W] -> [H W C, out]: what a dense layer reads is channels last.
-at::Tensor dense_matrix(const at::Tensor& weight, const MapShape& in) {
-  const at::Tensor map = weight.detach().reshape({-1, in.channels, in.pixels()});
-  return map.permute({2, 1, 0}).flatten(0, 1).clone(at::MemoryFormat::Contiguous);
-}
-// The gradient of such a matrix -> [out, C H W].
-at::Tensor dense_weight(const at::Tensor& matrix, const MapShape& in) {
-  return matrix.reshape({in.pixels(), in.channels, -1}).permute({2, 1, 0}).reshape({-1, in.size()});
-}
-
-// A stage's bias: the same for all images, [out], or one an image, [B, out].
-bool is_of_images(const at::Tensor& bias) { return bias.dim() == 2; }
-
-// From image `first` on.
-struct Bias {
-  const float* data;
-  std::int64_t of_image;  // floats from image to image
-};
-std::vector<Bias> biases_from(const Tensors& biases, std::int64_t first) {
-  std::vector<Bias> out;
-  for (const at::Tensor& bias : biases) {
-    const std::int64_t of_image = is_of_images(bias) ? bias.size(1) : 0;
-    out.push_back({data_of(bias) + first * of_image, of_image});
-  }
-  return out;
-}
-
-void check_inputs(const std::vector<SmallStage>& stages, const Tensors& biases, const at::Tensor& z) {
-  const MapShape& in = stages[0].in;
-  check(z.dim() == 4 && z.size(1) == in.channels && z.size(2) == in.height && z.size(3) == in.width, ExitCode::kRuntime,
-      "energy net: z of [B,{},{},{}] expected, got [{}]", in.channels, in.height, in.width,
-      fmt::join(z.sizes().vec(), ","));
-  check(biases.size() == stages.size(), ExitCode::kRuntime, "energy net: {} biases expected, got {}", stages.size(),
-      biases.size());
-  for (std::size_t j = 0; j < stages.size(); ++j) {
-    const std::int64_t out = stages[j].out.channels, rows = is_of_images(biases[j]) ? z.size(0) : 1;
-    check(biases[j].numel() == rows * out && biases[j].size(-1) == out, ExitCode::kRuntime,
-        "energy net: bias {} of {} channels and {} images has shape [{}]", j, out, z.size(0),
-        fmt::join(biases[j].sizes().vec(), ","));
-  }
-}
-
 }  // namespace
 
-// One chunk of m images.
-class SmallNetPass {
- public:
-  SmallNetPass(const std::vector<SmallStage>& stages, std::size_t residual, std::int64_t images)
-      : stages_(stages), residual_(residual), images_(images), h_(stages.size()), slopes_(stages.size()) {
-    std::int64_t largest = stages[0].in.size();
-    for (std::size_t j = 0; j < stages.size(); ++j) {
-      h_[j].resize(static_cast<std::size_t>(images * stages[j].out.size()));
-      slopes_[j].resize(h_[j].size());
-      largest = std::max(largest, stages[j].out.size());
-    }
-    for (Floats* floats : {&gradient_, &below_}) floats->resize(static_cast<std::size_t>(images * largest));
+SmallNetPass::SmallNetPass(const std::vector<SmallStage>& stages, std::size_t residual, std::int64_t images)
+    : stages_(stages), residual_(residual), images_(images), h_(stages.size()), slopes_(stages.size()) {
+  std::int64_t largest = stages[0].in.size();
+  for (std::size_t j = 0; j < stages.size(); ++j) {
+    h_[j].resize(static_cast<std::size_t>(images * stages[j].out.size()));
+    slopes_[j].resize(h_[j].size());
+    largest = std::max(largest, stages[j].out.size());
   }
-  std::int64_t images() const { return images_; }
+  for (Floats* floats : {&gradient_, &below_}) floats->resize(static_cast<std::size_t>(images * largest));
+}
 
-  // z [m, H, W, C], to live until reverse() -> h [m, W]
-  const float* forward(const float* z, const std::vector<Bias>& biases) {
-    z_ = z;
-    for (std::size_t j = 0; j < stages_.size(); ++j) {
-      const SmallStage& stage = stages_[j];
-      const std::int64_t in = stage.in.size(), out = stage.out.size();
-      const float* x = input(j);
-      if (stage.convolves()) {
-        stage.conv.forward(x, h_[j].data(), images_);
-      } else {
-        nets::Rows(x, images_, in, stage.dense.scalar_type(), rounded_).times(stage.dense, h_[j].data(), false);
-      }
-      activate(j, biases[j]);
-      if (adds(j)) nets::add_to(h_[j].data(), x, images_ * out);
-    }
-    return h_.back().data();
-  }
-
-  // gh [m, W] -> d/dz at the result, where it is wanted. weights: adds to each stage's gradient,
-  // [O, C, k, k] or [in, out], and to [O] or, of images `first` on, [B, O] of the biases.
-  struct Gradients {
-    Tensors stages, biases;
-    std::int64_t first = 0;
-  };
-  const float* reverse(const float* gh, bool wants_z, const Gradients* weights) {
-    std::copy_n(gh, h_.back().size(), gradient_.data());
-    for (std::size_t j = stages_.size(); j-- > 0;) {
-      const SmallStage& stage = stages_[j];
-      const std::int64_t in = stage.in.size(), out = stage.out.size();
-      if (adds(j)) kept_ = gradient_;
-      nets::multiply_by(gradient_.data(), slopes_[j].data(), images_ * out);
-      if (weights != nullptr) add_gradients(j, *weights);
-      if (j == 0 && !wants_z) return nullptr;
-      if (stage.convolves()) {
-        stage.conv.reverse(gradient_.data(), below_.data(), images_);
-      } else {
-        nets::Rows(gradient_.data(), images_, out, stage.turned.scalar_type(), rounded_)
-            .times(stage.turned, below_.data(), false);
-      }
-      std::swap(gradient_, below_);
-      if (adds(j)) nets::add_to(gradient_.data(), kept_.data(), images_ * in);
-    }
-    return gradient_.data();
-  }
- private:
-  using Floats = std::vector<float>;
-  const float* input(std::size_t j) const { return j == 0 ? z_ : h_[j - 1].data(); }
-  bool adds(std::size_t j) const { return j > 0 && j == residual_; }
-
-  void activate(std::size_t j, const Bias& bias) {
-    const MapShape& out = stages_[j].out;
-    float *h = h_[j].data(), *slope = slopes_[j].data();
-    if (bias.of_image == 0) return nets::silu_rows({images_ * out.pixels(), out.channels, h, bias.data, h, slope});
-    for (std::int64_t b = 0; b < images_; ++b)
-      nets::silu_rows({out.pixels(), out.channels, h + b * out.size(), bias.data + b * bias.of_image,
-          h + b * out.size(), slope + b * out.size()});
-  }
-
-  void add_gradients(std::size_t j, const Gradients& to) const {
+const float* SmallNetPass::forward(const float* z, const std::vector<at::Tensor>& biases, std::int64_t first) {
+  z_ = z;
+  for (std::size_t j = 0; j < stages_.size(); ++j) {
     const SmallStage& stage = stages_[j];
-    const std::int64_t in = stage.in.size(), out = stage.out.size(), channels = stage.out.channels;
-    const float* g = gradient_.data();
+    const std::int64_t in = stage.in.size(), out = stage.out.size();
+    const float* x = input(j);
     if (stage.convolves()) {
-      stage.conv.add_weight_gradient(input(j), g, images_, to.stages[j]);
+      stage.conv.forward(x, h_[j].data(), images_);
     } else {
-      nets::multiply(nets::Matrix{input(j), in, true}, {g, out}, {to.stages[j].mutable_data_ptr<float>(), out, true},
-          {in, out, images_});
+      nets::Rows(x, images_, in, stage.dense.scalar_type(), rounded_).times(stage.dense, h_[j].data(), false);
     }
-    const std::int64_t of_image = is_of_images(to.biases[j]) ? channels : 0;
-    float* bias = to.biases[j].mutable_data_ptr<float>() + to.first * of_image;
-    for (std::int64_t b = 0; b < images_; ++b, bias += of_image) {
-      for (std::int64_t p = 0; p < stage.out.pixels(); ++p, g += channels) nets::add_to(bias, g, channels);
-    }
+    const std::int64_t of_image = is_of_images(biases[j]) ? stage.out.channels : 0;
+    activate(j, data_of(biases[j]) + first * of_image, of_image);
+    if (adds(j)) nets::add_to(h_[j].data(), x, images_ * out);
   }
-
-  const std::vector<SmallStage>& stages_;
-  std::size_t residual_;
-  std::int64_t images_;
-  const float* z_ = nullptr;
-  std::vector<Floats> h_, slopes_;  // by stage, [m, pixels, channels]
-  Floats gradient_, below_, kept_;
-  std::vector<at::BFloat16> rounded_;  // left side of a product
-};
-
-SmallNetPlan::SmallNetPlan(const std::vector<at::Tensor>& weights, const SmallNetForm& form)
-    : residual_(form.residual), output_((weights.back().detach() * form.gain).flatten().contiguous()) {
-  MapShape map{form.shape.channels, form.shape.height, form.shape.width};
-  for (std::size_t j = 0; j + 1 < weights.size(); ++j) {
-    const at::Tensor& weight = weights[j];
-    SmallStage stage;
-    stage.in = map;
-    if (weight.dim() == 4) {
-      stage.conv = {weight, map, {.stride = weight.size(3) == 4 ? 2 : 1}, form.products};
-      stage.out = stage.conv.out();
-    } else {
-      stage.dense = dense_matrix(weight, map).to(form.products);
-      stage.turned = stage.dense.t().contiguous();
-      stage.out = {weight.size(0), 1, 1};
-    }
-    map = stage.out;
-    stages_.push_back(std::move(stage));
-  }
+  return h_.back().data();
 }
 
-SmallNetPlan::~SmallNetPlan() = default;
-
-std::unique_ptr<SmallNetPass> SmallNetPlan::take(std::int64_t images) const {
-  return pool_.take(
-      images, [&](std::int64_t count) { return std::make_unique<SmallNetPass>(stages_, residual_, count); });
-}
-
-at::Tensor SmallNetPlan::input_gradient(const Tensors& biases, const at::Tensor& z) const {
-  check_inputs(stages_, biases, z);
-  const at::Tensor rows = z.detach().permute({0, 2, 3, 1}).contiguous();  // [B, H, W, C]
-  const at::Tensor out = at::empty_like(rows);
-  const auto chunks = nets::Chunks::of(rows.size(0), kImages);
-  const std::int64_t size = stages_[0].in.size();
-  chunks.each([&](std::int64_t k) {
-    const std::int64_t first = chunks.first(k), count = chunks.rows(k);
-    auto pass = take(count);
-    pass->forward(data_of(rows) + first * size, biases_from(biases, first));
-    const at::Tensor gh = output_.repeat({count, 1});
-    std::copy_n(pass->reverse(data_of(gh), true, nullptr), count * size, out.mutable_data_ptr<float>() + first * size);
-    pool_.give_back(std::move(pass));
-  });
-  return out.permute({0, 3, 1, 2});
-}
-
-// The reverse pass in torch's graph; inputs z, weights, biases.
-struct SmallNetNode : torch::autograd::Node {
-  std::shared_ptr<const SmallNetPlan> plan;
-  std::vector<std::unique_ptr<SmallNetPass>> passes;
-  nets::Chunks chunks;
-  at::Tensor rows;            // z [B, H, W, C], z itself where it is channels last
-  std::uint32_t version = 0;  // of rows
-  Tensors biases;             // of the forward pass
-
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
-    check(
-        std::ssize(passes) == chunks.number(), ExitCode::kRuntime, "energy net: a second backward through the same f");
-    check(
-        rows._version() == version, ExitCode::kRuntime, "energy net: z was changed in place before the backward pass");
-    check(!torch::autograd::GradMode::is_enabled(), ExitCode::kRuntime,
-        "energy net: a gradient of its gradient (create_graph) is not available from frozen weights");
-    if (!grads[0].defined()) return torch::autograd::variable_list(num_outputs());
-    const bool wants_z = task_should_compute_output(0), wants_weights = wants_any_weight();
-    const at::Tensor gh = grads[0].contiguous(), gz = wants_z ? at::empty_like(rows) : at::Tensor();
-    const std::int64_t size = plan->stages()[0].in.size();
-    std::vector<SmallNetPass::Gradients> parts =
-        zero_gradients(wants_weights ? std::max<std::size_t>(1, passes.size()) : 0);
-    chunks.each([&](std::int64_t k) {
-      const auto i = static_cast<std::size_t>(k);
-      const float* of_z =
-          passes[i]->reverse(data_of(gh) + chunks.first(k) * gh.size(1), wants_z, wants_weights ? &parts[i] : nullptr);
-      if (wants_z) std::copy_n(of_z, chunks.rows(k) * size, gz.mutable_data_ptr<float>() + chunks.first(k) * size);
-    });
-    torch::autograd::variable_list out{wants_z ? gz.permute({0, 3, 1, 2}) : at::Tensor()};
-    if (wants_weights) {
-      add_sums(parts, out);
+const float* SmallNetPass::reverse(const float* gh, bool wants_z, const Gradients* weights) {
+  std::copy_n(gh, h_.back().size(), gradient_.data());
+  for (std::size_t j = stages_.size(); j-- > 0;) {
+    const SmallStage& stage = stages_[j];
+    const std::int64_t in = stage.in.size(), out = stage.out.size();
+    if (adds(j)) kept_ = gradient_;
+    nets::multiply_by(gradient_.data(), slopes_[j].data(), images_ * out);
+    if (weights != nullptr) add_gradients(j, *weights);
+    if (j == 0 && !wants_z) return nullptr;
+    if (stage.convolves()) {
+      stage.conv.reverse(gradient_.data(), below_.data(), images_);
     } else {
-      out.resize(num_outputs());
+      nets::Rows(gradient_.data(), images_, out, stage.turned.scalar_type(), rounded_)
+          .times(stage.turned, below_.data(), false);
     }
-    return out;
+    std::swap(gradient_, below_);
+    if (adds(j)) nets::add_to(gradient_.data(), kept_.data(), images_ * in);
   }
-  bool wants_any_weight() const {
-    for (std::size_t i = 1; i < num_outputs(); ++i) {
-      if (task_should_compute_output(i)) return true;
-    }
-    return false;
-  }
-  // One a chunk; biases of images, whose rows are the chunks' own, are one tensor.
-  std::vector<SmallNetPass::Gradients> zero_gradients(std::size_t number) const {
-    std::vector<SmallNetPass::Gradients> out(number);
-    for (std::size_t k = 0; k < number; ++k) {
-      out[k].first = chunks.first(static_cast<std::int64_t>(k));
-      for (std::size_t j = 0; j < biases.size(); ++j) {
-        const SmallStage& stage = plan->stages()[j];
-        out[k].stages.push_back(stage.convolves() ? stage.conv.zero_weight()
-                                                  : at::zeros({stage.in.size(), stage.out.channels}, at::kFloat));
-        const bool shared = k > 0 && is_of_images(biases[j]);
-        out[k].biases.push_back(shared ? out[0].biases[j] : at::zeros(biases[j].sizes(), at::kFloat));
-      }
-    }
-    return out;
-  }
-  void add_sums(const std::vector<SmallNetPass::Gradients>& parts, torch::autograd::variable_list& out) const {
-    const auto sum_of = [&](Tensors SmallNetPass::Gradients::*which, std::size_t j) {
-      at::Tensor sum = (parts[0].*which)[j];
-      for (std::size_t k = 1; k < parts.size(); ++k) sum.add_((parts[k].*which)[j]);
-      return sum;
-    };
-    for (std::size_t j = 0; j < biases.size(); ++j) {
-      const SmallStage& stage = plan->stages()[j];
-      const at::Tensor sum = sum_of(&SmallNetPass::Gradients::stages, j);
-      out.push_back(stage.convolves() ? sum : dense_weight(sum, stage.in));
-    }
-    for (std::size_t j = 0; j < biases.size(); ++j)
-      out.push_back(is_of_images(biases[j]) ? parts[0].biases[j] : sum_of(&SmallNetPass::Gradients::biases, j));
-  }
-  void release_variables() override {
-    for (auto& pass : passes) plan->pool_.give_back(std::move(pass));
-    passes.clear();
-  }
-  ~SmallNetNode() override { release_variables(); }
-};
+  return gradient_.data();
+}
 
-at::Tensor SmallNetPlan::features(const at::Tensor& z, const Tensors& weights, const Tensors& biases) const {
-  check_inputs(stages_, biases, z);
-  const std::shared_ptr<SmallNetNode> node(new SmallNetNode, torch::autograd::deleteNode);
-  node->plan = shared_from_this();
-  node->rows = z.detach().permute({0, 2, 3, 1}).contiguous();
-  node->version = node->rows._version();
-  for (const at::Tensor& bias : biases) node->biases.push_back(bias.detach().contiguous());
-  const auto chunks = node->chunks = nets::Chunks::of(z.size(0), kImages);
-  at::Tensor out = at::empty({z.size(0), output_.numel()}, at::kFloat);
-  node->passes.resize(static_cast<std::size_t>(chunks.number()));
-  chunks.each([&](std::int64_t k) {
-    auto& pass = node->passes[static_cast<std::size_t>(k)] = take(chunks.rows(k));
-    const float* h = pass->forward(
-        data_of(node->rows) + chunks.first(k) * stages_[0].in.size(), biases_from(node->biases, chunks.first(k)));
-    std::copy_n(h, chunks.rows(k) * output_.numel(), out.mutable_data_ptr<float>() + chunks.first(k) * output_.numel());
-  });
-  Tensors inputs{z};
-  inputs.insert(inputs.end(), weights.begin(), weights.begin() + std::ssize(stages_));
-  inputs.insert(inputs.end(), biases.begin(), biases.end());
-  if (!torch::autograd::GradMode::is_enabled() ||
-      std::ranges::none_of(inputs, [](const at::Tensor& t) { return t.requires_grad(); }))
-    return out;
-  torch::autograd::edge_list edges;
-  for (const at::Tensor& input : inputs) edges.push_back(torch::autograd::impl::gradient_edge(input));
-  node->set_next_edges(std::move(edges));
-  torch::autograd::set_history(out, node);
-  return out;
+void SmallNetPass::activate(std::size_t j, const float* bias, std::int64_t of_image) {
+  const MapShape& out = stages_[j].out;
+  float *h = h_[j].data(), *slope = slopes_[j].data();
+  if (of_image == 0) return nets::silu_rows({images_ * out.pixels(), out.channels, h, bias, h, slope});
+  for (std::int64_t b = 0; b < images_; ++b)
+    nets::silu_rows({out.pixels(), out.channels, h + b * out.size(), bias + b * of_image, h + b * out.size(),
+        slope + b * out.size()});
+}
+
+void SmallNetPass::add_gradients(std::size_t j, const Gradients& to) const {
+  const SmallStage& stage = stages_[j];
+  const std::int64_t in = stage.in.size(), out = stage.out.size(), channels = stage.out.channels;
+  const float* g = gradient_.data();
+  if (stage.convolves()) {
+    stage.conv.add_weight_gradient(input(j), g, images_, to.stages[j]);
+  } else {
+    nets::multiply(nets::Matrix{input(j), in, true}, {g, out}, {to.stages[j].mutable_data_ptr<float>(), out, true},
+        {in, out, images_});
+  }
+  const std::int64_t of_image = is_of_images(to.biases[j]) ? channels : 0;
+  float* bias = to.biases[j].mutable_data_ptr<float>() + to.first * of_image;
+  for (std::int64_t b = 0; b < images_; ++b, bias += of_image) {
+    for (std::int64_t p = 0; p < stage.out.pixels(); ++p, g += channels) nets::add_to(bias, g, channels);
+  }
 }
 
 }  // namespace hebm::prior

@@ -1,13 +1,9 @@
-// The nets of small_energy_net.cpp on the host in float32, from weights that stay for a while: one
-// forward and one reverse pass, to z (chains) and to the weights (loss). Equal to the plain path to
-// rounding.
+// One forward and one reverse pass of small_energy_net.cpp's nets over a chunk of images, on the
+// host in float32: to z (chains) and to the weights (loss).
 #pragma once
 #include <ATen/core/Tensor.h>
-#include <memory>
 #include <vector>
 #include "nets/map_conv.h"
-#include "nets/passes.h"
-#include "prior/energy_net.h"
 
 namespace hebm::prior {
 
@@ -19,34 +15,39 @@ struct SmallStage {
   bool convolves() const { return !dense.defined(); }
 };
 
-struct SmallNetForm {
-  LatentShape shape;
-  std::size_t residual = 0;  // the stage that adds to its input; 0: none
-  double gain = 1.0;
-  at::ScalarType products = at::kFloat;
-};
+// A stage's bias is the same for all images, [out], or one an image, [B, out].
+inline bool is_of_images(const at::Tensor& bias) { return bias.dim() == 2; }
 
-class SmallNetPass;
-
-class SmallNetPlan final : public EnergyNet::Frozen, public std::enable_shared_from_this<SmallNetPlan> {
+// One chunk of m images.
+class SmallNetPass {
  public:
-  // weights: [out, in, k, k] or [out, in], the last of them the output's.
-  SmallNetPlan(const std::vector<at::Tensor>& weights, const SmallNetForm& form);
-  ~SmallNetPlan() override;
-  at::Tensor input_gradient(const std::vector<at::Tensor>& biases, const at::Tensor& z) const override;
-  // What the output reads, [B, W]: differentiable in z, the weights (the plan's values) and biases.
-  at::Tensor features(
-      const at::Tensor& z, const std::vector<at::Tensor>& weights, const std::vector<at::Tensor>& biases) const;
-  const std::vector<SmallStage>& stages() const { return stages_; }
-  std::size_t residual() const { return residual_; }
+  // residual: the stage that adds to its input; 0: none. stages must outlive this object.
+  SmallNetPass(const std::vector<SmallStage>& stages, std::size_t residual, std::int64_t images);
+  std::int64_t images() const { return images_; }
+  // z [m, H, W, C], to live until reverse() -> h [m, W]; biases of images: from row `first` on
+  const float* forward(const float* z, const std::vector<at::Tensor>& biases, std::int64_t first);
+  // gh [m, W] -> d/dz at the result, where it is wanted. weights: adds to each stage's gradient,
+  // [O, C, k, k] or [in, out], and to [O] or, of images `first` on, [B, O] of the biases.
+  struct Gradients {
+    std::vector<at::Tensor> stages, biases;
+    std::int64_t first = 0;
+  };
+  const float* reverse(const float* gh, bool wants_z, const Gradients* weights);
  private:
-  friend struct SmallNetNode;
-  std::unique_ptr<SmallNetPass> take(std::int64_t images) const;
+  using Floats = std::vector<float>;
+  const float* input(std::size_t j) const { return j == 0 ? z_ : h_[j - 1].data(); }
+  bool adds(std::size_t j) const { return j > 0 && j == residual_; }
+  // bias: of the first of the images; of_image: floats from image to image, 0: the same for all.
+  void activate(std::size_t j, const float* bias, std::int64_t of_image);
+  void add_gradients(std::size_t j, const Gradients& to) const;
 
-  std::vector<SmallStage> stages_;
+  const std::vector<SmallStage>& stages_;
   std::size_t residual_;
-  at::Tensor output_;  // [W], gain included
-  mutable nets::PassPool<SmallNetPass> pool_;
+  std::int64_t images_;
+  const float* z_ = nullptr;
+  std::vector<Floats> h_, slopes_;  // by stage, [m, pixels, channels]
+  Floats gradient_, below_, kept_;
+  std::vector<at::BFloat16> rounded_;  // left side of a product
 };
 
 }  // namespace hebm::prior

@@ -29,6 +29,12 @@ inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return a.numel() == 0 ? 0.0 : (a.detach().to(at::kDouble) - b.detach().to(at::kDouble)).abs().max().item<double>();
 }
 
+// |got - want| / |want|, in the Euclidean norm.
+inline double norm_error(const at::Tensor& got, const at::Tensor& want) {
+  const at::Tensor truth = want.detach().to(at::kDouble);
+  return ((got.detach().to(at::kDouble) - truth).norm() / truth.norm()).item<double>();
+}
+
 // U(-1, 1), another stream for every item.
 inline at::Tensor random_tensor(
     std::vector<std::int64_t> shape, std::uint32_t item, at::ScalarType dtype = at::kDouble) {

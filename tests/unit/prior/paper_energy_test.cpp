@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <cmath>
 #include <map>
+#include "../nets/support.h"
 #include "base/error.h"
 #include "paper_nets.h"
 #include "prior/potential.h"
@@ -195,8 +196,8 @@ TEST(PaperEnergyNet, ChainsInBfloat16WithinItsRounding) {
     const at::Tensor leaf = z.clone().requires_grad_(true);
     const at::Tensor truth =
         torch::autograd::grad({exact->forward(of_exact, exact->select(of_exact, t), leaf).sum()}, {leaf})[0];
-    const at::Tensor got = weights.chain->input_gradient(net->select(weights, t), z.to(at::kFloat)).to(at::kDouble);
-    const double error = ((got - truth).norm() / truth.norm()).item<double>();
+    const double error =
+        test::norm_error(weights.chain->input_gradient(net->select(weights, t), z.to(at::kFloat)), truth);
     EXPECT_LT(error, 2e-2) << kind;
     EXPECT_GT(error, 1e-4) << kind;
   }

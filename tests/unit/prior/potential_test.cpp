@@ -2,6 +2,7 @@
 #include "prior/potential.h"
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
+#include "../nets/support.h"
 #include "tiny_prior.h"
 
 namespace hebm::prior {
@@ -19,8 +20,8 @@ TEST(Potential, AStepsGradientInEachPrecision) {
   const at::Tensor truth = Potential(exact.prior, exact.backbone, of_exact, chains).gradient(u);
   const auto error = [&](nets::Precision precision) {
     const auto weights = weights_of(single.prior, precision);
-    const at::Tensor got = Potential(single.prior, single.backbone, weights, chains).gradient(u.to(at::kFloat));
-    return ((got.to(at::kDouble) - truth).norm() / truth.norm()).item<double>();
+    return test::norm_error(
+        Potential(single.prior, single.backbone, weights, chains).gradient(u.to(at::kFloat)), truth);
   };
   EXPECT_LT(error(nets::Precision::kFloat32), 1e-5);
   EXPECT_LT(error(nets::Precision::kBfloat16), 2e-2);

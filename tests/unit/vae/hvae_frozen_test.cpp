@@ -10,7 +10,7 @@
 namespace hebm::vae {
 namespace {
 
-using test::random_tensor;
+using test::norm_error, test::random_tensor;
 
 // Of the largest value: five layers of float32 sums of some hundred terms each.
 constexpr double kBar = 1e-5;
@@ -93,16 +93,13 @@ TEST(HvaeFrozen, InBfloat16WithinItsRounding) {
     const at::Tensor u = random_tensor({40, pair.net->dim()}, 1, at::kFloat) * 1.7;
     const at::Tensor leaf = u.clone().requires_grad_(true), exact = u.to(at::kDouble).requires_grad_(true);
     const auto z = pair.net->transport(leaf, nets::Precision::kBfloat16), truth = pair.exact->transport(exact);
-    const auto error = [](const at::Tensor& got, const at::Tensor& want) {
-      return ((got.to(at::kDouble) - want).norm() / want.norm()).item<double>();
-    };
     EXPECT_LT(relative(z[0], truth[0]), 1e-6) << "u itself";
-    EXPECT_LT(error(z.back(), truth.back()), 2e-2);
-    EXPECT_GT(error(z.back(), truth.back()), 1e-5);
+    EXPECT_LT(norm_error(z.back(), truth.back()), 2e-2);
+    EXPECT_GT(norm_error(z.back(), truth.back()), 1e-5);
     const at::Tensor got = torch::autograd::grad({z.back().square().sum()}, {leaf})[0];
     const at::Tensor gradient = torch::autograd::grad({truth.back().square().sum()}, {exact})[0];
-    EXPECT_LT(error(got, gradient), 2e-2);
-    EXPECT_GT(error(got, gradient), 1e-5);
+    EXPECT_LT(norm_error(got, gradient), 2e-2);
+    EXPECT_GT(norm_error(got, gradient), 1e-5);
     EXPECT_LT(relative(pair.net->transport(u).back(), truth.back()), kBar) << "float32 beside it";
   }
 }

@@ -119,13 +119,10 @@ TEST(NvaeFrozen, InBfloat16WithinItsRounding) {
     const Evaluated truth = evaluate([&](const at::Tensor& x) { return pair.exact->transport(x); }, u.to(at::kDouble));
     const auto frozen = freeze_nvae(*pair.net, {.products = at::kBFloat16});
     const Evaluated got = evaluate([&](const at::Tensor& x) { return frozen->transport(x); }, u);
-    const auto error = [](const at::Tensor& x, const at::Tensor& want) {
-      return ((x.to(at::kDouble) - want).norm() / want.norm()).item<double>();
-    };
-    EXPECT_LT(error(got.z.back(), truth.z.back()), 2e-2);
-    EXPECT_GT(error(got.z.back(), truth.z.back()), 1e-5);
-    EXPECT_LT(error(got.gradient, truth.gradient), 3e-2);
-    EXPECT_GT(error(got.gradient, truth.gradient), 1e-5);
+    EXPECT_LT(test::norm_error(got.z.back(), truth.z.back()), 2e-2);
+    EXPECT_GT(test::norm_error(got.z.back(), truth.z.back()), 1e-5);
+    EXPECT_LT(test::norm_error(got.gradient, truth.gradient), 3e-2);
+    EXPECT_GT(test::norm_error(got.gradient, truth.gradient), 1e-5);
   }
 }
 

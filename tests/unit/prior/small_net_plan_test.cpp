@@ -1,6 +1,6 @@
 // The small nets' own passes against the plain path in float64: f, its gradient to z, and the
 // loss's to every parameter, spectral norm included.
-#include "prior/small_net_pass.h"
+#include "prior/small_net_plan.h"
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -58,7 +58,7 @@ const std::vector<Case> kCases = {{NetKind::kSmall, {8, 2, 2}, 1}, {NetKind::kSm
     {NetKind::kSmall, {3, 8, 8}, 1}, {NetKind::kSmall, {4, 5, 3}, 1}, {NetKind::kSmall, {4, 4, 4}, 3},
     {NetKind::kDense, {4, 4, 4}, 1}, {NetKind::kDense, {2, 4, 2}, 2}};
 
-TEST(SmallNetPass, GradientToZ) {
+TEST(SmallNetPlan, GradientToZ) {
   for (const Case& c : kCases) {
     const Pair pair = make_pair(c.kind, c.shape, c.num_levels);
     for (const std::int64_t count : {1, 3, 70}) {
@@ -81,7 +81,7 @@ TEST(SmallNetPass, GradientToZ) {
   }
 }
 
-TEST(SmallNetPass, GradientToTheParameters) {
+TEST(SmallNetPlan, GradientToTheParameters) {
   const int threads = at::get_num_threads();
   for (const Case& c : kCases) {
     const Pair pair = make_pair(c.kind, c.shape, c.num_levels);
@@ -115,7 +115,7 @@ TEST(SmallNetPass, GradientToTheParameters) {
 
 // Five products one behind the other, forward and back, each within 2^-9: 2^-9 sqrt(20) = 9e-3 of
 // the root mean square.
-TEST(SmallNetPass, ChainsInBfloat16WithinItsRounding) {
+TEST(SmallNetPlan, ChainsInBfloat16WithinItsRounding) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(testing::Message() << c.shape.channels << " x " << c.shape.height);
     const Pair pair = make_pair(c.kind, c.shape, c.num_levels);
@@ -126,8 +126,7 @@ TEST(SmallNetPass, ChainsInBfloat16WithinItsRounding) {
     const at::Tensor truth =
         torch::autograd::grad({pair.exact->forward(exact, pair.exact->select(exact, t), leaf).sum()}, {leaf})[0];
     const auto biases = pair.net->select(weights, t);
-    const at::Tensor got = weights.chain->input_gradient(biases, z).to(at::kDouble);
-    const double error = ((got - truth).norm() / truth.norm()).item<double>();
+    const double error = test::norm_error(weights.chain->input_gradient(biases, z), truth);
     EXPECT_LT(error, 2e-2);
     EXPECT_GT(error, 1e-4);
     EXPECT_LT(relative(weights.frozen->input_gradient(biases, z), truth), kBar) << "the loss stays float32";
@@ -135,7 +134,7 @@ TEST(SmallNetPass, ChainsInBfloat16WithinItsRounding) {
 }
 
 // 70 images are three chunks.
-TEST(SmallNetPass, GradientToBiasesOfImages) {
+TEST(SmallNetPlan, GradientToBiasesOfImages) {
   const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 3);
   const at::Tensor z = random_tensor({70, 4, 4, 4}, 1, at::kFloat), w = random_tensor({70}, 2);
   const at::Tensor t = at::arange(70, at::kLong).remainder(3);
@@ -149,7 +148,7 @@ TEST(SmallNetPass, GradientToBiasesOfImages) {
   for (std::size_t j = 0; j < truth.size(); ++j) EXPECT_LT(relative(got[j], truth[j]), kBar) << "bias " << j;
 }
 
-TEST(SmallNetPass, NoImagesGiveZeroGradients) {
+TEST(SmallNetPlan, NoImagesGiveZeroGradients) {
   const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 1);
   const auto weights = pair.net->weights(false);
   auto biases = pair.net->select(weights, {});
@@ -159,7 +158,7 @@ TEST(SmallNetPass, NoImagesGiveZeroGradients) {
     EXPECT_EQ(g.abs().sum().item<float>(), 0.0f);
 }
 
-TEST(SmallNetPass, FrozenValuesOutliveTheWeights) {
+TEST(SmallNetPlan, FrozenValuesOutliveTheWeights) {
   for (const LatentShape& shape : {LatentShape{1, 1, 1}, LatentShape{1, 4, 4}, LatentShape{4, 2, 2}}) {
     SCOPED_TRACE(testing::Message() << shape.channels << " x " << shape.height);
     const Pair pair = make_pair(NetKind::kSmall, shape, 1, false);
@@ -175,7 +174,7 @@ TEST(SmallNetPass, FrozenValuesOutliveTheWeights) {
   }
 }
 
-TEST(SmallNetPass, WhatWouldGiveAWrongGradientIsRefused) {
+TEST(SmallNetPlan, WhatWouldGiveAWrongGradientIsRefused) {
   const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 2);
   const auto weights = pair.net->weights(false);
   const at::Tensor t = at::arange(2, at::kLong);
@@ -197,7 +196,7 @@ TEST(SmallNetPass, WhatWouldGiveAWrongGradientIsRefused) {
   });
 }
 
-TEST(SmallNetPass, ASecondBackwardIsRefused) {
+TEST(SmallNetPlan, ASecondBackwardIsRefused) {
   const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 1);
   const auto weights = pair.net->weights(false);
   const at::Tensor z = random_tensor({3, 4, 4, 4}, 1, at::kFloat).requires_grad_(true);
