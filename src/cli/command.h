@@ -1,6 +1,6 @@
 // A command of hebm_dist is a class in a file of its own, and a row in commands.cpp. It says which
-// options it has and what it does with them; run_command is the rest, once for all: parsing, help,
-// and the keys of other commands in one INI. main() catches errors and makes exit codes.
+// options it has and what it does with them; main.cpp is the rest, once for all: parsing, help,
+// errors and exit codes.
 #pragma once
 #include <algorithm>
 #include <memory>
@@ -37,6 +37,8 @@ class Command {
   virtual bool reads_pipeline_ini() const { return false; }
   // The arguments as `declare` names them.
   virtual std::vector<std::string> words(Arguments args) const { return {args.begin(), args.end()}; }
+  // declare(), then the values of args; with the keys of other commands in one INI.
+  Options::Action parse(Options& options, Arguments args);
   // Returns the exit code.
   virtual int execute(const Invocation& call) = 0;
 };
@@ -52,8 +54,7 @@ template <Literal kName> constexpr CommandRow row(std::string_view about) {
 }
 std::span<const CommandRow> commands();                 // in the order of a run
 const CommandRow* find_command(std::string_view name);  // or null
-// args without the program's and the command's name. Returns the exit code.
-int run_command(const CommandRow& row, Arguments args);
+void print_help();                                      // of the program
 // The keys of all commands that work on a run directory.
 std::vector<std::string> pipeline_keys();
 

@@ -1,6 +1,9 @@
+// The table of commands, and what is told of them before one is run.
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <iostream>
+#include "base/version.h"
 #include "cli/context.h"
 
 namespace hebm::cli {
@@ -28,12 +31,6 @@ constexpr std::array kCommands = {
     row<"bench">("langevin | draw | allreduce | cache against measured limits"),
 };
 
-Options::Action parse(Command& command, Options& options, Arguments args) {
-  command.declare(options);
-  if (command.reads_pipeline_ini()) options.allow_known(pipeline_keys());
-  return options.parse(command.words(args));
-}
-
 }  // namespace
 
 std::span<const CommandRow> commands() { return kCommands; }
@@ -43,18 +40,35 @@ const CommandRow* find_command(std::string_view name) {
   return found == kCommands.end() ? nullptr : &*found;
 }
 
-int run_command(const CommandRow& row, Arguments args) {
-  const auto command = row.make();
-  Options options(command->usage, command->about);
-  const auto action = parse(*command, options, args);
-  if (action == Options::Action::kHelpShown) return 0;
-  return command->execute({row.name, options, action == Options::Action::kDryRun});
+void print_help() {
+  std::cout
+      << "hebm_dist " << kVersion
+      << ": diffusion of hierarchical energy-based priors in the latent space of deep VAEs (Cui & Han, ICML 2024)\n\n"
+         "Usage: hebm_dist COMMAND [--config FILE.ini] [--section.key VALUE ...]\n"
+         "       mpirun -np 32 hebm_dist train --config FILE.ini\n\nCommands, in the order of a run:\n";
+  for (const auto& c : kCommands) std::cout << fmt::format("  {:<15} {}\n", c.name, c.about);
+  std::cout
+      << "\n`hebm_dist COMMAND --help` shows the common options, `--help-all` all, `--dry-run` what would be done.\n"
+         "Run the same command again to resume. Exit codes: 0 done, 1 runtime error, 2 usage, 3 diverged, 4 corrupt "
+         "data,\n"
+         "5 environment, 6 a peer was lost, 75 saved and wants to be run again.\n";
+}
+
+void RunCommand::declare(Options& options) {
+  options.outside_fingerprint([&] { run_.describe(options); });
+  describe(options);
+}
+
+Options::Action Command::parse(Options& options, Arguments args) {
+  declare(options);
+  if (reads_pipeline_ini()) options.allow_known(pipeline_keys());
+  return options.parse(words(args));
 }
 
 Lines plan_lines(const CommandRow& row, Arguments args) {
   const auto command = row.make();
   Options options(command->usage, command->about);
-  parse(*command, options, args);
+  command->parse(options, args);
   return dynamic_cast<RunCommand&>(*command).dry_run();
 }
 

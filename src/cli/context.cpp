@@ -27,22 +27,6 @@ std::vector<std::string> own_command_line() {
   return out;
 }
 
-// Of the folder's earlier run; kAuto: none, or not possible here. What cannot be read is no reason
-// to stop: the folder's own command writes it anew.
-nets::Gemm recorded_gemm(const fs::path& folder) {
-  constexpr std::size_t kMaxBytes = 1 << 16;
-  const fs::path file = folder / "env.json";
-  std::error_code error;
-  if (!fs::is_regular_file(file, error)) return nets::Gemm::kAuto;
-  try {
-    const auto json = nlohmann::json::parse(storage::read_file(file, kMaxBytes), nullptr, false);
-    const auto recorded = value_named<nets::Gemm>(storage::text_in(json, "gemm")).value_or(nets::Gemm::kAuto);
-    if (nets::gemm_possible(recorded, nets::this_processor())) return recorded;
-  } catch (const Error&) {
-  }
-  return nets::Gemm::kAuto;
-}
-
 // Tensors come and go at the same sizes: what is freed stays with the process, since fresh pages
 // cost more than the sums in them. Blocks of 32 MiB and more go back to the system.
 void keep_freed_memory() {
@@ -105,6 +89,21 @@ void set_arithmetic(const comm::Placement& placement, const comm::CommOptions& o
   nets::set_graphs(options.graphs);
 }
 
+// What cannot be read is no reason to stop: the folder's own command writes it anew.
+nets::Gemm recorded_gemm(const fs::path& folder) {
+  constexpr std::size_t kMaxBytes = 1 << 16;
+  const fs::path file = folder / "env.json";
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) return nets::Gemm::kAuto;
+  try {
+    const auto json = nlohmann::json::parse(storage::read_file(file, kMaxBytes), nullptr, false);
+    const auto recorded = value_named<nets::Gemm>(storage::text_in(json, "gemm")).value_or(nets::Gemm::kAuto);
+    if (nets::gemm_possible(recorded, nets::this_processor())) return recorded;
+  } catch (const Error&) {
+  }
+  return nets::Gemm::kAuto;
+}
+
 Context::Context(const RunOptions& run, const Invocation& call, const Folders& folders)
     : options_(call.options),
       comm_(comm::make_communicator(run.comm)),
@@ -152,24 +151,6 @@ void Context::write_settings(const fs::path& folder) const {
 void require(const fs::path& file, const std::string& made_by) {
   check(fs::exists(file), ExitCode::kUsage, "{} is not there: run `{}` with the same run.directory first",
       file.string(), made_by);
-}
-
-void RunCommand::declare(Options& options) {
-  options.outside_fingerprint([&] { run_.describe(options); });
-  describe(options);
-}
-
-int RunCommand::execute(const Invocation& call) {
-  if (call.dry_run) {
-    print_dry_run(call.options, dry_run());
-    return 0;
-  }
-  resolve();
-  const Folders own = folders(call);
-  nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? recorded_gemm(own.settings) : run_.gemm);  // before any product
-  open();
-  Context context(run_, call, own);
-  return work(context);
 }
 
 }  // namespace hebm::cli

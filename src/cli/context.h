@@ -1,5 +1,5 @@
 // What the commands on a run directory share: their options, the paths of a run, what every ranked
-// command works with (communicator, lease, log), and their driver.
+// command works with (communicator, lease, log).
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <cstdint>
@@ -62,6 +62,9 @@ struct Folders {
   std::filesystem::path leased;
 };
 
+// Of the earlier run whose settings the folder holds; kAuto: none, or not possible here.
+nets::Gemm recorded_gemm(const std::filesystem::path& folder);
+
 // Opens RUN/log.txt, writes config.ini and env.json (rank 0). Collective.
 class Context {
  public:
@@ -86,7 +89,8 @@ class Context {
   std::optional<storage::Lease> lease_;
 };
 
-// Such a command says its options, what its --dry-run tells, what it reads and what it makes.
+// Such a command says its options, what its --dry-run tells, what it reads and what it makes. Its
+// execute() stands in main.cpp.
 class RunCommand : public Command {
  public:
   using Command::Command;

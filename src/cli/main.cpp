@@ -1,4 +1,5 @@
-// hebm_dist COMMAND ...: dispatch, and the one place where an error becomes words and an exit code.
+// hebm_dist COMMAND ...: the driver of every command, and the one place where an error becomes
+// words and an exit code.
 #include <fmt/format.h>
 #include <cstdlib>
 #include <exception>
@@ -7,26 +8,11 @@
 #include "base/error.h"
 #include "base/host.h"
 #include "base/version.h"
-#include "cli/command.h"
+#include "cli/context.h"
 #include "comm/communicator.h"
 
+namespace hebm::cli {
 namespace {
-
-using hebm::cli::Arguments;
-
-void print_help() {
-  std::cout
-      << "hebm_dist " << hebm::kVersion
-      << ": diffusion of hierarchical energy-based priors in the latent space of deep VAEs (Cui & Han, ICML 2024)\n\n"
-         "Usage: hebm_dist COMMAND [--config FILE.ini] [--section.key VALUE ...]\n"
-         "       mpirun -np 32 hebm_dist train --config FILE.ini\n\nCommands, in the order of a run:\n";
-  for (const auto& c : hebm::cli::commands()) std::cout << fmt::format("  {:<15} {}\n", c.name, c.about);
-  std::cout
-      << "\n`hebm_dist COMMAND --help` shows the common options, `--help-all` all, `--dry-run` what would be done.\n"
-         "Run the same command again to resume. Exit codes: 0 done, 1 runtime error, 2 usage, 3 diverged, 4 corrupt "
-         "data,\n"
-         "5 environment, 6 a peer was lost, 75 saved and wants to be run again.\n";
-}
 
 // "" without a launcher.
 std::string launch_rank() {
@@ -39,38 +25,59 @@ std::string launch_rank() {
 std::string who() {
   const std::string rank = launch_rank();
   if (rank.empty()) return "";
-  return fmt::format(" rank {} on {}:", rank, hebm::host_name());
+  return fmt::format(" rank {} on {}:", rank, host_name());
 }
 
 int run(const std::vector<std::string>& args) {
   if (args.empty() || args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
     print_help();
-    return args.empty() ? static_cast<int>(hebm::ExitCode::kUsage) : 0;
+    return args.empty() ? static_cast<int>(ExitCode::kUsage) : 0;
   }
   if (args[0] == "--version") {
-    std::cout << "hebm_dist " << hebm::kVersion << "\n";
+    std::cout << "hebm_dist " << kVersion << "\n";
     return 0;
   }
-  if (const auto* command = hebm::cli::find_command(args[0])) return run_command(*command, Arguments(args).subspan(1));
-  hebm::fail(hebm::ExitCode::kUsage, "unknown command '{}'; `hebm_dist --help` lists them", args[0]);
+  const CommandRow* const row = find_command(args[0]);
+  check(row != nullptr, ExitCode::kUsage, "unknown command '{}'; `hebm_dist --help` lists them", args[0]);
+  const auto command = row->make();
+  Options options(command->usage, command->about);
+  const auto action = command->parse(options, Arguments(args).subspan(1));
+  if (action == Options::Action::kHelpShown) return 0;
+  return command->execute({row->name, options, action == Options::Action::kDryRun});
 }
 
 }  // namespace
 
+// Of every command on a run directory. Of `train`: train.cpp.
+int RunCommand::execute(const Invocation& call) {
+  if (call.dry_run) {
+    print_dry_run(call.options, dry_run());
+    return 0;
+  }
+  resolve();
+  const Folders own = folders(call);
+  nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? recorded_gemm(own.settings) : run_.gemm);  // before any product
+  open();
+  Context context(run_, call, own);
+  return work(context);
+}
+
+}  // namespace hebm::cli
+
 int main(int argc, char** argv) {
   try {
-    return run({argv + 1, argv + argc});
+    return hebm::cli::run({argv + 1, argv + argc});
   } catch (const hebm::Error& e) {
     // Wrong use, and what ranks agreed on, is the same on all of them: rank 0 says it. Everything
     // else is said with its rank. The launcher combines the exit codes.
-    const std::string rank = launch_rank();
+    const std::string rank = hebm::cli::launch_rank();
     const bool of_all =
         e.code() == hebm::ExitCode::kUsage || dynamic_cast<const hebm::comm::AgreedError*>(&e) != nullptr;
     if (!of_all || rank.empty() || rank == "0")
-      std::cerr << "hebm_dist:" << (of_all ? "" : who()) << " error: " << e.what() << std::endl;
+      std::cerr << "hebm_dist:" << (of_all ? "" : hebm::cli::who()) << " error: " << e.what() << std::endl;
     return static_cast<int>(e.code());
   } catch (const std::exception& e) {
-    std::cerr << "hebm_dist:" << who() << " internal error: " << e.what() << std::endl;
+    std::cerr << "hebm_dist:" << hebm::cli::who() << " internal error: " << e.what() << std::endl;
     return static_cast<int>(hebm::ExitCode::kRuntime);
   }
 }

@@ -35,9 +35,9 @@ std::unique_ptr<train::Objective> by_chains(
   return std::make_unique<train::DiffusionObjective>(options, in, run);
 }
 
-sample::DrawLatents marginal_draws(
-    const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s, prior::NetOutput output) {
-  return [chain = prior::ReverseChain(*prior, vae, s.langevin, output)](
+template <prior::NetOutput kOutput>
+sample::DrawLatents chain_draws(const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
+  return [chain = prior::ReverseChain(*prior, vae, s.langevin, kOutput)](
              const prior::ChainIds& ids) { return chain.sample(ids); };
 }
 
@@ -61,10 +61,7 @@ PriorKind diffusion() {
       .without = {"langevin.eta_marginal"},
       .has_levels = true,
       .objective = by_chains,
-      .draw = [](const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) -> sample::DrawLatents {
-        return [chain = prior::ReverseChain(*prior, vae, s.langevin)](
-                   const prior::ChainIds& ids) { return chain.sample(ids); };
-      },
+      .draw = chain_draws<prior::NetOutput::kScaled>,
       .draw_cost = chains_cost,
       .draw_fingerprint =
           [](Json& out, const DrawSettings& s) {
@@ -85,8 +82,7 @@ PriorKind joint() {
       .about = "marginal EBM of Eq. 4 and 8, whose step is langevin.eta_marginal",
       .part = "Joint EBM prior",
       .objective = by_chains,
-      .draw = [](const EnergyPrior* prior, const Backbone& vae,
-                  const DrawSettings& s) { return marginal_draws(prior, vae, s, prior::NetOutput::kScaled); },
+      .draw = chain_draws<prior::NetOutput::kScaled>,
       .draw_cost = chains_cost,
       .draw_fingerprint = marginal_fingerprint,
       .samples = {{"joint", "Joint EBM"}},
@@ -108,7 +104,7 @@ bool resamples(const NceOptions& nce) { return nce.sampler == prior::NceSampling
 // in those above by the conditionals' normalisers.
 sample::DrawLatents nce_draws(const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
   const NceOptions& nce = nce_of(s.own);
-  if (!resamples(nce)) return marginal_draws(prior, vae, s, prior::NetOutput::kLogit);
+  if (!resamples(nce)) return chain_draws<prior::NetOutput::kLogit>(prior, vae, s);
   return [sampler = prior::NceSampler(*prior, vae, nce.proposals)](
              const prior::ChainIds& ids) { return sampler.resample(ids); };
 }

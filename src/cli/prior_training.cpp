@@ -1,3 +1,4 @@
+// Beside the training itself (train.cpp): its plan, the cache, grids and weights on the way.
 #include "cli/prior_training.h"
 #include <fmt/format.h>
 #include "base/error.h"
@@ -6,7 +7,6 @@
 #include "prior/prior_file.h"
 #include "sample/sample.h"
 #include "storage/png.h"
-#include "train/checkpoints.h"
 
 namespace hebm::cli {
 namespace {
@@ -22,6 +22,15 @@ std::vector<std::unique_ptr<nets::WithEma>> averaged_weights(
 }
 
 }  // namespace
+
+void PriorTraining::describe_nets(Lines& lines) const {
+  for (std::size_t i = 0; i < prior_->num_layers(); ++i) {
+    lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i,
+        prior_->net(0, i).params().size(), prior_->net(0, i).forward_flop() / 1e6));
+  }
+  lines.push_back(fmt::format("energy nets: {} parameters in {} nets, T = {}", prior_->num_parameters(),
+      prior_->num_buckets(), prior_->num_levels()));
+}
 
 void PriorTraining::describe_training(Lines& lines, const std::string& note) const {
   add_training(lines,
@@ -76,35 +85,6 @@ bool PriorTraining::write_on_the_way(
     return false;
   }
   return true;
-}
-
-int PriorTraining::work(Context& context) {
-  vae_.backbone->params().to(context.device());
-  prior_->to(context.device());
-  train::TrainingRun run{directory(), fingerprint(context), context.comm(), context.logger(), &context.stop()};
-  run.fingerprint["vae_hash"] = vae_.hash;
-  const auto file = directory() / storage::run_files::kPriorFile;
-  if (train::artifact_done(file, prior::kPriorFormat, prior::kPriorVersion, run.fingerprint, run.comm, run.logger))
-    return 0;
-  const auto cache = open_cache(context);
-  const auto make_source = [&](const train::MicroBatches& batches, std::int64_t first) {
-    return cache ? train::cache_source(*cache, batches, seed(), first, training_.updates)
-                 : train::online_source(*dataset_, data::Split::kTrain, *vae_.backbone, batches, seed());
-  };
-  // DiffusionObjective (train/diffusion.h), or that of the row of prior.kind, or couple's.
-  const auto learnt = objective({*prior_, nets_, *vae_.backbone, langevin_, seed(), make_source}, run);
-  train::TrainingLoop loop(*learnt, run);
-  bool all_written = true;
-  auto result = loop.run([&](std::int64_t update) {
-    if (!write_on_the_way(run, loop, update)) all_written = false;
-  });
-  if (result.outcome == train::Outcome::kDone) {
-    loop.adopt_averaged();
-    comm::on_root(run.comm, [&] { save(file, run); });
-    run.logger.line("{}: done after {} updates", file.string(), training_.updates);
-  }
-  result.save_failed = result.save_failed || !all_written;
-  return exit_code(result);
 }
 
 }  // namespace hebm::cli

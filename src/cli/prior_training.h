@@ -14,7 +14,7 @@ class PriorTraining : public RunCommand {
   using RunCommand::RunCommand;
  protected:
   Folders folders(const Invocation&) const override { return {directory(), directory()}; }
-  // All of a training: RunCommand::execute calls it, inputs and communicator made.
+  // All of a training, the inputs opened: train.cpp.
   int work(Context& context) override;
 
   virtual const PriorKind& kind() const { return default_prior_kind(); }
@@ -24,7 +24,9 @@ class PriorTraining : public RunCommand {
   virtual std::unique_ptr<train::Objective> objective(const train::PriorInputs& in, const train::TrainingRun& run) = 0;
   virtual bool writes_on_the_way() const { return false; }  // sample grids and weights (train.preview_every)
   std::uint64_t seed() const { return static_cast<std::uint64_t>(training_.seed >= 0 ? training_.seed : run_.seed); }
-  void describe_training(Lines& lines, const std::string& note) const;  // --dry-run
+  // --dry-run.
+  void describe_nets(Lines& lines) const;
+  void describe_training(Lines& lines, const std::string& note) const;
 
   prior::ScheduleOptions schedule_;
   prior::EnergyOptions energy_;

@@ -3,7 +3,9 @@
 #include "cli/estimate.h"
 #include "cli/prior_kind.h"
 #include "cli/prior_training.h"
+#include "prior/prior_file.h"
 #include "storage/files.h"
+#include "train/checkpoints.h"
 
 namespace hebm::cli {
 namespace {
@@ -50,14 +52,8 @@ class Train : public PriorTraining {
     make_prior();
     training_.expect_possible(prior_->per_level(), 1);
     const RunPaths paths(run_);
-    const auto& backbone = *vae_.backbone;
-    Lines lines = describe_backbone(backbone, trained ? "" : paths.vae);
-    for (std::size_t i = 0; i < backbone.groups().size(); ++i) {
-      lines.push_back(fmt::format("layer {}: energy net of {} parameters, {:.2f} MFLOP a forward", i,
-          prior_->net(0, i).params().size(), prior_->net(0, i).forward_flop() / 1e6));
-    }
-    lines.push_back(fmt::format("energy nets: {} parameters in {} nets, T = {}", prior_->num_parameters(),
-        prior_->num_buckets(), prior_->num_levels()));
+    Lines lines = describe_backbone(*vae_.backbone, trained ? "" : paths.vae);
+    describe_nets(lines);
     const bool cached = std::filesystem::exists(paths.cache / "index.json");
     if (training_.source == train::Source::kCache)
       lines.push_back(fmt::format(
@@ -97,7 +93,7 @@ class Train : public PriorTraining {
   }
 
   std::unique_ptr<train::Objective> objective(const train::PriorInputs& in, const train::TrainingRun& run) override {
-    return kind().objective(training_, in, run);
+    return kind().objective(training_, in, run);  // a DiffusionObjective (train/diffusion.cpp), but of nce
   }
   bool writes_on_the_way() const override { return kind().learns_by_chains; }
 
@@ -107,6 +103,34 @@ class Train : public PriorTraining {
 };
 
 }  // namespace
+
+int PriorTraining::work(Context& context) {
+  vae_.backbone->params().to(context.device());
+  prior_->to(context.device());
+  train::TrainingRun run{directory(), fingerprint(context), context.comm(), context.logger(), &context.stop()};
+  run.fingerprint["vae_hash"] = vae_.hash;
+  const auto file = directory() / storage::run_files::kPriorFile;
+  if (train::artifact_done(file, prior::kPriorFormat, prior::kPriorVersion, run.fingerprint, run.comm, run.logger))
+    return 0;
+  const auto cache = open_cache(context);
+  const auto make_source = [&](const train::MicroBatches& batches, std::int64_t first) {
+    return cache ? train::cache_source(*cache, batches, seed(), first, training_.updates)
+                 : train::online_source(*dataset_, data::Split::kTrain, *vae_.backbone, batches, seed());
+  };
+  const auto learnt = objective({*prior_, nets_, *vae_.backbone, langevin_, seed(), make_source}, run);
+  train::TrainingLoop loop(*learnt, run);
+  bool all_written = true;
+  auto result = loop.run([&](std::int64_t update) {
+    if (!write_on_the_way(run, loop, update)) all_written = false;
+  });
+  if (result.outcome == train::Outcome::kDone) {
+    loop.adopt_averaged();
+    comm::on_root(run.comm, [&] { save(file, run); });
+    run.logger.line("{}: done after {} updates", file.string(), training_.updates);
+  }
+  result.save_failed = result.save_failed || !all_written;
+  return exit_code(result);
+}
 
 template <> std::unique_ptr<Command> make_command<"train">() { return std::make_unique<Train>(); }
 

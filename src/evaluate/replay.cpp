@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "data/new_file.h"
 #include "nets/device.h"
+#include "prior/langevin_update.h"
 
 namespace hebm::evaluate {
 namespace {
@@ -145,8 +146,8 @@ at::Tensor learn(const ReplayInputs& inputs, prior::EnergyPrior& prior, const st
     const c10::AutoGradMode grad_on(true);
     const auto live = net.weights(true);
     const auto biases = net.select(live, t);
-    const at::Tensor loss = prior::contrastive_loss(net.forward(live, biases, positive[i]),
-        net.forward(live, biases, negative[i]), weight, 0.0, static_cast<std::int64_t>(inputs.t.size()));
+    const at::Tensor loss = prior::contrastive_loss(net.outputs(live, biases, positive[i]).f,
+        net.outputs(live, biases, negative[i]).f, weight, 0.0, static_cast<std::int64_t>(inputs.t.size()));
     torch::autograd::backward({loss}, {});
     total = total.defined() ? total + loss.detach() : loss.detach();
     for (const auto& g : net.params().views_of(net.params().grad(), fmt::format("grad/netE{}/", i)))

@@ -42,39 +42,40 @@ void EnergyNet::finish(std::int64_t features) {
   params_.flatten();
 }
 
-EnergyNet::Weights EnergyNet::weights(bool with_grad, const Spectral& normed, nets::Precision of_chains) const {
-  const c10::AutoGradMode mode(with_grad);
-  Effective effective;
-  for (std::size_t i = 0; i < normed.size(); ++i)
-    effective.emplace(names_[i], options_.spectral_norm ? normed[i].effective() : normed[i].weight);
-  Weights out = build(effective);
-  out.precision = of_chains;
-  if (!with_grad && params_.dtype() == at::kFloat && params_.device().is_cpu()) {
-    const at::ScalarType products = nets::type_of_products(of_chains);
-    out.frozen = freeze(out, at::kFloat);
-    out.chain = products == at::kFloat ? out.frozen : freeze(out, products);
-  }
-  if (labels_.defined()) out.labels = with_grad ? labels_ : labels_.detach().clone();
-  return out;
-}
-
-EnergyNet::Outputs EnergyNet::outputs(
-    const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
-  const at::Tensor h = features(weights, biases, z);
-  Outputs out{at::linear(h, weights.stages.back()).squeeze(1) * options_.gain, {}};
-  if (weights.labels.defined()) out.labels = at::linear(h, weights.labels) * options_.gain;
-  return out;
-}
-
-std::vector<at::Tensor> EnergyNet::select(const Weights& weights, const at::Tensor& t) const {
-  std::vector<at::Tensor> out;
-  for (const auto& bias : weights.biases) out.push_back(num_levels_ > 1 ? bias.index_select(0, t) : bias[0]);
-  return out;
-}
-
 void EnergyNet::power_iterate(std::int64_t times) const {
   for (std::size_t i = 0; options_.spectral_norm && i < weights_.size(); ++i)
     weights_[i].iterate(static_cast<int>(times));
+}
+
+std::unique_ptr<EnergyNet> make_energy_net(
+    const EnergyOptions& options, const LatentShape& shape, const NetSetting& setting) {
+  auto net = (options.ours() ? make_small_net : make_paper_net)(options, shape, setting);
+  net->power_iterate(options.warm_iterations);
+  return net;
+}
+
+std::vector<EnergyNet::Spectral> EnergyNet::iterated(std::int64_t fixed, std::int64_t learning) const {
+  const c10::NoGradGuard no_grad;
+  std::vector<Spectral> out;
+  Spectral moving = weights_;
+  for (std::int64_t k = 0; k < fixed + learning; ++k) {
+    for (auto& weight : moving) {
+      if (!options_.spectral_norm) continue;
+      weight = {weight.weight, weight.u.clone(), weight.v.clone()};
+      weight.iterate(1);
+      if (k < fixed) weight.fixed_sigma = weight.sigma();
+    }
+    out.push_back(moving);
+  }
+  return out;
+}
+
+void EnergyNet::adopt(const Spectral& normed) const {
+  const c10::NoGradGuard no_grad;
+  for (std::size_t i = 0; options_.spectral_norm && i < weights_.size(); ++i) {
+    weights_[i].u.copy_(normed[i].u);
+    weights_[i].v.copy_(normed[i].v);
+  }
 }
 
 }  // namespace hebm::prior

@@ -3,52 +3,22 @@
 // t enters through vectors that are made once for all t, and everything that does not depend on z
 // is prepared before a chain. Nets: small_energy_net.cpp, paper_energy_net.cpp.
 #pragma once
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <array>
+#include <ATen/ops/linear.h>
+#include <c10/core/GradMode.h>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
-#include "base/options.h"
 #include "base/types.h"
 #include "nets/parameters.h"
 #include "nets/precision.h"
 #include "nets/spectral.h"
+#include "prior/options.h"
 
 namespace hebm::prior {
-
-enum class NetKind { kSmall, kDense, kCifar10, kCelebaHq256 };
-constexpr std::array<Choice<NetKind>, 4> choices_of(NetKind) {
-  return {{{"small", NetKind::kSmall}, {"dense", NetKind::kDense}, {"cifar10", NetKind::kCifar10},
-      {"celebahq256", NetKind::kCelebaHq256}}};
-}
-
-struct EnergyOptions {
-  NetKind net = NetKind::kSmall;  // small (for the HVAE), dense (for an NVAE's), or one of the paper's
-  std::int64_t width = 64;        // W; the paper's ch: 128 (CIFAR-10), 64 (CelebA-HQ-256)
-  std::int64_t embedding = 64;    // of t, small net; the paper's nets have 128
-  bool per_level = true;          // nets of its own for every t (false: one net a layer, told t, as in the paper)
-  double gain = 1.0;              // of the output
-  bool spectral_norm = true;
-  std::int64_t power_iterations = 1;  // an optimiser step
-  std::int64_t warm_iterations = 15;  // before the first
-  bool power_iterations_in_chain = false;
-  void describe(Options& options);
-  std::int64_t embedding_size() const;
-  bool ours() const { return net == NetKind::kSmall || net == NetKind::kDense; }  // not the paper's
-};
-
-struct NetSetting {
-  std::int64_t num_levels = 1;  // values of t that the net is told (1: none)
-  std::uint32_t stream = 0;     // tells the nets' random starts apart
-  std::uint64_t seed = 0;
-  at::ScalarType dtype = at::kFloat;
-  // Of parameters and vectors: more is Error(kCorrupt).
-  std::int64_t max_values = std::numeric_limits<std::int64_t>::max();
-  std::int64_t label_rows = 0;  // numbers beside f for labels (label_heads.h)
-};
 
 class EnergyNet {
  public:
@@ -64,7 +34,7 @@ class EnergyNet {
     // d sum_b f_b / dz, [B, c, h, w]; biases from select().
     virtual at::Tensor input_gradient(const std::vector<at::Tensor>& biases, const at::Tensor& z) const = 0;
   };
-  // What forward() needs, in the net's own order: effective weights ([out, in, k, k], [out, in] or
+  // What outputs() needs, in the net's own order: effective weights ([out, in, k, k], [out, in] or
   // as nets::conv_matrix has them) and vectors of t [num_levels, out].
   struct Weights {
     std::vector<at::Tensor> stages, biases;
@@ -87,11 +57,7 @@ class EnergyNet {
   // Rows of the vectors of t for these levels, [B, out] each; with one level [out]. Once a chain. t
   // [B] int64.
   std::vector<at::Tensor> select(const Weights& weights, const at::Tensor& t) const;
-  // z [B, c, h, w], biases from select() -> f [B].
-  at::Tensor forward(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
-    return outputs(weights, biases, z).f;
-  }
-  // f and what the label heads read off the same features.
+  // z [B, c, h, w], biases from select() -> f, and what the label heads read off the same features.
   Outputs outputs(const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const;
 
   // Of the stored u and v; nothing without spectral norm.
@@ -137,6 +103,36 @@ class EnergyNet {
   std::vector<std::string> names_;  // of weights_
   double forward_flop_ = 0;
 };
+
+inline EnergyNet::Weights EnergyNet::weights(bool with_grad, const Spectral& normed, nets::Precision of_chains) const {
+  const c10::AutoGradMode mode(with_grad);
+  Effective effective;
+  for (std::size_t i = 0; i < normed.size(); ++i)
+    effective.emplace(names_[i], options_.spectral_norm ? normed[i].effective() : normed[i].weight);
+  Weights out = build(effective);
+  out.precision = of_chains;
+  if (!with_grad && params_.dtype() == at::kFloat && params_.device().is_cpu()) {
+    const at::ScalarType products = nets::type_of_products(of_chains);
+    out.frozen = freeze(out, at::kFloat);
+    out.chain = products == at::kFloat ? out.frozen : freeze(out, products);
+  }
+  if (labels_.defined()) out.labels = with_grad ? labels_ : labels_.detach().clone();
+  return out;
+}
+
+inline EnergyNet::Outputs EnergyNet::outputs(
+    const Weights& weights, const std::vector<at::Tensor>& biases, const at::Tensor& z) const {
+  const at::Tensor h = features(weights, biases, z);
+  Outputs out{at::linear(h, weights.stages.back()).squeeze(1) * options_.gain, {}};
+  if (weights.labels.defined()) out.labels = at::linear(h, weights.labels) * options_.gain;
+  return out;
+}
+
+inline std::vector<at::Tensor> EnergyNet::select(const Weights& weights, const at::Tensor& t) const {
+  std::vector<at::Tensor> out;
+  for (const auto& bias : weights.biases) out.push_back(num_levels_ > 1 ? bias.index_select(0, t) : bias[0]);
+  return out;
+}
 
 // The net that options.net names. A latent size that it cannot take is Error(kUsage).
 std::unique_ptr<EnergyNet> make_energy_net(

@@ -8,39 +8,12 @@
 #include <cstdint>
 #include <functional>
 #include <vector>
-#include "base/options.h"
-#include "nets/precision.h"
+#include "base/choice.h"
 #include "prior/chains.h"
+#include "prior/options.h"
 #include "prior/schedule.h"
 
 namespace hebm::prior {
-
-// s_t^2. natural: 2 step / P_t; paper: eta sigma_cum[t]/sigma_cum[0] sigma[t+1]^2.
-enum class StepRule { kNatural, kPaper };
-constexpr std::array<Choice<StepRule>, 2> choices_of(StepRule) {
-  return {{{"natural", StepRule::kNatural}, {"paper", StepRule::kPaper}}};
-}
-// paper: Euler-Maruyama; exact: the Gaussian terms by an Ornstein-Uhlenbeck step.
-enum class Integrator { kPaper, kExact };
-constexpr std::array<Choice<Integrator>, 2> choices_of(Integrator) {
-  return {{{"paper", Integrator::kPaper}, {"exact", Integrator::kExact}}};
-}
-
-struct LangevinOptions {
-  std::int64_t steps = 30;      // K
-  std::int64_t zero_steps = 0;  // K at t = 0, of priors with label heads (couple.steps); 0: steps
-  double eta = 3e-5;            // of `paper`; 3e-5: the paper on CIFAR-10, 2e-5: on CelebA-HQ-256
-  StepRule step_rule = StepRule::kNatural;
-  double step = 0.01;            // of `natural`, in units of the Gaussian terms' own variance 1 / P_t
-  std::vector<double> by_level;  // factors of s_t^2 for t = 0, 1, ...; the last one goes on; empty: 1
-  Integrator integrator = Integrator::kExact;
-  double noise = 1.0;                                     // factor of the noise's standard deviation
-  nets::Precision precision = nets::Precision::kFloat32;  // of nets and decoder path: compute.chain_precision
-  double eta_marginal = 0.02;  // s^2 of the marginal EBMs (joint, nce), whatever step_rule: their one level has P = 1
-  void describe(Options& options);  // langevin.*
-  // K of the chain of level t: whatever options set it, it is resolved into these fields.
-  std::int64_t steps_at(std::int64_t t) const { return t == 0 && zero_steps > 0 ? zero_steps : steps; }
-};
 
 struct StepCoefficients {
   double y, u_next, gradient, noise;
@@ -52,10 +25,9 @@ double gaussian_precision(const Schedule& schedule, std::int64_t t);
 // The level's s_t^2, by_level included.
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);
 
-// With a = alpha[t+1], sg = sigma[t+1], P = 1 + w a^2 / sg^2 and rho = exp(-s^2 P / 2):
-//   paper: c_y = 1 - s^2/2 P, c_u = s^2/2 w a / sg^2, c_g = 1/2, c_n = s
-//   exact: c_y = rho, c_u = (1 - rho) w a / (sg^2 P), c_g = (1 - rho) / (P s^2),
-//          c_n = sqrt((1 - rho^2) / P), exact for f = 0 at any s, the paper's to first order in s^2
+std::vector<double> step_variances(const Schedule& schedule, const LangevinOptions& options);  // of all levels
+
+// By level; langevin.cpp has their formulas.
 std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options);
 
 // Of a level t in the loss: paper 1/s_t^2 (the nets output f = s_t^2 F), sqrt 1/s_t^2 *
@@ -87,10 +59,5 @@ struct ChainExtras {
 // D]. No autograd graph is kept, and nothing waits for a GPU.
 at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradient& gradient,
     const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const ChainExtras& extras = {});
-
-// One step with given noise by plain tensor operations in any dtype, for comparisons with recorded
-// chains: c_y y + c_u u_{t+1} + c_g df/du + c_n n. y, u_next, gradient, noise [B, D]; t [B].
-at::Tensor langevin_step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient,
-    const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients, const std::vector<std::int64_t>& t);
 
 }  // namespace hebm::prior

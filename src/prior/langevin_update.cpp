@@ -1,6 +1,8 @@
 #include "prior/langevin_update.h"
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
 #ifdef HEBM_CUDA
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
@@ -74,6 +76,18 @@ void LangevinUpdate::step_on_host(const StepArguments& a) const {
       for (std::int64_t e = 0; e < a.dim; ++e) y[e] = langevin_element(factors, y[e], u[e], g[e], n[e]);
     }
   });
+}
+
+at::Tensor langevin_step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient,
+    const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients, const std::vector<std::int64_t>& t) {
+  const c10::NoGradGuard no_grad;
+  const auto by_row = [&](double StepCoefficients::*field) {
+    std::vector<double> values;
+    for (const auto level : t) values.push_back(coefficients.at(static_cast<std::size_t>(level)).*field);
+    return nets::on_device(values, y.device()).to(y.scalar_type()).unsqueeze(1);  // [B, 1]
+  };
+  return by_row(&StepCoefficients::y) * y + by_row(&StepCoefficients::u_next) * u_next +
+         by_row(&StepCoefficients::gradient) * gradient + by_row(&StepCoefficients::noise) * noise;
 }
 
 }  // namespace hebm::prior

@@ -25,4 +25,9 @@ class LangevinUpdate {
   at::Tensor device_k_;  // [1] int64, on a GPU
 };
 
+// One step with given noise by plain tensor operations in any dtype, for comparisons with recorded
+// chains: c_y y + c_u u_{t+1} + c_g df/du + c_n n. y, u_next, gradient, noise [B, D]; t [B].
+at::Tensor langevin_step(const at::Tensor& y, const at::Tensor& u_next, const at::Tensor& gradient,
+    const at::Tensor& noise, const std::vector<StepCoefficients>& coefficients, const std::vector<std::int64_t>& t);
+
 }  // namespace hebm::prior

@@ -105,7 +105,7 @@ class PaperEnergyNet : public EnergyNet {
     at::Tensor input_gradient(const std::vector<at::Tensor>& biases, const at::Tensor& z) const override {
       const c10::AutoGradMode grad_on(true);
       const at::Tensor leaf = z.detach().requires_grad_(true);
-      return torch::autograd::grad({net_.forward(weights_, biases, leaf).sum()}, {leaf})[0];
+      return torch::autograd::grad({net_.outputs(weights_, biases, leaf).f.sum()}, {leaf})[0];
     }
    private:
     const PaperEnergyNet& net_;

@@ -5,21 +5,8 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <algorithm>
-#include <utility>
-#include "base/error.h"
-#include "nets/device.h"
 
 namespace hebm::train {
-namespace {
-
-std::vector<double> step_variances(const prior::Schedule& schedule, const prior::LangevinOptions& langevin) {
-  std::vector<double> out;
-  for (std::int64_t t = 0; t < schedule.num_levels; ++t) out.push_back(prior::step_variance(schedule, langevin, t));
-  return out;
-}
-
-}  // namespace
-
 // ---- Algorithm 1. Lines 1, 2 and 8, the loop and the optimiser's step, are TrainingLoop::run.
 
 void DiffusionObjective::learn(const Work& work, GradientSum& gradients) {
@@ -34,7 +21,8 @@ void DiffusionObjective::learn(const Work& work, GradientSum& gradients) {
 }
 
 prior::Chains DiffusionObjective::place_chains(const prior::ChainIds& ids, const Work& work) const {
-  if (one_level_a_batch()) return {ids, level_of(work.first, work.update), device_};
+  if (one_level_a_batch())  // train.levels = unit: the images of a micro-batch share one t
+    return {ids, level_of(work.first, work.update), device_};
   return {ids, prior::draw_levels(in_.prior.schedule(), ids), device_};
 }
 
@@ -51,11 +39,11 @@ DiffusionObjective::Contrast DiffusionObjective::make_contrast(const prior::Chai
     const prior::NoisyPair& pair, const at::Tensor& negatives) {
   const c10::NoGradGuard no_grad;
   Contrast out;
-  out.z = in_.backbone.transport(at::cat({pair.u_t, negatives}));
+  out.z = in_.backbone.transport(at::cat({pair.u_t, negatives}));  // Eq. 15: [L] of [2 B, c, h, w]
   out.t = chains.t();
   out.t_both = at::cat({out.t, out.t});
-  out.weights = weight_of_level_.index_select(0, out.t);
-  out.variances = variance_of_level_.index_select(0, out.t_both);
+  out.weights = weight_of_level_.index_select(0, out.t);           // 1 / s_t^2, or as train.level_weight says
+  out.variances = variance_of_level_.index_select(0, out.t_both);  // s_t^2
   out.images = ids.item;
   out.first_bucket = in_.prior.first_bucket(chains.levels());
   out.has_zero = std::ranges::find(chains.levels(), 0) != chains.levels().end();
@@ -83,48 +71,6 @@ DiffusionObjective::LayerLoss DiffusionObjective::layer_loss(const Contrast& con
   return {prior::contrastive_loss(positive, negative, contrast.weights, settings_.l2, settings_.batch), labels};
 }
 
-// ---- before a training
-
-DiffusionObjective::DiffusionObjective(
-    const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, const prior::LabelHeads& heads)
-    : Objective(options, buckets_of(in.prior),
-          Recorder(kTerms + 2 * in.prior.num_layers() + 4 * heads.size(), in.prior.num_levels(), in.prior.device()),
-          run.comm),
-      settings_(options),
-      in_(in),
-      num_terms_(in.prior.num_layers() + heads.size()),
-      step_variances_(step_variances(in.prior.schedule(), in.langevin)),
-      device_(in.prior.device()),
-      num_ranks_(run.comm.size()),
-      coefficients_(prior::step_coefficients(in.prior.schedule(), in.langevin)),
-      level_weights_(prior::level_weights(in.prior.schedule(), in.langevin, options.level_weight)),
-      weight_of_level_(nets::on_device(level_weights_, device_).to(at::kFloat)),
-      variance_of_level_(nets::on_device(step_variances_, device_)),
-      monitor_(in.prior.num_levels(), options.divergence_factor),
-      weights_(in.prior, in.energy, in.langevin.precision) {
-  nets::require_precision(in.langevin.precision, device_);
-  check(in_.backbone.params().device() == device_, ExitCode::kRuntime,
-      "prior training: the energy nets are on {}, the VAE on {}", device_.str(), in_.backbone.params().device().str());
-  options.expect_possible(in_.prior.per_level(), num_ranks_);
-  check(in_.prior.heads() == heads, ExitCode::kRuntime,
-      "prior training: the prior's label heads and the labels do not belong together");
-  check(in_.langevin.steps_at(0) == in_.langevin.steps ||
-            (settings_.levels == Levels::kMicroBatch && !in_.energy.power_iterations_in_chain),
-      ExitCode::kUsage,
-      "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain",
-      in_.langevin.zero_steps, in_.langevin.steps);
-  if (settings_.levels == Levels::kMicroBatch && !settings_.only_zero &&
-      batches_.count % in_.prior.schedule().num_levels != 0) {
-    run.logger.line("note: {} micro-batches a batch for T = {}: levels come equally often only over many updates",
-        batches_.count, in_.prior.schedule().num_levels);
-  }
-}
-
-void DiffusionObjective::resume(std::int64_t update, const nlohmann::json& saved) {
-  monitor_.restore(saved.value("gaps", nlohmann::json::array()));
-  source_ = in_.make_source(batches_, update);
-}
-
 // ---- an update's begin and end
 
 Plan DiffusionObjective::begin(const Update& update) {
@@ -139,26 +85,6 @@ Plan DiffusionObjective::begin(const Update& update) {
   }
   active_ = plan.active;
   return plan;
-}
-
-std::string DiffusionObjective::judge(const Update& update, const std::string& of_gradients) {
-  return of_gradients.empty() ? monitor_.observe(update.number, gaps(), counts()) : of_gradients;
-}
-
-std::vector<double> DiffusionObjective::counts() const {
-  std::vector<double> out;
-  for (std::size_t t = 0; t < step_variances_.size(); ++t) out.push_back(record_.at(kCount, t));
-  return out;
-}
-
-std::vector<double> DiffusionObjective::gaps() const {
-  std::vector<double> out = counts();
-  for (std::size_t t = 0; t < out.size(); ++t) {
-    const double count = std::exchange(out[t], 0.0);
-    for (std::size_t field = kTerms; count > 0.0 && field < kTerms + 2 * num_terms_; field += 2)
-      out[t] += (record_.at(field, t) - record_.at(field + 1, t)) / count;
-  }
-  return out;
 }
 
 void DiffusionObjective::after_update() {

@@ -27,8 +27,8 @@ class DiffusionObjective : public Objective {
   // A micro-batch of line 7: rows of B positives, then B negatives; constants for the nets.
   struct Contrast {
     std::vector<at::Tensor> z;          // [L] of [2 B, c, h, w]
-    at::Tensor t, weights;              // [B]; weights: 1 / s_t^2, or as train.level_weight says
-    at::Tensor t_both, variances;       // [2 B]; s_t^2
+    at::Tensor t, weights;              // [B]
+    at::Tensor t_both, variances;       // [2 B]
     std::vector<std::uint32_t> images;  // [B]
     std::size_t first_bucket;           // of layer 0; the others' follow
     bool has_zero;                      // some t is 0

@@ -1,6 +1,9 @@
-// Around Algorithm 1: its options, and what is logged of an update.
+// Around Algorithm 1: its options, what it is made of, and what is judged and logged of an update.
+#include <ATen/TensorOperators.h>
 #include <fmt/format.h>
+#include <utility>
 #include "base/error.h"
+#include "nets/device.h"
 #include "train/diffusion.h"
 
 namespace hebm::train {
@@ -65,6 +68,66 @@ void PriorTrainOptions::expect_possible(bool per_level, int num_ranks) const {
 std::vector<Bucket> buckets_of(prior::EnergyPrior& prior) {
   std::vector<Bucket> out;
   for (std::size_t b = 0; b < prior.num_buckets(); ++b) out.push_back({prior.bucket_name(b), prior.bucket(b).params()});
+  return out;
+}
+
+DiffusionObjective::DiffusionObjective(
+    const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run, const prior::LabelHeads& heads)
+    : Objective(options, buckets_of(in.prior),
+          Recorder(kTerms + 2 * in.prior.num_layers() + 4 * heads.size(), in.prior.num_levels(), in.prior.device()),
+          run.comm),
+      settings_(options),
+      in_(in),
+      num_terms_(in.prior.num_layers() + heads.size()),
+      step_variances_(prior::step_variances(in.prior.schedule(), in.langevin)),
+      device_(in.prior.device()),
+      num_ranks_(run.comm.size()),
+      coefficients_(prior::step_coefficients(in.prior.schedule(), in.langevin)),
+      level_weights_(prior::level_weights(in.prior.schedule(), in.langevin, options.level_weight)),
+      weight_of_level_(nets::on_device(level_weights_, device_).to(at::kFloat)),
+      variance_of_level_(nets::on_device(step_variances_, device_)),
+      monitor_(in.prior.num_levels(), options.divergence_factor),
+      weights_(in.prior, in.energy, in.langevin.precision) {
+  nets::require_precision(in.langevin.precision, device_);
+  check(in_.backbone.params().device() == device_, ExitCode::kRuntime,
+      "prior training: the energy nets are on {}, the VAE on {}", device_.str(), in_.backbone.params().device().str());
+  options.expect_possible(in_.prior.per_level(), num_ranks_);
+  check(in_.prior.heads() == heads, ExitCode::kRuntime,
+      "prior training: the prior's label heads and the labels do not belong together");
+  check(in_.langevin.steps_at(0) == in_.langevin.steps ||
+            (settings_.levels == Levels::kMicroBatch && !in_.energy.power_iterations_in_chain),
+      ExitCode::kUsage,
+      "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain",
+      in_.langevin.zero_steps, in_.langevin.steps);
+  if (settings_.levels == Levels::kMicroBatch && !settings_.only_zero &&
+      batches_.count % in_.prior.schedule().num_levels != 0) {
+    run.logger.line("note: {} micro-batches a batch for T = {}: levels come equally often only over many updates",
+        batches_.count, in_.prior.schedule().num_levels);
+  }
+}
+
+void DiffusionObjective::resume(std::int64_t update, const nlohmann::json& saved) {
+  monitor_.restore(saved.value("gaps", nlohmann::json::array()));
+  source_ = in_.make_source(batches_, update);
+}
+
+std::string DiffusionObjective::judge(const Update& update, const std::string& of_gradients) {
+  return of_gradients.empty() ? monitor_.observe(update.number, gaps(), counts()) : of_gradients;
+}
+
+std::vector<double> DiffusionObjective::counts() const {
+  std::vector<double> out;
+  for (std::size_t t = 0; t < step_variances_.size(); ++t) out.push_back(record_.at(kCount, t));
+  return out;
+}
+
+std::vector<double> DiffusionObjective::gaps() const {
+  std::vector<double> out = counts();
+  for (std::size_t t = 0; t < out.size(); ++t) {
+    const double count = std::exchange(out[t], 0.0);
+    for (std::size_t field = kTerms; count > 0.0 && field < kTerms + 2 * num_terms_; field += 2)
+      out[t] += (record_.at(field, t) - record_.at(field + 1, t)) / count;
+  }
   return out;
 }
 

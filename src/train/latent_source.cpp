@@ -3,7 +3,7 @@
 #include <c10/core/GradMode.h>
 #include <memory>
 #include "data/prefetch.h"
-#include "train/work_images.h"
+#include "train/micro_batches.h"
 #include "vae/inputs.h"
 
 namespace hebm::train {

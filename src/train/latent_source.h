@@ -6,7 +6,7 @@
 #include "data/dataset.h"
 #include "data/latent_cache.h"
 #include "prior/chains.h"
-#include "train/objective.h"
+#include "train/micro_batches.h"
 #include "vae/backbone.h"
 
 namespace hebm::train {

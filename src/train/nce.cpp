@@ -30,7 +30,7 @@ class NceObjective final : public Objective {
       const at::Tensor z = prior::contrast_layer(u0, i, in_.backbone, ids);
       const c10::AutoGradMode grad_on(true);
       const auto weights = net.weights(true);
-      const at::Tensor logits = net.forward(weights, net.select(weights, {}), z);  // [2 B]
+      const at::Tensor logits = net.outputs(weights, net.select(weights, {}), z).f;  // [2 B]
       const at::Tensor positive = logits.narrow(0, 0, count), negative = logits.narrow(0, count, count);
       const at::Tensor loss = prior::nce_loss(positive, negative, batches_.batch);
       torch::autograd::backward({loss}, {});

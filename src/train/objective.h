@@ -5,37 +5,15 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-#include "base/error.h"
 #include "base/options.h"
-#include "base/share.h"
 #include "comm/communicator.h"
 #include "nets/optimiser.h"
 #include "storage/metrics.h"
 #include "train/gradient_sum.h"
+#include "train/micro_batches.h"
 #include "train/monitors.h"
 
 namespace hebm::train {
-
-// A global batch is V micro-batches of fixed shape and membership; rank r of N gets the whole
-// micro-batches of share_of(V, r, N). So no result depends on the number of ranks.
-struct MicroBatches {
-  std::int64_t batch = 0, size = 0, count = 0;  // global batch, rows of one, V
-  std::int64_t first = 0, last = 0;             // this rank's
-
-  MicroBatches(std::int64_t global, std::int64_t rows, int rank, int num_ranks, const std::string& keys)
-      : batch(global), size(rows), count(rows > 0 ? global / rows : 0) {
-    check(size > 0 && count * size == batch, ExitCode::kUsage,
-        "{}: the batch {} is not a multiple of the micro-batch {}", keys, batch, size);
-    check(count >= num_ranks, ExitCode::kUsage,
-        "{}: batch {} in micro-batches of {} gives {} of them for {} ranks; take a smaller micro-batch, a "
-        "larger batch or fewer ranks",
-        keys, batch, size, count, num_ranks);
-    const Share mine = share_of(count, rank, num_ranks);
-    first = mine.first;
-    last = mine.last;
-  }
-  std::int64_t local() const { return last - first; }
-};
 
 // What the options of every training have in common.
 struct LoopOptions {
@@ -58,17 +36,6 @@ struct LoopOptions {
   // Declares these of the section: how large a batch is, and how often what is kept.
   void describe_batch(Options& options, Show show);
   void describe_keeping(Options& options);
-};
-
-struct Update {
-  std::int64_t number = 0, total = 0;
-  std::uint32_t attempt = 0;  // part of every random key
-};
-
-// Micro-batches [first, last) of an update.
-struct Work {
-  Update update;
-  std::int64_t first, last;
 };
 
 // The buckets of an update: how often this rank goes backward through each, and which get a

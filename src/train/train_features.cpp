@@ -12,7 +12,7 @@
 #include "nets/device.h"
 #include "storage/run_files.h"
 #include "train/measure.h"
-#include "train/work_images.h"
+#include "train/micro_batches.h"
 #include "vae/inputs.h"
 
 namespace hebm::train {

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "storage/run_files.h"
 #include "train/measure.h"
-#include "train/work_images.h"
+#include "train/micro_batches.h"
 #include "vae/inputs.h"
 #include "vae/kl_balance.h"
 #include "vae/weights_file.h"

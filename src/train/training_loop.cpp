@@ -1,7 +1,5 @@
 #include "train/training_loop.h"
-#include <c10/core/GradMode.h>
 #include <fmt/format.h>
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include "base/host.h"
@@ -44,11 +42,6 @@ TrainingResult TrainingLoop::run(const Observer& observer) {
   }
   status.finish();
   return {Outcome::kDone, checkpoints_.save_failed()};
-}
-
-void TrainingLoop::adopt_averaged() {
-  const c10::NoGradGuard no_grad;
-  for (std::size_t b = 0; b < emas_.size(); ++b) objective_.buckets()[b].params.flat().copy_(emas_[b]->flat());
 }
 
 void TrainingLoop::make_gradients() {
@@ -96,18 +89,6 @@ void TrainingLoop::apply() {
     emas_[b]->update(update_);
   }
   objective_.after_update();
-}
-
-Report TrainingLoop::report(double update_s) const {
-  const auto images = static_cast<double>((update_ + 1 - logged_update_) * objective_.batches().batch);
-  return {.update = update(),
-      .gradient_norms = gradient_norms_,
-      .update_s = update_s,
-      .images_per_s = images / std::max(since_log_.seconds(), 1e-9),
-      .median_s = stragglers_.median_s(),
-      .slowest_s = stragglers_.slowest_s(),
-      .sum_waited_s = sum_.waited_s(),
-      .sum_bytes = sum_.bytes_per_update()};
 }
 
 }  // namespace hebm::train

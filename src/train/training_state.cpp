@@ -55,6 +55,23 @@ storage::Scalars Objective::describe(const Report& report) const {
   return {{"loss", record_.at(kLoss)}, {"gradient_norm", norm}, {"images_per_s", report.images_per_s}};
 }
 
+void TrainingLoop::adopt_averaged() {
+  const c10::NoGradGuard no_grad;
+  for (std::size_t b = 0; b < emas_.size(); ++b) objective_.buckets()[b].params.flat().copy_(emas_[b]->flat());
+}
+
+Report TrainingLoop::report(double update_s) const {
+  const auto images = static_cast<double>((update_ + 1 - logged_update_) * objective_.batches().batch);
+  return {.update = update(),
+      .gradient_norms = gradient_norms_,
+      .update_s = update_s,
+      .images_per_s = images / std::max(since_log_.seconds(), 1e-9),
+      .median_s = stragglers_.median_s(),
+      .slowest_s = stragglers_.slowest_s(),
+      .sum_waited_s = sum_.waited_s(),
+      .sum_bytes = sum_.bytes_per_update()};
+}
+
 // ---- on disk
 
 void TrainingLoop::start() {

@@ -9,22 +9,6 @@ namespace {
 
 at::Tensor sum_of_layer(const at::Tensor& x) { return x.flatten(1).sum(1); }  // [B, c, h, w] -> [B]
 
-at::Tensor times(double factor, const at::Tensor& x) { return factor == 1.0 ? x : factor * x; }
-
-// z_of(i, s) gives z_i of the state that layer i reads. Returns s behind the last layer, or in
-// front of its z where only z is wanted.
-enum class Last { kEntered, kAbsorbed };
-template <class Draw> at::Tensor descend(
-    const TopDownLayers& layers, std::size_t num_layers, std::int64_t count, Last last, const Draw& z_of) {
-  at::Tensor s = layers.start(count);
-  for (std::size_t i = 0; i < num_layers; ++i) {
-    s = layers.enter(i, s);
-    const at::Tensor z = z_of(i, s);
-    if (last == Last::kAbsorbed || i + 1 < num_layers) s = layers.absorb(i, s, z);
-  }
-  return s;
-}
-
 }  // namespace
 
 std::vector<at::Tensor> split_layers(const at::Tensor& u, const std::vector<LatentShape>& groups) {
@@ -73,23 +57,18 @@ std::shared_ptr<const FrozenPath> Backbone::frozen(nets::Precision precision) co
 std::vector<at::Tensor> Backbone::transport(const at::Tensor& u, nets::Precision precision) const {
   if (const auto path = frozen(precision); path && u.scalar_type() == at::kFloat && u.is_cpu())
     return path->transport(u);
-  return transported(u, false).z;
+  return vae::transport(layers(), split_layers(u, groups()), shape_.top_sigma);
 }
 
-Transported Backbone::transported(const at::Tensor& u, bool with_scale) const {
-  const auto parts = split_layers(u, groups());
-  Transported out;
-  if (with_scale) {
-    const double of_top = std::log(shape_.top_sigma) * static_cast<double>(groups()[0].size());
-    out.log_sigma_sum = at::full({u.size(0)}, of_top, u.options());
-  }
-  descend(layers(), parts.size(), u.size(0), Last::kEntered, [&](std::size_t i, const at::Tensor& s) {
-    if (i == 0) return out.z.emplace_back(times(shape_.top_sigma, parts[0]));
+Transported Backbone::transport_with_scale(const at::Tensor& u) const {
+  Transported out{vae::transport(layers(), split_layers(u, groups()), shape_.top_sigma), {}};
+  const double of_top = std::log(shape_.top_sigma) * static_cast<double>(groups()[0].size());
+  out.log_sigma_sum = at::full({u.size(0)}, of_top, u.options());
+  descend(layers(), out.z.size(), u.size(0), Last::kEntered, [&](std::size_t i, const at::Tensor& s) {
+    if (i == 0) return out.z[0];
     const LayerNormal p = layers().prior(i, s);
-    if (with_scale) {
-      out.log_sigma_sum = out.log_sigma_sum + sum_of_layer(p.log_sigma.defined() ? p.log_sigma : p.sigma.log());
-    }
-    return out.z.emplace_back(p.mu + p.sigma * parts[i]);
+    out.log_sigma_sum = out.log_sigma_sum + sum_of_layer(p.log_sigma.defined() ? p.log_sigma : p.sigma.log());
+    return out.z[i];
   });
   return out;
 }

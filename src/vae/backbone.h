@@ -1,7 +1,6 @@
 // A hierarchical VAE as the prior sees it: posterior, transport u <-> z (Eq. 15), decoder (Sec.
-// 2.1, A.1). z is drawn from the top down: z_i = mu_i(z_<i) + sigma_i(z_<i) u_i. The recursion
-// stands here, once; a backbone gives what one layer does. Layers top first (i = 0 is the paper's
-// z_L); u [B, D] is all layers flat in that order.
+// 2.1, A.1). A backbone gives what one layer does (top_down.h). Layers top first (i = 0 is the
+// paper's z_L); u [B, D] is all layers flat in that order.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <cstddef>
@@ -18,6 +17,7 @@
 #include "nets/precision.h"
 #include "vae/frozen_path.h"
 #include "vae/likelihood.h"
+#include "vae/top_down.h"
 
 namespace hebm::vae {
 
@@ -33,37 +33,9 @@ struct Transported {
   at::Tensor log_sigma_sum;   // [B] sum of log sigma over all elements (Eq. 16)
 };
 
-// p(z_i | z_<i), [B, c, h, w] each.
-struct LayerNormal {
-  at::Tensor mu, sigma;
-  at::Tensor log_sigma;  // undefined: the log of sigma
-};
-
-// A draw of q(z_i | x, z_<i), [B, c, h, w] each.
-struct LayerDraw {
-  at::Tensor z, u;  // u: z in standard coordinates
-  at::Tensor kl;    // nats an element
-};
-
-// What the layers of one net do, i = 0 at the top. The state s [B, C, h, w] carries z_<i down.
-class TopDownLayers {
- public:
-  virtual ~TopDownLayers() = default;
-  // s above layer 0.
-  virtual at::Tensor start(std::int64_t count) const = 0;
-  // s behind layer i - 1 (or the start) -> s as layer i reads it.
-  virtual at::Tensor enter(std::size_t i, const at::Tensor& s) const = 0;
-  // Of s as layer i reads it; i > 0: the top layer's is N(0, top_sigma^2).
-  virtual LayerNormal prior(std::size_t i, const at::Tensor& s) const = 0;
-  // s as layer i read it -> s behind it, with z_i [B, c, h, w].
-  virtual at::Tensor absorb(std::size_t i, const at::Tensor& s, const at::Tensor& z) const = 0;
-  // x [B, C, H, W] in [0, 1] -> [L] what draw() of each layer sees of it.
-  virtual std::vector<at::Tensor> encode(const at::Tensor& x) const = 0;
-  virtual LayerDraw draw(
-      std::size_t i, const at::Tensor& feature, const at::Tensor& s, const at::Tensor& eps) const = 0;
-  // s behind the last layer -> likelihood parameters.
-  virtual at::Tensor image(const at::Tensor& s) const = 0;
-};
+// u [B, D] -> [L] of [B, c, h, w] views, and back.
+std::vector<at::Tensor> split_layers(const at::Tensor& u, const std::vector<LatentShape>& groups);
+at::Tensor join_layers(const std::vector<at::Tensor>& layers);
 
 // Training of a backbone whose layers see the whole batch (batch norm, NVAE's regularisers). Every
 // rank calls the same functions in the same order.
@@ -118,7 +90,7 @@ class Backbone {
   virtual std::vector<at::Tensor> transport(
       const at::Tensor& u, nets::Precision precision = nets::Precision::kFloat32) const;
   // The same with sum log sigma, for log p(z) = log N(u; 0, I) - sum log sigma.
-  Transported transport_with_scale(const at::Tensor& u) const { return transported(u, true); }
+  Transported transport_with_scale(const at::Tensor& u) const;
   // T_beta^-1(z) -> u [B, D].
   at::Tensor inverse(const std::vector<at::Tensor>& z) const;
   // x [B, C, H, W] in [0, 1], noise [B, D] ~ N(0, I): z and u of one draw of q(z|x), in one pass.
@@ -156,7 +128,6 @@ class Backbone {
   // Counts a convolution or matrix that transport() runs at this side.
   void count_transport(const at::Tensor& weight, std::int64_t side);
  private:
-  Transported transported(const at::Tensor& u, bool with_scale) const;
   std::shared_ptr<const FrozenPath> frozen(nets::Precision precision) const;  // null: the plain path is to run
 
   Shape shape_;
@@ -170,9 +141,5 @@ class Backbone {
   };
   mutable std::map<at::ScalarType, Frozen> frozen_;  // by the type of its products
 };
-
-// u [B, D] -> [L] of [B, c, h, w] views, and back.
-std::vector<at::Tensor> split_layers(const at::Tensor& u, const std::vector<LatentShape>& groups);
-at::Tensor join_layers(const std::vector<at::Tensor>& layers);
 
 }  // namespace hebm::vae

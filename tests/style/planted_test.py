@@ -64,6 +64,16 @@ class Planted(unittest.TestCase):
     def test_files_are_short(self):
         self.expect_found("sizes", "int a;\n" * 331, "planted.cpp: 331 lines")
 
+    def test_a_step_is_short(self):
+        def tour(*files):
+            return "## One training step\n" + "".join(f"| `base/{f}` | |\n" for f in files) + "## Next\n| `base/x.h` |\n"
+
+        for count, code in ((1500, 0), (1501, 1)):
+            self.check("lines", "int a;\n" * count)
+            self.assertEqual(self.check("step", tour("planted.cpp"), file="docs/tour.md")[0], code)
+        for files, words in ((["gone.h"], "gone.h is not there"), ([], "0 files"), (["planted.cpp"] * 16, "16 files")):
+            self.expect_found("step", tour(*files), words, file="docs/tour.md")
+
     def test_names(self):
         for text, name in (("struct bad_type {};\n", "bad_type"), ("void BadFunction() {}\n", "BadFunction"),
                            ("enum class Kind { red };\n", "red"),

@@ -5,6 +5,7 @@
   sizes     functions are below 60 lines and 7 parameters, files of src/ and data_tools/ below 330 lines
   names     types are PascalCase, functions snake_case, enumerators kName, private members name_
   includes  modules include each other as the table of docs/tour.md says (includes.py)
+  step      one training step is read in at most 15 files and 1,500 lines, those that docs/tour.md lists
 Prints one line an offender. Exit code 77 (skipped, in ctest's list) where the tool is not installed; an error
 instead with HEBM_CI set."""
 import json
@@ -18,6 +19,7 @@ import includes
 
 COMMENT_COLUMNS, CODE_COLUMNS = 100, 120
 FUNCTION_LINES, PARAMETERS, FILE_LINES = 59, 7, 330
+STEP_FILES, STEP_LINES = 15, 1500
 CPP = (".cpp", ".h", ".cu", ".c")
 NO_SOURCES = re.compile(r"(\./)?(\.git|build[^/]*|runs|\.cache|__pycache__)$")
 
@@ -157,9 +159,19 @@ def check_includes(root, files):
     return [found for f in files for found in includes.violations(f, "\n".join(lines_of(root, f)), table)]
 
 
+def check_step(root, files):
+    section = "\n".join(lines_of(root, "docs/tour.md")).partition("## One training step")[2].partition("\n## ")[0]
+    listed = ["src/" + f for f in re.findall(r"^\| `([^`]*)` \|", section, re.M)]
+    found = [f"docs/tour.md: {f} is not there" for f in listed if f not in files]
+    lines = sum(len(lines_of(root, f)) for f in listed if f in files)
+    if not 0 < len(listed) <= STEP_FILES or lines > STEP_LINES:
+        found.append(f"docs/tour.md: one training step takes {len(listed)} files and {lines} lines")
+    return found
+
+
 def main():
     checks = {"format": check_format, "lines": check_lines, "sizes": check_sizes, "names": check_names,
-              "includes": check_includes}
+              "includes": check_includes, "step": check_step}
     if len(sys.argv) not in (2, 3) or sys.argv[1] not in checks:
         sys.exit(f"usage: style.py {'|'.join(checks)} [ROOT]")
     root = sys.argv[2] if len(sys.argv) == 3 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")

@@ -78,7 +78,7 @@ class Ood : public ::testing::Test {
       const prior::EnergyNet& net = prior_.net(0, i);  // level 0's set
       const auto weights = net.weights(false);
       const at::Tensor t = at::zeros({kBatch}, at::kLong);
-      out.push_back(net.forward(weights, net.select(weights, t), z[i]).to(at::kDouble) / -s2);
+      out.push_back(net.outputs(weights, net.select(weights, t), z[i]).f.to(at::kDouble) / -s2);
     }
     return out;
   }

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "nets/tensor_io.h"
 #include "paper_nets.h"
+#include "prior/langevin_update.h"
 #include "prior/potential.h"
 #include "prior/prior_file.h"
 

@@ -1,4 +1,4 @@
-#include "train/work_images.h"
+#include "train/micro_batches.h"
 #include <gtest/gtest.h>
 #include <algorithm>
 
