@@ -4,7 +4,8 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <string_view>
+#include <string>
+#include <vector>
 #include "base/error.h"
 #include "base/host.h"
 #include "base/version.h"

@@ -25,8 +25,7 @@ std::int64_t level_of_batch(
 NoisyPair make_pair(const Chains& chains, const at::Tensor& u0, const Schedule& schedule) {
   check(chains.count() == u0.size(0), ExitCode::kRuntime, "noisy pair: {} rows, {} chains", u0.size(0), chains.count());
   const c10::NoGradGuard no_grad;
-  // by_level: [B, 1] a table, its entry for the row's t. normals: [B, dim], a row's keyed by its
-  // (seed, attempt, image, epoch, t).
+  // by_level: [B, 1], a table at the row's t. normals: [B, dim], keyed by who the row is, and t.
   const auto of_level =
       chains.by_level({{schedule.alpha_cum}, {schedule.sigma_cum}, {schedule.alpha, 1}, {schedule.sigma, 1}});
   const std::int64_t dim = u0.size(1);

@@ -3,7 +3,6 @@
 #include <c10/core/GradMode.h>
 #include <memory>
 #include "data/prefetch.h"
-#include "train/micro_batches.h"
 #include "vae/inputs.h"
 
 namespace hebm::train {

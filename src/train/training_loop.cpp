@@ -1,6 +1,5 @@
 #include "train/training_loop.h"
 #include <fmt/format.h>
-#include <cmath>
 #include <limits>
 #include "base/host.h"
 

@@ -82,7 +82,7 @@ TEST(EnergyNet, TakesEveryLatentSize) {
       const auto weights = net.weights(false);
       const at::Tensor t = at::tensor(std::vector<std::int64_t>{0, 3}, at::kLong);
       const at::Tensor z = at::full({2, 3, side, side}, 0.3, at::kFloat);
-      const at::Tensor f = net.forward(weights, net.select(weights, t), z);
+      const at::Tensor f = net.outputs(weights, net.select(weights, t), z).f;
       EXPECT_EQ(f.sizes().vec(), (std::vector<std::int64_t>{2}));
       EXPECT_NE(f[0].item<float>(), f[1].item<float>()) << "t matters, " << kind << ", side " << side;
     }
@@ -103,11 +103,11 @@ TEST(EnergyNet, DenseSeesTheLayerFlat) {
   ASSERT_EQ(weights.stages[0].sizes().vec(), (std::vector<std::int64_t>{12, 8}));
   const auto biases = net.select(weights, {});
   const at::Tensor z = some_u(2, 8).to(at::kDouble);
-  const at::Tensor f = net.forward(weights, biases, z.reshape({2, 2, 2, 2}));
-  const at::Tensor reversed = net.forward(weights, biases, z.flip(1).reshape({2, 2, 2, 2}));
+  const at::Tensor f = net.outputs(weights, biases, z.reshape({2, 2, 2, 2})).f;
+  const at::Tensor reversed = net.outputs(weights, biases, z.flip(1).reshape({2, 2, 2, 2})).f;
   EXPECT_GT((f - reversed).abs().max().item<double>(), 1e-3);
   weights.stages[0] = weights.stages[0].flip(1);
-  EXPECT_LT((f - net.forward(weights, biases, z.flip(1).reshape({2, 2, 2, 2}))).abs().max().item<double>(), 1e-14);
+  EXPECT_LT((f - net.outputs(weights, biases, z.flip(1).reshape({2, 2, 2, 2})).f).abs().max().item<double>(), 1e-14);
 }
 
 // Only the stage between the two dense layers adds to its input, not one that happens to keep the
@@ -122,7 +122,7 @@ TEST(EnergyNet, ALayerOfTheHiddenSizeIsNotAddedToTheHiddenUnits) {
     ASSERT_EQ(weights.stages[0].sizes().vec(), (std::vector<std::int64_t>{12, 12})) << kind;
     weights.stages[0] = weights.stages[0] * 0.0;
     const at::Tensor f =
-        net->forward(weights, net->select(weights, {}), some_u(2, 12).to(at::kDouble).reshape({2, 3, 2, 2}));
+        net->outputs(weights, net->select(weights, {}), some_u(2, 12).to(at::kDouble).reshape({2, 3, 2, 2})).f;
     EXPECT_EQ(f[0].item<double>(), f[1].item<double>()) << kind;
   }
 }

@@ -140,7 +140,7 @@ TEST(PaperEnergyNet, IsTheFormulaForEverySizeAndLevel) {
         const at::Tensor z = normal({3, 3, side, side}, static_cast<std::uint32_t>(side));
         const std::vector<std::int64_t> t = {2, 0, 1};
         const auto weights = made->weights(false);
-        const Values f = values_of(made->forward(weights, made->select(weights, at::tensor(t, at::kLong)), z));
+        const Values f = values_of(made->outputs(weights, made->select(weights, at::tensor(t, at::kLong)), z).f);
         for (std::int64_t b = 0; b < 3; ++b) {
           const Map map{3, side, values_of(z[b])};
           const auto level = t[static_cast<std::size_t>(b)];
@@ -161,7 +161,7 @@ TEST(PaperEnergyNet, TakesTheSizesFourTo128AndNoOther) {
       const auto weights = made->weights(false);
       const at::Tensor z = normal({1, 2, side, side}, 5).to(at::kFloat).expand({2, 2, side, side});
       const at::Tensor f =
-          made->forward(weights, made->select(weights, at::tensor(std::vector<std::int64_t>{0, 1}, at::kLong)), z);
+          made->outputs(weights, made->select(weights, at::tensor(std::vector<std::int64_t>{0, 1}, at::kLong)), z).f;
       EXPECT_EQ(f.sizes().vec(), (std::vector<std::int64_t>{2}));
       EXPECT_NE(f[0].item<float>(), f[1].item<float>()) << "t matters: " << net << " " << side;
     }
@@ -195,7 +195,7 @@ TEST(PaperEnergyNet, ChainsInBfloat16WithinItsRounding) {
     ASSERT_NE(weights.chain, nullptr);
     const at::Tensor leaf = z.clone().requires_grad_(true);
     const at::Tensor truth =
-        torch::autograd::grad({exact->forward(of_exact, exact->select(of_exact, t), leaf).sum()}, {leaf})[0];
+        torch::autograd::grad({exact->outputs(of_exact, exact->select(of_exact, t), leaf).f.sum()}, {leaf})[0];
     const double error =
         test::norm_error(weights.chain->input_gradient(net->select(weights, t), z.to(at::kFloat)), truth);
     EXPECT_LT(error, 2e-2) << kind;

@@ -29,7 +29,7 @@ TEST(EnergyNet, IteratedIsALiteralLoopOfForwardsWithAnIterationEach) {
     return make_energy_net(paper_options("cifar10"), {2, 8, 8}, {.num_levels = 2, .seed = 3, .dtype = at::kDouble});
   };
   const auto net = make(), literal = make();
-  const auto f_of = [&](const EnergyNet& n, const EnergyNet::Weights& w) { return n.forward(w, n.select(w, t), z); };
+  const auto f_of = [&](const EnergyNet& n, const EnergyNet::Weights& w) { return n.outputs(w, n.select(w, t), z).f; };
   const auto gradient = [&](EnergyNet& n, const EnergyNet::Weights& w) {
     n.params().zero_grad();
     torch::autograd::backward({f_of(n, w).sum()}, {});

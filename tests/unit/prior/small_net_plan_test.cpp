@@ -69,12 +69,12 @@ TEST(SmallNetPlan, GradientToZ) {
       ASSERT_NE(frozen.frozen, nullptr);
       ASSERT_EQ(exact.frozen, nullptr);
       const at::Tensor leaf = z.to(at::kDouble).requires_grad_(true);
-      const at::Tensor f = pair.exact->forward(exact, pair.exact->select(exact, t), leaf);
+      const at::Tensor f = pair.exact->outputs(exact, pair.exact->select(exact, t), leaf).f;
       const at::Tensor truth = torch::autograd::grad({f.sum()}, {leaf})[0];
       const auto biases = pair.net->select(frozen, t);
       EXPECT_LT(relative(frozen.frozen->input_gradient(biases, z), truth), kBar);
       const at::Tensor own = z.clone().requires_grad_(true);
-      const at::Tensor value = pair.net->forward(frozen, biases, own);
+      const at::Tensor value = pair.net->outputs(frozen, biases, own).f;
       EXPECT_LT(relative(value, f), kBar);
       EXPECT_LT(relative(torch::autograd::grad({value.sum()}, {own})[0], truth), kBar) << "by autograd";
     }
@@ -94,7 +94,7 @@ TEST(SmallNetPlan, GradientToTheParameters) {
       const at::Tensor t = at::arange(count, at::kLong).remainder(c.num_levels), w = random_tensor({count}, 2);
       const auto gradients = [&](const EnergyNet& net, const EnergyNet::Weights& weights, at::ScalarType dtype) {
         const c10::AutoGradMode grad_on(true);
-        const at::Tensor f = net.forward(weights, net.select(weights, t), z.to(dtype));
+        const at::Tensor f = net.outputs(weights, net.select(weights, t), z.to(dtype)).f;
         std::vector<at::Tensor> params;
         for (const auto& p : net.params().parameters()) params.push_back(p.tensor);
         return torch::autograd::grad({(f * w.to(dtype) + f.square()).sum()}, params, {}, {}, false, true);
@@ -124,7 +124,7 @@ TEST(SmallNetPlan, ChainsInBfloat16WithinItsRounding) {
     const auto weights = pair.net->weights(false, nets::Precision::kBfloat16), exact = pair.exact->weights(false);
     const at::Tensor leaf = z.to(at::kDouble).requires_grad_(true);
     const at::Tensor truth =
-        torch::autograd::grad({pair.exact->forward(exact, pair.exact->select(exact, t), leaf).sum()}, {leaf})[0];
+        torch::autograd::grad({pair.exact->outputs(exact, pair.exact->select(exact, t), leaf).f.sum()}, {leaf})[0];
     const auto biases = pair.net->select(weights, t);
     const double error = test::norm_error(weights.chain->input_gradient(biases, z), truth);
     EXPECT_LT(error, 2e-2);
@@ -142,7 +142,7 @@ TEST(SmallNetPlan, GradientToBiasesOfImages) {
     const auto weights = net.weights(false);
     std::vector<at::Tensor> biases = net.select(weights, t);
     for (at::Tensor& bias : biases) bias.requires_grad_(true);
-    return torch::autograd::grad({(net.forward(weights, biases, z.to(dtype)) * w.to(dtype)).sum()}, biases);
+    return torch::autograd::grad({(net.outputs(weights, biases, z.to(dtype)).f * w.to(dtype)).sum()}, biases);
   };
   const auto got = gradients(*pair.net, at::kFloat), truth = gradients(*pair.exact, at::kDouble);
   for (std::size_t j = 0; j < truth.size(); ++j) EXPECT_LT(relative(got[j], truth[j]), kBar) << "bias " << j;
@@ -154,7 +154,7 @@ TEST(SmallNetPlan, NoImagesGiveZeroGradients) {
   auto biases = pair.net->select(weights, {});
   for (at::Tensor& bias : biases) bias.requires_grad_(true);
   const at::Tensor z = random_tensor({0, 4, 4, 4}, 1, at::kFloat);
-  for (const at::Tensor& g : torch::autograd::grad({pair.net->forward(weights, biases, z).sum()}, biases))
+  for (const at::Tensor& g : torch::autograd::grad({pair.net->outputs(weights, biases, z).f.sum()}, biases))
     EXPECT_EQ(g.abs().sum().item<float>(), 0.0f);
 }
 
@@ -180,7 +180,7 @@ TEST(SmallNetPlan, WhatWouldGiveAWrongGradientIsRefused) {
   const at::Tensor t = at::arange(2, at::kLong);
   at::Tensor z = random_tensor({2, 4, 4, 4}, 1, at::kFloat).contiguous(at::MemoryFormat::ChannelsLast);
   z.requires_grad_(true);
-  const auto f = [&] { return pair.net->forward(weights, pair.net->select(weights, t), z).sum(); };
+  const auto f = [&] { return pair.net->outputs(weights, pair.net->select(weights, t), z).f.sum(); };
   test::expect_error(ExitCode::kRuntime, {"create_graph"}, [&] { torch::autograd::grad({f()}, {z}, {}, true, true); });
   const at::Tensor sum = f();
   {
@@ -190,9 +190,9 @@ TEST(SmallNetPlan, WhatWouldGiveAWrongGradientIsRefused) {
   test::expect_error(ExitCode::kRuntime, {"changed in place"}, [&] { torch::autograd::grad({sum}, {z}); });
   const auto other = pair.net->select(weights, t.narrow(0, 0, 1));  // of one image
   test::expect_error(ExitCode::kRuntime, {"bias 0 of 16 channels and 2 images has shape [1,16]"},
-      [&] { pair.net->forward(weights, other, z); });
+      [&] { pair.net->outputs(weights, other, z); });
   test::expect_error(ExitCode::kRuntime, {"z of [B,4,4,4] expected, got [2,4,2,2]"}, [&] {
-    pair.net->forward(weights, pair.net->select(weights, t), random_tensor({2, 4, 2, 2}, 1, at::kFloat));
+    pair.net->outputs(weights, pair.net->select(weights, t), random_tensor({2, 4, 2, 2}, 1, at::kFloat));
   });
 }
 
@@ -200,7 +200,7 @@ TEST(SmallNetPlan, ASecondBackwardIsRefused) {
   const Pair pair = make_pair(NetKind::kSmall, {4, 4, 4}, 1);
   const auto weights = pair.net->weights(false);
   const at::Tensor z = random_tensor({3, 4, 4, 4}, 1, at::kFloat).requires_grad_(true);
-  const at::Tensor sum = pair.net->forward(weights, pair.net->select(weights, {}), z).sum();
+  const at::Tensor sum = pair.net->outputs(weights, pair.net->select(weights, {}), z).f.sum();
   const at::Tensor first = torch::autograd::grad({sum}, {z}, {}, true)[0];
   EXPECT_TRUE(first.equal(torch::autograd::grad({sum}, {z}, {}, true)[0])) << "with a kept graph";
   torch::autograd::grad({sum}, {z});

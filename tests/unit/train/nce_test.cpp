@@ -80,7 +80,8 @@ TEST(Nce, LogitsAreTheLogDensityRatiosGivenTheLayersAbove) {
     const at::Tensor z = at::linspace(-1.0, 2.0, 31);
     const prior::EnergyNet& net = world.prior.bucket(layer);
     const auto weights = net.weights(false);
-    const auto logits = test::values_of(net.forward(weights, net.select(weights, at::Tensor()), z.view({-1, 1, 1, 1})));
+    const auto logits =
+        test::values_of(net.outputs(weights, net.select(weights, at::Tensor()), z.view({-1, 1, 1, 1})).f);
     for (std::size_t k = 0; k < logits.size(); ++k)
       EXPECT_NEAR(logits[k], ratio(layer, -1.0 + 0.1 * static_cast<double>(k)), 0.15) << layer << " " << k;
   }
