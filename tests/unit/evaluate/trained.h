@@ -87,8 +87,8 @@ class Trained {
     content.splits.assign(kImages, 0);
     std::fill_n(content.splits.rbegin(), 4, std::uint8_t{1});
     content.label_names = {"a", "b", "c", "d"};
-    content.attributes = {{"brightness", {"dark", "bright"}, "brightness", 140.0, {}},
-        {"width", {"narrow", "wide"}, "width", 9.2, {}}};
+    content.attributes = {{"brightness", {"dark", "bright"}, data::Measure::kBrightness, 140.0, {}},
+        {"width", {"narrow", "wide"}, data::Measure::kWidth, 9.2, {}}};
     for (std::uint32_t i = 0; i < kImages; ++i) {
       content.labels.push_back(i % 4);
       for (const auto& a : content.attributes) {
