@@ -41,7 +41,7 @@ data::Attribute grouped(const std::string& text, const data::Dataset& set) {
   const auto& names = set.label_names();
   check(!set.labels().empty() && !names.empty(), ExitCode::kUsage, "{}: groups need a data set with named labels",
       set.path().string());
-  data::Attribute out{"group", {}, "class", 0, std::vector<std::int64_t>(names.size(), -1)};
+  data::Attribute out{"group", {}, data::Measure::kClass, 0, std::vector<std::int64_t>(names.size(), -1)};
   for (const std::string& part : split(text, ';')) {
     const auto equals = part.find('=');
     check(
@@ -81,7 +81,7 @@ Measured measure_all(const data::Dataset& set, const std::vector<data::Attribute
     for (std::size_t i = 0; i < block.size(); ++i) {
       const std::span<const std::uint8_t> image(batch.pixels.data() + i * size, size);
       for (std::size_t a = 0; a < attributes.size(); ++a) {
-        if (data::is_measured(attributes[a].measure))
+        if (attributes[a].measure != data::Measure::kClass)
           out.values[a].push_back(data::measured(attributes[a].measure, set.shape(), image));
       }
     }
@@ -105,13 +105,13 @@ data::DatasetContent derived(const Settings& settings) {
   std::string groups = settings.groups;
   if (groups.empty() && groups_fit(kFashionGroups, set.label_names())) groups = kFashionGroups;
   if (!groups.empty()) content.attributes.push_back(grouped(groups, set));
-  content.attributes.push_back({"brightness", {"dark", "bright"}, "brightness", 0, {}});
-  content.attributes.push_back({"width", {"narrow", "wide"}, "width", 0, {}});
-  content.attributes.push_back({"texture", {"plain", "patterned"}, "texture", 0, {}});
+  content.attributes.push_back({"brightness", {"dark", "bright"}, data::Measure::kBrightness, 0, {}});
+  content.attributes.push_back({"width", {"narrow", "wide"}, data::Measure::kWidth, 0, {}});
+  content.attributes.push_back({"texture", {"plain", "patterned"}, data::Measure::kTexture, 0, {}});
   Measured measured = measure_all(set, content.attributes);
   content.pixels = std::move(measured.pixels);
   for (std::size_t a = 0; a < content.attributes.size(); ++a) {
-    if (!data::is_measured(content.attributes[a].measure)) continue;
+    if (content.attributes[a].measure == data::Measure::kClass) continue;
     std::vector<double> of_train;
     for (const auto i : train) of_train.push_back(measured.values[a][static_cast<std::size_t>(i)]);
     content.attributes[a].threshold = data::median(std::move(of_train));
@@ -119,7 +119,7 @@ data::DatasetContent derived(const Settings& settings) {
   for (std::size_t i = 0; i < content.splits.size(); ++i) {
     for (std::size_t a = 0; a < content.attributes.size(); ++a) {
       const data::Attribute& attribute = content.attributes[a];
-      const std::int64_t category = attribute.measure == "class"
+      const std::int64_t category = attribute.measure == data::Measure::kClass
                                         ? attribute.of_label[static_cast<std::size_t>(content.labels[i])]
                                     : measured.values[a][i] > attribute.threshold ? 1
                                                                                   : 0;

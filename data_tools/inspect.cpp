@@ -118,8 +118,8 @@ nlohmann::ordered_json describe_attributes(const Dataset& set) {
     std::vector<std::int64_t> counts(attribute.categories.size(), 0);
     for (const auto i : set.members(Split::kTrain))
       ++counts[static_cast<std::size_t>(values[static_cast<std::size_t>(i)])];
-    nlohmann::ordered_json entry = {{"name", attribute.name}, {"measure", attribute.measure}};
-    if (data::is_measured(attribute.measure)) entry["threshold"] = attribute.threshold;
+    nlohmann::ordered_json entry = {{"name", attribute.name}, {"measure", name_of(attribute.measure)}};
+    if (attribute.measure != data::Measure::kClass) entry["threshold"] = attribute.threshold;
     for (std::size_t y = 0; y < counts.size(); ++y)
       entry["train"].push_back({{"category", attribute.categories[y]}, {"images", counts[y]}});
     out.push_back(std::move(entry));

@@ -1,11 +1,9 @@
 // The command line and the help, by Boost.Program_options.
 #include <fmt/format.h>
-#include <algorithm>
 #include <boost/program_options.hpp>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
-#include <optional>
 #include <regex>
 #include <sstream>
 #include "base/error.h"

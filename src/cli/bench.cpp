@@ -1,5 +1,4 @@
 // Figures against limits that are measured in the same run: docs/performance.md.
-#include <fmt/format.h>
 #include <algorithm>
 #include <functional>
 #include <iostream>

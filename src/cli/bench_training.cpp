@@ -2,7 +2,6 @@
 #include <ATen/ops/rand.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <algorithm>
 #include <limits>
 #include <map>
 #include <numeric>

@@ -5,6 +5,7 @@
 #include <iostream>
 #include "base/version.h"
 #include "cli/context.h"
+#include "cli/experiment.h"
 
 namespace hebm::cli {
 namespace {
@@ -17,11 +18,11 @@ constexpr std::array kCommands = {
     row<"sample">("draw images from the prior (Alg. 2)"),
     row<"evaluate">("score Gaussian prior, reconstructions and samples"),
     row<"ood">("tell images of another data set by the energy of upper layers (Sec. 5.2)"),
-    row<"transition">("states along the Langevin chains, with curves (Fig. 6, 7)"),
-    row<"vary">("some latent layers of samples drawn anew, the others kept (Fig. 2)"),
+    experiment<"transition">("states along the Langevin chains, with curves (Fig. 6, 7)"),
+    experiment<"vary">("some latent layers of samples drawn anew, the others kept (Fig. 2)"),
     row<"couple">("couple the prior with labels at t = 0 (Eq. 14, 18-21)"),
-    row<"labels">("p(y | u_0) of test images, and images drawn for each label (Fig. 5)"),
-    row<"compose">("several attributes step by step at several layers (Fig. 4)"),
+    experiment<"labels">("p(y | u_0) of test images, and images drawn for each label (Fig. 5)"),
+    experiment<"compose">("several attributes step by step at several layers (Fig. 4)"),
     row<"replay">("a recorded case through every stage, with the largest errors"),
     row<"report">("one self-contained HTML page of a run; an index over several"),
     row<"status">("is a run done, resumable or failed, from its files"),

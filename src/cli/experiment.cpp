@@ -20,7 +20,10 @@ nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::js
     context.logger().line("{} is there already, made with these settings: nothing to do", file.string());
     return result;
   }
+  const Timer timer;
   result = make();
+  if (const auto seconds = result.find("seconds"); seconds != result.end() && seconds->is_null())
+    *seconds = timer.seconds();
   result["identity"] = fingerprint;
   comm::on_root(context.comm(), [&] {
     std::filesystem::create_directories(file.parent_path());
@@ -75,59 +78,94 @@ void ResultCommand::prepare(Context& context) const {
   if (prior_.prior) prior_.prior->to(context.device());
 }
 
-std::vector<std::filesystem::path> Experiment::inputs() const {
-  const RunPaths paths(run_);
-  std::vector<std::filesystem::path> out = {paths.dataset, paths.vae, paths.features, paths.prior};
-  if (const auto vae = vae_files(run_); vae.size() > 1) out.push_back(vae[1]);
-  return out;
-}
+namespace {
 
-void Experiment::open() {
-  dataset_.emplace(open_dataset(run_));
-  open_scoring();
-  require(RunPaths(run_).prior, prior_made_by());
-  prior_ = prior::load_prior(RunPaths(run_).prior, vae_.backbone->groups(), vae_.hash);
-}
+class ExperimentCommand : public ResultCommand {
+ public:
+  explicit ExperimentCommand(std::unique_ptr<evaluate::Experiment> experiment)
+      : ResultCommand(experiment->usage, experiment->about), experiment_(std::move(experiment)) {}
+ private:
+  void declare_result(Options& options) override {
+    if (experiment_->labelled) labels_.describe(options);  // --name, couple.*
+    experiment_->describe(options);
+    drawing_.describe(options);
+  }
 
-void Experiment::prepare(Context& context) const {
-  ResultCommand::prepare(context);
-  note_other_langevin(context.options(), prior_, context.logger());
-}
+  void resolve() override {
+    ResultCommand::resolve();
+    experiment_->adapt(drawing_.langevin);
+    if (experiment_->labelled) run_.prior = labelled_prior(run_, labels_.name).string();
+  }
 
-Lines Experiment::sizes() const {
-  const Cost c = cost();
-  const auto& backbone = *vae_.backbone;
-  const auto& prior = *prior_.prior;
-  Lines lines = describe_backbone(backbone);
-  lines.push_back(energy_nets_line(prior));
-  if (!c.note.empty()) lines.push_back(c.note);
-  lines.push_back(
-      disk_line("grid", c.num_grids, c.grid_images * backbone.image_shape().size(), RunPaths(run_).samples));
-  lines.push_back(steps_line("chunks", c.num_chunks, c.each));
-  lines.push_back(
-      memory_line({.used = prior.num_parameters() + backbone.params().size() + features_.net->params().size() + c.held,
-          .values = chain_values(prior, backbone),
-          .images = c.chunk,
-          .data_bytes = kept_bytes(*dataset_)}));
-  return lines;
-}
+  std::vector<std::filesystem::path> inputs() const override {
+    const RunPaths paths(run_);
+    std::vector<std::filesystem::path> out = {paths.dataset, paths.vae, paths.features, paths.prior};
+    if (const auto vae = vae_files(run_); vae.size() > 1) out.push_back(vae[1]);
+    return out;
+  }
 
-void LabelledExperiment::resolve() {
-  Experiment::resolve();
-  run_.prior = labelled_prior(run_, labels_.name).string();
-}
+  void open() override {
+    dataset_.emplace(open_dataset(run_));
+    open_scoring();
+    const auto file = RunPaths(run_).prior;
+    require(file, experiment_->labelled ? "hebm_dist couple" : "hebm_dist train");
+    prior_ = prior::load_prior(file, vae_.backbone->groups(), vae_.hash);
+    if (experiment_->labelled) {
+      expect_heads(prior_, file);
+      drawing_.resolve_zero(labels_.steps, prior_);
+    }
+    experiment_->open({{*dataset_, *vae_.backbone, features_}, *prior_.prior, drawing_.langevin,
+        {labels_.guidance, labels_.candidates}, labels_.name});
+  }
 
-void LabelledExperiment::open() {
-  Experiment::open();
-  expect_heads(prior_, RunPaths(run_).prior);
-  drawing_.resolve_zero(labels_.steps, prior_);
-}
+  Lines sizes() const override {
+    const evaluate::Cost cost = experiment_->cost();
+    const auto& backbone = *vae_.backbone;
+    const auto& prior = *prior_.prior;
+    Lines lines = describe_backbone(backbone);
+    lines.push_back(energy_nets_line(prior));
+    if (!cost.note.empty()) lines.push_back(cost.note);
+    lines.push_back(
+        disk_line("grid", cost.num_grids, cost.grid_images * backbone.image_shape().size(), RunPaths(run_).samples));
+    lines.push_back(steps_line("chunks", cost.sets * chunks_of(cost.num_chains, cost.chunk), cost.each));
+    lines.push_back(memory_line(
+        {.used = prior.num_parameters() + backbone.params().size() + features_.net->params().size() + cost.held,
+            .values = chain_values(prior, backbone),
+            .images = cost.chunk,
+            .data_bytes = kept_bytes(*dataset_)}));
+    return lines;
+  }
 
-nlohmann::json LabelledExperiment::fingerprint(const Context& context) const {
-  auto out = Experiment::fingerprint(context);
-  out["attributes"] = data::attributes_text(dataset_->attributes());
-  out.update(label_fingerprint(labels_, drawing_.langevin));
-  return out;
+  std::string result_name() const override { return experiment_->result_name(); }
+
+  nlohmann::json fingerprint(const Context& context) const override {
+    auto out = ResultCommand::fingerprint(context);
+    if (experiment_->labelled) {
+      out["attributes"] = data::attributes_text(dataset_->attributes());
+      out.update(label_fingerprint(labels_, drawing_.langevin));
+    }
+    experiment_->add_fingerprint(out);
+    return out;
+  }
+
+  nlohmann::json make_json(Context& context) const override {
+    return experiment_->make_json({context.comm(), context.logger(), RunPaths(run_).samples});
+  }
+  std::string table(const nlohmann::json& result) const override { return experiment_->table(result); }
+
+  void prepare(Context& context) const override {
+    ResultCommand::prepare(context);
+    note_other_langevin(context.options(), prior_, context.logger());
+  }
+
+  std::unique_ptr<evaluate::Experiment> experiment_;
+  LabelOptions labels_;  // where it is on a prior of `couple`
+};
+
+}  // namespace
+
+std::unique_ptr<Command> command_of(std::unique_ptr<evaluate::Experiment> experiment) {
+  return std::make_unique<ExperimentCommand>(std::move(experiment));
 }
 
 }  // namespace hebm::cli

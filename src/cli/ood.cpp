@@ -8,10 +8,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Ood : public Making<ResultCommand, results::Ood> {
+class Ood : public ResultCommand {
  public:
   Ood()
-      : Making("hebm_dist ood [--in D1.h5] --out D2.h5 [--config FILE.ini] [--section.key VALUE ...]",
+      : ResultCommand("hebm_dist ood [--in D1.h5] --out D2.h5 [--config FILE.ini] [--section.key VALUE ...]",
             "Out-of-distribution detection (Sec. 5.2): how well the energy of the upper latent layers tells test "
             "images of D2 from those of D1, on all ranks. Result: RUN/results/ood-D2.json; prints a table.") {}
  private:
@@ -27,7 +27,7 @@ class Ood : public Making<ResultCommand, results::Ood> {
   std::string json_help() const override { return "print the result as JSON instead of the table"; }
 
   void resolve() override {
-    Making::resolve();
+    ResultCommand::resolve();
     check(!out_path_.empty(), ExitCode::kUsage,
         "--out is missing: a data set of other images (hebm_data import-mnist5k or derive makes one)");
     if (name_.empty()) name_ = fs::path(out_path_).stem().string();
@@ -77,8 +77,11 @@ class Ood : public Making<ResultCommand, results::Ood> {
     return out;
   }
 
-  results::Ood make(Context& context) const override {
-    return evaluate::ood(ood_, ood_inputs(), context.comm(), context.logger());
+  nlohmann::json make_json(Context& context) const override {
+    return results::to_json(evaluate::ood(ood_, ood_inputs(), context.comm(), context.logger()));
+  }
+  std::string table(const nlohmann::json& result) const override {
+    return results::text_of(results::from_json<results::Ood>(result));
   }
 
   fs::path in_file() const { return in_path_.empty() ? RunPaths(run_).dataset : fs::path(in_path_); }

@@ -1,5 +1,7 @@
 #include "evaluate/replay.h"
+#include <array>
 #include <iostream>
+#include "base/choice.h"
 #include "base/error.h"
 #include "cli/context.h"
 #include "comm/placement.h"
@@ -10,6 +12,11 @@
 namespace hebm::cli {
 
 namespace {
+
+enum class Device { kCpu, kCuda };
+constexpr std::array<Choice<Device>, 2> choices_of(Device) {
+  return {{{"cpu", Device::kCpu}, {"cuda", Device::kCuda}}};
+}
 
 class Replay : public Command {
  public:
@@ -28,8 +35,8 @@ class Replay : public Command {
     options.add("out", &out_file_, "file to write; it must not exist", Show::kCommon);
     options.add("float64", &float64_, "compute in float64 (the case is float32)", Show::kCommon);
     options.add("eta", &eta_, "eta of the case's Langevin steps", {1e-12, 1e3}, Show::kCommon);
-    options.add_choice("compute.device", &device_, {"cpu", "cuda"},
-        "where all stages are computed; the bars are those of a CPU", Show::kCommon);
+    options.add_choice(
+        "compute.device", &device_, "where all stages are computed; the bars are those of a CPU", Show::kCommon);
     options.add("json", &json_, "errors of all datasets, for machines", Show::kCommon);
   }
 
@@ -43,8 +50,9 @@ class Replay : public Command {
     require(vae_file_, "data_tools/import_pytorch.py nvae");
     require(prior_file_, "data_tools/import_pytorch.py ebm");
 
-    const int gpu =
-        device_ == "cpu" ? -1 : comm::gpu_of_rank(comm::Device::kCuda, 0, comm::num_gpus(), true, "this machine");
+    const int gpu = device_ == Device::kCpu
+                        ? -1
+                        : comm::gpu_of_rank(comm::Device::kCuda, 0, comm::num_gpus(), true, "this machine");
     comm::take_gpu(gpu);
     nets::use_exact_arithmetic();
     const at::ScalarType dtype = float64_ ? at::kDouble : at::kFloat;
@@ -66,7 +74,7 @@ class Replay : public Command {
   std::string vae_file_, prior_file_, case_file_, out_file_;
   bool float64_ = false, json_ = false;
   double eta_ = 3e-5;
-  std::string device_ = "cpu";
+  Device device_ = Device::kCpu;
 };
 
 }  // namespace

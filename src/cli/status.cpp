@@ -4,6 +4,7 @@
 #include <system_error>
 #include "base/error.h"
 #include "cli/context.h"
+#include "results/json.h"
 #include "sweep/tasks.h"
 
 namespace hebm::cli {
@@ -12,16 +13,26 @@ namespace {
 namespace fs = std::filesystem;
 namespace files = storage::run_files;
 
-// State of one trained part, from its files alone.
-nlohmann::json part_state(const fs::path& artifact) {
-  const auto [manifest, problem] = sweep::newest_checkpoint(artifact.parent_path());
-  nlohmann::json out = {{"state", "not started"}};
-  if (!manifest.is_null()) {
-    out = {{"state", "resumable"}, {"step", manifest.at("step")}, {"attempt", manifest.value("attempt", 0)}};
-  } else if (!problem.empty()) {
-    out = {{"state", "failed"}, {"reason", problem}};
+struct PartState {
+  std::string state = "not started";
+  results::Count step, attempt;  // of the newest verified checkpoint
+  std::string reason;            // of a failure
+  static void fields(auto& s, auto& visit) {
+    visit("state", s.state);
+    visit.known("step", s.step, "attempt", s.attempt, "reason", s.reason);
   }
-  if (fs::exists(artifact)) out["state"] = "done";
+};
+
+// Of one trained part, from its files alone.
+PartState part_state(const fs::path& artifact) {
+  const auto [manifest, problem] = sweep::newest_checkpoint(artifact.parent_path());
+  PartState out;
+  if (!manifest.is_null()) {
+    out = {"resumable", manifest.at("step").get<std::int64_t>(), manifest.value("attempt", std::int64_t{0}), ""};
+  } else if (!problem.empty()) {
+    out = {"failed", {}, {}, problem};
+  }
+  if (fs::exists(artifact)) out.state = "done";
   return out;
 }
 
@@ -44,13 +55,6 @@ std::vector<std::pair<std::string, fs::path>> other_priors(const fs::path& run) 
       out.emplace_back("couple " + name, run / files::prior_folder(name) / files::kPriorFile);
   }
   return out;
-}
-
-void print_state(const nlohmann::json& state, const std::string& part) {
-  std::string line = fmt::format("{:<15} {}", part, state["state"].get<std::string>());
-  if (state.contains("step")) line += fmt::format(", newest verified update {}", state["step"].get<std::int64_t>());
-  if (state.contains("reason")) line += ": " + state["reason"].get<std::string>();
-  std::cout << line << "\n";
 }
 
 class Status : public Command {
@@ -76,26 +80,22 @@ class Status : public Command {
     }
     const RunPaths paths({.directory = directory_});
     check(fs::is_directory(paths.run), ExitCode::kUsage, "{} is not a folder", directory_);
-    std::vector<std::string> parts;
+    const auto made = [](bool done) { return PartState{done ? "done" : "not started", {}, {}, ""}; };
+    PartState cache = made(fs::exists(paths.run / files::kCacheIndex));
+    if (cache.state != "done" && fs::exists(paths.cache)) cache.state = "resumable";
+    std::vector<std::pair<std::string, PartState>> parts = {{"train-vae", part_state(paths.vae)},
+        {"train-features", part_state(paths.features)}, {"encode", cache}, {"train", part_state(paths.prior)},
+        {"sample", made(fs::exists(paths.own_samples))}, {"evaluate", made(fs::exists(paths.summary))}};
+    for (const auto& [part, artifact] : other_priors(paths.run)) parts.emplace_back(part, part_state(artifact));
     nlohmann::json out;
-    const auto add = [&](const std::string& part, const nlohmann::json& state) {
-      parts.push_back(part);
-      out[part] = state;
-    };
-    const auto made = [](bool done) { return nlohmann::json{{"state", done ? "done" : "not started"}}; };
-    add("train-vae", part_state(paths.vae));
-    add("train-features", part_state(paths.features));
-    const bool cached = fs::exists(paths.run / files::kCacheIndex);
-    add("encode", {{"state", cached ? "done" : fs::exists(paths.cache) ? "resumable" : "not started"}});
-    add("train", part_state(paths.prior));
-    add("sample", made(fs::exists(paths.own_samples)));
-    add("evaluate", made(fs::exists(paths.summary)));
-    for (const auto& [part, artifact] : other_priors(paths.run)) add(part, part_state(artifact));
-    if (json_) {
-      std::cout << out.dump(2) << "\n";
-    } else {
-      for (const std::string& part : parts) print_state(out[part], part);
+    for (const auto& [part, state] : parts) {
+      out[part] = results::to_json(state);
+      if (json_) continue;
+      std::cout << fmt::format("{:<15} {}", part, state.state)
+                << (state.step ? fmt::format(", newest verified update {}", *state.step) : "")
+                << (state.reason.empty() ? "" : ": " + state.reason) << "\n";
     }
+    if (json_) std::cout << out.dump(2) << "\n";
     return 0;
   }
  private:

@@ -12,13 +12,9 @@ constexpr std::size_t kMaxAttributes = 64, kMaxCategories = 256, kMaxNameBytes =
 
 }  // namespace
 
-bool is_measured(const std::string& measure) {
-  return measure == "brightness" || measure == "width" || measure == "texture";
-}
-
-double measured(const std::string& measure, const ImageShape& shape, std::span<const std::uint8_t> pixels) {
-  check(is_measured(measure) && pixels.size() == static_cast<std::size_t>(shape.size()), ExitCode::kRuntime,
-      "attributes: measuring '{}' of {} pixels, the shape has {}", measure, pixels.size(), shape.size());
+double measured(Measure measure, const ImageShape& shape, std::span<const std::uint8_t> pixels) {
+  check(measure != Measure::kClass && pixels.size() == static_cast<std::size_t>(shape.size()), ExitCode::kRuntime,
+      "attributes: measuring '{}' of {} pixels, the shape has {}", name_of(measure), pixels.size(), shape.size());
   const auto plane = static_cast<std::size_t>(shape.height * shape.width),
              width = static_cast<std::size_t>(shape.width);
   double weight = 0, count = 0, light2 = 0, column = 0, column2 = 0;
@@ -40,9 +36,9 @@ double measured(const std::string& measure, const ImageShape& shape, std::span<c
   }
   if (count == 0) return 0;
   const double mean = weight / count;
-  if (measure == "brightness") return mean;
-  const double variance =
-      measure == "width" ? column2 / weight - (column / weight) * (column / weight) : light2 / count - mean * mean;
+  if (measure == Measure::kBrightness) return mean;
+  const double variance = measure == Measure::kWidth ? column2 / weight - (column / weight) * (column / weight)
+                                                     : light2 / count - mean * mean;
   return std::sqrt(std::max(0.0, variance));
 }
 
@@ -58,8 +54,8 @@ double median(std::vector<double> values) {
 std::string attributes_text(const std::vector<Attribute>& attributes) {
   auto out = nlohmann::json::array();
   for (const Attribute& a : attributes) {
-    nlohmann::json json = {{"name", a.name}, {"categories", a.categories}, {"measure", a.measure}};
-    if (a.measure == "class") {
+    nlohmann::json json = {{"name", a.name}, {"categories", a.categories}, {"measure", name_of(a.measure)}};
+    if (a.measure == Measure::kClass) {
       json["of_label"] = a.of_label;
     } else {
       json["threshold"] = a.threshold;
@@ -82,18 +78,20 @@ std::vector<Attribute> parse_attributes(const std::string& text, std::int64_t nu
     Attribute a;
     a.name = json_string(entry, "name", kMaxNameBytes, where);
     a.categories = json_strings(json_array(entry, "categories", 1, kMaxCategories, where), kMaxNameBytes, where);
-    a.measure = json_string(entry, "measure", kMaxNameBytes, where);
+    const std::string text = json_string(entry, "measure", kMaxNameBytes, where);
+    const auto measure = value_named<Measure>(text);
     const auto last = static_cast<std::int64_t>(a.categories.size()) - 1;
-    if (a.measure == "class") {
+    if (measure == Measure::kClass) {
       for (const auto& y : json_array(entry, "of_label", 0, kMaxLabels, where))
         a.of_label.push_back(json_int_value(y, 0, last, where));
       check(static_cast<std::int64_t>(a.of_label.size()) == num_labels, ExitCode::kCorrupt,
           "{}: '{}' has categories for {} labels, the set has {}", where, a.name, a.of_label.size(), num_labels);
     } else {
-      check(is_measured(a.measure) && last == 1, ExitCode::kCorrupt,
+      check(measure && last == 1, ExitCode::kCorrupt,
           "{}: '{}' has the measure '{}' and {} categories; expected class, or brightness, width "
           "or texture with 2",
-          where, a.name, a.measure, last + 1);
+          where, a.name, text, last + 1);
+      a.measure = *measure;
       a.threshold = json_finite(entry, "threshold", where);
     }
     out.push_back(std::move(a));

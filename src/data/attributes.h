@@ -2,20 +2,28 @@
 // stores them, and how they are told from an image, so that generated images are judged by the same
 // rule.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
+#include "base/choice.h"
 #include "base/types.h"
 
 namespace hebm::data {
 
+// kClass: by the image's label; the others are measured from its pixels.
+enum class Measure { kClass, kBrightness, kWidth, kTexture };
+constexpr std::array<Choice<Measure>, 4> choices_of(Measure) {
+  return {{{"class", Measure::kClass}, {"brightness", Measure::kBrightness}, {"width", Measure::kWidth},
+      {"texture", Measure::kTexture}}};
+}
+
 struct Attribute {
   std::string name;
   std::vector<std::string> categories;
-  // class: by the image's label, of_label[label]; brightness, width, texture: measured, category 1
-  // above the threshold, else 0.
-  std::string measure;
+  // kClass: of_label[label]; else category 1 above the threshold, 0 below.
+  Measure measure = Measure::kClass;
   double threshold = 0;
   std::vector<std::int64_t> of_label;
   bool operator==(const Attribute&) const = default;
@@ -28,8 +36,7 @@ inline constexpr std::uint8_t kUnlit = 25;  // pixels up to this are background
 //   brightness: mean light of the lit pixels, 0 .. 255;
 //   width: standard deviation of the lit pixels' columns, by light, in pixels;
 //   texture: standard deviation of the light of the lit pixels, 0 .. 255.
-double measured(const std::string& measure, const ImageShape& shape, std::span<const std::uint8_t> pixels);
-bool is_measured(const std::string& measure);  // one of the three
+double measured(Measure measure, const ImageShape& shape, std::span<const std::uint8_t> pixels);
 
 // Median of the values, the mean of the two in the middle.
 double median(std::vector<double> values);

@@ -20,7 +20,6 @@ using storage::H5Type;
 constexpr std::uint64_t kMaxImages = std::uint64_t{1} << 31;
 constexpr std::uint64_t kMaxSide = 16384;
 constexpr std::size_t kMaxLabelNames = 65536, kMaxLabelNameBytes = 256;
-constexpr std::uint64_t kBlockBytes = std::uint64_t{16} << 20;
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
@@ -201,12 +200,8 @@ ImageBatch Dataset::read(std::span<const std::int64_t> index) const {
 
 void Dataset::verify() const {
   storage::Hasher hasher;
-  std::vector<std::byte> block(std::min(kBlockBytes, impl_->pixels_bytes));
-  for (std::uint64_t done = 0; done < impl_->pixels_bytes; done += block.size()) {
-    const std::span<std::byte> part(block.data(), std::min<std::uint64_t>(block.size(), impl_->pixels_bytes - done));
-    impl_->raw.read_at(impl_->pixels_offset + done, part);
-    hasher.update(part);
-  }
+  impl_->raw.read_blocks(
+      impl_->pixels_offset, impl_->pixels_offset + impl_->pixels_bytes, [&](auto block) { hasher.update(block); });
   impl_->check_pixels(hasher.digest());
 }
 

@@ -4,20 +4,24 @@
 // label_names (JSON), attributes (JSON, attributes.h), content_hash (of all the rest). Sets of
 // other programs may lack `hash` and content_hash.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
+#include "base/choice.h"
 #include "base/types.h"
 #include "data/attributes.h"
 
 namespace hebm::data {
 
 enum class Split : std::uint8_t { kTrain = 0, kTest = 1 };
+constexpr std::array<Choice<Split>, 2> choices_of(Split) {
+  return {{{"train", Split::kTrain}, {"test", Split::kTest}}};
+}
 
 struct DatasetContent {
   ImageShape shape;

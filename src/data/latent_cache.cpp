@@ -1,7 +1,6 @@
 #include "data/latent_cache.h"
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstring>
 #include "base/error.h"
 #include "data/cache_layout.h"

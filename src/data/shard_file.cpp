@@ -140,17 +140,9 @@ std::string hash_outside_u(const storage::ReadOnlyFile& file, std::uint64_t u_of
   check(u_offset <= size && u_bytes <= size - u_offset, ExitCode::kCorrupt,
       "{}: expected {} bytes of u at offset {}, got a file of {} bytes", file.path().string(), u_bytes, u_offset, size);
   storage::Hasher hasher;
-  std::vector<std::byte> block(std::min<std::uint64_t>(std::size_t{1} << 20, size - u_bytes));
-  const auto add = [&](std::uint64_t from, std::uint64_t to) {
-    while (from < to) {
-      const std::span<std::byte> part(block.data(), std::min<std::uint64_t>(block.size(), to - from));
-      file.read_at(from, part);
-      hasher.update(part);
-      from += part.size();
-    }
-  };
-  add(0, u_offset);
-  add(u_offset + u_bytes, size);
+  const auto add = [&](std::span<const std::byte> block) { hasher.update(block); };
+  file.read_blocks(0, u_offset, add);
+  file.read_blocks(u_offset + u_bytes, size, add);
   return hasher.digest();
 }
 

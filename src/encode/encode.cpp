@@ -13,10 +13,6 @@ namespace hebm::encode {
 namespace fs = std::filesystem;
 namespace {
 
-data::Split split_of(const EncodeOptions& options) {
-  return options.split == "test" ? data::Split::kTest : data::Split::kTrain;
-}
-
 class Encoder {
  public:
   Encoder(const EncodeOptions& options, const fs::path& directory, const EncodeInputs& inputs, comm::Communicator& comm,
@@ -25,7 +21,7 @@ class Encoder {
         directory_(directory),
         in_(inputs),
         layout_(cache_layout(options, in_.dataset, in_.backbone, in_.vae_hash, in_.seed)),
-        members_(in_.dataset.members(split_of(options))),
+        members_(in_.dataset.members(options.split)),
         comm_(comm),
         logger_(logger) {}
 
@@ -166,14 +162,14 @@ void EncodeOptions::describe(Options& o) {
   o.add_choice("cache.dtype", &dtype, "numbers as stored", Show::kCommon);
   o.add("cache.shards", &shards, "files of the cache; at least as many as ranks", {1, 99999}, Show::kCommon);
   o.add("cache.batch", &batch, "images a chunk of work", {1, 100000});
-  o.add_choice("cache.split", &split, {"train", "test"}, "images to encode");
+  o.add_choice("cache.split", &split, "images to encode");
 }
 
 data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset& dataset,
     const vae::Backbone& backbone, const std::string& vae_hash, std::uint64_t seed) {
   data::CacheLayout layout;
   layout.key.images_hash = dataset.images_hash();
-  layout.key.split = options.split;
+  layout.key.split = name_of(options.split);
   layout.key.preprocessing = "u8 / 255";
   layout.key.vae_hash = vae_hash;
   layout.key.posterior_rule =
@@ -181,11 +177,11 @@ data::CacheLayout cache_layout(const EncodeOptions& options, const data::Dataset
   layout.key.dtype = options.dtype;
   layout.key.draws = options.draws;
   layout.key.seed = seed;
-  layout.key.num_images = std::ssize(dataset.members(split_of(options)));
+  layout.key.num_images = std::ssize(dataset.members(options.split));
   layout.groups = backbone.groups();
   layout.num_shards = options.shards;
   check(layout.key.num_images >= options.shards, ExitCode::kUsage, "cache.shards = {}: the {} split has {} images only",
-      options.shards, options.split, layout.key.num_images);
+      options.shards, name_of(options.split), layout.key.num_images);
   dataset.expect_shape(backbone.image_shape(), "VAE");
   return layout;
 }

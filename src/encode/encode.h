@@ -19,7 +19,7 @@ namespace hebm::encode {
 struct EncodeOptions {
   std::int64_t draws = 2, shards = 16, batch = 100;
   data::Dtype dtype = data::Dtype::kFloat32;
-  std::string split = "train";
+  data::Split split = data::Split::kTrain;
   void describe(Options& options);
 };
 

@@ -1,5 +1,4 @@
 #include "evaluate/chunks.h"
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <cstring>
 

@@ -1,132 +1,20 @@
+// Several attributes step by step (Sec. 5.3, Fig. 4, compose_steps.h). What images show is read
+// again after every step.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/full_like.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <algorithm>
-#include <numeric>
-#include <set>
-#include "base/error.h"
-#include "base/text.h"
-#include "base/visits.h"
+#include <map>
 #include "evaluate/chunks.h"
+#include "evaluate/compose_steps.h"
 #include "evaluate/features.h"
-#include "evaluate/labels.h"
-#include "prior/forward_pair.h"
+#include "results/experiments.h"
 
 namespace hebm::evaluate {
-namespace fs = std::filesystem;
-
-void ComposeOptions::describe(Options& o) {
-  o.add("compose.num_samples", &num_samples, "images that are composed", {2, 10000000}, Show::kCommon);
-  o.add("compose.rows", &rows, "images of the grid", {1, 1000});
-  o.add("compose.chunk", &chunk, "chains of a chunk; the ranks get whole ones", {1, 100000});
-  o.add("compose.seed", &seed, "seed of the chains", {0});
-}
-
-namespace {
-
-ComposeSteps default_steps(const prior::LabelHeads& heads) {
-  std::vector<std::size_t> order(heads.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(
-      order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return heads[a].layers < heads[b].layers; });
-  ComposeSteps out;
-  for (const std::size_t head : order) {
-    std::size_t step = 0;  // the first after which all its layers are held, else a new one
-    const auto& layers = heads[head].layers;
-    const auto is_held_after = [&](std::size_t s) {
-      const auto held = held_layers(out, s + 1, heads);
-      return std::includes(held.begin(), held.end(), layers.begin(), layers.end());
-    };
-    while (step < out.size() && !is_held_after(step)) ++step;
-    if (step == out.size()) out.emplace_back();
-    out[step].push_back({head, -1});
-  }
-  return out;
-}
-
-void check_steps(const ComposeSteps& steps, const prior::LabelHeads& heads) {
-  std::set<std::size_t> seen;
-  for (std::size_t s = 0; s < steps.size(); ++s) {
-    const auto held = held_layers(steps, s, heads);
-    for (const Asked& asked : steps[s]) {
-      const prior::LabelHead& head = heads[asked.head];
-      check(seen.insert(asked.head).second, ExitCode::kUsage, "--steps: '{}' is there twice", head.name);
-      const bool is_free = std::any_of(head.layers.begin(), head.layers.end(),
-          [&](std::int64_t layer) { return std::find(held.begin(), held.end(), layer) == held.end(); });
-      check(is_free, ExitCode::kUsage,
-          "--steps: '{}' is known to layers {}, which step {} holds all; ask for it in an earlier step", head.name,
-          fmt::join(head.layers, ","), s + 1);
-    }
-  }
-}
-
-}  // namespace
-
-ComposeSteps parse_steps(const std::string& text, const prior::LabelHeads& heads) {
-  ComposeSteps out = text.empty() ? default_steps(heads) : ComposeSteps();
-  for (const std::string& step : text.empty() ? std::vector<std::string>() : split(text, '/')) {
-    out.emplace_back();
-    for (const std::string& part : split(step, ',')) {
-      const auto equals = part.find('=');
-      const std::size_t head = prior::head_named(heads, part.substr(0, equals));
-      out.back().push_back(
-          {head, equals == std::string::npos ? -1 : prior::category_named(heads[head], part.substr(equals + 1))});
-    }
-  }
-  check_steps(out, heads);
-  return out;
-}
-
-std::vector<std::int64_t> held_layers(const ComposeSteps& steps, std::size_t s, const prior::LabelHeads& heads) {
-  std::set<std::int64_t> out;
-  for (std::size_t before = 0; before < s; ++before) {
-    for (const Asked& asked : steps[before])
-      out.insert(heads[asked.head].layers.begin(), heads[asked.head].layers.end());
-  }
-  return {out.begin(), out.end()};
-}
-
-std::vector<std::int64_t> asked_of_chain(
-    const ComposeSteps& steps, const prior::LabelHeads& heads, std::int64_t chain) {
-  std::vector<std::int64_t> out(heads.size(), -1);
-  for (const auto& step : steps) {
-    for (const Asked& asked : step) {
-      const auto categories = static_cast<std::int64_t>(heads[asked.head].categories.size());
-      out[asked.head] = asked.category >= 0 ? asked.category : chain % categories;
-      if (asked.category < 0) chain /= categories;
-    }
-  }
-  return out;
-}
-
-std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const prior::EnergyPrior& prior,
-    const ComposeSteps& steps, const at::Tensor& asked, const LabelGuidance& guidance, const prior::ChainIds& ids) {
-  std::vector<at::Tensor> out;
-  prior::LabelChoice choice{at::full_like(asked, -1), guidance.guidance};
-  for (std::size_t s = 0; s < steps.size(); ++s) {
-    for (const Asked& a : steps[s]) {
-      const auto head = static_cast<std::int64_t>(a.head);
-      choice.category.select(1, head).copy_(asked.select(1, head));
-    }
-    prior::ChainIds of_step = ids;
-    of_step.visit.assign(ids.item.size(), visits::of_step(s));
-    if (s == 0) {
-      out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, of_step));
-      continue;
-    }
-    const prior::HeldLayers held{held_layers(steps, s, prior.heads()), out.back(),
-        prior::forward_trajectory(out.back(), prior.schedule(), of_step)};
-    out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, of_step, &held));
-  }
-  return out;
-}
-
 namespace {
 
 // Of a chunk's images after each step.
@@ -140,13 +28,22 @@ struct Composed {
 };
 enum Count : std::int64_t { kRight, kKept, kSame };
 
+// "": all in turn.
+std::string category_of(const prior::LabelHeads& heads, const Asked& asked) {
+  return asked.category < 0 ? "" : heads[asked.head].categories[static_cast<std::size_t>(asked.category)];
+}
+
+struct ComposeOptions {
+  std::int64_t num_samples = 1000, chunk = 100;
+  std::int64_t rows = 10;  // of the grid
+  std::int64_t seed = 1;
+};
+
 class Composition {
  public:
-  Composition(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
-      const ExperimentInputs& inputs)
+  Composition(const ComposeOptions& options, const ComposeSteps& steps, const ExperimentInputs& inputs)
       : options_(options),
         steps_(steps),
-        guidance_(guidance),
         in_(inputs),
         heads_(inputs.prior.heads()),
         chain_(inputs.prior, inputs.backbone, inputs.langevin),
@@ -169,7 +66,7 @@ class Composition {
     }
     const at::Tensor asked =
         at::tensor(categories, at::kLong).view({chunk.size, -1}).to(in_.backbone.params().device());
-    const auto states = compose_chains(chain_, in_.prior, steps_, asked, guidance_,
+    const auto states = compose_chains(chain_, heads_, steps_, asked, in_.guidance,
         prior::chain_ids(static_cast<std::uint64_t>(options_.seed), chunk.first, chunk.size));
     Composed out;
     std::vector<at::Tensor> pictures, shows, wanted, after_own;  // shows: [images, asked], by step
@@ -208,8 +105,7 @@ class Composition {
       results::ComposeStep step{static_cast<std::int64_t>(s) + 1, {}, held_layers(steps_, s, heads_), {}};
       for (const Asked& a : steps_[s]) {
         const auto& head = heads_[a.head];
-        step.asked.push_back(
-            {head.name, head.layers, a.category < 0 ? "" : head.categories[static_cast<std::size_t>(a.category)]});
+        step.asked.push_back({head.name, head.layers, category_of(heads_, a)});
       }
       for (std::size_t a = 0; a < asked_.size(); ++a) step.labels.push_back(label(s, a));
       step.fd_fmnist = frechet_distance(real, features_[s].moments());
@@ -251,7 +147,6 @@ class Composition {
 
   const ComposeOptions& options_;
   const ComposeSteps& steps_;
-  LabelGuidance guidance_;
   const ExperimentInputs& in_;
   const prior::LabelHeads& heads_;
   prior::ReverseChain chain_;
@@ -262,24 +157,76 @@ class Composition {
   std::vector<at::Tensor> pictures_;
 };
 
+class Compose : public Making<results::Compose> {
+ public:
+  Compose()
+      : Making("hebm_dist compose [--name NAME] [--steps STEPS] [--config FILE.ini] [--section.key VALUE ...]",
+            "Composes attributes step by step with a prior of `couple`, on all ranks: the layers of earlier steps' "
+            "attributes are held, the others are drawn anew (Fig. 4). Result: RUN/results/compose-NAME.json, "
+            "RUN/samples/compose-NAME.png; prints a table.",
+            true) {}
+  void describe(Options& o) override {
+    o.add("steps", &steps_text_,
+        "NAME or NAME=CATEGORY, with ',' in one step and '/' between steps, as in group=top/brightness,width; a name "
+        "alone: all categories in turn; default: every label of the prior, those known to higher layers first",
+        Show::kCommon);
+    o.add("compose.num_samples", &own_.num_samples, "images that are composed", {2, 10000000}, Show::kCommon);
+    o.add("compose.rows", &own_.rows, "images of the grid", {1, 1000});
+    o.add("compose.chunk", &own_.chunk, "chains of a chunk; the ranks get whole ones", {1, 100000});
+    o.add("compose.seed", &own_.seed, "seed of the chains", {0});
+  }
+
+  Cost cost() const override {
+    const std::int64_t steps = std::ssize(steps_), levels = in().prior.num_levels();
+    return {.num_grids = 1,
+        .grid_images = 4 * own_.rows * steps,
+        .num_chains = own_.num_samples,
+        .chunk = own_.chunk,
+        .each = fmt::format("{} chains, {} steps of {} levels of {} Langevin steps, {} at t = 0", own_.chunk, steps,
+            levels, in().langevin.steps, in().langevin.steps_at(0)),
+        .held = in().backbone.dim() * own_.chunk * (steps + 1 + levels)};
+  }
+  std::string result_name() const override { return "compose-" + in().name; }
+  // Heads and categories by name.
+  void add_fingerprint(nlohmann::json& out) const override {
+    auto& of_steps = out["steps"] = nlohmann::json::array();
+    for (const auto& step : steps_) {
+      auto& asked = of_steps.emplace_back(nlohmann::json::array());
+      for (const Asked& a : step) {
+        const std::string category = category_of(in().prior.heads(), a);
+        asked.push_back(in().prior.heads()[a.head].name + (category.empty() ? "" : "=" + category));
+      }
+    }
+  }
+ private:
+  void check_inputs() override { steps_ = parse_steps(steps_text_, in().prior.heads()); }
+
+  // The grid: a chain a row and a step a column.
+  results::Compose make(const Place& place) const override {
+    Composition composition(own_, steps_, in());
+    const Moments real = training_moments(in().dataset, in().features, own_.chunk, place.comm, place.logger);
+    for_chunks<Composed>(
+        {own_.num_samples, own_.chunk, fmt::format("images in {} steps", steps_.size())}, place.comm, place.logger,
+        [&](const Chunk& chunk) { return composition.draw(chunk); },
+        [&](const Chunk&, const Composed& composed) { composition.add(composed); });
+    const auto& [guidance, candidates] = in().guidance;
+    results::Compose out{in().name, own_.num_samples, candidates, in().langevin.steps_at(0), guidance, {}, {},
+        classifier(in().features)};
+    comm::on_root(place.comm, [&] {
+      out.steps = composition.steps(real);
+      out.grid = composition.rows();
+      write_grid(place.samples / (result_name() + ".png"), composition.pictures(), std::ssize(steps_));
+    });
+    return out;
+  }
+
+  ComposeOptions own_;
+  std::string steps_text_;
+  ComposeSteps steps_;
+};
+
 }  // namespace
 
-results::Compose compose(const ComposeOptions& options, const ComposeSteps& steps, const LabelGuidance& guidance,
-    const ExperimentInputs& inputs, comm::Communicator& comm, Logger& logger, const fs::path& grid) {
-  Composition composition(options, steps, guidance, inputs);
-  const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
-  for_chunks<Composed>(
-      {options.num_samples, options.chunk, fmt::format("images in {} steps", steps.size())}, comm, logger,
-      [&](const Chunk& chunk) { return composition.draw(chunk); },
-      [&](const Chunk&, const Composed& composed) { composition.add(composed); });
-  results::Compose out{"", options.num_samples, guidance.candidates, inputs.langevin.steps_at(0), guidance.guidance, {},
-      {}, classifier(inputs.features)};
-  comm::on_root(comm, [&] {
-    out.steps = composition.steps(real);
-    out.grid = composition.rows();
-    write_grid(grid, composition.pictures(), std::ssize(steps));
-  });
-  return out;
-}
+template <> std::unique_ptr<Experiment> make_experiment<"compose">() { return std::make_unique<Compose>(); }
 
 }  // namespace hebm::evaluate

@@ -38,7 +38,7 @@ LabelReader::LabelReader(const prior::LabelHead& head, const data::Dataset& data
   for (const auto& attribute : dataset.attributes()) {
     if (attribute.name == head.name) attribute_ = attribute;
   }
-  if (data::is_measured(attribute_.measure)) return;
+  if (attribute_.measure != data::Measure::kClass) return;
   const auto classes =
       static_cast<std::int64_t>(attribute_.name.empty() ? column_.categories.size() : attribute_.of_label.size());
   check(classifier.num_classes() == classes, ExitCode::kUsage, "the classifier tells {} classes apart, '{}' is of {}",
@@ -47,7 +47,7 @@ LabelReader::LabelReader(const prior::LabelHead& head, const data::Dataset& data
 
 at::Tensor LabelReader::read(const at::Tensor& x, const at::Tensor& classes) const {
   if (attribute_.name.empty()) return classes;
-  if (!data::is_measured(attribute_.measure))
+  if (attribute_.measure == data::Measure::kClass)
     return nets::on_device(attribute_.of_label, x.device()).index_select(0, classes);
   const ImageBatch images = vae::image_batch(x);
   const auto size = static_cast<std::size_t>(images.shape.size());

@@ -1,4 +1,6 @@
-#include "evaluate/labels.h"
+// What a prior with label heads knows and does (Sec. 5.3, Fig. 5): p(y | u_0) on test images (Eq.
+// 19), and images drawn for each category (Eq. 20), which the classifier of the scores reads
+// without knowing what was asked for.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bincount.h>
@@ -13,24 +15,14 @@
 #include "base/error.h"
 #include "base/visits.h"
 #include "evaluate/chunks.h"
+#include "evaluate/experiment.h"
 #include "evaluate/features.h"
 #include "nets/device.h"
 #include "prior/reverse_chain.h"
+#include "results/experiments.h"
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
-namespace fs = std::filesystem;
-
-void LabelsOptions::describe(Options& o) {
-  o.add("labels.num_test", &num_test, "test images that p(y | u_0) is measured on", {1, 10000000}, Show::kCommon);
-  o.add("labels.num_samples", &num_samples,
-      "images drawn without a label, and for each head with one, all categories equally often", {2, 10000000},
-      Show::kCommon);
-  o.add("labels.columns", &columns, "images of a category in the grid", {1, 100});
-  o.add("labels.chunk", &chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
-  o.add("labels.seed", &seed, "seed of the chains; with sample.seed and sample.chunk those of `sample`", {0});
-}
-
 namespace {
 
 // Of test images, by head.
@@ -72,11 +64,16 @@ std::vector<double> shares(const at::Tensor& counts) {
   return out;
 }
 
+struct LabelsOptions {
+  std::int64_t num_test = 2000, num_samples = 2000, chunk = 100;
+  std::int64_t columns = 10;  // images of a category in the grid
+  std::int64_t seed = 1;
+};
+
 class LabelRun {
  public:
-  LabelRun(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs)
+  LabelRun(const LabelsOptions& options, const ExperimentInputs& inputs)
       : options_(options),
-        guidance_(guidance),
         in_(inputs),
         heads_(inputs.prior.heads()),
         chain_(inputs.prior, inputs.backbone, inputs.langevin),
@@ -129,11 +126,11 @@ class LabelRun {
     const auto ids = prior::chain_ids(static_cast<std::uint64_t>(options_.seed), chunk.first, chunk.size);
     const auto unlabelled = prior::draw_candidates(chain_, 1, ids);
     const auto candidates =
-        guidance_.candidates == 1 ? unlabelled : prior::draw_candidates(chain_, guidance_.candidates, ids);
+        in_.guidance.candidates == 1 ? unlabelled : prior::draw_candidates(chain_, in_.guidance.candidates, ids);
     Drawn out;
     const at::Tensor any = at::full({chunk.size, std::ssize(heads_)}, -1, at::TensorOptions(at::kLong).device(device_));
     const auto look = [&](const prior::LabelCandidates& from, const at::Tensor& asked, std::int64_t num_pictures) {
-      const at::Tensor u0 = prior::finish_for_labels(chain_, from, {asked, guidance_.guidance}, ids);
+      const at::Tensor u0 = prior::finish_for_labels(chain_, from, {asked, in_.guidance.guidance}, ids);
       Seen seen = see(in_, u0);
       out.features.push_back(chunk.keep(seen.features));
       out.pictures.push_back(chunk.keep_below(num_pictures, seen.x).clone());
@@ -186,7 +183,7 @@ class LabelRun {
   }
 
   // Chain c is in row c mod C.
-  void write_pictures(std::size_t h, const fs::path& file) const {
+  void write_pictures(std::size_t h, const std::filesystem::path& file) const {
     const at::Tensor all = at::cat(pictures_[h + 1]);
     const std::int64_t categories = categories_of(h), columns = all.size(0) / categories;
     if (columns == 0) return;
@@ -220,7 +217,6 @@ class LabelRun {
   }
 
   const LabelsOptions& options_;
-  LabelGuidance guidance_;
   const ExperimentInputs& in_;
   const prior::LabelHeads& heads_;
   prior::ReverseChain chain_;
@@ -232,34 +228,73 @@ class LabelRun {
   std::vector<HeadSums> sums_;
 };
 
+// Chain c = 0, 1, ... is drawn without a label as `sample` does with the same seed and chunk, and
+// once for category c mod C of every head as `sample --label` does. Grids, a category a row:
+// labels-NAME-HEAD.png.
+class Labels : public Making<results::Labels> {
+ public:
+  Labels()
+      : Making("hebm_dist labels [--name NAME] [--config FILE.ini] [--section.key VALUE ...]",
+            "What a prior of `couple` knows and draws, on all ranks: accuracy of p(y | u_0) on test images, and of "
+            "images drawn for each label as the classifier reads them (Fig. 5). Result: RUN/results/labels-NAME.json, "
+            "RUN/samples/labels-NAME-*.png; prints a table.",
+            true) {}
+  void describe(Options& o) override {
+    o.add(
+        "labels.num_test", &own_.num_test, "test images that p(y | u_0) is measured on", {1, 10000000}, Show::kCommon);
+    o.add("labels.num_samples", &own_.num_samples,
+        "images drawn without a label, and for each head with one, all categories equally often", {2, 10000000},
+        Show::kCommon);
+    o.add("labels.columns", &own_.columns, "images of a category in the grid", {1, 100});
+    o.add("labels.chunk", &own_.chunk, "images of a chunk; the ranks get whole ones", {1, 100000});
+    o.add("labels.seed", &own_.seed, "seed of the chains; with sample.seed and sample.chunk those of `sample`", {0});
+  }
+
+  Cost cost() const override {
+    const std::int64_t heads = std::ssize(in().prior.heads());
+    return {.num_grids = heads,
+        .grid_images = 40 * own_.columns,
+        .num_chains = own_.num_samples,
+        .chunk = own_.chunk,
+        .each = fmt::format(
+            "{} chains of {} levels of {} Langevin steps, {} times {} at t = 0, and {} candidates of all of it",
+            own_.chunk, in().prior.num_levels() - 1, in().langevin.steps, 1 + heads, in().langevin.steps_at(0),
+            in().guidance.candidates)};
+  }
+  std::string result_name() const override { return "labels-" + in().name; }
+ private:
+  results::Labels make(const Place& place) const override {
+    const auto& heads = in().prior.heads();
+    const auto available = std::ssize(in().dataset.members(data::Split::kTest));
+    check(own_.num_test <= available, ExitCode::kUsage, "{}: {} test images, labels.num_test is {}",
+        in().dataset.path().string(), available, own_.num_test);
+    LabelRun run(own_, in());
+    const Moments real = training_moments(in().dataset, in().features, own_.chunk, place.comm, place.logger);
+    for_chunks<Tested>(
+        {own_.num_test, own_.chunk, "p(y | u_0) of test images"}, place.comm, place.logger,
+        [&](const Chunk& chunk) { return run.test(chunk); },
+        [&](const Chunk&, const Tested& tested) { run.add(tested); });
+    for_chunks<Drawn>(
+        {own_.num_samples, own_.chunk, "images for labels"}, place.comm, place.logger,
+        [&](const Chunk& chunk) { return run.draw(chunk); }, [&](const Chunk&, const Drawn& drawn) { run.add(drawn); });
+    const auto& [guidance, candidates] = in().guidance;
+    results::Labels out{in().name, own_.num_test, own_.num_samples, candidates, in().langevin.steps_at(0),
+        std::ssize(in().backbone.groups()), guidance, results::kUnknown, {}, classifier(in().features)};
+    comm::on_root(place.comm, [&] {
+      for (std::size_t h = 0; h < heads.size(); ++h) {
+        out.heads.push_back(run.head(h, real));
+        run.write_pictures(h, place.samples / fmt::format("{}-{}.png", result_name(), heads[h].name));
+      }
+      out.fd_fmnist_without_label = run.score(0, real);
+    });
+    return out;
+  }
+
+  LabelsOptions own_;
+};
+
 }  // namespace
 
-results::Labels labels(const LabelsOptions& options, const LabelGuidance& guidance, const ExperimentInputs& inputs,
-    comm::Communicator& comm, Logger& logger, const fs::path& directory, const std::string& name) {
-  const auto& heads = inputs.prior.heads();
-  check(!heads.empty(), ExitCode::kUsage, "labels: the prior has no label heads");
-  const auto available = std::ssize(inputs.dataset.members(data::Split::kTest));
-  check(options.num_test <= available, ExitCode::kUsage, "{}: {} test images, labels.num_test is {}",
-      inputs.dataset.path().string(), available, options.num_test);
-  LabelRun run(options, guidance, inputs);
-  const Moments real = training_moments(inputs.dataset, inputs.features, options.chunk, comm, logger);
-  for_chunks<Tested>(
-      {options.num_test, options.chunk, "p(y | u_0) of test images"}, comm, logger,
-      [&](const Chunk& chunk) { return run.test(chunk); },
-      [&](const Chunk&, const Tested& tested) { run.add(tested); });
-  for_chunks<Drawn>(
-      {options.num_samples, options.chunk, "images for labels"}, comm, logger,
-      [&](const Chunk& chunk) { return run.draw(chunk); }, [&](const Chunk&, const Drawn& drawn) { run.add(drawn); });
-  results::Labels out{name, options.num_test, options.num_samples, guidance.candidates, inputs.langevin.steps_at(0),
-      std::ssize(inputs.backbone.groups()), guidance.guidance, results::kUnknown, {}, classifier(inputs.features)};
-  comm::on_root(comm, [&] {
-    for (std::size_t h = 0; h < heads.size(); ++h) {
-      out.heads.push_back(run.head(h, real));
-      run.write_pictures(h, directory / fmt::format("labels-{}-{}.png", name, heads[h].name));
-    }
-    out.fd_fmnist_without_label = run.score(0, real);
-  });
-  return out;
-}
+template <> std::unique_ptr<Experiment> make_experiment<"labels">() { return std::make_unique<Labels>(); }
 
 }  // namespace hebm::evaluate

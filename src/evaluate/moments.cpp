@@ -9,7 +9,6 @@
 #include <ATen/ops/zeros.h>
 #include <algorithm>
 #include <limits>
-#include <tuple>
 #include "base/error.h"
 #include "evaluate/measure.h"
 

@@ -15,6 +15,7 @@
 #include "vae/inputs.h"
 
 namespace hebm::evaluate {
+using results::OodScheme;
 
 OodScorer::OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backbone,
     const prior::LangevinOptions& langevin, std::vector<std::int64_t> ks, std::uint64_t seed)
@@ -24,14 +25,15 @@ OodScorer::OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backb
       weights_(prior.frozen_weights()),
       ks_(std::move(ks)),
       seed_(seed),
-      step_variance_(prior::step_variance(prior.schedule(), langevin, 0)) {}
-
-std::vector<std::string> OodScorer::columns() const {
-  std::vector<std::string> out = {"elbo"};
-  for (const char* scheme : {"inference", "diffusion"}) {
-    for (const auto k : ks_) out.push_back(fmt::format("{} k = {}", scheme, k));
+      step_variance_(prior::step_variance(prior.schedule(), langevin, 0)) {
+  columns_.push_back({OodScheme::kElbo});
+  for (const OodScheme scheme : {OodScheme::kInference, OodScheme::kDiffusion}) {
+    for (const auto k : ks_) columns_.push_back({scheme, k});
   }
-  return out;
+}
+
+std::string OodColumn::name() const {
+  return k ? fmt::format("{} k = {}", name_of(scheme), *k) : std::string(name_of(scheme));
 }
 
 at::Tensor OodScorer::energies(const at::Tensor& u) const {
@@ -98,7 +100,7 @@ void check_finite(
   for (std::int64_t e = 0; e < scores.numel(); ++e) {
     check(std::isfinite(value[e]), ExitCode::kRuntime, "{}: image {}: {} is {}; are VAE and prior trained?",
         set.dataset.path().string(), images[static_cast<std::size_t>(e / width)],
-        scorer.columns()[static_cast<std::size_t>(e % width)], value[e]);
+        scorer.columns()[static_cast<std::size_t>(e % width)].name(), value[e]);
   }
 }
 
@@ -136,12 +138,12 @@ double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-results::OodRow separation(const OodOptions& options, results::OodScheme scheme, const results::Count& k,
-    const std::vector<double>& in, const std::vector<double>& out) {
+results::OodRow separation(
+    const OodOptions& options, const OodColumn& column, const std::vector<double>& in, const std::vector<double>& out) {
   const Interval interval = bootstrap_auroc(
       in, out, options.bootstrap, kLevel, {static_cast<std::uint64_t>(options.seed), 1, Purpose::kSubset});
-  return {scheme, k, auroc(in, out), interval.low, interval.high, aupr(in, out), fpr_at_tpr(in, out, kLevel), mean(in),
-      mean(out), paired_histogram(in, out, options.bins)};
+  return {column.scheme, column.k, auroc(in, out), interval.low, interval.high, aupr(in, out),
+      fpr_at_tpr(in, out, kLevel), mean(in), mean(out), paired_histogram(in, out, options.bins)};
 }
 
 results::OodSetInfo describe_set(const OodSet& set, std::int64_t num_images) {
@@ -183,8 +185,8 @@ std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& 
 }
 
 results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger) {
-  const auto ks = check_ood(options, inputs);
-  const OodScorer scorer(inputs.prior, inputs.backbone, inputs.langevin, ks, static_cast<std::uint64_t>(options.seed));
+  const OodScorer scorer(inputs.prior, inputs.backbone, inputs.langevin, check_ood(options, inputs),
+      static_cast<std::uint64_t>(options.seed));
   const auto in = set_scores(options, inputs, 0, scorer, comm, logger);
   const auto out = set_scores(options, inputs, 1, scorer, comm, logger);
   results::Ood result{results::kOodFormat, 1, "out",
@@ -194,13 +196,11 @@ results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Commu
       std::ssize(inputs.backbone.groups()), inputs.prior.num_levels(),
       prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0), {}};
   comm::on_root(comm, [&] {
-    const std::size_t width = 1 + 2 * ks.size();
+    const std::size_t width = scorer.columns().size();
     for (std::size_t c = 0; c < width; ++c) {
-      using results::OodScheme;
-      const double sign = c == 0 ? -1.0 : 1.0;
-      const auto scheme = c == 0 ? OodScheme::kElbo : c <= ks.size() ? OodScheme::kInference : OodScheme::kDiffusion;
-      result.rows.push_back(separation(options, scheme, c == 0 ? results::Count() : ks[(c - 1) % ks.size()],
-          column(in, width, c, sign), column(out, width, c, sign)));
+      const double sign = scorer.columns()[c].scheme == OodScheme::kElbo ? -1.0 : 1.0;
+      result.rows.push_back(
+          separation(options, scorer.columns()[c], column(in, width, c, sign), column(out, width, c, sign)));
     }
   });
   return result;

@@ -19,6 +19,13 @@
 
 namespace hebm::evaluate {
 
+// What a number tells of an image.
+struct OodColumn {
+  results::OodScheme scheme;
+  results::Count k{};        // not of the ELBO
+  std::string name() const;  // "elbo", "inference k = 0"
+};
+
 // Scores of images: the energy of the latent layers above k,
 //   E_k = -sum over the layers above k of f_i(z_i, 0) / s_0^2, where the paper counts layers from
 //   the bottom: k = 0 takes all L of them, k = L - 1 the top one alone (here layers 0 .. L-k-1);
@@ -33,8 +40,8 @@ class OodScorer {
   OodScorer(const prior::EnergyPrior& prior, const vae::Backbone& backbone, const prior::LangevinOptions& langevin,
       std::vector<std::int64_t> ks, std::uint64_t seed);
 
-  // Columns of scores(): "elbo", "inference k = 0", ..., "diffusion k = 0", ...
-  std::vector<std::string> columns() const;
+  // Columns of scores(): the ELBO, the inference scheme for every k, the diffusion scheme.
+  const std::vector<OodColumn>& columns() const { return columns_; }
   // x [B, C, H, W] in [0, 1] on the device -> [B, 1 + 2 K] float64 on the host: ELBO of one draw,
   // then energies, in nats. All noise is keyed by (seed; images[b], set): 0 for the in set, 1 for
   // the out set.
@@ -50,6 +57,7 @@ class OodScorer {
   prior::ReverseChain chain_;
   std::vector<prior::EnergyNet::Weights> weights_;
   std::vector<std::int64_t> ks_;
+  std::vector<OodColumn> columns_;
   std::uint64_t seed_;
   double step_variance_;  // s_0^2
 };

@@ -2,7 +2,6 @@
 #include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/relu.h>
 #include <fmt/format.h>
-#include <cmath>
 #include "base/error.h"
 #include "base/visits.h"
 #include "nets/tensor_io.h"

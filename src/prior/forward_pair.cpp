@@ -4,6 +4,15 @@
 #include "base/error.h"
 
 namespace hebm::prior {
+namespace {
+
+// A step of Eq. 7 in the noise's place. Each product is rounded, then the sum: bits of a training
+// hang on it. Coefficients are numbers, or [B, 1].
+at::Tensor noised(at::Tensor noise, const at::Tensor& u, const auto& alpha, const auto& sigma) {
+  return noise.mul_(sigma).add_(u * alpha);
+}
+
+}  // namespace
 
 std::vector<std::int64_t> draw_levels(const Schedule& schedule, const ChainIds& ids) {
   std::vector<std::int64_t> t;
@@ -30,8 +39,8 @@ NoisyPair make_pair(const Chains& chains, const at::Tensor& u0, const Schedule& 
       chains.by_level({{schedule.alpha_cum}, {schedule.sigma_cum}, {schedule.alpha, 1}, {schedule.sigma, 1}});
   const std::int64_t dim = u0.size(1);
   NoisyPair pair;
-  pair.u_t = chains.normals(Purpose::kForwardNoise, dim).mul_(of_level[1]).add_(u0 * of_level[0]);
-  pair.u_next = chains.normals(Purpose::kTransitionNoise, dim).mul_(of_level[3]).add_(pair.u_t * of_level[2]);
+  pair.u_t = noised(chains.normals(Purpose::kForwardNoise, dim), u0, of_level[0], of_level[1]);
+  pair.u_next = noised(chains.normals(Purpose::kTransitionNoise, dim), pair.u_t, of_level[2], of_level[3]);
   return pair;
 }
 
@@ -40,8 +49,8 @@ std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule&
   std::vector<at::Tensor> out;
   for (std::int64_t t = 0; t < schedule.num_levels; ++t) {
     const auto level = static_cast<std::size_t>(t);
-    const at::Tensor noise = Chains(ids, t, u0.device()).normals(Purpose::kForwardNoise, u0.size(1));
-    out.push_back((out.empty() ? u0 : out.back()) * schedule.alpha[level] + noise * schedule.sigma[level]);
+    out.push_back(noised(Chains(ids, t, u0.device()).normals(Purpose::kForwardNoise, u0.size(1)),
+        out.empty() ? u0 : out.back(), schedule.alpha[level], schedule.sigma[level]));
   }
   return out;
 }

@@ -3,9 +3,11 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
+#include <utility>
 #include "base/error.h"
 #include "base/visits.h"
 #include "nets/device.h"
+#include "prior/forward_pair.h"
 
 namespace hebm::prior {
 namespace {
@@ -67,6 +69,10 @@ at::Tensor ReverseChain::run_at_zero(
 
 at::Tensor ReverseChain::sample(const ChainIds& ids, const ReverseExtras& extras) const {
   return run(noise(ids), prior_.num_levels() - 1, ids, extras);
+}
+
+HeldLayers ReverseChain::held(std::vector<std::int64_t> layers, const at::Tensor& u0, const ChainIds& ids) const {
+  return {std::move(layers), u0, forward_trajectory(u0, prior_.schedule(), ids)};
 }
 
 Potential ReverseChain::potential(std::int64_t count, std::int64_t t) const {

@@ -24,7 +24,7 @@ struct LevelRange {
 };
 
 // Layers that the chains of all levels leave where they are, so that the others are drawn given
-// them: at level t they stand at their own noised values u_t (forward_trajectory), where the net of
+// them: at level t they stand at their own noised values u_t (ReverseChain::held), where the net of
 // level t knows them; a chain that goes down to u_0 ends with u_0 itself, bit by bit.
 struct HeldLayers {
   std::vector<std::int64_t> layers;  // i, top first
@@ -52,6 +52,8 @@ class ReverseChain {
       const at::Tensor& start, const at::Tensor& u1, const ChainIds& ids, const ReverseExtras& extras = {}) const;
   // All of it from noise: u_T is drawn here too.
   at::Tensor sample(const ChainIds& ids, const ReverseExtras& extras = {}) const;
+  // These layers of u0, at every level where one draw of Eq. 7 has them.
+  HeldLayers held(std::vector<std::int64_t> layers, const at::Tensor& u0, const ChainIds& ids) const;
   // u_T of these chains, [B, D] ~ N(0, I).
   at::Tensor noise(const ChainIds& ids) const { return prior_noise(ids, backbone_.dim(), device()); }
   std::int64_t num_levels() const { return prior_.num_levels(); }

@@ -1,10 +1,9 @@
-// What the chains do: results/transition-K.json of `transition`, vary.json and vary-LAYERS.json of
-// `vary`; of priors that know labels, labels-NAME.json (Fig. 5) and compose-NAME.json (Fig. 4).
+// What the chains do: results/transition-K.json of `transition`; of priors that know labels,
+// labels-NAME.json (Fig. 5) and compose-NAME.json (Fig. 4).
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <cmath>
 #include <functional>
-#include <set>
 #include "report/sections.h"
 #include "results/experiments.h"
 
@@ -80,25 +79,6 @@ Blocks show_transition(const std::vector<Named<Transition>>& found, const RunFol
            "shares of black or white pixels that keep growing."}};
   for (const auto& named : found) add(out, named, run);
   return out;
-}
-
-Blocks show_vary(const std::vector<Named<results::Vary>>& found, const RunFolder& run) {
-  results::Table sets{{words("free layers"), digits("feature distance"), digits("class changed"), digits("images")}};
-  std::vector<std::pair<std::string, std::string>> grids;
-  std::set<std::string> seen;
-  for (const auto& [name, result] : found) {
-    for (const results::VarySet& set : result.sets) {
-      if (!seen.insert(set.name).second) continue;
-      sets.rows.push_back(
-          {set.name, set.feature_distance, set.class_changed, number(result.num_samples) * number(result.variations)});
-      grids.emplace_back("vary-" + set.name, "Free layers: " + set.name);
-    }
-  }
-  if (grids.empty()) return {};
-  return {Text{"The latent u of the named layers (0 is the top) is drawn anew by the prior, given that of all others, "
-               "which is kept. First column of a grid: the kept sample. Distance: of the classifier's features to the "
-               "kept sample's, mean; class changed: share of images whose predicted class is another."},
-      table_of(sets), figures_of(run, grids)};
 }
 
 std::string after_dash(const std::string& name) { return name.substr(name.find('-') + 1); }
@@ -182,9 +162,6 @@ Blocks show_compose(const std::vector<Named<results::Compose>>& found, const Run
 template <> SectionSource section<"transition">() {
   return experiment<Transition>(
       "transition", "Langevin transitions", "Transitions", {{"transition-"}}, "transition-", show_transition);
-}
-template <> SectionSource section<"vary">() {
-  return experiment<results::Vary>("vary", "Hierarchical sampling", "Layers", {{"vary", "vary-"}}, "vary-", show_vary);
 }
 template <> SectionSource section<"labels">() {
   return experiment<results::Labels>("labels", "Labels", "Labels", {{"labels-"}}, "labels-", show_labels);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <span>
 #include <string_view>
 #include "base/error.h"
 #include "report/sections.h"
@@ -120,9 +119,8 @@ Blocks pair(const RunFolder& run, const Entry& entry) {
 
 bool is_index_of_ours(const fs::path& file) {
   const storage::ReadOnlyFile in(file);
-  std::string head(std::min<std::uint64_t>(in.size(), kHeadBytes), '\0');
-  in.read_at(0, std::as_writable_bytes(std::span(head)));
-  return head.find(generator_mark(kGenerator)) != std::string::npos;
+  return in.text(0, std::min<std::uint64_t>(in.size(), kHeadBytes)).find(generator_mark(kGenerator)) !=
+         std::string::npos;
 }
 
 bool has_results(const fs::path& run) {

@@ -1,7 +1,7 @@
 // Out-of-distribution detection (Fig. 3), results/ood-NAME.json of `ood`: the AUROC of both schemes
 // over k, histograms of the scores, and the table.
 #include <fmt/core.h>
-#include <cmath>
+#include <algorithm>
 #include <set>
 #include "report/sections.h"
 #include "results/experiments.h"

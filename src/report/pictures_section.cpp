@@ -85,7 +85,6 @@ Figures figures_of(const RunFolder& run, const std::vector<std::pair<std::string
 
 std::array<const Picture*, 3> main_grids(const RunFolder& run) {
   std::array<const Picture*, 3> out{};
-  const auto pictures = general_pictures(run);
   for (const Picture* picture : general_pictures(run)) {
     const auto kind = std::ranges::find(kKinds, picture->name, &Kind::name);
     if (kind != kKinds.end()) out.at(static_cast<std::size_t>(kind - kKinds.begin())) = picture;

@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <tuple>
 #include "report/page.h"
 

@@ -11,12 +11,6 @@ constexpr const char *kWhole = "{:.0f}", *kTwo = "{:.2f}", *kThree = "{:.3f}", *
 
 }  // namespace
 
-std::string text_of(const Vary& result) {
-  Table out{{{"free layers", "", 12}, {"feature distance", kThree, 18}, {"class changed", kThree, 14}}};
-  for (const VarySet& set : result.sets) out.rows.push_back({set.name, set.feature_distance, set.class_changed});
-  return text(out);
-}
-
 std::string text_of(const Transition& result) {
   Table out{{{"t", kWhole, 3}, {"k", kWhole, 7}, {"energy", kTwo, 12}, {"displacement", kThree, 12},
       {"fd_fmnist", kTwo, 10}, {"black", kThree, 7}, {"white", kThree, 7}}};

@@ -1,6 +1,6 @@
-// Results of the experiments: what `vary`, `transition`, `labels`, `compose`, `ood` and `sweep
-// collect` leave in results/ (docs/formats.md), and the tables they print. Numbers are means over
-// the images unless said.
+// Results whose page of the report shows most of their fields: what `transition`, `labels`,
+// `compose`, `ood` and `sweep collect` leave in results/ (docs/formats.md), and the tables they
+// print. Numbers are means over the images unless said.
 #pragma once
 #include <array>
 #include <map>
@@ -10,26 +10,6 @@
 #include "results/scores.h"
 
 namespace hebm::results {
-
-// vary.json, vary-LAYERS.json
-struct VarySet {
-  std::vector<std::int64_t> free;  // layers drawn anew, 0: the top one
-  std::string name;                // "0-2"
-  double feature_distance = kUnknown, class_changed = kUnknown;
-  static void fields(auto& s, auto& visit) {
-    visit("free", s.free, "name", s.name, "feature_distance", s.feature_distance, "class_changed", s.class_changed);
-  }
-};
-struct Vary {
-  Count num_samples, variations, num_layers;
-  std::vector<VarySet> sets;
-  Classifier features;
-  double seconds = kUnknown;
-  static void fields(auto& s, auto& visit) {
-    visit("num_samples", s.num_samples, "variations", s.variations, "num_layers", s.num_layers, "sets", s.sets,
-        "features", s.features, "seconds", s.seconds);
-  }
-};
 
 // transition-K.json
 struct Saturation {
@@ -290,7 +270,6 @@ struct Sweep {
   static void fields(auto& s, auto& visit) { visit("members", s.members, "settings", s.settings, "plots", s.plots); }
 };
 
-std::string text_of(const Vary& result);
 std::string text_of(const Transition& result);
 std::string text_of(const Labels& result);
 std::string text_of(const Compose& result);

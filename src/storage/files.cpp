@@ -6,7 +6,6 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <regex>
 #include <system_error>
 #include <utility>
@@ -129,9 +128,7 @@ std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
   const ReadOnlyFile file(path);
   check(file.size() <= max_bytes, ExitCode::kRuntime, "{}: {} bytes, expected at most {}", path.string(), file.size(),
       max_bytes);
-  std::string content(file.size(), '\0');
-  file.read_at(0, {reinterpret_cast<std::byte*>(content.data()), content.size()});
-  return content;
+  return file.text(0, file.size());
 }
 
 std::string random_suffix() {
@@ -182,10 +179,6 @@ void create_new_folder(const fs::path& path) {
   if (::mkdir(path.c_str(), 0777) != 0) fail_errno(errno, path, "mkdir");
 }
 
-void remove_file(const fs::path& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail_errno(errno, path, "unlink");
-}
-
 void remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
@@ -207,6 +200,23 @@ void ReadOnlyFile::read_at(std::uint64_t offset, std::span<std::byte> out) const
         position, out.size());
     position += static_cast<std::uint64_t>(n);
     out = out.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+std::string ReadOnlyFile::text(std::uint64_t offset, std::uint64_t size) const {
+  std::string out(size, '\0');
+  read_at(offset, std::as_writable_bytes(std::span(out)));
+  return out;
+}
+
+void ReadOnlyFile::read_blocks(
+    std::uint64_t from, std::uint64_t to, const std::function<void(std::span<const std::byte>)>& take) const {
+  constexpr std::uint64_t kBlock = 4ull << 20;
+  std::vector<std::byte> block(from < to ? std::min(kBlock, to - from) : 0);
+  for (; from < to; from += block.size()) {
+    block.resize(std::min<std::uint64_t>(block.size(), to - from));
+    read_at(from, block);
+    take(block);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,7 +35,6 @@ fs::path resolved(const fs::path& path);
 std::uint64_t free_bytes(const fs::path& path);  // of the nearest existing folder
 void create_folders(const fs::path& path);       // and its parents; existing ones are fine; durable
 void create_new_folder(const fs::path& path);    // an existing one is an error
-void remove_file(const fs::path& path);          // a missing one is fine
 void remove_tree(const fs::path& path);          // follows no links; a missing one is fine
 
 // An open file; closed on every way out, by close_or_fail() where the result counts.
@@ -65,6 +65,10 @@ class ReadOnlyFile {
   std::uint64_t size() const { return size_; }
   // pread of all of `out`, safe from several threads. Error(kCorrupt) where the file ends before.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  std::string text(std::uint64_t offset, std::uint64_t size) const;
+  // Bytes from .. to - 1, block by block, in order.
+  void read_blocks(
+      std::uint64_t from, std::uint64_t to, const std::function<void(std::span<const std::byte>)>& take) const;
   // fsyncs what anybody wrote, and reports every write-back error since it was opened here.
   void sync() const { file_.sync(); }
  private:

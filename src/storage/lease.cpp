@@ -9,7 +9,6 @@
 #include <optional>
 #include <system_error>
 #include <thread>
-#include <vector>
 #include "base/error.h"
 #include "base/status.h"
 #include "storage/lease_holder.h"

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include "base/error.h"
 #include "base/host.h"
+#include "storage/lenient_json.h"
 #include "storage/tensorboard.h"
 
 namespace hebm::storage {
@@ -29,27 +30,22 @@ std::vector<std::string_view> whole_lines(std::string_view text) {
 
 bool is_kept(std::string_view line, std::int64_t last_step) {
   const Json json = Json::parse(line, nullptr, false);
-  if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) return false;
-  return json["step"].get<std::int64_t>() <= last_step;
+  const Json* step = field_in(json, "step");
+  return step != nullptr && step->is_number_integer() && step->get<std::int64_t>() <= last_step;
 }
 
-// Makes the folder. Returns how many lines were dropped.
-std::int64_t cut_after(const fs::path& folder, std::int64_t last_step) {
+// metrics.jsonl, without the lines behind last_step; makes the folder.
+fs::path cut_after(const fs::path& folder, std::int64_t last_step) {
   create_folders(folder);
   const fs::path path = folder / kFileName;
-  if (!fs::exists(path)) return 0;
+  if (!fs::exists(path)) return path;
   const std::string text = read_file(path, kMaxFile);
   std::string kept;
-  std::int64_t dropped = text.empty() || text.back() == '\n' ? 0 : 1;
   for (const std::string_view line : whole_lines(text)) {
-    if (is_kept(line, last_step)) {
-      kept.append(line).push_back('\n');
-    } else {
-      ++dropped;
-    }
+    if (is_kept(line, last_step)) kept.append(line).push_back('\n');
   }
   if (kept.size() != text.size()) write_file_atomic(path, kept);
-  return dropped;
+  return path;
 }
 
 // TensorBoard reads a folder's files in the order of their names: the time first, to the us.
@@ -60,9 +56,7 @@ fs::path event_path(const fs::path& folder) {
 }  // namespace
 
 MetricsWriter::MetricsWriter(const fs::path& run_directory, std::int64_t last_step)
-    : num_dropped_(cut_after(run_directory, last_step)),
-      lines_(run_directory / kFileName),
-      events_(event_path(run_directory)) {
+    : lines_(cut_after(run_directory, last_step)), events_(event_path(run_directory)) {
   const double time = now_s();
   event_buffer_ = tensorboard::frame(tensorboard::version_event(time)) +
                   tensorboard::frame(tensorboard::restart_event(time, last_step + 1));

@@ -29,12 +29,10 @@ class MetricsWriter {
   // Writes and fsyncs; Error(kRuntime) where it fails (the lines are kept and tried again). The
   // destructor flushes too, but can only report a failure on stderr.
   void flush();
-  std::int64_t num_dropped() const { return num_dropped_; }  // lines that resuming has dropped
  private:
   void write_out();
   void write_out_if_long();
 
-  std::int64_t num_dropped_;
   AppendFile lines_, events_;
   std::string line_buffer_, event_buffer_;
 };

@@ -260,10 +260,8 @@ SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(std::make_shared<
   const std::uint64_t room = std::min(kMaxHeader, file_->size() - sizeof length);
   check(length <= room, ExitCode::kCorrupt, "{}: a safetensors header of {} bytes, expected at most {}", path.string(),
       length, room);
-  std::string text(length, '\0');
-  file_->read_at(sizeof length, {reinterpret_cast<std::byte*>(text.data()), text.size()});
   data_start_ = sizeof length + length;
-  Header header = parse_header(text, path, file_->size() - data_start_);
+  Header header = parse_header(file_->text(sizeof length, length), path, file_->size() - data_start_);
   entries_ = std::move(header.entries);
   metadata_ = std::move(header.metadata);
 }
@@ -284,14 +282,10 @@ void SafetensorsFile::read(const std::string& name, std::span<std::byte> out) co
 }
 
 std::string SafetensorsFile::data_crc32() const {
-  constexpr std::uint64_t kBlock = 1 << 20;
-  std::vector<std::byte> block(kBlock);
   uLong crc = crc32(0L, Z_NULL, 0);
-  for (std::uint64_t at = data_start_; at < file_->size(); at += kBlock) {
-    const std::span<std::byte> part(block.data(), std::min(kBlock, file_->size() - at));
-    file_->read_at(at, part);
-    crc = crc32(crc, reinterpret_cast<const Bytef*>(part.data()), static_cast<uInt>(part.size()));
-  }
+  file_->read_blocks(data_start_, file_->size(), [&](std::span<const std::byte> block) {
+    crc = crc32(crc, reinterpret_cast<const Bytef*>(block.data()), static_cast<uInt>(block.size()));
+  });
   return fmt::format("{:08x}", crc);
 }
 

@@ -45,18 +45,6 @@ bool is_stale(const fs::path& folder) {
   return fs::file_time_type::clock::now() - newest > kStaleAge;
 }
 
-std::string hash_file(const ReadOnlyFile& file) {
-  constexpr std::uint64_t kBlock = 4ull << 20;
-  std::vector<std::byte> block(std::min(kBlock, file.size()));
-  Hasher hasher;
-  for (std::uint64_t offset = 0; offset < file.size(); offset += block.size()) {
-    const std::span<std::byte> piece(block.data(), std::min<std::uint64_t>(block.size(), file.size() - offset));
-    file.read_at(offset, piece);
-    hasher.update(piece);
-  }
-  return hasher.digest();
-}
-
 nlohmann::json read_manifest(const fs::path& directory) {
   const fs::path path = directory / kManifestName;
   check(fs::is_regular_file(fs::symlink_status(path)), ExitCode::kCorrupt, "{}: is missing or not a regular file",
@@ -64,9 +52,7 @@ nlohmann::json read_manifest(const fs::path& directory) {
   const ReadOnlyFile file(path, Links::kRefuse);
   check(file.size() <= kMaxManifest, ExitCode::kCorrupt, "{}: {} bytes, expected at most {}", path.string(),
       file.size(), kMaxManifest);
-  std::string text(file.size(), '\0');
-  file.read_at(0, {reinterpret_cast<std::byte*>(text.data()), text.size()});
-  return parse_manifest(text, path.string());
+  return parse_manifest(file.text(0, file.size()), path.string());
 }
 
 // Names and sizes of all files first: it is quick, whatever their size.
@@ -92,12 +78,13 @@ void check_sizes(const fs::path& directory, const std::vector<PartResult>& parts
 
 void check_hash(const fs::path& directory, const PartResult& part) {
   const ReadOnlyFile file(directory / part.name, Links::kRefuse);
-  std::string got;
+  Hasher hasher;
   try {
-    got = hash_file(file);
+    file.read_blocks(0, file.size(), [&](auto block) { hasher.update(block); });
   } catch (const Error& error) {  // EIO: what cannot be read is not whole
     fail(ExitCode::kCorrupt, "{}", error.what());
   }
+  const std::string got = hasher.digest();
   check(got == part.hash, ExitCode::kCorrupt, "{}: hash {}, expected {}", file.path().string(), got, part.hash);
 }
 

@@ -114,9 +114,7 @@ std::string last_error(const fs::path& output) {
   if (!fs::is_regular_file(output, error)) return "";
   const storage::ReadOnlyFile file(output);
   const std::uint64_t size = std::min(file.size(), kTail);
-  std::string tail(size, '\0');
-  file.read_at(file.size() - size, std::as_writable_bytes(std::span(tail)));
-  std::istringstream lines(tail);
+  std::istringstream lines(file.text(file.size() - size, size));
   std::string said, last;
   for (std::string line; std::getline(lines, line);) {
     if (const std::size_t at = line.find("error: "); at != std::string::npos) said = line.substr(at + 7);

@@ -4,7 +4,6 @@
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <span>
-#include <vector>
 #include "base/random.h"
 #include "base/types.h"
 #include "vae/backbone.h"

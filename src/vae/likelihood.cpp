@@ -1,7 +1,6 @@
 #include "vae/likelihood.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/binary_cross_entropy_with_logits.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/expm1.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/log_sigmoid.h>

@@ -5,7 +5,6 @@
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
-#include <nlohmann/json.hpp>
 #include "vae/nvae_frozen_pass.h"
 #include "vae/nvae_training.h"
 

@@ -4,7 +4,6 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
 #include <functional>
-#include <span>
 #include <utility>
 
 namespace hebm::vae {

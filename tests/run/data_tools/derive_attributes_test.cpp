@@ -37,7 +37,7 @@ TEST_F(DeriveAttributes, ImagesStayAndMeasuresSplitAtTheTrainingImagesMedian) {
   ASSERT_EQ(after.attributes().size(), 3u) << "no groups of labels that are not known";
   for (std::size_t a = 0; a < 3; ++a) {
     const data::Attribute& attribute = after.attributes()[a];
-    EXPECT_EQ(attribute.name, attribute.measure);
+    EXPECT_EQ(attribute.name, name_of(attribute.measure));
     const auto values = after.attribute_values(a);
     std::vector<double> of_train;
     for (std::int64_t i = 0; i < after.size(); ++i) {

@@ -14,18 +14,18 @@ namespace {
 TEST(Measured, LitPixelsAloneCount) {
   const ImageShape shape{1, 2, 4};
   const std::vector<std::uint8_t> image = {100, 0, 0, 25, 0, 0, 200, 0};  // lit: 100 in column 0, 200 in column 2
-  EXPECT_DOUBLE_EQ(measured("brightness", shape, image), 150);
-  EXPECT_DOUBLE_EQ(measured("texture", shape, image), 50);
+  EXPECT_DOUBLE_EQ(measured(Measure::kBrightness, shape, image), 150);
+  EXPECT_DOUBLE_EQ(measured(Measure::kTexture, shape, image), 50);
   // Columns 0 and 2 with weights 1/3 and 2/3: mean 4/3, variance 8/3 - 16/9 = 8/9.
-  EXPECT_NEAR(measured("width", shape, image), std::sqrt(8.0 / 9.0), 1e-12);
-  for (const char* measure : {"brightness", "width", "texture"})
-    EXPECT_EQ(measured(measure, shape, std::vector<std::uint8_t>(8, 25)), 0) << measure;
+  EXPECT_NEAR(measured(Measure::kWidth, shape, image), std::sqrt(8.0 / 9.0), 1e-12);
+  for (const Measure measure : {Measure::kBrightness, Measure::kWidth, Measure::kTexture})
+    EXPECT_EQ(measured(measure, shape, std::vector<std::uint8_t>(8, 25)), 0) << name_of(measure);
   // Three colours: lit where one of them is, its light their mean.
   const std::vector<std::uint8_t> colours = {
       90, 0, 0, 0, 30, 60};  // [3, 1, 2]: pixel 0 (90, 0, 30), pixel 1 (0, 0, 60)
-  EXPECT_DOUBLE_EQ(measured("brightness", {3, 1, 2}, colours), 30);
-  EXPECT_THROW(measured("colour", shape, image), Error);
-  EXPECT_THROW(measured("width", {1, 2, 2}, image), Error);
+  EXPECT_DOUBLE_EQ(measured(Measure::kBrightness, {3, 1, 2}, colours), 30);
+  EXPECT_THROW(measured(Measure::kClass, shape, image), Error);
+  EXPECT_THROW(measured(Measure::kWidth, {1, 2, 2}, image), Error);
 }
 
 TEST(Median, OfOddAndEvenCounts) {
@@ -48,8 +48,8 @@ DatasetContent content() {
 
 DatasetContent with_attributes() {
   DatasetContent out = content();
-  out.attributes = {
-      {"animal", {"any", "other"}, "class", 0, {0, 1}}, {"width", {"narrow", "wide"}, "width", 0.125, {}}};
+  out.attributes = {{"animal", {"any", "other"}, Measure::kClass, 0, {0, 1}},
+      {"width", {"narrow", "wide"}, Measure::kWidth, 0.125, {}}};
   out.attribute_values = {1, 0, 0, 1, 1, 1};
   return out;
 }

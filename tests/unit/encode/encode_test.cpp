@@ -141,7 +141,7 @@ TEST(EncodeCache, HalfPrecisionReportsItsRounding) {
   World world;
   EncodeOptions options = small_options();
   options.dtype = data::Dtype::kFloat16;
-  options.split = "test";
+  options.split = data::Split::kTest;
   const auto result = world.encode("half", options);
   EXPECT_GT(result.max_rounding_error, 0.0);
   EXPECT_LE(result.max_rounding_error, result.max_abs_u * std::exp2(-11));  // half a unit in the last place of 11 bits

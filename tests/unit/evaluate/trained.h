@@ -4,29 +4,58 @@
 #include <algorithm>
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
+#include <vector>
 #include "../support.h"
+#include "base/options.h"
 #include "base/random.h"
+#include "comm/single_communicator.h"
 #include "data/dataset.h"
 #include "evaluate/experiment.h"
 #include "vae/hvae.h"
 
 namespace hebm::evaluate {
 
+// What the data set knows: its labels, and both attributes.
+inline prior::LabelHeads heads() {
+  return {{"labels", {"a", "b", "c", "d"}, {0}}, {"brightness", {"dark", "bright"}, {1}},
+      {"width", {"narrow", "wide"}, {1}}};
+}
+
 class Trained {
  public:
   // gain = 0: f = 0, so that chains are those of the Gaussian terms.
-  explicit Trained(std::int64_t num_levels, double gain = 1.0, prior::LabelHeads heads = {})
-      : backbone(vae_options(), ImageShape{}, {.seed = 1}),
+  explicit Trained(
+      std::int64_t num_levels, double gain = 1.0, prior::LabelHeads heads = {}, const std::string& latents = "2x4,3x8")
+      : backbone(vae_options(latents), ImageShape{}, {.seed = 1}),
         dataset(make_dataset(folder / "data.h5")),
         prior(energy_options(gain), backbone.groups(), prior::make_schedule(num_levels), 5, at::kFloat, 1 << 30,
             std::move(heads)) {
     features.net = std::make_unique<nets::FeatureNet>(ImageShape{}, 4, 3);
   }
-  ExperimentInputs inputs(std::int64_t steps) const {
+  ExperimentInputs inputs(std::int64_t steps, LabelGuidance guidance = {}) const {
     prior::LangevinOptions langevin;
     langevin.steps = steps;
-    return {{dataset, backbone, features}, prior, langevin};
+    return {{dataset, backbone, features}, prior, langevin, guidance, "x"};
+  }
+  // The experiment as its command opens it: "vary.rows=2" is an argument.
+  static std::unique_ptr<Experiment> open(
+      std::unique_ptr<Experiment> experiment, const std::vector<std::string>& arguments, ExperimentInputs in) {
+    Options options("", "");
+    experiment->describe(options);
+    std::vector<std::string> words;
+    for (const std::string& argument : arguments) words.push_back("--" + argument);
+    options.parse(words);
+    experiment->adapt(in.langevin);
+    experiment->open(std::move(in));
+    return experiment;
+  }
+  // Its result; pictures are in `folder`.
+  nlohmann::json result_of(const Experiment& experiment) const {
+    comm::SingleCommunicator comm;
+    Logger logger(false);
+    return experiment.make_json({comm, logger, folder.path()});
   }
 
   test::TempFolder folder;
@@ -35,9 +64,9 @@ class Trained {
   nets::LoadedFeatureNet features;
   prior::EnergyPrior prior;
  private:
-  static vae::HvaeOptions vae_options() {
+  static vae::HvaeOptions vae_options(const std::string& latents) {
     vae::HvaeOptions o;
-    o.latents = "2x4,3x8";
+    o.latents = latents;
     o.width = o.image_width = o.pixel_width = 4;
     return o;
   }
@@ -58,8 +87,8 @@ class Trained {
     content.splits.assign(kImages, 0);
     std::fill_n(content.splits.rbegin(), 4, std::uint8_t{1});
     content.label_names = {"a", "b", "c", "d"};
-    content.attributes = {
-        {"brightness", {"dark", "bright"}, "brightness", 140.0, {}}, {"width", {"narrow", "wide"}, "width", 9.2, {}}};
+    content.attributes = {{"brightness", {"dark", "bright"}, data::Measure::kBrightness, 140.0, {}},
+        {"width", {"narrow", "wide"}, data::Measure::kWidth, 9.2, {}}};
     for (std::uint32_t i = 0; i < kImages; ++i) {
       content.labels.push_back(i % 4);
       for (const auto& a : content.attributes) {

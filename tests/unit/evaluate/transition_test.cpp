@@ -3,7 +3,6 @@
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 #include <cmath>
-#include "comm/single_communicator.h"
 #include "trained.h"
 
 namespace hebm::evaluate {
@@ -35,14 +34,9 @@ double number(const nlohmann::json& state, const char* key) { return state.at(ke
 // 2) / Gamma(D / 2); the variance of a norm is below that of one element.
 TEST(Transition, DisplacementWithoutEnergyHasItsClosedForm) {
   const Trained trained(1, 0.0);
-  TransitionOptions options;
-  options.num_images = 50;
-  options.chunk = 20;
-  options.every = 4;
-  comm::SingleCommunicator comm;
-  Logger logger(false);
   const ExperimentInputs inputs = trained.inputs(10);
-  const auto result = results::to_json(transition(options, inputs, comm, logger, trained.folder.path()));
+  const auto result = trained.result_of(*Trained::open(make_experiment<"transition">(),
+      {"transition.num_images=50", "transition.chunk=20", "transition.every=4"}, inputs));
   ASSERT_EQ(result["levels"].size(), 1u);
   const auto& states = result["levels"][0]["states"];
   ASSERT_EQ(states.size(), 4u);
@@ -59,13 +53,10 @@ TEST(Transition, DisplacementWithoutEnergyHasItsClosedForm) {
 
 TEST(Transition, ALevelStartsWhereTheOneAboveEnded) {
   const Trained trained(2);
-  TransitionOptions options;
-  options.num_images = 30;
-  options.chunk = 16;
-  options.rows = 3;
-  comm::SingleCommunicator comm;
-  Logger logger(false);
-  const auto result = results::to_json(transition(options, trained.inputs(6), comm, logger, trained.folder.path()));
+  const auto transition = Trained::open(make_experiment<"transition">(),
+      {"steps=6", "transition.num_images=30", "transition.chunk=16", "transition.rows=3"}, trained.inputs(2));
+  EXPECT_EQ(transition->result_name(), "transition-6") << "--steps in place of the prior's own K";
+  const auto result = trained.result_of(*transition);
   ASSERT_EQ(result["levels"].size(), 2u);
   EXPECT_EQ(result["levels"][0]["t"], 1);
   const auto &above = result["levels"][0]["states"].back(), &below = result["levels"][1]["states"].front();

@@ -1,85 +1,93 @@
-#include "evaluate/vary.h"
+// Hierarchical sampling: which layers are drawn anew, and what is measured of them.
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
-#include <cmath>
-#include "base/error.h"
-#include "comm/single_communicator.h"
+#include <filesystem>
+#include "prior/reverse_chain.h"
 #include "trained.h"
 
 namespace hebm::evaluate {
 namespace {
 
-TEST(FreeLayerSets, AreEachAloneAndAll) {
-  EXPECT_EQ(default_free_layers(3), (std::vector<FreeLayers>{{0}, {1}, {2}, {0, 1, 2}}));
-  EXPECT_EQ(default_free_layers(1), (std::vector<FreeLayers>{{0}}));
-  EXPECT_EQ(layers_name({0, 2}, 3), "0-2");
-  EXPECT_EQ(layers_name({0, 1, 2}, 3), "all");
+using Arguments = std::vector<std::string>;
+using Sets = std::vector<std::vector<std::int64_t>>;
+
+std::unique_ptr<Experiment> open_vary(const Trained& trained, Arguments arguments = {}) {
+  return Trained::open(make_experiment<"vary">(), arguments, trained.inputs(3));
 }
 
-TEST(FreeLayerSets, OutsideTheVaeOrTwiceAreUsageErrorsThatSaySo) {
-  const auto message = [](const FreeLayers& free) -> std::string {
-    try {
-      prior::check_layers(free, 3);
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kUsage);
-      return e.what();
-    }
-    return "";
+Sets sets_of(const Experiment& experiment) {
+  nlohmann::json fingerprint;
+  experiment.add_fingerprint(fingerprint);
+  return fingerprint["layers"];
+}
+
+TEST(FreeLayers, AreEachAloneAndAllOrThoseAskedFor) {
+  const Trained two(1), one(1, 1.0, {}, "2x4");
+  EXPECT_EQ(sets_of(*open_vary(two)), (Sets{{0}, {1}, {0, 1}}));
+  EXPECT_EQ(sets_of(*open_vary(one)), (Sets{{0}}));
+  EXPECT_EQ(open_vary(two)->result_name(), "vary");
+  EXPECT_EQ(sets_of(*open_vary(two, {"layers=1,0"})), (Sets{{0, 1}}));
+  EXPECT_EQ(open_vary(two, {"layers=1,0"})->result_name(), "vary-all");
+  const Trained three(1, 1.0, {}, "2x4,2x4,3x8");
+  EXPECT_EQ(open_vary(three, {"layers=2,0"})->result_name(), "vary-0-2");
+}
+
+TEST(FreeLayers, OutsideTheVaeOrTwiceAreUsageErrorsThatSaySo) {
+  const Trained trained(1);
+  const auto refused = [&](const std::string& layers, const std::string& words) {
+    test::expect_error(ExitCode::kUsage, {words}, [&] { open_vary(trained, {"layers=" + layers}); });
   };
-  EXPECT_EQ(message({2, 0}), "");
-  EXPECT_NE(message({0, 3}).find("no layer 3; the VAE has layers 0 (top) to 2"), std::string::npos);
-  EXPECT_NE(message({1, 1}).find("twice"), std::string::npos);
-  EXPECT_NE(message({}), "");
-  EXPECT_NE(message({-1}), "");
-}
-
-// f = 0 and T = 1: the free layer's law given anything is N(0, I), and the exact chain leaves it so
-// from the start; what is held stays, bit by bit.
-TEST(VaryLayers, WithoutEnergyFreeLayersAreStandardNormalAndHeldOnesStay) {
-  const Trained trained(1, 0.0);
-  prior::LangevinOptions langevin;
-  langevin.steps = 5;
-  const prior::ReverseChain chain(trained.prior, trained.backbone, langevin);
-  constexpr std::int64_t kCount = 300;
-  prior::ChainIds ids = prior::chain_ids(3, 0, kCount);
-  const at::Tensor u0 = chain.sample(ids);
-  ids.visit.assign(kCount, 1);
-  const auto groups = trained.backbone.groups();
-  const at::Tensor varied = vary_layers(chain, trained.prior.schedule(), u0, {0}, 2, ids);
-  const std::int64_t top = groups[0].size(), rest = groups[1].size();
-  EXPECT_TRUE(varied.narrow(1, top, rest).equal(u0.narrow(1, top, rest)));
-  const at::Tensor free = varied.narrow(1, 0, top).to(at::kDouble), before = u0.narrow(1, 0, top).to(at::kDouble);
-  const auto n = static_cast<double>(free.numel());
-  EXPECT_NEAR(free.mean().item<double>(), 0.0, 5 / std::sqrt(n));
-  EXPECT_NEAR(free.var().item<double>(), 1.0, 5 * std::sqrt(2 / n));
-  EXPECT_NEAR((free * before).mean().item<double>(), 0.0, 5 / std::sqrt(n)) << "drawn anew, not moved";
+  refused("0,2", "no layer 2; the VAE has layers 0 (top) to 1");
+  refused("1,1", "twice");
+  refused("-1", "");
 }
 
 TEST(Vary, SetsHaveDistancesSharesAndGrids) {
   const Trained trained(2);
-  VaryOptions options;
-  options.num_samples = 5;
-  options.variations = 3;
-  options.chunk = 4;  // chunks across samples, the last one padded
-  options.rows = 2;
-  comm::SingleCommunicator comm;
-  Logger logger(false);
-  const auto result =
-      results::to_json(vary(options, {{0}, {0, 1}}, trained.inputs(3), comm, logger, trained.folder.path()));
-  ASSERT_EQ(result["sets"].size(), 2u);
+  // Chunks across samples, the last one padded.
+  const Arguments few = {"vary.num_samples=5", "vary.variations=3", "vary.rows=2", "vary.chunk=4"};
+  const auto vary = open_vary(trained, few);
+  const auto result = trained.result_of(*vary);
+  ASSERT_EQ(result["sets"].size(), 3u);
   for (const auto& set : result["sets"]) {
     EXPECT_GT(set["feature_distance"].get<double>(), 0.0);
     EXPECT_GE(set["class_changed"].get<double>(), 0.0);
     EXPECT_LE(set["class_changed"].get<double>(), 1.0);
   }
   EXPECT_EQ(result["sets"][0]["free"], (std::vector<int>{0}));
-  EXPECT_EQ(result["sets"][1]["name"], "all");
-  for (const char* name : {"vary-0.png", "vary-all.png"})
+  EXPECT_EQ(result["sets"][2]["name"], "all");
+  for (const char* name : {"vary-0.png", "vary-1.png", "vary-all.png"})
     EXPECT_TRUE(std::filesystem::exists(trained.folder / name)) << name;
   // Units of work change nothing but rounding: the draws belong to (sample, variation).
-  options.chunk = 15;
-  const auto other = results::to_json(vary(options, {{0}}, trained.inputs(3), comm, logger, trained.folder.path()));
-  EXPECT_NEAR(
-      other["sets"][0]["feature_distance"].get<double>(), result["sets"][0]["feature_distance"].get<double>(), 1e-4);
+  Arguments one_chunk = few;
+  one_chunk.back() = "vary.chunk=15";
+  const auto other = trained.result_of(*open_vary(trained, one_chunk));
+  for (std::size_t s = 0; s < 3; ++s)
+    EXPECT_NEAR(
+        other["sets"][s]["feature_distance"].get<double>(), result["sets"][s]["feature_distance"].get<double>(), 1e-4);
+  EXPECT_EQ(vary->table({{"sets", {{{"name", "0-2"}, {"feature_distance", 0.25}, {"class_changed", 0.5}}}}}),
+      " free layers   feature distance  class changed\n"
+      "         0-2              0.250          0.500\n");
+}
+
+// One sample and one variation, drawn here too: the layers that are not named are held.
+TEST(Vary, MeasuresWhatTheOtherLayersHeldGives) {
+  const Trained trained(2);
+  const auto inputs = trained.inputs(3);
+  const prior::ReverseChain chain(trained.prior, trained.backbone, inputs.langevin);
+  prior::ChainIds ids = prior::chain_ids(1, 0, 1);
+  const at::Tensor u0 = chain.sample(ids);
+  ids.visit = {1};
+  const auto result =
+      trained.result_of(*open_vary(trained, {"vary.num_samples=1", "vary.variations=1", "vary.chunk=1"}));
+  const Sets kept = {{1}, {0}, {}};
+  for (std::size_t s = 0; s < kept.size(); ++s) {
+    const auto held = chain.held(kept[s], u0, ids);
+    const Seen varied = see(inputs, chain.sample(ids, {.held = &held})), before = see(inputs, u0);
+    EXPECT_NEAR(result["sets"][s]["feature_distance"].get<double>(),
+        (varied.features - before.features).square().sum().sqrt().item<double>(), 1e-6)
+        << s;
+  }
 }
 
 }  // namespace

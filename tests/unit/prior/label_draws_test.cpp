@@ -71,7 +71,7 @@ TEST(LabelCandidates, MakeTheLabelLikelier) {
                 .max()
                 .item<double>(),
       1e-4);
-  HeldLayers held{{0}, many, forward_trajectory(many, s.prior.schedule(), chain_ids(3, 0, kCount))};
+  const HeldLayers held = chain.held({0}, many, chain_ids(3, 0, kCount));
   const at::Tensor lower = sample_for_labels(chain, choice, 2, chain_ids(3, 0, kCount), &held);
   const std::int64_t top = s.backbone.groups()[0].size();
   EXPECT_TRUE(lower.narrow(1, 0, top).equal(many.narrow(1, 0, top)));

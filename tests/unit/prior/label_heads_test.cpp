@@ -14,7 +14,6 @@
 #include "../support.h"
 #include "base/error.h"
 #include "nets/tensor_io.h"
-#include "prior/forward_pair.h"
 #include "prior/prior_file.h"
 #include "prior/reverse_chain.h"
 #include "tiny_prior.h"
@@ -177,7 +176,7 @@ TEST(LabelledChain, HeldLayersStayAndLabelsMoveOnlyTheChainAtZero) {
   const at::Tensor moved = chain.sample(ids, {.labels = &asked});
   EXPECT_FALSE(moved.equal(free));
   ids.visit.assign(kCount, 1);
-  const HeldLayers held{{0}, moved, forward_trajectory(moved, s.prior.schedule(), ids)};
+  const HeldLayers held = chain.held({0}, moved, ids);
   const at::Tensor lower = chain.sample(ids, {.held = &held, .labels = &any});
   const std::int64_t top = s.backbone.groups()[0].size();
   EXPECT_TRUE(lower.narrow(1, 0, top).equal(moved.narrow(1, 0, top)));

@@ -88,7 +88,7 @@ TEST(HeldLayers, TheReverseChainOfTheFreeLayerHasItsMoments) {
   const ReverseChain chain(prior, backbone, options);
   const at::Tensor u0 = at::full({kCount, 2}, 1.7, at::kFloat);
   for (const std::int64_t free : {0, 1}) {
-    const HeldLayers held{{1 - free}, u0, forward_trajectory(u0, prior.schedule(), ids_of(9, kCount, 1))};
+    const HeldLayers held = chain.held({1 - free}, u0, ids_of(9, kCount, 1));
     const at::Tensor u = chain.sample(ids_of(2, kCount, 1), {.held = &held}).to(at::kDouble);
     EXPECT_TRUE(u.select(1, 1 - free).eq(u0.select(1, 0)).all().item<bool>()) << free;
     const double mean = mean_of_slope * slope[free];
@@ -96,6 +96,29 @@ TEST(HeldLayers, TheReverseChainOfTheFreeLayerHasItsMoments) {
     EXPECT_NEAR(u.select(1, free).mean().item<double>(), mean, 5 * std::sqrt(variance / kCount)) << free;
     EXPECT_NEAR(u.select(1, free).var().item<double>(), variance, 5 * variance * std::sqrt(2.0 / kCount)) << free;
   }
+}
+
+// f = 0 and T = 1: the free layer's law given anything is N(0, I), and the exact chain leaves it so
+// from the start; what is held stays, bit by bit.
+TEST(HeldLayers, WithoutEnergyTheOthersAreStandardNormalAndDrawnAnew) {
+  const vae::Hvae backbone(test::tiny_vae(), ImageShape{}, {.seed = 1});
+  EnergyOptions energy = test::tiny_energy(true);
+  energy.gain = 0.0;
+  const EnergyPrior prior(energy, backbone.groups(), make_schedule(1), 5);
+  LangevinOptions langevin;
+  langevin.steps = 5;
+  const ReverseChain chain(prior, backbone, langevin);
+  constexpr std::uint32_t kCount = 300;
+  const at::Tensor u0 = chain.sample(ids_of(3, kCount));
+  const HeldLayers held = chain.held({1, 2}, u0, ids_of(3, kCount, 1));
+  const at::Tensor drawn = chain.sample(ids_of(3, kCount, 1), {.held = &held});
+  const std::int64_t top = backbone.groups()[0].size(), rest = backbone.dim() - top;
+  EXPECT_TRUE(drawn.narrow(1, top, rest).equal(u0.narrow(1, top, rest)));
+  const at::Tensor free = drawn.narrow(1, 0, top).to(at::kDouble), before = u0.narrow(1, 0, top).to(at::kDouble);
+  const auto n = static_cast<double>(free.numel());
+  EXPECT_NEAR(free.mean().item<double>(), 0.0, 5 / std::sqrt(n));
+  EXPECT_NEAR(free.var().item<double>(), 1.0, 5 * std::sqrt(2 / n));
+  EXPECT_NEAR((free * before).mean().item<double>(), 0.0, 5 / std::sqrt(n)) << "drawn anew, not moved";
 }
 
 TEST(ForwardTrajectory, HasTheMomentsOfEq7) {
@@ -136,7 +159,7 @@ class Reverse : public ::testing::Test {
   }
   at::Tensor some_u() const { return Chains(ids_of(3, kBatch), 0, at::kCPU).normals(Purpose::kTest, backbone_.dim()); }
   HeldLayers held(std::vector<std::int64_t> layers, const at::Tensor& u0) const {
-    return {std::move(layers), u0, forward_trajectory(u0, prior_.schedule(), ids_of(9, kBatch, 1))};
+    return chain_.held(std::move(layers), u0, ids_of(9, kBatch, 1));
   }
 
   vae::Hvae backbone_;

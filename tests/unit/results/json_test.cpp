@@ -17,9 +17,6 @@ template <class Result> void expect_same_after_reading(const char* text) {
 }
 
 TEST(ResultsJson, EveryFileIsWrittenAsItWasRead) {
-  expect_same_after_reading<Vary>(R"({"num_samples": 4, "variations": 2, "num_layers": 2, "sets": [{"free": [0],
-      "name": "0", "feature_distance": 0.25, "class_changed": 0.5}], "features": {"accuracy": 0.9, "hash": "ab"},
-      "seconds": 1.5})");
   expect_same_after_reading<Transition>(R"({"steps": 3, "num_images": 8, "training": {"black": 0.5, "white": 0.1},
       "levels": [{"t": 1, "step_variance": 0.5, "states": [{"k": 0, "energy": -1.5, "displacement": 0.0,
       "fd_fmnist": 40.5, "black": 0.25, "white": 0.125}]}], "features": {"accuracy": 0.9, "hash": "ab"},
@@ -75,22 +72,23 @@ TEST(ResultsJson, SoAreTheScores) {
 TEST(ResultsJson, WhatIsOfAnotherShapeIsUnknown) {
   for (const char* text : {"null", "[]", "3", R"("text")", "{}"}) {
     EXPECT_TRUE(from_json<Summary>(Json::parse(text)).sets.empty()) << text;
-    EXPECT_FALSE(from_json<Vary>(Json::parse(text)).num_samples) << text;
+    EXPECT_FALSE(from_json<Labels>(Json::parse(text)).num_samples) << text;
   }
-  const auto vary = from_json<Vary>(Json::parse(R"({"num_samples": "4", "variations": 2.5, "num_layers": 3.0,
-      "features": 7, "sets": [1, {"free": {}, "name": [], "class_changed": "x"}, {"free": [1, "a"], "name": "1"}]})"));
-  EXPECT_FALSE(vary.num_samples);
-  EXPECT_FALSE(vary.variations);
-  EXPECT_EQ(vary.num_layers, 3);
-  ASSERT_EQ(vary.sets.size(), 2U);
-  EXPECT_EQ(vary.sets[0].name, "");
-  EXPECT_TRUE(std::isnan(vary.sets[0].class_changed));
-  EXPECT_EQ(vary.sets[1].free, (std::vector<std::int64_t>{1}));
+  const auto labels = from_json<Labels>(Json::parse(R"({"num_samples": "4", "num_test": 2.5, "num_layers": 3.0,
+      "features": 7, "heads": [1, {"layers": {}, "name": [], "imbalance_without_label": "x"},
+      {"layers": [1, "a"], "name": "1"}]})"));
+  EXPECT_FALSE(labels.num_samples);
+  EXPECT_FALSE(labels.num_test);
+  EXPECT_EQ(labels.num_layers, 3);
+  ASSERT_EQ(labels.heads.size(), 2U);
+  EXPECT_EQ(labels.heads[0].name, "");
+  EXPECT_TRUE(std::isnan(labels.heads[0].imbalance_without_label));
+  EXPECT_EQ(labels.heads[1].layers, (std::vector<std::int64_t>{1}));
   const auto ood = from_json<Ood>(Json::parse(R"({"rows": [{"scheme": "other", "k": 1e300}, {"scheme": 3}]})"));
   ASSERT_EQ(ood.rows.size(), 2U);
   EXPECT_EQ(ood.rows[0].scheme, OodScheme::kUnknown);
   EXPECT_FALSE(ood.rows[0].k);
-  EXPECT_FALSE(from_json<Vary>(Json::parse(R"({"num_samples": 18446744073709551615})")).num_samples);
+  EXPECT_FALSE(from_json<Labels>(Json::parse(R"({"num_samples": 18446744073709551615})")).num_samples);
 }
 
 TEST(ResultsJson, AForeignSummaryMayHoldOtherSets) {

@@ -38,11 +38,6 @@ TEST(Table, Markdown) {
 }
 
 TEST(Table, OfExperimentsAsTheyArePrinted) {
-  Vary vary;
-  vary.sets = {{{0, 2}, "0-2", 0.25, 0.5}};
-  EXPECT_EQ(text_of(vary),
-      " free layers   feature distance  class changed\n"
-      "         0-2              0.250          0.500\n");
   Transition transition;
   transition.training = {0.5, 0.25};
   transition.levels = {{1, 0.5, {{0, -1.5, 0.0, 40.0, {0.5, 0.125}}}}};
