@@ -1,5 +1,6 @@
 // Figures against limits that are measured in the same run: docs/performance.md.
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -10,6 +11,7 @@
 #include "comm/report.h"
 #include "data/latent_cache.h"
 #include "storage/files.h"
+#include "train/gradient_sum.h"
 
 namespace hebm::cli {
 namespace {
@@ -59,13 +61,49 @@ nlohmann::json bench_cache(const std::string& directory) {
       {"gb_s", bytes / ours / 1e9}, {"pread_gb_s", bytes / plain / 1e9}, {"ratio", plain / ours}, {"records", count}};
 }
 
-nlohmann::json bench_allreduce(comm::Communicator& comm) {
-  auto rows = nlohmann::json::array();
+// Microseconds of an update's gradient sums of so many nets, each a rank's zeros: the median over
+// repetitions of the slowest rank's.
+double sums_us(
+    comm::Communicator& comm, at::Device device, std::int64_t num_nets, std::int64_t bytes, std::int64_t joined_bytes) {
+  constexpr int kUpdates = 201;
+  std::vector<nets::Parameters> params;
+  params.reserve(static_cast<std::size_t>(num_nets));
+  std::vector<train::Bucket> buckets;
+  for (std::int64_t i = 0; i < num_nets; ++i) {
+    nets::Parameters& net = params.emplace_back(0, 0);
+    net.add("w", {bytes / 4}, nets::Init::kZero);
+    net.flatten();
+    net.to(device);
+    buckets.push_back({"", net});
+  }
+  train::GradientSum sum(comm, buckets, false, 1, joined_bytes);
+  std::vector<double> times;
+  for (int i = 0; i < kUpdates; ++i) {
+    sum.begin(std::vector<std::int64_t>(params.size(), 0));
+    wait_for(params.back().grad());
+    comm.barrier();
+    std::array<double, 1> slowest = {seconds_of([&] {
+      sum.finish();
+      wait_for(params.back().grad());
+    })};
+    comm.all_reduce(slowest, comm::Op::kMax);
+    times.push_back(slowest[0]);
+  }
+  std::ranges::nth_element(times, times.begin() + kUpdates / 2);
+  return 1e6 * times[kUpdates / 2];
+}
+
+nlohmann::json bench_allreduce(comm::Communicator& comm, at::Device device) {
+  auto rows = nlohmann::json::array(), updates = nlohmann::json::array();
   for (const auto& rate : comm::all_reduce_check(comm)) {
     rows.push_back({{"bytes", rate.bytes}, {"us", rate.seconds * 1e6}, {"algbw_gb_s", rate.algbw_gb_s},
         {"busbw_gb_s", rate.busbw_gb_s}});
   }
-  return {{"ranks", comm.size()}, {"rows", rows}};
+  for (const auto& [nets, bytes] : {std::pair<std::int64_t, std::int64_t>{9, 60 << 10}, {16, 256 << 10}}) {
+    updates.push_back({{"nets", nets}, {"bytes_each", bytes}, {"separate_us", sums_us(comm, device, nets, bytes, 0)},
+        {"joined_us", sums_us(comm, device, nets, bytes, train::GradientSum::kJoinedBytes)}});
+  }
+  return {{"ranks", comm.size()}, {"rows", rows}, {"updates", updates}};
 }
 
 class Bench : public Command {
@@ -106,7 +144,7 @@ class Bench : public Command {
     } else {
       check(what_ == "allreduce", ExitCode::kUsage,
           "bench {}: expected langevin, update, vae, draw, gemm, allreduce or cache", what_);
-      out = bench_allreduce(*comm);
+      out = bench_allreduce(*comm, device);
     }
     if (comm->is_root()) std::cout << out.dump(json_ ? -1 : 2) << "\n";
     return 0;

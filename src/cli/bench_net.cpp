@@ -7,7 +7,6 @@
 #include <sys/resource.h>
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include "base/error.h"
 #include "base/status.h"
 #include "prior/potential.h"
@@ -47,24 +46,6 @@ Rates measure(at::Device device, const std::function<void(std::int64_t)>& steps)
     out.step_s = std::min(out.step_s, seconds_of([&] { steps(count); }) / static_cast<double>(count));
   }
   return out;
-}
-
-// Seconds of a step and image by the authors' code, both cores of a machine with this
-// matrix-product rate (docs/performance.md), for a VAE of these settings.
-constexpr double kAuthorsGemm = 150.0;
-std::optional<double> authors_seconds(const vae::Backbone& backbone, std::int64_t width) {
-  static const auto kTimes = nlohmann::json::parse(R"([
-    {"vae": {"backbone": "nvae", "scales": 1, "side": 32, "decoder_channels": 128, "groups_per_scale": 30,
-             "latents": 20, "decoder_cells": 2}, "width": 128, "seconds": 0.86},
-    {"vae": {"backbone": "nvae", "scales": 1, "side": 32, "decoder_channels": 32, "groups_per_scale": 6,
-             "latents": 10, "decoder_cells": 1}, "width": 32, "seconds": 16.6e-3}])");
-  const auto architecture = nlohmann::json::parse(backbone.architecture());
-  for (const auto& time : kTimes) {
-    auto same = architecture;
-    same.update(time["vae"]);
-    if (same == architecture && time["width"] == width) return time["seconds"];
-  }
-  return {};
 }
 
 }  // namespace
@@ -118,11 +99,6 @@ nlohmann::json bench_langevin(const BenchNet& net, at::Device device) {
   out.update({{"s_per_step", rates.step_s}, {"ms_per_step_image", per_image * 1e3}, {"gflop_s", rate},
       {"mflop_per_step_image", flop / 1e6}, {"gemm_gflop_s", rates.gemm_gflop_s}, {"batch", net.batch},
       {"ratio", rate / rates.gemm_gflop_s}, {"energy_parameters", prior.num_parameters()}});
-  if (const auto theirs = device.is_cpu() ? authors_seconds(*backbone, net.energy.width) : std::nullopt) {
-    const double scaled = *theirs * kAuthorsGemm / rates.gemm_gflop_s;
-    out["authors_ms_at_this_gemm_rate"] = scaled * 1e3;
-    out["speed_up"] = scaled / per_image;
-  }
   return out;
 }
 

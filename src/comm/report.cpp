@@ -7,6 +7,8 @@
 #ifdef HEBM_CUDA
 #include <cuda_runtime_api.h>
 #include <nccl.h>
+#include <cstdio>
+#include "comm/cuda_event.h"
 #endif
 
 namespace hebm::comm {
@@ -38,22 +40,50 @@ template <class T> void check_sum(Communicator& comm, std::size_t count) {
   });
 }
 
+// Zeros where the communicator sums gradients: in the host's memory, under NCCL in the GPU's.
+class Gradient {
+ public:
+  Gradient(const Communicator& comm, std::size_t count) : host_(count, 0.0F), values_(host_) {
+#ifdef HEBM_CUDA
+    if (comm.kind() != Kind::kNccl) return;
+    void* memory = nullptr;
+    check_cuda(cudaMalloc(&memory, values_.size_bytes()), "cudaMalloc");
+    values_ = {static_cast<float*>(memory), count};
+    check_cuda(cudaMemset(memory, 0, values_.size_bytes()), "cudaMemset");
+#else
+    check(comm.kind() != Kind::kNccl, ExitCode::kRuntime, "NCCL without CUDA");
+#endif
+  }
+  ~Gradient() {
+#ifdef HEBM_CUDA
+    if (values_.data() != host_.data() && cudaFree(values_.data()) != cudaSuccess)
+      std::fputs("cudaFree failed\n", stderr);
+#endif
+  }
+  Gradient(const Gradient&) = delete;
+  Gradient& operator=(const Gradient&) = delete;
+  std::span<float> values() const { return values_; }
+ private:
+  std::vector<float> host_;
+  std::span<float> values_;
+};
+
 AllReduceRate time_sum(Communicator& comm, std::int64_t bytes) {
   constexpr double kBudget_s = 0.2;
-  std::vector<float> values(static_cast<std::size_t>(std::max<std::int64_t>(1, bytes / 4)), 0.0F);
+  const Gradient gradient(comm, static_cast<std::size_t>(std::max<std::int64_t>(1, bytes / 4)));
   std::vector<double> times;
   double spent_s = 0;
   while (times.size() < 3 || (spent_s < kBudget_s && times.size() < 1000)) {
     comm.barrier();
     const Timer timer;
-    comm.start_sum(std::span(values), "bench")->wait();
+    comm.start_sum(gradient.values(), "bench")->wait();
     std::array<double, 1> slowest = {timer.seconds()};
     comm.all_reduce(slowest, Op::kMax);  // also: all ranks stop at the same repetition
     times.push_back(slowest[0]);
     spent_s += slowest[0];
   }
   std::nth_element(times.begin(), times.begin() + std::ssize(times) / 2, times.end());
-  AllReduceRate rate{.bytes = std::ssize(values) * 4, .seconds = times[times.size() / 2]};
+  AllReduceRate rate{.bytes = std::ssize(gradient.values()) * 4, .seconds = times[times.size() / 2]};
   rate.algbw_gb_s = static_cast<double>(rate.bytes) / rate.seconds / 1e9;
   rate.busbw_gb_s = rate.algbw_gb_s * 2.0 * (comm.size() - 1) / comm.size();
   return rate;
@@ -84,7 +114,6 @@ std::vector<AllReduceRate> all_reduce_check(Communicator& comm, const std::vecto
   check_sum<float>(comm, 10007);
   check_sum<std::int64_t>(comm, 1009);
   std::vector<AllReduceRate> rates;
-  if (comm.kind() == Kind::kNccl) return rates;
   for (const std::int64_t bytes : sizes_bytes) rates.push_back(time_sum(comm, bytes));
   return rates;
 }

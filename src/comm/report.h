@@ -22,8 +22,7 @@ struct AllReduceRate {
 
 // Collective. First sums values that depend on rank and position in float and int64 over the
 // control plane and compares with the closed form (Error(kEnvironment) naming rank, element,
-// expected and got); then times start_sum + wait, in host memory: `sizes_bytes` empty or under
-// NCCL, whose sums need GPU memory, times nothing.
+// expected and got); then times start_sum + wait of these sizes, in GPU memory under NCCL.
 std::vector<AllReduceRate> all_reduce_check(
     Communicator& comm, const std::vector<std::int64_t>& sizes_bytes = {4, 1 << 10, 1 << 16, 1 << 20, 1 << 24});
 

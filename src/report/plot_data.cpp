@@ -74,6 +74,7 @@ constexpr std::array kKnown = {
     Known{"seconds/sum_total", "Waited for gradient sums so far (s)", Scale::kLinear, false},
     Known{"seconds/data_wait_total", "Waited for data so far (s)", Scale::kLinear, false},
     Known{"sum/bytes", "Bytes summed over ranks an update", Scale::kLinear, false},
+    Known{"sum/collectives", "Sums over ranks an update", Scale::kLinear, false},
     Known{"images_per_s", "Images a second", Scale::kLinear},
     Known{"learning_rate", "Learning rate", Scale::kLinear, false},
     Known{"attempt", "Attempt (rollbacks so far)", Scale::kLinear, false},

@@ -140,7 +140,8 @@ std::string DiffusionObjective::progress(const Report& report) const {
 storage::Scalars DiffusionObjective::describe(const Report& report) const {
   storage::Scalars out = {{"seconds/update", report.update_s}, {"seconds/sum_total", report.sum_waited_s},
       {"seconds/data_wait_total", source_.waited_s()}, {"seconds/unit_median", report.median_s},
-      {"seconds/unit_slowest", report.slowest_s}, {"sum/bytes", report.sum_bytes}};
+      {"seconds/unit_slowest", report.slowest_s}, {"sum/bytes", report.sum_bytes},
+      {"sum/collectives", static_cast<double>(report.sum_collectives)}};
   if (device_.is_cpu()) out.emplace_back("seconds/chain", record_.at(kChainSeconds) / num_ranks_);
   double loss = 0, images = 0;
   const auto gap = gaps(), count = counts();

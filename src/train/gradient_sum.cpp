@@ -1,28 +1,38 @@
 #include "train/gradient_sum.h"
+#include <ATen/ops/cat.h>
+#include <ATen/ops/split_with_sizes.h>
 #include <ATen/ops/stack.h>
 #include <fmt/format.h>
+#include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <span>
+#include <utility>
 #include "base/error.h"
 #include "base/status.h"
 
 namespace hebm::train {
-namespace {
 
-template <class T> std::span<T> span_of(const at::Tensor& flat) {
-  return {flat.data_ptr<T>(), static_cast<std::size_t>(flat.numel())};
-}
-
-}  // namespace
-
-GradientSum::GradientSum(
-    comm::Communicator& comm, std::vector<Bucket> buckets, bool deterministic, std::int64_t num_micro_batches)
+GradientSum::GradientSum(comm::Communicator& comm, std::vector<Bucket> buckets, bool deterministic,
+    std::int64_t num_micro_batches, std::int64_t joined_bytes)
     : comm_(comm),
       buckets_(std::move(buckets)),
       deterministic_(deterministic),
       num_micro_batches_(num_micro_batches),
-      kept_(buckets_.size()),
-      sums_(buckets_.size()),
-      pending_(buckets_.size()) {}
+      kept_(buckets_.size()) {
+  // Alone nothing is sent, so nothing is copied together either.
+  const std::int64_t most = comm.kind() == comm::Kind::kSingle ? 0 : joined_bytes / (deterministic ? 8 : 4);
+  std::int64_t joined = 0;  // values of the last group
+  for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    const std::int64_t size = buckets_[b].params.size();
+    if (groups_.empty() || joined + size > most) {
+      groups_.push_back({b, b, {}, {}});
+      joined = 0;
+    }
+    groups_.back().last = b + 1;
+    joined += size;
+  }
+}
 
 // Where the communicator adds: a GPU's memory under NCCL, else the host's.
 at::Tensor GradientSum::summable(const at::Tensor& values) const {
@@ -37,6 +47,8 @@ double GradientSum::bytes_per_update() const {
   for (const auto& [prefix, params] : buckets_) total += static_cast<double>(params.size()) * (deterministic_ ? 8 : 4);
   return total;
 }
+
+std::int64_t GradientSum::collectives_per_update() const { return std::ssize(groups_) + (deterministic_ ? 1 : 0); }
 
 void GradientSum::begin(std::vector<std::int64_t> expected) {
   check(expected.size() == buckets_.size(), ExitCode::kRuntime, "gradient sum: {} counts for {} buckets",
@@ -57,11 +69,32 @@ void GradientSum::backward_done(std::size_t bucket) {
 }
 
 void GradientSum::start_ready() {
-  for (; started_ < buckets_.size() && expected_[started_] == 0; ++started_) {
-    sums_[started_] = summable(buckets_[started_].params.grad());
-    pending_[started_] =
-        comm_.start_sum(span_of<float>(sums_[started_]), fmt::format("gradient of bucket {}", started_));
+  for (; started_ < groups_.size(); ++started_) {
+    Group& group = groups_[started_];
+    std::vector<at::Tensor> gradients;
+    for (std::size_t b = group.first; b < group.last; ++b) {
+      if (expected_[b] != 0) return;
+      gradients.push_back(buckets_[b].params.grad());
+    }
+    start(group, gradients);
   }
+}
+
+void GradientSum::start(Group& group, const std::vector<at::Tensor>& values) {
+  group.sum = summable(values.size() == 1 ? values.front() : at::cat(values));
+  const auto count = static_cast<std::size_t>(group.sum.numel());
+  const comm::Values sum = group.sum.scalar_type() == at::kLong
+                               ? comm::Values(std::span(group.sum.data_ptr<std::int64_t>(), count))
+                               : comm::Values(std::span(group.sum.data_ptr<float>(), count));
+  group.pending = comm_.start_sum(sum, fmt::format("gradient of buckets {} to {}", group.first, group.last - 1));
+}
+
+std::vector<at::Tensor> GradientSum::finish(Group& group) {
+  group.pending->wait();
+  group.pending.reset();
+  std::vector<std::int64_t> sizes;
+  for (std::size_t b = group.first; b < group.last; ++b) sizes.push_back(buckets_[b].params.size());
+  return at::split_with_sizes(std::exchange(group.sum, {}), sizes);
 }
 
 void GradientSum::finish() {
@@ -70,14 +103,15 @@ void GradientSum::finish() {
     finish_deterministic();
   } else {
     start_ready();
-    check(started_ == buckets_.size(), ExitCode::kRuntime, "gradient sum: bucket {} still waits for {} backward passes",
-        started_, started_ < expected_.size() ? expected_[started_] : 0);
-    for (std::size_t i = 0; i < pending_.size(); ++i) {
-      pending_[i]->wait();
-      pending_[i].reset();
-      const at::Tensor& grad = buckets_[i].params.grad();
-      if (!sums_[i].is_same(grad)) grad.copy_(sums_[i]);
-      sums_[i].reset();
+    const auto missing = std::ranges::find_if(expected_, [](std::int64_t passes) { return passes != 0; });
+    check(missing == expected_.end(), ExitCode::kRuntime, "gradient sum: bucket {} still waits for {} backward passes",
+        missing - expected_.begin(), missing == expected_.end() ? 0 : *missing);
+    for (Group& group : groups_) {
+      const std::vector<at::Tensor> sums = finish(group);
+      for (std::size_t b = group.first; b < group.last; ++b) {
+        const at::Tensor &grad = buckets_[b].params.grad(), &sum = sums[b - group.first];
+        if (sum.data_ptr() != grad.data_ptr()) grad.copy_(sum);
+      }
     }
   }
   waited_s_ += timer.seconds();
@@ -93,7 +127,8 @@ std::vector<double> GradientSum::norms() const {
     }
     const at::Tensor host = params.grad().to(at::kDouble);
     double sum = 0;
-    for (const double g : span_of<double>(host)) sum += g * g;
+    const std::span<const double> gradient(host.const_data_ptr<double>(), static_cast<std::size_t>(host.numel()));
+    for (const double g : gradient) sum += g * g;
     out.push_back(std::sqrt(sum));
   }
   if (on_gpu.empty()) return out;

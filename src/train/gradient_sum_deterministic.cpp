@@ -4,7 +4,6 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -41,21 +40,27 @@ std::vector<double> GradientSum::largest_gradients() const {
 void GradientSum::finish_deterministic() {
   const c10::NoGradGuard no_grad;
   const std::vector<double> largest = largest_gradients();
-  for (std::size_t i = 0; i < buckets_.size(); ++i) {
-    const at::Tensor& grad = buckets_[i].params.grad();
-    const std::vector<at::Tensor> kept = std::exchange(kept_[i], {});
-    if (largest.empty()) {
-      grad.fill_(std::nan(""));
-      continue;
+  for (Group& group : groups_) {
+    std::vector<at::Tensor> scaled;
+    std::vector<double> back;  // powers of two: exact
+    for (std::size_t b = group.first; b < group.last; ++b) {
+      const at::Tensor& grad = buckets_[b].params.grad();
+      const std::vector<at::Tensor> kept = std::exchange(kept_[b], {});
+      if (largest.empty()) {
+        grad.fill_(std::nan(""));
+        continue;
+      }
+      const int shift = shift_for(largest[b], num_micro_batches_);
+      scaled.push_back(at::zeros(grad.sizes(), grad.options().dtype(at::kLong)));
+      for (const auto& gradient : kept)
+        scaled.back().add_(gradient.to(at::kDouble).mul_(std::ldexp(1.0, shift)).round_().to(at::kLong));
+      back.push_back(std::ldexp(1.0, -shift));
     }
-    const int shift = shift_for(largest[i], num_micro_batches_);
-    const double scale = std::ldexp(1.0, shift), back = std::ldexp(1.0, -shift);  // powers of two: exact
-    at::Tensor sum = at::zeros(grad.sizes(), grad.options().dtype(at::kLong));
-    for (const auto& gradient : kept) sum.add_(gradient.to(at::kDouble).mul_(scale).round_().to(at::kLong));
-    const at::Tensor total = summable(sum);
-    const std::span<std::int64_t> values(total.data_ptr<std::int64_t>(), static_cast<std::size_t>(total.numel()));
-    comm_.start_sum(values, fmt::format("gradient of bucket {}", i))->wait();
-    grad.copy_(total.to(at::kDouble).mul_(back));
+    if (largest.empty()) continue;
+    start(group, scaled);
+    const std::vector<at::Tensor> sums = finish(group);
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      buckets_[group.first + i].params.grad().copy_(sums[i].to(at::kDouble).mul_(back[i]));
   }
 }
 

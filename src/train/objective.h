@@ -52,6 +52,7 @@ struct Report {
   double update_s = 0, images_per_s = 0;
   double median_s = 0, slowest_s = 0;  // of a micro-batch, over ranks
   double sum_waited_s = 0, sum_bytes = 0;
+  std::int64_t sum_collectives = 0;
 };
 
 class Objective {

@@ -1,13 +1,17 @@
 #include "train/train_features.h"
 #include <ATen/Parallel.h>
+#include <ATen/TensorIndexing.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
-#include <utility>
 #include "base/error.h"
 #include "nets/device.h"
 #include "storage/run_files.h"
@@ -67,12 +71,11 @@ class FeatureObjective final : public Objective {
     std::vector<Shift> shifts;
     for (std::size_t b = 0; b < images.size(); ++b)
       shifts.push_back(draw_shift(key, images[b], epochs[b], settings_.max_shift));
-    ImageBatch batch = dataset_.read(images);
-    shift_images(batch, shifts);
     const auto device = net_.params().device();
+    const at::Tensor x = shifted_images(dataset_.read(images), shifts, device);
     const at::Tensor target = nets::on_device(labels_of(dataset_, images), device);
     const c10::AutoGradMode grad_on(true);
-    const at::Tensor logits = net_.logits(vae::image_tensor(batch).to(device));
+    const at::Tensor logits = net_.logits(x);
     const at::Tensor loss =
         at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum).div(static_cast<double>(batches_.batch));
     torch::autograd::backward({loss}, {});
@@ -168,19 +171,26 @@ double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& datase
          static_cast<double>(std::max<std::int64_t>(1, std::ssize(members)));
 }
 
-void shift_images(ImageBatch& images, const std::vector<Shift>& shifts) {
+at::Tensor shifted_images(const ImageBatch& images, const std::vector<Shift>& shifts, at::Device device) {
   const auto [channels, height, width] = images.shape;
-  const std::vector<std::uint8_t> from = std::exchange(images.pixels, std::vector<std::uint8_t>(images.pixels.size()));
-  auto to = images.pixels.begin();
-  for (std::int64_t plane = 0; plane < images.count * channels; ++plane) {
-    const auto [dy, dx] = shifts[static_cast<std::size_t>(plane / channels)];
-    for (std::int64_t y = -dy; y < height - dy; ++y) {
-      for (std::int64_t x = -dx; x < width - dx; ++x, ++to) {
-        const bool inside = y >= 0 && y < height && x >= 0 && x < width;
-        if (inside) *to = from[static_cast<std::size_t>((plane * height + y) * width + x)];
-      }
-    }
+  std::int64_t border = 0;
+  for (const auto& [dy, dx] : shifts) border = std::max({border, std::abs(dy), std::abs(dx)});
+  // By image: its number, and where its rows and columns come from in the images with a border.
+  std::vector<std::int64_t> from;
+  for (std::size_t b = 0; b < shifts.size(); ++b) {
+    from.push_back(static_cast<std::int64_t>(b));
+    for (std::int64_t y = 0; y < height; ++y) from.push_back(y - shifts[b].dy + border);
+    for (std::int64_t x = 0; x < width; ++x) from.push_back(x - shifts[b].dx + border);
   }
+  const auto part = nets::on_device(from, device).view({images.count, -1}).split_with_sizes({1, height, width}, 1);
+  // The byte tensor only looks at the batch's memory.
+  const at::Tensor bytes = at::from_blob(const_cast<std::uint8_t*>(images.pixels.data()),
+      {images.count, channels, height, width}, at::TensorOptions(at::kByte))
+                               .to(device);
+  const at::Tensor bordered =
+      at::constant_pad_nd(bytes, {border, border, border, border}).permute({0, 2, 3, 1});  // [B, H, W, C]
+  const at::Tensor moved = bordered.index({part[0].unsqueeze(2), part[1].unsqueeze(2), part[2].unsqueeze(1)});
+  return at::empty(bytes.sizes(), bytes.options().dtype(at::kFloat)).copy_(moved.permute({0, 3, 1, 2})).div_(255.0);
 }
 
 }  // namespace hebm::train

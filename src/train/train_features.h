@@ -39,10 +39,10 @@ double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& datase
     comm::Communicator& comm, Logger& logger);
 
 // Moves every image by its (dy, dx) pixels, filling with 0: pixels[c][y][x] comes from [c][y -
-// dy][x - dx].
+// dy][x - dx]. Returns [B, C, H, W] in [0, 1], made on `device` from the bytes.
 struct Shift {
   std::int64_t dy = 0, dx = 0;
 };
-void shift_images(ImageBatch& images, const std::vector<Shift>& shifts);
+at::Tensor shifted_images(const ImageBatch& images, const std::vector<Shift>& shifts, at::Device device);
 
 }  // namespace hebm::train

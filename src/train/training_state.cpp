@@ -69,7 +69,8 @@ Report TrainingLoop::report(double update_s) const {
       .median_s = stragglers_.median_s(),
       .slowest_s = stragglers_.slowest_s(),
       .sum_waited_s = sum_.waited_s(),
-      .sum_bytes = sum_.bytes_per_update()};
+      .sum_bytes = sum_.bytes_per_update(),
+      .sum_collectives = sum_.collectives_per_update()};
 }
 
 // ---- on disk

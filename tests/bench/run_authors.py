@@ -12,8 +12,7 @@ import sys
 import time
 import types
 
-import numpy
-import torch
+import peers
 
 # NVAE's settings of the two presets of the program, and the energy nets' width.
 NVAE = {"use_se": True, "res_dist": True, "num_x_bits": 8, "ada_groups": True, "min_groups_per_scale": 1,
@@ -29,6 +28,7 @@ SIZES = {
 
 def put_on_cpu():
     """What the code asks of a machine with GPUs and does not need."""
+    import torch
     torch.Tensor.cuda = lambda self, *args, **kwargs: self
     torch.nn.Module.cuda = lambda self, *args, **kwargs: self
     for name in ("tensorboardX", "torchvision"):
@@ -43,6 +43,7 @@ def put_on_cpu():
 
 def build(code, size, num_levels, steps):
     """Their VAE, energy nets and trainer."""
+    import torch
     sys.path.insert(0, code)
     put_on_cpu()
     import Trainer
@@ -81,15 +82,19 @@ def best(work, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("code")
+    parser.add_argument("code", metavar="CODE", help="a checkout of their repository")
     parser.add_argument("--size", choices=SIZES, required=True)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=2)
-    parser.add_argument("--levels", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=2, help="K (default 2)")
+    parser.add_argument("--levels", type=int, default=3, help="T (default 3)")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=5.0, help="to measure for (default 5)")
     parser.add_argument("--update", action="store_true", help="a whole training iteration too")
     args = parser.parse_args()
+    peers.check_checkout(args.code)
+    peers.check_python(sys.executable, peers.AUTHORS_PACKAGES)
+    import numpy
+    import torch
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     numpy.random.seed(0)

@@ -8,11 +8,10 @@ Needs torch, and for `case` safetensors and h5py."""
 import argparse
 import json
 import math
+import sys
 import time
 
-import torch
-
-from plain_pytorch import Hvae, Prior, PriorTraining, Schedule, VaeTraining, potential_gradient
+import peers
 
 
 # ---- what is timed
@@ -31,6 +30,8 @@ def timed(work, seconds):
 def measure(args):
     """Milliseconds an image: of one gradient of a chain (langevin), of one gradient within a whole update (train),
     of a whole update (train-vae)."""
+    import torch
+    from plain_pytorch import Hvae, Prior, PriorTraining, Schedule, VaeTraining, potential_gradient
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     vae = Hvae(args.latents, args.width)
@@ -58,6 +59,7 @@ def measure(args):
 
 def load(args):
     """The VAE and the prior of two files of the program, and its schedule."""
+    from plain_pytorch import Hvae, Prior, Schedule
     from safetensors import safe_open
 
     def read(path):
@@ -80,6 +82,8 @@ def load(args):
 def write_case(args):
     """All stages of a micro-batch by the paper's step rule, in float32, with the random numbers that they took."""
     import h5py
+    import torch
+    from plain_pytorch import potential_gradient
     torch.manual_seed(1)
     vae, prior, s = load(args)
     nets, t = prior.nets(0), torch.arange(args.batch) % s.num_levels
@@ -146,7 +150,7 @@ def main():
     clock.add_argument("--width", type=int, default=32, help="of the path")
     clock.add_argument("--energy-width", type=int, default=64)
     clock.add_argument("--seconds", type=float, default=10, help="to measure for")
-    case = commands.add_parser("case")
+    case = commands.add_parser("case", help="writes OUT.h5")
     case.add_argument("--vae", required=True)
     case.add_argument("--prior", required=True)
     case.add_argument("--batch", type=int, default=4)
@@ -154,6 +158,8 @@ def main():
     case.add_argument("--eta", type=float, default=3e-5)
     case.add_argument("out")
     args = parser.parse_args()
+    readers = {"safetensors": "safetensors", "h5py": "h5py"} if args.command == "case" else {}
+    peers.check_python(sys.executable, {**peers.PLAIN_PACKAGES, **readers})
     measure(args) if args.command == "time" else write_case(args)
 
 

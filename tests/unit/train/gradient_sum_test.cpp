@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 #include <cmath>
+#include <stdexcept>
 #include "base/error.h"
 #include "train/training_loop.h"
 
@@ -92,6 +93,53 @@ TEST(GradientSum, PassesOnWhatIsNotFinite) {
     sum.finish();
     EXPECT_TRUE(std::isnan(buckets.a.grad()[0].item<double>()));
   }
+}
+
+// A world of one rank that writes down the size of every sum when it starts, and adds nothing.
+class Witness final : public comm::Communicator {
+ public:
+  std::vector<std::int64_t> started;
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  comm::Kind kind() const override { return comm::Kind::kMpi; }
+  int node() const override { return 0; }
+  void all_reduce(comm::Values, comm::Op) override {}
+  std::unique_ptr<comm::Pending> start_sum(comm::Values values, std::string_view) override {
+    started.push_back(values.count);
+    return alone()->start_sum(values, "");
+  }
+  void broadcast(std::span<std::byte>, int) override {}
+  std::vector<std::string> all_gather(std::string_view mine) override { return {std::string(mine)}; }
+  void barrier() override {}
+  [[noreturn]] void abort(int) override { throw std::logic_error("not here"); }
+};
+
+TEST(GradientSum, JoinsSmallBucketsAndStartsALargeOneWhileOthersCompute) {
+  Witness world;
+  std::vector<std::unique_ptr<nets::Parameters>> nets;
+  std::vector<Bucket> buckets;
+  for (const std::int64_t size : {5, 100, 3, 4, 2}) {  // of at most 10 values together
+    nets.push_back(std::make_unique<nets::Parameters>(1, 1));
+    nets.back()->add("w", {size}, nets::Init::kNormal);
+    nets.back()->flatten();
+    buckets.push_back({"", *nets.back()});
+  }
+  GradientSum sum(world, buckets, false, 1, 40);
+  EXPECT_EQ(sum.collectives_per_update(), 3);
+  sum.begin({1, 1, 1, 1, 1});
+  const auto learn = [&](std::size_t b) {
+    buckets[b].params.grad().add_(static_cast<double>(b + 1));
+    sum.backward_done(b);
+    return world.started;
+  };
+  EXPECT_EQ(learn(1), (std::vector<std::int64_t>{})) << "the first bucket goes first on every rank";
+  EXPECT_EQ(learn(0), (std::vector<std::int64_t>{5, 100}));
+  EXPECT_EQ(learn(2), (std::vector<std::int64_t>{5, 100}));
+  EXPECT_EQ(learn(4), (std::vector<std::int64_t>{5, 100}));
+  EXPECT_EQ(learn(3), (std::vector<std::int64_t>{5, 100, 9}));
+  sum.finish();
+  for (std::size_t b = 0; b < buckets.size(); ++b)
+    EXPECT_TRUE((buckets[b].params.grad() == static_cast<double>(b + 1)).all().item<bool>()) << b;
 }
 
 TEST(MicroBatches, DealWholeUnitsToRanks) {

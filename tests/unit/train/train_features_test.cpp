@@ -1,8 +1,12 @@
 #include "train/train_features.h"
+#include <ATen/Context.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/equal.h>
 #include <csignal>
 #include "comm/single_communicator.h"
 #include "storage/run_files.h"
 #include "support.h"
+#include "vae/inputs.h"
 
 namespace hebm::train {
 namespace {
@@ -98,28 +102,49 @@ TEST(TrainFeatures, ADataSetWithoutLabelsIsRefused) {
   });
 }
 
-TEST(ShiftImages, MovesEachImageByItsShiftAndFillsWithZero) {
+TEST(ShiftedImages, MoveByTheirShiftsAndFillWithZero) {
   ImageBatch batch;
   batch.shape = {2, 3, 4};
   batch.count = 3;
-  for (int i = 0; i < 3 * 24; ++i) batch.pixels.push_back(static_cast<std::uint8_t>(i + 1));
-  const auto before = batch.pixels;
-  const std::vector<Shift> shifts = {{0, 0}, {1, -2}, {-3, 0}};
-  shift_images(batch, shifts);
+  for (int i = 0; i < 3 * 24; ++i) batch.pixels.push_back(static_cast<std::uint8_t>(3 * i + 1));
+  const std::vector<Shift> shifts = {{0, 0}, {1, -2}, {-5, 0}};  // the last one: out of sight
+  const at::Tensor x = shifted_images(batch, shifts, at::kCPU);
+  ASSERT_EQ(x.sizes().vec(), (std::vector<std::int64_t>{3, 2, 3, 4}));
+  EXPECT_EQ(x.strides().vec(), (std::vector<std::int64_t>{24, 12, 4, 1})) << "as layers expect it";
   for (std::int64_t n = 0; n < 3; ++n) {
     const auto [dy, dx] = shifts[static_cast<std::size_t>(n)];
     for (std::int64_t c = 0; c < 2; ++c) {
       for (std::int64_t y = 0; y < 3; ++y) {
-        for (std::int64_t x = 0; x < 4; ++x) {
-          const auto at = [&](std::int64_t row, std::int64_t column) {
-            return static_cast<std::size_t>(((n * 2 + c) * 3 + row) * 4 + column);
-          };
-          const bool inside = y - dy >= 0 && y - dy < 3 && x - dx >= 0 && x - dx < 4;
-          EXPECT_EQ(batch.pixels[at(y, x)], inside ? before[at(y - dy, x - dx)] : 0) << n << ' ' << y << ' ' << x;
+        for (std::int64_t x_to = 0; x_to < 4; ++x_to) {
+          const bool inside = y - dy >= 0 && y - dy < 3 && x_to - dx >= 0 && x_to - dx < 4;
+          const auto from = static_cast<std::size_t>(((n * 2 + c) * 3 + y - dy) * 4 + x_to - dx);
+          const float expected = inside ? static_cast<float>(batch.pixels[from]) / 255.0F : 0.0F;
+          EXPECT_EQ(x[n][c][y][x_to].item<float>(), expected) << n << ' ' << y << ' ' << x_to;
         }
       }
     }
   }
+}
+
+TEST(ShiftedImages, WithoutAShiftHaveTheBitsAndStridesOfImageTensor) {
+  ImageBatch batch;
+  batch.shape = {1, 5, 7};
+  batch.count = 2;
+  for (int i = 0; i < 70; ++i) batch.pixels.push_back(static_cast<std::uint8_t>(3 * i));
+  const at::Tensor x = shifted_images(batch, {{0, 0}, {0, 0}}, at::kCPU), plain = vae::image_tensor(batch);
+  EXPECT_TRUE(at::equal(x, plain));
+  EXPECT_EQ(x.strides(), plain.strides());
+}
+
+TEST(ShiftedImages, OfAGpuAreTheHosts) {
+  if (!at::globalContext().hasCUDA()) GTEST_SKIP() << "wants the preset cuda and a GPU";
+  ImageBatch batch;
+  batch.shape = {3, 8, 8};
+  batch.count = 4;
+  for (int i = 0; i < 4 * 192; ++i) batch.pixels.push_back(static_cast<std::uint8_t>(i));
+  const std::vector<Shift> shifts = {{0, 1}, {-2, 0}, {3, 3}, {-1, 2}};
+  const at::Tensor host = shifted_images(batch, shifts, at::kCPU);
+  EXPECT_TRUE(at::allclose(shifted_images(batch, shifts, at::kCUDA).cpu(), host, 1e-6, 0.0));
 }
 
 }  // namespace
