@@ -99,9 +99,11 @@ nlohmann::json bench_allreduce(comm::Communicator& comm, at::Device device) {
     rows.push_back({{"bytes", rate.bytes}, {"us", rate.seconds * 1e6}, {"algbw_gb_s", rate.algbw_gb_s},
         {"busbw_gb_s", rate.busbw_gb_s}});
   }
-  for (const auto& [nets, bytes] : {std::pair<std::int64_t, std::int64_t>{9, 60 << 10}, {16, 256 << 10}}) {
-    updates.push_back({{"nets", nets}, {"bytes_each", bytes}, {"separate_us", sums_us(comm, device, nets, bytes, 0)},
-        {"joined_us", sums_us(comm, device, nets, bytes, train::GradientSum::kJoinedBytes)}});
+  constexpr std::int64_t kNets = 9, kNone = 0;
+  for (const std::int64_t bytes : {4 << 10, 15 << 10, 60 << 10, 240 << 10}) {
+    updates.push_back(
+        {{"nets", kNets}, {"bytes_each", bytes}, {"separate_us", sums_us(comm, device, kNets, bytes, kNone)},
+            {"joined_us", sums_us(comm, device, kNets, bytes, kNets * bytes)}});
   }
   return {{"ranks", comm.size()}, {"rows", rows}, {"updates", updates}};
 }

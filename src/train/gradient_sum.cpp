@@ -1,5 +1,6 @@
 #include "train/gradient_sum.h"
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/split_with_sizes.h>
 #include <ATen/ops/stack.h>
 #include <fmt/format.h>
@@ -26,7 +27,7 @@ GradientSum::GradientSum(comm::Communicator& comm, std::vector<Bucket> buckets, 
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
     const std::int64_t size = buckets_[b].params.size();
     if (groups_.empty() || joined + size > most) {
-      groups_.push_back({b, b, {}, {}});
+      groups_.push_back({b, b, {}, {}, {}});
       joined = 0;
     }
     groups_.back().last = b + 1;
@@ -81,7 +82,12 @@ void GradientSum::start_ready() {
 }
 
 void GradientSum::start(Group& group, const std::vector<at::Tensor>& values) {
-  group.sum = summable(values.size() == 1 ? values.front() : at::cat(values));
+  if (values.size() == 1) {
+    group.sum = summable(values.front());
+  } else {
+    if (!group.joined.defined()) group.joined = at::empty({0}, values.front().options());
+    group.sum = summable(at::cat_out(group.joined, values));
+  }
   const auto count = static_cast<std::size_t>(group.sum.numel());
   const comm::Values sum = group.sum.scalar_type() == at::kLong
                                ? comm::Values(std::span(group.sum.data_ptr<std::int64_t>(), count))

@@ -40,10 +40,11 @@ class GradientSum {
   std::int64_t collectives_per_update() const;
   double waited_s() const { return waited_s_; }  // since construction
  private:
-  // Buckets [first, last), summed by one collective; `sum` is the one gradient itself or a copy.
+  // Buckets [first, last), summed by one collective.
   struct Group {
     std::size_t first, last;
-    at::Tensor sum;
+    at::Tensor joined;  // the values of several, in memory that is kept
+    at::Tensor sum;     // being summed: `joined`, the one gradient itself, or a copy on the host
     std::unique_ptr<comm::Pending> pending;
   };
 

@@ -69,7 +69,7 @@ def print_machine(args, precisions):
     print(f"Processor: {fields.get('model name', platform.processor() or platform.machine())}, "
           f"family {fields.get('cpu family', '?')}, model {fields.get('model', '?')}, {', '.join(sets) or 'no AVX2'}; "
           f"{len(os.sched_getaffinity(0))} cores.\n"
-          f"Threads: {args.threads}. Precision: {', '.join(precisions)}; the reference's is float32. "
+          f"Threads: {args.threads}. Precision: {', '.join(precisions)}; on a processor the reference has float32. "
           f"PyTorch of the reference: {version}.\n"
           f"A product of 1024 x 1024 x 1024 in float32: {rate['gemm_gflop_s']:.0f} GFLOP/s.\n"
           f"Load of the machine over the last minute: {os.getloadavg()[0]:.1f} processes.\n", flush=True)
@@ -123,7 +123,8 @@ def check_python(python, packages):
         sys.exit(f"{python}: {error.strerror}; expected a Python that has PyTorch")
     missing = done.stdout.split()
     if done.returncode != 0 or missing:
-        sys.exit(f"{python}: cannot import {', '.join(missing) or 'anything: ' + done.stderr.strip()[-500:]}. Install:\n"
+        what = ", ".join(missing) or "anything: " + done.stderr.strip()[-500:]
+        sys.exit(f"{python}: cannot import {what}. Install:\n"
                  f"  python3 -m venv peers && peers/bin/pip install {' '.join(packages.values())}\n"
                  "and start this script by peers/bin/python")
 

@@ -25,7 +25,8 @@ def main():
         parser.error(f"--only: expected some of {', '.join(PARTS)}")
     compare_plain.check_options(args)
     args.sizes = [part for part in parts if part != "plain"] if args.authors else []
-    args.code, args.precisions = args.authors, compare_authors.precisions_here(["float32", "bfloat16"])
+    args.code, args.device = args.authors, "cpu"
+    args.precisions = compare_authors.precisions_here(["float32", "bfloat16"])
     if args.authors:
         peers.check_checkout(args.authors)
     peers.check_python(args.python, peers.AUTHORS_PACKAGES if args.authors else peers.PLAIN_PACKAGES)
@@ -37,7 +38,7 @@ def main():
         print("\nNot measured: the authors' code (--authors CODE).")
     if not args.before:
         print("\nNot measured: an earlier program (--before OLD_HEBM_DIST).")
-    print("\nNot measured: a GPU; these scripts time processors.")
+    print("\nNot measured: a GPU (compare_authors.py --device cuda).")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Times the authors' released code (jcui1224/diffusion-hierarchical-ebm, a checkout of it) on the CPU.
+"""Times the authors' released code (jcui1224/diffusion-hierarchical-ebm, a checkout of it).
 
-  run_authors.py CODE --size small|cifar10 [--batch N] [--steps K] [--threads N]
+  run_authors.py CODE --size small|cifar10 [--batch N] [--steps K] [--threads N] [--device cuda --precision tf32]
 
-Prints seconds of a Langevin step and image, and of a whole training iteration of K steps. Weights are random. Its calls
-of CUDA, of torch.distributed and of its fused CUDA norm are put on the CPU; nothing else of it is changed. Needs torch,
-numpy, scipy, matplotlib, pillow and lmdb."""
+Prints seconds of a Langevin step and image, and of a whole training iteration of K steps. Weights are random. Its fused
+CUDA norm is replaced by torch's; on the CPU its calls of CUDA do nothing; nothing else of it is changed. --device cuda
+has not run yet. Needs torch, numpy, scipy, matplotlib, pillow and lmdb."""
 import argparse
 import json
 import os
@@ -26,11 +26,12 @@ SIZES = {
 }
 
 
-def put_on_cpu():
+def stand_in(device):
     """What the code asks of a machine with GPUs and does not need."""
     import torch
-    torch.Tensor.cuda = lambda self, *args, **kwargs: self
-    torch.nn.Module.cuda = lambda self, *args, **kwargs: self
+    if device == "cpu":
+        torch.Tensor.cuda = lambda self, *args, **kwargs: self
+        torch.nn.Module.cuda = lambda self, *args, **kwargs: self
     for name in ("tensorboardX", "torchvision"):
         if name not in sys.modules:
             stub = types.ModuleType(name)
@@ -41,11 +42,11 @@ def put_on_cpu():
     torch.distributed.init_process_group("gloo", rank=0, world_size=1)
 
 
-def build(code, size, num_levels, steps):
+def build(code, size, num_levels, steps, device):
     """Their VAE, energy nets and trainer."""
     import torch
     sys.path.insert(0, code)
-    put_on_cpu()
+    stand_in(device)
     import Trainer
     from ebm_net import _CIFAR10_netE
     from nvae.model import AutoEncoder
@@ -60,22 +61,24 @@ def build(code, size, num_levels, steps):
     Trainer.gather = lambda tensor, nprocs: [tensor.detach()]
     own, width = SIZES[size]
     args = argparse.Namespace(**NVAE, **own)
-    vae = AutoEncoder(args, None, nvae.utils.get_arch_cells(args.arch_instance)).eval().requires_grad_(False)
+    vae = AutoEncoder(args, None, nvae.utils.get_arch_cells(args.arch_instance)).eval().requires_grad_(False).cuda()
     options = types.SimpleNamespace(max_T=num_levels, e_l_steps=steps, e_l_step_size=3e-5, ch=width, e_lr=4e-5, wd=3e-5,
                                     e_gamma=.9, local_rank=0, nprocs=1, distributed=False, add_sn=True)
     with torch.no_grad():
         z = vae.new_sample_z_by_eps(2)[1]
-    nets = [_CIFAR10_netE(layer.shape, options) for layer in z]
+    nets = [_CIFAR10_netE(layer.shape, options).cuda() for layer in z]
     return vae, nets, Trainer._DiffusionJointEBM(z, nets, options, types.SimpleNamespace(info=lambda *_: None))
 
 
-def best(work, seconds):
+def best(work, seconds, wait):
     """Seconds a call, the best of those that fit into so many seconds; two at least, and one before them."""
     work()
+    wait()
     times, begin = [], time.perf_counter()
     while len(times) < 2 or time.perf_counter() - begin < seconds:
         start = time.perf_counter()
         work()
+        wait()
         times.append(time.perf_counter() - start)
     return min(times)
 
@@ -89,6 +92,8 @@ def main():
     parser.add_argument("--levels", type=int, default=3, help="T (default 3)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0, help="to measure for (default 5)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["float32", "tf32", "bfloat16"], default="float32", help="on a GPU")
     parser.add_argument("--update", action="store_true", help="a whole training iteration too")
     args = parser.parse_args()
     peers.check_checkout(args.code)
@@ -98,17 +103,20 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     numpy.random.seed(0)
-    vae, nets, trainer = build(args.code, args.size, args.levels, args.steps)
-    x = torch.rand(args.batch, 3, 32, 32)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.precision == "tf32"
+    wait = torch.cuda.synchronize if args.device == "cuda" else lambda: None
+    vae, nets, trainer = build(args.code, args.size, args.levels, args.steps, args.device)
+    x = torch.rand(args.batch, 3, 32, 32, device=args.device)
     with torch.no_grad():
         u = vae.new_sample_eps_by_z(vae.get_posterior_jcui7(x))[1]
-    t = torch.randint(0, args.levels, (args.batch,))
+    t = torch.randint(0, args.levels, (args.batch,), device=args.device)
     for net in nets:
         net.train().requires_grad_(False)
-    step = best(lambda: trainer._p_sample_langevin(vae, u, t), args.seconds) / (args.steps * args.batch)
-    out = {"s_per_step_image": step}
-    if args.update:
-        out["s_per_update"] = best(lambda: trainer.train_fn(x, vae), args.seconds)
+    with torch.autocast(args.device, torch.bfloat16, enabled=args.precision == "bfloat16"):
+        step = best(lambda: trainer._p_sample_langevin(vae, u, t), args.seconds, wait) / (args.steps * args.batch)
+        out = {"s_per_step_image": step}
+        if args.update:
+            out["s_per_update"] = best(lambda: trainer.train_fn(x, vae), args.seconds, wait)
     print(json.dumps(out))
 
 
