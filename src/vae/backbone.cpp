@@ -11,8 +11,8 @@ at::Tensor sum_of_layer(const at::Tensor& x) { return x.flatten(1).sum(1); }  //
 
 at::Tensor times(double factor, const at::Tensor& x) { return factor == 1.0 ? x : factor * x; }
 
-// z_of(i, s) gives z_i of the state that layer i reads. Returns s behind the last layer, or in
-// front of its z where only z is wanted.
+// z_of(i, s) gives z_i of the state that layer i reads, and may replace that. Returns s behind the
+// last layer, or in front of its z where only z is wanted.
 enum class Last { kEntered, kAbsorbed };
 template <class Draw> at::Tensor descend(
     const TopDownLayers& layers, std::size_t num_layers, std::int64_t count, Last last, const Draw& z_of) {
@@ -109,12 +109,14 @@ at::Tensor Backbone::inverse(const std::vector<at::Tensor>& z) const {
 }
 
 Posterior Backbone::posterior(const TopDownLayers& layers, const at::Tensor& x, const at::Tensor& noise) const {
-  const auto features = layers.encode(x);
+  auto features = layers.encode(x);
   const auto eps = split_layers(noise, groups());
   Posterior out;
   std::vector<at::Tensor> u;
-  out.state = descend(layers, eps.size(), x.size(0), Last::kAbsorbed, [&](std::size_t i, const at::Tensor& s) {
+  out.state = descend(layers, eps.size(), x.size(0), Last::kAbsorbed, [&](std::size_t i, at::Tensor& s) {
     const LayerDraw q = layers.draw(i, features[i], s, eps[i]);
+    features[i].reset();
+    if (q.s.defined()) s = q.s;
     u.push_back(q.u);
     out.kl.push_back(sum_of_layer(q.kl));
     return out.z.emplace_back(q.z);

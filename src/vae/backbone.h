@@ -43,6 +43,7 @@ struct LayerNormal {
 struct LayerDraw {
   at::Tensor z, u;  // u: z in standard coordinates
   at::Tensor kl;    // nats an element
+  at::Tensor s{};   // for absorb(), where it is not to read the s given
 };
 
 // What the layers of one net do, i = 0 at the top. The state s [B, C, h, w] carries z_<i down.
@@ -70,16 +71,22 @@ class TopDownLayers {
 class BatchStatistics {
  public:
   virtual ~BatchStatistics() = default;
+  // Cells keep their inputs alone and run again in the backward pass: the same bits, less memory, a
+  // third more time.
+  virtual void recompute(bool on) = 0;
   // Data-dependent starting weights from x [B, C, H, W], noise [B, D]; running statistics stay.
   virtual void initialise(const at::Tensor& x, const at::Tensor& noise) = 0;
   // Once, on the starting weights: the first power iterations.
   virtual void warm_up() = 0;
   // Before an update's forward passes; with `penalised` also what penalty() needs.
   virtual void begin_update(bool penalised) = 0;
+  // Behind their backward pass, whose gradients are not whole before: of_penalty, a scalar, is the
+  // loss's gradient by penalty() (undefined: 0).
+  virtual void end_update(const at::Tensor& of_penalty) = 0;
   // As the backbone's, with the batch's statistics; the running ones move.
   virtual Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const = 0;
   virtual at::Tensor decode(const Posterior& posterior) const = 0;
-  // The regulariser of all layers, a scalar; the same on every rank.
+  // The regulariser of all layers, a scalar without history; the same on every rank.
   virtual at::Tensor penalty() const = 0;
   // What a checkpoint keeps besides the net; live.
   virtual std::vector<nets::NamedTensor> state() const = 0;

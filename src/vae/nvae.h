@@ -55,6 +55,7 @@ class NvaeRun final : public TopDownLayers {
   };
   static LayerNormal normal_of(const Raw& raw);
   Raw raw_prior(std::size_t i, const at::Tensor& s) const;
+  LayerDraw drawn(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const at::Tensor& eps) const;
 
   const NvaeParts& parts_;
   const Pass& pass_;
