@@ -106,8 +106,8 @@ Lines Experiment::sizes() const {
   lines.push_back(steps_line("chunks", c.num_chunks, c.each));
   lines.push_back(
       memory_line({.used = prior.num_parameters() + backbone.params().size() + features_.net->params().size() + c.held,
-          .values = chain_values(prior, backbone),
           .images = c.chunk,
+          .work_bytes = chain_bytes(prior, backbone, c.chunk),
           .data_bytes = kept_bytes(*dataset_)}));
   return lines;
 }

@@ -64,39 +64,55 @@ at::Tensor log_sigmoid_gradient(const at::Tensor& /*dy*/, const at::Tensor& x, c
 using Numbers = c10::SymIntArrayRef;
 
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& /*bias*/,
-    Numbers stride, Numbers padding, Numbers /*dilation*/, bool /*transposed*/, Numbers /*output_padding*/,
-    const c10::SymInt& /*groups*/) {
-  std::vector<std::int64_t> sizes = {x.size(0), weight.size(0)};
-  for (std::size_t d = 0; d < stride.size(); ++d) {
-    const auto side = static_cast<std::int64_t>(d) + 2;
-    sizes.push_back(
-        (x.size(side) + 2 * padding[d].expect_int() - weight.size(side)) / stride[d].expect_int() + 1);
+    Numbers stride, Numbers padding, Numbers /*dilation*/, bool transposed, Numbers output_padding,
+    c10::SymInt groups) {  // NOLINT(performance-unnecessary-value-param): the operator's type
+  const auto of_side = [](Numbers numbers, std::int64_t side) {  // one number stands for all sides
+    return numbers[numbers.size() == 1 ? 0 : static_cast<std::size_t>(side)].expect_int();
+  };
+  std::vector<std::int64_t> sizes = {x.size(0), transposed ? weight.size(1) * groups.expect_int() : weight.size(0)};
+  for (std::int64_t d = 0; d + 2 < x.dim(); ++d) {
+    const std::int64_t in = x.size(d + 2), by = of_side(stride, d), edge = weight.size(d + 2) - 2 * of_side(padding, d);
+    sizes.push_back(transposed ? (in - 1) * by + edge + of_side(output_padding, d) : (in - edge) / by + 1);
   }
   return at::empty(sizes, x.options());
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_gradient(const at::Tensor& /*dy*/, const at::Tensor& x,
+std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_gradient(const at::Tensor& dy, const at::Tensor& x,
     const at::Tensor& weight, at::OptionalSymIntArrayRef /*bias_sizes*/, Numbers /*stride*/, Numbers /*padding*/,
-    Numbers /*dilation*/, bool /*transposed*/, Numbers /*output_padding*/, const c10::SymInt& /*groups*/,
+    Numbers /*dilation*/, bool /*transposed*/, Numbers /*output_padding*/, c10::SymInt /*groups*/,  // NOLINT
     std::array<bool, 3> wanted) {
   return {wanted[0] ? at::empty_like(x) : at::Tensor(), wanted[1] ? at::empty_like(weight) : at::Tensor(),
-      wanted[2] ? at::empty({weight.size(0)}, weight.options()) : at::Tensor()};
+      wanted[2] ? at::empty({dy.size(1)}, weight.options()) : at::Tensor()};
 }
 
-TORCH_LIBRARY_IMPL(aten, Meta, library) {
-  library.impl("abs", same);
-  library.impl("abs.out", into);
-  library.impl("relu", same);
-  library.impl("where.self", choose);
-  library.impl("log_sigmoid_forward", log_sigmoid);
-  library.impl("log_sigmoid_backward", log_sigmoid_gradient);
-  library.impl("convolution", convolution);
-  library.impl("convolution_backward", convolution_gradient);
+// Of running statistics.
+std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm(const at::Tensor& x, const std::optional<at::Tensor>&,
+    const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, bool, double,
+    double) {
+  return {at::empty_like(x), at::empty({0}, x.options()), at::empty({0}, x.options())};
+}
+
+void add_operators() {
+  static const auto* const kept = [] {
+    auto* const library = new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::Meta, __FILE__, __LINE__);
+    library->impl("abs", same);
+    library->impl("abs.out", into);
+    library->impl("relu", same);
+    library->impl("where.self", choose);
+    library->impl("log_sigmoid_forward", log_sigmoid);
+    library->impl("log_sigmoid_backward", log_sigmoid_gradient);
+    library->impl("native_batch_norm", batch_norm);
+    library->impl("convolution", convolution);
+    library->impl("convolution_backward", convolution_gradient);
+    return library;
+  }();
+  static_cast<void>(kept);
 }
 
 }  // namespace
 
 std::int64_t planned_peak(const std::function<void()>& work) {
+  add_operators();
   c10::Allocator* const usual = c10::GetAllocator(c10::kMeta);
   constexpr std::uint8_t kPriority = 255;
   struct Restore {

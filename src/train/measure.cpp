@@ -63,8 +63,9 @@ Elbo measure_elbo(
   const std::size_t width = 1 + backbone.groups().size();
   Elbo elbo{
       .kl = std::vector<double>(width - 1, 0.0), .num_images = std::min<std::int64_t>(count, std::ssize(members))};
-  const auto sums =
-      measure_chunks(members, elbo.num_images, width, comm, logger, [&](const auto& images, std::int64_t real) {
+  const auto sums = measure_chunks(
+      members, elbo.num_images, width, comm, logger,
+      [&](const auto& images, std::int64_t real) {
         const auto [x, eps] = input.load(images, std::vector<std::uint32_t>(images.size(), visits::kMeasure));
         const auto q = backbone.posterior(x, eps);
         std::vector<double> out = {sum_of(backbone.log_likelihood(backbone.decode_posterior(q), x), real)};

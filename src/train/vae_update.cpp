@@ -12,8 +12,8 @@
 
 namespace hebm::train {
 
-VaeLoss vae_backward(const vae::Backbone& backbone, vae::BatchStatistics* statistics, VaeInput::Batch batch,
-    const VaeTerms& terms) {
+VaeLoss vae_backward(
+    const vae::Backbone& backbone, vae::BatchStatistics* statistics, VaeInput::Batch batch, const VaeTerms& terms) {
   const c10::AutoGradMode grad_on(true);
   const std::int64_t images = batch.x.size(0);
   VaeLoss out;
@@ -53,12 +53,12 @@ std::int64_t vae_training_bytes(const VaeTrainOptions& options, vae::Backbone& b
   const auto like = backbone.params().flat().options();
   const auto make = [&](std::int64_t count) -> VaeInput::Batch {
     const ImageShape& image = backbone.image_shape();
-    return {at::empty({count, image.channels, image.height, image.width}, like),
-        at::empty({count, backbone.dim()}, like)};
+    return {
+        at::empty({count, image.channels, image.height, image.width}, like), at::empty({count, backbone.dim()}, like)};
   };
-  const VaeTerms terms{.batch = options.batch,
-      .penalised = options.spectral > 0.0,
-      .kl_weights = [](const auto& kl) { return std::vector<double>(kl.size(), 1.0); }};
+  const VaeTerms terms{.batch = options.batch, .penalised = options.spectral > 0.0, .kl_weights = [](const auto& kl) {
+                         return std::vector<double>(kl.size(), 1.0);
+                       }};
   const std::int64_t update =
       nets::planned_peak([&] { vae_backward(backbone, statistics.get(), make(images), terms); });
   nets::Optimiser optimiser(backbone.params(), options.optimiser);

@@ -28,8 +28,8 @@ struct VaeLoss {
 };
 
 // Adds the loss's gradient to the backbone's. statistics: null for a backbone without batch norm.
-VaeLoss vae_backward(const vae::Backbone& backbone, vae::BatchStatistics* statistics, VaeInput::Batch batch,
-    const VaeTerms& terms);
+VaeLoss vae_backward(
+    const vae::Backbone& backbone, vae::BatchStatistics* statistics, VaeInput::Batch batch, const VaeTerms& terms);
 
 // Bytes at the peak of a training's steps beside 20 a weight (weight, gradient, two moments,
 // average): update of so many images, optimiser, measured ELBO. Of a backbone without data (kMeta).

@@ -54,7 +54,9 @@ std::unique_ptr<BatchStatistics> Backbone::batch_statistics(const nets::SumOverR
 }
 
 void Backbone::count_transport(const at::Tensor& weight, std::int64_t side) {
-  if (weight.defined()) transport_flop_ += 2.0 * static_cast<double>(weight.numel() * side * side);
+  if (!weight.defined()) return;
+  transport_flop_ += 2.0 * static_cast<double>(weight.numel() * side * side);
+  transport_weights_ += weight.numel();
 }
 
 // Every change in place of a parameter or state, through whichever view, counts up its storage's

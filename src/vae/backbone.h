@@ -117,6 +117,10 @@ class Backbone {
   const nets::Parameters& params() const { return params_; }
   // Multiply-adds times two of transport() for one image.
   double transport_flop() const { return transport_flop_; }
+  // Weights that transport() reads, and values an image that a frozen backbone keeps between it and
+  // its gradient (0: not known).
+  std::int64_t transport_weights() const { return transport_weights_; }
+  virtual std::int64_t kept_in_transport() const { return 0; }
   // Architecture as JSON text: written into the weights file's metadata, checked when it is read.
   virtual std::string architecture() const = 0;
 
@@ -169,6 +173,7 @@ class Backbone {
   Shape shape_;
   nets::Parameters params_;
   double transport_flop_ = 0;
+  std::int64_t transport_weights_ = 0;
   bool wants_frozen_ = false;
   mutable std::mutex frozen_mutex_;
   struct Frozen {

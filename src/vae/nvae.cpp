@@ -32,7 +32,10 @@ at::Tensor through(const auto& cell, const at::Tensor& x, const Pass& pass) {
 // arrives before the cell's.
 at::Tensor through_shared(const auto& cell, at::Tensor& x, const Pass& pass) {
   const Tensors out = pass.part(
-      [&cell](const Pass& p, const Tensors& in) -> Tensors { return {cell(in[0], p), in[0]}; }, {x});
+      [&cell](const Pass& p, const Tensors& in) -> Tensors {
+        return {cell(in[0], p), in[0]};
+      },
+      {x});
   x = out[1];
   return out[0];
 }
@@ -224,6 +227,22 @@ void Nvae::count_flop() {
     count_transport(layer.prior.weight, side);
     if (i + 1 < parts_.layers.size()) count_transport(layer.combine.weight, side);
   }
+}
+
+// As nvae_frozen_pass.h keeps them: two slopes of a hidden channel, the branch, what the sampler
+// reads and gives.
+std::int64_t Nvae::kept_in_transport() const {
+  std::int64_t out = 0;
+  const auto kept = [](const MbCell& cell) { return 2 * cell.expand.weight.size(0) + cell.project.weight.size(0); };
+  for (std::size_t i = 1; i < parts_.layers.size(); ++i) {
+    const NvaeLayer& layer = parts_.layers[i];
+    const LatentShape& shape = groups()[i];
+    std::int64_t of_pixel = layer.prior.weight.size(1) + 5 * shape.channels;
+    if (layer.up) of_pixel += kept(*layer.up);
+    for (const auto& cell : layer.cells) of_pixel += kept(cell);
+    out += of_pixel * shape.height * shape.width;
+  }
+  return out;
 }
 
 std::shared_ptr<const FrozenPath> Nvae::frozen_path(at::ScalarType products) const {

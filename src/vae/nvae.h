@@ -68,6 +68,8 @@ class Nvae final : public Backbone {
   std::string architecture() const override;
   std::unique_ptr<BatchStatistics> batch_statistics(const nets::SumOverRanks& sum, std::uint64_t seed) const override;
 
+  std::int64_t kept_in_transport() const override;
+
   const NvaeParts& parts() const { return parts_; }
   const NvaeLayers& modules() const { return modules_; }
  private:

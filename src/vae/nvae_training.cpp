@@ -101,7 +101,7 @@ void NvaeTraining::end_update(const at::Tensor& of_penalty) {
   const c10::AutoGradMode grad_on(true);
   if (of_penalty.defined()) {
     spectral_.backward(effective_, of_penalty);
-    for (const auto& norm : net_.modules().norms()) torch::autograd::backward({norm.gamma.abs().max()}, {of_penalty});
+    for (const auto& norm : net_.modules().norms()) torch::autograd::backward({norm.gamma.abs().amax()}, {of_penalty});
   }
   for (const auto& conv : net_.modules().convs()) {
     const at::Tensor leaf = std::exchange(effective_.at(conv.index), {});
@@ -114,7 +114,7 @@ void NvaeTraining::end_update(const at::Tensor& of_penalty) {
 at::Tensor NvaeTraining::penalty() const {
   const c10::NoGradGuard no_grad;
   at::Tensor out = spectral_.value(effective_);
-  for (const auto& norm : net_.modules().norms()) out = out + norm.gamma.abs().max();
+  for (const auto& norm : net_.modules().norms()) out = out + norm.gamma.abs().amax();
   return out;
 }
 
