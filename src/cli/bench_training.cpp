@@ -144,6 +144,7 @@ nlohmann::json bench_vae(const BenchNet& net, at::Device device) {
     });
     shares.of("backward", [&] {
       torch::autograd::backward({loss}, {});
+      if (statistics) statistics->end_update({});
       return backbone->params().grad();
     });
     shares.of("optimiser", [&] {

@@ -8,7 +8,8 @@ namespace hebm::cli {
 namespace {
 
 constexpr double kProgramBytes = 400.0 * 1024 * 1024;
-constexpr double kUsedBytes = 4, kTrainedBytes = 20, kValueBytes = 12, kCheckpointBytes = 16;  // a number
+constexpr double kUsedBytes = 4, kTrainedBytes = 20, kCheckpointBytes = 16;  // a number
+constexpr std::int64_t kValueBytes = 12;
 
 }  // namespace
 
@@ -25,13 +26,16 @@ std::int64_t vae_values(const vae::Backbone& backbone) {
   return map_values(backbone.params(), backbone.image_shape().height / 2);
 }
 
-std::int64_t chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbone) {
-  std::int64_t largest = 1;
+std::int64_t chain_bytes(const prior::EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t images) {
+  constexpr std::int64_t kFloat = 4, kSides = 2, kStates = 8;
+  std::int64_t largest = 1, of_net = 0;
   for (const auto& group : backbone.groups()) largest = std::max(largest, group.height);
-  std::int64_t values = map_values(backbone.params(), largest);
   for (std::size_t i = 0; i < prior.num_layers(); ++i)
-    values += map_values(prior.net(0, i).params(), backbone.groups()[i].height);
-  return values;
+    of_net = std::max(of_net, map_values(prior.net(0, i).params(), backbone.groups()[i].height));
+  const std::int64_t kept = backbone.kept_in_transport();
+  const std::int64_t of_backbone = kept > 0 ? kFloat * kept : kValueBytes * map_values(backbone.params(), largest);
+  const std::int64_t an_image = of_backbone + kSides * kValueBytes * of_net + kStates * kFloat * backbone.dim();
+  return images * an_image + kFloat * (backbone.transport_weights() + prior.num_parameters());
 }
 
 std::string energy_nets_line(const prior::EnergyPrior& prior) {
@@ -44,7 +48,9 @@ std::int64_t kept_bytes(const data::Dataset& dataset) {
 }
 
 std::string memory_line(const Memory& m) {
-  const double weights = kUsedBytes * m.used + kTrainedBytes * m.trained, work = kValueBytes * m.values * m.images;
+  const double weights = kUsedBytes * m.used + kTrainedBytes * m.trained;
+  const double work =
+      m.work_bytes > 0 ? static_cast<double>(m.work_bytes) : static_cast<double>(kValueBytes * m.values * m.images);
   return fmt::format(
       "memory a rank: about {} (program {}, weights and optimiser {}, {} images at a time {}, images kept {})",
       format_bytes(kProgramBytes + weights + work + m.data_bytes), format_bytes(kProgramBytes), format_bytes(weights),

@@ -1,8 +1,7 @@
-// What --dry-run says about sizes: shapes, parameters, disk against free space, and memory a rank.
-// From the architecture alone; nothing is run, so memory is an upper estimate, good to a factor of
-// about two: program (400 MiB with libtorch) + 4 bytes x weights that are only used + 20 bytes x
-// trained ones (weight, gradient, two moments, average) + 12 bytes (value, its gradient, a
-// temporary) x values of all convolutions' outputs x images at a time + data set.
+// What --dry-run says about sizes: shapes, parameters, disk against free space, and memory a rank,
+// from the architecture alone: program + 4 bytes x weights that are only used + 20 bytes x trained
+// ones (weight, gradient, two moments, average) + the work at its peak + data set. train-vae's work
+// is planned (nets/planned_memory.h); of other commands it is an upper bound.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -18,14 +17,16 @@ namespace hebm::cli {
 // Outputs of one image's forward, all convolutions taken at this side; linear layers once.
 std::int64_t map_values(const nets::Parameters& params, std::int64_t side);
 std::int64_t vae_values(const vae::Backbone& backbone);  // taken at half the image's side
-// Of one Langevin step's forward: transport at the largest latent side, and the energy nets of one
-// level.
-std::int64_t chain_values(const prior::EnergyPrior& prior, const vae::Backbone& backbone);
+// Of one Langevin step of so many images and the loss: what the frozen transport keeps (else 12
+// bytes an output at the largest latent side), the largest energy net over positives and negatives,
+// u, z, noise and gradients, and the weights as a chain takes them.
+std::int64_t chain_bytes(const prior::EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t images);
 std::string energy_nets_line(const prior::EnergyPrior& prior);
 
 struct Memory {
   std::int64_t trained = 0, used = 0;   // weights
   std::int64_t values = 0, images = 0;  // of one image; images at a time
+  std::int64_t work_bytes = 0;          // of all images at a time; 0: by `values`
   std::int64_t data_bytes = 0;
 };
 std::string memory_line(const Memory& memory);

@@ -130,8 +130,8 @@ class ExperimentCommand : public ResultCommand {
     lines.push_back(steps_line("chunks", cost.sets * chunks_of(cost.num_chains, cost.chunk), cost.each));
     lines.push_back(memory_line(
         {.used = prior.num_parameters() + backbone.params().size() + features_.net->params().size() + cost.held,
-            .values = chain_values(prior, backbone),
             .images = cost.chunk,
+            .work_bytes = chain_bytes(prior, backbone, cost.chunk),
             .data_bytes = kept_bytes(*dataset_)}));
     return lines;
   }

@@ -60,8 +60,8 @@ class Ood : public ResultCommand {
     lines.push_back(steps_line("chunks", 2 * chunks_of(ood_.num_images, ood_.chunk),
         fmt::format("{} images, {} chains of {} Langevin steps", ood_.chunk, chains, drawing_.langevin.steps)));
     lines.push_back(memory_line({.used = prior_.prior->num_parameters() + backbone.params().size(),
-        .values = chain_values(*prior_.prior, backbone),
         .images = ood_.chunk,
+        .work_bytes = chain_bytes(*prior_.prior, backbone, ood_.chunk),
         .data_bytes = kept_bytes(*dataset_) + kept_bytes(*out_)}));
     return lines;
   }

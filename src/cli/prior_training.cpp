@@ -33,9 +33,10 @@ void PriorTraining::describe_nets(Lines& lines) const {
 }
 
 void PriorTraining::describe_training(Lines& lines, const std::string& note) const {
-  add_training(lines,
-      {directory(), prior_->num_parameters(), training_.keep, training_.updates, training_.batch, training_.micro_batch,
-          note, {.used = vae_.backbone->params().size(), .values = chain_values(*prior_, *vae_.backbone)}});
+  add_training(lines, {directory(), prior_->num_parameters(), training_.keep, training_.updates, training_.batch,
+                          training_.micro_batch, note,
+                          {.used = 2 * vae_.backbone->params().size(),  // and a gradient that stays zero
+                              .work_bytes = chain_bytes(*prior_, *vae_.backbone, training_.micro_batch)}});
 }
 
 // With train.source = cache: the run's cache, which must be that of these images, VAE and seed.

@@ -53,8 +53,9 @@ class Sample : public RunCommand {
     lines.push_back(steps_line(
         "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
     lines.push_back(memory_line({.used = backbone.params().size() + (prior == nullptr ? 0 : prior->num_parameters()),
-        .values = prior == nullptr ? vae_values(backbone) : chain_values(*prior, backbone),
-        .images = sampling_.chunk}));
+        .values = vae_values(backbone),
+        .images = sampling_.chunk,
+        .work_bytes = prior == nullptr ? 0 : chain_bytes(*prior, backbone, sampling_.chunk)}));
     return lines;
   }
 

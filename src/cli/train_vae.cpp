@@ -3,6 +3,7 @@
 #include <algorithm>
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "train/vae_update.h"
 #include "vae/make_backbone.h"
 
 namespace hebm::cli {
@@ -25,13 +26,18 @@ class TrainVae : public RunCommand {
     const auto backbone = planned_backbone(run_, architecture_);
     Lines lines = describe_backbone(*backbone);
     TrainingCost cost{folder(), backbone->params().size(), training_.keep, 0, training_.batch, training_.micro_batch,
-        "", {.values = vae_values(*backbone)}};
+        "", {.work_bytes = train::vae_training_bytes(training_, *backbone, training_.micro_batch)}};
     if (std::filesystem::exists(RunPaths(run_).dataset)) {
       open();
       cost.updates = train::vae_updates(training_, dataset_->members(data::Split::kTrain).size());
       cost.memory.data_bytes = kept_bytes(*dataset_);
     }
     add_training(lines, cost);
+    if (training_.kl_balance || backbone->batch_statistics({}, 0) != nullptr) {
+      lines.push_back(
+          fmt::format("a rank takes its share of the batch at once: memory is that of {} ranks, a micro-batch each",
+              training_.batch / training_.micro_batch));
+    }
     return lines;
   }
 

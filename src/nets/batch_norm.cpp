@@ -29,8 +29,9 @@ at::Tensor line(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& 
   return x * per_channel(scale) + per_channel(shift);
 }
 
-// float32 in host memory: the loops of batch_norm_kernels.h. Else ATen does it, more slowly.
-bool has_kernel(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
+// float32 in host memory: the loops of batch_norm_kernels.h. Else ATen does it, more slowly. Tensors
+// without data take the same memory as those.
+bool has_kernel(const at::Tensor& x) { return (x.is_cpu() || x.is_meta()) && x.scalar_type() == at::kFloat; }
 
 bool channels_last(const at::Tensor& x) {
   return !x.is_contiguous() && x.is_contiguous(at::MemoryFormat::ChannelsLast);
@@ -52,7 +53,8 @@ template <class Work> void over_channels(const NormShape& n, const Work& work) {
       0, n.channels, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, n.outer * n.inner)), work);
 }
 
-template <class Work> void over_rows(const NormShape& n, const Work& work) {
+template <class Work> void over_rows(const at::Tensor& x, const NormShape& n, const Work& work) {
+  if (x.is_meta()) return;
   at::parallel_for(0, n.outer, std::max<std::int64_t>(1, kGrain / (n.channels * n.inner)), work);
 }
 
@@ -66,6 +68,7 @@ std::vector<double> sums(
     const at::Tensor& x, const at::Tensor& dy, const at::Tensor& scale, const at::Tensor& shift, bool silu) {
   const std::int64_t channels = x.size(1);
   std::vector<double> out(static_cast<std::size_t>(2 * channels));
+  if (x.is_meta()) return out;
   if (has_kernel(x)) {
     const NormShape n = shape_of(x);
     const float* gradient = dy.defined() ? dy.const_data_ptr<float>() : nullptr;
@@ -93,6 +96,7 @@ at::Tensor like(const std::vector<double>& values, const at::Tensor& x) {
 }
 
 std::vector<double> host(const at::Tensor& values) {
+  if (values.is_meta()) return std::vector<double>(static_cast<std::size_t>(values.numel()));
   const at::Tensor wide = values.detach().to(at::kCPU, at::kDouble).contiguous();
   return {wide.const_data_ptr<double>(), wide.const_data_ptr<double>() + wide.numel()};
 }
@@ -101,7 +105,7 @@ at::Tensor affine(const at::Tensor& x, const at::Tensor& scale, const at::Tensor
   if (has_kernel(x)) {
     const NormShape n = shape_of(x);
     at::Tensor y = at::empty_like(x);
-    over_rows(n, [&](std::int64_t first, std::int64_t last) {
+    over_rows(x, n, [&](std::int64_t first, std::int64_t last) {
       detail::norm_apply(
           x.const_data_ptr<float>(), n, {first, last}, map_of(scale, shift, silu), y.mutable_data_ptr<float>());
     });
@@ -111,17 +115,12 @@ at::Tensor affine(const at::Tensor& x, const at::Tensor& scale, const at::Tensor
   return silu ? at::silu(v) : v;
 }
 
-// Of the global batch.
-struct Statistics {
-  double count = 0;                   // values a channel
-  std::vector<double> mean, inverse;  // inverse: 1 / sqrt(var + eps)
-};
-
-Statistics measure(const at::Tensor& x, const BatchNormTensors& norm, const NormMode& mode) {
+NormStatistics measure(const at::Tensor& x, const BatchNormTensors& norm, const NormMode& mode) {
+  if (mode.kept != nullptr && mode.kept->count > 0.0) return *mode.kept;
   std::vector<double> sum = sums(x, {}, {}, {}, false);
   sum.push_back(static_cast<double>(x.size(0) * x.size(2) * x.size(3)));
   if (mode.sum) mode.sum(sum);
-  Statistics out;
+  NormStatistics out;
   out.count = sum.back();
   check(out.count > 1.0, ExitCode::kRuntime,
       "batch norm: {} value(s) a channel in the global batch, at least 2 are needed; take a larger batch", out.count);
@@ -139,6 +138,7 @@ Statistics measure(const at::Tensor& x, const BatchNormTensors& norm, const Norm
   for (const auto& [running, now] : {std::pair{norm.running_mean, &out.mean}, {norm.running_var, &unbiased}}) {
     running.mul_(1.0 - mode.momentum).add_(like(*now, running), mode.momentum);
   }
+  if (mode.kept != nullptr) *mode.kept = out;
   return out;
 }
 
@@ -152,7 +152,7 @@ at::Tensor backward_input(const at::Tensor& x, const at::Tensor& dy, const at::T
   if (has_kernel(x)) {
     const NormShape n = shape_of(x);
     at::Tensor dx = at::empty_like(x);
-    over_rows(n, [&](std::int64_t first, std::int64_t last) {
+    over_rows(x, n, [&](std::int64_t first, std::int64_t last) {
       detail::norm_backward_apply(x.const_data_ptr<float>(), dy.const_data_ptr<float>(), n, {first, last},
           map_of(scale, shift, silu), map_of(slope, offset, false), dx.mutable_data_ptr<float>());
     });
@@ -169,7 +169,7 @@ struct TrainNorm : torch::autograd::Function<TrainNorm> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& input, const at::Tensor& gamma,
       const at::Tensor& beta, const BatchNormTensors* norm, const NormMode* mode, bool silu) {
     const at::Tensor x = dense(input);
-    const Statistics s = measure(x, *norm, *mode);
+    const NormStatistics s = measure(x, *norm, *mode);
     std::vector<double> scale = host(gamma), shift = host(beta);
     for (std::size_t c = 0; c < scale.size(); ++c) {
       scale[c] *= s.inverse[c];

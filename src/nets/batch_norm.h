@@ -6,16 +6,26 @@
 #include <ATen/core/Tensor.h>
 #include <functional>
 #include <span>
+#include <vector>
 
 namespace hebm::nets {
 
 // Adds the values over all ranks, in place. Empty: this process is alone.
 using SumOverRanks = std::function<void(std::span<double>)>;
 
+// Of the global batch, by channel.
+struct NormStatistics {
+  double count = 0;                   // values a channel; 0: not measured
+  std::vector<double> mean, inverse;  // inverse: 1 / sqrt(var + eps)
+};
+
 struct NormMode {
   bool training = false;   // statistics of the batch; else the running ones
   double momentum = 0.05;  // running = (1 - momentum) running + momentum batch
   SumOverRanks sum;
+  // Given: measured statistics are taken from here, and nothing is summed and no running one moves;
+  // else they are left here.
+  NormStatistics* kept = nullptr;
 };
 
 // gamma, beta [C]: trained. running_mean, running_var [C]: state; the variance is the unbiased one

@@ -7,6 +7,7 @@
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <algorithm>
 #include <utility>
 #include "base/error.h"
@@ -101,14 +102,23 @@ void SpectralPenalty::iterate(const std::vector<at::Tensor>& weights, int times)
   }
 }
 
+at::Tensor SpectralPenalty::sigmas(const Group& group, const std::vector<at::Tensor>& weights) {
+  return (group.u * at::bmm(stacked(group, weights), group.v)).sum();
+}
+
 at::Tensor SpectralPenalty::value(const std::vector<at::Tensor>& weights) const {
   check(!groups_.empty(), ExitCode::kRuntime, "spectral penalty: this net has no convolutions");
   at::Tensor sum;
   for (const Group& group : groups_) {
-    const at::Tensor sigma = (group.u * at::bmm(stacked(group, weights), group.v)).sum();
+    const at::Tensor sigma = sigmas(group, weights);
     sum = sum.defined() ? sum + sigma : sigma;
   }
   return sum;
+}
+
+void SpectralPenalty::backward(const std::vector<at::Tensor>& weights, const at::Tensor& gradient) const {
+  const c10::AutoGradMode grad_on(true);
+  for (const Group& group : groups_) torch::autograd::backward({sigmas(group, weights)}, {gradient});
 }
 
 std::vector<NamedTensor> SpectralPenalty::state(const std::string& prefix) const {

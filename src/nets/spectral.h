@@ -46,6 +46,8 @@ class SpectralPenalty {
   void iterate(const std::vector<at::Tensor>& weights, int times);
   // sum u^T W v; differentiable in the weights, which come in the constructor's order.
   at::Tensor value(const std::vector<at::Tensor>& weights) const;
+  // Adds gradient (a scalar) times d value() / d weight to the weights' grad(), one shape at a time.
+  void backward(const std::vector<at::Tensor>& weights, const at::Tensor& gradient) const;
   // "PREFIX.u.0", "PREFIX.v.0", ... by shape in order of appearance; live.
   std::vector<NamedTensor> state(const std::string& prefix) const;
  private:
@@ -54,6 +56,7 @@ class SpectralPenalty {
     at::Tensor u, v;  // [n, out, 1], [n, rest, 1]
   };
   static at::Tensor stacked(const Group& group, const std::vector<at::Tensor>& weights);  // [n, out, rest]
+  static at::Tensor sigmas(const Group& group, const std::vector<at::Tensor>& weights);   // their sum, a scalar
 
   std::vector<Group> groups_;
 };

@@ -13,21 +13,25 @@ data::Split judged_split(const data::Dataset& dataset) {
   return dataset.members(data::Split::kTest).empty() ? data::Split::kTrain : data::Split::kTest;
 }
 
+std::int64_t measured_at_once(const ImageShape& image) {
+  constexpr std::int64_t kValues = std::int64_t{1} << 21;  // 100 images of 3 x 64 x 64 are fewer
+  return std::clamp<std::int64_t>(kValues / image.size(), 1, kMeasuredAtOnce);
+}
+
 std::vector<double> measure_chunks(const std::vector<std::int64_t>& images, std::int64_t count, std::size_t width,
-    comm::Communicator& comm, Logger& logger, const MeasureChunk& measure) {
-  constexpr std::int64_t kChunk = 100;
+    comm::Communicator& comm, Logger& logger, const MeasureChunk& measure, std::int64_t at_once) {
   const c10::NoGradGuard no_grad;
-  std::vector<double> rows(static_cast<std::size_t>((count + kChunk - 1) / kChunk) * width);
+  std::vector<double> rows(static_cast<std::size_t>((count + at_once - 1) / at_once) * width);
   comm::share_chunks(
-      {count, kChunk, "images measured"}, comm, logger,
+      {count, at_once, "images measured"}, comm, logger,
       [&](const comm::Chunk& chunk) {
         const auto first = images.begin() + chunk.first;
         std::vector<std::int64_t> members(first, first + chunk.count);
-        members.resize(kChunk, members.back());
+        members.resize(at_once, members.back());
         return comm::bytes_of<double>(measure(members, chunk.count));
       },
       [&](const comm::Chunk& chunk, std::string_view row) {
-        comm::copy_bytes<double>(row, std::span(rows).subspan(static_cast<std::size_t>(chunk.first / kChunk) * width));
+        comm::copy_bytes<double>(row, std::span(rows).subspan(static_cast<std::size_t>(chunk.first / at_once) * width));
       });
   comm.broadcast(std::as_writable_bytes(std::span(rows)), 0);
   return rows;
@@ -59,14 +63,16 @@ Elbo measure_elbo(
   const std::size_t width = 1 + backbone.groups().size();
   Elbo elbo{
       .kl = std::vector<double>(width - 1, 0.0), .num_images = std::min<std::int64_t>(count, std::ssize(members))};
-  const auto sums =
-      measure_chunks(members, elbo.num_images, width, comm, logger, [&](const auto& images, std::int64_t real) {
+  const auto sums = measure_chunks(
+      members, elbo.num_images, width, comm, logger,
+      [&](const auto& images, std::int64_t real) {
         const auto [x, eps] = input.load(images, std::vector<std::uint32_t>(images.size(), visits::kMeasure));
         const auto q = backbone.posterior(x, eps);
         std::vector<double> out = {sum_of(backbone.log_likelihood(backbone.decode_posterior(q), x), real)};
         for (const at::Tensor& kl : q.kl) out.push_back(sum_of(kl, real));
         return out;
-      });
+      },
+      measured_at_once(input.dataset.shape()));
   for (std::size_t e = 0; e < sums.size(); ++e) {
     (e % width == 0 ? elbo.log_likelihood : elbo.kl[e % width - 1]) += sums[e] / static_cast<double>(elbo.num_images);
   }

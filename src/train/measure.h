@@ -16,11 +16,13 @@ namespace hebm::train {
 // The test images, or of a data set without any the training images.
 data::Split judged_split(const data::Dataset& dataset);
 
-// Calls `measure` for chunks of 100 of the first `count` images, dealt to ranks; the last one
-// repeats its last image behind the `real` ones. Gives its rows, [chunks][width]. Collective.
+inline constexpr std::int64_t kMeasuredAtOnce = 100;
+std::int64_t measured_at_once(const ImageShape& image);  // as many or, of large images, fewer
+// Calls `measure` for chunks of the first `count` images, dealt to ranks; the last one repeats its
+// last image behind the `real` ones. Gives its rows, [chunks][width]. Collective.
 using MeasureChunk = std::function<std::vector<double>(const std::vector<std::int64_t>& images, std::int64_t real)>;
 std::vector<double> measure_chunks(const std::vector<std::int64_t>& images, std::int64_t count, std::size_t width,
-    comm::Communicator& comm, Logger& logger, const MeasureChunk& measure);
+    comm::Communicator& comm, Logger& logger, const MeasureChunk& measure, std::int64_t at_once = kMeasuredAtOnce);
 // Of the first `real` values.
 double sum_of(const at::Tensor& values, std::int64_t real);
 

@@ -4,7 +4,6 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/csrc/autograd/autograd.h>
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "storage/run_files.h"
 #include "train/measure.h"
 #include "train/micro_batches.h"
+#include "train/vae_update.h"
 #include "vae/inputs.h"
 #include "vae/kl_balance.h"
 #include "vae/weights_file.h"
@@ -59,6 +59,10 @@ void VaeTrainOptions::describe(Options& o) {
       "norms and biases of weight-normalised convolutions start from the first batch");
   o.add("vae_train.clip_norm", &clip_norm, "largest gradient norm; 0: no clipping", {0.0, 1e12});
   describe_keeping(o);
+  o.outside_fingerprint([&] {
+    o.add("vae_train.recompute", &recompute,
+        "NVAE's cells run a second time in the backward pass: the same bits, less memory, more time");
+  });
   o.add("vae_train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
 }
 
@@ -80,8 +84,9 @@ nets::SumOverRanks sum_over(comm::Communicator& comm) {
 
 // Error(kUsage) for what this backbone cannot have.
 void check_options(const VaeTrainOptions& o, bool has_statistics) {
-  check(has_statistics || (o.spectral == 0.0 && !o.data_init), ExitCode::kUsage,
-      "vae_train.spectral and vae_train.data_init act on NVAE's layers: they need vae.kind = nvae");
+  check(has_statistics || (o.spectral == 0.0 && !o.data_init && !o.recompute), ExitCode::kUsage,
+      "vae_train.spectral, vae_train.data_init and vae_train.recompute act on NVAE's layers: they need vae.kind = "
+      "nvae");
   check(!o.whole_batch || !o.deterministic, ExitCode::kUsage,
       "vae_train.deterministic cannot be had with vae.kind = nvae or vae_train.kl_balance: they look at the whole "
       "batch, and their sums depend on the number of ranks in the last bits");
@@ -100,7 +105,9 @@ class VaeObjective final : public Objective {
         input_{backbone, dataset, seed, options.binarise},
         images_(dataset.members(data::Split::kTrain), batches_, seed),
         comm_(run.comm),
-        shares_(vae::kl_shares(backbone.groups())) {}
+        shares_(vae::kl_shares(backbone.groups())) {
+    if (statistics_) statistics_->recompute(settings_.recompute);
+  }
 
   const VaeInput& input() const { return input_; }
   std::vector<nets::NamedTensor> extra_state() const override {
@@ -116,34 +123,20 @@ class VaeObjective final : public Objective {
     if (settings_.spectral > 0.0) statistics_->warm_up();
   }
 
-  // Sec. 2.1: log p(x) >= E_q log p(x | z) - sum_i KL(q(z_i | x, z_<i) || p(z_i | z_<i)); the KL
-  // terms carry a weight beta that is annealed in.
   void learn(const Work& work, GradientSum& gradients) override {
-    const auto [x, eps] = load(work);
-    const c10::AutoGradMode grad_on(true);
-    if (statistics_) statistics_->begin_update(settings_.spectral > 0.0);
-    const vae::Posterior q =
-        statistics_ ? statistics_->posterior(x, eps) : backbone_.posterior(x, eps);  // z ~ q(z | x)
-    const at::Tensor logits = statistics_ ? statistics_->decode(q) : backbone_.decode_posterior(q);
-    const at::Tensor log_px = backbone_.log_likelihood(logits, x).sum();  // log p(x | z)
-    at::Tensor loss = -log_px;
-    const std::vector<double> weights = layer_weights(work.update, q);
-    for (std::size_t i = 0; i < q.kl.size(); ++i) {
-      const at::Tensor kl = q.kl[i].sum();  // KL of layer i
-      loss = loss + weights[i] * kl.clamp_min(settings_.free_bits * static_cast<double>(x.size(0)));
-      record_.add(kKl + i, kl);
-    }
-    loss = loss / static_cast<double>(batches_.batch);  // the mean over the global batch, made once
-    if (settings_.spectral > 0.0) {
-      // Every rank has the same penalty: each gives its share, for the sum over ranks.
-      const at::Tensor penalty = statistics_->penalty() / static_cast<double>(comm_.size());
-      loss = loss + spectral_weight(work.update) * penalty;
-      record_.add(penalty_field(), penalty);
-    }
-    torch::autograd::backward({loss}, {});
+    const bool penalised = settings_.spectral > 0.0;
+    const VaeLoss made = vae_backward(backbone_, statistics_.get(), load(work),
+        {.batch = batches_.batch,
+            .ranks = comm_.size(),
+            .free_bits = settings_.free_bits,
+            .penalised = penalised,
+            .penalty_weight = penalised ? spectral_weight(work.update) : 0.0,
+            .kl_weights = [&](const auto& kl) { return layer_weights(work.update, kl); }});
     gradients.backward_done(0);
-    record_.add(kLoss, loss);
-    record_.add(kLogLikelihood, log_px);
+    record_.add(kLoss, made.loss);
+    record_.add(kLogLikelihood, made.log_likelihood);
+    for (std::size_t i = 0; i < made.kl.size(); ++i) record_.add(kKl + i, made.kl[i]);
+    if (penalised) record_.add(penalty_field(), made.penalty);
   }
 
   storage::Scalars describe(const Report& report) const override {
@@ -168,6 +161,7 @@ class VaeObjective final : public Objective {
       const auto batch = load_agreed(options_.updates + k);
       statistics_->begin_update(false);
       statistics_->decode(statistics_->posterior(batch.x, batch.eps));
+      statistics_->end_update({});
     }
   }
  private:
@@ -186,12 +180,12 @@ class VaeObjective final : public Objective {
     return out;
   }
   // What KL_i is multiplied by: beta, and while it grows the balance over layers (NVAE, App. A).
-  std::vector<double> layer_weights(const Update& update, const vae::Posterior& q) const {
+  std::vector<double> layer_weights(const Update& update, const std::vector<at::Tensor>& of_layers) const {
     const double weight = settings_.kl_weight * annealed(update);
-    std::vector<double> out(q.kl.size(), weight);
+    std::vector<double> out(of_layers.size(), weight);
     if (!settings_.kl_balance || annealed(update) >= 1.0) return out;
     std::vector<double> mean_abs;
-    for (const at::Tensor& kl : q.kl)
+    for (const at::Tensor& kl : of_layers)
       mean_abs.push_back(kl.detach().abs().sum().item<double>() / static_cast<double>(batches_.batch));
     comm_.all_reduce(std::span<double>(mean_abs), comm::Op::kSum);
     const std::vector<double> balance = vae::kl_balance(mean_abs, shares_);

@@ -30,6 +30,7 @@ struct VaeTrainOptions : LoopOptions {
   bool kl_balance = false;
   double spectral = 0.0, spectral_start = 0.0;
   bool binarise = false, data_init = false;
+  bool recompute = false;
   void describe(Options& options);
 };
 

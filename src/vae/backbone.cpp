@@ -38,7 +38,9 @@ std::unique_ptr<BatchStatistics> Backbone::batch_statistics(const nets::SumOverR
 }
 
 void Backbone::count_transport(const at::Tensor& weight, std::int64_t side) {
-  if (weight.defined()) transport_flop_ += 2.0 * static_cast<double>(weight.numel() * side * side);
+  if (!weight.defined()) return;
+  transport_flop_ += 2.0 * static_cast<double>(weight.numel() * side * side);
+  transport_weights_ += weight.numel();
 }
 
 // Every change in place of a parameter or state, through whichever view, counts up its storage's
@@ -88,12 +90,14 @@ at::Tensor Backbone::inverse(const std::vector<at::Tensor>& z) const {
 }
 
 Posterior Backbone::posterior(const TopDownLayers& layers, const at::Tensor& x, const at::Tensor& noise) const {
-  const auto features = layers.encode(x);
+  auto features = layers.encode(x);
   const auto eps = split_layers(noise, groups());
   Posterior out;
   std::vector<at::Tensor> u;
-  out.state = descend(layers, eps.size(), x.size(0), Last::kAbsorbed, [&](std::size_t i, const at::Tensor& s) {
+  out.state = descend(layers, eps.size(), x.size(0), Last::kAbsorbed, [&](std::size_t i, at::Tensor& s) {
     const LayerDraw q = layers.draw(i, features[i], s, eps[i]);
+    features[i].reset();
+    if (q.s.defined()) s = q.s;
     u.push_back(q.u);
     out.kl.push_back(sum_of_layer(q.kl));
     return out.z.emplace_back(q.z);

@@ -42,16 +42,22 @@ at::Tensor join_layers(const std::vector<at::Tensor>& layers);
 class BatchStatistics {
  public:
   virtual ~BatchStatistics() = default;
+  // Cells keep their inputs alone and run again in the backward pass: the same bits, less memory, a
+  // third more time.
+  virtual void recompute(bool on) = 0;
   // Data-dependent starting weights from x [B, C, H, W], noise [B, D]; running statistics stay.
   virtual void initialise(const at::Tensor& x, const at::Tensor& noise) = 0;
   // Once, on the starting weights: the first power iterations.
   virtual void warm_up() = 0;
   // Before an update's forward passes; with `penalised` also what penalty() needs.
   virtual void begin_update(bool penalised) = 0;
+  // Behind their backward pass, whose gradients are not whole before: of_penalty, a scalar, is the
+  // loss's gradient by penalty() (undefined: 0).
+  virtual void end_update(const at::Tensor& of_penalty) = 0;
   // As the backbone's, with the batch's statistics; the running ones move.
   virtual Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const = 0;
   virtual at::Tensor decode(const Posterior& posterior) const = 0;
-  // The regulariser of all layers, a scalar; the same on every rank.
+  // The regulariser of all layers, a scalar without history; the same on every rank.
   virtual at::Tensor penalty() const = 0;
   // What a checkpoint keeps besides the net; live.
   virtual std::vector<nets::NamedTensor> state() const = 0;
@@ -82,6 +88,10 @@ class Backbone {
   const nets::Parameters& params() const { return params_; }
   // Multiply-adds times two of transport() for one image.
   double transport_flop() const { return transport_flop_; }
+  // Weights that transport() reads, and values an image that a frozen backbone keeps between it and
+  // its gradient (0: not known).
+  std::int64_t transport_weights() const { return transport_weights_; }
+  virtual std::int64_t kept_in_transport() const { return 0; }
   // Architecture as JSON text: written into the weights file's metadata, checked when it is read.
   virtual std::string architecture() const = 0;
 
@@ -133,6 +143,7 @@ class Backbone {
   Shape shape_;
   nets::Parameters params_;
   double transport_flop_ = 0;
+  std::int64_t transport_weights_ = 0;
   bool wants_frozen_ = false;
   mutable std::mutex frozen_mutex_;
   struct Frozen {

@@ -80,7 +80,7 @@ std::string Hvae::architecture() const {
 
 Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, const BackboneBuild& build)
     : Backbone({image, {LikelihoodKind(options.likelihood), image.channels}, parse_latents(options.latents)},
-          nets::Parameters(build.seed, 1, build.dtype, at::kCPU, build.max_values)),
+          nets::Parameters(build.seed, 1, build.dtype, build.device, build.max_values)),
       options_(options) {
   check(image.height == image.width, ExitCode::kUsage, "the HVAE takes square images, got {} x {}", image.height,
       image.width);

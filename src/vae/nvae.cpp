@@ -22,6 +22,23 @@ Backbone::Shape shape_of(const NvaeOptions& o) {
       {LikelihoodKind(o.likelihood), o.image_channels, o.mixtures, o.bits, o.crop}, std::move(groups), kNvaeTopSigma};
 }
 
+// The cell stays where it is.
+at::Tensor through(const auto& cell, const at::Tensor& x, const Pass& pass) {
+  return pass.part([&cell](const Pass& p, const Tensors& in) -> Tensors { return {cell(in[0], p)}; }, {x})[0];
+}
+
+// The same where something else reads x too: that takes the x that comes out, and its gradient
+// arrives before the cell's.
+at::Tensor through_shared(const auto& cell, at::Tensor& x, const Pass& pass) {
+  const Tensors out = pass.part(
+      [&cell](const Pass& p, const Tensors& in) -> Tensors {
+        return {cell(in[0], p), in[0]};
+      },
+      {x});
+  x = out[1];
+  return out[0];
+}
+
 }  // namespace
 
 LayerNormal NvaeRun::normal_of(const Raw& raw) {
@@ -30,8 +47,8 @@ LayerNormal NvaeRun::normal_of(const Raw& raw) {
 
 at::Tensor NvaeRun::enter(std::size_t i, const at::Tensor& s) const {
   const NvaeLayer& layer = parts_.layers[i];
-  at::Tensor h = layer.up ? (*layer.up)(s, pass_) : s;
-  for (const auto& cell : layer.cells) h = cell(h, pass_);
+  at::Tensor h = layer.up ? through(*layer.up, s, pass_) : s;
+  for (const auto& cell : layer.cells) h = through(cell, h, pass_);
   return h;
 }
 
@@ -48,11 +65,13 @@ LayerNormal NvaeRun::prior(std::size_t i, const at::Tensor& s) const { return no
 
 std::vector<at::Tensor> NvaeRun::encode(const at::Tensor& x) const {
   at::Tensor h = pass_.conv(parts_.stem, 2.0 * x - 1.0);
-  for (const auto& cell : parts_.preprocess) h = cell(h, pass_);
+  for (const auto& cell : parts_.preprocess) h = through(cell, h, pass_);
   std::vector<at::Tensor> features(parts_.encoder.size());
   for (std::size_t g = 0; g < features.size(); ++g) {
-    if (parts_.encoder[g].down) h = (*parts_.encoder[g].down)(h, pass_);
-    for (const auto& cell : parts_.encoder[g].cells) h = cell(h, pass_);
+    const auto& [down, cells] = parts_.encoder[g];
+    at::Tensor* const seen = g > 0 ? &features[features.size() - g] : &h;  // by a layer's draw
+    h = down ? through_shared(*down, *seen, pass_) : through_shared(cells.front(), *seen, pass_);
+    for (std::size_t n = down ? 0 : 1; n < cells.size(); ++n) h = through(cells[n], h, pass_);
     features[features.size() - 1 - g] = h;
   }
   features[0] = at::elu(pass_.conv(parts_.top_feature, at::elu(features[0])));
@@ -60,6 +79,17 @@ std::vector<at::Tensor> NvaeRun::encode(const at::Tensor& x) const {
 }
 
 LayerDraw NvaeRun::draw(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const at::Tensor& eps) const {
+  const NvaeParts& parts = parts_;
+  const Tensors out = pass_.part(
+      [&parts, i](const Pass& pass, const Tensors& in) -> Tensors {
+        const LayerDraw q = NvaeRun(parts, pass).drawn(i, in[0], in[1], in[2]);
+        return {q.z, q.u, q.kl, in[1]};
+      },
+      {feature, s, eps});
+  return {out[0], out[1], out[2], out[3]};
+}
+
+LayerDraw NvaeRun::drawn(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const at::Tensor& eps) const {
   const NvaeLayer& layer = parts_.layers[i];
   const Raw of_prior = i == 0 ? Raw{} : raw_prior(i, s);
   const at::Tensor seen = i == 0 ? feature : feature + pass_.conv(layer.encoder_combine, s);
@@ -84,7 +114,7 @@ LayerDraw NvaeRun::draw(std::size_t i, const at::Tensor& feature, const at::Tens
 
 at::Tensor NvaeRun::image(const at::Tensor& s) const {
   at::Tensor h = s;
-  for (const auto& cell : parts_.postprocess) h = cell(h, pass_);
+  for (const auto& cell : parts_.postprocess) h = through(cell, h, pass_);
   return pass_.conv(parts_.out, at::elu(h));
 }
 
@@ -196,6 +226,22 @@ void Nvae::count_flop() {
     count_transport(layer.prior.weight, side);
     if (i + 1 < parts_.layers.size()) count_transport(layer.combine.weight, side);
   }
+}
+
+// As nvae_frozen_pass.h keeps them: two slopes of a hidden channel, the branch, what the sampler
+// reads and gives.
+std::int64_t Nvae::kept_in_transport() const {
+  std::int64_t out = 0;
+  const auto kept = [](const MbCell& cell) { return 2 * cell.expand.weight.size(0) + cell.project.weight.size(0); };
+  for (std::size_t i = 1; i < parts_.layers.size(); ++i) {
+    const NvaeLayer& layer = parts_.layers[i];
+    const LatentShape& shape = groups()[i];
+    std::int64_t of_pixel = layer.prior.weight.size(1) + 5 * shape.channels;
+    if (layer.up) of_pixel += kept(*layer.up);
+    for (const auto& cell : layer.cells) of_pixel += kept(cell);
+    out += of_pixel * shape.height * shape.width;
+  }
+  return out;
 }
 
 std::shared_ptr<const FrozenPath> Nvae::frozen_path(at::ScalarType products) const {

@@ -55,6 +55,7 @@ class NvaeRun final : public TopDownLayers {
   };
   static LayerNormal normal_of(const Raw& raw);
   Raw raw_prior(std::size_t i, const at::Tensor& s) const;
+  LayerDraw drawn(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const at::Tensor& eps) const;
 
   const NvaeParts& parts_;
   const Pass& pass_;
@@ -66,6 +67,8 @@ class Nvae final : public Backbone {
 
   std::string architecture() const override;
   std::unique_ptr<BatchStatistics> batch_statistics(const nets::SumOverRanks& sum, std::uint64_t seed) const override;
+
+  std::int64_t kept_in_transport() const override;
 
   const NvaeParts& parts() const { return parts_; }
   const NvaeLayers& modules() const { return modules_; }

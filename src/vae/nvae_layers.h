@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,12 +34,18 @@ using BatchNorm = nets::BatchNormTensors;
 inline constexpr double kNvaeClamp = 5.0, kNvaeSigmaOffset = 0.01, kNvaeTopSigma = 1.0 + kNvaeSigmaOffset;
 inline constexpr double kBranchWeight = 0.1;  // of a residual cell's branch
 
+class Pass;
+using Tensors = std::vector<at::Tensor>;
+// A piece of the net as a function of its inputs; an output may be an input.
+using Part = std::function<Tensors(const Pass& pass, const Tensors& inputs)>;
+
 class Pass {
  public:
   explicit Pass(nets::NormMode mode = {}) : mode_(std::move(mode)) {}
   virtual ~Pass() = default;
   virtual at::Tensor norm(const BatchNorm& norm, const at::Tensor& x, bool silu) const;  // x [B, C, H, W]
   virtual at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const;
+  virtual Tensors part(const Part& part, const Tensors& inputs) const { return part(*this, inputs); }
  protected:
   nets::NormMode mode_;
 };

@@ -3,8 +3,11 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <functional>
+#include <memory>
 #include <utility>
+#include "vae/recompute.h"
 
 namespace hebm::vae {
 namespace {
@@ -47,6 +50,25 @@ class FirstPass final : public Pass {
   }
 };
 
+// A part that runs twice: batch statistics are measured at the first run, norm by norm, and taken
+// again at the second, so that running ones move once and the ranks sum once.
+class PartPass final : public Pass {
+ public:
+  PartPass(const Pass& whole, nets::NormMode mode) : Pass(std::move(mode)), whole_(whole) {}
+  void rewind() { next_ = 0; }
+  at::Tensor norm(const BatchNorm& norm, const at::Tensor& x, bool silu) const override {
+    if (next_ == kept_.size()) kept_.emplace_back();
+    nets::NormMode mode = mode_;
+    mode.kept = &kept_[next_++];
+    return nets::batch_norm(x, norm, mode, silu);
+  }
+  at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const override { return whole_.conv(conv, x); }
+ private:
+  const Pass& whole_;
+  mutable std::vector<nets::NormStatistics> kept_;
+  mutable std::size_t next_ = 0;
+};
+
 }  // namespace
 
 NvaeTraining::NvaeTraining(const Nvae& net, nets::SumOverRanks sum, std::uint64_t seed)
@@ -65,14 +87,45 @@ void NvaeTraining::initialise(const at::Tensor& x, const at::Tensor& noise) {
 }
 
 void NvaeTraining::begin_update(bool penalised) {
-  effective_ = of_all(net_, &NvaeConv::effective_weight);
+  const c10::NoGradGuard no_grad;
+  effective_.clear();
+  for (const auto& conv : net_.modules().convs()) {
+    const at::Tensor weight = conv.effective_weight();
+    effective_.push_back(weight.is_same(conv.weight) ? weight : weight.detach().requires_grad_(true));
+  }
   if (penalised) spectral_.iterate(effective_, nets::kPowerIterations);
 }
 
+void NvaeTraining::end_update(const at::Tensor& of_penalty) {
+  const c10::AutoGradMode grad_on(true);
+  if (of_penalty.defined()) {
+    spectral_.backward(effective_, of_penalty);
+    for (const auto& norm : net_.modules().norms()) torch::autograd::backward({norm.gamma.abs().amax()}, {of_penalty});
+  }
+  for (const auto& conv : net_.modules().convs()) {
+    const at::Tensor leaf = std::exchange(effective_.at(conv.index), {});
+    if (!leaf.is_same(conv.weight) && leaf.grad().defined())
+      torch::autograd::backward({conv.effective_weight()}, {leaf.grad()});
+  }
+  effective_.clear();
+}
+
 at::Tensor NvaeTraining::penalty() const {
+  const c10::NoGradGuard no_grad;
   at::Tensor out = spectral_.value(effective_);
-  for (const auto& norm : net_.modules().norms()) out = out + norm.gamma.abs().max();
+  for (const auto& norm : net_.modules().norms()) out = out + norm.gamma.abs().amax();
   return out;
+}
+
+Tensors NvaeTraining::part(const Part& part, const Tensors& inputs) const {
+  if (!recompute_ || !c10::GradMode::is_enabled()) return part(*this, inputs);
+  const auto pass = std::make_shared<PartPass>(*this, mode_);
+  return recomputed(
+      [part, pass](const Tensors& in) {
+        pass->rewind();
+        return part(*pass, in);
+      },
+      inputs);
 }
 
 at::Tensor NvaeTraining::conv(const NvaeConv& conv, const at::Tensor& x) const {

@@ -17,8 +17,11 @@ class NvaeTraining final : public BatchStatistics, public Pass {
   // code does so for cells without batch norm alone.
   void initialise(const at::Tensor& x, const at::Tensor& noise) override;
   void warm_up() override;
-  // The effective weights of the present parameters, differentiable.
+  // The effective weights of the present parameters, as leaves of the graph: their gradients go on
+  // to the parameters in end_update().
   void begin_update(bool penalised) override;
+  void end_update(const at::Tensor& of_penalty) override;
+  void recompute(bool on) override { recompute_ = on; }
   Posterior posterior(const at::Tensor& x, const at::Tensor& noise) const override {
     return net_.posterior(run_, x, noise);
   }
@@ -29,11 +32,13 @@ class NvaeTraining final : public BatchStatistics, public Pass {
   void update_decoder_statistics(const at::Tensor& u, double momentum) const override;
 
   at::Tensor conv(const NvaeConv& conv, const at::Tensor& x) const override;
+  Tensors part(const Part& part, const Tensors& inputs) const override;
  private:
   const Nvae& net_;
   NvaeRun run_{net_.parts(), *this};
-  std::vector<at::Tensor> effective_;  // by NvaeConv::index
+  std::vector<at::Tensor> effective_;  // by NvaeConv::index; none between updates
   nets::SpectralPenalty spectral_;
+  bool recompute_ = false;
 };
 
 }  // namespace hebm::vae

@@ -20,6 +20,7 @@ struct LayerNormal {
 struct LayerDraw {
   at::Tensor z, u;  // u: z in standard coordinates
   at::Tensor kl;    // nats an element
+  at::Tensor s{};   // for absorb(), where it is not to read the s given
 };
 
 // What the layers of one net do. The state s [B, C, h, w] carries z_<i down.
@@ -42,8 +43,8 @@ class TopDownLayers {
   virtual at::Tensor image(const at::Tensor& s) const = 0;
 };
 
-// z_of(i, s) gives z_i of the state that layer i reads. Returns s behind the last layer, or in
-// front of its z where only z is wanted.
+// z_of(i, s) gives z_i of the state that layer i reads, and may replace that. Returns s behind the
+// last layer, or in front of its z where only z is wanted.
 enum class Last { kEntered, kAbsorbed };
 template <class Draw> at::Tensor descend(
     const TopDownLayers& layers, std::size_t num_layers, std::int64_t count, Last last, const Draw& z_of) {

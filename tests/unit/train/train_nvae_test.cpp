@@ -1,6 +1,8 @@
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 #include <csignal>
+#include "../thread_ranks.h"
 #include "comm/single_communicator.h"
 #include "storage/metrics.h"
 #include "storage/run_files.h"
@@ -121,6 +123,32 @@ TEST(TrainNvae, UnitsAreOneBatch) {
   world.train("one", options);
   const auto a = world.metrics("four").front(), b = world.metrics("one").front();
   for (const char* key : {"loss", "gradient_norm", "kl/layer0", "spectral_penalty"}) EXPECT_EQ(a[key], b[key]) << key;
+}
+
+// Files of weights, with running statistics, and of moments.
+TEST(TrainNvae, RecomputationChangesNoBitOnOneAndTwoRanks) {
+  World world;
+  VaeTrainOptions options = small_options();
+  options.epochs = 0.75;
+  const auto train_on = [&](int ranks, const std::string& run) {
+    const auto failed = test::on_ranks(ranks, [&](comm::Communicator& comm) {
+      Logger quiet(false);
+      vae::Nvae net = World::make_net();
+      train_vae(options, net, world.dataset, 9, {world.product(run).parent_path(), {}, comm, quiet, nullptr});
+    });
+    EXPECT_EQ(failed, std::vector<std::string>(static_cast<std::size_t>(ranks)));
+  };
+  for (const int ranks : {1, 2}) {
+    const std::string kept = fmt::format("kept{}", ranks), again = fmt::format("again{}", ranks);
+    options.recompute = false;
+    train_on(ranks, kept);
+    options.recompute = true;
+    train_on(ranks, again);
+    EXPECT_EQ(slurp(world.product(kept)), slurp(world.product(again)));
+    const std::string moments = "checkpoints/step-0000003/optimizer-00001-of-00001.safetensors";
+    EXPECT_GT(slurp(world.product(kept).parent_path() / moments).size(), 1000u);
+    EXPECT_EQ(slurp(world.product(kept).parent_path() / moments), slurp(world.product(again).parent_path() / moments));
+  }
 }
 
 TEST(TrainNvae, BinarisedPixelsAndRefusedSettings) {

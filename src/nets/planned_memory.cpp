@@ -1,0 +1,129 @@
+#include "nets/planned_memory.h"
+#include <ATen/ExpandUtils.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <c10/core/Allocator.h>
+#include <torch/library.h>
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+namespace hebm::nets {
+namespace {
+
+// Gives no memory, and knows how much of it is in use.
+class Counter final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(std::size_t bytes) override {
+    live_ += static_cast<std::int64_t>(bytes);
+    peak_ = std::max(peak_, live_);
+    return {nullptr, new Block{*this, static_cast<std::int64_t>(bytes)}, &let_go, c10::Device(c10::kMeta)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &let_go; }
+  void copy_data(void*, const void*, std::size_t) const override {}
+  void restart() { peak_ = live_; }
+  std::int64_t live() const { return live_; }
+  std::int64_t peak() const { return peak_; }
+ private:
+  struct Block {
+    Counter& counter;
+    std::int64_t bytes;
+  };
+  static void let_go(void* block) {
+    auto* const mine = static_cast<Block*>(block);
+    mine->counter.live_ -= mine->bytes;
+    delete mine;
+  }
+  std::int64_t live_ = 0, peak_ = 0;
+};
+
+Counter& counter() {
+  static auto* const out = new Counter;  // tensors may outlive main()
+  return *out;
+}
+
+// What libtorch has for kMeta in Python alone.
+
+at::Tensor same(const at::Tensor& x) { return at::empty_like(x); }
+
+at::Tensor& into(const at::Tensor& /*x*/, at::Tensor& out) { return out; }
+
+at::Tensor choose(const at::Tensor& condition, const at::Tensor& yes, const at::Tensor& no) {
+  const auto sizes = at::infer_size(at::infer_size(condition.sizes(), yes.sizes()), no.sizes());
+  return at::empty(sizes, (yes.dim() > 0 ? yes : no).options());
+}
+
+std::tuple<at::Tensor, at::Tensor> log_sigmoid(const at::Tensor& x) { return {at::empty_like(x), at::empty_like(x)}; }
+
+at::Tensor log_sigmoid_gradient(const at::Tensor& /*dy*/, const at::Tensor& x, const at::Tensor& /*buffer*/) {
+  return at::empty_like(x);
+}
+
+using Numbers = c10::SymIntArrayRef;
+
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& /*bias*/,
+    Numbers stride, Numbers padding, Numbers /*dilation*/, bool transposed, Numbers output_padding,
+    c10::SymInt groups) {  // NOLINT(performance-unnecessary-value-param): the operator's type
+  const auto of_side = [](Numbers numbers, std::int64_t side) {  // one number stands for all sides
+    return numbers[numbers.size() == 1 ? 0 : static_cast<std::size_t>(side)].expect_int();
+  };
+  std::vector<std::int64_t> sizes = {x.size(0), transposed ? weight.size(1) * groups.expect_int() : weight.size(0)};
+  for (std::int64_t d = 0; d + 2 < x.dim(); ++d) {
+    const std::int64_t in = x.size(d + 2), by = of_side(stride, d), edge = weight.size(d + 2) - 2 * of_side(padding, d);
+    sizes.push_back(transposed ? (in - 1) * by + edge + of_side(output_padding, d) : (in - edge) / by + 1);
+  }
+  return at::empty(sizes, x.options());
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_gradient(const at::Tensor& dy, const at::Tensor& x,
+    const at::Tensor& weight, at::OptionalSymIntArrayRef /*bias_sizes*/, Numbers /*stride*/, Numbers /*padding*/,
+    Numbers /*dilation*/, bool /*transposed*/, Numbers /*output_padding*/, c10::SymInt /*groups*/,  // NOLINT
+    std::array<bool, 3> wanted) {
+  return {wanted[0] ? at::empty_like(x) : at::Tensor(), wanted[1] ? at::empty_like(weight) : at::Tensor(),
+      wanted[2] ? at::empty({dy.size(1)}, weight.options()) : at::Tensor()};
+}
+
+// Of running statistics.
+std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm(const at::Tensor& x, const std::optional<at::Tensor>&,
+    const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, bool, double,
+    double) {
+  return {at::empty_like(x), at::empty({0}, x.options()), at::empty({0}, x.options())};
+}
+
+void add_operators() {
+  static const auto* const kept = [] {
+    auto* const library = new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::Meta, __FILE__, __LINE__);
+    library->impl("abs", same);
+    library->impl("abs.out", into);
+    library->impl("relu", same);
+    library->impl("where.self", choose);
+    library->impl("log_sigmoid_forward", log_sigmoid);
+    library->impl("log_sigmoid_backward", log_sigmoid_gradient);
+    library->impl("native_batch_norm", batch_norm);
+    library->impl("convolution", convolution);
+    library->impl("convolution_backward", convolution_gradient);
+    return library;
+  }();
+  static_cast<void>(kept);
+}
+
+}  // namespace
+
+std::int64_t planned_peak(const std::function<void()>& work) {
+  add_operators();
+  c10::Allocator* const usual = c10::GetAllocator(c10::kMeta);
+  constexpr std::uint8_t kPriority = 255;
+  struct Restore {
+    c10::Allocator* usual;
+    ~Restore() { c10::SetAllocator(c10::kMeta, usual, kPriority); }
+  } const restore{usual};
+  c10::SetAllocator(c10::kMeta, &counter(), kPriority);
+  counter().restart();
+  const std::int64_t before = counter().live();
+  work();
+  return counter().peak() - before;
+}
+
+}  // namespace hebm::nets
