@@ -77,7 +77,7 @@ void add_training(Lines& lines, TrainingCost cost) {
     lines.push_back(steps_line("updates", cost.updates,
         fmt::format("{} images in micro-batches of {}{}", cost.batch, cost.micro_batch, cost.note)));
   cost.memory.trained = cost.parameters;
-  cost.memory.images = cost.micro_batch;
+  cost.memory.images = std::max(cost.memory.images, cost.micro_batch);
   lines.push_back(memory_line(cost.memory));
 }
 

@@ -25,15 +25,17 @@ class TrainVae : public RunCommand {
   Lines plan() override {
     const auto backbone = planned_backbone(run_, architecture_);
     Lines lines = describe_backbone(*backbone);
+    const bool takes_its_share = training_.kl_balance || backbone->batch_statistics({}, 0) != nullptr;
+    const std::int64_t images = takes_its_share ? training_.micro_batch : training_.together();
     TrainingCost cost{folder(), backbone->params().size(), training_.keep, 0, training_.batch, training_.micro_batch,
-        "", {.work_bytes = train::vae_training_bytes(training_, *backbone, training_.micro_batch)}};
+        "", {.images = images, .work_bytes = train::vae_training_bytes(training_, *backbone, images)}};
     if (std::filesystem::exists(RunPaths(run_).dataset)) {
       open();
       cost.updates = train::vae_updates(training_, dataset_->members(data::Split::kTrain).size());
       cost.memory.data_bytes = kept_bytes(*dataset_);
     }
     add_training(lines, cost);
-    if (training_.kl_balance || backbone->batch_statistics({}, 0) != nullptr) {
+    if (takes_its_share) {
       lines.push_back(
           fmt::format("a rank takes its share of the batch at once: memory is that of {} ranks, a micro-batch each",
               training_.batch / training_.micro_batch));

@@ -1,5 +1,6 @@
 // How a training's batches are cut into micro-batches, and which images these are made of.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -30,6 +31,8 @@ struct MicroBatches {
     last = mine.last;
   }
   std::int64_t local() const { return last - first; }
+  // This rank's, in pieces of at most so many.
+  std::int64_t pieces(std::int64_t at_once) const { return (local() - 1) / std::min(at_once, local()) + 1; }
 };
 
 struct Update {

@@ -2,6 +2,7 @@
 // diffusion.h (Alg. 1), coupling.h, nce.cpp, train_vae.cpp and train_features.cpp.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ struct LoopOptions {
   std::int64_t checkpoint_every = 100, keep = 2, log_every = 10;
   std::int64_t max_rollbacks = 3;
   bool deterministic = false;
-  bool whole_batch = false;    // learn() gets all of a rank's micro-batches at once
+  static constexpr std::int64_t kAll = std::numeric_limits<std::int64_t>::max();
+  std::int64_t at_once = 1;    // micro-batches of a rank that learn() gets together, at most
   double flush_every_s = 5.0;  // metrics reach the disk at least so often while they are written
  protected:
   // Declares these of the section: how large a batch is, and how often what is kept.

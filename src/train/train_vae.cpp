@@ -62,6 +62,10 @@ void VaeTrainOptions::describe(Options& o) {
   o.outside_fingerprint([&] {
     o.add("vae_train.recompute", &recompute,
         "NVAE's cells run a second time in the backward pass: the same bits, less memory, more time");
+    o.add("vae_train.images_at_once", &images_at_once,
+        "images of micro-batches that are computed together, unless vae_train.deterministic: the same sum, rounded "
+        "otherwise; less memory or more speed",
+        {1, 1000000});
   });
   o.add("vae_train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
 }
@@ -87,7 +91,7 @@ void check_options(const VaeTrainOptions& o, bool has_statistics) {
   check(has_statistics || (o.spectral == 0.0 && !o.data_init && !o.recompute), ExitCode::kUsage,
       "vae_train.spectral, vae_train.data_init and vae_train.recompute act on NVAE's layers: they need vae.kind = "
       "nvae");
-  check(!o.whole_batch || !o.deterministic, ExitCode::kUsage,
+  check(o.at_once != LoopOptions::kAll || !o.deterministic, ExitCode::kUsage,
       "vae_train.deterministic cannot be had with vae.kind = nvae or vae_train.kl_balance: they look at the whole "
       "batch, and their sums depend on the number of ranks in the last bits");
 }
@@ -127,6 +131,7 @@ class VaeObjective final : public Objective {
     const bool penalised = settings_.spectral > 0.0;
     const VaeLoss made = vae_backward(backbone_, statistics_.get(), load(work),
         {.batch = batches_.batch,
+            .micro_batch = batches_.size,
             .ranks = comm_.size(),
             .free_bits = settings_.free_bits,
             .penalised = penalised,
@@ -238,7 +243,8 @@ TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const
   auto statistics = backbone.batch_statistics(sum_over(run.comm), seed);
   options.updates = vae_updates(options, dataset.members(data::Split::kTrain).size());
   options.rate.kind = *value_named<nets::RateKind>(name_of(options.schedule));
-  options.whole_batch = statistics != nullptr || options.kl_balance;
+  const bool at_whole_batch = statistics != nullptr || options.kl_balance;
+  options.at_once = at_whole_batch ? LoopOptions::kAll : options.together() / options.micro_batch;
   check_options(options, statistics != nullptr);
   VaeObjective objective(options, backbone, std::move(statistics), dataset, seed, run);
   if (artifact_done(file, vae::kVaeFormat, vae::kVaeVersion, run.fingerprint, run.comm, run.logger)) return {};

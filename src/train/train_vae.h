@@ -3,6 +3,7 @@
 // batch: then a rank takes all its micro-batches at once, and results agree for any number of ranks
 // to rounding only.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -31,6 +32,11 @@ struct VaeTrainOptions : LoopOptions {
   double spectral = 0.0, spectral_start = 0.0;
   bool binarise = false, data_init = false;
   bool recompute = false;
+  std::int64_t images_at_once = 128;
+  // Images of a rank that are computed together.
+  std::int64_t together() const {
+    return deterministic ? micro_batch : std::clamp(images_at_once / micro_batch * micro_batch, micro_batch, batch);
+  }
   void describe(Options& options);
 };
 

@@ -46,12 +46,12 @@ TrainingResult TrainingLoop::run(const Observer& observer) {
 void TrainingLoop::make_gradients() {
   const Timer timer;
   const MicroBatches& batches = objective_.batches();
-  const std::int64_t step = options_.whole_batch ? batches.local() : 1;
+  const std::int64_t step = std::min(options_.at_once, batches.local());
   objective_.record().zero();
   plan_ = objective_.begin(update());
   sum_.begin(plan_.local_passes);
   for (std::int64_t first = batches.first; first < batches.last; first += step)
-    objective_.learn({update(), first, first + step}, sum_);
+    objective_.learn({update(), first, std::min(first + step, batches.last)}, sum_);
   const double batch_s = timer.seconds() / static_cast<double>(batches.local());
   sum_.finish();
   std::vector<double> shared(static_cast<std::size_t>(run_.comm.size()), 0.0);  // seconds by rank, then stop requests

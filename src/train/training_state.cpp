@@ -37,7 +37,7 @@ Objective::Objective(
       record_(std::move(record)) {}
 
 Plan Objective::begin(const Update& /*update*/) {
-  const std::int64_t passes = options_.whole_batch ? 1 : batches_.local();
+  const std::int64_t passes = batches_.pieces(options_.at_once);
   return {std::vector<std::int64_t>(buckets_.size(), passes), std::vector<bool>(buckets_.size(), true)};
 }
 

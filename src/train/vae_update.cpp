@@ -15,7 +15,6 @@ namespace hebm::train {
 VaeLoss vae_backward(
     const vae::Backbone& backbone, vae::BatchStatistics* statistics, VaeInput::Batch batch, const VaeTerms& terms) {
   const c10::AutoGradMode grad_on(true);
-  const std::int64_t images = batch.x.size(0);
   VaeLoss out;
   at::Tensor loss, of_penalty;
   {
@@ -29,9 +28,9 @@ VaeLoss vae_backward(
     out.log_likelihood = log_px.detach();
     const std::vector<double> weights = terms.kl_weights(q.kl);
     for (std::size_t i = 0; i < q.kl.size(); ++i) {
-      const at::Tensor kl = q.kl[i].sum();  // KL of layer i
-      loss = loss + weights[i] * kl.clamp_min(terms.free_bits * static_cast<double>(images));
-      out.kl.push_back(kl.detach());
+      const at::Tensor kl = q.kl[i].view({-1, terms.micro_batch}).sum(1);  // KL of layer i, by micro-batch
+      loss = loss + weights[i] * kl.clamp_min(terms.free_bits * static_cast<double>(terms.micro_batch)).sum();
+      out.kl.push_back(kl.detach().sum());
     }
   }
   loss = loss / static_cast<double>(terms.batch);  // the mean over the global batch, made once
@@ -56,7 +55,7 @@ std::int64_t vae_training_bytes(const VaeTrainOptions& options, vae::Backbone& b
     return {
         at::empty({count, image.channels, image.height, image.width}, like), at::empty({count, backbone.dim()}, like)};
   };
-  const VaeTerms terms{.batch = options.batch, .penalised = options.spectral > 0.0, .kl_weights = [](const auto& kl) {
+  const VaeTerms terms{.batch = options.batch, .micro_batch = options.micro_batch, .penalised = options.spectral > 0.0, .kl_weights = [](const auto& kl) {
                          return std::vector<double>(kl.size(), 1.0);
                        }};
   const std::int64_t update =

@@ -2,6 +2,7 @@
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <limits>
 #include <memory>
@@ -92,6 +93,40 @@ TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
   const Elbo elbo = measure_elbo({*net, world.dataset, 9}, data::Split::kTest, 2000, world.comm, world.logger);
   EXPECT_EQ(elbo.to_json()["elbo"], info.results["elbo"]);
   EXPECT_NEAR(elbo.value(), elbo.log_likelihood - elbo.kl[0] - elbo.kl[1], 1e-9);
+}
+
+// free_bits hold for each micro-batch, however many are computed together: at the mean KL of the
+// layer they hold in some and not in others.
+TEST(TrainVae, MicroBatchesTogetherHaveTheSameLoss) {
+  World world;
+  VaeTrainOptions options = small_options();
+  options.micro_batch = 4;
+  options.epochs = 0.5;
+  options.kl_anneal = 0.0;
+  options.kl_weight = 1.0;
+  world.train("probe", options);
+  options.free_bits = world.metrics("probe")[0]["kl/layer0"].get<double>();
+  options.images_at_once = 1;
+  world.train("alone", options);
+  const auto alone = world.metrics("alone");
+  options.deterministic = true;
+  options.images_at_once = 128;
+  world.train("deterministic", options);
+  EXPECT_EQ(world.metrics("deterministic")[0]["loss"], alone[0]["loss"]);
+  options.deterministic = false;
+  for (const std::int64_t images : {8, 12, 128}) {  // 2 + 2, 3 + 1, all four
+    options.images_at_once = images;
+    const std::string run = std::to_string(images);
+    world.train(run, options);
+    const auto together = world.metrics(run);
+    ASSERT_EQ(together.size(), alone.size());
+    for (std::size_t i = 0; i < alone.size(); ++i) {
+      for (const char* key : {"loss", "gradient_norm", "kl/layer0", "kl/layer1"}) {
+        const double expected = alone[i][key];
+        EXPECT_NEAR(together[i][key], expected, 1e-4 * std::abs(expected)) << images << ' ' << i << ' ' << key;
+      }
+    }
+  }
 }
 
 TEST(TrainVae, ResumeEqualsUninterruptedBitByBit) {

@@ -39,9 +39,10 @@ void expect_peak(const VaeTrainOptions& options, std::int64_t images) {
   const auto expected = static_cast<double>(vae_training_bytes(options, planned, images));
   const auto statistics = net.batch_statistics({}, 0);
   statistics->recompute(options.recompute);
-  const VaeTerms terms{
+  VaeTerms terms{
       .batch = images, .kl_weights = [](const auto& kl) { return std::vector<double>(kl.size(), 1.0); }};
   const auto update = [&](std::int64_t count) {
+    terms.micro_batch = count;
     const at::Tensor x = test::random_tensor({count, 1, 32, 32}, 1).abs().clamp_max(1.0).to(at::kFloat);
     vae_backward(net, statistics.get(), {x, test::random_tensor({count, net.dim()}, 2).to(at::kFloat)}, terms);
   };
