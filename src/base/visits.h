@@ -13,10 +13,9 @@ inline constexpr std::uint32_t kLabelTest = 3'000'002;  // `labels`: the test im
 // A VAE's own measurements: ELBO, re-estimated batch norms.
 inline constexpr std::uint32_t kMeasure = 0xffff'ffff;
 
-// Of chains (kPriorNoise, kLangevin): 0 draws a sample. Draws of a sample's free layers: variation
-// v of `vary`, step s > 0 of `compose`.
-constexpr std::uint32_t of_variation(std::int64_t v) { return static_cast<std::uint32_t>(1 + v); }
-constexpr std::uint32_t of_step(std::size_t s) { return static_cast<std::uint32_t>(s); }
+// Of chains (kPriorNoise, kLangevin): draw 0 is a sample; d > 0 are further draws of its free layers
+// (variations, steps of an edit).
+constexpr std::uint32_t of_draw(std::int64_t d) { return static_cast<std::uint32_t>(d); }
 // Candidate m < kMaxCandidates for the labels of a chain whose visit is below kMaxCandidateVisit.
 inline constexpr std::uint32_t kMaxCandidateVisit = 1000, kMaxCandidates = 1u << 20;
 constexpr std::uint32_t of_candidate(std::uint32_t visit, std::int64_t m) {

@@ -96,7 +96,7 @@ std::vector<at::Tensor> compose_chains(const prior::ReverseChain& chain, const p
       choice.category.select(1, head).copy_(asked.select(1, head));
     }
     prior::ChainIds of_step = ids;
-    of_step.visit.assign(ids.item.size(), visits::of_step(s));
+    of_step.visit.assign(ids.item.size(), visits::of_draw(static_cast<std::int64_t>(s)));
     if (s == 0) {
       out.push_back(prior::sample_for_labels(chain, choice, guidance.candidates, of_step));
       continue;

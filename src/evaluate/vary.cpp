@@ -165,7 +165,7 @@ class Vary : public Making<Varied> {
     for (std::int64_t c = chunk.first; c < chunk.first + chunk.size; ++c) {
       const std::int64_t number = std::min(c, num_chains() - 1);
       ids.item.push_back(static_cast<std::uint32_t>(number / variations_));
-      ids.visit.push_back(visits::of_variation(number % variations_));
+      ids.visit.push_back(visits::of_draw(1 + number % variations_));
     }
     return ids;
   }

@@ -1,7 +1,7 @@
 // f_i(z_i, t): the energy net of one latent layer (minus the energy, times s_t^2). What all nets
 // share: weights W are used as W / sigma (spectral norm, Miyato et al. 2018, with stored u and v),
-// t enters through vectors that are made once for all t, and everything that does not depend on z
-// is prepared before a chain. Nets: small_energy_net.cpp, paper_energy_net.cpp.
+// t enters a net of several levels through vectors made once for all t, and what does not depend on
+// z is prepared before a chain. Nets: small_energy_net.cpp, paper_energy_net.cpp.
 #pragma once
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>

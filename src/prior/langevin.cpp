@@ -26,7 +26,8 @@ double step_variance(const Schedule& schedule, const LangevinOptions& options, s
   return factor * 2.0 * options.step / gaussian_precision(schedule, t);
 }
 
-// With a = alpha[t+1], sg = sigma[t+1], P = 1 + w a^2 / sg^2 and rho = exp(-s^2 P / 2):
+// With a = alpha[t+1] and sg = sigma[t+1] of u_t -> u_{t+1}, w = kernel_weight(t): 0 at t = T-1,
+// else 1, P = 1 + w a^2 / sg^2 and rho = exp(-s^2 P / 2):
 //   paper: c_y = 1 - s^2/2 P, c_u = s^2/2 w a / sg^2, c_g = 1/2, c_n = s
 //   exact: c_y = rho, c_u = (1 - rho) w a / (sg^2 P), c_g = (1 - rho) / (P s^2),
 //          c_n = sqrt((1 - rho^2) / P), exact for f = 0 at any s, the paper's to first order in s^2

@@ -25,7 +25,7 @@ Potential::Potential(const EnergyPrior& prior, const vae::Backbone& backbone,
         labels.step_variance);
     at_zero_ = chains.t().eq(0).to(prior.net(0, 0).params().dtype());
   }
-  for (std::size_t i = 0; i < prior.num_layers(); ++i) {
+  for (std::size_t i = 0; i < prior.num_layers(); ++i) {  // bucket: set of nets * layers + layer
     biases_.push_back(prior.bucket(first_bucket_ + i).select(weights[first_bucket_ + i], chains.t()));
   }
 }
@@ -78,7 +78,8 @@ at::Tensor contrastive_loss(const at::Tensor& positive, const at::Tensor& negati
   return loss / static_cast<double>(global_batch);
 }
 
-// ---- an update's weights
+// ---- an update's weights. steady(), the default: one frozen set; with
+// energy.power_iterations_in_chain a power iteration at every forward.
 
 void UpdateWeights::begin(std::int64_t chain_steps) {
   if (steady()) {

@@ -5,10 +5,23 @@
 namespace hebm::report {
 
 std::vector<SectionSource> section_sources() {
-  return {section<"scores">(), section<"priors">(), section<"pictures">(), section<"curves">(), section<"levels">(),
-      section<"ood">(), section<"transition">(), section<"vary">(), section<"temperature">(), section<"labels">(),
-      section<"compose">(), section<"results">(), section<"commands">(), section<"configuration">(),
-      section<"environment">()};
+  return {
+      section<"scores">(),
+      section<"priors">(),
+      section<"pictures">(),
+      section<"curves">(),
+      section<"levels">(),
+      section<"ood">(),
+      section<"transition">(),
+      section<"vary">(),
+      section<"temperature">(),
+      section<"labels">(),
+      section<"compose">(),
+      section<"results">(),
+      section<"commands">(),
+      section<"configuration">(),
+      section<"environment">(),
+  };
 }
 
 bool ResultFiles::has(const std::string& name, const nlohmann::json& json) const {

@@ -21,7 +21,7 @@ void DiffusionObjective::learn(const Work& work, GradientSum& gradients) {
 }
 
 prior::Chains DiffusionObjective::place_chains(const prior::ChainIds& ids, const Work& work) const {
-  if (one_level_a_batch())  // train.levels = unit: the images of a micro-batch share one t
+  if (one_level_a_batch())  // train.levels = unit, the default: the images of a micro-batch share t
     return {ids, level_of(work.first, work.update), device_};
   return {ids, prior::draw_levels(in_.prior.schedule(), ids), device_};
 }
@@ -29,8 +29,8 @@ prior::Chains DiffusionObjective::place_chains(const prior::ChainIds& ids, const
 at::Tensor DiffusionObjective::draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair) {
   const Timer timer;
   const prior::LabelPart labels{step_variances_[0], nullptr};  // F-hat (Eq. 18); nothing without label heads
-  at::Tensor y = prior::langevin(chains, pair.u_next, weights_.gradient(in_.backbone, chains, labels), coefficients_,
-      in_.langevin.steps_at(chains.levels()[0]), {.steady = weights_.steady()});
+  at::Tensor y = prior::langevin(chains, pair.u_next, update_weights_.gradient(in_.backbone, chains, labels),
+      coefficients_, in_.langevin.steps_at(chains.levels()[0]), {.steady = update_weights_.steady()});
   if (device_.is_cpu()) record_.add(kChainSeconds, timer.seconds());  // a GPU may not have begun
   return y;
 }
@@ -42,7 +42,7 @@ DiffusionObjective::Contrast DiffusionObjective::make_contrast(const prior::Chai
   out.z = in_.backbone.transport(at::cat({pair.u_t, negatives}));  // Eq. 15: [L] of [2 B, c, h, w]
   out.t = chains.t();
   out.t_both = at::cat({out.t, out.t});
-  out.weights = weight_of_level_.index_select(0, out.t);           // 1 / s_t^2, or as train.level_weight says
+  out.weights = weight_of_level_.index_select(0, out.t);           // train.level_weight; flat: 1 / s_{T-1}^2
   out.variances = variance_of_level_.index_select(0, out.t_both);  // s_t^2
   out.images = ids.item;
   out.first_bucket = in_.prior.first_bucket(chains.levels());
@@ -63,7 +63,7 @@ void DiffusionObjective::backward_by_layer(const Contrast& contrast, GradientSum
 DiffusionObjective::LayerLoss DiffusionObjective::layer_loss(const Contrast& contrast, std::size_t layer) {
   const c10::AutoGradMode grad_on(true);
   const std::int64_t count = contrast.t.size(0);
-  const auto [f, labels] = weights_.outputs(contrast.first_bucket + layer, contrast.z[layer], contrast.t_both);
+  const auto [f, labels] = update_weights_.outputs(contrast.first_bucket + layer, contrast.z[layer], contrast.t_both);
   const at::Tensor positive = f.narrow(0, 0, count), negative = f.narrow(0, count, count);
   const at::Tensor scaled = f.detach().to(at::kDouble) / contrast.variances;  // f / s_t^2
   record_.add_rows(kTerms + 2 * layer, scaled.narrow(0, 0, count));
@@ -74,7 +74,7 @@ DiffusionObjective::LayerLoss DiffusionObjective::layer_loss(const Contrast& con
 // ---- an update's begin and end
 
 Plan DiffusionObjective::begin(const Update& update) {
-  weights_.begin(in_.langevin.steps);
+  update_weights_.begin(in_.langevin.steps);
   Plan plan{std::vector<std::int64_t>(buckets_.size(), 0), std::vector<bool>(buckets_.size(), !in_.prior.per_level())};
   for (std::int64_t batch = 0; batch < batches_.count; ++batch) {
     const std::size_t first = in_.prior.first_bucket({level_of(batch, update)});
@@ -89,7 +89,7 @@ Plan DiffusionObjective::begin(const Update& update) {
 
 void DiffusionObjective::after_update() {
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
-    if (active_[b]) weights_.end(b);
+    if (active_[b]) update_weights_.end(b);
   }
 }
 

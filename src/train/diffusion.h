@@ -63,7 +63,7 @@ class DiffusionObjective : public Objective {
   at::Tensor weight_of_level_, variance_of_level_;  // on the device: [T] float32, [T] float64
   DivergenceMonitor monitor_;
   LatentSource source_;  // made by resume(), which begins every run
-  prior::UpdateWeights weights_;
+  prior::UpdateWeights update_weights_;
   std::vector<bool> active_;  // by bucket: gets a gradient in this update
 };
 

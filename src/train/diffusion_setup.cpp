@@ -87,7 +87,7 @@ DiffusionObjective::DiffusionObjective(
       weight_of_level_(nets::on_device(level_weights_, device_).to(at::kFloat)),
       variance_of_level_(nets::on_device(step_variances_, device_)),
       monitor_(in.prior.num_levels(), options.divergence_factor),
-      weights_(in.prior, in.energy, in.langevin.precision) {
+      update_weights_(in.prior, in.energy, in.langevin.precision) {
   nets::require_precision(in.langevin.precision, device_);
   check(in_.backbone.params().device() == device_, ExitCode::kRuntime,
       "prior training: the energy nets are on {}, the VAE on {}", device_.str(), in_.backbone.params().device().str());

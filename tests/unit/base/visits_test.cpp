@@ -34,9 +34,9 @@ TEST(Visits, OfProposalsAreApart) {
   EXPECT_EQ(seen.size(), 300u);
 }
 
-TEST(Visits, OfVariationsAreNotTheSamplesOwn) {
-  EXPECT_EQ(of_variation(0), 1u);
-  EXPECT_EQ(of_step(0), 0u);
+TEST(Visits, DrawZeroIsTheSamples) {
+  EXPECT_EQ(of_draw(0), 0u);
+  EXPECT_EQ(of_draw(3), 3u);
 }
 
 }  // namespace
