@@ -7,7 +7,7 @@
 namespace hebm::cli {
 namespace {
 
-constexpr double kProgramBytes = 400.0 * 1024 * 1024;
+constexpr double kProgramBytes = 200.0 * 1024 * 1024;
 constexpr double kUsedBytes = 4, kTrainedBytes = 20, kCheckpointBytes = 16;  // a number
 constexpr std::int64_t kValueBytes = 12;
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/core/Allocator.h>
+#include <malloc.h>
 #include <torch/library.h>
 #include <algorithm>
 #include <array>
@@ -17,26 +18,33 @@ namespace {
 class Counter final : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t bytes) override {
-    live_ += static_cast<std::int64_t>(bytes);
-    peak_ = std::max(peak_, live_);
-    return {nullptr, new Block{*this, static_cast<std::int64_t>(bytes)}, &let_go, c10::Device(c10::kMeta)};
+    const auto count = static_cast<std::int64_t>(bytes);
+    auto* const block = new Block{count < goes_back_ ? staying_ : large_, count};
+    block->sum += count;
+    most_staying_ = std::max(most_staying_, staying_);
+    peak_ = std::max(peak_, most_staying_ + large_);
+    return {nullptr, block, &let_go, c10::Device(c10::kMeta)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &let_go; }
   void copy_data(void*, const void*, std::size_t) const override {}
-  void restart() { peak_ = live_; }
-  std::int64_t live() const { return live_; }
+  void restart(std::int64_t goes_back) {
+    goes_back_ = goes_back;
+    most_staying_ = staying_;
+    peak_ = staying_ + large_;
+  }
+  std::int64_t live() const { return staying_ + large_; }
   std::int64_t peak() const { return peak_; }
  private:
   struct Block {
-    Counter& counter;
+    std::int64_t& sum;  // that it is part of
     std::int64_t bytes;
   };
   static void let_go(void* block) {
     auto* const mine = static_cast<Block*>(block);
-    mine->counter.live_ -= mine->bytes;
+    mine->sum -= mine->bytes;
     delete mine;
   }
-  std::int64_t live_ = 0, peak_ = 0;
+  std::int64_t goes_back_ = kGoesBack, staying_ = 0, large_ = 0, most_staying_ = 0, peak_ = 0;
 };
 
 Counter& counter() {
@@ -61,6 +69,7 @@ at::Tensor log_sigmoid_gradient(const at::Tensor& /*dy*/, const at::Tensor& x, c
   return at::empty_like(x);
 }
 
+// oneDNN's convolutions take and give copies in blocks of channels.
 using Numbers = c10::SymIntArrayRef;
 
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& /*bias*/,
@@ -74,14 +83,17 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std:
     const std::int64_t in = x.size(d + 2), by = of_side(stride, d), edge = weight.size(d + 2) - 2 * of_side(padding, d);
     sizes.push_back(transposed ? (in - 1) * by + edge + of_side(output_padding, d) : (in - edge) / by + 1);
   }
-  return at::empty(sizes, x.options());
+  at::Tensor out = at::empty(sizes, x.options());
+  const at::Tensor blocked_x = same(x), blocked_out = same(out);
+  return out;
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_gradient(const at::Tensor& dy, const at::Tensor& x,
     const at::Tensor& weight, at::OptionalSymIntArrayRef /*bias_sizes*/, Numbers /*stride*/, Numbers /*padding*/,
     Numbers /*dilation*/, bool /*transposed*/, Numbers /*output_padding*/, c10::SymInt /*groups*/,  // NOLINT
     std::array<bool, 3> wanted) {
-  return {wanted[0] ? at::empty_like(x) : at::Tensor(), wanted[1] ? at::empty_like(weight) : at::Tensor(),
+  const at::Tensor blocked_dy = same(dy), blocked_x = same(x);
+  return {wanted[0] ? same(x) : at::Tensor(), wanted[1] ? same(weight) : at::Tensor(),
       wanted[2] ? at::empty({dy.size(1)}, weight.options()) : at::Tensor()};
 }
 
@@ -111,7 +123,15 @@ void add_operators() {
 
 }  // namespace
 
-std::int64_t planned_peak(const std::function<void()>& work) {
+void let_go_from(std::int64_t bytes) {
+#ifdef __GLIBC__
+  ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(bytes));
+#else
+  static_cast<void>(bytes);
+#endif
+}
+
+std::int64_t planned_peak(const std::function<void()>& work, std::int64_t goes_back) {
   add_operators();
   c10::Allocator* const usual = c10::GetAllocator(c10::kMeta);
   constexpr std::uint8_t kPriority = 255;
@@ -120,7 +140,7 @@ std::int64_t planned_peak(const std::function<void()>& work) {
     ~Restore() { c10::SetAllocator(c10::kMeta, usual, kPriority); }
   } const restore{usual};
   c10::SetAllocator(c10::kMeta, &counter(), kPriority);
-  counter().restart();
+  counter().restart(goes_back);
   const std::int64_t before = counter().live();
   work();
   return counter().peak() - before;

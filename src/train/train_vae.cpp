@@ -110,7 +110,9 @@ class VaeObjective final : public Objective {
         images_(dataset.members(data::Split::kTrain), batches_, seed),
         comm_(run.comm),
         shares_(vae::kl_shares(backbone.groups())) {
-    if (statistics_) statistics_->recompute(settings_.recompute);
+    if (!statistics_ || !settings_.recompute) return;
+    statistics_->recompute(true);
+    nets::let_go_from(goes_back_from(true));
   }
 
   const VaeInput& input() const { return input_; }

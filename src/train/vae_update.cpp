@@ -58,16 +58,19 @@ std::int64_t vae_training_bytes(const VaeTrainOptions& options, vae::Backbone& b
   const VaeTerms terms{.batch = options.batch, .micro_batch = options.micro_batch, .penalised = options.spectral > 0.0, .kl_weights = [](const auto& kl) {
                          return std::vector<double>(kl.size(), 1.0);
                        }};
+  const std::int64_t goes_back = goes_back_from(options.recompute);
   const std::int64_t update =
-      nets::planned_peak([&] { vae_backward(backbone, statistics.get(), make(images), terms); });
+      nets::planned_peak([&] { vae_backward(backbone, statistics.get(), make(images), terms); }, goes_back);
   nets::Optimiser optimiser(backbone.params(), options.optimiser);
-  const std::int64_t step = nets::planned_peak([&] { optimiser.step(1.0); });
-  const std::int64_t measured = nets::planned_peak([&] {
-    const c10::NoGradGuard no_grad;
-    const auto batch = make(measured_at_once(backbone.image_shape()));
-    const auto q = backbone.posterior(batch.x, batch.eps);
-    backbone.log_likelihood(backbone.decode_posterior(q), batch.x);
-  });
+  const std::int64_t step = nets::planned_peak([&] { optimiser.step(1.0); }, goes_back);
+  const std::int64_t measured = nets::planned_peak(
+      [&] {
+        const c10::NoGradGuard no_grad;
+        const auto batch = make(measured_at_once(backbone.image_shape()));
+        const auto q = backbone.posterior(batch.x, batch.eps);
+        backbone.log_likelihood(backbone.decode_posterior(q), batch.x);
+      },
+      goes_back);
   return std::max({update, step, measured});
 }
 

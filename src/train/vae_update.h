@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <vector>
+#include "nets/planned_memory.h"
 #include "train/measure.h"
 #include "vae/backbone.h"
 
@@ -35,6 +36,7 @@ VaeLoss vae_backward(
 // Bytes at the peak of a training's steps beside 20 a weight (weight, gradient, two moments,
 // average): update of so many images, optimiser, measured ELBO. Of a backbone without data (kMeta).
 struct VaeTrainOptions;
+inline std::int64_t goes_back_from(bool recompute) { return recompute ? nets::kGoesBackLean : nets::kGoesBack; }
 std::int64_t vae_training_bytes(const VaeTrainOptions& options, vae::Backbone& backbone, std::int64_t images);
 
 }  // namespace hebm::train

@@ -29,6 +29,20 @@ TEST(PlannedPeak, IsWhatIsHeldAtOnce) {
   EXPECT_EQ(planned_peak([&] { const at::Tensor view = before.view({1024, 1024}).t(); }), 0);
 }
 
+// Below 32 MiB what was held at most stays with the process; larger blocks go back to the system.
+TEST(PlannedPeak, SmallBlocksStayAndLargeOnesGo) {
+  constexpr std::int64_t kMiB = 1 << 20;
+  const auto hold = [](std::int64_t bytes) { const at::Tensor held = at::empty({bytes / 4}, kMetaFloat); };
+  const auto twice = [&](std::int64_t first) {
+    return planned_peak([&] {
+      hold(first);
+      hold(40 * kMiB);
+    });
+  };
+  EXPECT_EQ(twice(31 * kMiB), 71 * kMiB);
+  EXPECT_EQ(twice(33 * kMiB), 40 * kMiB);
+}
+
 // The graph keeps the two inputs of a product; the backward pass lets go of what it has used.
 TEST(PlannedPeak, CountsWhatTheGraphKeeps) {
   at::Tensor x = at::empty({1000}, kMetaFloat).requires_grad_(true);
