@@ -1,14 +1,14 @@
 #include "nets/planned_memory.h"
 #include <ATen/ExpandUtils.h>
+#include <ATen/core/stack.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/core/Allocator.h>
 #include <malloc.h>
 #include <torch/library.h>
 #include <algorithm>
-#include <array>
-#include <optional>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace hebm::nets {
@@ -69,39 +69,55 @@ at::Tensor log_sigmoid_gradient(const at::Tensor& /*dy*/, const at::Tensor& x, c
   return at::empty_like(x);
 }
 
-// oneDNN's convolutions take and give copies in blocks of channels.
-using Numbers = c10::SymIntArrayRef;
+// The rest takes its arguments from a stack, in the order of the operator's schema.
+using torch::jit::Stack;
 
-at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& /*bias*/,
-    Numbers stride, Numbers padding, Numbers /*dilation*/, bool transposed, Numbers output_padding,
-    c10::SymInt groups) {  // NOLINT(performance-unnecessary-value-param): the operator's type
-  const auto of_side = [](Numbers numbers, std::int64_t side) {  // one number stands for all sides
-    return numbers[numbers.size() == 1 ? 0 : static_cast<std::size_t>(side)].expect_int();
+// Replaces the operator's arguments by its results.
+template <std::size_t kArguments, class... Results> void answer(Stack& stack, Results&&... results) {
+  torch::jit::drop(stack, kArguments);
+  torch::jit::push(stack, std::forward<Results>(results)...);
+}
+
+// (x, weight, bias, stride, padding, dilation, transposed, output_padding, groups). oneDNN's
+// convolutions take and give copies in blocks of channels.
+void convolution(const c10::OperatorHandle& /*op*/, Stack* stack) {
+  constexpr std::size_t kArguments = 9;
+  const auto argument = [&](std::size_t i) { return torch::jit::peek(*stack, i, kArguments); };
+  const auto of_side = [&](std::size_t i, std::int64_t side) {  // one number stands for all sides
+    const auto numbers = argument(i).toIntVector();
+    return numbers[numbers.size() == 1 ? 0 : static_cast<std::size_t>(side)];
   };
-  std::vector<std::int64_t> sizes = {x.size(0), transposed ? weight.size(1) * groups.expect_int() : weight.size(0)};
+  const at::Tensor x = argument(0).toTensor(), weight = argument(1).toTensor();
+  const bool transposed = argument(6).toBool();
+  std::vector<std::int64_t> sizes = {x.size(0), transposed ? weight.size(1) * argument(8).toInt() : weight.size(0)};
   for (std::int64_t d = 0; d + 2 < x.dim(); ++d) {
-    const std::int64_t in = x.size(d + 2), by = of_side(stride, d), edge = weight.size(d + 2) - 2 * of_side(padding, d);
-    sizes.push_back(transposed ? (in - 1) * by + edge + of_side(output_padding, d) : (in - edge) / by + 1);
+    const std::int64_t in = x.size(d + 2), by = of_side(3, d), edge = weight.size(d + 2) - 2 * of_side(4, d);
+    sizes.push_back(transposed ? (in - 1) * by + edge + of_side(7, d) : (in - edge) / by + 1);
   }
   at::Tensor out = at::empty(sizes, x.options());
   const at::Tensor blocked_x = same(x), blocked_out = same(out);
-  return out;
+  answer<kArguments>(*stack, std::move(out));
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_gradient(const at::Tensor& dy, const at::Tensor& x,
-    const at::Tensor& weight, at::OptionalSymIntArrayRef /*bias_sizes*/, Numbers /*stride*/, Numbers /*padding*/,
-    Numbers /*dilation*/, bool /*transposed*/, Numbers /*output_padding*/, c10::SymInt /*groups*/,  // NOLINT
-    std::array<bool, 3> wanted) {
+// (dy, x, weight, bias_sizes, stride, padding, dilation, transposed, output_padding, groups, mask)
+void convolution_gradient(const c10::OperatorHandle& /*op*/, Stack* stack) {
+  constexpr std::size_t kArguments = 11;
+  const auto argument = [&](std::size_t i) { return torch::jit::peek(*stack, i, kArguments); };
+  const at::Tensor dy = argument(0).toTensor(), x = argument(1).toTensor(), weight = argument(2).toTensor();
+  const auto wanted = argument(10).toBoolList();
   const at::Tensor blocked_dy = same(dy), blocked_x = same(x);
-  return {wanted[0] ? same(x) : at::Tensor(), wanted[1] ? same(weight) : at::Tensor(),
-      wanted[2] ? at::empty({dy.size(1)}, weight.options()) : at::Tensor()};
+  at::Tensor dx, of_weight, of_bias;
+  if (wanted[0]) dx = same(x);
+  if (wanted[1]) of_weight = same(weight);
+  if (wanted[2]) of_bias = at::empty({dy.size(1)}, weight.options());
+  answer<kArguments>(*stack, std::move(dx), std::move(of_weight), std::move(of_bias));
 }
 
-// Of running statistics.
-std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm(const at::Tensor& x, const std::optional<at::Tensor>&,
-    const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, bool, double,
-    double) {
-  return {at::empty_like(x), at::empty({0}, x.options()), at::empty({0}, x.options())};
+// (x, weight, bias, mean, variance, training, momentum, eps), of running statistics.
+void batch_norm(const c10::OperatorHandle& /*op*/, Stack* stack) {
+  constexpr std::size_t kArguments = 8;
+  const at::Tensor x = torch::jit::peek(*stack, 0, kArguments).toTensor();
+  answer<kArguments>(*stack, same(x), at::empty({0}, x.options()), at::empty({0}, x.options()));
 }
 
 void add_operators() {
@@ -113,9 +129,9 @@ void add_operators() {
     library->impl("where.self", choose);
     library->impl("log_sigmoid_forward", log_sigmoid);
     library->impl("log_sigmoid_backward", log_sigmoid_gradient);
-    library->impl("native_batch_norm", batch_norm);
-    library->impl("convolution", convolution);
-    library->impl("convolution_backward", convolution_gradient);
+    library->impl("native_batch_norm", torch::CppFunction::makeFromBoxedFunction<&batch_norm>());
+    library->impl("convolution", torch::CppFunction::makeFromBoxedFunction<&convolution>());
+    library->impl("convolution_backward", torch::CppFunction::makeFromBoxedFunction<&convolution_gradient>());
     return library;
   }();
   static_cast<void>(kept);
