@@ -30,6 +30,21 @@ inline void finish(const DepthwiseImage& a, Vec sum, std::int64_t offset, std::i
   store<kWhole>(a.out + offset, sum, lanes);
 }
 
+// Asks for what the next row needs of a pixel: the hardware does not foresee the steps from pixel to
+// pixel.
+template <DepthwiseMode kMode> inline void prefetch_row(const DepthwiseImage& a, std::int64_t offset) {
+  for (std::int64_t c = 0; c < kChannelBlock; c += 16) {
+    __builtin_prefetch(a.in + offset + c);
+    if constexpr (kMode == DepthwiseMode::kSilu) {
+      __builtin_prefetch(a.out_slope + offset + c, 1);
+      __builtin_prefetch(a.out + offset + c, 1);
+    } else {
+      __builtin_prefetch(a.out_slope + offset + c);
+      __builtin_prefetch(a.in_slope + offset + c);
+    }
+  }
+}
+
 // Place of one vector: the five rows of scratch around the output row (at this vector's channels),
 // of which [k0, k1) are in the image.
 struct Place {
@@ -90,12 +105,17 @@ template <DepthwiseMode kMode, bool kWhole> void convolve(const DepthwiseImage& 
       float* row = a.scratch + num_loaded % 5 * pitch + 2 * kChannelBlock;
       for (std::int64_t x = 0; x < a.width; ++x) {
         const std::int64_t offset = (num_loaded * a.width + x) * a.stride + first;
+        prefetch_row<kMode>(a, offset + a.width * a.stride);
         for (std::int64_t c = 0; c < count; c += kLanes) {
           store(row + x * kChannelBlock + c, prepare<kMode, kWhole>(a, offset + c, first + c, count - c));
         }
       }
     }
     const std::int64_t below = a.height - y + 2;
+    if (const std::int64_t row = y + 3 - a.height; row >= 0 && first + kChannelBlock < a.channels) {
+      for (std::int64_t x = 0; x < a.width; ++x)
+        prefetch_row<kMode>(a, (row * a.width + x) * a.stride + first + kChannelBlock);
+    }
     Place at{{}, y < 2 ? 2 - y : 0, below < 5 ? below : 5, y, 0, 0};
     for (std::int64_t c = 0; c < count; c += kLanes) {
       for (std::int64_t ky = at.k0; ky < at.k1; ++ky) at.rows[ky] = a.scratch + (y + ky - 2) % 5 * pitch + c;
