@@ -40,8 +40,7 @@ void expect_peak(const VaeTrainOptions& options, std::int64_t images) {
   const auto statistics = net.batch_statistics({}, 0);
   statistics->recompute(options.recompute);
   nets::let_go_from(goes_back_from(options.recompute));
-  VaeTerms terms{
-      .batch = images, .kl_weights = [](const auto& kl) { return std::vector<double>(kl.size(), 1.0); }};
+  VaeTerms terms{.batch = images, .kl_weights = [](const auto& kl) { return std::vector<double>(kl.size(), 1.0); }};
   const auto update = [&](std::int64_t count) {
     terms.micro_batch = count;
     const at::Tensor x = test::random_tensor({count, 1, 32, 32}, 1).abs().clamp_max(1.0).to(at::kFloat);
