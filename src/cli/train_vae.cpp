@@ -25,8 +25,10 @@ class TrainVae : public RunCommand {
   Lines plan() override {
     const auto backbone = planned_backbone(run_, architecture_);
     Lines lines = describe_backbone(*backbone);
-    const bool takes_its_share = training_.kl_balance || backbone->batch_statistics({}, 0) != nullptr;
-    const std::int64_t images = takes_its_share ? training_.micro_batch : training_.together();
+    const bool has_statistics = backbone->batch_statistics({}, 0) != nullptr;
+    training_.expect_possible(has_statistics, 1);
+    const bool takes_its_share = training_.kl_balance || has_statistics;
+    const std::int64_t images = takes_its_share ? training_.micro_batch : training_.together(backbone->image_shape());
     TrainingCost cost{folder(), backbone->params().size(), training_.keep, 0, training_.batch, training_.micro_batch,
         "", {.images = images, .work_bytes = train::vae_training_bytes(training_, *backbone, images)}};
     if (std::filesystem::exists(RunPaths(run_).dataset)) {

@@ -21,7 +21,7 @@ struct Bucket {
 
 class GradientSum {
  public:
-  static constexpr std::int64_t kJoinedBytes = 1 << 20;  // docs/performance.md
+  static constexpr std::int64_t kJoinedBytes = 1 << 17;  // docs/performance.md
   // Fast: floats, local micro-batches accumulate in the gradient buffer. Deterministic: int64 with
   // one power-of-two scale a bucket (from the global largest entry), so the sum has the same bits
   // in any order; costs a copy of the gradient per local micro-batch and one small reduction more.

@@ -42,7 +42,8 @@ void VaeTrainOptions::describe(Options& o) {
       "weight of the KL terms at the end; below 1: sharper images, a worse Gaussian prior", {0.0, 1000.0},
       Show::kCommon);
   o.add("vae_train.kl_anneal", &kl_anneal, "fraction of all updates in which that weight grows from 0", {0.0, 1.0});
-  o.add("vae_train.free_bits", &free_bits, "nats of KL a layer that cost nothing; 0: off", {0.0, 1e6});
+  o.add("vae_train.free_bits", &free_bits, "nats of KL a layer that cost nothing, as the mean of a micro-batch; 0: off",
+      {0.0, 1e6});
   o.add("vae_train.ema", &ema, "decay of the averaged weights, warmed up as min(d, (n+1)/(n+10))", {0.0, 0.999999});
   o.add("vae_train.kl_delay", &kl_delay, "fraction of all updates before that weight begins to grow", {0.0, 1.0});
   o.add("vae_train.kl_min", &kl_min, "what it is at least, as a fraction of its end", {0.0, 1.0});
@@ -63,11 +64,32 @@ void VaeTrainOptions::describe(Options& o) {
     o.add("vae_train.recompute", &recompute,
         "NVAE's cells run a second time in the backward pass: the same bits, less memory, more time");
     o.add("vae_train.images_at_once", &images_at_once,
-        "images of micro-batches that are computed together, unless vae_train.deterministic: the same sum, rounded "
-        "otherwise; less memory or more speed",
-        {1, 1000000});
+        "images of a rank's micro-batches that are computed together: the same sum but for rounding, more speed, more "
+        "memory; 0: 131,072 values of images; a micro-batch at least, and with vae_train.deterministic",
+        {0, 1000000});
   });
   o.add("vae_train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
+}
+
+std::int64_t VaeTrainOptions::together(const ImageShape& image) const {
+  constexpr std::int64_t kValues = std::int64_t{1} << 17;  // 128 images of 1 x 32 x 32
+  if (deterministic) return micro_batch;
+  const std::int64_t most = images_at_once > 0 ? images_at_once : kValues / image.size();
+  return std::max<std::int64_t>(1, std::min(most, batch) / micro_batch) * micro_batch;
+}
+
+void VaeTrainOptions::expect_possible(bool has_statistics, int num_ranks) const {
+  static_cast<void>(MicroBatches(batch, micro_batch, 0, num_ranks, "vae_train.batch, vae_train.micro_batch"));
+  check(has_statistics || (spectral == 0.0 && !data_init && !recompute), ExitCode::kUsage,
+      "vae_train.spectral, vae_train.data_init and vae_train.recompute act on NVAE's layers: they need vae.kind = "
+      "nvae");
+  const bool at_whole_batch = has_statistics || kl_balance;
+  check(!at_whole_batch || !deterministic, ExitCode::kUsage,
+      "vae_train.deterministic cannot be had with vae.kind = nvae or vae_train.kl_balance: they look at the whole "
+      "batch, and their sums depend on the number of ranks in the last bits");
+  check(!at_whole_batch || images_at_once == 0, ExitCode::kUsage,
+      "vae_train.images_at_once cannot be had with vae.kind = nvae or vae_train.kl_balance: a rank takes all its "
+      "images at once");
 }
 
 std::int64_t vae_updates(const VaeTrainOptions& options, std::size_t num_images) {
@@ -84,16 +106,6 @@ constexpr std::int64_t kStatisticsBatches = 100;  // with momentum 0.05 the earl
 nets::SumOverRanks sum_over(comm::Communicator& comm) {
   if (comm.size() == 1) return {};
   return [&comm](std::span<double> values) { comm.all_reduce(values, comm::Op::kSum); };
-}
-
-// Error(kUsage) for what this backbone cannot have.
-void check_options(const VaeTrainOptions& o, bool has_statistics) {
-  check(has_statistics || (o.spectral == 0.0 && !o.data_init && !o.recompute), ExitCode::kUsage,
-      "vae_train.spectral, vae_train.data_init and vae_train.recompute act on NVAE's layers: they need vae.kind = "
-      "nvae");
-  check(o.at_once != LoopOptions::kAll || !o.deterministic, ExitCode::kUsage,
-      "vae_train.deterministic cannot be had with vae.kind = nvae or vae_train.kl_balance: they look at the whole "
-      "batch, and their sums depend on the number of ranks in the last bits");
 }
 
 class VaeObjective final : public Objective {
@@ -246,8 +258,8 @@ TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const
   options.updates = vae_updates(options, dataset.members(data::Split::kTrain).size());
   options.rate.kind = *value_named<nets::RateKind>(name_of(options.schedule));
   const bool at_whole_batch = statistics != nullptr || options.kl_balance;
-  options.at_once = at_whole_batch ? LoopOptions::kAll : options.together() / options.micro_batch;
-  check_options(options, statistics != nullptr);
+  options.expect_possible(statistics != nullptr, run.comm.size());
+  options.at_once = at_whole_batch ? LoopOptions::kAll : options.together(backbone.image_shape()) / options.micro_batch;
   VaeObjective objective(options, backbone, std::move(statistics), dataset, seed, run);
   if (artifact_done(file, vae::kVaeFormat, vae::kVaeVersion, run.fingerprint, run.comm, run.logger)) return {};
   TrainingLoop loop(objective, run);

@@ -1,9 +1,8 @@
 // Training of the hierarchical VAE (Sec. 2.1): maximises the ELBO, data parallel over ranks.
-// Artifact: RUN/vae/vae.safetensors. NVAE's batch norm and KL balance look at the whole global
-// batch: then a rank takes all its micro-batches at once, and results agree for any number of ranks
-// to rounding only.
+// Artifact: RUN/vae/vae.safetensors. A rank computes several of its micro-batches together
+// (images_at_once), all of them where NVAE's batch norm or KL balance looks at the whole batch:
+// results agree for any number of ranks to rounding, with `deterministic` to the bit.
 #pragma once
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -32,11 +31,11 @@ struct VaeTrainOptions : LoopOptions {
   double spectral = 0.0, spectral_start = 0.0;
   bool binarise = false, data_init = false;
   bool recompute = false;
-  std::int64_t images_at_once = 128;
-  // Images of a rank that are computed together.
-  std::int64_t together() const {
-    return deterministic ? micro_batch : std::clamp(images_at_once / micro_batch * micro_batch, micro_batch, batch);
-  }
+  std::int64_t images_at_once = 0;
+  // Of a rank with enough of them: whole micro-batches.
+  std::int64_t together(const ImageShape& image) const;
+  // What a training on so many ranks would refuse: Error(kUsage). has_statistics: of the backbone.
+  void expect_possible(bool has_statistics, int num_ranks) const;
   void describe(Options& options);
 };
 

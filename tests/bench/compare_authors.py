@@ -4,11 +4,12 @@ docs/performance.md.
   compare_authors.py HEBM_DIST CODE [--sizes small,cifar10] [--device cuda] [--threads N] [--rounds N]
 
 CODE: a checkout of jcui1224/diffusion-hierarchical-ebm. A step is one Langevin step of the paper's energy nets through
-NVAE; an update is Algorithm 1's iteration with so many of them, posterior, loss and optimiser included. The Python that
-runs the authors' code needs torch, numpy, scipy, matplotlib, pillow and lmdb. --device cuda: on a GPU with a program of
-the preset cuda, in batches of 25 and 100, each in its best precision; it has not run yet."""
+NVAE; an update is Algorithm 1's iteration with so many of them, posterior, loss and optimiser included. The Python
+that runs the authors' code needs torch, numpy, scipy, matplotlib, pillow and lmdb. --device cuda: on a GPU with a
+program of the preset cuda, in batches of 25 and 100, each in its best precision; it has not run yet."""
 import peers
 
+PRECISIONS = ("float32", "tf32", "bfloat16")
 PRESETS = {"small": "nvae-small-bench", "cifar10": "nvae-cifar10"}
 BATCHES = {"cpu": {"small": [64], "cifar10": [4]}, "cuda": {"small": [25, 100], "cifar10": [25, 100]}}
 STEPS = 4
@@ -48,28 +49,28 @@ def rows(args):
                                 1e3 * own, at_least if on_cpu or work == STEP else None)
 
 
-def precisions_here(wanted):
-    """Those of them that this processor computes in."""
-    return [p for p in wanted if p == "float32" or p == "bfloat16" and peers.has_bfloat16()]
+def precisions_here(wanted, device="cpu"):
+    """Those of them that the device computes in; a GPU is not asked."""
+    here = {"float32"} | ({"bfloat16"} if peers.has_bfloat16() else set()) if device == "cpu" else set(PRECISIONS)
+    return [p for p in wanted if p in here]
 
 
 def main():
     parser = peers.parser(__doc__)
     parser.add_argument("code", metavar="CODE", help="a checkout of the authors' repository")
-    parser.add_argument("--sizes", default="small,cifar10", help="default small,cifar10")
+    parser.add_argument("--sizes", type=peers.some_of(PRESETS), default="small,cifar10", help="default small,cifar10")
     parser.add_argument("--device", choices=list(BATCHES), default="cpu")
-    parser.add_argument("--precisions", default="float32,tf32,bfloat16", help="default: all that the device has")
+    parser.add_argument("--precisions", type=peers.some_of(PRECISIONS), default=",".join(PRECISIONS),
+                        help="default: all that the device has")
     args = parser.parse_args()
-    args.sizes, args.precisions = args.sizes.split(","), args.precisions.split(",")
-    if args.device == "cpu":
-        args.precisions = precisions_here(args.precisions)
-    if not set(args.sizes) <= set(PRESETS):
-        parser.error(f"--sizes: expected some of {', '.join(PRESETS)}")
+    args.precisions = precisions_here(args.precisions, args.device)
+    if not args.precisions:
+        parser.error(f"--precisions: this processor computes in {', '.join(precisions_here(PRECISIONS))}")
     peers.check_program(args.program)
     peers.check_checkout(args.code)
-    peers.check_python(args.python, peers.AUTHORS_PACKAGES)
+    versions = peers.check_python(args.python, peers.AUTHORS_PACKAGES)
     peers.set_threads(args.threads)
-    peers.print_machine(args, args.precisions)
+    peers.print_machine(args, args.precisions, versions["torch"])
     peers.print_rows(rows(args))
 
 

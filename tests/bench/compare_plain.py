@@ -1,12 +1,15 @@
-"""Times the program against the plain PyTorch form (plain_pytorch.py) at the same work, in turn, and prints the table
-of docs/performance.md.
+"""Times the program against the plain PyTorch form (plain_pytorch.py, plain_training.py) at the same work, in turn,
+and prints the table of docs/performance.md.
 
   compare_plain.py HEBM_DIST [--before OLD_HEBM_DIST] [--micro-batches 24,96] [--threads N] [--rounds N]
 
 A gradient is that of one image in one Langevin step of the quickstart's nets; `train` is a whole update over its
-gradients, `train-vae` one over its images. hebm_data lies beside HEBM_DIST: a scratch folder gets a data set of random
-pixels, a VAE and a cache. --before: a program of an earlier version with the same options, timed at the same trainings.
-The Python that runs the plain form needs torch and numpy."""
+gradients, `train-vae` one over its images. In `train-vae` the program computes a rank's micro-batches together (up to
+128 images, the same sum), the plain form one micro-batch at a time.
+
+hebm_data lies beside HEBM_DIST: a scratch folder gets a data set of random pixels, a VAE and a cache. --before: a
+program of an earlier version with the same options, timed at the same trainings. Where it has no hebm_data beside it,
+that of HEBM_DIST makes its data set. The Python that runs the plain form needs torch and numpy."""
 import contextlib
 import json
 import os
@@ -20,7 +23,11 @@ LATENTS, WIDTH, ENERGY_WIDTH = "8x2,8x4,16x4", 32, 64
 BACKBONE = ["--vae.latents", LATENTS, "--vae.width", WIDTH]
 PRIOR = ["--prior.T", 2, "--prior.alpha_cum", "0.99995,0.7,0.0228", "--energy.width", ENERGY_WIDTH]
 IMAGES, BATCH, STEPS = 1024, 192, 30
-VAE_BATCH, VAE_MICRO_BATCHES = 128, (16, 64)
+VAE_BATCH, VAE_MICRO_BATCHES = 128, (16, 64, 128)
+
+
+def data_tool(program):
+    return os.path.join(os.path.dirname(program) or ".", "hebm_data")
 
 
 class Training:
@@ -34,8 +41,9 @@ class Training:
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(struct.pack(f">{len(head)}I", *head))
                 file.write(draw.randbytes(IMAGES * bytes_each) if name == "images" else bytes(IMAGES))
-        peers.run([os.path.join(os.path.dirname(program) or ".", "hebm_data"), "import-idx", "--images",
-                   os.path.join(folder, "images"), "--labels", os.path.join(folder, "labels"), "--out", self.data])
+        tool = data_tool(program) if peers.is_program(data_tool(program)) else data_tool(args.program)
+        peers.run([tool, "import-idx", "--images", os.path.join(folder, "images"), "--labels",
+                   os.path.join(folder, "labels"), "--out", self.data])
         self.vae_run = os.path.join(folder, "vae-run")
         self.run("train-vae", self.vae_run, "--vae_train.epochs", 1, *BACKBONE)
         self.run("encode", self.vae_run)
@@ -98,8 +106,8 @@ def rows(args):
                  for m in args.micro_batches]
         works += [("gradient of `train`, HVAE", "train", BATCH, m, lambda m=m: new.train(m), 2)
                   for m in args.micro_batches]
-        works += [("image of `train-vae`, HVAE", "train-vae", VAE_BATCH, m, lambda m=m: new.train_vae(m), 1.3)
-                  for m in VAE_MICRO_BATCHES]
+        works += [("image of `train-vae`, HVAE (ours: up to 128 together)", "train-vae", VAE_BATCH, m,
+                   lambda m=m: new.train_vae(m), 1.3) for m in VAE_MICRO_BATCHES]
         for title, work, batch, micro_batch, own, at_least in works:
             pair = fastest_pair(args, lambda: plain(args, work, batch, micro_batch), own)  # noqa: B023
             yield peers.Row(title, micro_batch, "float32", "plain PyTorch", *pair, at_least)
@@ -111,25 +119,25 @@ def rows(args):
 
 def add_options(parser):
     parser.add_argument("--before", metavar="OLD_HEBM_DIST", help="an earlier version of the program")
-    parser.add_argument("--micro-batches", default="24,96", help="of the energy nets' training (default 24,96)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of a timing of the plain form (default 5)")
+    parser.add_argument("--micro-batches", type=peers.divisors_of(BATCH), default="24,96",
+                        help=f"of the energy nets' training, divisors of {BATCH} (default 24,96)")
+    parser.add_argument("--seconds", type=peers.positive_number, default=5.0,
+                        help="of a timing of the plain form (default 5)")
 
 
-def check_options(args):
-    args.micro_batches = [int(number) for number in args.micro_batches.split(",")]
-    for program in [args.program] + ([args.before] if args.before else []):
+def check_programs(args):
+    for program in [args.program, data_tool(args.program)] + ([args.before] if args.before else []):
         peers.check_program(program)
-        peers.check_program(os.path.join(os.path.dirname(program) or ".", "hebm_data"))
 
 
 def main():
     parser = peers.parser(__doc__)
     add_options(parser)
     args = parser.parse_args()
-    check_options(args)
-    peers.check_python(args.python, peers.PLAIN_PACKAGES)
+    check_programs(args)
+    versions = peers.check_python(args.python, peers.PLAIN_PACKAGES)
     peers.set_threads(args.threads)
-    peers.print_machine(args, ["float32"])
+    peers.print_machine(args, ["float32"], versions["torch"])
     peers.print_rows(rows(args))
 
 

@@ -1,7 +1,9 @@
 """What the comparisons of this folder share: the machine, programs that answer in JSON, and a table of ratios."""
 import argparse
 import dataclasses
+import importlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -33,11 +35,14 @@ class Row:
 
 
 def print_rows(rows):
-    """A Markdown table, each row as soon as it is measured."""
+    """A Markdown table, each row as soon as it is measured. Returns the rows."""
+    measured = []
     print("| work | batch | precision | reference | reference, ms | ours, ms | times as fast | at least | reached |\n"
           "|---|---|---|---|---|---|---|---|---|", flush=True)
     for row in rows:
         print(row.text(), flush=True)
+        measured.append(row)
+    return measured
 
 
 # ---- the machine
@@ -57,20 +62,18 @@ def has_bfloat16():
     return "avx512_bf16" in cpu().get("flags", "").split()
 
 
-def print_machine(args, precisions):
+def print_machine(args, precisions, torch_version):
     """Who measures: processor, threads, precision, versions, and the rate of a large matrix product."""
     fields = cpu()
     flags = fields.get("flags", "").split()
     sets = [name for name, flag in (("AVX2", "avx2"), ("AVX-512", "avx512f"), ("AVX512_BF16", "avx512_bf16"),
                                     ("AMX_BF16", "amx_bf16")) if flag in flags]
     rate = answer([args.program, "bench", "langevin", "--batch", 1, "--comm.threads", args.threads, "--json"])
-    version = subprocess.run([args.python, "-c", "import torch; print(torch.__version__)"], check=True,
-                             capture_output=True, text=True).stdout.strip()
     print(f"Processor: {fields.get('model name', platform.processor() or platform.machine())}, "
           f"family {fields.get('cpu family', '?')}, model {fields.get('model', '?')}, {', '.join(sets) or 'no AVX2'}; "
           f"{len(os.sched_getaffinity(0))} cores.\n"
           f"Threads: {args.threads}. Precision: {', '.join(precisions)}; on a processor the reference has float32. "
-          f"PyTorch of the reference: {version}.\n"
+          f"PyTorch of the reference: {torch_version}.\n"
           f"A product of 1024 x 1024 x 1024 in float32: {rate['gemm_gflop_s']:.0f} GFLOP/s.\n"
           f"Load of the machine over the last minute: {os.getloadavg()[0]:.1f} processes.\n", flush=True)
 
@@ -101,8 +104,12 @@ def script(args, name, *words):
 
 # ---- what must be there
 
+def is_program(path):
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
 def check_program(path):
-    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+    if not is_program(path):
         sys.exit(f"{path}: no such program; build it (docs/building.md) and name build/cpu/hebm_dist, "
                  "beside which hebm_data lies")
 
@@ -113,20 +120,95 @@ def check_checkout(code):
             sys.exit(f"{code}: {name} is missing; expected a checkout of the authors' public repository {AUTHORS}")
 
 
+def imported(modules):
+    """Imports them. By module: its version, or why it cannot be imported; None: it is not there."""
+    out = {}
+    for name in modules:
+        try:
+            out[name] = {"version": str(getattr(importlib.import_module(name), "__version__", ""))}
+        except Exception as error:  # noqa: BLE001  what a broken package raises is its own
+            absent = isinstance(error, ModuleNotFoundError) and error.name == name
+            out[name] = {"error": None if absent else f"{type(error).__name__}: {error}"}
+    return out
+
+
+def refuse_python(python, reasons, packages):
+    sys.exit(f"{python}: {'; '.join(reasons)}. Install:\n"
+             f"  python3 -m venv peers && peers/bin/pip install {' '.join(packages.values())}\n"
+             "and start this script by peers/bin/python")
+
+
+def check_imported(python, found, packages):
+    """The versions of what `imported` found; ends this script where a package is missing or broken."""
+    errors = {name: entry["error"] for name, entry in found.items() if "error" in entry}
+    missing = [name for name, error in errors.items() if error is None]
+    reasons = [f"cannot import {', '.join(missing)}"] if missing else []
+    reasons += [f"{name} is there, but cannot be imported: {error}" for name, error in errors.items() if error]
+    if reasons:
+        refuse_python(python, reasons, packages)
+    return {name: entry["version"] for name, entry in found.items()}
+
+
+def import_here(packages):
+    """Imports the packages (module -> name to install) into this process."""
+    check_imported(sys.executable, imported(packages), packages)
+
+
 def check_python(python, packages):
-    """That this Python imports the packages (module -> name to install)."""
-    probe = ("import importlib.util, sys; "
-             "print(*[m for m in sys.argv[1:] if importlib.util.find_spec(m) is None])")
+    """The versions of the packages (module -> name to install) that this Python imports, all by one start of it."""
+    probe = ("import sys; sys.path[0] = sys.argv[1]; import json, peers; "
+             "print(); print(json.dumps(peers.imported(sys.argv[2:])))")
     try:
-        done = subprocess.run([python, "-c", probe, *packages], capture_output=True, text=True)
+        done = subprocess.run([python, "-B", "-c", probe, HERE, *packages], capture_output=True, text=True)
     except OSError as error:
         sys.exit(f"{python}: {error.strerror}; expected a Python that has PyTorch")
-    missing = done.stdout.split()
-    if done.returncode != 0 or missing:
-        what = ", ".join(missing) or "anything: " + done.stderr.strip()[-500:]
-        sys.exit(f"{python}: cannot import {what}. Install:\n"
-                 f"  python3 -m venv peers && peers/bin/pip install {' '.join(packages.values())}\n"
-                 "and start this script by peers/bin/python")
+    if done.returncode != 0:
+        words = done.stderr.strip()[-500:]
+        refuse_python(python, [f"exit code {done.returncode} on importing {', '.join(packages)}: {words}"], packages)
+    return check_imported(python, json.loads(done.stdout.splitlines()[-1]), packages)
+
+
+# ---- options
+
+def positive_int(text):
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, not {text!r}")
+    return number
+
+
+def positive_number(text):
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number, not {text!r}")
+    return number
+
+
+def divisors_of(batch):
+    """A type: numbers between commas that divide the batch."""
+    def parse(text):
+        numbers = [positive_int(part) for part in text.split(",")]
+        for number in numbers:
+            if batch % number:
+                raise argparse.ArgumentTypeError(f"{number} does not divide the batch of {batch}")
+        return numbers
+    return parse
+
+
+def some_of(names):
+    """A type: names between commas, each once."""
+    def parse(text):
+        wanted = list(dict.fromkeys(text.split(",")))
+        if not set(wanted) <= set(names):
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(names)}, not {text!r}")
+        return wanted
+    return parse
 
 
 def parser(description):
@@ -134,8 +216,10 @@ def parser(description):
     out = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     out.add_argument("program", metavar="HEBM_DIST", help="build/cpu/hebm_dist")
     out.add_argument("--python", default=sys.executable, help="the Python that has PyTorch (default: this one)")
-    out.add_argument("--threads", type=int, default=1, help="of the reference and of the program (default 1)")
-    out.add_argument("--rounds", type=int, default=2, help="both in turn so often; the fastest count (default 2)")
+    out.add_argument("--threads", type=positive_int, default=1,
+                     help="of the reference and of the program (default 1)")
+    out.add_argument("--rounds", type=positive_int, default=2,
+                     help="both in turn so often; the fastest count (default 2)")
     return out
 
 

@@ -2,9 +2,9 @@
 
   run_authors.py CODE --size small|cifar10 [--batch N] [--steps K] [--threads N] [--device cuda --precision tf32]
 
-Prints seconds of a Langevin step and image, and of a whole training iteration of K steps. Weights are random. Its fused
-CUDA norm is replaced by torch's; on the CPU its calls of CUDA do nothing; nothing else of it is changed. --device cuda
-has not run yet. Needs torch, numpy, scipy, matplotlib, pillow and lmdb."""
+Prints seconds of a Langevin step and image, and of a whole training iteration of K steps. Weights are random. Its
+fused CUDA norm is replaced by torch's; on the CPU its calls of CUDA do nothing; nothing else of it is changed.
+--device cuda has not run yet. Needs torch, numpy, scipy, matplotlib, pillow and lmdb."""
 import argparse
 import json
 import os
@@ -22,7 +22,8 @@ SIZES = {
     "small": ({"num_channels_enc": 32, "num_channels_dec": 32, "num_latent_per_group": 10, "num_groups_per_scale": 6,
                "num_cell_per_cond_enc": 1, "num_cell_per_cond_dec": 1, "num_nf": 0}, 32),
     "cifar10": ({"num_channels_enc": 128, "num_channels_dec": 128, "num_latent_per_group": 20,
-                 "num_groups_per_scale": 30, "num_cell_per_cond_enc": 2, "num_cell_per_cond_dec": 2, "num_nf": 1}, 128),
+                 "num_groups_per_scale": 30, "num_cell_per_cond_enc": 2, "num_cell_per_cond_dec": 2, "num_nf": 1},
+                128),
 }
 
 
@@ -62,8 +63,8 @@ def build(code, size, num_levels, steps, device):
     own, width = SIZES[size]
     args = argparse.Namespace(**NVAE, **own)
     vae = AutoEncoder(args, None, nvae.utils.get_arch_cells(args.arch_instance)).eval().requires_grad_(False).cuda()
-    options = types.SimpleNamespace(max_T=num_levels, e_l_steps=steps, e_l_step_size=3e-5, ch=width, e_lr=4e-5, wd=3e-5,
-                                    e_gamma=.9, local_rank=0, nprocs=1, distributed=False, add_sn=True)
+    options = types.SimpleNamespace(max_T=num_levels, e_l_steps=steps, e_l_step_size=3e-5, ch=width, e_lr=4e-5,
+                                    wd=3e-5, e_gamma=.9, local_rank=0, nprocs=1, distributed=False, add_sn=True)
     with torch.no_grad():
         z = vae.new_sample_z_by_eps(2)[1]
     nets = [_CIFAR10_netE(layer.shape, options).cuda() for layer in z]
@@ -87,17 +88,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("code", metavar="CODE", help="a checkout of their repository")
     parser.add_argument("--size", choices=SIZES, required=True)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=2, help="K (default 2)")
-    parser.add_argument("--levels", type=int, default=3, help="T (default 3)")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=5.0, help="to measure for (default 5)")
+    parser.add_argument("--batch", type=peers.positive_int, default=4)
+    parser.add_argument("--steps", type=peers.positive_int, default=2, help="K (default 2)")
+    parser.add_argument("--levels", type=peers.positive_int, default=3, help="T (default 3)")
+    parser.add_argument("--threads", type=peers.positive_int, default=1)
+    parser.add_argument("--seconds", type=peers.positive_number, default=5.0, help="to measure for (default 5)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", choices=["float32", "tf32", "bfloat16"], default="float32", help="on a GPU")
     parser.add_argument("--update", action="store_true", help="a whole training iteration too")
     args = parser.parse_args()
     peers.check_checkout(args.code)
-    peers.check_python(sys.executable, peers.AUTHORS_PACKAGES)
+    peers.import_here(peers.AUTHORS_PACKAGES)
     import numpy
     import torch
     torch.set_num_threads(args.threads)

@@ -1,5 +1,5 @@
-"""Times plain_pytorch.py, or records a case of a run's weights for `hebm_dist replay`, which holds every stage of
-the program against it.
+"""Times the plain PyTorch form (plain_pytorch.py, plain_training.py), or records a case of a run's weights for
+`hebm_dist replay`, which holds every stage of the program against it.
 
   run_plain.py time langevin|train|train-vae [--batch N] [--micro-batch M] [--steps K] [--threads N]
   run_plain.py case --vae V.safetensors --prior P.safetensors OUT.h5
@@ -8,7 +8,7 @@ Needs torch, and for `case` safetensors and h5py."""
 import argparse
 import json
 import math
-import sys
+import re
 import time
 
 import peers
@@ -31,13 +31,14 @@ def measure(args):
     """Milliseconds an image: of one gradient of a chain (langevin), of one gradient within a whole update (train),
     of a whole update (train-vae)."""
     import torch
-    from plain_pytorch import Hvae, Prior, PriorTraining, Schedule, VaeTraining, potential_gradient
+    from plain_pytorch import Hvae, Prior, Schedule
+    from plain_training import PriorTraining, VaeTraining, potential_gradient
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     vae = Hvae(args.latents, args.width)
     schedule = Schedule([0.99995, 0.7, 0.0228])
     prior = Prior(vae, schedule.num_levels, args.energy_width)
-    latents = torch.randn(1000, sum(vae.sizes()))
+    latents = torch.randn(max(1000, args.micro_batch), sum(vae.sizes()))
     if args.work == "langevin":
         vae.requires_grad_(False)
         nets = prior.nets(0)
@@ -83,7 +84,7 @@ def write_case(args):
     """All stages of a micro-batch by the paper's step rule, in float32, with the random numbers that they took."""
     import h5py
     import torch
-    from plain_pytorch import potential_gradient
+    from plain_training import potential_gradient
     torch.manual_seed(1)
     vae, prior, s = load(args)
     nets, t = prior.nets(0), torch.arange(args.batch) % s.num_levels
@@ -122,7 +123,8 @@ def write_case(args):
     for k in range(args.steps):  # Eq. 3 with the gradient of Eq. 13; the nets give f = s^2 F
         n = torch.randn_like(u)
         put(f"langevin_noise/{k}", vae.split(n))
-        y = y + 0.5 * s2 * (pull * u - precision * y) + 0.5 * potential_gradient(vae, nets, frozen, y, t) + s2.sqrt() * n
+        gradient = potential_gradient(vae, nets, frozen, y, t)
+        y = y + 0.5 * s2 * (pull * u - precision * y) + 0.5 * gradient + s2.sqrt() * n
     put("langevin_y", vae.split(y))
     negative, _ = vae.transport(y)
     loss = 0
@@ -137,29 +139,37 @@ def write_case(args):
     out.close()
 
 
+def latents_of(text):
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*(,[1-9]\d*x[1-9]\d*)*", text):
+        raise argparse.ArgumentTypeError(f"expected channels and side of every layer, as 8x2,8x4, not {text!r}")
+    return text
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     clock = commands.add_parser("time", help="prints one line of JSON")
     clock.add_argument("work", choices=["langevin", "train", "train-vae"])
-    clock.add_argument("--batch", type=int, default=192)
-    clock.add_argument("--micro-batch", type=int, default=96)
-    clock.add_argument("--steps", type=int, default=30, help="K")
-    clock.add_argument("--threads", type=int, default=1)
-    clock.add_argument("--latents", default="8x2,8x4,16x4")
-    clock.add_argument("--width", type=int, default=32, help="of the path")
-    clock.add_argument("--energy-width", type=int, default=64)
-    clock.add_argument("--seconds", type=float, default=10, help="to measure for")
+    clock.add_argument("--batch", type=peers.positive_int, default=192)
+    clock.add_argument("--micro-batch", type=peers.positive_int, default=96)
+    clock.add_argument("--steps", type=peers.positive_int, default=30, help="K")
+    clock.add_argument("--threads", type=peers.positive_int, default=1)
+    clock.add_argument("--latents", type=latents_of, default="8x2,8x4,16x4")
+    clock.add_argument("--width", type=peers.positive_int, default=32, help="of the path")
+    clock.add_argument("--energy-width", type=peers.positive_int, default=64)
+    clock.add_argument("--seconds", type=peers.positive_number, default=10, help="to measure for")
     case = commands.add_parser("case", help="writes OUT.h5")
     case.add_argument("--vae", required=True)
     case.add_argument("--prior", required=True)
-    case.add_argument("--batch", type=int, default=4)
-    case.add_argument("--steps", type=int, default=3, help="K")
-    case.add_argument("--eta", type=float, default=3e-5)
+    case.add_argument("--batch", type=peers.positive_int, default=4)
+    case.add_argument("--steps", type=peers.positive_int, default=3, help="K")
+    case.add_argument("--eta", type=peers.positive_number, default=3e-5)
     case.add_argument("out")
     args = parser.parse_args()
+    if args.command == "time" and args.work != "langevin" and args.batch % args.micro_batch:
+        parser.error(f"--micro-batch: {args.micro_batch} does not divide the batch of {args.batch}")
     readers = {"safetensors": "safetensors", "h5py": "h5py"} if args.command == "case" else {}
-    peers.check_python(sys.executable, {**peers.PLAIN_PACKAGES, **readers})
+    peers.import_here({**peers.PLAIN_PACKAGES, **readers})
     measure(args) if args.command == "time" else write_case(args)
 
 

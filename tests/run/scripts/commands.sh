@@ -44,6 +44,13 @@ expect 0 "an image takes 24023040 bytes" encode --preset nvae-celebahq256 --cach
 expect 2 "nvae.side" train-vae --vae.kind nvae --dry-run --run.directory "$scratch/none"
 expect 2 "nvae.cells" train-vae --preset nvae-mnist --nvae.cells res_elu --dry-run --run.directory "$scratch/none"
 expect 2 "there are: " train-vae --preset nvae-mnst --dry-run
+# What a run refuses, its dry run refuses too.
+for refused in spectral=0.1 data_init=true recompute=true; do
+  expect 2 "vae_train.${refused%=*}" train-vae "--vae_train.${refused%=*}" "${refused#*=}" --dry-run --run.directory "$scratch/none"
+done
+expect 2 "not a multiple of the micro-batch 64" train-vae --vae_train.batch 100 --dry-run --run.directory "$scratch/none"
+expect 2 "vae_train.deterministic" train-vae --preset nvae-mnist --vae_train.deterministic true --dry-run --run.directory "$scratch/none"
+expect 0 "128 images at a time" train-vae --vae_train.micro_batch 16 --dry-run --run.directory "$scratch/none"
 
 # What is missing is named, with the command that makes it.
 for command in train-vae train-features encode train evaluate transition vary; do

@@ -64,6 +64,36 @@ struct World {
   }
 };
 
+TEST(VaeTrainOptions, ComputesWholeMicroBatchesTogether) {
+  VaeTrainOptions options;
+  options.batch = 120;
+  options.micro_batch = 24;
+  EXPECT_EQ(options.together({1, 32, 32}), 120);
+  EXPECT_EQ(options.together({1, 64, 64}), 24) << "32 images have as many values as are taken at once";
+  EXPECT_EQ(options.together({3, 256, 256}), 24) << "a micro-batch at least";
+  options.images_at_once = 95;
+  EXPECT_EQ(options.together({3, 256, 256}), 72);
+  options.deterministic = true;
+  EXPECT_EQ(options.together({1, 32, 32}), 24);
+}
+
+TEST(VaeTrainOptions, RefusesWhatCannotBe) {
+  const auto refused = [](auto set, bool has_statistics, const std::string& word) {
+    VaeTrainOptions options;
+    set(options);
+    expect_error(ExitCode::kUsage, {word}, [&] { options.expect_possible(has_statistics, 1); });
+  };
+  refused([](auto& o) { o.batch = 100; }, false, "vae_train.micro_batch");
+  refused([](auto& o) { o.spectral = 0.1; }, false, "vae_train.spectral");
+  refused([](auto& o) { o.recompute = true; }, false, "vae_train.recompute");
+  refused([](auto& o) { o.deterministic = true; }, true, "vae_train.deterministic");
+  refused([](auto& o) { o.images_at_once = 8; }, true, "vae_train.images_at_once");
+  VaeTrainOptions options;
+  options.recompute = true;
+  options.spectral = 0.1;
+  options.expect_possible(true, 1);
+}
+
 TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
   World world;
   VaeTrainOptions options = small_options();
