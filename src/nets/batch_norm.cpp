@@ -29,8 +29,8 @@ at::Tensor line(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& 
   return x * per_channel(scale) + per_channel(shift);
 }
 
-// float32 in host memory: the loops of batch_norm_kernels.h. Else ATen does it, more slowly. Tensors
-// without data take the same memory as those.
+// float32 in host memory: the loops of batch_norm_kernels.h. Else ATen does it, more slowly.
+// Tensors without data take the same memory as those.
 bool has_kernel(const at::Tensor& x) { return (x.is_cpu() || x.is_meta()) && x.scalar_type() == at::kFloat; }
 
 bool channels_last(const at::Tensor& x) {

@@ -1,6 +1,6 @@
 #include "nets/planned_memory.h"
 #include <ATen/ExpandUtils.h>
-#include <ATen/core/stack.h>
+#include <ATen/core/ivalue.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/core/Allocator.h>
@@ -70,19 +70,23 @@ at::Tensor log_sigmoid_gradient(const at::Tensor& /*dy*/, const at::Tensor& x, c
 }
 
 // The rest takes its arguments from a stack, in the order of the operator's schema.
-using torch::jit::Stack;
+using Stack = std::vector<c10::IValue>;
+
+const c10::IValue& argument_of(const Stack& stack, std::size_t i, std::size_t num_arguments) {
+  return stack.at(stack.size() - num_arguments + i);
+}
 
 // Replaces the operator's arguments by its results.
 template <std::size_t kArguments, class... Results> void answer(Stack& stack, Results&&... results) {
-  torch::jit::drop(stack, kArguments);
-  torch::jit::push(stack, std::forward<Results>(results)...);
+  stack.erase(stack.end() - static_cast<std::ptrdiff_t>(kArguments), stack.end());
+  (stack.emplace_back(std::forward<Results>(results)), ...);
 }
 
 // (x, weight, bias, stride, padding, dilation, transposed, output_padding, groups). oneDNN's
 // convolutions take and give copies in blocks of channels.
 void convolution(const c10::OperatorHandle& /*op*/, Stack* stack) {
   constexpr std::size_t kArguments = 9;
-  const auto argument = [&](std::size_t i) { return torch::jit::peek(*stack, i, kArguments); };
+  const auto argument = [&](std::size_t i) { return argument_of(*stack, i, kArguments); };
   const auto of_side = [&](std::size_t i, std::int64_t side) {  // one number stands for all sides
     const auto numbers = argument(i).toIntVector();
     return numbers[numbers.size() == 1 ? 0 : static_cast<std::size_t>(side)];
@@ -102,7 +106,7 @@ void convolution(const c10::OperatorHandle& /*op*/, Stack* stack) {
 // (dy, x, weight, bias_sizes, stride, padding, dilation, transposed, output_padding, groups, mask)
 void convolution_gradient(const c10::OperatorHandle& /*op*/, Stack* stack) {
   constexpr std::size_t kArguments = 11;
-  const auto argument = [&](std::size_t i) { return torch::jit::peek(*stack, i, kArguments); };
+  const auto argument = [&](std::size_t i) { return argument_of(*stack, i, kArguments); };
   const at::Tensor dy = argument(0).toTensor(), x = argument(1).toTensor(), weight = argument(2).toTensor();
   const auto wanted = argument(10).toBoolList();
   const at::Tensor blocked_dy = same(dy), blocked_x = same(x);
@@ -116,7 +120,7 @@ void convolution_gradient(const c10::OperatorHandle& /*op*/, Stack* stack) {
 // (x, weight, bias, mean, variance, training, momentum, eps), of running statistics.
 void batch_norm(const c10::OperatorHandle& /*op*/, Stack* stack) {
   constexpr std::size_t kArguments = 8;
-  const at::Tensor x = torch::jit::peek(*stack, 0, kArguments).toTensor();
+  const at::Tensor x = argument_of(*stack, 0, kArguments).toTensor();
   answer<kArguments>(*stack, same(x), at::empty({0}, x.options()), at::empty({0}, x.options()));
 }
 

@@ -46,7 +46,7 @@ class SpectralPenalty {
   void iterate(const std::vector<at::Tensor>& weights, int times);
   // sum u^T W v; differentiable in the weights, which come in the constructor's order.
   at::Tensor value(const std::vector<at::Tensor>& weights) const;
-  // Adds gradient (a scalar) times d value() / d weight to the weights' grad(), one shape at a time.
+  // Adds gradient (a scalar) times d value() / d weight to the weights' grad(), shape by shape.
   void backward(const std::vector<at::Tensor>& weights, const at::Tensor& gradient) const;
   // "PREFIX.u.0", "PREFIX.v.0", ... by shape in order of appearance; live.
   std::vector<NamedTensor> state(const std::string& prefix) const;

@@ -55,9 +55,10 @@ std::int64_t vae_training_bytes(const VaeTrainOptions& options, vae::Backbone& b
     return {
         at::empty({count, image.channels, image.height, image.width}, like), at::empty({count, backbone.dim()}, like)};
   };
-  const VaeTerms terms{.batch = options.batch, .micro_batch = options.micro_batch, .penalised = options.spectral > 0.0, .kl_weights = [](const auto& kl) {
-                         return std::vector<double>(kl.size(), 1.0);
-                       }};
+  const VaeTerms terms{.batch = options.batch,
+      .micro_batch = images,
+      .penalised = options.spectral > 0.0,
+      .kl_weights = [](const auto& kl) { return std::vector<double>(kl.size(), 1.0); }};
   const std::int64_t goes_back = goes_back_from(options.recompute);
   const std::int64_t update =
       nets::planned_peak([&] { vae_backward(backbone, statistics.get(), make(images), terms); }, goes_back);

@@ -12,7 +12,7 @@
 namespace hebm::train {
 
 struct VaeTerms {
-  std::int64_t batch = 0;  // images of the global batch: the loss is their mean
+  std::int64_t batch = 0;        // images of the global batch: the loss is their mean
   std::int64_t micro_batch = 0;  // free_bits hold for the mean over so many images
   int ranks = 1;
   double free_bits = 0.0;  // nats a layer and image that cost nothing
