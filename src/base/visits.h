@@ -13,8 +13,8 @@ inline constexpr std::uint32_t kLabelTest = 3'000'002;  // `labels`: the test im
 // A VAE's own measurements: ELBO, re-estimated batch norms.
 inline constexpr std::uint32_t kMeasure = 0xffff'ffff;
 
-// Of chains (kPriorNoise, kLangevin): draw 0 is a sample; d > 0 are further draws of its free layers
-// (variations, steps of an edit).
+// Of chains (kPriorNoise, kLangevin): draw 0 is a sample; d > 0 are further draws of its free
+// layers (variations, steps of an edit).
 constexpr std::uint32_t of_draw(std::int64_t d) { return static_cast<std::uint32_t>(d); }
 // Candidate m < kMaxCandidates for the labels of a chain whose visit is below kMaxCandidateVisit.
 inline constexpr std::uint32_t kMaxCandidateVisit = 1000, kMaxCandidates = 1u << 20;

@@ -30,8 +30,8 @@ inline void finish(const DepthwiseImage& a, Vec sum, std::int64_t offset, std::i
   store<kWhole>(a.out + offset, sum, lanes);
 }
 
-// Asks for what the next row needs of a pixel: the hardware does not foresee the steps from pixel to
-// pixel.
+// Asks for what the next row needs of a pixel: the hardware does not foresee the steps from pixel
+// to pixel.
 template <DepthwiseMode kMode> inline void prefetch_row(const DepthwiseImage& a, std::int64_t offset) {
   for (std::int64_t c = 0; c < kChannelBlock; c += 16) {
     __builtin_prefetch(a.in + offset + c);
