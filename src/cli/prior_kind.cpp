@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include "base/error.h"
-#include "prior/nce.h"
-#include "prior/reverse_chain.h"
 #include "storage/lenient_json.h"
 #include "storage/run_files.h"
 
@@ -12,7 +10,18 @@ namespace hebm::cli {
 namespace {
 
 using Json = nlohmann::json;
-using prior::EnergyPrior, prior::NceOptions, vae::Backbone;
+using prior::EnergyPrior, vae::Backbone;
+
+std::unique_ptr<train::Objective> by_chains(
+    const train::PriorTrainOptions& options, const train::PriorInputs& in, const train::TrainingRun& run) {
+  return std::make_unique<train::DiffusionObjective>(options, in, run);
+}
+
+// What a prior without levels does not depend on.
+constexpr std::string_view kOfLevels[] = {
+    "prior.T", "prior.alpha_cum", "langevin.step_rule", "langevin.step", "langevin.eta", "langevin.by_level"};
+
+}  // namespace
 
 std::string chains_cost(const EnergyPrior& prior, const DrawSettings& s) {
   return fmt::format(", {} levels of {} Langevin steps", prior.num_levels(), s.langevin.steps);
@@ -30,23 +39,8 @@ void marginal_fingerprint(Json& out, const DrawSettings& s) {
   out["langevin.eta_marginal"] = s.langevin.eta_marginal;
 }
 
-std::unique_ptr<train::Objective> by_chains(
-    const train::PriorTrainOptions& options, const train::PriorInputs& in, const train::TrainingRun& run) {
-  return std::make_unique<train::DiffusionObjective>(options, in, run);
-}
-
-template <prior::NetOutput kOutput>
-sample::DrawLatents chain_draws(const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
-  return [chain = prior::ReverseChain(*prior, vae, s.langevin, kOutput)](
-             const prior::ChainIds& ids) { return chain.sample(ids); };
-}
-
-// What a prior without levels does not depend on.
-constexpr std::string_view kOfLevels[] = {
-    "prior.T", "prior.alpha_cum", "langevin.step_rule", "langevin.step", "langevin.eta", "langevin.by_level"};
-
 // The VAE's own prior.
-PriorKind gaussian() {
+template <> PriorKind make_kind<"gaussian">() {
   return {.name = results::kGaussian,
       .about = "the Gaussian prior is the VAE's own",
       .draw = [](const EnergyPrior*, const Backbone& vae, const DrawSettings&) -> sample::DrawLatents {
@@ -55,13 +49,13 @@ PriorKind gaussian() {
 }
 
 // Eq. 9.
-PriorKind diffusion() {
+template <> PriorKind make_kind<"diffusion">() {
   return {.name = storage::run_files::kOwnPrior,
       .about = "Eq. 9",
       .without = {"langevin.eta_marginal"},
       .has_levels = true,
       .objective = by_chains,
-      .draw = chain_draws<prior::NetOutput::kScaled>,
+      .draw = chain_draws<>,
       .draw_cost = chains_cost,
       .draw_fingerprint =
           [](Json& out, const DrawSettings& s) {
@@ -77,12 +71,12 @@ PriorKind diffusion() {
 }
 
 // The marginal EBM of Eq. 4 and 8.
-PriorKind joint() {
+template <> PriorKind make_kind<"joint">() {
   return {.name = "joint",
       .about = "marginal EBM of Eq. 4 and 8, whose step is langevin.eta_marginal",
       .part = "Joint EBM prior",
       .objective = by_chains,
-      .draw = chain_draws<prior::NetOutput::kScaled>,
+      .draw = chain_draws<>,
       .draw_cost = chains_cost,
       .draw_fingerprint = marginal_fingerprint,
       .samples = {{"joint", "Joint EBM"}},
@@ -91,65 +85,6 @@ PriorKind joint() {
         return std::isfinite(step) ? fmt::format(", s^2 = {}", step) : "";
       }};
 }
-
-struct NceSettings : KindOptions {
-  NceOptions nce;
-  void describe_training(Options& o) override { nce.describe_training(o); }
-  void describe_sampling(Options& o) override { nce.describe_sampling(o); }
-};
-const NceOptions& nce_of(const KindOptions& own) { return dynamic_cast<const NceSettings&>(own).nce; }
-bool resamples(const NceOptions& nce) { return nce.sampler == prior::NceSampling::kResampling; }
-
-// By importance resampling, or Langevin steps on p(u) prod_i r_i, where the layers below have a say
-// in those above by the conditionals' normalisers.
-sample::DrawLatents nce_draws(const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
-  const NceOptions& nce = nce_of(s.own);
-  if (!resamples(nce)) return chain_draws<prior::NetOutput::kLogit>(prior, vae, s);
-  return [sampler = prior::NceSampler(*prior, vae, nce.proposals)](
-             const prior::ChainIds& ids) { return sampler.resample(ids); };
-}
-
-// Classifiers between posterior and Gaussian prior (Sec. 2.2).
-PriorKind nce() {
-  return {.name = "nce",
-      .about = "a classifier a layer, NCP-VAE",
-      .part = "NCE prior: classifiers by layer",
-      .section = "nce.",
-      .own = []() -> std::unique_ptr<KindOptions> { return std::make_unique<NceSettings>(); },
-      .without = {"langevin.", "compute.chain_precision", "train.levels", "train.level_weight", "train.l2",
-          "train.divergence_factor", "energy.power_iterations_in_chain"},
-      .gain = [](const KindOptions& own) { return nce_of(own).gain; },
-      .objective = train::make_nce,
-      .learns_by_chains = false,
-      .draw = nce_draws,
-      .draw_cost =
-          [](const EnergyPrior& prior, const DrawSettings& s) {
-            const NceOptions& nce = nce_of(s.own);
-            return resamples(nce)
-                       ? fmt::format(", {} proposals for each of {} layers", nce.proposals, prior.num_layers())
-                       : chains_cost(prior, s);
-          },
-      .draw_fingerprint =
-          [](Json& out, const DrawSettings& s) {
-            const NceOptions& nce = nce_of(s.own);
-            out["nce.sampler"] = name_of(nce.sampler);
-            if (resamples(nce)) {
-              out["nce.proposals"] = nce.proposals;
-            } else {
-              marginal_fingerprint(out, s);
-            }
-          },
-      .file = [](const PriorKind& kind,
-                  const KindOptions& own) { return fmt::format("{}-{}", kind.name, name_of(nce_of(own).sampler)); },
-      .samples = {{"nce-resampling", "NCE, resampling"}, {"nce-langevin", "NCE, Langevin"}},
-      .sampling_cost = [](std::optional<std::int64_t> num_levels, const Json& samples) -> evaluate::SamplingCost {
-        if (storage::text_in(samples, "nce.sampler") != name_of(prior::NceSampling::kResampling))
-          return evaluate::chain_cost(num_levels, samples);
-        return {0, storage::integer_in(samples, "nce.proposals")};
-      }};
-}
-
-}  // namespace
 
 bool PriorKind::depends_on(std::string_view key) const {
   if (!has_levels && std::find(std::begin(kOfLevels), std::end(kOfLevels), key) != std::end(kOfLevels)) return false;
@@ -169,7 +104,12 @@ std::string PriorKind::train_command() const {
 }
 
 std::span<const PriorKind> prior_kinds() {
-  static const std::vector<PriorKind> rows = {gaussian(), diffusion(), joint(), nce()};
+  static const std::vector<PriorKind> rows = {
+      make_kind<"gaussian">(),
+      make_kind<"diffusion">(),
+      make_kind<"joint">(),
+      make_kind<"nce">(),
+  };
   return rows;
 }
 

@@ -1,5 +1,5 @@
 // The priors that can be compared on one backbone and cache (Table 1), by prior.kind. What tells
-// one from another is its row in prior_kind.cpp; a run directory may hold one of each.
+// one from another is what make_kind says of it; a run directory may hold one of each.
 #pragma once
 #include <map>
 #include <memory>
@@ -10,9 +10,11 @@
 #include <string_view>
 #include <vector>
 #include "base/options.h"
+#include "base/text.h"
 #include "evaluate/evaluate.h"
 #include "prior/langevin.h"
 #include "prior/potential.h"
+#include "prior/reverse_chain.h"
 #include "sample/sample.h"
 #include "train/diffusion.h"
 
@@ -75,11 +77,23 @@ struct PriorKind {
   std::string train_command() const;  // for messages
 };
 
+// Of a name: the three of Eq. 4, 8 and 9 in prior_kind.cpp, others in a file of their own.
+template <Literal kName> PriorKind make_kind();
 std::span<const PriorKind> prior_kinds();
 const PriorKind* find_prior_kind(std::string_view name);  // or null
 const PriorKind& prior_kind(std::string_view name);       // of an option's value, which is checked
 const PriorKind& default_prior_kind();                    // the paper's own
 void add_prior_kind(Options& options, std::string* name, const std::string& help);
+
+// What kinds that draw by chains have in their rows.
+std::string chains_cost(const prior::EnergyPrior& prior, const DrawSettings& settings);
+void chain_fingerprint(nlohmann::json& out, const DrawSettings& settings);
+void marginal_fingerprint(nlohmann::json& out, const DrawSettings& settings);  // of one level
+template <prior::NetOutput kOutput = prior::NetOutput::kScaled>
+sample::DrawLatents chain_draws(const prior::EnergyPrior* prior, const vae::Backbone& vae, const DrawSettings& s) {
+  return [chain = prior::ReverseChain(*prior, vae, s.langevin, kOutput)](
+             const prior::ChainIds& ids) { return chain.sample(ids); };
+}
 
 // A command's options of all kinds.
 class OwnOptions {

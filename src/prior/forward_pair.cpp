@@ -34,6 +34,7 @@ std::int64_t level_of_batch(
 NoisyPair make_pair(const Chains& chains, const at::Tensor& u0, const Schedule& schedule) {
   check(chains.count() == u0.size(0), ExitCode::kRuntime, "noisy pair: {} rows, {} chains", u0.size(0), chains.count());
   const c10::NoGradGuard no_grad;
+  // sigma^2 = 1 - alpha^2, alpha_cum[t] = alpha[0] ... alpha[t] < 1: at t = 0 too u_t is noisy.
   // by_level: [B, 1], a table at the row's t. normals: [B, dim], keyed by who the row is, and t.
   const auto of_level =
       chains.by_level({{schedule.alpha_cum}, {schedule.sigma_cum}, {schedule.alpha, 1}, {schedule.sigma, 1}});

@@ -9,6 +9,7 @@ namespace hebm::train {
 
 LatentSource cache_source(const data::LatentCache& cache, const MicroBatches& batches, std::uint64_t seed,
     std::int64_t first_update, std::int64_t total_updates) {
+  // A batch: the next images of the epoch's permutation, which (seed, epoch) gives.
   const WorkImages rows(
       cache.num_images(), [&cache](std::int64_t position) { return cache.global_index(position); }, batches, seed);
   const RandomKey key{seed, 0, Purpose::kCacheDraw};

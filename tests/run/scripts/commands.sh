@@ -45,12 +45,17 @@ expect 2 "nvae.side" train-vae --vae.kind nvae --dry-run --run.directory "$scrat
 expect 2 "nvae.cells" train-vae --preset nvae-mnist --nvae.cells res_elu --dry-run --run.directory "$scratch/none"
 expect 2 "there are: " train-vae --preset nvae-mnst --dry-run
 # What a run refuses, its dry run refuses too.
+{ printf '\0\0\10\3\0\0\0\100\0\0\0\34\0\0\0\34' && head -c $((64 * 28 * 28)) /dev/zero; } >"$scratch/images"
+{ printf '\0\0\10\1\0\0\0\100' && head -c 64 /dev/zero; } >"$scratch/labels"
+"$1/hebm_data" import-idx --images "$scratch/images" --labels "$scratch/labels" --out "$scratch/black.h5" >"$scratch/out" 2>&1 ||
+  fail "hebm_data import-idx: $(cat "$scratch/out")"
+planned=(train-vae --dry-run --run.directory "$scratch/none" --data.path "$scratch/black.h5")
 for refused in spectral=0.1 data_init=true recompute=true; do
-  expect 2 "vae_train.${refused%=*}" train-vae "--vae_train.${refused%=*}" "${refused#*=}" --dry-run --run.directory "$scratch/none"
+  expect 2 "vae_train.${refused%=*}" "${planned[@]}" "--vae_train.${refused%=*}" "${refused#*=}"
 done
-expect 2 "not a multiple of the micro-batch 64" train-vae --vae_train.batch 100 --dry-run --run.directory "$scratch/none"
-expect 2 "vae_train.deterministic" train-vae --preset nvae-mnist --vae_train.deterministic true --dry-run --run.directory "$scratch/none"
-expect 0 "128 images at a time" train-vae --vae_train.micro_batch 16 --dry-run --run.directory "$scratch/none"
+expect 2 "not a multiple of the micro-batch 64" "${planned[@]}" --vae_train.batch 100
+expect 2 "vae_train.deterministic" train-vae --preset nvae-mnist --vae_train.deterministic true --dry-run
+expect 0 "128 images at a time" "${planned[@]}" --vae_train.micro_batch 16
 
 # What is missing is named, with the command that makes it.
 for command in train-vae train-features encode train evaluate transition vary; do
