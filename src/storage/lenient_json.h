@@ -2,10 +2,14 @@
 // has the value named here.
 #pragma once
 #include <fmt/format.h>
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace hebm::storage {
 
@@ -32,7 +36,10 @@ inline double number_in(const nlohmann::json& object, const char* key) {  // NaN
 
 // What a file from before the key was has in its place; null: nothing.
 inline nlohmann::json implied(const std::string& key) {
-  return key == "compute.chain_precision" ? nlohmann::json("float32") : nlohmann::json();
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kRows = {
+      {{"compute.chain_precision", "float32"}, {"vae_train.kl_targets", ""}, {"vae_train.kl_ramp", "0.3"}}};
+  const auto* const row = std::ranges::find(kRows, key, &std::pair<std::string_view, std::string_view>::first);
+  return row == kRows.end() ? nlohmann::json() : nlohmann::json(row->second);
 }
 
 // "" where `stored` has every entry of `wanted` as it is; else a line an entry, each behind its

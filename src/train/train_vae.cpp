@@ -14,6 +14,7 @@
 #include "train/vae_update.h"
 #include "vae/inputs.h"
 #include "vae/kl_balance.h"
+#include "vae/kl_target.h"
 #include "vae/weights_file.h"
 
 namespace hebm::train {
@@ -49,6 +50,12 @@ void VaeTrainOptions::describe(Options& o) {
   o.add("vae_train.kl_min", &kl_min, "what it is at least, as a fraction of its end", {0.0, 1.0});
   o.add("vae_train.kl_balance", &kl_balance,
       "while it grows, each layer's KL is weighted by what it carries and by its scale (NVAE)");
+  o.add_list("vae_train.kl_targets", &kl_targets,
+      "nats of KL at which each layer is held, top first: 20,30,60; then the layers' weights follow their KL, in place "
+      "of kl_weight and what shapes it",
+      {1e-3, 1e6});
+  o.add("vae_train.kl_ramp", &kl_ramp, "fraction of all updates after which the bottom layer's target is whole",
+      {0.0, 1.0});
   o.add("vae_train.spectral", &spectral,
       "weight of NVAE's regularisers (singular values, batch norm's scales) at the end; 0: off", {0.0, 1e6});
   o.add("vae_train.spectral_start", &spectral_start,
@@ -78,11 +85,15 @@ std::int64_t VaeTrainOptions::together(const ImageShape& image) const {
   return std::max<std::int64_t>(1, std::min(most, batch) / micro_batch) * micro_batch;
 }
 
-void VaeTrainOptions::expect_possible(bool has_statistics, int num_ranks) const {
+void VaeTrainOptions::expect_possible(std::size_t num_layers, bool has_statistics, int num_ranks) const {
   static_cast<void>(MicroBatches(batch, micro_batch, 0, num_ranks, "vae_train.batch, vae_train.micro_batch"));
   check(has_statistics || (spectral == 0.0 && !data_init && !recompute), ExitCode::kUsage,
       "vae_train.spectral, vae_train.data_init and vae_train.recompute act on NVAE's layers: they need vae.kind = "
       "nvae");
+  check(kl_targets.empty() || kl_targets.size() == num_layers, ExitCode::kUsage,
+      "vae_train.kl_targets: {} targets for {} latent layers", kl_targets.size(), num_layers);
+  check(kl_targets.empty() || (!kl_balance && free_bits == 0.0), ExitCode::kUsage,
+      "vae_train.kl_targets holds the layers' KL by itself: it cannot be had with vae_train.kl_balance or free_bits");
   const bool at_whole_batch = has_statistics || kl_balance;
   check(!at_whole_batch || !deterministic, ExitCode::kUsage,
       "vae_train.deterministic cannot be had with vae.kind = nvae or vae_train.kl_balance: they look at the whole "
@@ -121,7 +132,8 @@ class VaeObjective final : public Objective {
         input_{backbone, dataset, seed, options.binarise},
         images_(dataset.members(data::Split::kTrain), batches_, seed),
         comm_(run.comm),
-        shares_(vae::kl_shares(backbone.groups())) {
+        shares_(vae::kl_shares(backbone.groups())),
+        held_(options.kl_targets, options.kl_ramp) {
     if (!statistics_ || !settings_.recompute) return;
     statistics_->recompute(true);
     nets::let_go_from(goes_back_from(true));
@@ -130,6 +142,14 @@ class VaeObjective final : public Objective {
   const VaeInput& input() const { return input_; }
   std::vector<nets::NamedTensor> extra_state() const override {
     return statistics_ ? statistics_->state() : std::vector<nets::NamedTensor>();
+  }
+
+  nlohmann::json saved() const override {
+    if (settings_.kl_targets.empty()) return {};
+    return {{"kl_targets", held_.state()}};
+  }
+  void resume(std::int64_t /*update*/, const nlohmann::json& saved) override {
+    held_.restore(saved.is_object() ? saved.value("kl_targets", nlohmann::json()) : nlohmann::json());
   }
 
   // The starting weights' part that needs data or many iterations.
@@ -158,13 +178,27 @@ class VaeObjective final : public Objective {
     if (penalised) record_.add(penalty_field(), made.penalty);
   }
 
+  std::string judge(const Update& update, const std::string& of_gradients) override {
+    std::string why = Objective::judge(update, of_gradients);
+    if (why.empty() && !settings_.kl_targets.empty()) held_.observe(mean_kl(), update.number, update.total);
+    return why;
+  }
+
   storage::Scalars describe(const Report& report) const override {
     const auto batch = static_cast<double>(batches_.batch);
     storage::Scalars out = Objective::describe(report);
     out.emplace_back("log_likelihood", record_.at(kLogLikelihood) / batch);
-    out.emplace_back("kl_weight", settings_.kl_weight * annealed(report.update));
-    for (std::size_t i = 0; i < shares_.size(); ++i)
-      out.emplace_back(fmt::format("kl/layer{}", i), record_.at(kKl + i) / batch);
+    const std::vector<double> kl = mean_kl();
+    for (std::size_t i = 0; i < kl.size(); ++i) out.emplace_back(fmt::format("kl/layer{}", i), kl[i]);
+    if (settings_.kl_targets.empty()) {
+      out.emplace_back("kl_weight", settings_.kl_weight * annealed(report.update));
+    } else {
+      for (std::size_t i = 0; i < kl.size(); ++i) {
+        out.emplace_back(fmt::format("kl_weight/layer{}", i), held_.weights()[i]);
+        out.emplace_back(
+            fmt::format("kl_target/layer{}", i), held_.target(i, report.update.number, report.update.total));
+      }
+    }
     if (settings_.spectral > 0.0) {
       out.emplace_back("spectral_penalty", record_.at(penalty_field()));
       out.emplace_back("spectral_weight", spectral_weight(report.update));
@@ -198,8 +232,17 @@ class VaeObjective final : public Objective {
     comm::agree(comm_, [&] { out = load({{update, options_.updates, 0}, batches_.first, batches_.last}); });
     return out;
   }
-  // What KL_i is multiplied by: beta, and while it grows the balance over layers (NVAE, App. A).
+  // Of the global batch, by layer, nats an image.
+  std::vector<double> mean_kl() const {
+    std::vector<double> out;
+    for (std::size_t i = 0; i < shares_.size(); ++i)
+      out.push_back(record_.at(kKl + i) / static_cast<double>(batches_.batch));
+    return out;
+  }
+  // What KL_i is multiplied by: what holds it at its target; or beta, and while it grows the balance over layers (NVAE,
+  // App. A).
   std::vector<double> layer_weights(const Update& update, const std::vector<at::Tensor>& of_layers) const {
+    if (!settings_.kl_targets.empty()) return held_.weights();
     const double weight = settings_.kl_weight * annealed(update);
     std::vector<double> out(of_layers.size(), weight);
     if (!settings_.kl_balance || annealed(update) >= 1.0) return out;
@@ -230,6 +273,7 @@ class VaeObjective final : public Objective {
   WorkImages images_;  // of the train split
   comm::Communicator& comm_;
   std::vector<double> shares_;  // of the KL balance, by layer
+  vae::KlTargets held_;
 };
 
 void publish(const std::filesystem::path& file, const vae::Backbone& backbone, const Elbo& elbo,
@@ -258,7 +302,7 @@ TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const
   options.updates = vae_updates(options, dataset.members(data::Split::kTrain).size());
   options.rate.kind = *value_named<nets::RateKind>(name_of(options.schedule));
   const bool at_whole_batch = statistics != nullptr || options.kl_balance;
-  options.expect_possible(statistics != nullptr, run.comm.size());
+  options.expect_possible(backbone.groups().size(), statistics != nullptr, run.comm.size());
   options.at_once = at_whole_batch ? LoopOptions::kAll : options.together(backbone.image_shape()) / options.micro_batch;
   VaeObjective objective(options, backbone, std::move(statistics), dataset, seed, run);
   if (artifact_done(file, vae::kVaeFormat, vae::kVaeVersion, run.fingerprint, run.comm, run.logger)) return {};

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 #include "data/dataset.h"
 #include "train/training_loop.h"
 #include "vae/backbone.h"
@@ -28,6 +29,8 @@ struct VaeTrainOptions : LoopOptions {
   double free_bits = 0.0;               // nats a layer
   double kl_delay = 0.0, kl_min = 0.0;  // see vae::kl_annealed, but updates count from 1
   bool kl_balance = false;
+  std::vector<double> kl_targets;  // nats by layer: their weights follow (vae/kl_target.h); empty: kl_weight
+  double kl_ramp = 0.3;            // of all updates, see there
   double spectral = 0.0, spectral_start = 0.0;
   bool binarise = false, data_init = false;
   bool recompute = false;
@@ -35,7 +38,7 @@ struct VaeTrainOptions : LoopOptions {
   // Of a rank with enough of them: whole micro-batches.
   std::int64_t together(const ImageShape& image) const;
   // What a training on so many ranks would refuse: Error(kUsage). has_statistics: of the backbone.
-  void expect_possible(bool has_statistics, int num_ranks) const;
+  void expect_possible(std::size_t num_layers, bool has_statistics, int num_ranks) const;
   void describe(Options& options);
 };
 

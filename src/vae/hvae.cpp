@@ -68,7 +68,8 @@ at::Tensor Hvae::image(const at::Tensor& s) const {
     const nets::Conv& up = tail_ups_[r];
     h = tail_blocks_[r + 1](at::conv_transpose2d(at::silu(h), up.weight, up.bias, {2, 2}, {1, 1}));
   }
-  return at::pixel_shuffle(out_(at::silu(h)), 2);
+  const at::Tensor made = at::pixel_shuffle(out_(at::silu(h)), 2);
+  return log_scale_.defined() ? at::cat({made, log_scale_.expand_as(made)}, 1) : made;
 }
 
 }  // namespace hebm::vae

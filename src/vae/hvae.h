@@ -14,10 +14,12 @@ constexpr std::array<Choice<ImageFrom>, 2> choices_of(ImageFrom) {
   return {{{"bottom", ImageFrom::kBottom}, {"all", ImageFrom::kAll}}};
 }
 
-// Those of LikelihoodKind that it has.
-enum class HvaeLikelihood { kBernoulli = int(LikelihoodKind::kBernoulli), kLogistic = int(LikelihoodKind::kLogistic) };
-constexpr std::array<Choice<HvaeLikelihood>, 2> choices_of(HvaeLikelihood) {
-  return {{{"bernoulli", HvaeLikelihood::kBernoulli}, {"logistic", HvaeLikelihood::kLogistic}}};
+// kLogistic: discretised, the decoder gives each pixel a scale. kOneScale: one learnt scale for all
+// pixels, so that none is bought off by a wide one: sharper images.
+enum class HvaeLikelihood { kBernoulli, kLogistic, kOneScale };
+constexpr std::array<Choice<HvaeLikelihood>, 3> choices_of(HvaeLikelihood) {
+  return {{{"bernoulli", HvaeLikelihood::kBernoulli}, {"logistic", HvaeLikelihood::kLogistic},
+      {"logistic_one_scale", HvaeLikelihood::kOneScale}}};
 }
 
 struct HvaeOptions final : BackboneSettings {
@@ -82,6 +84,7 @@ class Hvae final : public Backbone, private TopDownLayers {
   std::vector<nets::Conv> tail_ups_;  // transposed 4x4 of stride 2
   std::vector<ResBlock> tail_blocks_;
   nets::Conv out_;
+  at::Tensor log_scale_;  // [1, 1, 1, 1] of kOneScale
 };
 
 // "16x2,8x4" -> shapes; Error(kUsage) says what is wrong.

@@ -1,4 +1,5 @@
 // The HVAE's options, architecture as JSON, and parameters.
+#include <c10/core/GradMode.h>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include "base/error.h"
@@ -11,6 +12,12 @@ namespace {
 constexpr std::int64_t kMaxChannels = 4096, kMaxSide = 256, kMaxLayers = 64, kMaxImageSide = 1024,
                        kMaxImageChannels = 3;
 constexpr Integer kChannels{4, 4, kMaxChannels};
+
+constexpr double kFirstLogScale = -2.5;  // of kOneScale, on [-1, 1]
+
+LikelihoodKind kind_of(HvaeLikelihood likelihood) {
+  return likelihood == HvaeLikelihood::kBernoulli ? LikelihoodKind::kBernoulli : LikelihoodKind::kLogistic;
+}
 
 ResBlock make_block(nets::Parameters& params, const std::string& name, std::int64_t width) {
   return {nets::make_conv(params, name + ".first", width, width, 3, 1, 1.4),
@@ -28,7 +35,7 @@ void HvaeOptions::fields(auto& s, auto& visit) {
       "channels of encoder and image decoder up to a quarter of the image's side");
   visit("pixel_width", s.pixel_width, kChannels, "their channels at half the image's side");
   visit("image_from", s.image_from, "the image is decoded from the bottom z alone, or from what all layers left");
-  visit("likelihood", s.likelihood, "p(x|z) of a pixel");
+  visit("likelihood", s.likelihood, "p(x|z) of a pixel; logistic_one_scale: its width is the same for all pixels");
 }
 
 void HvaeOptions::describe(Options& o) {
@@ -79,7 +86,7 @@ std::string Hvae::architecture() const {
 }
 
 Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, const BackboneBuild& build)
-    : Backbone({image, {LikelihoodKind(options.likelihood), image.channels}, parse_latents(options.latents)},
+    : Backbone({image, {kind_of(options.likelihood), image.channels}, parse_latents(options.latents)},
           nets::Parameters(build.seed, 1, build.dtype, build.device, build.max_values)),
       options_(options) {
   check(image.height == image.width, ExitCode::kUsage, "the HVAE takes square images, got {} x {}", image.height,
@@ -144,7 +151,13 @@ void Hvae::build_tail() {
     tail_blocks_.push_back(make_block(params(), name, out));
     channels = out;
   }
-  out_ = nets::make_conv(params(), "out", channels, 4 * likelihood().channels(), 3, 1, 0.5);
+  const bool one_scale = options_.likelihood == HvaeLikelihood::kOneScale;
+  const std::int64_t made = one_scale ? image_shape().channels : likelihood().channels();
+  out_ = nets::make_conv(params(), "out", channels, 4 * made, 3, 1, 0.5);
+  if (!one_scale) return;
+  log_scale_ = params().add("log_scale", {1, 1, 1, 1}, nets::Init::kZero);
+  const c10::NoGradGuard no_grad;
+  log_scale_.fill_(kFirstLogScale);
 }
 
 }  // namespace hebm::vae

@@ -24,5 +24,12 @@ TEST(LenientJson, ChainPrecisionOfAnEarlierFile) {
   EXPECT_NE(settings_difference({{key, "float32"}}, {{key, "bfloat16"}}, "file"), "");
 }
 
+// A VAE from before its layers' KL had targets had none.
+TEST(LenientJson, KlTargetsOfAnEarlierFile) {
+  const Json none = {{"vae_train.kl_targets", ""}, {"vae_train.kl_ramp", "0.3"}};
+  EXPECT_EQ(settings_difference(none, Json::object(), "run"), "");
+  EXPECT_NE(settings_difference({{"vae_train.kl_targets", "20,30"}}, Json::object(), "run"), "");
+}
+
 }  // namespace
 }  // namespace hebm::storage

@@ -81,17 +81,21 @@ TEST(VaeTrainOptions, RefusesWhatCannotBe) {
   const auto refused = [](auto set, bool has_statistics, const std::string& word) {
     VaeTrainOptions options;
     set(options);
-    expect_error(ExitCode::kUsage, {word}, [&] { options.expect_possible(has_statistics, 1); });
+    expect_error(ExitCode::kUsage, {word}, [&] { options.expect_possible(3, has_statistics, 1); });
   };
   refused([](auto& o) { o.batch = 100; }, false, "vae_train.micro_batch");
   refused([](auto& o) { o.spectral = 0.1; }, false, "vae_train.spectral");
   refused([](auto& o) { o.recompute = true; }, false, "vae_train.recompute");
   refused([](auto& o) { o.deterministic = true; }, true, "vae_train.deterministic");
   refused([](auto& o) { o.images_at_once = 8; }, true, "vae_train.images_at_once");
+  refused([](auto& o) { o.kl_targets = {20, 30}; }, false, "2 targets for 3");
+  refused([](auto& o) { o.kl_targets = {20, 30, 60}, o.free_bits = 1; }, false, "vae_train.kl_targets");
+  refused([](auto& o) { o.kl_targets = {20, 30, 60}, o.kl_balance = true; }, true, "vae_train.kl_targets");
   VaeTrainOptions options;
   options.recompute = true;
   options.spectral = 0.1;
-  options.expect_possible(true, 1);
+  options.kl_targets = {20, 30, 60};
+  options.expect_possible(3, true, 1);
 }
 
 TEST(TrainVae, LearnsAndPublishesTheAveragedWeights) {
@@ -159,17 +163,22 @@ TEST(TrainVae, MicroBatchesTogetherHaveTheSameLoss) {
   }
 }
 
-TEST(TrainVae, ResumeEqualsUninterruptedBitByBit) {
+// The weights of the KL terms are state: in a run with targets they resume too.
+class TrainVaeWithOrWithoutTargets : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(, TrainVaeWithOrWithoutTargets, testing::Bool());
+
+TEST_P(TrainVaeWithOrWithoutTargets, ResumeEqualsUninterruptedBitByBit) {
   World world;
-  EXPECT_EQ(world.train("whole"), Outcome::kDone);
+  VaeTrainOptions options = small_options();
+  if (GetParam()) options.kl_targets = {2.0, 9.0};
+  EXPECT_EQ(world.train("whole", options), Outcome::kDone);
   {
     const StopFlag stop;
     ASSERT_EQ(std::raise(SIGUSR1), 0);
-    for (int i = 0; i < 4; ++i)
-      EXPECT_EQ(world.train("parts", small_options(), &stop), Outcome::kStopped);  // one update each
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(world.train("parts", options, &stop), Outcome::kStopped);  // one update each
   }
   EXPECT_FALSE(std::filesystem::exists(world.product("parts")));
-  EXPECT_EQ(world.train("parts"), Outcome::kDone);
+  EXPECT_EQ(world.train("parts", options), Outcome::kDone);
   EXPECT_EQ(slurp(world.product("whole")), slurp(world.product("parts")));
   const auto whole = world.run_directory("whole") / "vae/checkpoints/step-0000008",
              parts = world.run_directory("parts") / "vae/checkpoints/step-0000008";

@@ -34,10 +34,14 @@ TEST(Hvae, ImageSidesThatDoNotFitAreRefused) {
   Hvae(options, {3, 16, 16}, {.seed = 1});
 }
 
-TEST(FromArchitecture, GivesTheSameNet) {
+class FromAnyArchitecture : public testing::TestWithParam<HvaeLikelihood> {};
+INSTANTIATE_TEST_SUITE_P(OfLikelihood, FromAnyArchitecture,
+    testing::Values(HvaeLikelihood::kBernoulli, HvaeLikelihood::kLogistic, HvaeLikelihood::kOneScale));
+
+TEST_P(FromAnyArchitecture, GivesTheSameNet) {
   HvaeOptions options;
   options.latents = "4x2,2x4";
-  options.likelihood = HvaeLikelihood::kLogistic;
+  options.likelihood = GetParam();
   options.image_from = ImageFrom::kAll;
   options.width = 12;
   const Hvae net(options, {3, 32, 32}, {.seed = 1});

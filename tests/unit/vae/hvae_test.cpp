@@ -191,7 +191,8 @@ TEST(Hvae, KlAgainstMonteCarlo) {
 // With h = 1e-6 the error of the step is eps |f| / h ~ 1e-16 * 1e2 / 1e-6 = 1e-8, plus h^2 |f'''| ~
 // 1e-12 * 1e3.
 TEST(Hvae, GradientOfTheElboAgainstCentralDifferences) {
-  for (const HvaeLikelihood likelihood : {HvaeLikelihood::kBernoulli, HvaeLikelihood::kLogistic}) {
+  for (const HvaeLikelihood likelihood :
+      {HvaeLikelihood::kBernoulli, HvaeLikelihood::kLogistic, HvaeLikelihood::kOneScale}) {
     Hvae net = make_small("2x1,2x2", 8, likelihood);
     const at::Tensor x = images(2, 8), eps = normal_tensor({2, net.dim()}, 8);
     const auto loss = [&] {
@@ -226,6 +227,22 @@ TEST(Hvae, GradientOfTheElboAgainstCentralDifferences) {
       at += p.tensor.numel();
     }
   }
+}
+
+// What the decoder gives is a mean a colour, then the same log scale for every pixel.
+TEST(Hvae, OneScaleIsEveryPixels) {
+  Hvae net = make_small("2x1,2x2", 8, HvaeLikelihood::kOneScale);
+  const c10::NoGradGuard no_grad;
+  const auto& last = net.params().parameters().back();
+  ASSERT_EQ(last.name, "log_scale");
+  const at::Tensor u = normal_tensor({2, net.dim()}, 8), before = net.decode(u, 1.0);
+  EXPECT_EQ(before.size(1), 2);
+  EXPECT_TRUE((before.narrow(1, 1, 1) == -2.5).all().item<bool>());
+  last.tensor.fill_(-1.25);
+  const at::Tensor after = net.decode(u, 1.0);
+  EXPECT_TRUE((after.narrow(1, 1, 1) == -1.25).all().item<bool>());
+  EXPECT_TRUE(after.narrow(1, 0, 1).equal(before.narrow(1, 0, 1)));
+  EXPECT_TRUE(net.mean_image(after).equal(net.mean_image(before)));
 }
 
 TEST(Hvae, EveryWeightIsUsed) {
