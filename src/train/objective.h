@@ -26,8 +26,8 @@ struct LoopOptions {
   std::int64_t batch = 128, micro_batch = 32;  // batch is global
   nets::OptimiserSettings optimiser;
   nets::RateSchedule rate;  // `total` is set to `updates`
-  double ema = 0.0;  // 0.98 for Algorithm 1 (diffusion_setup.cpp)
-  double clip_norm = 0.0;  // of a bucket's whole gradient; 0: none
+  double ema = 0.0;         // 0.98 for Algorithm 1 (diffusion_setup.cpp)
+  double clip_norm = 0.0;   // of a bucket's whole gradient; 0: none
   std::int64_t checkpoint_every = 100, keep = 2, log_every = 10;
   std::int64_t max_rollbacks = 3;
   bool deterministic = false;

@@ -239,8 +239,8 @@ class VaeObjective final : public Objective {
       out.push_back(record_.at(kKl + i) / static_cast<double>(batches_.batch));
     return out;
   }
-  // What KL_i is multiplied by: what holds it at its target; or beta, and while it grows the balance over layers (NVAE,
-  // App. A).
+  // What KL_i is multiplied by: what holds it at its target; or beta, and while it grows the
+  // balance over layers (NVAE, App. A).
   std::vector<double> layer_weights(const Update& update, const std::vector<at::Tensor>& of_layers) const {
     if (!settings_.kl_targets.empty()) return held_.weights();
     const double weight = settings_.kl_weight * annealed(update);
