@@ -11,6 +11,7 @@
 #include "comm/end_process.h"
 #include "comm/report.h"
 #include "nets/device.h"
+#include "nets/planned_memory.h"
 #include "storage/files.h"
 #include "storage/lenient_json.h"
 
@@ -28,14 +29,14 @@ std::vector<std::string> own_command_line() {
 }
 
 // Tensors come and go at the same sizes: what is freed stays with the process, since fresh pages
-// cost more than the sums in them. Blocks of 32 MiB and more go back to the system.
+// cost more than the sums in them. Large blocks go back to the system.
 void keep_freed_memory() {
 #ifdef __GLIBC__
   constexpr int kMiB = 1 << 20;
-  for (const auto& [parameter, value] : {std::pair(M_MMAP_THRESHOLD, 32 * kMiB),
-           std::pair(M_TRIM_THRESHOLD, 1024 * kMiB), std::pair(M_TOP_PAD, 32 * kMiB)})
-    ::mallopt(parameter, value);
+  ::mallopt(M_TRIM_THRESHOLD, 1024 * kMiB);
+  ::mallopt(M_TOP_PAD, 32 * kMiB);
 #endif
+  nets::let_go_from(nets::kGoesBack);
 }
 
 fs::path given_or(const std::string& given, const fs::path& own) { return given.empty() ? own : fs::path(given); }

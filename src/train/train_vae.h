@@ -35,9 +35,11 @@ struct VaeTrainOptions : LoopOptions {
   bool binarise = false, data_init = false;
   bool recompute = false;
   std::int64_t images_at_once = 0;
+  // A rank takes all its micro-batches at once. has_statistics: of the backbone.
+  bool at_whole_batch(bool has_statistics) const { return has_statistics || kl_balance; }
   // Of a rank with enough of them: whole micro-batches.
   std::int64_t together(const ImageShape& image) const;
-  // What a training on so many ranks would refuse: Error(kUsage). has_statistics: of the backbone.
+  // What a training on so many ranks would refuse: Error(kUsage).
   void expect_possible(std::size_t num_layers, bool has_statistics, int num_ranks) const;
   void describe(Options& options);
 };
