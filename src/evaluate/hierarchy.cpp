@@ -46,8 +46,8 @@ class Measurement {
  public:
   Measurement(const HierarchyOptions& options, const ScoreInputs& in, comm::Communicator& comm, Logger& logger)
       : options_(options), in_(in), comm_(comm), logger_(logger), device_(in.backbone.params().device()) {
-    for (const auto& [split, wanted] : {std::pair{data::Split::kTest, options.num_images},
-             {data::Split::kTrain, options.probe_images}}) {
+    for (const auto& [split, wanted] :
+        {std::pair{data::Split::kTest, options.num_images}, {data::Split::kTrain, options.probe_images}}) {
       const auto there = std::ssize(in.dataset.members(split));
       check(wanted <= there, ExitCode::kUsage, "hierarchy.{} = {}: {} has {} {} images",
           split == data::Split::kTest ? "num_images" : "probe_images", wanted, in.dataset.path().string(), there,
@@ -143,8 +143,8 @@ class Measurement {
         [&](const Chunk& c) { return replaced(rows_of(u, c), rows_of(u, c, 1), i, i + 1); });
     comm::on_root(comm_, [&] {
       out.class_changed = changed(exchanged.classes, own.classes);
-      out.feature_distance = distance(exchanged.features, own.features) /
-                             distance(own.features.roll({-1}, {0}), own.features);
+      out.feature_distance =
+          distance(exchanged.features, own.features) / distance(own.features.roll({-1}, {0}), own.features);
     });
     if (i + 1 == groups.size()) return out;
     const Looks below = looks(fmt::format("layers below {} drawn", i),
@@ -184,8 +184,8 @@ class Measurement {
                      test_labels = labels_of(data::Split::kTest, n());
     const auto classes = std::ssize(data::label_column(in_.dataset, data::kLabels).categories);
     for (std::size_t i = 0; i < out.layers.size(); ++i)
-      out.layers[i].probe_accuracy = probe_accuracy(
-          {of_train[i].flatten(1), train_labels}, {of_test[i].flatten(1), test_labels}, classes, seed());
+      out.layers[i].probe_accuracy =
+          probe_accuracy({of_train[i].flatten(1), train_labels}, {of_test[i].flatten(1), test_labels}, classes, seed());
   }
 
   const HierarchyOptions& options_;
