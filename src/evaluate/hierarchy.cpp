@@ -60,7 +60,9 @@ class Measurement {
     const c10::NoGradGuard no_grad;
     const Draws test = draws(data::Split::kTest, n());
     const at::Tensor u = on_every_rank(test.u, comm_);
-    results::Hierarchy out{n(), options_.probe_images, {}};
+    results::Hierarchy out;
+    out.num_images = n();
+    out.probe_images = options_.probe_images;
     const Looks own = looks("reconstructions", [&](const Chunk& c) { return rows_of(u, c); });
     const Looks gaussian = looks("Gaussian prior", [&](const Chunk& c) { return noise(c); });
     const Moments real = training_moments(in_.dataset, in_.features, options_.chunk, comm_, logger_);
@@ -138,7 +140,10 @@ class Measurement {
 
   results::HierarchyLayer layer(std::size_t i, const at::Tensor& u, const Looks& own) const {
     const auto& groups = in_.backbone.groups();
-    results::HierarchyLayer out{static_cast<std::int64_t>(i), groups[i].channels, groups[i].height};
+    results::HierarchyLayer out;
+    out.layer = static_cast<std::int64_t>(i);
+    out.channels = groups[i].channels;
+    out.side = groups[i].height;
     const Looks exchanged = looks(fmt::format("layer {} of another image", i),
         [&](const Chunk& c) { return replaced(rows_of(u, c), rows_of(u, c, 1), i, i + 1); });
     comm::on_root(comm_, [&] {

@@ -37,7 +37,7 @@ class TwoLayers final : public vae::Backbone, private vae::TopDownLayers {
   at::Tensor enter(std::size_t, const at::Tensor& s) const override { return s; }
   vae::LayerNormal prior(std::size_t, const at::Tensor& s) const override {
     const at::Tensor mu = s.expand({-1, 2, -1, -1});
-    return {mu, at::full_like(mu, 1.0)};
+    return {mu, at::full_like(mu, 1.0), {}};
   }
   at::Tensor absorb(std::size_t i, const at::Tensor& s, const at::Tensor& z) const override { return i == 0 ? z : s; }
   std::vector<at::Tensor> encode(const at::Tensor& x) const override {
