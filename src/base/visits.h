@@ -10,6 +10,7 @@ inline constexpr std::uint32_t kCache = 1'000'000;      // + draw r < 4096: `enc
 inline constexpr std::uint32_t kScores = 2'000'000;     // `evaluate`
 inline constexpr std::uint32_t kOod = 3'000'000;        // + 0 the in set, + 1 the out set: `ood`
 inline constexpr std::uint32_t kLabelTest = 3'000'002;  // `labels`: the test images
+inline constexpr std::uint32_t kHierarchy = 3'000'003;  // `hierarchy`
 // A VAE's own measurements: ELBO, re-estimated batch norms.
 inline constexpr std::uint32_t kMeasure = 0xffff'ffff;
 
@@ -27,6 +28,6 @@ constexpr std::uint32_t of_proposal(std::uint32_t visit, std::int64_t m, std::in
 }
 
 // Of weights at their start (kInit): a visit a net. The backbone has 1.
-inline constexpr std::uint32_t kFeatureNet = 100, kEnergyNets = 1000;  // + number of the bucket
+inline constexpr std::uint32_t kFeatureNet = 100, kProbe = 101, kEnergyNets = 1000;  // + number of the bucket
 
 }  // namespace hebm::visits

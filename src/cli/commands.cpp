@@ -13,6 +13,7 @@ namespace {
 constexpr std::array kCommands = {
     row<"train-vae">("train the hierarchical VAE (Sec. 2.1)"),
     row<"train-features">("train the classifier whose features the scores use"),
+    row<"hierarchy">("what each latent layer of the VAE carries, without a prior"),
     row<"encode">("draw u_0 for all images into the latent cache"),
     row<"train">("train the diffusion EBM prior (Alg. 1)"),
     row<"sample">("draw images from the prior (Alg. 2)"),

@@ -15,6 +15,7 @@ enum class Rule {
   kAdam,    // Kingma & Ba 2015, Alg. 1
   kAdamax,  // Alg. 2 there
 };
+constexpr std::array<Choice<Rule>, 2> choices_of(Rule) { return {{{"adam", Rule::kAdam}, {"adamax", Rule::kAdamax}}}; }
 
 struct OptimiserSettings {
   Rule rule = Rule::kAdam;

@@ -10,6 +10,7 @@ std::vector<SectionSource> section_sources() {
       section<"priors">(),
       section<"pictures">(),
       section<"curves">(),
+      section<"hierarchy">(),
       section<"levels">(),
       section<"ood">(),
       section<"transition">(),

@@ -22,7 +22,7 @@ constexpr std::array<Choice<SmoothRate>, 3> choices_of(SmoothRate) {
 
 struct VaeTrainOptions : LoopOptions {
   VaeTrainOptions();
-  double epochs = 5.0;
+  double epochs = 2.5;
   SmoothRate schedule = SmoothRate::kCosine;
   double kl_weight = 0.15;
   double kl_anneal = 0.3;               // of all updates: the weight grows linearly from 0

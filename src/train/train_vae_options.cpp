@@ -10,11 +10,11 @@ VaeTrainOptions::VaeTrainOptions() {
   section = "vae_train";
   name = subject = "train-vae";
   advice = "take a smaller vae_train.learning_rate or vae_train.clip_norm";
-  micro_batch = 64;
-  optimiser.rule = nets::Rule::kAdamax;
-  rate = {.base = 2e-3, .final_fraction = 0.05, .warmup = 50};
-  ema = 0.99;
-  clip_norm = 200.0;
+  batch = micro_batch = 64;
+  optimiser = {.rule = nets::Rule::kAdam, .beta1 = 0.9, .beta2 = 0.99};
+  rate = {.base = 1.5e-3, .final_fraction = 0.02, .warmup = 200};
+  ema = 0.998;
+  clip_norm = 1000.0;
   checkpoint_every = 200;
   log_every = 20;
 }
@@ -22,7 +22,7 @@ VaeTrainOptions::VaeTrainOptions() {
 void VaeTrainOptions::describe(Options& o) {
   o.add("vae_train.epochs", &epochs, "passes over the training images", {1e-6, 1e6}, Show::kCommon);
   describe_batch(o, Show::kCommon);
-  o.add("vae_train.learning_rate", &rate.base, "Adamax's step size", {1e-12, 10.0}, Show::kCommon);
+  o.add("vae_train.learning_rate", &rate.base, "step size of the optimiser", {1e-12, 10.0}, Show::kCommon);
   o.add_choice("vae_train.schedule", &schedule, "learning rate after the warm-up");
   o.add("vae_train.final_fraction", &rate.final_fraction, "learning rate at the end over the start", {0.0, 1.0});
   o.add("vae_train.warmup", &rate.warmup, "updates of linear warm-up", {0, 1000000});
@@ -47,7 +47,11 @@ void VaeTrainOptions::describe(Options& o) {
       "weight of NVAE's regularisers (singular values, batch norm's scales) at the end; 0: off", {0.0, 1e6});
   o.add("vae_train.spectral_start", &spectral_start,
       "that weight at the start, moving geometrically as the KL weight grows; 0: constant", {0.0, 1e6});
-  o.add("vae_train.eps", &optimiser.eps, "Adamax's epsilon (NVAE: 1e-3)", {0.0, 1.0});
+  o.add_choice("vae_train.optimiser", &optimiser.rule, "rule of an update (NVAE: adamax)");
+  o.add("vae_train.beta1", &optimiser.beta1, "decay of its mean gradient", {0.0, 0.9999});
+  o.add("vae_train.beta2", &optimiser.beta2, "decay of its mean square, or largest, gradient (NVAE: 0.999)",
+      {0.0, 0.99999});
+  o.add("vae_train.eps", &optimiser.eps, "its epsilon (NVAE: 1e-3)", {0.0, 1.0});
   o.add("vae_train.weight_decay", &optimiser.weight_decay, "L2 added to the gradient (NVAE: 3e-4)", {0.0, 1.0});
   o.add("vae_train.binarise", &binarise, "pixels are fresh Bernoulli draws at every load (MNIST in NVAE)");
   o.add("vae_train.data_init", &data_init,

@@ -30,10 +30,12 @@ LayerNormal Hvae::prior(std::size_t i, const at::Tensor& s) const {
   return {parts[0], log_sigma.exp(), log_sigma};
 }
 
+// Behind the bottom layer: what the image decoder sees.
 at::Tensor Hvae::absorb(std::size_t i, const at::Tensor& s, const at::Tensor& z) const {
-  const bool bottom_alone = i + 1 == layers_.size() && options_.image_from == ImageFrom::kBottom;
   const at::Tensor injected = layers_[i].from_z(z);
-  return bottom_alone ? injected : s + injected;
+  if (i + 1 < layers_.size()) return s + injected;
+  const at::Tensor left = at::silu(options_.image_from == ImageFrom::kBottom ? injected : s + injected);
+  return options_.image_sees_z ? at::cat({left, z}, 1) : left;
 }
 
 // The finest features come first; a layer sees those of its side.
@@ -63,7 +65,7 @@ LayerDraw Hvae::draw(std::size_t i, const at::Tensor& feature, const at::Tensor&
 }
 
 at::Tensor Hvae::image(const at::Tensor& s) const {
-  at::Tensor h = tail_blocks_[0](to_image_(at::silu(s)));
+  at::Tensor h = tail_blocks_[0](to_image_(s));
   for (std::size_t r = 0; r < tail_ups_.size(); ++r) {
     const nets::Conv& up = tail_ups_[r];
     h = tail_blocks_[r + 1](at::conv_transpose2d(at::silu(h), up.weight, up.bias, {2, 2}, {1, 1}));

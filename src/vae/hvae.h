@@ -9,9 +9,11 @@
 
 namespace hebm::vae {
 
-enum class ImageFrom { kBottom, kAll };
+// What the bottom layer leaves in s for the image decoder: kBottom: its own z alone; kState: s, to
+// which every layer has added its z.
+enum class ImageFrom { kBottom, kState };
 constexpr std::array<Choice<ImageFrom>, 2> choices_of(ImageFrom) {
-  return {{{"bottom", ImageFrom::kBottom}, {"all", ImageFrom::kAll}}};
+  return {{{"bottom", ImageFrom::kBottom}, {"state", ImageFrom::kState}}};
 }
 
 // kLogistic: discretised, the decoder gives each pixel a scale. kOneScale: one learnt scale for all
@@ -24,12 +26,14 @@ constexpr std::array<Choice<HvaeLikelihood>, 3> choices_of(HvaeLikelihood) {
 
 struct HvaeOptions final : BackboneSettings {
   static constexpr const char* kName = "hvae";
-  std::string latents = "8x2,8x4,16x4";  // channels x side, top first; sides are equal or double
-  std::int64_t width = 32;               // channels of the path from layer to layer: what a Langevin step runs
-  std::int64_t image_width = 64;         // channels of encoder and image decoder up to a quarter of the image's side
-  std::int64_t pixel_width = 32;         // channels at half the image's side
-  ImageFrom image_from = ImageFrom::kBottom;  // what the image decoder sees: the bottom z, or what all left in s
-  HvaeLikelihood likelihood = HvaeLikelihood::kBernoulli;
+  std::string latents = "16x2,16x4,8x8";  // channels x side, top first; sides are equal or double
+  std::int64_t width = 32;                // channels of the path from layer to layer: what a Langevin step runs
+  std::int64_t image_width = 64;          // channels of encoder and image decoder at a quarter of the image's side
+  std::int64_t pixel_width = 32;          // channels at half the image's side
+  std::int64_t top_width = 96;            // channels of the encoder below a quarter; 0: image_width
+  ImageFrom image_from = ImageFrom::kBottom;
+  bool image_sees_z = true;  // the image decoder sees the bottom z as it is, beside s
+  HvaeLikelihood likelihood = HvaeLikelihood::kOneScale;
 
   static void fields(auto& settings, auto& visit);
   void describe(Options& options) override;
@@ -70,6 +74,8 @@ class Hvae final : public Backbone, private TopDownLayers {
   std::vector<at::Tensor> encode(const at::Tensor& x) const override;
   LayerDraw draw(std::size_t i, const at::Tensor& feature, const at::Tensor& s, const at::Tensor& eps) const override;
   at::Tensor image(const at::Tensor& s) const override;
+  // Of the encoder at this side of its maps.
+  std::int64_t encoder_width(std::int64_t side) const;
   void build_encoder();
   void build_decoder();
   void build_tail();

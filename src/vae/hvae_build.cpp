@@ -32,10 +32,15 @@ void HvaeOptions::fields(auto& s, auto& visit) {
   visit("width", s.width, kChannels, "channels of the path from layer to layer (what a Langevin step runs)",
       Show::kCommon);
   visit("image_width", s.image_width, kChannels,
-      "channels of encoder and image decoder up to a quarter of the image's side");
+      "channels of encoder and image decoder at a quarter of the image's side, of the decoder below it too");
   visit("pixel_width", s.pixel_width, kChannels, "their channels at half the image's side");
-  visit("image_from", s.image_from, "the image is decoded from the bottom z alone, or from what all layers left");
+  visit("image_from", s.image_from,
+      "what the image decoder sees: the bottom z alone, or the state to which all layers added their z");
   visit("likelihood", s.likelihood, "p(x|z) of a pixel; logistic_one_scale: its width is the same for all pixels");
+  // Fields that a file may lack: those of a net from before them follow.
+  visit.later("top_width", s.top_width, std::int64_t{0}, Integer{0, 1, kMaxChannels},
+      "channels of the encoder below a quarter of the image's side; 0: vae.image_width");
+  visit.later("image_sees_z", s.image_sees_z, false, "the image decoder sees the bottom z as it is, beside the state");
 }
 
 void HvaeOptions::describe(Options& o) {
@@ -71,7 +76,13 @@ std::unique_ptr<Backbone> HvaeOptions::make(const ImageShape& image, const Backb
   return std::make_unique<Hvae>(*this, image, build);
 }
 
-ImageShape HvaeOptions::read(const nlohmann::json& json) {
+// Without image_sees_z, the state has the name that files from before the choice give it.
+constexpr const char* kAll = "all";
+
+ImageShape HvaeOptions::read(const nlohmann::json& given) {
+  nlohmann::json json = given;
+  const bool is_old = !json.contains("image_sees_z");
+  if (is_old && json.value("image_from", nlohmann::json()) == kAll) json["image_from"] = name_of(ImageFrom::kState);
   SettingsFromJson visit{json, "vae", kMaxChannels};
   fields(*this, visit);
   const std::int64_t side = nets::integer_field(json, "side", kMaxImageSide);
@@ -82,6 +93,7 @@ std::string Hvae::architecture() const {
   SettingsAsJson visit{
       {{"backbone", HvaeOptions::kName}, {"channels", image_shape().channels}, {"side", image_shape().height}}};
   HvaeOptions::fields(options_, visit);
+  if (!options_.image_sees_z && options_.image_from == ImageFrom::kState) visit.out["image_from"] = kAll;
   return visit.out.dump();
 }
 
@@ -102,6 +114,11 @@ Hvae::Hvae(const HvaeOptions& options, const ImageShape& image, const BackboneBu
   params().flatten();
 }
 
+std::int64_t Hvae::encoder_width(std::int64_t side) const {
+  const bool is_top = options_.top_width > 0 && side < image_shape().height / 4;
+  return is_top ? options_.top_width : options_.image_width;
+}
+
 void Hvae::build_encoder() {
   const std::int64_t smallest = groups().front().height;
   std::int64_t side = image_shape().height / 2, channels = options_.pixel_width;
@@ -109,9 +126,10 @@ void Hvae::build_encoder() {
   while (side > smallest || encoder_blocks_.empty()) {
     side /= 2;
     const std::string name = "encoder" + std::to_string(side);
-    encoder_downs_.push_back(nets::make_conv(params(), name + ".down", channels, options_.image_width, 4, 2, 1.4));
-    encoder_blocks_.push_back(make_block(params(), name, options_.image_width));
-    channels = options_.image_width;
+    const std::int64_t out = encoder_width(side);
+    encoder_downs_.push_back(nets::make_conv(params(), name + ".down", channels, out, 4, 2, 1.4));
+    encoder_blocks_.push_back(make_block(params(), name, out));
+    channels = out;
   }
 }
 
@@ -127,7 +145,7 @@ void Hvae::build_decoder() {
       layer.block = make_block(params(), name + ".block", w);
       layer.prior_head = nets::make_conv(params(), name + ".prior", w, 2 * c, 1, 1, 0.5);
     }
-    layer.posterior_head = nets::make_conv(params(), name + ".posterior", options_.image_width + w, 2 * c, 3, 1, 0.5);
+    layer.posterior_head = nets::make_conv(params(), name + ".posterior", encoder_width(side) + w, 2 * c, 3, 1, 0.5);
     layer.from_z = nets::make_conv(params(), name + ".from_z", c, w, 1);
     for (const auto* conv : {&layer.block.first, &layer.block.second, &layer.prior_head}) {
       count_transport(conv->weight, side);
@@ -139,7 +157,8 @@ void Hvae::build_decoder() {
 
 void Hvae::build_tail() {
   std::int64_t channels = options_.image_width;
-  to_image_ = nets::make_conv(params(), "to_image", options_.width, channels, 3, 1, 1.4);
+  const std::int64_t seen = options_.width + (options_.image_sees_z ? groups().back().channels : 0);
+  to_image_ = nets::make_conv(params(), "to_image", seen, channels, 3, 1, 1.4);
   tail_blocks_.push_back(make_block(params(), "tail" + std::to_string(groups().back().height), channels));
   for (std::int64_t side = 2 * groups().back().height; side <= image_shape().height / 2; side *= 2) {
     const std::string name = "tail" + std::to_string(side);

@@ -1,7 +1,8 @@
 // The settings of a backbone, each named once: the struct's
 //   static void fields(auto& s, auto& visit)
 // calls visit(name, s.field, help) or visit(name, s.field, Integer{...}, help), Show last where
-// --help has it. Visited as options, as an architecture's JSON, and back.
+// --help has it. Visited as options, as an architecture's JSON, and back. A field that came later
+// is visit.later(name, s.field, before, ...): JSON has it where it is not as before.
 #pragma once
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -32,6 +33,9 @@ class SettingsAsOptions {
       options_.add(key(name), &value, help, show);
     }
   }
+  template <class T> void later(const char* name, T& value, const T& /*before*/, const auto&... more) {
+    (*this)(name, value, more...);
+  }
  private:
   std::string key(const char* name) const { return fmt::format("{}.{}", section_, name); }
 
@@ -47,6 +51,9 @@ struct SettingsAsJson {
     } else {
       out[name] = value;
     }
+  }
+  template <class T> void later(const char* name, const T& value, const T& before, const auto&...) {
+    if (value != before) (*this)(name, value);
   }
 };
 
@@ -70,6 +77,10 @@ struct SettingsFromJson {
     } else {
       json.at(name).get_to(value);
     }
+  }
+  template <class T> void later(const char* name, T& value, const T& before, const auto&... more) {
+    if (json.contains(name)) return (*this)(name, value, more...);
+    value = before;
   }
 };
 

@@ -3,7 +3,7 @@ and prints the table of docs/performance.md.
 
   compare_plain.py HEBM_DIST [--before OLD_HEBM_DIST] [--micro-batches 24,96] [--threads N] [--rounds N]
 
-A gradient is that of one image in one Langevin step of the quickstart's nets; `train` is a whole update over its
+A gradient is that of one image in one Langevin step of the nets of plain_pytorch.py; `train` is a whole update over its
 gradients, `train-vae` one over its images. In `train-vae` the program computes a rank's micro-batches together (up to
 128 images, the same sum), the plain form one micro-batch at a time.
 
@@ -20,7 +20,9 @@ import tempfile
 import peers
 
 LATENTS, WIDTH, ENERGY_WIDTH = "8x2,8x4,16x4", 32, 64
-BACKBONE = ["--vae.latents", LATENTS, "--vae.width", WIDTH]
+# The plain form's HVAE; its training is Adamax's.
+BACKBONE = ["--vae.latents", LATENTS, "--vae.width", WIDTH, "--vae.top_width", 0, "--vae.image_sees_z", "false",
+            "--vae.likelihood", "bernoulli"]
 PRIOR = ["--prior.T", 2, "--prior.alpha_cum", "0.99995,0.7,0.0228", "--energy.width", ENERGY_WIDTH]
 IMAGES, BATCH, STEPS = 1024, 192, 30
 VAE_BATCH, VAE_MICRO_BATCHES = 128, (16, 64, 128)
@@ -74,7 +76,7 @@ class Training:
         rates = self.metrics(
             "train-vae", "vae", "images_per_s", "--vae_train.epochs", 2, "--vae_train.batch", VAE_BATCH,
             "--vae_train.micro_batch", micro_batch, "--vae_train.kl_weight", 0.06, "--vae_train.free_bits", 4,
-            "--vae_train.ema", 0.998, "--vae_train.log_every", 1, *BACKBONE)
+            "--vae_train.optimiser", "adamax", "--vae_train.log_every", 1, *BACKBONE)
         return 1e3 / max(rates)
 
 

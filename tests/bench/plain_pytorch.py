@@ -1,6 +1,6 @@
 """The HVAE, its energy nets and the schedule in plain PyTorch, written for clarity: what `hebm_dist` computes, in the
-fewest lines. Only the options of configs/quickstart.ini: Bernoulli likelihood, the image decoded from the bottom
-layer's z, energy.net = small. plain_training.py trains them. tests/bench/run_plain.py times both and records cases for
+fewest lines. Of the HVAE one form: vae.likelihood = bernoulli, image_from = bottom, image_sees_z = false, top_width = 0;
+energy.net = small. plain_training.py trains them. tests/bench/run_plain.py times both and records cases for
 `hebm_dist replay`."""
 import math
 

@@ -68,6 +68,9 @@ def load(args):
             return json.loads(file.metadata()["architecture"]), {k: file.get_tensor(k) for k in file.keys()}
 
     shape, tensors = read(args.vae)
+    if shape.get("image_sees_z") or shape.get("top_width") or shape["likelihood"] != "bernoulli":
+        raise SystemExit(f"{args.vae}: the plain form has vae.likelihood = bernoulli, image_sees_z = false and "
+                         "top_width = 0")
     vae = Hvae(shape["latents"], shape["width"], shape["image_width"], shape["pixel_width"], shape["side"],
                shape["channels"])
     vae.load_state_dict(tensors)

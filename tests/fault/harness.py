@@ -18,6 +18,7 @@ latents = 2x2,2x4
 width = 4
 image_width = 4
 pixel_width = 4
+top_width = 4
 [vae_train]
 epochs = 1.25
 batch = 16

@@ -18,8 +18,8 @@ import sys
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 IGNORED = ("seconds", "sampling_s", "seconds_per_1000", "seconds_per_image", "env")  # times and places
-COMMANDS = ("train-vae", "train-features", "encode", "train", "sample", "evaluate", "ood", "transition", "vary", "couple", "labels",
-            "compose", "replay", "report", "status", "sweep", "cache", "doctor", "bench")
+COMMANDS = ("train-vae", "train-features", "hierarchy", "encode", "train", "sample", "evaluate", "ood", "transition", "vary", "couple",
+            "labels", "compose", "replay", "report", "status", "sweep", "cache", "doctor", "bench")
 NVAE = """[vae]
 kind = nvae
 [nvae]
@@ -102,6 +102,7 @@ def record_hvae(r, config):
         run = f"hvae{n}"
         go = lambda command, *args, key=None: r.ranked(n, run, command, *args, config=config, key=key)
         for command in ("train-vae", "train-features", "encode"): go(command)
+        go("hierarchy", key="hierarchy")
         go("train", "--train.deterministic", "true")
         go("sample")
         for kind in ("joint", "nce"):
@@ -162,7 +163,7 @@ def record(programs, scratch, out):
     with open(smoke) as base, open(nvae, "w") as file: file.write(NVAE + base.read().split("[features]")[1].join(("[features]", "")))
     for command in COMMANDS: r.entries[f"{command} --help-all"] = r.program("hebm_dist", command, "--help-all")
     record_hvae(r, smoke)
-    for command in ("train-vae", "train-features", "encode", "train", "sample", "evaluate", "transition", "vary", "couple", "labels"):
+    for command in ("train-vae", "train-features", "hierarchy", "encode", "train", "sample", "evaluate", "transition", "vary", "couple", "labels"):
         text = r.program("hebm_dist", command, "--dry-run", "--config", smoke, "--run.directory", "hvae1", "--data.path", r.data, "--comm.threads", "1")
         r.entries[f"{command} --dry-run"] = "\n".join(line for line in text.split("\n") if "free" not in line)
     record_nvae(r, nvae)

@@ -17,7 +17,7 @@ expect() { # expect CODE TEXT ARGUMENTS...: exit code and a text on stdout or st
   grep -qF -- "$text" "$scratch/out" || fail "hebm_dist $*: no '$text' in: $(cat "$scratch/out")"
 }
 
-ranked=(train-vae train-features encode train sample evaluate ood transition vary couple labels compose)
+ranked=(train-vae train-features hierarchy encode train sample evaluate ood transition vary couple labels compose)
 for command in "${ranked[@]}" report; do
   expect 0 "--run.directory" "$command" --help
   expect 0 "--comm.hang_timeout_s" "$command" --help-all
@@ -55,10 +55,10 @@ for refused in spectral=0.1 data_init=true recompute=true; do
 done
 expect 2 "not a multiple of the micro-batch 64" "${planned[@]}" --vae_train.batch 100
 expect 2 "vae_train.deterministic" train-vae --preset nvae-mnist --vae_train.deterministic true --dry-run
-expect 0 "128 images at a time" "${planned[@]}" --vae_train.micro_batch 16
+expect 0 "128 images at a time" "${planned[@]}" --vae_train.batch 128 --vae_train.micro_batch 16
 
 # What is missing is named, with the command that makes it.
-for command in train-vae train-features encode train evaluate transition vary; do
+for command in train-vae train-features hierarchy encode train evaluate transition vary; do
   expect 2 "dataset.h5 is not there: run \`hebm_data import-idx" "$command" --run.directory "$scratch/none"
 done
 expect 2 "vae.safetensors is not there: run \`hebm_dist train-vae\`" sample --run.directory "$scratch/none"

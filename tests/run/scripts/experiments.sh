@@ -13,7 +13,7 @@ mkdir -p -- "$scratch/base"
 
 "$bin/hebm_data" import-idx --fashion-mnist /usr/share/datasets/fashion-mnist --limit 512 --limit-test 256 --out "$data" >/dev/null
 echo "missing products are named, with the command that makes them"
-for command in transition vary; do refused 2 'hebm_dist train-vae' base "$command"; done
+for command in hierarchy transition vary; do refused 2 'hebm_dist train-vae' base "$command"; done
 for command in train-vae train-features encode; do hebm 2 base "$command" || fail "$command"; done
 for command in transition vary; do refused 2 'hebm_dist train`' base "$command"; done
 for command in train sample evaluate; do hebm 2 base "$command" || fail "$command"; done
@@ -29,6 +29,7 @@ for n in 1 2; do
   cp -r -- "$scratch/base/vae" "$scratch/base/features" "$scratch/base/prior" "$scratch/base/samples" "$scratch/ranks$n/"
   rm -f -- "$scratch/ranks$n"/samples/*.png
   hebm "$n" "ranks$n" evaluate || fail "evaluate on $n ranks"
+  hebm "$n" "ranks$n" hierarchy || fail "hierarchy on $n ranks"
   hebm "$n" "ranks$n" transition || fail "transition on $n ranks"
   grep -q 'features of the training images' "$scratch/ranks$n.log" && fail "transition looked at all training images again"
   hebm "$n" "ranks$n" transition --steps 10 || fail "transition --steps 10 on $n ranks"
@@ -45,7 +46,7 @@ def read(ranks, name): return results.read(scratch, ranks, name)
 # gap_closed divides by the difference of two nearly equal scores here, which are compared
 # themselves.
 ignored = ("seconds", "gap_closed")
-for name in ("summary", "transition-3", "transition-10", "vary", "vary-0-2"):
+for name in ("summary", "hierarchy", "transition-3", "transition-10", "vary", "vary-0-2"):
     results.compare(read(1, name), read(2, name), name, ignored)
 transition = read(2, "transition-10")
 assert [level["t"] for level in transition["levels"]] == [2, 1, 0]
@@ -57,6 +58,9 @@ sets = read(2, "vary")["sets"]
 assert [s["free"] for s in sets] == [[0], [1], [2], [0, 1, 2]] and [s["free"] for s in read(2, "vary-0-2")["sets"]] == [[0, 2]]
 assert all(s["feature_distance"] > 0 and 0 <= s["class_changed"] <= 1 for s in sets)
 assert read(2, "summary")["model"] == {"backbone": "hvae", "layers": 3, "latents": 4 * 2 * 2 + 2 * 4 * 4 * 4, "levels": 3, "langevin_steps": 3}, read(2, "summary")["model"]
+layers = read(2, "hierarchy")["layers"]
+assert [(l["channels"], l["side"]) for l in layers] == [(4, 2), (4, 4), (4, 4)] and abs(sum(l["kl_share"] for l in layers) - 1) < 1e-6
+assert all(0 <= l[key] <= 1 for l in layers for key in ("probe_accuracy", "class_changed")) and "below_drawn_class_changed" not in layers[2]
 rows = read(2, "summary")["by_temperature"]
 assert [row["temperature"] for row in rows] == [0.7, 1.0]
 # At temperature 1 the Gaussian row is that of the scores, of the same draws; a lower temperature is
@@ -101,7 +105,7 @@ hebm 1 later evaluate "${fast[@]}" || fail "evaluate with other samples"
 
 echo "the report has the sections"
 hebm 1 ranks1 report || fail "report"
-for section in transition vary temperature; do
+for section in hierarchy transition vary temperature; do
   grep -q "id=\"$section\"" "$scratch/ranks1/report.html" || fail "no section $section in the report"
 done
 

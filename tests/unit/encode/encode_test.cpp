@@ -19,7 +19,7 @@ using test::TempFolder;
 vae::Hvae make_net() {
   vae::HvaeOptions options;
   options.latents = "2x2,3x4";
-  options.width = options.image_width = options.pixel_width = 8;
+  options.width = options.image_width = options.pixel_width = options.top_width = 8;
   return vae::Hvae(options, {1, 16, 16}, {.seed = 5});
 }
 

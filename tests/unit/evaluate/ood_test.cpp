@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 vae::HvaeOptions tiny_vae() {
   vae::HvaeOptions o;
   o.latents = "2x4,3x8,1x8";
-  o.width = o.image_width = o.pixel_width = 4;
+  o.width = o.image_width = o.pixel_width = o.top_width = 4;
   return o;
 }
 

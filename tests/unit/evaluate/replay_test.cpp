@@ -37,7 +37,7 @@ class Replay : public ::testing::Test {
   static vae::HvaeOptions vae_options() {
     vae::HvaeOptions o;
     o.latents = "2x4,3x8";
-    o.width = o.image_width = o.pixel_width = 4;
+    o.width = o.image_width = o.pixel_width = o.top_width = 4;
     return o;
   }
   static prior::EnergyOptions energy_options() {

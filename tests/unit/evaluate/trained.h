@@ -67,7 +67,7 @@ class Trained {
   static vae::HvaeOptions vae_options(const std::string& latents) {
     vae::HvaeOptions o;
     o.latents = latents;
-    o.width = o.image_width = o.pixel_width = 4;
+    o.width = o.image_width = o.pixel_width = o.top_width = 4;
     return o;
   }
   static prior::EnergyOptions energy_options(double gain) {

@@ -41,7 +41,7 @@ std::int64_t different_values(const at::Tensor& host, const at::Tensor& gpu) {
 vae::Hvae small_vae() {
   vae::HvaeOptions o;
   o.latents = "2x2,3x4,2x8";
-  o.width = o.image_width = o.pixel_width = 8;
+  o.width = o.image_width = o.pixel_width = o.top_width = 8;
   return vae::Hvae(o, ImageShape{}, {.seed = 1});
 }
 

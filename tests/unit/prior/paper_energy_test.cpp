@@ -207,7 +207,7 @@ TEST(PaperEnergyNet, ChainsInBfloat16WithinItsRounding) {
 TEST(PaperEnergyNet, GradientThroughTheTransportMatchesCentralDifferences) {
   vae::HvaeOptions small;
   small.latents = "2x4,3x8";
-  small.width = small.image_width = small.pixel_width = 4;
+  small.width = small.image_width = small.pixel_width = small.top_width = 4;
   const vae::Hvae backbone(small, ImageShape{}, {.seed = 1, .dtype = at::kDouble});
   for (const std::string net : {"cifar10", "celebahq256"}) {
     const EnergyPrior prior(paper_options(net), backbone.groups(), make_schedule(3), 5, at::kDouble);

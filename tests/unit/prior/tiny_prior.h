@@ -13,7 +13,7 @@ namespace hebm::test {
 inline vae::HvaeOptions tiny_vae() {
   vae::HvaeOptions o;
   o.latents = "2x2,3x4,2x8";
-  o.width = o.image_width = o.pixel_width = 4;
+  o.width = o.image_width = o.pixel_width = o.top_width = 4;
   return o;
 }
 

@@ -214,6 +214,8 @@ TEST_F(ReportTest, ExperimentsHaveTheirSections) {
     {"t": 0, "states": []}, "x"]})");
   put("results/vary.json",
       R"({"num_samples": 4, "variations": 2, "sets": [{"name": "0", "feature_distance": 12.75, "class_changed": 0.625}]})");
+  put("results/hierarchy.json",
+      R"({"layers": [{"layer": 0, "channels": 16, "side": 2, "kl": 20.125, "class_changed": 0.75}, 3], "fd_gaussian": 386.2})");
   put("results/summary.json",
       R"({"by_temperature": [{"temperature": 1, "gaussian": {"fd_fmnist": 55.5}, "diffusion": {"recall": 0.125}},
     {"temperature": 0.7, "gaussian": 3}, {"temperature": "x"}]})");
@@ -227,6 +229,8 @@ TEST_F(ReportTest, ExperimentsHaveTheirSections) {
                 HasSubstr("0.625"), HasSubstr("55.5"), HasSubstr("0.125"), HasSubstr("training images")));
   EXPECT_THAT(
       page, AllOf(HasSubstr("href=\"#transition\""), HasSubstr("href=\"#vary\""), HasSubstr("href=\"#temperature\"")));
+  EXPECT_THAT(page, AllOf(HasSubstr("href=\"#hierarchy\""), HasSubstr("16x2x2"), HasSubstr("20.12"), HasSubstr("386.2"),
+                        Not(HasSubstr("nan"))));
   EXPECT_THAT(page, AllOf(Not(HasSubstr("Other results")), Not(HasSubstr("<h3>Others</h3>"))));
   EXPECT_THAT(page, Not(HasSubstr("alt=\"Gaussian prior\""))) << "no picture of an experiment among the samples";
   std::size_t figures = 0;

@@ -44,7 +44,7 @@ struct World {
   static vae::Hvae make_net(std::uint64_t seed = 5) {
     vae::HvaeOptions options;
     options.latents = "2x2,3x4";
-    options.width = options.image_width = options.pixel_width = 8;
+    options.width = options.image_width = options.pixel_width = options.top_width = 8;
     return vae::Hvae(options, {1, 16, 16}, {.seed = seed});
   }
   std::filesystem::path run_directory(const std::string& run) const { return folder / run; }

@@ -23,7 +23,7 @@ Pair make_pair(const std::string& latents, std::int64_t width, ImageFrom image_f
   HvaeOptions options;
   options.latents = latents;
   options.width = width;
-  options.image_width = options.pixel_width = 8;
+  options.image_width = options.pixel_width = options.top_width = 8;
   options.image_from = image_from;
   const ImageShape image{1, 32, 32};
   Pair out{std::make_shared<Hvae>(options, image, BackboneBuild{.seed = 3}),
@@ -72,7 +72,7 @@ TEST(HvaeFrozen, EqualsThePlainPathInFloat64) {
 }
 
 TEST(HvaeFrozen, GradientOfOneLayerAlone) {
-  const Pair pair = make_pair("8x2,8x4,4x8", 16, ImageFrom::kAll);
+  const Pair pair = make_pair("8x2,8x4,4x8", 16, ImageFrom::kState);
   pair.net->freeze();
   const at::Tensor u = random_tensor({2, pair.net->dim()}, 1, at::kFloat);
   for (std::size_t i = 0; i < pair.net->groups().size(); ++i) {

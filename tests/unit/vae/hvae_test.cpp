@@ -7,6 +7,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <cmath>
 #include <numbers>
+#include <tuple>
 #include "../nets/support.h"
 #include "base/random.h"
 #include "jacobian.h"
@@ -24,16 +25,17 @@ constexpr double kHalfLog2Pi = 0.5 * 1.8378770664093453;
 HvaeOptions small_options(const std::string& latents) {
   HvaeOptions options;
   options.latents = latents;
-  options.width = options.image_width = options.pixel_width = 4;
+  options.width = options.image_width = options.pixel_width = options.top_width = 4;
   return options;
 }
 
 // Weights three times the usual, so that mu, sigma and the residuals are far from 0 and 1.
 Hvae make_small(const std::string& latents, std::int64_t side, HvaeLikelihood likelihood = HvaeLikelihood::kBernoulli,
-    ImageFrom image_from = ImageFrom::kBottom) {
+    ImageFrom image_from = ImageFrom::kBottom, bool image_sees_z = true) {
   HvaeOptions options = small_options(latents);
   options.likelihood = likelihood;
   options.image_from = image_from;
+  options.image_sees_z = image_sees_z;
   return Hvae(options, {1, side, side}, {.seed = 11, .dtype = at::kDouble});
 }
 
@@ -71,7 +73,7 @@ TEST_P(Layers, InverseUndoesTransportToRounding) {
 }
 
 TEST_P(Layers, PosteriorGivesZAndUOfOneDraw) {
-  for (const ImageFrom image_from : {ImageFrom::kBottom, ImageFrom::kAll}) {
+  for (const ImageFrom image_from : {ImageFrom::kBottom, ImageFrom::kState}) {
     Hvae net = make_small(GetParam(), 16, HvaeLikelihood::kBernoulli, image_from);
     enlarge(net, 2.0);
     const c10::NoGradGuard no_grad;
@@ -191,9 +193,11 @@ TEST(Hvae, KlAgainstMonteCarlo) {
 // With h = 1e-6 the error of the step is eps |f| / h ~ 1e-16 * 1e2 / 1e-6 = 1e-8, plus h^2 |f'''| ~
 // 1e-12 * 1e3.
 TEST(Hvae, GradientOfTheElboAgainstCentralDifferences) {
-  for (const HvaeLikelihood likelihood :
-      {HvaeLikelihood::kBernoulli, HvaeLikelihood::kLogistic, HvaeLikelihood::kOneScale}) {
-    Hvae net = make_small("2x1,2x2", 8, likelihood);
+  for (const auto& [likelihood, image_from, image_sees_z] :
+      {std::tuple{HvaeLikelihood::kBernoulli, ImageFrom::kBottom, false},
+          {HvaeLikelihood::kLogistic, ImageFrom::kState, false}, {HvaeLikelihood::kOneScale, ImageFrom::kBottom, true},
+          {HvaeLikelihood::kOneScale, ImageFrom::kState, true}}) {
+    Hvae net = make_small("2x1,2x2", 8, likelihood, image_from, image_sees_z);
     const at::Tensor x = images(2, 8), eps = normal_tensor({2, net.dim()}, 8);
     const auto loss = [&] {
       const Posterior q = net.posterior(x, eps);
@@ -229,6 +233,60 @@ TEST(Hvae, GradientOfTheElboAgainstCentralDifferences) {
   }
 }
 
+class Forms : public ::testing::TestWithParam<std::tuple<ImageFrom, bool>> {};
+INSTANTIATE_TEST_SUITE_P(OfTheDecoder, Forms,
+    ::testing::Combine(::testing::Values(ImageFrom::kBottom, ImageFrom::kState), ::testing::Bool()));
+
+at::Tensor weight_of(Hvae& net, const std::string& name) {
+  for (const auto& p : net.params().parameters()) {
+    if (p.name == name) return p.tensor;
+  }
+  fail(ExitCode::kRuntime, "no weight {}", name);
+}
+
+// mu and sigma of the bottom are made constant: the top reaches the image through s alone. Without
+// from_z, the bottom reaches it as z alone.
+TEST_P(Forms, TheImageSeesWhatTheFormSays) {
+  const auto [image_from, image_sees_z] = GetParam();
+  Hvae net = make_small("2x1,3x2", 8, HvaeLikelihood::kOneScale, image_from, image_sees_z);
+  const c10::NoGradGuard no_grad;
+  enlarge(net, 2.0);
+  EXPECT_EQ(weight_of(net, "to_image.weight").size(1), image_sees_z ? 4 + 3 : 4);
+  weight_of(net, "layer1.prior.weight").zero_();
+  const std::int64_t top = net.groups()[0].size();
+  const at::Tensor u = normal_tensor({1, net.dim()}, 8);
+  at::Tensor of_top = u.clone(), of_bottom = u.clone();
+  of_top.narrow(1, 0, top).add_(1.0);
+  of_bottom.narrow(1, top, net.dim() - top).add_(1.0);
+  const auto moves = [&](const at::Tensor& other) {
+    return largest_difference(net.decode(other, 1.0), net.decode(u, 1.0)) > 1e-6;
+  };
+  EXPECT_EQ(moves(of_top), image_from == ImageFrom::kState);
+  EXPECT_TRUE(moves(of_bottom));
+  weight_of(net, "layer1.from_z.weight").zero_();
+  EXPECT_EQ(moves(of_bottom), image_sees_z);
+}
+
+// Sides 8, 4, 2, 1 of the maps of 16 x 16 images: a quarter of the image's is 4.
+TEST(Hvae, TheEncoderIsWiderBelowAQuarter) {
+  HvaeOptions options = small_options("2x1,2x2,2x4");
+  options.top_width = 6;
+  Hvae net(options, {1, 16, 16}, {.seed = 1});
+  for (const auto& [name, in, out] : {std::tuple{"encoder4.down", 4, 4}, {"encoder2.down", 4, 6},
+           {"encoder1.down", 6, 6}, {"layer0.posterior", 6 + 4, 4}, {"layer2.posterior", 4 + 4, 4}}) {
+    const at::Tensor weight = weight_of(net, std::string(name) + ".weight");
+    EXPECT_EQ(weight.size(0), out) << name;
+    EXPECT_EQ(weight.size(1), in) << name;
+  }
+}
+
+// The sizes of the recipe (docs/method.md).
+TEST(Hvae, TheDefaultHasTheRecipesParameters) {
+  const Hvae net(HvaeOptions{}, {1, 32, 32}, {.seed = 1});
+  EXPECT_EQ(net.params().size(), 963109);
+  EXPECT_EQ(net.dim(), 832);
+}
+
 // What the decoder gives is a mean a colour, then the same log scale for every pixel.
 TEST(Hvae, OneScaleIsEveryPixels) {
   Hvae net = make_small("2x1,2x2", 8, HvaeLikelihood::kOneScale);
@@ -245,8 +303,9 @@ TEST(Hvae, OneScaleIsEveryPixels) {
   EXPECT_TRUE(net.mean_image(after).equal(net.mean_image(before)));
 }
 
-TEST(Hvae, EveryWeightIsUsed) {
-  Hvae net = make_small("2x1,2x2,1x2", 8);
+TEST_P(Forms, EveryWeightIsUsed) {
+  const auto [image_from, image_sees_z] = GetParam();
+  Hvae net = make_small("2x1,2x2,1x2", 8, HvaeLikelihood::kOneScale, image_from, image_sees_z);
   const at::Tensor x = images(4, 8);
   const Posterior q = net.posterior(x, normal_tensor({4, net.dim()}, 8));
   at::Tensor loss = -net.log_likelihood(net.decode_posterior(q), x).sum();

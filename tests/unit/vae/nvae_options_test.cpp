@@ -208,8 +208,8 @@ TEST(BackboneOptions, PrefixesAreTheKeysOfTheKind) {
     }
     return out;
   };
-  EXPECT_EQ(taken(Chosen({})), (std::vector<std::string>{"vae.image_from", "vae.image_width", "vae.latents",
-                                   "vae.likelihood", "vae.pixel_width", "vae.width"}));
+  EXPECT_EQ(taken(Chosen({})), (std::vector<std::string>{"vae.image_from", "vae.image_sees_z", "vae.image_width",
+                                   "vae.latents", "vae.likelihood", "vae.pixel_width", "vae.top_width", "vae.width"}));
   std::size_t of_nvae = 0;
   const Chosen nvae({"--vae.kind", "nvae"});
   for (const auto& [key, value] : nvae.parsed.values()) of_nvae += key.starts_with("nvae.") ? 1 : 0;

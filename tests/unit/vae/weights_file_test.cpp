@@ -16,7 +16,7 @@ using test::TempFolder;
 Hvae small_net(std::uint64_t seed = 3) {
   HvaeOptions options;
   options.latents = "2x2,3x4";
-  options.width = options.image_width = options.pixel_width = 4;
+  options.width = options.image_width = options.pixel_width = options.top_width = 4;
   return Hvae(options, {1, 16, 16}, {.seed = seed});
 }
 
