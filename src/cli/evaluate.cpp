@@ -148,10 +148,10 @@ class Evaluate : public ResultCommand {
     lines.push_back(fmt::format("samples: {} is {}", paths.own_samples.string(),
         fs::exists(paths.own_samples) ? "there" : "not there yet: hebm_dist sample makes it"));
     lines.push_back(disk_line("result", 1, 64 << 10, file().parent_path()));
-    constexpr std::int64_t kRows = 3, kFeatures = nets::FeatureNet::kFeatures;
+    constexpr std::int64_t kRows = 5, kFeatures = nets::FeatureNet::kFeatures;
     lines.push_back(steps_line("chunks", kRows * chunks_of(evaluation_.num_images, evaluation_.chunk),
-        fmt::format("{} images: Gaussian prior, reconstructions, samples", evaluation_.chunk)));
-    const std::int64_t looked_at = std::ssize(dataset_->members(data::Split::kTrain)) + 2 * evaluation_.num_images;
+        fmt::format("{} images: Gaussian prior, reconstructions, posterior draws twice, samples", evaluation_.chunk)));
+    const std::int64_t looked_at = std::ssize(dataset_->members(data::Split::kTrain)) + 3 * evaluation_.num_images;
     lines.push_back(
         memory_line({.used = backbone.params().size() + features_.net->params().size() + kFeatures * looked_at,
             .values = vae_values(backbone),
@@ -168,6 +168,7 @@ class Evaluate : public ResultCommand {
     auto out = ResultCommand::fingerprint(context);
     const auto samples = RunPaths(run_).own_samples;
     out["samples_hash"] = fs::exists(samples) ? evaluate::read_stored_samples(samples).images_hash : "";
+    out["scores"] = results::score_keys();
     return out;
   }
 
@@ -176,8 +177,8 @@ class Evaluate : public ResultCommand {
       return results::to_json(evaluate::evaluate_priors(
           evaluation_, {*dataset_, *vae_.backbone, features_}, priors_, context.comm(), context.logger()));
     const RunPaths paths(run_);
-    const evaluate::EvaluateInputs inputs{
-        {*dataset_, *vae_.backbone, features_}, paths.own_samples, prior_.prior.get(), drawing_.langevin};
+    const evaluate::EvaluateInputs inputs{{*dataset_, *vae_.backbone, features_}, paths.own_samples, prior_.prior.get(),
+        drawing_.langevin, prior_.fingerprint};
     return results::to_json(evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), paths.samples));
   }
 
@@ -190,7 +191,8 @@ class Evaluate : public ResultCommand {
   nlohmann::json fingerprint_of_all() const {
     nlohmann::json out = {{"evaluate.num_images", evaluation_.num_images}, {"evaluate.chunk", evaluation_.chunk},
         {"evaluate.neighbours", evaluation_.neighbours}, {"evaluate.seed", evaluation_.seed},
-        {"images_hash", dataset_->images_hash()}, {"vae_hash", vae_.hash}, {"features_hash", features_.hash}};
+        {"images_hash", dataset_->images_hash()}, {"vae_hash", vae_.hash}, {"features_hash", features_.hash},
+        {"scores", results::score_keys()}};
     for (const auto& row : priors_) out["rows"].push_back({{"name", row.name}, {"about", results::to_json(row.about)}});
     return out;
   }

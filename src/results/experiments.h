@@ -241,20 +241,22 @@ struct SweepSetting {
   std::string name;  // "T = 3, K = 50"
   Count members;
   std::map<std::string, std::string> options;
-  Spread fd_fmnist, sampling_s, gap_closed;
+  Spread fd_fmnist, sampling_s, gap_closed, fd_posterior;
   static void fields(auto& s, auto& visit) {
     visit("name", s.name, "members", s.members);
     visit.options(s.options);
-    visit("fd_fmnist", s.fd_fmnist, "sampling_s", s.sampling_s, "gap_closed", s.gap_closed);
+    visit("fd_fmnist", s.fd_fmnist, "sampling_s", s.sampling_s, "gap_closed", s.gap_closed, "fd_posterior",
+        s.fd_posterior);
   }
 };
 
 // Over one option, the others fixed; low and high of fd_fmnist.
 struct SweepLine {
   std::string name;
-  std::vector<double> x, fd_fmnist, low, high, sampling_s;
+  std::vector<double> x, fd_fmnist, low, high, sampling_s, fd_posterior;
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name, "x", s.x, "fd_fmnist", s.fd_fmnist, "low", s.low, "high", s.high, "sampling_s", s.sampling_s);
+    visit("name", s.name, "x", s.x, "fd_fmnist", s.fd_fmnist, "low", s.low, "high", s.high, "sampling_s", s.sampling_s,
+        "fd_posterior", s.fd_posterior);
   }
 };
 struct SweepPlot {

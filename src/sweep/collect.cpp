@@ -49,7 +49,7 @@ ColumnOf<Group> spread_column(const char* title, results::Spread Group::*value, 
 void add_scores(std::vector<ColumnOf<Row>>& columns) {
   for (std::size_t i = 0; i < kScores.size(); ++i)
     columns.push_back(
-        {{.title = std::string(kScores[i].title), .format = kScores[i].format, .key = std::string(kScores[i].key)},
+        {{.title = kScores[i].full_title(), .format = kScores[i].format, .key = std::string(kScores[i].key)},
             [i](const Row& row) { return row.scores.scores[i].value; }});
 }
 
@@ -73,6 +73,7 @@ std::vector<results::SweepLine> lines_over(const std::string& key, const std::ve
       line.low.push_back(group->fd_fmnist.low);
       line.high.push_back(group->fd_fmnist.high);
       line.sampling_s.push_back(group->sampling_s.mean);
+      line.fd_posterior.push_back(group->fd_posterior.mean);
     }
   }
   return out;
@@ -87,7 +88,7 @@ results::MemberScores read_scores(const std::filesystem::path& file) {
       results::from_json<results::Summary>(nlohmann::json::parse(storage::read_file(file), nullptr, false));
   const results::ScoredSet* ours = summary.find(results::kOwn);
   if (ours == nullptr) return {};
-  return {ours->scores, summary.gap_closed, results::number(ours->num_images), ours->seconds};
+  return {ours->scores, summary.gap(), results::number(ours->num_images), ours->seconds};
 }
 
 std::vector<Row> collect_rows(const Layout& layout, const Plan& plan) {
@@ -132,7 +133,8 @@ std::vector<Group> group_rows(const std::vector<Row>& rows) {
     groups.push_back({{title_of(settings), std::ssize(members), {settings.begin(), settings.end()},
                           spread([](const auto& member) { return member.scores.fd(); }),
                           spread([](const auto& member) { return member.sampling_s; }),
-                          spread([](const auto& member) { return member.gap_closed; })},
+                          spread([](const auto& member) { return member.gap_closed; }),
+                          spread([](const auto& member) { return member.scores.fd_posterior(); })},
         settings});
   }
   return groups;
@@ -158,6 +160,7 @@ std::string csv_of(const std::vector<Row>& rows) {
 
 std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
   const std::vector<ColumnOf<Group>> settings = {{{.title = ""}, &Group::name},
+      spread_column("fd_posterior", &Group::fd_posterior, "{:.2f}"),
       spread_column("fd_fmnist", &Group::fd_fmnist, "{:.2f}"),
       spread_column("sampling (s)", &Group::sampling_s, "{:.2f}"),
       spread_column("gap closed", &Group::gap_closed, "{:.3f}"),

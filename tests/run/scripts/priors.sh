@@ -79,20 +79,20 @@ sys.path.insert(0, sys.argv[2])
 import results
 one, two = (json.load(open(f"{sys.argv[1]}/priors{n}.json")) for n in (1, 2))
 summary = json.load(open(f"{sys.argv[1]}/base/results/summary.json"))
-names = ["Gaussian prior", "Reconstruction", "NCE, resampling", "NCE, Langevin", "Joint EBM, s^2 = 0.02", "Ours, T = 2", "Ours, T = 3"]
+names = ["Gaussian prior", "Reconstruction", "Posterior draws", "NCE, resampling", "NCE, Langevin", "Joint EBM, s^2 = 0.02", "Ours, T = 2", "Ours, T = 3"]
 for table in (one, two):
     assert [row["name"] for row in table["rows"]] == names, [row["name"] for row in table["rows"]]
 results.compare(one["rows"], two["rows"], "rows", ignored=("seconds_per_1000",))
 assert all(row["seconds_per_1000"] > 0 for row in one["rows"] + two["rows"])
 row = {r["name"]: r for r in two["rows"]}
-for name, key in (("Gaussian prior", "gaussian"), ("Reconstruction", "reconstruction"), ("Ours, T = 3", "diffusion")):
-    for score in ("fd_fmnist", "kid", "precision", "recall"):
+for name, key in (("Gaussian prior", "gaussian"), ("Reconstruction", "reconstruction"), ("Posterior draws", "posterior"), ("Ours, T = 3", "diffusion")):
+    for score in ("fd_fmnist", "kid", "precision", "recall", "fd_posterior", "kid_posterior", "precision_posterior", "recall_posterior"):
         assert abs(row[name][score] - summary[key][score]) <= 1e-9 * max(1.0, abs(summary[key][score])), (name, score)
 # 6 updates of 48 images, K = 3; 8 proposals.
-assert [row[n].get("training_gradients") for n in names] == [0, None, 6*48*2, 6*48*2, 6*48*5, 6*48*5, 6*48*5]
-assert [row[n].get("sampling_gradients") for n in names] == [0, None, 0, 3, 3, 6, 9]
-assert [row[n].get("sampling_evaluations") for n in names] == [0, None, 8, 0, 0, 0, 0]
-assert [row[n].get("T") for n in names[5:]] == [2, 3] and row["Ours, T = 2"]["run"] == "two"
+assert [row[n].get("training_gradients") for n in names] == [0, None, None, 6*48*2, 6*48*2, 6*48*5, 6*48*5, 6*48*5]
+assert [row[n].get("sampling_gradients") for n in names] == [0, None, None, 0, 3, 3, 6, 9]
+assert [row[n].get("sampling_evaluations") for n in names] == [0, None, None, 8, 0, 0, 0, 0]
+assert [row[n].get("T") for n in names[6:]] == [2, 3] and row["Ours, T = 2"]["run"] == "two"
 PY
 before=$(stat -c '%i %Y' "$scratch/base/results/priors.json")
 hebm 1 base evaluate --all --runs "$scratch/two" || fail "evaluate --all, again"
@@ -109,7 +109,7 @@ table1() {
     fail "launch/table1: $(tail -n 5 "$scratch/table.log")"
 }
 table1
-for row in 'Gaussian prior' Reconstruction 'NCE, resampling' 'NCE, Langevin' 'Joint EBM, s^2 = 0.02' 'Joint EBM, s^2 = 0.5' 'Ours, T = 2' 'Ours, T = 3'; do
+for row in 'Gaussian prior' Reconstruction 'Posterior draws' 'NCE, resampling' 'NCE, Langevin' 'Joint EBM, s^2 = 0.02' 'Joint EBM, s^2 = 0.5' 'Ours, T = 2' 'Ours, T = 3'; do
   grep -qF -- "$row " "$scratch/table.txt" || fail "launch/table1: no '$row' in: $(cat "$scratch/table.txt")"
 done
 before=$(made "$table")

@@ -20,6 +20,7 @@ Row row(std::int64_t number, const std::string& t, const std::string& k, const s
   out.scores.scores[results::score("fd_fmnist")].value = fd;
   out.scores.scores[results::score("precision")].value = 0.5;
   out.scores.scores[results::score("recall")].value = 0.25;
+  out.scores.scores[results::score("fd_posterior")].value = fd / 8;
   return out;
 }
 
@@ -58,6 +59,8 @@ TEST(Collect, SeedsOfOneSettingAreOneGroup) {
   EXPECT_DOUBLE_EQ(groups[0].fd_fmnist.low, 30.0);
   EXPECT_DOUBLE_EQ(groups[0].fd_fmnist.high, 34.0);
   EXPECT_DOUBLE_EQ(groups[0].sampling_s.mean, 1.5);
+  EXPECT_DOUBLE_EQ(groups[0].fd_posterior.mean, 4.0);
+  EXPECT_DOUBLE_EQ(groups[0].fd_posterior.high, 4.25);
   EXPECT_EQ(groups[1].fd_fmnist.count, 1);  // the other one failed
   EXPECT_EQ(groups[1].members, 2);
 }
@@ -65,9 +68,10 @@ TEST(Collect, SeedsOfOneSettingAreOneGroup) {
 TEST(Collect, TheTableSaysScoreAndSecondsByTAndK) {
   const std::string text = markdown_of("tk", rows());
   EXPECT_THAT(text, HasSubstr("# tk: 4 of 5 members done"));
-  EXPECT_THAT(text,
-      HasSubstr("| T = 1, K = 10 | 32.00 (30.00 - 34.00) | 1.50 (1.00 - 2.00) | 0.750 (0.750 - 0.750) | 2 of 2 |"));
-  EXPECT_THAT(text, HasSubstr("| T = 2, K = 10 | 20.00 | 3.00 | 0.750 | 1 of 2 |"));
+  EXPECT_THAT(text, HasSubstr("| T = 1, K = 10 | 4.00 (3.75 - 4.25) | 32.00 (30.00 - 34.00) | 1.50 (1.00 - 2.00) | "
+                              "0.750 (0.750 - 0.750) | 2 of 2 |"));
+  EXPECT_THAT(text, HasSubstr("| T = 2, K = 10 | 2.50 | 20.00 | 3.00 | 0.750 | 1 of 2 |"));
+  EXPECT_THAT(text, HasSubstr("| fd_posterior | KID (posterior) | precision (posterior) | recall (posterior) |"));
   std::string unknown;
   for (std::size_t i = 0; i < results::kScores.size() + 1; ++i) unknown += " - |";  // sampling (s) is one more
   EXPECT_THAT(text, HasSubstr("| 0003 | T = 2, K = 10, train.seed = 2 | failed |" + unknown + "\n"));
@@ -79,7 +83,11 @@ TEST(Collect, TheCsvHasARowAMemberAndQuotesWhatNeedsIt) {
   const std::string text = csv_of(all);
   const std::string keys = of_scores([](std::string_view key) { return key; });
   const std::string known = of_scores([](std::string_view key) -> std::string_view {
-    return key == "fd_fmnist" ? "30" : key == "precision" ? "0.5" : key == "recall" ? "0.25" : "";
+    return key == "fd_fmnist"      ? "30"
+           : key == "precision"    ? "0.5"
+           : key == "recall"       ? "0.25"
+           : key == "fd_posterior" ? "3.75"
+                                   : "";
   });
   const std::string unknown(results::kScores.size() + 3, ',');
   EXPECT_TRUE(text.starts_with(
@@ -99,6 +107,7 @@ TEST(Collect, LinesOfThePlotAreOverNumbersWithTheOthersFixed) {
   EXPECT_EQ(over_t["lines"][0]["x"], (std::vector<double>{1, 2}));
   EXPECT_EQ(over_t["lines"][0]["fd_fmnist"], (std::vector<double>{32, 20}));
   EXPECT_EQ(over_t["lines"][0]["low"], (std::vector<double>{30, 20}));
+  EXPECT_EQ(over_t["lines"][0]["fd_posterior"], (std::vector<double>{4, 2.5}));
   EXPECT_EQ(json["plots"][1]["option"], "K");
   EXPECT_TRUE(json["members"][3]["fd_fmnist"].is_null());
   EXPECT_THAT(json.dump(), Not(HasSubstr("nan")));
@@ -110,11 +119,15 @@ TEST(Collect, ScoresAreReadLeniently) {
   EXPECT_TRUE(std::isnan(read_scores(put(folder / "a", "[1")).scores.fd()));
   EXPECT_TRUE(std::isnan(read_scores(put(folder / "a", R"({"diffusion": "x"})")).scores.fd()));
   const results::MemberScores s =
-      read_scores(put(folder / "a", R"({"diffusion": {"fd_fmnist": 12.5, "seconds": 3}, "gap_closed": 0.5})"));
+      read_scores(put(folder / "a", R"({"diffusion": {"fd_fmnist": 12.5, "seconds": 3, "fd_posterior": 6},
+          "gaussian": {"fd_posterior": 10}, "posterior": {"fd_posterior": 2}})"));
   EXPECT_DOUBLE_EQ(s.scores.fd(), 12.5);
   EXPECT_DOUBLE_EQ(s.sampling_s, 3.0);
   EXPECT_DOUBLE_EQ(s.gap_closed, 0.5);
   EXPECT_TRUE(std::isnan(s.scores[results::score("kid")].value));
+  const auto old = read_scores(put(folder / "a", R"({"diffusion": {"fd_fmnist": 12.5}, "gap_closed": 0.9})"));
+  EXPECT_TRUE(std::isnan(old.gap_closed)) << "that one was of fd_fmnist";
+  EXPECT_TRUE(std::isnan(old.scores.fd_posterior()));
 }
 
 }  // namespace
