@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include "base/types.h"
-#include "base/visits.h"
 #include "evaluate/experiment.h"
 #include "evaluate/features.h"
+#include "evaluate/posterior.h"
 #include "results/summary.h"
 
 namespace hebm::evaluate {
@@ -80,10 +80,8 @@ results::Priors evaluate_priors(const EvaluateOptions& options, const ScoreInput
     const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger);
 
 // Scores of sets of images: all against the same training images and posterior draws, each of
-// evaluate.num_images images; computed on the host. With n images a set, the data's features are of
-// training images 0 .. n-1, the posterior's of n .. 2n-1, and the row of posterior draws, whose
-// fd_posterior is the floor, has images 2n .. 3n-1: all disjoint where there are 3n of them. Beyond
-// the last one they start again, with other draws.
+// evaluate.num_images images; computed on the host. The training images' features of KID, precision
+// and recall are of the first of them, those of posterior draws of others (posterior.h).
 class Scorer {
  public:
   // Looks at all training images. References must outlive this object. Collective, as are all
@@ -103,8 +101,7 @@ class Scorer {
   results::Scores scores(const FeatureRows& rows) const;                     // rows are kept ones
   at::Tensor images(const at::Tensor& u) const { return in_.backbone.mean_image(in_.backbone.decode(u)); }
   // One posterior draw u_0 of images of a split.
-  vae::Posterior posterior(
-      data::Split split, std::int64_t first, std::int64_t count, std::uint32_t visit = visits::kScores) const;
+  vae::Posterior posterior(data::Split split, std::int64_t first, std::int64_t count) const;
  protected:
   const EvaluateOptions& options_;
   ScoreInputs in_;
@@ -113,8 +110,7 @@ class Scorer {
   std::uint64_t seed_;
   at::Device device_;
  private:
-  FeatureRows decoded(data::Split split, std::int64_t start, std::int64_t n, std::uint32_t visit,
-      const std::string& what) const;                  // posterior draws of n images
+  FeatureRows decoded(const PosteriorDraws& draws, const std::string& what) const;
   const FeatureRows& reference(std::int64_t n) const;  // that n images are compared with
   FeatureRows real_;
   mutable std::map<std::int64_t, FeatureRows> references_;  // by n, made when asked for

@@ -126,30 +126,22 @@ FeatureRows Scorer::gaussian() const {
       "Gaussian prior");
 }
 
-FeatureRows Scorer::decoded(
-    data::Split split, std::int64_t start, std::int64_t n, std::uint32_t visit, const std::string& what) const {
-  return collect(
-      n, true,
-      [&](const Chunk& c) {
-        return in_.backbone.mean_image(in_.backbone.decode_posterior(posterior(split, start + c.first, c.size, visit)));
-      },
-      what);
-}
-
 FeatureRows Scorer::reconstruction() const {
-  return decoded(data::Split::kTest, 0, options_.num_images, visits::kScores, "reconstructions");
+  return decoded({data::Split::kTest, 0, options_.num_images, options_.chunk, seed_}, "reconstructions");
 }
 
 FeatureRows Scorer::posterior_draws() const {
-  const std::int64_t n = options_.num_images;
-  return decoded(data::Split::kTrain, 2 * n, n, visits::kPosteriorFloor, "posterior draws");
+  return decoded(posterior_floor(options_.num_images, options_.chunk, seed_), "posterior draws");
 }
 
 const FeatureRows& Scorer::reference(std::int64_t n) const {
   const auto [found, is_new] = references_.try_emplace(n);
-  if (is_new)
-    found->second = decoded(data::Split::kTrain, n, n, visits::kPosteriorReference, "posterior draws to compare with");
+  if (is_new) found->second = decoded(posterior_reference(n, options_.chunk, seed_), "posterior draws to compare with");
   return found->second;
+}
+
+FeatureRows Scorer::decoded(const PosteriorDraws& draws, const std::string& what) const {
+  return posterior_features(in_, draws, true, what, comm_, logger_);
 }
 
 FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::string& what) const {
@@ -170,11 +162,8 @@ FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::stri
   return out;
 }
 
-vae::Posterior Scorer::posterior(data::Split split, std::int64_t first, std::int64_t count, std::uint32_t visit) const {
-  const auto index = split_members(in_.dataset, split, first, count);
-  const std::vector<std::uint32_t> visits(index.size(), visit);
-  return vae::draw_posterior(
-      in_.backbone, vae::image_tensor(in_.dataset.read(index)).to(device_), seed_, index, visits);
+vae::Posterior Scorer::posterior(data::Split split, std::int64_t first, std::int64_t count) const {
+  return draw(in_, {.split = split, .seed = seed_}, first, count);
 }
 
 double Scorer::distance(const FeatureRows& rows) const {

@@ -20,9 +20,11 @@ struct ChainState {
   Count k;
   double energy = kUnknown, displacement = kUnknown, fd_fmnist = kUnknown;
   Saturation saturated;
+  double fd_posterior = kUnknown;
   static void fields(auto& s, auto& visit) {
     visit("k", s.k, "energy", s.energy, "displacement", s.displacement, "fd_fmnist", s.fd_fmnist);
     Saturation::fields(s.saturated, visit);
+    visit.known("fd_posterior", s.fd_posterior);
   }
 };
 struct ChainLevel {

@@ -19,7 +19,7 @@ template <class Result> void expect_same_after_reading(const char* text) {
 TEST(ResultsJson, EveryFileIsWrittenAsItWasRead) {
   expect_same_after_reading<Transition>(R"({"steps": 3, "num_images": 8, "training": {"black": 0.5, "white": 0.1},
       "levels": [{"t": 1, "step_variance": 0.5, "states": [{"k": 0, "energy": -1.5, "displacement": 0.0,
-      "fd_fmnist": 40.5, "black": 0.25, "white": 0.125}]}], "features": {"accuracy": 0.9, "hash": "ab"},
+      "fd_fmnist": 40.5, "black": 0.25, "white": 0.125, "fd_posterior": 12.5}]}], "features": {"accuracy": 0.9, "hash": "ab"},
       "seconds": 2.0})");
   expect_same_after_reading<Labels>(R"({"name": "labels", "num_test": 5, "num_samples": 6, "guidance": 1.0,
       "candidates": 1, "steps": 3, "num_layers": 3, "fd_fmnist_without_label": 7.5, "heads": [{"name": "group",
