@@ -46,12 +46,12 @@ class Evaluation : Scorer {
     out.sets = {scored(kGaussian, gaussian()), scored(kReconstruction, reconstruction()),
         scored(kPosterior, posterior_draws())};
     if (comm::root_says(comm_, [&] { return fs::exists(inputs_.samples); })) {
-      out.sets.push_back(scored(kOwn, stored(inputs_.samples, "samples")));
-      out.gap_closed = out.gap();
+      out.sets.push_back(scored(inputs_.kind, stored(inputs_.samples, "samples")));
+      out.sets.back().name = inputs_.title;
       comm::on_root(comm_, [&] { out.samples = read_stored_samples(inputs_.samples).fingerprint; });
     } else {
-      logger_.line(
-          "{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", inputs_.samples.string());
+      logger_.line("{} is not there: no row for the {} prior (run `hebm_dist sample` first)", inputs_.samples.string(),
+          inputs_.kind);
     }
     auto& sanity = out.sets.emplace_back();
     sanity.key = "sanity_test_vs_train";
@@ -59,6 +59,7 @@ class Evaluation : Scorer {
     sanity.scores[results::score("fd_fmnist")].value = test_distance;
     for (auto& set : out.sets) set.of_gaussian = out.of_gaussian(set.scores);
     out.model = model(out.samples);
+    out.gap_closed = out.gap();
     out.features = classifier(in_.features);
     out.reference_images = std::ssize(in_.dataset.members(data::Split::kTrain));
     if (options_.by_level) out.by_level = levels();
@@ -67,7 +68,7 @@ class Evaluation : Scorer {
     return out;
   }
  private:
-  results::ScoredSet scored(const char* key, const FeatureRows& rows) const {
+  results::ScoredSet scored(const std::string& key, const FeatureRows& rows) const {
     return {key, scores(rows), rows.features.size(0), rows.seconds};
   }
   const prior::EnergyPrior& trained_prior(const char* option) const {
@@ -83,7 +84,10 @@ class Evaluation : Scorer {
       out.levels = inputs_.prior->num_levels();
       out.langevin_steps = inputs_.langevin.steps;
       out.training_steps = training_steps(inputs_.training);
+      out.training_gradients = training_gradients(inputs_.learns_by_chains, inputs_.training);
+      out.sampling_gradients = inputs_.sampling_cost(out.levels, drawn).gradients;
     }
+    if (inputs_.kind != kOwn) out.kind = inputs_.kind;
     if (storage::field_in(drawn, "langevin.steps") != nullptr)
       out.langevin_steps = storage::integer_in(drawn, "langevin.steps");
     return out;

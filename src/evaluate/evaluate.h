@@ -26,11 +26,25 @@ struct EvaluateOptions {
   void describe(Options& options);
 };
 
+// What one image costs in sampling: gradients of all nets, and evaluations of all nets without
+// gradient. samples: the fingerprint of samples.h5.
+struct SamplingCost {
+  std::optional<std::int64_t> gradients;
+  std::int64_t evaluations = 0;
+};
+// T K by chains; K for one level.
+SamplingCost chain_cost(std::optional<std::int64_t> num_levels, const nlohmann::json& samples);
+
 struct EvaluateInputs : ScoreInputs {
   std::filesystem::path samples;              // samples.h5 of `sample`
   const prior::EnergyPrior* prior = nullptr;  // for by_level and temperatures
   prior::LangevinOptions langevin;
   nlohmann::json training = {};  // fingerprint of the prior's file
+  // Of its prior.kind: the key and, where it is not the method's, the title of its row.
+  std::string kind{results::kOwn}, title{};
+  bool learns_by_chains = true;
+  SamplingCost (*sampling_cost)(
+      std::optional<std::int64_t> num_levels, const nlohmann::json& samples_fingerprint) = chain_cost;
 };
 
 // Collective; the result is rank 0's.
@@ -58,15 +72,6 @@ ImageBatch read_sample_images(
 std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::json& fingerprint);
 // K of its chains, and so.
 std::optional<std::int64_t> training_steps(const nlohmann::json& fingerprint);
-
-// What one image costs in sampling: gradients of all nets, and evaluations of all nets without
-// gradient. samples: the fingerprint of samples.h5.
-struct SamplingCost {
-  std::optional<std::int64_t> gradients;
-  std::int64_t evaluations = 0;
-};
-// T K by chains; K for one level.
-SamplingCost chain_cost(std::optional<std::int64_t> num_levels, const nlohmann::json& samples);
 
 // A row of the table.
 struct PriorSamples {

@@ -20,10 +20,11 @@ std::string spread(const results::Spread& s) { return results::spread_text(s, fo
 Blocks show(const std::vector<Named<results::Sweep>>& found, const RunFolder&) {
   const results::Sweep& sweep = found.front().result;
   results::Table settings{{words("setting"), digits("fd_posterior"), digits("fd_fmnist"), digits("sampling (s)"),
-      digits("gap closed"), digits("members")}};
+      digits("gap closed"), digits("gradients, training"), digits("a sample"), digits("members")}};
   for (const auto& s : sweep.settings)
     settings.rows.push_back({s.name, spread(s.fd_posterior), spread(s.fd_fmnist), spread(s.sampling_s),
-        spread(s.gap_closed), results::number(s.members)});
+        spread(s.gap_closed), results::large_text(results::number(s.training_gradients)),
+        results::large_text(results::number(s.sampling_gradients)), results::number(s.members)});
   Plots plots;
   for (const auto& lines : sweep.plots) {
     plots.plots.push_back(plot(lines, &results::SweepLine::fd_posterior, "fd_posterior"));

@@ -50,14 +50,7 @@ template <class Row> std::vector<const Row*> having(const std::vector<Row>& rows
   return out;
 }
 
-// 2,457,600 -> "2.46 M".
-std::string large(const std::optional<Count>& count) {
-  const double value = number(count.value_or(std::nullopt));
-  if (!std::isfinite(value)) return "";
-  if (value >= 1e9) return fmt::format("{:.2f} G", value / 1e9);
-  if (value >= 1e6) return fmt::format("{:.2f} M", value / 1e6);
-  return value >= 1e4 ? fmt::format("{:.1f} k", value / 1e3) : fmt::format("{:.0f}", value);
-}
+std::string large(const std::optional<Count>& count) { return large_text(number(count.value_or(std::nullopt))); }
 
 std::string sampling_cost(const PriorAbout& about) {
   const auto evaluations = about.sampling_evaluations.value_or(0);
@@ -67,6 +60,7 @@ std::string sampling_cost(const PriorAbout& about) {
 }  // namespace
 
 std::string ScoredSet::title() const {
+  if (!name.empty()) return name;
   if (key == kGaussian) return "Gaussian prior";
   if (key == kOwn) return "Ours (diffusion EBM)";
   if (key == kPosterior) return "Posterior draws";
@@ -81,6 +75,8 @@ const ScoredSet* Summary::find(std::string_view key) const {
   const auto it = std::ranges::find(sets, key, &ScoredSet::key);
   return it == sets.end() ? nullptr : &*it;
 }
+
+const ScoredSet* Summary::own() const { return find(model.kind.empty() ? kOwn : model.kind); }
 
 double Summary::fd(std::string_view key) const {
   const ScoredSet* set = find(key);
@@ -97,7 +93,7 @@ double Summary::of_gaussian(const Scores& scores) const {
 }
 
 double Summary::gap() const {
-  const ScoredSet* own = find(kOwn);
+  const ScoredSet* own = this->own();
   return own == nullptr ? kUnknown : 1 - of_gaussian(own->scores);
 }
 

@@ -14,13 +14,14 @@ struct ScoredSet {
   Count num_images;
   double seconds = kUnknown;      // of making the images
   double of_gaussian = kUnknown;  // scores.h
+  std::string name{};             // of a prior that is not the method's: "Joint EBM"
   std::string title() const;      // "Ours (diffusion EBM)"
 
   static constexpr std::array kFirst = {kGaussian, kReconstruction, kPosterior, kOwn};
   static bool accepts(const nlohmann::json& json);  // any object with an fd_fmnist
   static void fields(auto& s, auto& visit) {
     Scores::fields(s.scores, visit);
-    visit.known("num_images", s.num_images, "seconds", s.seconds, "of_gaussian", s.of_gaussian);
+    visit.known("num_images", s.num_images, "seconds", s.seconds, "of_gaussian", s.of_gaussian, "name", s.name);
   }
 };
 
@@ -28,12 +29,15 @@ struct ScoredSet {
 struct Model {
   std::string backbone;
   Count layers, latents;
-  Count levels, langevin_steps;  // unknown without a prior; K of the samples where there are some
-  Count training_steps;          // K of the prior's training
+  Count levels, langevin_steps;                      // unknown without a prior; K of the samples where there are some
+  Count training_steps;                              // K of the prior's training
+  std::string kind{};                                // prior.kind; "": the method's
+  Count training_gradients{}, sampling_gradients{};  // of all nets at one image; of one sample
   static void fields(auto& s, auto& visit) {
     visit("backbone", s.backbone, "layers", s.layers, "latents", s.latents, "levels", s.levels, "langevin_steps",
         s.langevin_steps);
-    visit.known("training_steps", s.training_steps);
+    visit.known("training_steps", s.training_steps, "kind", s.kind, "training_gradients", s.training_gradients,
+        "sampling_gradients", s.sampling_gradients);
   }
 };
 
@@ -70,6 +74,7 @@ struct Summary {
   std::vector<TemperatureScores> by_temperature;
 
   const ScoredSet* find(std::string_view key) const;  // or null
+  const ScoredSet* own() const;                       // of model.kind, or null
   double fd(std::string_view key) const;              // NaN where there is none
   double fd_posterior(std::string_view key) const;
   double of_gaussian(const Scores& scores) const;

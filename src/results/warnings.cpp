@@ -36,9 +36,9 @@ void add(std::vector<std::string>& out, std::string text) {
 
 std::vector<std::string> warnings(const Summary& summary) {
   std::vector<std::string> out;
-  const ScoredSet* own = summary.find(kOwn);
+  const ScoredSet* own = summary.own();
   if (own == nullptr) return out;
-  add(out, left_posterior("Ours", own->scores, summary));
+  add(out, left_posterior(own->key == kOwn ? "Ours" : own->title(), own->scores, summary));
   const Count steps = summary.model.langevin_steps, trained = summary.model.training_steps;
   if (steps && trained && *steps > *trained)
     out.push_back(

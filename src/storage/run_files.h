@@ -11,6 +11,10 @@ inline constexpr const char *kVae = "vae/vae.safetensors", *kReadjustedVae = "va
                             *kSummary = "results/summary.json", *kPriorFile = "prior.safetensors";
 
 inline constexpr const char* kOwnPrior = "diffusion";  // the prior.kind of the method itself
+// `evaluate`'s, of a prior.kind ("": the method's).
+inline std::string summary(std::string_view kind) {
+  return kind.empty() || kind == kOwnPrior ? kSummary : "results/summary-" + std::string(kind) + ".json";
+}
 // Of a prior.kind or of a --name of `couple`: a run directory may hold one of each.
 inline std::string prior_folder(std::string_view name) {
   return name == kOwnPrior ? "prior" : "prior-" + std::string(name);
