@@ -8,7 +8,8 @@ namespace hebm::storage::run_files {
 inline constexpr const char *kVae = "vae/vae.safetensors", *kReadjustedVae = "vae/vae-readjusted.safetensors",
                             *kFeatures = "features/features.safetensors", *kCache = "cache",
                             *kCacheIndex = "cache/index.json", *kSamples = "samples/diffusion.h5",
-                            *kSummary = "results/summary.json", *kPriorFile = "prior.safetensors";
+                            *kDataset = "dataset.h5", *kSummary = "results/summary.json",
+                            *kPriorFile = "prior.safetensors";
 
 inline constexpr const char* kOwnPrior = "diffusion";  // the prior.kind of the method itself
 // `evaluate`'s, of a prior.kind ("": the method's).
