@@ -79,13 +79,13 @@ Table table(const std::vector<Entry>& entries) {
       digits("of Gaussian", "{:.3f}"), digits("fd_fmnist: Gaussian"), digits("reconstruction"), digits("ours"),
       digits("sampling (s)"), digits("scored")}};
   for (const auto& [name, folder, page, scored, summary] : entries) {
-    const auto& [backbone, layers, latents, levels, steps, trained] = summary.model;
+    const results::Model& model = summary.model;
     const results::ScoredSet* ours = summary.find(kOwn);
-    runs.rows.push_back(
-        {name, results::cell_text(backbone_title(backbone), ""), number(layers), number(latents), number(levels),
-            number(steps), score_text(summary.fd_posterior(kGaussian)), score_text(summary.fd_posterior(kOwn)),
-            1 - summary.gap(), score_text(summary.fd(kGaussian)), score_text(summary.fd(results::kReconstruction)),
-            score_text(summary.fd(kOwn)), ours == nullptr ? results::kUnknown : ours->seconds, scored});
+    runs.rows.push_back({name, results::cell_text(backbone_title(model.backbone), ""), number(model.layers),
+        number(model.latents), number(model.levels), number(model.langevin_steps),
+        score_text(summary.fd_posterior(kGaussian)), score_text(summary.fd_posterior(kOwn)), 1 - summary.gap(),
+        score_text(summary.fd(kGaussian)), score_text(summary.fd(results::kReconstruction)),
+        score_text(summary.fd(kOwn)), ours == nullptr ? results::kUnknown : ours->seconds, scored});
   }
   Table out = table_of(runs);
   out.style = "index";

@@ -175,7 +175,9 @@ std::vector<Group> beside_rows(const std::vector<Row>& rows) {
     }
     if (fd.empty()) continue;
     Group& group = out.emplace_back();
-    group.name = results::ScoredSet{.key = key, .scores = {}}.title();
+    results::ScoredSet set;
+    set.key = key;
+    group.name = set.title();
     group.fd_fmnist = spread_of({fd.begin(), fd.end()});
     group.fd_posterior = spread_of({fd_posterior.begin(), fd_posterior.end()});
   }
