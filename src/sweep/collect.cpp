@@ -232,7 +232,7 @@ std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
 
 results::Sweep sweep_of(const std::vector<Row>& rows) {
   results::Sweep out;
-  for (const auto& [member, state, scores] : rows)
+  for (const auto& [member, state, scores, beside] : rows)
     out.members.push_back({member.name(), std::string(name_of(state.standing)),
         {member.settings.begin(), member.settings.end()}, scores});
   const std::vector<Group> groups = group_rows(rows);
