@@ -6,8 +6,9 @@
 namespace hebm::visits {
 
 // Of an image's posterior draw (kPosterior, kForwardNoise, kLangevin) outside of training.
-inline constexpr std::uint32_t kCache = 1'000'000;      // + draw r < 4096: `encode`
-inline constexpr std::uint32_t kScores = 2'000'000;     // `evaluate`
+inline constexpr std::uint32_t kCache = 1'000'000;   // + draw r < 4096: `encode`
+inline constexpr std::uint32_t kScores = 2'000'000;  // `evaluate`
+inline constexpr std::uint32_t kPosteriorReference = 2'000'001, kPosteriorFloor = 2'000'002;  // its fd_posterior
 inline constexpr std::uint32_t kOod = 3'000'000;        // + 0 the in set, + 1 the out set: `ood`
 inline constexpr std::uint32_t kLabelTest = 3'000'002;  // `labels`: the test images
 inline constexpr std::uint32_t kHierarchy = 3'000'003;  // `hierarchy`

@@ -75,7 +75,7 @@ RunPaths::RunPaths(const RunOptions& o, const PriorKind& kind)
       results((run / files::kSummary).parent_path()),
       summary(run / files::kSummary),
       own_samples(run / files::kSamples),
-      dataset(given_or(o.data_path, run / "dataset.h5")),
+      dataset(given_or(o.data_path, run / files::kDataset)),
       vae(given_or(o.vae, run / files::kVae)),
       features(given_or(o.features, run / files::kFeatures)),
       cache(given_or(o.cache, run / files::kCache)),

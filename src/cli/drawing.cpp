@@ -13,7 +13,7 @@ void DrawingOptions::describe(Options& o) {
   langevin.describe(o);
   o.add("sample.steps", &sample_steps_,
        "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's can "
-       "be much better",
+       "leave the posterior: judge them by fd_posterior",
        {0, 1000000}, Show::kCommon)
       .outside_fingerprint();
 }

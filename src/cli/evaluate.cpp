@@ -95,9 +95,12 @@ std::vector<evaluate::PriorSamples> find_prior_samples(
 class Evaluate : public ResultCommand {
  public:
   Evaluate()
-      : ResultCommand("hebm_dist evaluate [--all [--runs DIR,DIR]] [--config FILE.ini] [--section.key VALUE ...]",
+      : ResultCommand(
+            "hebm_dist evaluate [--prior.kind KIND | --all [--runs DIR,DIR]] [--config FILE.ini] [--section.key VALUE "
+            "...]",
             "Scores the Gaussian prior, reconstructions and the samples of `sample` on all ranks. Result: "
-            "RUN/results/summary.json; prints a table. With --all the samples of every prior, beside each other (Table "
+            "RUN/results/summary.json (summary-KIND.json); prints a table. With --all the samples of every prior, "
+            "beside each other (Table "
             "1): RUN/results/priors.json.") {}
  private:
   void declare_result(Options& options) override {
@@ -106,13 +109,19 @@ class Evaluate : public ResultCommand {
     options.add("runs", &runs_,
         "with --all: the samples of these run directories too, on the same VAE (T = 3 and T = 6, say): DIR,DIR",
         Show::kCommon);
+    add_prior_kind(options, &kind_name_, "the prior whose samples are scored");
     evaluation_.describe(options);
     drawing_.describe(options);
+    own_.describe_sampling(options);
   }
 
   void resolve() override {
     ResultCommand::resolve();
     check(all_ || runs_.empty(), ExitCode::kUsage, "--runs = {} belongs to --all", runs_);
+    check(all_ || kind().objective != nullptr, ExitCode::kUsage,
+        "prior.kind = {}: every evaluate has its row; name a prior that is trained", kind_name_);
+    check(kind().has_levels || (!evaluation_.by_level && evaluation_.temperatures.empty()), ExitCode::kUsage,
+        "prior.kind = {}: evaluate.by_level and evaluate.temperatures are of the diffusion prior", kind_name_);
     dataset_.emplace(open_dataset(run_));
   }
 
@@ -125,16 +134,15 @@ class Evaluate : public ResultCommand {
 
   void open() override {
     open_scoring();
-    const auto prior = RunPaths(run_).prior;
+    const auto prior = RunPaths(run_, kind()).prior;
     if (all_) {
       priors_ = find_prior_samples(run_, runs_, vae_.hash);
     } else if (fs::exists(prior)) {
-      prior_ = prior::load_prior(prior, vae_.backbone->groups(), vae_.hash);
+      prior_ = prior::load_prior(prior, vae_.backbone->groups(), vae_.hash, at::kFloat, kind_name_);
     }
   }
 
   Lines sizes() const override {
-    const RunPaths paths(run_);
     const auto& backbone = *vae_.backbone;
     Lines lines = describe_backbone(backbone);
     if (all_) {
@@ -144,14 +152,14 @@ class Evaluate : public ResultCommand {
     lines.push_back(fmt::format("classifier: {} parameters, {} features, accuracy {:.4f}",
         features_.net->params().size(), nets::FeatureNet::kFeatures, features_.accuracy));
     lines.push_back(prior_.prior ? energy_nets_line(*prior_.prior)
-                                 : fmt::format("energy nets: {} is not there", paths.prior.string()));
-    lines.push_back(fmt::format("samples: {} is {}", paths.own_samples.string(),
-        fs::exists(paths.own_samples) ? "there" : "not there yet: hebm_dist sample makes it"));
+                                 : fmt::format("energy nets: {} is not there", RunPaths(run_, kind()).prior.string()));
+    lines.push_back(fmt::format("samples: {} is {}", samples().string(),
+        fs::exists(samples()) ? "there" : "not there yet: hebm_dist sample makes it"));
     lines.push_back(disk_line("result", 1, 64 << 10, file().parent_path()));
-    constexpr std::int64_t kRows = 3, kFeatures = nets::FeatureNet::kFeatures;
+    constexpr std::int64_t kRows = 5, kFeatures = nets::FeatureNet::kFeatures;
     lines.push_back(steps_line("chunks", kRows * chunks_of(evaluation_.num_images, evaluation_.chunk),
-        fmt::format("{} images: Gaussian prior, reconstructions, samples", evaluation_.chunk)));
-    const std::int64_t looked_at = std::ssize(dataset_->members(data::Split::kTrain)) + 2 * evaluation_.num_images;
+        fmt::format("{} images: Gaussian prior, reconstructions, posterior draws twice, samples", evaluation_.chunk)));
+    const std::int64_t looked_at = std::ssize(dataset_->members(data::Split::kTrain)) + 3 * evaluation_.num_images;
     lines.push_back(
         memory_line({.used = backbone.params().size() + features_.net->params().size() + kFeatures * looked_at,
             .values = vae_values(backbone),
@@ -161,13 +169,19 @@ class Evaluate : public ResultCommand {
   }
 
   Folders folders(const Invocation&) const override { return {RunPaths(run_).results, {}}; }
-  std::string result_name() const override { return all_ ? "priors" : "summary"; }
+  std::string result_name() const override {
+    return all_ ? "priors" : fs::path(storage::run_files::summary(kind_name_)).stem().string();
+  }
+  const PriorKind& kind() const { return prior_kind(kind_name_); }
+  fs::path samples() const {
+    return RunPaths(run_).samples / fmt::format("{}.h5", kind().file(kind(), own_.of(kind())));
+  }
 
   nlohmann::json fingerprint(const Context& context) const override {
     if (all_) return fingerprint_of_all();
     auto out = ResultCommand::fingerprint(context);
-    const auto samples = RunPaths(run_).own_samples;
-    out["samples_hash"] = fs::exists(samples) ? evaluate::read_stored_samples(samples).images_hash : "";
+    out["samples_hash"] = fs::exists(samples()) ? evaluate::read_stored_samples(samples()).images_hash : "";
+    out["scores"] = results::score_keys();
     return out;
   }
 
@@ -175,10 +189,17 @@ class Evaluate : public ResultCommand {
     if (all_)
       return results::to_json(evaluate::evaluate_priors(
           evaluation_, {*dataset_, *vae_.backbone, features_}, priors_, context.comm(), context.logger()));
-    const RunPaths paths(run_);
-    const evaluate::EvaluateInputs inputs{
-        {*dataset_, *vae_.backbone, features_}, paths.own_samples, prior_.prior.get(), drawing_.langevin};
-    return results::to_json(evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), paths.samples));
+    const evaluate::EvaluateInputs inputs{{*dataset_, *vae_.backbone, features_}, samples(), prior_.prior.get(),
+        drawing_.langevin, prior_.fingerprint, kind_name_, title(), kind().learns_by_chains, kind().sampling_cost};
+    return results::to_json(
+        evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), RunPaths(run_).samples));
+  }
+
+  // Of its row; the method's own has one.
+  std::string title() const {
+    if (kind().is_default()) return "";
+    const auto row = std::ranges::find(kind().samples, samples().stem().string(), &PriorKind::Samples::file);
+    return row == kind().samples.end() ? kind_name_ : std::string(row->title);
   }
 
   std::string table(const nlohmann::json& result) const override {
@@ -190,12 +211,15 @@ class Evaluate : public ResultCommand {
   nlohmann::json fingerprint_of_all() const {
     nlohmann::json out = {{"evaluate.num_images", evaluation_.num_images}, {"evaluate.chunk", evaluation_.chunk},
         {"evaluate.neighbours", evaluation_.neighbours}, {"evaluate.seed", evaluation_.seed},
-        {"images_hash", dataset_->images_hash()}, {"vae_hash", vae_.hash}, {"features_hash", features_.hash}};
+        {"images_hash", dataset_->images_hash()}, {"vae_hash", vae_.hash}, {"features_hash", features_.hash},
+        {"scores", results::score_keys()}};
     for (const auto& row : priors_) out["rows"].push_back({{"name", row.name}, {"about", results::to_json(row.about)}});
     return out;
   }
 
   evaluate::EvaluateOptions evaluation_;
+  std::string kind_name_{default_prior_kind().name};
+  OwnOptions own_;
   bool all_ = false;
   std::string runs_;
   std::vector<evaluate::PriorSamples> priors_;  // --all

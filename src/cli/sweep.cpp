@@ -42,7 +42,9 @@ bool matches(const std::string& wanted, Standing standing) {
 class Sweep : public Command {
  public:
   Sweep()
-      : Command("hebm_dist sweep plan SWEEP.ini -o DIR | run DIR [--jobs J] | status DIR | retry DIR | collect DIR",
+      : Command(
+            "hebm_dist sweep plan SWEEP.ini [--from RUN] -o DIR | run DIR [--jobs J] | status DIR | retry DIR | "
+            "collect DIR",
             "plan: expands a grid of options into members and checks each as --dry-run does. run: trains, samples and "
             "scores the members on this machine; again: goes on. retry: the failed ones once more. collect: tables and "
             "report.html (docs/operations.md).") {}
@@ -51,6 +53,9 @@ class Sweep : public Command {
     o.add_positional("VERB", &verb_, "plan, run, status, retry or collect", true);
     o.add_positional("SWEEP.ini|DIR", &target_, "plan: the sweep's file; else the planned sweep", true);
     o.add("out", &out_, "plan: folder of the sweep (also -o)", Show::kCommon);
+    o.add("from", &from_,
+        "plan: a run whose VAE, classifier, latent cache and, where it has one, data set all members share",
+        Show::kCommon);
     o.add("jobs", &jobs_, "run, retry: members at a time", {1, 100000}, Show::kCommon);
     o.add("launcher", &launcher_,
         "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process",
@@ -83,7 +88,8 @@ class Sweep : public Command {
  private:
   int plan_sweep(bool dry_run) const {
     check(!out_.empty() || dry_run, ExitCode::kUsage, "sweep plan: -o DIR is missing");
-    const Plan plan = sweep::read_sweep(target_);
+    Plan plan = sweep::read_sweep(target_);
+    if (!from_.empty()) sweep::share(plan, from_);
     const fs::path target = fs::absolute(out_.empty() ? "sweep" : out_).lexically_normal();
     const bool there = fs::exists(target);
     if (there && !dry_run) {
@@ -238,7 +244,7 @@ class Sweep : public Command {
     return 0;
   }
 
-  std::string verb_, target_, out_, launcher_, indices_;
+  std::string verb_, target_, out_, from_, launcher_, indices_;
   std::int64_t jobs_ = 1, member_ = -1, max_restarts_ = sweep::kMaxRestarts;
   bool shared_ = false, json_ = false;
 };

@@ -12,7 +12,7 @@
 
 namespace hebm::evaluate {
 namespace fs = std::filesystem;
-using results::kGaussian, results::kOwn, results::kReconstruction;
+using results::kGaussian, results::kOwn, results::kPosterior, results::kReconstruction;
 
 void EvaluateOptions::describe(Options& o) {
   o.add("evaluate.num_images", &num_images, "images of every row", {100, 10000000}, Show::kCommon);
@@ -43,22 +43,23 @@ class Evaluation : Scorer {
         num_test, false,
         [&](const Chunk& c) { return split_images(in_.dataset, data::Split::kTest, c.first, c.size, device_); },
         "features of the test images"));
-    const auto from_noise = gaussian(), reconstructed = reconstruction();
-    out.sets = {scored(kGaussian, from_noise), scored(kReconstruction, reconstructed)};
+    out.sets = {scored(kGaussian, gaussian()), scored(kReconstruction, reconstruction()),
+        scored(kPosterior, posterior_draws())};
     if (comm::root_says(comm_, [&] { return fs::exists(inputs_.samples); })) {
-      out.sets.push_back(scored(kOwn, stored(inputs_.samples, "samples")));
-      out.gap_closed = out.gap();
+      out.sets.push_back(scored(inputs_.kind, stored(inputs_.samples, "samples")));
+      out.sets.back().name = inputs_.title;
       comm::on_root(comm_, [&] { out.samples = read_stored_samples(inputs_.samples).fingerprint; });
     } else {
-      logger_.line(
-          "{} is not there: no row for the diffusion prior (run `hebm_dist sample` first)", inputs_.samples.string());
+      logger_.line("{} is not there: no row for the {} prior (run `hebm_dist sample` first)", inputs_.samples.string(),
+          inputs_.kind);
     }
     auto& sanity = out.sets.emplace_back();
     sanity.key = "sanity_test_vs_train";
     sanity.num_images = num_test;
     sanity.scores[results::score("fd_fmnist")].value = test_distance;
-    sanity.of_gaussian = test_distance / out.fd(kGaussian);
+    for (auto& set : out.sets) set.of_gaussian = out.of_gaussian(set.scores);
     out.model = model(out.samples);
+    out.gap_closed = out.gap();
     out.features = classifier(in_.features);
     out.reference_images = std::ssize(in_.dataset.members(data::Split::kTrain));
     if (options_.by_level) out.by_level = levels();
@@ -67,7 +68,7 @@ class Evaluation : Scorer {
     return out;
   }
  private:
-  results::ScoredSet scored(const char* key, const FeatureRows& rows) const {
+  results::ScoredSet scored(const std::string& key, const FeatureRows& rows) const {
     return {key, scores(rows), rows.features.size(0), rows.seconds};
   }
   const prior::EnergyPrior& trained_prior(const char* option) const {
@@ -78,11 +79,15 @@ class Evaluation : Scorer {
   // What was scored, for a table over several runs. K is that of the samples where there are some.
   results::Model model(const nlohmann::json& drawn) const {
     results::Model out{nlohmann::json::parse(in_.backbone.architecture()).at("backbone"),
-        std::ssize(in_.backbone.groups()), in_.backbone.dim(), {}, {}};
+        std::ssize(in_.backbone.groups()), in_.backbone.dim(), {}, {}, {}};
     if (inputs_.prior != nullptr) {
       out.levels = inputs_.prior->num_levels();
       out.langevin_steps = inputs_.langevin.steps;
+      out.training_steps = training_steps(inputs_.training);
+      out.training_gradients = training_gradients(inputs_.learns_by_chains, inputs_.training);
+      out.sampling_gradients = inputs_.sampling_cost(out.levels, drawn).gradients;
     }
+    if (inputs_.kind != kOwn) out.kind = inputs_.kind;
     if (storage::field_in(drawn, "langevin.steps") != nullptr)
       out.langevin_steps = storage::integer_in(drawn, "langevin.steps");
     return out;
@@ -104,14 +109,17 @@ class Evaluation : Scorer {
         const auto level = static_cast<std::size_t>(t);
         return u.mul_(schedule.alpha_cum[level]).add_(noise, schedule.sigma_cum[level]);
       };
-      auto& row = out.emplace_back(results::LevelScore{t, n});
-      row.decode_true = distance(collect(
-          n, false, [&](const Chunk& c) { return images(noisy(c)); }, fmt::format("true u_{} decoded", t)));
+      auto& row = out.emplace_back(results::LevelScore{.t = t, .num_images = n});
+      const auto measured = [&](double& fd, double& fd_posterior, const std::string& what, const MakeImages& make) {
+        const FeatureRows rows = collect(n, false, make, what);
+        fd = distance(rows);
+        fd_posterior = posterior_distance(rows, n);
+      };
+      measured(row.decode_true, row.decode_true_posterior, fmt::format("true u_{} decoded", t),
+          [&](const Chunk& c) { return images(noisy(c)); });
       if (t == 0) continue;
-      row.from_true = distance(collect(
-          n, false,
-          [&](const Chunk& c) { return images(chain.run(noisy(c), t - 1, prior::chain_ids(seed_, c.first, c.size))); },
-          fmt::format("chain from the true u_{}", t)));
+      measured(row.from_true, row.from_true_posterior, fmt::format("chain from the true u_{}", t),
+          [&](const Chunk& c) { return images(chain.run(noisy(c), t - 1, prior::chain_ids(seed_, c.first, c.size))); });
     }
     return out;
   }

@@ -71,10 +71,20 @@ results::Score kernel_distance(const at::Tensor& real, const at::Tensor& generat
   return out;
 }
 
-template <> results::Score measure<results::score("kid")>(const ScoreInput& in) {
+namespace {
+
+results::Score distance_to(const FeatureRows& reference, const ScoreInput& in) {
   return in.on_root([&] {
-    return kernel_distance(in.real.features, in.images.features, {.key = {in.seed, 0, Purpose::kSubset}});
+    return kernel_distance(reference.features, in.images.features, {.key = {in.seed, 0, Purpose::kSubset}});
   });
+}
+
+}  // namespace
+
+template <> results::Score measure<results::score("kid")>(const ScoreInput& in) { return distance_to(in.real, in); }
+
+template <> results::Score measure<results::score("kid_posterior")>(const ScoreInput& in) {
+  return distance_to(in.posterior, in);
 }
 
 }  // namespace hebm::evaluate

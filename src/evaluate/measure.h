@@ -10,9 +10,10 @@
 namespace hebm::evaluate {
 
 struct ScoreInput {
-  const FeatureRows& real;    // moments: of all training images, features: of as many as are scored
-  const FeatureRows& images;  // that are scored
-  std::int64_t neighbours;    // evaluate.neighbours
+  const FeatureRows& real;       // moments: of all training images, features: of as many as are scored
+  const FeatureRows& posterior;  // of as many decoded posterior draws of training images
+  const FeatureRows& images;     // that are scored
+  std::int64_t neighbours;       // evaluate.neighbours
   std::uint64_t seed;
   comm::Communicator& comm;
   // local() on rank 0; what it throws, every rank throws. Collective.

@@ -120,4 +120,8 @@ template <> results::Score measure<results::score("fd_fmnist")>(const ScoreInput
   return in.on_root([&] { return results::Score{frechet_distance(in.real.moments, in.images.moments)}; });
 }
 
+template <> results::Score measure<results::score("fd_posterior")>(const ScoreInput& in) {
+  return in.on_root([&] { return results::Score{frechet_distance(in.posterior.moments, in.images.moments)}; });
+}
+
 }  // namespace hebm::evaluate

@@ -104,4 +104,12 @@ template <> results::Score measure<results::score("recall")>(const ScoreInput& i
   return {share_inside(in.real, in.images, in)};
 }
 
+template <> results::Score measure<results::score("precision_posterior")>(const ScoreInput& in) {
+  return {share_inside(in.images, in.posterior, in)};
+}
+
+template <> results::Score measure<results::score("recall_posterior")>(const ScoreInput& in) {
+  return {share_inside(in.posterior, in.images, in)};
+}
+
 }  // namespace hebm::evaluate

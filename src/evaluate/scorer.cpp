@@ -3,7 +3,6 @@
 #include <utility>
 #include "base/error.h"
 #include "base/options_text.h"
-#include "base/visits.h"
 #include "evaluate/evaluate.h"
 #include "evaluate/measure.h"
 #include "prior/chains.h"
@@ -80,6 +79,10 @@ std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::j
   return product;
 }
 
+std::optional<std::int64_t> training_steps(const nlohmann::json& fingerprint) {
+  return count_in(fingerprint, "langevin.steps");
+}
+
 SamplingCost chain_cost(std::optional<std::int64_t> num_levels, const nlohmann::json& samples) {
   const std::int64_t steps = storage::integer_in(samples, "langevin.steps");
   if (!num_levels || steps < 1) return {};
@@ -99,6 +102,9 @@ Scorer::Scorer(const EvaluateOptions& options, const ScoreInputs& inputs, comm::
   check(options.num_images <= num_test && options.num_images <= num_train, ExitCode::kUsage,
       "evaluate.num_images = {}: {} has {} training and {} test images; every row uses the same number",
       options.num_images, in_.dataset.path().string(), num_train, num_test);
+  if (num_train < 3 * options.num_images)
+    logger.line("note: {} training images are fewer than 3 x evaluate.num_images: the floor of fd_posterior is too low",
+        num_train);
   Moments all = training_moments(in_.dataset, in_.features, options.chunk, comm, logger);
   real_ = collect(
       options.num_images, true,
@@ -121,12 +127,21 @@ FeatureRows Scorer::gaussian() const {
 }
 
 FeatureRows Scorer::reconstruction() const {
-  return collect(
-      options_.num_images, true,
-      [&](const Chunk& c) {
-        return in_.backbone.mean_image(in_.backbone.decode_posterior(posterior(data::Split::kTest, c.first, c.size)));
-      },
-      "reconstructions");
+  return decoded({data::Split::kTest, 0, options_.num_images, options_.chunk, seed_}, "reconstructions");
+}
+
+FeatureRows Scorer::posterior_draws() const {
+  return decoded(posterior_floor(options_.num_images, options_.chunk, seed_), "posterior draws");
+}
+
+const FeatureRows& Scorer::reference(std::int64_t n) const {
+  const auto [found, is_new] = references_.try_emplace(n);
+  if (is_new) found->second = decoded(posterior_reference(n, options_.chunk, seed_), "posterior draws to compare with");
+  return found->second;
+}
+
+FeatureRows Scorer::decoded(const PosteriorDraws& draws, const std::string& what) const {
+  return posterior_features(in_, draws, true, what, comm_, logger_);
 }
 
 FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::string& what) const {
@@ -148,19 +163,20 @@ FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::stri
 }
 
 vae::Posterior Scorer::posterior(data::Split split, std::int64_t first, std::int64_t count) const {
-  const auto index = split_members(in_.dataset, split, first, count);
-  const std::vector<std::uint32_t> visits(index.size(), visits::kScores);
-  return vae::draw_posterior(
-      in_.backbone, vae::image_tensor(in_.dataset.read(index)).to(device_), seed_, index, visits);
+  return draw(in_, {.split = split, .seed = seed_}, first, count);
 }
 
 double Scorer::distance(const FeatureRows& rows) const {
-  return measure<results::score("fd_fmnist")>({real_, rows, options_.neighbours, seed_, comm_}).value;
+  return measure<results::score("fd_fmnist")>({real_, real_, rows, options_.neighbours, seed_, comm_}).value;
+}
+
+double Scorer::posterior_distance(const FeatureRows& rows, std::int64_t n) const {
+  return measure<results::score("fd_posterior")>({real_, reference(n), rows, options_.neighbours, seed_, comm_}).value;
 }
 
 results::Scores Scorer::scores(const FeatureRows& rows) const {
   const c10::NoGradGuard no_grad;
-  const ScoreInput input{real_, rows, options_.neighbours, seed_, comm_};
+  const ScoreInput input{real_, reference(rows.features.size(0)), rows, options_.neighbours, seed_, comm_};
   return [&]<std::size_t... kScore>(std::index_sequence<kScore...>) {
     return results::Scores{{measure<kScore>(input)...}};  // in this order on every rank
   }
@@ -175,9 +191,9 @@ results::Priors evaluate_priors(const EvaluateOptions& options, const ScoreInput
     out.rows.push_back({name, about, scorer.scores(rows), rows.features.size(0),
         1000 * rows.seconds / static_cast<double>(options.num_images)});
   };
-  const auto gaussian = scorer.gaussian(), reconstruction = scorer.reconstruction();
-  add("Gaussian prior", {results::kGaussian, "", {}, 0, 0, 0, {}, {}}, gaussian);
-  add("Reconstruction", {results::kReconstruction, "", {}, {}, {}, {}, {}, {}}, reconstruction);
+  add("Gaussian prior", {results::kGaussian, "", {}, 0, 0, 0, {}, {}}, scorer.gaussian());
+  add("Reconstruction", {results::kReconstruction, "", {}, {}, {}, {}, {}, {}}, scorer.reconstruction());
+  add("Posterior draws", {results::kPosterior, "", {}, {}, {}, {}, {}, {}}, scorer.posterior_draws());
   for (const PriorSamples& prior : samples) add(prior.name, prior.about, scorer.stored(prior.file, prior.name));
   return out;
 }

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "evaluate/chunks.h"
 #include "evaluate/experiment.h"
-#include "evaluate/features.h"
+#include "evaluate/posterior.h"
 #include "prior/reverse_chain.h"
 #include "results/experiments.h"
 
@@ -45,6 +45,10 @@ struct StateSums {
   std::array<double, kNumNumbers> numbers{};
   FeatureSums features{nets::FeatureNet::kFeatures};
   std::vector<at::Tensor> pictures;
+};
+
+struct Compared {
+  Moments real, posterior;  // of training images, of decoded posterior draws
 };
 
 // Energy is -sum_i f_i / s_t^2, displacement |u_k - u_0| from the level's start. Grids (rows:
@@ -84,14 +88,18 @@ class Transition : public Making<results::Transition> {
         .num_chains = num_images_,
         .chunk = chunk_,
         .each = fmt::format("{} chains", chunk_),
-        .held = levels * states * kFeatures * (kFeatures + 1) * 2};
+        .held = (levels * states + 1) * kFeatures * (kFeatures + 1) * 2};
   }
   std::string result_name() const override { return fmt::format("transition-{}", in().langevin.steps); }
+  void add_fingerprint(nlohmann::json& out) const override { out["scores"] = "fd_fmnist,fd_posterior"; }
  private:
   void check_inputs() override { recorded_ = recorded_steps(in().langevin.steps, every_); }
 
   results::Transition make(const Place& place) const override {
-    const Moments real = training_moments(in().dataset, in().features, chunk_, place.comm, place.logger);
+    const Compared compared{training_moments(in().dataset, in().features, chunk_, place.comm, place.logger),
+        posterior_features(in(), posterior_reference(num_images_, chunk_, static_cast<std::uint64_t>(seed_)), false,
+            "posterior draws to compare with", place.comm, place.logger)
+            .moments};
     const prior::ReverseChain chain(in().prior, in().backbone, in().langevin);
     std::vector<StateSums> states(static_cast<std::size_t>(in().prior.num_levels()) * recorded_.size());
     for_chunks<Followed>(
@@ -107,7 +115,7 @@ class Transition : public Making<results::Transition> {
         });
     results::Transition out{in().langevin.steps, num_images_, {}, {}, classifier(in().features)};
     out.training = training_shares(place);
-    comm::on_root(place.comm, [&] { out.levels = levels(states, real, place); });
+    comm::on_root(place.comm, [&] { out.levels = levels(states, compared, place); });
     return out;
   }
 
@@ -130,7 +138,7 @@ class Transition : public Making<results::Transition> {
 
   // And a grid of each level, chain by chain.
   std::vector<results::ChainLevel> levels(
-      const std::vector<StateSums>& states, const Moments& real, const Place& place) const {
+      const std::vector<StateSums>& states, const Compared& compared, const Place& place) const {
     std::vector<results::ChainLevel> out;
     const auto n = static_cast<double>(num_images_);
     auto state = states.begin();
@@ -139,8 +147,10 @@ class Transition : public Making<results::Transition> {
       std::vector<at::Tensor> columns;
       for (const std::int64_t k : recorded_) {
         const auto& numbers = state->numbers;
-        out.back().states.push_back({k, numbers[kEnergy] / n, numbers[kDisplacement] / n,
-            frechet_distance(real, state->features.moments()), {numbers[kBlack] / n, numbers[kWhite] / n}});
+        const Moments moments = state->features.moments();
+        out.back().states.push_back(
+            {k, numbers[kEnergy] / n, numbers[kDisplacement] / n, frechet_distance(compared.real, moments),
+                {numbers[kBlack] / n, numbers[kWhite] / n}, frechet_distance(compared.posterior, moments)});
         columns.push_back(at::cat((state++)->pictures));
       }
       write_grid(place.samples / fmt::format("{}-t{}.png", result_name(), t), at::stack(columns, 1).flatten(0, 1),

@@ -37,16 +37,16 @@ LinePlot plot(const Transition& result, const char* title, const Measure& measur
 
 // The first and the last state of each level.
 Table table(const Transition& result) {
-  results::Table ends{{digits("t"), digits("step"), digits("energy"), digits("displacement"), digits("fd_fmnist"),
-      digits("black pixels"), digits("white pixels")}};
+  results::Table ends{{digits("t"), digits("step"), digits("energy"), digits("displacement"), digits("fd_posterior"),
+      digits("fd_fmnist"), digits("black pixels"), digits("white pixels")}};
   for (const ChainLevel& level : result.levels) {
     if (level.states.empty()) continue;
     for (const ChainState& s : {level.states.front(), level.states.back()})
-      ends.rows.push_back(
-          {number(level.t), number(s.k), s.energy, s.displacement, s.fd_fmnist, s.saturated.black, s.saturated.white});
+      ends.rows.push_back({number(level.t), number(s.k), s.energy, s.displacement, s.fd_posterior, s.fd_fmnist,
+          s.saturated.black, s.saturated.white});
   }
   Table out = table_of(ends);
-  out.rows.push_back({{{.text = "training images", .span = 5}, number_cell(result.training.black),
+  out.rows.push_back({{{.text = "training images", .span = 6}, number_cell(result.training.black),
       number_cell(result.training.white)}});
   return out;
 }
@@ -57,6 +57,7 @@ void add(Blocks& out, const Named<Transition>& named, const RunFolder& run) {
       "{} steps a level, {} chains", format_number(number(result.steps)), format_number(number(result.num_images)))});
   out.push_back(Plots{{plot(result, "Energy, mean", &ChainState::energy),
       plot(result, "Displacement from the level's start, mean", &ChainState::displacement),
+      plot(result, "fd_posterior of the decoded states", &ChainState::fd_posterior),
       plot(result, "fd_fmnist of the decoded states", &ChainState::fd_fmnist),
       plot(
           result, "Share of black pixels (at most 1/255)",

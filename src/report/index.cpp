@@ -75,15 +75,17 @@ std::string score_text(double value) {
 
 Table table(const std::vector<Entry>& entries) {
   results::Table runs{{words("run"), words("backbone"), digits("layers", "{:.0f}"), digits("latents", "{:.0f}"),
-      digits("T", "{:.0f}"), digits("K", "{:.0f}"), digits("Gaussian"), digits("reconstruction"), digits("ours"),
-      digits("ours / Gaussian", "{:.3f}"), digits("sampling (s)"), digits("scored")}};
+      digits("T", "{:.0f}"), digits("K", "{:.0f}"), digits("fd_posterior: Gaussian"), digits("ours"),
+      digits("of Gaussian", "{:.3f}"), digits("fd_fmnist: Gaussian"), digits("reconstruction"), digits("ours"),
+      digits("sampling (s)"), digits("scored")}};
   for (const auto& [name, folder, page, scored, summary] : entries) {
-    const auto& [backbone, layers, latents, levels, steps] = summary.model;
-    const double gaussian = summary.fd(kGaussian), own = summary.fd(kOwn);
+    const results::Model& model = summary.model;
     const results::ScoredSet* ours = summary.find(kOwn);
-    runs.rows.push_back({name, results::cell_text(backbone_title(backbone), ""), number(layers), number(latents),
-        number(levels), number(steps), score_text(gaussian), score_text(summary.fd(results::kReconstruction)),
-        score_text(own), own / gaussian, ours == nullptr ? results::kUnknown : ours->seconds, scored});
+    runs.rows.push_back({name, results::cell_text(backbone_title(model.backbone), ""), number(model.layers),
+        number(model.latents), number(model.levels), number(model.langevin_steps),
+        score_text(summary.fd_posterior(kGaussian)), score_text(summary.fd_posterior(kOwn)), 1 - summary.gap(),
+        score_text(summary.fd(kGaussian)), score_text(summary.fd(results::kReconstruction)),
+        score_text(summary.fd(kOwn)), ours == nullptr ? results::kUnknown : ours->seconds, scored});
   }
   Table out = table_of(runs);
   out.style = "index";
@@ -183,8 +185,9 @@ std::string render_index(const std::vector<fs::path>& runs, const fs::path& out)
       .sections = {
           {"runs", "Runs", "Runs",
               {table(entries),
-                  soft("Gaussian, reconstruction, ours: fd_fmnist, the Frechet distance of a run's own classifier's "
-                       "features; between runs compare the ratio to the Gaussian prior. T levels of K Langevin steps. "
+                  soft("fd_posterior, fd_fmnist: Frechet distances of a run's own classifier's features to decoded "
+                       "posterior draws and to training images. Between runs compare \"of Gaussian\": 0 = posterior "
+                       "draws, 1 = Gaussian prior. T levels of K Langevin steps. "
                        "Sampling: seconds for the scored images, on the ranks that drew them. -: not in the run's "
                        "summary.json; `hebm_dist evaluate` writes it anew once that file is removed.")}},
           {"backbones", "Gaussian and learned prior, backbone by backbone", "Samples",

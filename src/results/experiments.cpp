@@ -13,11 +13,11 @@ constexpr const char *kWhole = "{:.0f}", *kTwo = "{:.2f}", *kThree = "{:.3f}", *
 
 std::string text_of(const Transition& result) {
   Table out{{{"t", kWhole, 3}, {"k", kWhole, 7}, {"energy", kTwo, 12}, {"displacement", kThree, 12},
-      {"fd_fmnist", kTwo, 10}, {"black", kThree, 7}, {"white", kThree, 7}}};
+      {"fd_posterior", kTwo, 13}, {"fd_fmnist", kTwo, 10}, {"black", kThree, 7}, {"white", kThree, 7}}};
   for (const ChainLevel& level : result.levels) {
     for (const ChainState& s : level.states)
-      out.rows.push_back(
-          {number(level.t), number(s.k), s.energy, s.displacement, s.fd_fmnist, s.saturated.black, s.saturated.white});
+      out.rows.push_back({number(level.t), number(s.k), s.energy, s.displacement, s.fd_posterior, s.fd_fmnist,
+          s.saturated.black, s.saturated.white});
   }
   return text(out) +
          fmt::format("training images: black {:.3f}, white {:.3f}\n", result.training.black, result.training.white);

@@ -20,9 +20,11 @@ struct ChainState {
   Count k;
   double energy = kUnknown, displacement = kUnknown, fd_fmnist = kUnknown;
   Saturation saturated;
+  double fd_posterior = kUnknown;
   static void fields(auto& s, auto& visit) {
     visit("k", s.k, "energy", s.energy, "displacement", s.displacement, "fd_fmnist", s.fd_fmnist);
     Saturation::fields(s.saturated, visit);
+    visit.known("fd_posterior", s.fd_posterior);
   }
 };
 struct ChainLevel {
@@ -215,13 +217,15 @@ template <class Text> std::string spread_text(const Spread& s, const Text& text)
   return s.count < 2 ? mean : mean + " (" + text(s.low) + " - " + text(s.high) + ")";
 }
 
-// Of `ours`, in a member's summary.json.
+// Of a member's own prior, in its summary.json.
 struct MemberScores {
   Scores scores;
   double gap_closed = kUnknown, num_images = kUnknown, sampling_s = kUnknown;
+  Count training_gradients, sampling_gradients;  // Model of summary.h
   static void fields(auto& s, auto& visit) {
     for (std::size_t i = 0; i < kScores.size(); ++i) visit(std::string(kScores[i].key), s.scores[i].value);
     visit("gap_closed", s.gap_closed, "num_images", s.num_images, "sampling_s", s.sampling_s);
+    visit.known("training_gradients", s.training_gradients, "sampling_gradients", s.sampling_gradients);
   }
 };
 
@@ -236,25 +240,30 @@ struct SweepMember {
   }
 };
 
-// Members that differ only in seeds.
+// Members that differ only in seeds; without options, what stands beside all of them (the Gaussian
+// prior, say).
 struct SweepSetting {
   std::string name;  // "T = 3, K = 50"
   Count members;
   std::map<std::string, std::string> options;
-  Spread fd_fmnist, sampling_s, gap_closed;
+  Spread fd_fmnist, sampling_s, gap_closed, fd_posterior;
+  Count training_gradients, sampling_gradients;
   static void fields(auto& s, auto& visit) {
     visit("name", s.name, "members", s.members);
     visit.options(s.options);
-    visit("fd_fmnist", s.fd_fmnist, "sampling_s", s.sampling_s, "gap_closed", s.gap_closed);
+    visit("fd_fmnist", s.fd_fmnist, "sampling_s", s.sampling_s, "gap_closed", s.gap_closed, "fd_posterior",
+        s.fd_posterior);
+    visit.known("training_gradients", s.training_gradients, "sampling_gradients", s.sampling_gradients);
   }
 };
 
 // Over one option, the others fixed; low and high of fd_fmnist.
 struct SweepLine {
   std::string name;
-  std::vector<double> x, fd_fmnist, low, high, sampling_s;
+  std::vector<double> x, fd_fmnist, low, high, sampling_s, fd_posterior;
   static void fields(auto& s, auto& visit) {
-    visit("name", s.name, "x", s.x, "fd_fmnist", s.fd_fmnist, "low", s.low, "high", s.high, "sampling_s", s.sampling_s);
+    visit("name", s.name, "x", s.x, "fd_fmnist", s.fd_fmnist, "low", s.low, "high", s.high, "sampling_s", s.sampling_s,
+        "fd_posterior", s.fd_posterior);
   }
 };
 struct SweepPlot {

@@ -13,14 +13,15 @@ struct ScoredSet {
   Scores scores;
   Count num_images;
   double seconds = kUnknown;      // of making the images
-  double of_gaussian = kUnknown;  // share of the Gaussian prior's fd_fmnist: test images alone
+  double of_gaussian = kUnknown;  // scores.h
+  std::string name{};             // of a prior that is not the method's: "Joint EBM"
   std::string title() const;      // "Ours (diffusion EBM)"
 
-  static constexpr std::array kFirst = {kGaussian, kReconstruction, kOwn};
+  static constexpr std::array kFirst = {kGaussian, kReconstruction, kPosterior, kOwn};
   static bool accepts(const nlohmann::json& json);  // any object with an fd_fmnist
   static void fields(auto& s, auto& visit) {
     Scores::fields(s.scores, visit);
-    visit.known("num_images", s.num_images, "seconds", s.seconds, "of_gaussian", s.of_gaussian);
+    visit.known("num_images", s.num_images, "seconds", s.seconds, "of_gaussian", s.of_gaussian, "name", s.name);
   }
 };
 
@@ -28,20 +29,28 @@ struct ScoredSet {
 struct Model {
   std::string backbone;
   Count layers, latents;
-  Count levels, langevin_steps;  // unknown without a prior
+  Count levels, langevin_steps;                      // unknown without a prior; K of the samples where there are some
+  Count training_steps;                              // K of the prior's training
+  std::string kind{};                                // prior.kind; "": the method's
+  Count training_gradients{}, sampling_gradients{};  // of all nets at one image; of one sample
   static void fields(auto& s, auto& visit) {
     visit("backbone", s.backbone, "layers", s.layers, "latents", s.latents, "levels", s.levels, "langevin_steps",
         s.langevin_steps);
+    visit.known("training_steps", s.training_steps, "kind", s.kind, "training_gradients", s.training_gradients,
+        "sampling_gradients", s.sampling_gradients);
   }
 };
 
-// fd_fmnist of true noisy latents u_t: decoded, and with the reverse chain from them.
+// fd_fmnist and fd_posterior of true noisy latents u_t: decoded, and with the reverse chain from
+// them.
 struct LevelScore {
   Count t, num_images;
   double decode_true = kUnknown, from_true = kUnknown;  // from_true: not of t = 0
+  double decode_true_posterior = kUnknown, from_true_posterior = kUnknown;
   static void fields(auto& s, auto& visit) {
     visit("t", s.t, "num_images", s.num_images, "decode_true", s.decode_true);
-    visit.known("from_true", s.from_true);
+    visit.known("from_true", s.from_true, "decode_true_posterior", s.decode_true_posterior, "from_true_posterior",
+        s.from_true_posterior);
   }
 };
 
@@ -55,8 +64,8 @@ struct TemperatureScores {
 };
 
 struct Summary {
-  std::vector<ScoredSet> sets;  // ScoredSet::kFirst, then sanity_test_vs_train and a foreign file's others
-  double gap_closed = kUnknown;
+  std::vector<ScoredSet> sets;   // ScoredSet::kFirst, then sanity_test_vs_train and a foreign file's others
+  double gap_closed = kUnknown;  // of a file from before fd_posterior: another one, of fd_fmnist
   Model model;
   Classifier features;
   Count reference_images;
@@ -65,8 +74,12 @@ struct Summary {
   std::vector<TemperatureScores> by_temperature;
 
   const ScoredSet* find(std::string_view key) const;  // or null
+  const ScoredSet* own() const;                       // of model.kind, or null
   double fd(std::string_view key) const;              // NaN where there is none
-  double gap() const;                                 // gap_closed, or what the rows say
+  double fd_posterior(std::string_view key) const;
+  double of_gaussian(const Scores& scores) const;
+  double gap() const;                                             // 1 - of_gaussian of its own prior
+  std::vector<const ScoredSet*> compared(Against against) const;  // rows of that table
   static void fields(auto& s, auto& visit) {
     visit.members(s.sets);
     visit.known("gap_closed", s.gap_closed);
@@ -110,16 +123,24 @@ struct Priors {
   std::vector<PriorRow> rows;
   Classifier features;
   Count reference_images;
+  double fd(std::string_view kind) const;  // of the first row of that kind; NaN where there is none
+  double fd_posterior(std::string_view kind) const;
+  double of_gaussian(const Scores& scores) const;
+  std::vector<const PriorRow*> compared(Against against) const;  // rows of that table
   static void fields(auto& s, auto& visit) {
     visit("rows", s.rows, "features", s.features, "reference_images", s.reference_images);
   }
 };
 
-// "of Gaussian" is the share of the Gaussian prior's fd_fmnist. Rows without fd_fmnist are left out
-// of the table of priors; columns without a value out of that of the summary.
-Table summary_table(const Summary& summary);
-Table priors_table(const Priors& priors);
-// "no scores yet" where there are none.
+// A table for each side of the comparison, its columns with the scores' keys: the data's has the
+// ratio of fd_fmnist to the Gaussian prior's, the posterior's "of Gaussian" (scores.h). Columns
+// without a value are left out of the summary's.
+Table summary_table(const Summary& summary, Against against);
+Table priors_table(const Priors& priors, Against against);
+const char* caption(Against against);
+inline constexpr const char* kNoPosterior =
+    "fd_posterior: -. The file is from before it was measured; run `hebm_dist evaluate` again.";
+// "no scores yet" where there are none; with the warnings (results/warnings.h).
 std::string text_of(const Summary& summary);
 std::string text_of(const Priors& priors);
 

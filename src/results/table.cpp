@@ -58,6 +58,13 @@ void Table::drop_empty_columns() {
   }
 }
 
+std::string large_text(double value) {
+  if (!std::isfinite(value)) return "";
+  if (value >= 1e9) return fmt::format("{:.2f} G", value / 1e9);
+  if (value >= 1e6) return fmt::format("{:.2f} M", value / 1e6);
+  return value >= 1e4 ? fmt::format("{:.1f} k", value / 1e3) : fmt::format("{:.0f}", value);
+}
+
 std::string text(const Table& table) {
   std::vector<std::string> lines(table.rows.size() + 1);
   for (std::size_t c = 0; c < table.columns.size(); ++c) {

@@ -46,6 +46,8 @@ template <class Row> Table tabulate(const std::vector<ColumnOf<Row>>& columns, c
   return out;
 }
 
+// 2,457,600 -> "2.46 M"; "" where it is unknown.
+std::string large_text(double value);
 std::string text(const Table& table);
 std::string markdown(const Table& table);
 std::string csv(const Table& table);  // numbers with six digits, nothing where there is no value

@@ -8,9 +8,14 @@ namespace hebm::storage::run_files {
 inline constexpr const char *kVae = "vae/vae.safetensors", *kReadjustedVae = "vae/vae-readjusted.safetensors",
                             *kFeatures = "features/features.safetensors", *kCache = "cache",
                             *kCacheIndex = "cache/index.json", *kSamples = "samples/diffusion.h5",
-                            *kSummary = "results/summary.json", *kPriorFile = "prior.safetensors";
+                            *kDataset = "dataset.h5", *kSummary = "results/summary.json",
+                            *kPriorFile = "prior.safetensors";
 
 inline constexpr const char* kOwnPrior = "diffusion";  // the prior.kind of the method itself
+// `evaluate`'s, of a prior.kind ("": the method's).
+inline std::string summary(std::string_view kind) {
+  return kind.empty() || kind == kOwnPrior ? kSummary : "results/summary-" + std::string(kind) + ".json";
+}
 // Of a prior.kind or of a --name of `couple`: a run directory may hold one of each.
 inline std::string prior_folder(std::string_view name) {
   return name == kOwnPrior ? "prior" : "prior-" + std::string(name);

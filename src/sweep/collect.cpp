@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include "base/options_text.h"
 #include "results/summary.h"
 #include "results/table.h"
@@ -17,6 +19,9 @@ namespace {
 using results::ColumnOf;
 using results::kScores;
 
+// What stands beside the own prior.
+constexpr std::array kBeside = {results::kGaussian, results::kReconstruction, results::kPosterior};
+
 // As the paper calls them.
 std::string short_name(const std::string& key) {
   if (key == "prior.T") return "T";
@@ -25,7 +30,8 @@ std::string short_name(const std::string& key) {
 
 std::string title_of(const Settings& settings) {
   std::vector<std::string> parts;
-  for (const auto& [key, value] : settings) parts.push_back(fmt::format("{} = {}", short_name(key), value));
+  for (const auto& [key, value] : settings)
+    parts.push_back(key == "prior.kind" ? value : fmt::format("{} = {}", short_name(key), value));
   return parts.empty() ? "all" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
@@ -45,11 +51,21 @@ ColumnOf<Group> spread_column(const char* title, results::Spread Group::*value, 
           }};
 }
 
+results::Count first_known(
+    const std::vector<results::MemberScores>& members, results::Count results::MemberScores::*value) {
+  const auto known = std::ranges::find_if(members, [&](const auto& member) { return (member.*value).has_value(); });
+  return known == members.end() ? std::nullopt : (*known).*value;
+}
+
+ColumnOf<Group> cost_column(const char* title, results::Count Group::*value) {
+  return {{.title = title}, [=](const Group& group) { return results::large_text(results::number(group.*value)); }};
+}
+
 // A column a score, by title in Markdown, by key in CSV.
 void add_scores(std::vector<ColumnOf<Row>>& columns) {
   for (std::size_t i = 0; i < kScores.size(); ++i)
     columns.push_back(
-        {{.title = std::string(kScores[i].title), .format = kScores[i].format, .key = std::string(kScores[i].key)},
+        {{.title = kScores[i].full_title(), .format = kScores[i].format, .key = std::string(kScores[i].key)},
             [i](const Row& row) { return row.scores.scores[i].value; }});
 }
 
@@ -73,6 +89,7 @@ std::vector<results::SweepLine> lines_over(const std::string& key, const std::ve
       line.low.push_back(group->fd_fmnist.low);
       line.high.push_back(group->fd_fmnist.high);
       line.sampling_s.push_back(group->sampling_s.mean);
+      line.fd_posterior.push_back(group->fd_posterior.mean);
     }
   }
   return out;
@@ -80,21 +97,26 @@ std::vector<results::SweepLine> lines_over(const std::string& key, const std::ve
 
 }  // namespace
 
-results::MemberScores read_scores(const std::filesystem::path& file) {
+void read_scores(const std::filesystem::path& file, Row& row) {
   std::error_code error;
-  if (!std::filesystem::exists(file, error)) return {};
+  if (!std::filesystem::exists(file, error)) return;
   const auto summary =
       results::from_json<results::Summary>(nlohmann::json::parse(storage::read_file(file), nullptr, false));
-  const results::ScoredSet* ours = summary.find(results::kOwn);
-  if (ours == nullptr) return {};
-  return {ours->scores, summary.gap_closed, results::number(ours->num_images), ours->seconds};
+  const results::ScoredSet* own = summary.own();
+  if (own == nullptr) return;
+  row.scores = {own->scores, summary.gap(), results::number(own->num_images), own->seconds,
+      summary.model.training_gradients, summary.model.sampling_gradients};
+  for (const char* key : kBeside) {
+    if (const auto* set = summary.find(key)) row.beside[key] = set->scores;
+  }
 }
 
 std::vector<Row> collect_rows(const Layout& layout, const Plan& plan) {
   std::vector<Row> rows;
   for (const Member& member : plan.members) {
     const Task task = member_task(layout, plan, member);
-    rows.push_back({member, task.state(), read_scores(task.products.front())});
+    rows.push_back({member, task.state(), {}});
+    read_scores(task.products.front(), rows.back());
   }
   return rows;
 }
@@ -132,10 +154,34 @@ std::vector<Group> group_rows(const std::vector<Row>& rows) {
     groups.push_back({{title_of(settings), std::ssize(members), {settings.begin(), settings.end()},
                           spread([](const auto& member) { return member.scores.fd(); }),
                           spread([](const auto& member) { return member.sampling_s; }),
-                          spread([](const auto& member) { return member.gap_closed; })},
+                          spread([](const auto& member) { return member.gap_closed; }),
+                          spread([](const auto& member) { return member.scores.fd_posterior(); }),
+                          first_known(members, &results::MemberScores::training_gradients),
+                          first_known(members, &results::MemberScores::sampling_gradients)},
         settings});
   }
   return groups;
+}
+
+std::vector<Group> beside_rows(const std::vector<Row>& rows) {
+  std::vector<Group> out;
+  for (const char* key : kBeside) {
+    std::set<double> fd, fd_posterior;  // one where all members have the same
+    for (const Row& row : rows) {
+      if (const auto found = row.beside.find(key); found != row.beside.end()) {
+        fd.insert(found->second.fd());
+        if (std::isfinite(found->second.fd_posterior())) fd_posterior.insert(found->second.fd_posterior());
+      }
+    }
+    if (fd.empty()) continue;
+    Group& group = out.emplace_back();
+    results::ScoredSet set;
+    set.key = key;
+    group.name = set.title();
+    group.fd_fmnist = spread_of({fd.begin(), fd.end()});
+    group.fd_posterior = spread_of({fd_posterior.begin(), fd_posterior.end()});
+  }
+  return out;
 }
 
 std::string csv_of(const std::vector<Row>& rows) {
@@ -153,15 +199,26 @@ std::string csv_of(const std::vector<Row>& rows) {
   columns.push_back({field("gap_closed"), [](const Row& row) { return row.scores.gap_closed; }});
   columns.push_back({field("num_images"), [](const Row& row) { return row.scores.num_images; }});
   columns.push_back({field("sampling_s"), [](const Row& row) { return row.scores.sampling_s; }});
+  columns.push_back(
+      {field("training_gradients"), [](const Row& row) { return results::number(row.scores.training_gradients); }});
+  columns.push_back(
+      {field("sampling_gradients"), [](const Row& row) { return results::number(row.scores.sampling_gradients); }});
   return csv(tabulate(columns, rows));
 }
 
 std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
   const std::vector<ColumnOf<Group>> settings = {{{.title = ""}, &Group::name},
+      spread_column("fd_posterior", &Group::fd_posterior, "{:.2f}"),
       spread_column("fd_fmnist", &Group::fd_fmnist, "{:.2f}"),
       spread_column("sampling (s)", &Group::sampling_s, "{:.2f}"),
       spread_column("gap closed", &Group::gap_closed, "{:.3f}"),
-      {{.title = "members"}, [](const Group& g) { return fmt::format("{} of {}", g.fd_fmnist.count, *g.members); }}};
+      cost_column("gradients, training", &Group::training_gradients),
+      cost_column("a sample", &Group::sampling_gradients),
+      {{.title = "members"}, [](const Group& g) {
+         return g.members ? fmt::format("{} of {}", g.fd_fmnist.count, *g.members) : std::string();
+       }}};
+  results::Table by_setting = tabulate(settings, beside_rows(rows));
+  for (auto& row : tabulate(settings, group_rows(rows)).rows) by_setting.rows.push_back(std::move(row));
   std::vector<ColumnOf<Row>> members = {{{.title = "member"}, [](const Row& row) { return row.member.name(); }},
       {{.title = "settings"}, [](const Row& row) { return title_of(row.member.settings); }},
       {{.title = "state"}, [](const Row& row) { return std::string(name_of(row.state.standing)); }}};
@@ -170,16 +227,16 @@ std::string markdown_of(const std::string& name, const std::vector<Row>& rows) {
       {{.title = "sampling (s)", .format = "{:.2f}"}, [](const Row& row) { return row.scores.sampling_s; }});
   return fmt::format(
       "# {}: {} of {} members done\n\nMean over seeds, and the range where there are several.\n\n{}\n## Members\n\n{}",
-      name, num_done(rows), rows.size(), markdown(tabulate(settings, group_rows(rows))),
-      markdown(tabulate(members, rows)));
+      name, num_done(rows), rows.size(), markdown(by_setting), markdown(tabulate(members, rows)));
 }
 
 results::Sweep sweep_of(const std::vector<Row>& rows) {
   results::Sweep out;
-  for (const auto& [member, state, scores] : rows)
+  for (const auto& [member, state, scores, beside] : rows)
     out.members.push_back({member.name(), std::string(name_of(state.standing)),
         {member.settings.begin(), member.settings.end()}, scores});
   const std::vector<Group> groups = group_rows(rows);
+  for (const Group& group : beside_rows(rows)) out.settings.push_back(group);
   Settings all;
   for (const Group& group : groups) {
     out.settings.push_back(group);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/options_text.h"
 #include "storage/files.h"
+#include "storage/run_files.h"
 
 namespace hebm::sweep {
 namespace {
@@ -189,6 +190,23 @@ Plan read_sweep(const std::string& path) {
     }
   }
   return plan;
+}
+
+void share(Plan& plan, const fs::path& run) {
+  const auto take = [&](const char* key, const char* file, bool needed) {
+    const fs::path path = fs::absolute(run / file).lexically_normal();
+    const bool there = fs::exists(path);
+    check(there || !needed, ExitCode::kUsage,
+        "--from {}: {} is not there; it is a run with VAE, classifier and latent cache (train-vae, train-features, "
+        "encode)",
+        run.string(), path.string());
+    if (there) plan.common[key] = path.string();
+  };
+  namespace files = storage::run_files;
+  take("run.vae", files::kVae, true);
+  take("run.features", files::kFeatures, true);
+  take("run.cache", files::kCache, true);
+  take("data.path", files::kDataset, false);
 }
 
 void write_plan(const Layout& layout, const Plan& plan) {

@@ -44,6 +44,10 @@ inline constexpr std::int64_t kMaxMembers = 10000;
 // they share what it makes, too many. Relative paths of data and weights are made absolute.
 Plan read_sweep(const std::string& file);
 
+// All members share the VAE, classifier, latent cache and, where it has one, data set of this run.
+// Error(kUsage): one is not there.
+void share(Plan& plan, const std::filesystem::path& run);
+
 // The folders and files of a planned sweep.
 struct Layout {
   explicit Layout(std::filesystem::path folder) : root(std::move(folder)) {}

@@ -102,9 +102,11 @@ Task member_task(const Layout& layout, const Plan& plan, const Member& member) {
       layout.member_ini(member).string(), "--run.directory", run.string(), "--run.vae", vae.string(), "--run.features",
       given_or(plan, "run.features", shared / files::kFeatures).string(), "--run.cache",
       given_or(plan, "run.cache", shared / files::kCache).string()};
+  const auto own_kind = member.settings.find("prior.kind");
+  const std::string kind = own_kind == member.settings.end() ? plan.value("prior.kind") : own_kind->second;
   Task task{.label = fmt::format("member {} ({})", member.name(), member.describe()),
       .folder = run,
-      .products = {run / files::kSummary}};
+      .products = {run / files::summary(kind)}};
   for (const char* command : {"train", "sample", "evaluate"}) task.steps.push_back({command, options});
   return task;
 }

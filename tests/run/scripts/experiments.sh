@@ -38,14 +38,13 @@ for n in 1 2; do
 done
 for file in "$scratch"/ranks1/samples/*.png; do same "ranks1/samples/${file##*/}" "ranks2/samples/${file##*/}"; done
 /usr/bin/python3 -B - "$scratch" "$source_folder/tests/run/scripts" <<'EOF'
-import os, sys
+import math, os, sys
 scratch = sys.argv[1]
 sys.path.insert(0, sys.argv[2])
 import results
 def read(ranks, name): return results.read(scratch, ranks, name)
-# gap_closed divides by the difference of two nearly equal scores here, which are compared
-# themselves.
-ignored = ("seconds", "gap_closed")
+# These divide by the difference of two nearly equal scores here, which are compared themselves.
+ignored = ("seconds", "gap_closed", "of_gaussian")
 for name in ("summary", "hierarchy", "transition-3", "transition-10", "vary", "vary-0-2"):
     results.compare(read(1, name), read(2, name), name, ignored)
 transition = read(2, "transition-10")
@@ -57,7 +56,7 @@ assert transition["num_images"] == 64
 sets = read(2, "vary")["sets"]
 assert [s["free"] for s in sets] == [[0], [1], [2], [0, 1, 2]] and [s["free"] for s in read(2, "vary-0-2")["sets"]] == [[0, 2]]
 assert all(s["feature_distance"] > 0 and 0 <= s["class_changed"] <= 1 for s in sets)
-assert read(2, "summary")["model"] == {"backbone": "hvae", "layers": 3, "latents": 4 * 2 * 2 + 2 * 4 * 4 * 4, "levels": 3, "langevin_steps": 3}, read(2, "summary")["model"]
+assert read(2, "summary")["model"] == {"backbone": "hvae", "layers": 3, "latents": 4 * 2 * 2 + 2 * 4 * 4 * 4, "levels": 3, "langevin_steps": 3, "training_steps": 3, "training_gradients": 6 * 48 * 5, "sampling_gradients": 9}, read(2, "summary")["model"]
 layers = read(2, "hierarchy")["layers"]
 assert [(l["channels"], l["side"]) for l in layers] == [(4, 2), (4, 4), (4, 4)] and abs(sum(l["kl_share"] for l in layers) - 1) < 1e-6
 assert all(0 <= l[key] <= 1 for l in layers for key in ("probe_accuracy", "class_changed")) and "below_drawn_class_changed" not in layers[2]
@@ -67,8 +66,17 @@ assert [row["temperature"] for row in rows] == [0.7, 1.0]
 # another result.
 assert all(row[prior]["fd_fmnist"] > 0 for row in rows for prior in ("gaussian", "diffusion"))
 scores = {key: value for key, value in read(2, "summary")["gaussian"].items() if key != "seconds"}
+scores.pop("of_gaussian")
 assert rows[1]["gaussian"] == scores, (rows[1]["gaussian"], scores)
 assert rows[0]["gaussian"]["fd_fmnist"] != rows[1]["gaussian"]["fd_fmnist"]
+# Posterior draws are the floor of fd_posterior, from which "of Gaussian" counts.
+summary = read(2, "summary")
+for key in ("gaussian", "reconstruction", "posterior", "diffusion"):
+    assert all(math.isfinite(summary[key][f"{score}_posterior"]) for score in ("fd", "kid", "precision", "recall")), summary[key]
+assert 0 < summary["posterior"]["fd_posterior"] < summary["gaussian"]["fd_posterior"], summary
+assert (summary["gaussian"]["of_gaussian"], summary["posterior"]["of_gaussian"]) == (1, 0)
+assert abs(summary["gap_closed"] + summary["diffusion"]["of_gaussian"] - 1) < 1e-12
+assert all(level["decode_true_posterior"] >= 0 for level in summary["by_level"])
 wanted = [f"transition-{k}-t{t}" for k in (3, 10) for t in range(3)] + [f"vary-{s}" for s in ("0", "1", "2", "all", "0-2")] + [
     f"temperature-{prior}" for prior in ("gaussian", "diffusion")]
 for name in wanted:

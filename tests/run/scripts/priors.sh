@@ -79,20 +79,20 @@ sys.path.insert(0, sys.argv[2])
 import results
 one, two = (json.load(open(f"{sys.argv[1]}/priors{n}.json")) for n in (1, 2))
 summary = json.load(open(f"{sys.argv[1]}/base/results/summary.json"))
-names = ["Gaussian prior", "Reconstruction", "NCE, resampling", "NCE, Langevin", "Joint EBM, s^2 = 0.02", "Ours, T = 2", "Ours, T = 3"]
+names = ["Gaussian prior", "Reconstruction", "Posterior draws", "NCE, resampling", "NCE, Langevin", "Joint EBM, s^2 = 0.02", "Ours, T = 2", "Ours, T = 3"]
 for table in (one, two):
     assert [row["name"] for row in table["rows"]] == names, [row["name"] for row in table["rows"]]
 results.compare(one["rows"], two["rows"], "rows", ignored=("seconds_per_1000",))
 assert all(row["seconds_per_1000"] > 0 for row in one["rows"] + two["rows"])
 row = {r["name"]: r for r in two["rows"]}
-for name, key in (("Gaussian prior", "gaussian"), ("Reconstruction", "reconstruction"), ("Ours, T = 3", "diffusion")):
-    for score in ("fd_fmnist", "kid", "precision", "recall"):
+for name, key in (("Gaussian prior", "gaussian"), ("Reconstruction", "reconstruction"), ("Posterior draws", "posterior"), ("Ours, T = 3", "diffusion")):
+    for score in ("fd_fmnist", "kid", "precision", "recall", "fd_posterior", "kid_posterior", "precision_posterior", "recall_posterior"):
         assert abs(row[name][score] - summary[key][score]) <= 1e-9 * max(1.0, abs(summary[key][score])), (name, score)
 # 6 updates of 48 images, K = 3; 8 proposals.
-assert [row[n].get("training_gradients") for n in names] == [0, None, 6*48*2, 6*48*2, 6*48*5, 6*48*5, 6*48*5]
-assert [row[n].get("sampling_gradients") for n in names] == [0, None, 0, 3, 3, 6, 9]
-assert [row[n].get("sampling_evaluations") for n in names] == [0, None, 8, 0, 0, 0, 0]
-assert [row[n].get("T") for n in names[5:]] == [2, 3] and row["Ours, T = 2"]["run"] == "two"
+assert [row[n].get("training_gradients") for n in names] == [0, None, None, 6*48*2, 6*48*2, 6*48*5, 6*48*5, 6*48*5]
+assert [row[n].get("sampling_gradients") for n in names] == [0, None, None, 0, 3, 3, 6, 9]
+assert [row[n].get("sampling_evaluations") for n in names] == [0, None, None, 8, 0, 0, 0, 0]
+assert [row[n].get("T") for n in names[6:]] == [2, 3] and row["Ours, T = 2"]["run"] == "two"
 PY
 before=$(stat -c '%i %Y' "$scratch/base/results/priors.json")
 hebm 1 base evaluate --all --runs "$scratch/two" || fail "evaluate --all, again"
@@ -104,17 +104,34 @@ grep -q 'id="priors"' "$scratch/base/report.html" || fail "no section priors in 
 
 echo "launch/table1: the whole table by one command, which does nothing twice"
 table=$(printf '%0200d/%0200d' 0 0)  # long enough that the settings, where it stands, are written in more than one piece
+cat >"$scratch/table1.ini" <<EOF
+[sweep]
+config = $config
+[data]
+path = $data
+[grid-own]
+prior.T = 3 2
+[grid-joint]
+prior.kind = joint
+langevin.eta_marginal = 0.02 0.5
+[grid-nce]
+prior.kind = nce
+nce.sampler = resampling langevin
+EOF
 table1() {
-  HEBM_BIN=$bin HEBM_LEVELS="3 2" HEBM_ETAS="0.02 0.5" "$source_folder/launch/table1" --ranks 2 --config "$config" --data "$data" "$scratch/base" "$scratch/$table" >"$scratch/table.txt" 2>"$scratch/table.log" ||
+  HEBM_BIN=$bin "$source_folder/launch/table1" --ranks 2 --jobs 1 --sweep "$scratch/table1.ini" "$scratch/base" "$scratch/$table" >"$scratch/table.txt" 2>"$scratch/table.log" ||
     fail "launch/table1: $(tail -n 5 "$scratch/table.log")"
 }
 table1
-for row in 'Gaussian prior' Reconstruction 'NCE, resampling' 'NCE, Langevin' 'Joint EBM, s^2 = 0.02' 'Joint EBM, s^2 = 0.5' 'Ours, T = 2' 'Ours, T = 3'; do
-  grep -qF -- "$row " "$scratch/table.txt" || fail "launch/table1: no '$row' in: $(cat "$scratch/table.txt")"
+for row in 'Gaussian prior' Reconstruction 'Posterior draws' 'nce, nce.sampler = resampling' 'nce, nce.sampler = langevin' 'joint, langevin.eta_marginal = 0.02' \
+  'joint, langevin.eta_marginal = 0.5' 'T = 2' 'T = 3'; do
+  grep -E -- "^\\| (T = 3, )?$row \\| [0-9]" "$scratch/table.txt" >/dev/null || fail "launch/table1: no '$row' in: $(cat "$scratch/table.txt")"
 done
+# K = 3: T K gradients a sample, updates x 48 x (K + 2) in training.
+grep -E '^\| T = 3 .* \| 1440 \| 9 \| 1 of 1 \|$' "$scratch/table.txt" >/dev/null || fail "launch/table1: other costs in: $(cat "$scratch/table.txt")"
 before=$(made "$table")
 table1
-[[ $(made "$table") == "$before" && -s $scratch/$table/T3/report.html ]] || fail "launch/table1, again, repeated work, or made no report"
+[[ $(made "$table") == "$before" && -s $scratch/$table/report.html ]] || fail "launch/table1, again, repeated work, or made no report"
 code=0
 HEBM_BIN=$bin "$source_folder/launch/table1" "$scratch/empty" 2>"$scratch/table.log" || code=$?
 ((code == 2)) || fail "launch/table1 without a VAE: exit code $code, expected 2"

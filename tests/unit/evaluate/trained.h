@@ -23,13 +23,17 @@ inline prior::LabelHeads heads() {
       {"width", {"narrow", "wide"}, {1}}};
 }
 
+struct ImageCounts {
+  std::uint32_t train = 36, test = 4;
+};
+
 class Trained {
  public:
   // gain = 0: f = 0, so that chains are those of the Gaussian terms.
-  explicit Trained(
-      std::int64_t num_levels, double gain = 1.0, prior::LabelHeads heads = {}, const std::string& latents = "2x4,3x8")
+  explicit Trained(std::int64_t num_levels, double gain = 1.0, prior::LabelHeads heads = {},
+      const std::string& latents = "2x4,3x8", ImageCounts counts = {})
       : backbone(vae_options(latents), ImageShape{}, {.seed = 1}),
-        dataset(make_dataset(folder / "data.h5")),
+        dataset(make_dataset(folder / "data.h5", counts)),
         prior(energy_options(gain), backbone.groups(), prior::make_schedule(num_levels), 5, at::kFloat, 1 << 30,
             std::move(heads)) {
     features.net = std::make_unique<nets::FeatureNet>(ImageShape{}, 4, 3);
@@ -77,19 +81,19 @@ class Trained {
     o.gain = gain;
     return o;
   }
-  static data::Dataset make_dataset(const std::filesystem::path& path) {
-    constexpr std::uint32_t kImages = 40;
+  static data::Dataset make_dataset(const std::filesystem::path& path, ImageCounts counts) {
+    const std::uint32_t num_images = counts.train + counts.test;
     data::DatasetContent content;
-    content.pixels.resize(kImages * 32 * 32);
+    content.pixels.resize(num_images * 32 * 32);
     for (std::uint32_t i = 0; i < content.pixels.size(); ++i) {
       content.pixels[i] = static_cast<std::uint8_t>(draw_below(256, {1, 0, Purpose::kTest}, {.item = i}));
     }
-    content.splits.assign(kImages, 0);
-    std::fill_n(content.splits.rbegin(), 4, std::uint8_t{1});
+    content.splits.assign(num_images, 0);
+    std::fill_n(content.splits.rbegin(), counts.test, std::uint8_t{1});
     content.label_names = {"a", "b", "c", "d"};
     content.attributes = {{"brightness", {"dark", "bright"}, data::Measure::kBrightness, 140.0, {}},
         {"width", {"narrow", "wide"}, data::Measure::kWidth, 9.2, {}}};
-    for (std::uint32_t i = 0; i < kImages; ++i) {
+    for (std::uint32_t i = 0; i < num_images; ++i) {
       content.labels.push_back(i % 4);
       for (const auto& a : content.attributes) {
         const double value =

@@ -14,8 +14,10 @@ using ::testing::Not;
 
 std::string summary(const std::string& more, double gaussian = 40) {
   return fmt::format(
-      R"({{{} "gaussian": {{"fd_fmnist": {}}}, "reconstruction": {{"fd_fmnist": 7.25}}, "diffusion": {{"fd_fmnist": 10, "seconds": 61.5}}}})",
-      more, gaussian);
+      R"({{{} "gaussian": {{"fd_fmnist": {}, "fd_posterior": {}}}, "reconstruction": {{"fd_fmnist": 7.25}},
+      "posterior": {{"fd_fmnist": 7, "fd_posterior": 2}},
+      "diffusion": {{"fd_fmnist": 10, "seconds": 61.5, "fd_posterior": 2.5}}}})",
+      more, gaussian, gaussian / 4);
 }
 
 const char* const kNvae =
@@ -74,16 +76,17 @@ TEST_F(IndexTest, IndexHasEveryRunSideBySide) {
   const std::string html = page({"nvae", "hvae"});
   EXPECT_TRUE(balanced(html));
   EXPECT_TRUE(self_contained(html));
-  EXPECT_THAT(html, HasSubstr("<tr><td><a href=\"nvae/report.html\">nvae</a></td><td>NVAE</td><td "
-                              "class=\"n\">6</td><td class=\"n\">30720</td><td class=\"n\">2</td>"
-                              "<td class=\"n\">50</td><td class=\"n\">40.00</td><td class=\"n\">7.25</td><td "
-                              "class=\"n\">10.00</td><td class=\"n\">0.250</td>"
-                              "<td class=\"n\">61.5</td><td class=\"n\">2026-01-01</td></tr>"));
+  EXPECT_THAT(
+      html, HasSubstr("<tr><td><a href=\"nvae/report.html\">nvae</a></td><td>NVAE</td><td "
+                      "class=\"n\">6</td><td class=\"n\">30720</td><td class=\"n\">2</td>"
+                      "<td class=\"n\">50</td><td class=\"n\">10.00</td><td class=\"n\">2.50</td>"
+                      "<td class=\"n\">0.062</td><td class=\"n\">40.00</td><td class=\"n\">7.25</td>"
+                      "<td class=\"n\">10.00</td><td class=\"n\">61.5</td><td class=\"n\">2026-01-01</td></tr>"));
   EXPECT_THAT(html, HasSubstr("<tr><td><a href=\"hvae/report.html\">hvae</a></td><td>HVAE</td><td "
                               "class=\"n\">3</td><td class=\"n\">416</td><td class=\"n\">3</td>"
-                              "<td class=\"n\">30</td><td class=\"n\">16.00</td><td class=\"n\">7.25</td><td "
-                              "class=\"n\">10.00</td><td class=\"n\">0.625</td>"
-                              "<td class=\"n\">61.5</td><td class=\"n\">-</td></tr>"));
+                              "<td class=\"n\">30</td><td class=\"n\">4.00</td><td class=\"n\">2.50</td>"
+                              "<td class=\"n\">0.250</td><td class=\"n\">16.00</td><td class=\"n\">7.25</td>"
+                              "<td class=\"n\">10.00</td><td class=\"n\">61.5</td><td class=\"n\">-</td></tr>"));
   // A row of Fig. 8 a run, its own pictures: told by their sizes.
   EXPECT_TRUE(in_order(html, {"<div class=\"beside\">", "nvae</a>: NVAE, 6 layers, 30720 latents, T = 2, K = 50</h3>",
                                  "<div class=\"pair\">", "Gaussian prior, fd_fmnist 40.00</figcaption>", "width=\"8\"",
@@ -95,13 +98,14 @@ TEST_F(IndexTest, IndexHasEveryRunSideBySide) {
 }
 
 TEST_F(IndexTest, WhatAnOlderRunDoesNotHaveIsADash) {
-  put("old/results/summary.json", summary(""));
+  put("old/results/summary.json", R"({"gaussian": {"fd_fmnist": 40}, "diffusion": {"fd_fmnist": 10}})");
   put("other/results/transition-30.json", "{}");
   put_png("gaussian.png", 8, "other");
   put_png("diffusion-2.png", 8, "other");  // not the prior's own
   const std::string html = page({"old", "other"});
   EXPECT_TRUE(balanced(html));
   EXPECT_THAT(html, HasSubstr("old</a></td><td>-</td><td class=\"n\">-</td><td class=\"n\">-</td><td "
+                              "class=\"n\">-</td><td class=\"n\">-</td><td class=\"n\">-</td><td "
                               "class=\"n\">-</td><td class=\"n\">-</td><td class=\"n\">40.00</td>"));
   EXPECT_THAT(html, HasSubstr("other</a></td><td>-</td><td class=\"n\">-</td><td class=\"n\">-</td><td "
                               "class=\"n\">-</td><td class=\"n\">-</td><td class=\"n\">-</td>"));

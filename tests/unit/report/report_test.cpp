@@ -98,10 +98,11 @@ TEST_F(ReportTest, FullFolder) {
   EXPECT_TRUE(balanced(html));
   EXPECT_TRUE(self_contained(html));
   EXPECT_THAT(html, Not(HasSubstr("class=\"missing\"")));
-  for (const char* part : {"37.41", "20.63", "7.21", "56 %", "0.551", "241.8 s|4 min", "accuracy 0.9112", "0123abcd",
-           "<td class=\"n\">19.40</td>", "mnist", "Loss", "Energy gap by t", "Constant: Attempt",
-           "<h3>Joint EBM prior</h3>", "<h3>prior-nce</h3>", "<h3>Energy-based prior</h3>",
-           "hebm_dist train --run.name &#39;it&#39;\\&#39;&#39;s&#39;",
+  for (const char* part : {"37.41", "20.63", "7.21", "98 %", "0.551", "190.25", "5.03", "<td class=\"n\">0.020</td>",
+           "0.0119 \u00B1 0.0002", "Against decoded posterior draws", "Against the training images",
+           "<td class=\"n\">9.45</td>", "241.8 s|4 min", "accuracy 0.9112", "0123abcd", "<td class=\"n\">19.40</td>",
+           "mnist", "Loss", "Energy gap by t", "Constant: Attempt", "<h3>Joint EBM prior</h3>", "<h3>prior-nce</h3>",
+           "<h3>Energy-based prior</h3>", "hebm_dist train --run.name &#39;it&#39;\\&#39;&#39;s&#39;",
            "<td>eta</td><td>3e-5 <span class=\"soft\">command line</span>", "<td>steps</td><td>30</td>",
            "2026-01-01 00:00:00 UTC", "Gaussian prior</figcaption>", "While training",
            "data:image/png;base64,iVBORw0KGgo"}) {
@@ -112,6 +113,28 @@ TEST_F(ReportTest, FullFolder) {
         << part;
   }
   EXPECT_LT(html.find("Gaussian prior</figcaption>"), html.find("Test images, reconstructions"));
+}
+
+TEST_F(ReportTest, ChainsThatLeaveThePosteriorAreAWarning) {
+  put("results/summary.json", kSummary);
+  EXPECT_THAT(render_report(run_), Not(HasSubstr("Warning.")));
+  auto json = nlohmann::json::parse(kSummary);
+  json["diffusion"]["fd_fmnist"] = 7;
+  json["diffusion"]["fd_posterior"] = 57.8;
+  json["model"] = {{"langevin_steps", 60}, {"training_steps", 30}};
+  put("results/summary.json", json.dump());
+  const std::string html = render_report(run_);
+  EXPECT_TRUE(balanced(html));
+  EXPECT_THAT(html, AllOf(HasSubstr("Warning. Ours: the chains leave the posterior."),
+                        HasSubstr("Warning. The samples took 60 Langevin steps")));
+}
+
+TEST_F(ReportTest, ASummaryFromBeforeFdPosteriorIsShown) {
+  put("results/summary.json", results::test::kOldSummary);
+  const std::string html = render_report(run_);
+  EXPECT_TRUE(balanced(html));
+  EXPECT_THAT(html, AllOf(HasSubstr("fd_posterior: -"), HasSubstr("20.63"), HasSubstr("Against the training images"),
+                        Not(HasSubstr("of the gap closed")), Not(HasSubstr("Against decoded posterior draws"))));
 }
 
 TEST_F(ReportTest, NullsAndWrongShapesAreNotErrors) {
@@ -195,12 +218,13 @@ TEST_F(ReportTest, LinksOutOfTheRunAreNotFollowedAsParts) {
 TEST_F(ReportTest, ASweepHasItsTableAndAPlotOfEachOption) {
   put("results/sweep.json", R"({"members": [{"member": "0000", "state": "failed", "prior.T": "<1>"}],
     "settings": [{"name": "T = 1 & more", "members": 2, "fd_fmnist": {"mean": 12.5, "low": 12, "high": 13, "count": 2}, "sampling_s": {"mean": 3.25, "count": 1}}],
-    "plots": [{"option": "T", "lines": [{"name": "K = 10", "x": [1, 2], "fd_fmnist": [30, 20], "sampling_s": [1, 2]}]}]})");
+    "plots": [{"option": "T", "lines": [{"name": "K = 10", "x": [1, 2], "fd_fmnist": [30, 20], "sampling_s": [1, 2], "fd_posterior": [5, 4]}]}]})");
   const std::string html = render_report(run_);
   EXPECT_TRUE(balanced(html));
-  EXPECT_THAT(html,
-      AllOf(HasSubstr("fd_fmnist over T"), HasSubstr("Sampling time (s) over T"), HasSubstr("T = 1 &amp; more"),
-          HasSubstr("12.5 (12 - 13)"), HasSubstr("3.25"), HasSubstr("&lt;1&gt;"), Not(HasSubstr("No scores yet"))));
+  EXPECT_THAT(
+      html, AllOf(HasSubstr("fd_posterior over T"), HasSubstr("fd_fmnist over T"),
+                HasSubstr("Sampling time (s) over T"), HasSubstr("T = 1 &amp; more"), HasSubstr("12.5 (12 - 13)"),
+                HasSubstr("3.25"), HasSubstr("&lt;1&gt;"), Not(HasSubstr("No scores yet"))));
   for (const char* other : {"[]", "3", R"({"plots": [1, {"lines": [{"x": 3}]}], "settings": [2], "members": {}})"}) {
     put("results/sweep.json", other);
     EXPECT_TRUE(balanced(render_report(run_))) << other;
@@ -275,6 +299,7 @@ TEST_F(ReportTest, PriorsHaveTheirSection) {
   EXPECT_THAT(page,
       AllOf(HasSubstr("href=\"#priors\""),
           HasSubstr("<tr class=\"ours\"><td>Ours, T = 3</td><td class=\"n\">10.00</td><td class=\"n\">0.250</td>"),
+          HasSubstr("<tr class=\"ours\"><td>Ours, T = 3</td><td class=\"n\">3.00</td><td class=\"n\">0.100</td>"),
           HasSubstr("2.46 M"), HasSubstr("0 (+ 100)"), HasSubstr("NCE, &lt;resampling&gt;"), HasSubstr("12.3"),
           Not(HasSubstr("Other results"))));
   for (const char* other :

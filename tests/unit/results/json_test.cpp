@@ -19,7 +19,7 @@ template <class Result> void expect_same_after_reading(const char* text) {
 TEST(ResultsJson, EveryFileIsWrittenAsItWasRead) {
   expect_same_after_reading<Transition>(R"({"steps": 3, "num_images": 8, "training": {"black": 0.5, "white": 0.1},
       "levels": [{"t": 1, "step_variance": 0.5, "states": [{"k": 0, "energy": -1.5, "displacement": 0.0,
-      "fd_fmnist": 40.5, "black": 0.25, "white": 0.125}]}], "features": {"accuracy": 0.9, "hash": "ab"},
+      "fd_fmnist": 40.5, "black": 0.25, "white": 0.125, "fd_posterior": 12.5}]}], "features": {"accuracy": 0.9, "hash": "ab"},
       "seconds": 2.0})");
   expect_same_after_reading<Labels>(R"({"name": "labels", "num_test": 5, "num_samples": 6, "guidance": 1.0,
       "candidates": 1, "steps": 3, "num_layers": 3, "fd_fmnist_without_label": 7.5, "heads": [{"name": "group",
@@ -47,12 +47,14 @@ TEST(ResultsJson, EveryFileIsWrittenAsItWasRead) {
 TEST(ResultsJson, SoAreTheScores) {
   expect_same_after_reading<Summary>(
       R"({"gaussian": {"fd_fmnist": 40.0, "kid": 1.5, "kid_error": 0.5, "num_images": 100,
-      "precision": 0.5, "recall": 0.25, "seconds": 2.5}, "diffusion": {"fd_fmnist": 30.0, "num_images": 100},
+      "precision": 0.5, "recall": 0.25, "seconds": 2.5}, "posterior": {"fd_fmnist": 9.0, "fd_posterior": 1.0, "of_gaussian": 0.0},
+      "diffusion": {"fd_fmnist": 30.0, "num_images": 100, "fd_posterior": 3.0, "kid_posterior": 0.5,
+      "kid_posterior_error": 0.25, "precision_posterior": 0.75, "recall_posterior": 0.125, "of_gaussian": 0.25},
       "sanity_test_vs_train": {"fd_fmnist": 0.5, "num_images": 90, "of_gaussian": 0.0125}, "gap_closed": 0.5,
-      "model": {"backbone": "hvae", "layers": 3, "latents": 144, "levels": null, "langevin_steps": null},
-      "features": {"accuracy": 0.9, "hash": "ab"}, "reference_images": 60000, "samples": {"sample.seed": 1},
+      "model": {"backbone": "hvae", "layers": 3, "latents": 144, "levels": null, "langevin_steps": null,
+      "training_steps": 30}, "features": {"accuracy": 0.9, "hash": "ab"}, "reference_images": 60000, "samples": {"sample.seed": 1},
       "by_level": [{"t": 0, "num_images": 50, "decode_true": 4.5}, {"t": 1, "num_images": 50, "decode_true": 4.5,
-      "from_true": 3.5}], "by_temperature": [{"temperature": 0.5, "num_images": 50, "gaussian": {"fd_fmnist": 1.5},
+      "from_true": 3.5, "decode_true_posterior": 2.5, "from_true_posterior": 1.5}], "by_temperature": [{"temperature": 0.5, "num_images": 50, "gaussian": {"fd_fmnist": 1.5},
       "diffusion": {"fd_fmnist": 2.5}}]})");
   expect_same_after_reading<Priors>(R"({"rows": [{"name": "Reconstruction", "kind": "reconstruction", "fd_fmnist": 1.0,
       "num_images": 100, "seconds_per_1000": 2.0}, {"name": "Ours", "kind": "diffusion", "run": "a", "T": null,
@@ -62,9 +64,10 @@ TEST(ResultsJson, SoAreTheScores) {
   Json sweep = Json::parse(R"({"members": [{"member": "0000", "state": "failed", "prior.T": "3",
       "gap_closed": null, "num_images": 128.0, "sampling_s": null}], "settings": [{"name": "T = 3", "members": 1, "prior.T": "3",
       "fd_fmnist": {"mean": 1.0, "low": 1.0, "high": 1.0, "count": 1}, "sampling_s": {"mean": null, "low": null,
-      "high": null, "count": 0}, "gap_closed": {"mean": 1.0, "low": 1.0, "high": 1.0, "count": 1}}],
+      "high": null, "count": 0}, "gap_closed": {"mean": 1.0, "low": 1.0, "high": 1.0, "count": 1}, "fd_posterior": {"mean": 2.0, "low": 1.0,
+      "high": 3.0, "count": 2}}],
       "plots": [{"option": "T", "lines": [{"name": "K = 2", "x": [1.0, 2.0], "fd_fmnist": [3.0, 4.0],
-      "low": [3.0, 4.0], "high": [3.0, 4.0], "sampling_s": [null, 2.0]}]}]})");
+      "low": [3.0, 4.0], "high": [3.0, 4.0], "sampling_s": [null, 2.0], "fd_posterior": [null, 1.0]}]}]})");
   for (const ScoreInfo& info : kScores) sweep["members"][0][std::string(info.key)] = nullptr;
   expect_same_after_reading<Sweep>(sweep);
 }

@@ -26,6 +26,23 @@ TEST(Plan, AGridIsTheProductOfItsLinesAndLaterLinesVaryFaster) {
   EXPECT_FALSE(plan.varies("train.updates"));
 }
 
+TEST(Plan, MembersShareWhatARunHas) {
+  const TempFolder folder;
+  Plan plan = plan_of(folder, "[data]\npath = other.h5\n[run]\nvae = other\n[grid]\nprior.T = 1 2\n");
+  const std::string before = plan.value("data.path");
+  for (const char* file : {"vae/vae.safetensors", "features/features.safetensors", "cache/index.json"})
+    put(folder / "run" / file, "");
+  share(plan, folder / "run");
+  EXPECT_EQ(plan.value("run.vae"), (folder / "run/vae/vae.safetensors").string());
+  EXPECT_EQ(plan.value("run.cache"), (folder / "run/cache").string());
+  EXPECT_EQ(plan.value("data.path"), before) << "the run has none";
+  put(folder / "run/dataset.h5", "");
+  share(plan, folder / "run");
+  EXPECT_EQ(plan.value("data.path"), (folder / "run/dataset.h5").string());
+  std::filesystem::remove(folder / "run/features/features.safetensors");
+  expect_error([&] { share(plan, folder / "run"); }, ExitCode::kUsage, "features.safetensors is not there");
+}
+
 TEST(Plan, ASweepIsTheUnionOfItsGridsWithACrossingOnce) {
   const TempFolder folder;
   const Plan plan = plan_of(
