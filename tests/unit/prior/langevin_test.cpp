@@ -54,6 +54,7 @@ TEST_P(Chain, OfThePaperHasTheClosedFormMoments) {
   LangevinOptions options;
   options.step_rule = StepRule::kPaper;
   options.integrator = Integrator::kPaper;
+  options.start = ChainStart::kNext;
   options.eta = 3e-3;
   options.steps = 25;
   const double s2 = step_variance(schedule, options, t);
@@ -173,7 +174,7 @@ TEST(Langevin, ShowsEveryStateAndChecksItsArguments) {
       chains, u, zero, coefficients, 3, {.observer = [&](std::int64_t k, const at::Tensor&) { seen.push_back(k); }});
   EXPECT_EQ(seen, (std::vector<std::int64_t>{0, 1, 2, 3}));
   EXPECT_THROW(langevin(chains, at::full({2, 8}, 0.2, at::kFloat), zero, coefficients, 3), Error);
-  EXPECT_THROW(langevin(chains, u, zero, coefficients, 3, {.u_next = u.narrow(1, 0, 7)}), Error);
+  EXPECT_THROW(langevin(chains, u, zero, coefficients, 3, {.start = u.narrow(1, 0, 7)}), Error);
   EXPECT_THROW(langevin(Chains({{0}, {0}}, 2, at::kCPU), u, zero, coefficients, 3), Error) << "a level of others";
 }
 
