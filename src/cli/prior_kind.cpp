@@ -18,8 +18,8 @@ std::unique_ptr<train::Objective> by_chains(
 }
 
 // What a prior without levels does not depend on.
-constexpr std::string_view kOfLevels[] = {
-    "prior.T", "prior.alpha_cum", "langevin.step_rule", "langevin.step", "langevin.eta", "langevin.by_level"};
+constexpr std::string_view kOfLevels[] = {"prior.T", "prior.alpha_cum", "langevin.step_rule", "langevin.step",
+    "langevin.eta", "langevin.by_level", "langevin.start", "train.chain", "train.reverse_from"};
 
 }  // namespace
 
@@ -64,6 +64,7 @@ template <> PriorKind make_kind<"diffusion">() {
             out["langevin.step"] = s.langevin.step;
             out["langevin.eta"] = s.langevin.eta;
             out["langevin.by_level"] = s.langevin.by_level;
+            out["langevin.start"] = name_of(s.langevin.start);
           },
       .samples = {{storage::run_files::kOwnPrior, "Ours"}},
       .variant = [](std::optional<std::int64_t> num_levels,

@@ -11,26 +11,13 @@
 
 namespace hebm::prior {
 
-double gaussian_precision(const Schedule& schedule, std::int64_t t) {
-  const double ratio =
-      schedule.alpha[static_cast<std::size_t>(t) + 1] / schedule.sigma[static_cast<std::size_t>(t) + 1];
-  return 1.0 + schedule.kernel_weight(t) * ratio * ratio;
-}
-
-double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t) {
-  if (schedule.marginal) return options.eta_marginal;
-  double factor = 1.0;
-  if (!options.by_level.empty())
-    factor = options.by_level[std::min(static_cast<std::size_t>(t), options.by_level.size() - 1)];
-  if (options.step_rule == StepRule::kPaper) return factor * schedule.step_variance(t, options.eta);
-  return factor * 2.0 * options.step / gaussian_precision(schedule, t);
-}
-
 // With a = alpha[t+1] and sg = sigma[t+1] of u_t -> u_{t+1}, w = kernel_weight(t): 0 at t = T-1,
 // else 1, P = 1 + w a^2 / sg^2 and rho = exp(-s^2 P / 2):
 //   paper: c_y = 1 - s^2/2 P, c_u = s^2/2 w a / sg^2, c_g = 1/2, c_n = s
 //   exact: c_y = rho, c_u = (1 - rho) w a / (sg^2 P), c_g = (1 - rho) / (P s^2),
 //          c_n = sqrt((1 - rho^2) / P), exact for f = 0 at any s, the paper's to first order in s^2
+// The start (langevin.start = kernel) has the law that these terms have alone: N(alpha u_{t+1},
+// sigma^2 = 1 / P). At t = T-1 that is N(0, I), where u_T is already: the chain starts there.
 std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options) {
   std::vector<StepCoefficients> out;
   for (std::int64_t t = 0; t < schedule.num_levels; ++t) {
@@ -47,33 +34,40 @@ std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const 
       out.push_back({rho, lost * pull / precision, lost / (precision * s2),
           options.noise * std::sqrt(lost * (1.0 + rho) / precision)});
     }
+    if (options.start == ChainStart::kNext || schedule.kernel_weight(t) == 0.0) continue;
+    out.back().start_u_next = alpha;
+    out.back().start_noise = options.noise * sigma;
   }
-  return out;
-}
-
-std::vector<double> step_variances(const Schedule& schedule, const LangevinOptions& options) {
-  std::vector<double> out;
-  for (std::int64_t t = 0; t < schedule.num_levels; ++t) out.push_back(step_variance(schedule, options, t));
-  return out;
-}
-
-std::vector<double> level_weights(const Schedule& schedule, const LangevinOptions& langevin, LevelWeight kind) {
-  std::vector<double> out = step_variances(schedule, langevin);
-  const double last = out.back();
-  for (double& s2 : out)
-    s2 = kind == LevelWeight::kPaper ? 1.0 / s2 : (kind == LevelWeight::kSqrt ? std::sqrt(s2 / last) / s2 : 1.0 / last);
   return out;
 }
 
 constexpr std::int64_t kRecordedSteps = 5;  // a shorter chain does not pay for the recording
 
-at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradient& gradient,
+// y_0 [B, D] of a new tensor.
+static at::Tensor start_of(
+    const Chains& chains, const at::Tensor& u_next, const std::vector<StepCoefficients>& coefficients) {
+  std::vector<double> factor, noise;  // by level
+  for (const StepCoefficients& c : coefficients) {
+    factor.push_back(c.start_u_next);
+    noise.push_back(c.start_noise);
+  }
+  const auto at_u_next = [&](std::int64_t t) {
+    return factor[static_cast<std::size_t>(t)] == 1.0 && noise[static_cast<std::size_t>(t)] == 0.0;
+  };
+  if (std::ranges::all_of(chains.levels(), at_u_next)) return u_next.clone();
+  const auto of_row = chains.by_level({{factor}, {noise}});
+  return chains.normals(Purpose::kChainStart, u_next.size(1)).mul_(of_row[1]).add_(u_next * of_row[0]);
+}
+
+at::Tensor langevin(const Chains& chains, const at::Tensor& u_next, const Gradient& gradient,
     const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const ChainExtras& extras) {
-  at::Tensor y = start.detach().clone().contiguous();
-  const at::Tensor next = (extras.u_next.defined() ? extras.u_next : start).detach().contiguous();
-  check(y.size(0) == chains.count() && next.sizes() == y.sizes(), ExitCode::kRuntime,
-      "Langevin chain: {} chains, {} starts, u_next has {} rows", chains.count(), y.size(0), next.size(0));
+  const at::Tensor next = u_next.detach().contiguous();
+  check(next.size(0) == chains.count() && (!extras.start.defined() || extras.start.sizes() == next.sizes()),
+      ExitCode::kRuntime, "Langevin chain: {} chains, u_next has {} rows and a start of its own {}", chains.count(),
+      next.size(0), extras.start.defined() ? extras.start.size(0) : 0);
   LangevinUpdate update(chains, coefficients);
+  const at::Tensor y =
+      extras.start.defined() ? extras.start.detach().clone().contiguous() : start_of(chains, next, coefficients);
   if (extras.constraint) extras.constraint(y);
   const auto step = [&] {
     const at::Tensor g = gradient(y);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 #include "base/choice.h"
 #include "prior/chains.h"
@@ -17,6 +18,7 @@ namespace hebm::prior {
 
 struct StepCoefficients {
   double y, u_next, gradient, noise;
+  double start_u_next = 1.0, start_noise = 0.0;  // y_0 = start_u_next u_{t+1} + start_noise n
 };
 
 // P_t = 1 + w alpha[t+1]^2 / sigma[t+1]^2: the precision of the Gaussian terms of Eq. 13; w: 0 at
@@ -26,6 +28,12 @@ double gaussian_precision(const Schedule& schedule, std::int64_t t);
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);
 
 std::vector<double> step_variances(const Schedule& schedule, const LangevinOptions& options);  // of all levels
+
+// How long the chain of level t is in relaxation times of its Gaussian terms: K s_t^2 P_t / 2,
+// under the natural rule K langevin.step.
+double relaxation_times(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);
+// "", or a line about the levels where that is below 0.3 or above 3.
+std::string relaxation_note(const Schedule& schedule, const LangevinOptions& options);
 
 // By level; langevin.cpp has their formulas.
 std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options);
@@ -48,16 +56,16 @@ using Constraint = std::function<void(const at::Tensor& y)>;
 
 // What one chain may have beside the steps.
 struct ChainExtras {
-  at::Tensor u_next{};       // [B, D] where it is not the start
+  at::Tensor start{};        // y_0 [B, D], where it is not the level's own (langevin.start)
   ChainObserver observer{};  // nobody looks on
   Constraint constraint{};   // nothing is held
   // Gradient and constraint do the same at every step: a GPU's second step is recorded and repeated
   // (step_graph.h). False where weights move within a chain (energy.power_iterations_in_chain).
   bool steady = true;
 };
-// K steps from start [B, D] float32 on the chains' device, which is u_{t+1} too. Returns y_K [B,
-// D]. No autograd graph is kept, and nothing waits for a GPU.
-at::Tensor langevin(const Chains& chains, const at::Tensor& start, const Gradient& gradient,
+// K steps given u_{t+1} [B, D] float32 on the chains' device, from the start that the coefficients
+// give. Returns y_K [B, D]. No autograd graph is kept, and nothing waits for a GPU.
+at::Tensor langevin(const Chains& chains, const at::Tensor& u_next, const Gradient& gradient,
     const std::vector<StepCoefficients>& coefficients, std::int64_t steps, const ChainExtras& extras = {});
 
 }  // namespace hebm::prior

@@ -14,6 +14,10 @@ void LangevinOptions::describe(Options& o) {
   o.add_list("langevin.by_level", &by_level, "factors of s_t^2 for t = 0, 1, ... (the last one goes on)", {1e-9, 1e9});
   o.add_choice("langevin.integrator", &integrator,
       "paper: Euler-Maruyama step; exact: Gaussian terms by an Ornstein-Uhlenbeck step");
+  o.add_choice("langevin.start", &start,
+      "where a level's chain starts: kernel = alpha u_{t+1} + sigma n, the law of its Gaussian terms; next = u_{t+1} "
+      "(paper), which leaves a surplus variance where K x step is below 3",
+      Show::kCommon);
   o.add("langevin.noise", &noise, "factor of the chain's noise (paper: 1)", {0.0, 10.0});
   o.add_choice("compute.chain_precision", &precision,
       "of a chain's nets and decoder path; u, noise, sums and the loss stay float32. bfloat16: CPUs with AVX512_BF16 "

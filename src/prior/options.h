@@ -21,6 +21,13 @@ constexpr std::array<Choice<Integrator>, 2> choices_of(Integrator) {
   return {{{"paper", Integrator::kPaper}, {"exact", Integrator::kExact}}};
 }
 
+// Where the chain of a level starts, given u_{t+1}: kernel: at a draw of the law that the Gaussian
+// terms have alone, alpha[t+1] u_{t+1} + sigma[t+1] n; next: at u_{t+1} itself, as in the paper.
+enum class ChainStart { kKernel, kNext };
+constexpr std::array<Choice<ChainStart>, 2> choices_of(ChainStart) {
+  return {{{"kernel", ChainStart::kKernel}, {"next", ChainStart::kNext}}};
+}
+
 struct LangevinOptions {
   std::int64_t steps = 30;      // K
   std::int64_t zero_steps = 0;  // K at t = 0, of priors with label heads (couple.steps); 0: steps
@@ -29,6 +36,7 @@ struct LangevinOptions {
   double step = 0.01;            // of `natural`, in units of the Gaussian terms' own variance 1 / P_t
   std::vector<double> by_level;  // factors of s_t^2 for t = 0, 1, ...; the last one goes on; empty: 1
   Integrator integrator = Integrator::kExact;
+  ChainStart start = ChainStart::kKernel;                 // below t = T-1, where u_T ~ N(0, I) has that law already
   double noise = 1.0;                                     // factor of the noise's standard deviation
   nets::Precision precision = nets::Precision::kFloat32;  // of nets and decoder path: compute.chain_precision
   double eta_marginal = 0.02;  // s^2 of the marginal EBMs (joint, nce), whatever step_rule: their one level has P = 1

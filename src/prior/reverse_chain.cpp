@@ -36,17 +36,17 @@ ReverseChain::ReverseChain(
     coefficients_[static_cast<std::size_t>(t)].gradient *= step_variance(prior.schedule(), langevin, t);
 }
 
-at::Tensor ReverseChain::run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t,
-    const ChainIds& ids, const ReverseExtras& extras) const {
+at::Tensor ReverseChain::run_level(const at::Tensor& u_next, std::int64_t t, const ChainIds& ids,
+    const ReverseExtras& extras, const at::Tensor& start) const {
   const Chains chains(ids, t, device());
   const Potential potential(
       prior_, backbone_, weights_, chains, {step_variance(prior_.schedule(), langevin_, 0), extras.labels});
-  ChainExtras own{.u_next = u_next};
+  ChainExtras own{.start = start};
   if (extras.observer) own.observer = [&](std::int64_t k, const at::Tensor& y) { extras.observer(t, k, y); };
   if (const HeldLayers* held = extras.held; held != nullptr)
     own.constraint = [=, this](const at::Tensor& y) { hold(y, held->u_t[static_cast<std::size_t>(t)], held->layers); };
   return langevin(
-      chains, start, [&](const at::Tensor& y) { return potential.gradient(y); }, coefficients_, langevin_.steps_at(t),
+      chains, u_next, [&](const at::Tensor& y) { return potential.gradient(y); }, coefficients_, langevin_.steps_at(t),
       own);
 }
 
@@ -55,14 +55,14 @@ at::Tensor ReverseChain::run(at::Tensor u, LevelRange range, const ChainIds& ids
   check(held == nullptr || static_cast<std::int64_t>(held->u_t.size()) > range.first, ExitCode::kRuntime,
       "held layers: values for {} levels, the chain starts at level {}", held == nullptr ? 0 : held->u_t.size(),
       range.first);
-  for (std::int64_t t = range.first; t >= range.last; --t) u = run_level(u, u, t, ids, extras);
+  for (std::int64_t t = range.first; t >= range.last; --t) u = run_level(u, t, ids, extras);
   if (held != nullptr && range.last == 0 && range.first >= 0) hold(u, held->u_0, held->layers);
   return u;
 }
 
 at::Tensor ReverseChain::run_at_zero(
     const at::Tensor& start, const at::Tensor& u1, const ChainIds& ids, const ReverseExtras& extras) const {
-  const at::Tensor u0 = run_level(start, u1, 0, ids, extras);
+  const at::Tensor u0 = run_level(u1, 0, ids, extras, start);
   if (extras.held != nullptr) hold(u0, extras.held->u_0, extras.held->layers);
   return u0;
 }

@@ -67,9 +67,9 @@ class ReverseChain {
   at::Tensor energy(const at::Tensor& y, std::int64_t t) const;
  private:
   at::Device device() const { return backbone_.params().device(); }
-  // The chain of one level: from `start` to u_t, given u_{t+1}.
-  at::Tensor run_level(const at::Tensor& start, const at::Tensor& u_next, std::int64_t t, const ChainIds& ids,
-      const ReverseExtras& extras) const;
+  // The chain of one level: to u_t given u_{t+1}, from `start` where it is given.
+  at::Tensor run_level(const at::Tensor& u_next, std::int64_t t, const ChainIds& ids, const ReverseExtras& extras,
+      const at::Tensor& start = {}) const;
   // The potential of so many states of level t.
   Potential potential(std::int64_t count, std::int64_t t) const;
   // Writes the held layers' columns of `values` into y, in place.

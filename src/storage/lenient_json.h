@@ -36,8 +36,9 @@ inline double number_in(const nlohmann::json& object, const char* key) {  // NaN
 
 // What a file from before the key was has in its place; null: nothing.
 inline nlohmann::json implied(const std::string& key) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kRows = {
-      {{"compute.chain_precision", "float32"}, {"vae_train.kl_targets", ""}, {"vae_train.kl_ramp", "0.3"},
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kRows = {
+      {{"compute.chain_precision", "float32"}, {"langevin.start", "next"}, {"train.chain", "data"},
+          {"train.reverse_from", "0"}, {"vae_train.kl_targets", ""}, {"vae_train.kl_ramp", "0.3"},
           {"vae_train.optimiser", "adamax"}, {"vae_train.beta1", "0.9"}, {"vae_train.beta2", "0.999"},
           {"vae.top_width", "0"}, {"vae.image_sees_z", "false"}}};
   const auto* const row = std::ranges::find(kRows, key, &std::pair<std::string_view, std::string_view>::first);

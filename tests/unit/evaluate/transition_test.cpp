@@ -51,10 +51,12 @@ TEST(Transition, DisplacementWithoutEnergyHasItsClosedForm) {
   for (const auto& state : states) EXPECT_EQ(number(state, "energy"), 0.0);
 }
 
-TEST(Transition, ALevelStartsWhereTheOneAboveEnded) {
+TEST(Transition, ALevelStartsWhereTheOneAboveEndedAsInThePaper) {
   const Trained trained(2);
+  ExperimentInputs inputs = trained.inputs(2);
+  inputs.langevin.start = prior::ChainStart::kNext;
   const auto transition = Trained::open(make_experiment<"transition">(),
-      {"steps=6", "transition.num_images=30", "transition.chunk=16", "transition.rows=3"}, trained.inputs(2));
+      {"steps=6", "transition.num_images=30", "transition.chunk=16", "transition.rows=3"}, inputs);
   EXPECT_EQ(transition->result_name(), "transition-6") << "--steps in place of the prior's own K";
   const auto result = trained.result_of(*transition);
   ASSERT_EQ(result["levels"].size(), 2u);

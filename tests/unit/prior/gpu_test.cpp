@@ -80,8 +80,8 @@ TEST_F(Gpu, TakesTheStepsOfTheHost) {
                    next = test::normal_rows(kDim, {6, 0, Purpose::kTest}, ids);
   const auto gradient = [](const at::Tensor& y) { return (y * -0.37f).contiguous(); };
   const auto end_on = [&](at::Device device) {
-    return langevin(Chains(ids, levels, device), start.to(device), gradient, step_coefficients(make_schedule(3), {}),
-        kSteps, {.u_next = next.to(device)});
+    return langevin(Chains(ids, levels, device), next.to(device), gradient, step_coefficients(make_schedule(3), {}),
+        kSteps, {.start = start.to(device)});
   };
   const at::Tensor host = end_on(at::kCPU), gpu = end_on(device_);
   EXPECT_EQ(different_values(host, gpu), 0);

@@ -69,7 +69,7 @@ TEST_P(Kernel, TakesTheStepsOfTheHost) {
                    next = test::normal_rows(dim, {6, 0, Purpose::kTest}, kIds);
   const auto gradient = [](const at::Tensor& y) { return (y * -0.37).contiguous(); };
   const at::Tensor expected =
-      langevin(Chains(kIds, kLevels, at::kCPU), start, gradient, coefficients, kSteps, {.u_next = next});
+      langevin(Chains(kIds, kLevels, at::kCPU), next, gradient, coefficients, kSteps, {.start = start});
   std::vector<ChainRow> rows;
   for (std::size_t b = 0; b < 3; ++b) rows.push_back(row_of(b));
   std::vector<StepFactors> factors;

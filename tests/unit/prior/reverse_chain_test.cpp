@@ -38,7 +38,7 @@ TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
   };
   const at::Tensor held = at::full({kCount, kHalf}, c, at::kFloat);
   const auto hold = [&](const at::Tensor& y) { y.narrow(1, kHalf, kHalf).copy_(held); };
-  const at::Tensor start = at::full({kCount, 2 * kHalf}, 1.5, at::kFloat);
+  const at::Tensor start = at::full({kCount, 2 * kHalf}, 1.5, at::kFloat);  // of the marginal level: at u_T
   const auto coefficients = step_coefficients(schedule, options);
   const auto end = [&](const Constraint& constraint) {
     return langevin(Chains(ids_of(11, kCount), t, at::kCPU), start, gradient, coefficients, options.steps,
@@ -65,8 +65,10 @@ TEST(HeldLayers, ChainOfTheFreeLayerHasTheConditionalsMoments) {
 // The whole of Alg. 2 with nets that are linear, F = sum_i a_i z_i / s_t^2, on the linear
 // generator: every level's chain is linear in u_{t+1}, u_t = A u_{t+1} + B g + n with g = df/du and
 // n of variance C, so free layers have known means and variances, whatever the held ones are held
-// at.
-TEST(HeldLayers, TheReverseChainOfTheFreeLayerHasItsMoments) {
+// at. Its start is linear in u_{t+1} too.
+class HeldLayersByStart : public ::testing::TestWithParam<ChainStart> {};
+
+TEST_P(HeldLayersByStart, TheReverseChainOfTheFreeLayerHasItsMoments) {
   constexpr double a1 = 0.09, a2 = -0.07, slope[] = {a1 + a2 * test::LinearBackbone::c, a2 * test::LinearBackbone::d};
   constexpr std::uint32_t kCount = 4000;
   const test::LinearBackbone backbone;
@@ -78,12 +80,17 @@ TEST(HeldLayers, TheReverseChainOfTheFreeLayerHasItsMoments) {
   LangevinOptions options;
   options.steps = 12;
   options.step = 0.03;
+  options.start = GetParam();
   double mean_of_slope = 0, variance = 1;  // of u_T
   for (std::int64_t t = 2; t >= 0; --t) {
     const StepCoefficients k = step_coefficients(prior.schedule(), options)[static_cast<std::size_t>(t)];
-    const double rk = std::pow(k.y, 12.0), sum = (1 - rk) / (1 - k.y), a = rk + sum * k.u_next;
+    const double rk = std::pow(k.y, 12.0), sum = (1 - rk) / (1 - k.y);
+    const bool at_u_next = t == 2 || GetParam() == ChainStart::kNext;
+    const auto next = static_cast<std::size_t>(t) + 1;
+    const double a = rk * (at_u_next ? 1.0 : prior.schedule().alpha[next]) + sum * k.u_next,
+                 spread = at_u_next ? 0.0 : rk * prior.schedule().sigma[next];
     mean_of_slope = a * mean_of_slope + sum * k.gradient;
-    variance = a * a * variance + k.noise * k.noise * (1 - rk * rk) / (1 - k.y * k.y);
+    variance = a * a * variance + spread * spread + k.noise * k.noise * (1 - rk * rk) / (1 - k.y * k.y);
   }
   const ReverseChain chain(prior, backbone, options);
   const at::Tensor u0 = at::full({kCount, 2}, 1.7, at::kFloat);
@@ -97,6 +104,8 @@ TEST(HeldLayers, TheReverseChainOfTheFreeLayerHasItsMoments) {
     EXPECT_NEAR(u.select(1, free).var().item<double>(), variance, 5 * variance * std::sqrt(2.0 / kCount)) << free;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Starts, HeldLayersByStart, ::testing::Values(ChainStart::kKernel, ChainStart::kNext));
 
 // f = 0 and T = 1: the free layer's law given anything is N(0, I), and the exact chain leaves it so
 // from the start; what is held stays, bit by bit.

@@ -24,6 +24,17 @@ TEST(LenientJson, ChainPrecisionOfAnEarlierFile) {
   EXPECT_NE(settings_difference({{key, "float32"}}, {{key, "bfloat16"}}, "file"), "");
 }
 
+// Chains started at u_{t+1}, before there was another start.
+TEST(LenientJson, StartOfTheChainsOfAnEarlierFile) {
+  const char* key = "langevin.start";
+  EXPECT_EQ(settings_difference({{key, "next"}}, Json::object(), "file"), "");
+  EXPECT_EQ(settings_difference({{key, "kernel"}}, Json::object(), "file"),
+      "\n  langevin.start: the file has \"next\", you ask for \"kernel\"");
+  const Json paper = {{"train.chain", "data"}, {"train.reverse_from", "0"}};
+  EXPECT_EQ(settings_difference(paper, Json::object(), "file"), "");
+  EXPECT_NE(settings_difference({{"train.chain", "reverse"}}, Json::object(), "file"), "");
+}
+
 // A VAE from before its layers' KL had targets had none.
 TEST(LenientJson, KlTargetsOfAnEarlierFile) {
   const Json none = {{"vae_train.kl_targets", ""}, {"vae_train.kl_ramp", "0.3"}};
