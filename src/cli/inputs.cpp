@@ -96,8 +96,9 @@ std::string trained_with(const prior::PriorInfo& prior, const std::string& key) 
 void expect_same_chains(const Options& options, const prior::PriorInfo& prior, MayDiffer may) {
   constexpr std::array<std::string_view, 7> kSame = {"langevin.start", "langevin.steps", "langevin.step_rule",
       "langevin.step", "langevin.eta", "langevin.by_level", "langevin.eta_marginal"};
+  const auto settings = fingerprint_of(options, prior_kind(prior.kind));
   std::string out;
-  for (const auto& [key, value] : fingerprint_of(options, prior_kind(prior.kind)).items()) {
+  for (const auto& [key, value] : settings.items()) {
     const std::string trained = trained_with(prior, key);
     if (trained.empty() || trained == value || (key == "langevin.steps" && may.steps)) continue;
     if (std::ranges::find(kSame, key) != kSame.end())
