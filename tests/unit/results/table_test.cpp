@@ -40,10 +40,10 @@ TEST(Table, Markdown) {
 TEST(Table, OfExperimentsAsTheyArePrinted) {
   Transition transition;
   transition.training = {0.5, 0.25};
-  transition.levels = {{1, 0.5, {{0, -1.5, 0.0, 40.0, {0.5, 0.125}}}}};
+  transition.levels = {{1, 0.5, {{0, -1.5, 0.0, 40.0, {0.5, 0.125}, 12.5}}}};
   EXPECT_EQ(text_of(transition),
-      "  t       k       energy displacement  fd_fmnist   black   white\n"
-      "  1       0        -1.50        0.000      40.00   0.500   0.125\n"
+      "  t       k       energy displacement  fd_posterior  fd_fmnist   black   white\n"
+      "  1       0        -1.50        0.000         12.50      40.00   0.500   0.125\n"
       "training images: black 0.500, white 0.250\n");
   Compose compose;
   compose.steps = {{1, {}, {}, {{"width", 2, 0.5, kUnknown, kUnknown}, {"group", 1, 0.25, 1.0, 1.0}}, 9.0}};
