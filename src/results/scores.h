@@ -78,9 +78,10 @@ inline constexpr const char *kGaussian = "gaussian", *kReconstruction = "reconst
                             *kOwn = storage::run_files::kOwnPrior;
 
 // "Of Gaussian", from fd_posterior: 0 for posterior draws (their distance to other ones is the
-// floor), 1 for the Gaussian prior. The gap closed is 1 - this. Unknown where one of them is.
+// floor), 1 for the Gaussian prior. The gap closed is 1 - this. Unknown where one of them is, or
+// where the Gaussian prior is within twice the floor: then there is no gap to close.
 inline double of_gaussian(double fd_posterior, double floor, double gaussian) {
-  return (fd_posterior - floor) / (gaussian - floor);
+  return gaussian > 2 * floor ? (fd_posterior - floor) / (gaussian - floor) : kUnknown;
 }
 
 // The classifier whose features are compared.

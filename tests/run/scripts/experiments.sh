@@ -79,16 +79,16 @@ assert [row["temperature"] for row in rows] == [0.7, 1.0]
 # another result.
 assert all(row[prior]["fd_fmnist"] > 0 for row in rows for prior in ("gaussian", "diffusion"))
 scores = {key: value for key, value in read(2, "summary")["gaussian"].items() if key != "seconds"}
-scores.pop("of_gaussian")
+scores.pop("of_gaussian", None)
 assert rows[1]["gaussian"] == scores, (rows[1]["gaussian"], scores)
 assert rows[0]["gaussian"]["fd_fmnist"] != rows[1]["gaussian"]["fd_fmnist"]
-# Posterior draws are the floor of fd_posterior, from which "of Gaussian" counts.
 summary = read(2, "summary")
 for key in ("gaussian", "reconstruction", "posterior", "diffusion"):
     assert all(math.isfinite(summary[key][f"{score}_posterior"]) for score in ("fd", "kid", "precision", "recall")), summary[key]
-assert 0 < summary["posterior"]["fd_posterior"] < summary["gaussian"]["fd_posterior"], summary
-assert (summary["gaussian"]["of_gaussian"], summary["posterior"]["of_gaussian"]) == (1, 0)
-assert abs(summary["gap_closed"] + summary["diffusion"]["of_gaussian"] - 1) < 1e-12
+# A VAE of a few updates has the Gaussian prior as its posterior: no gap to close.
+assert 0 < summary["posterior"]["fd_posterior"] < 1e-3 * summary["posterior"]["fd_fmnist"], summary
+assert summary["gaussian"]["fd_posterior"] < 2 * summary["posterior"]["fd_posterior"], summary
+assert "gap_closed" not in summary and "of_gaussian" not in summary["gaussian"], summary
 assert all(level["decode_true_posterior"] >= 0 for level in summary["by_level"])
 wanted = [f"transition-{k}-t{t}" for k in (3, 10) for t in range(3)] + [f"vary-{s}" for s in ("0", "1", "2", "all", "0-2")] + [
     f"temperature-{prior}" for prior in ("gaussian", "diffusion")]

@@ -15,7 +15,7 @@ using ::testing::Not;
 std::string summary(const std::string& more, double gaussian = 40) {
   return fmt::format(
       R"({{{} "gaussian": {{"fd_fmnist": {}, "fd_posterior": {}}}, "reconstruction": {{"fd_fmnist": 7.25}},
-      "posterior": {{"fd_fmnist": 7, "fd_posterior": 2}},
+      "posterior": {{"fd_fmnist": 7, "fd_posterior": 1}},
       "diffusion": {{"fd_fmnist": 10, "seconds": 61.5, "fd_posterior": 2.5}}}})",
       more, gaussian, gaussian / 4);
 }
@@ -80,12 +80,12 @@ TEST_F(IndexTest, IndexHasEveryRunSideBySide) {
       html, HasSubstr("<tr><td><a href=\"nvae/report.html\">nvae</a></td><td>NVAE</td><td "
                       "class=\"n\">6</td><td class=\"n\">30720</td><td class=\"n\">2</td>"
                       "<td class=\"n\">50</td><td class=\"n\">10.00</td><td class=\"n\">2.50</td>"
-                      "<td class=\"n\">0.062</td><td class=\"n\">40.00</td><td class=\"n\">7.25</td>"
+                      "<td class=\"n\">0.167</td><td class=\"n\">40.00</td><td class=\"n\">7.25</td>"
                       "<td class=\"n\">10.00</td><td class=\"n\">61.5</td><td class=\"n\">2026-01-01</td></tr>"));
   EXPECT_THAT(html, HasSubstr("<tr><td><a href=\"hvae/report.html\">hvae</a></td><td>HVAE</td><td "
                               "class=\"n\">3</td><td class=\"n\">416</td><td class=\"n\">3</td>"
                               "<td class=\"n\">30</td><td class=\"n\">4.00</td><td class=\"n\">2.50</td>"
-                              "<td class=\"n\">0.250</td><td class=\"n\">16.00</td><td class=\"n\">7.25</td>"
+                              "<td class=\"n\">0.500</td><td class=\"n\">16.00</td><td class=\"n\">7.25</td>"
                               "<td class=\"n\">10.00</td><td class=\"n\">61.5</td><td class=\"n\">-</td></tr>"));
   // A row of Fig. 8 a run, its own pictures: told by their sizes.
   EXPECT_TRUE(in_order(html, {"<div class=\"beside\">", "nvae</a>: NVAE, 6 layers, 30720 latents, T = 2, K = 50</h3>",

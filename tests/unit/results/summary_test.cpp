@@ -40,6 +40,8 @@ TEST(OfGaussian, IsZeroAtTheFloorAndOneForTheGaussianPrior) {
   EXPECT_EQ(of_gaussian(190.25, 1.25, 190.25), 1.0);
   EXPECT_DOUBLE_EQ(of_gaussian(95.75, 1.25, 190.25), 0.5);
   EXPECT_TRUE(std::isnan(of_gaussian(95.75, kUnknown, 190.25)));
+  EXPECT_TRUE(std::isnan(of_gaussian(95.75, 1.25, kUnknown)));
+  EXPECT_TRUE(std::isnan(of_gaussian(3.0, 1.25, 2.0))) << "no gap";
   const auto summary = from_json<Summary>(Json::parse(kSummary));
   EXPECT_NEAR(summary.of_gaussian(summary.find(kOwn)->scores), 0.02, 1e-12);
   EXPECT_NEAR(summary.gap(), 0.98, 1e-12);
