@@ -22,7 +22,7 @@ constexpr std::array<Choice<SmoothRate>, 3> choices_of(SmoothRate) {
 
 struct VaeTrainOptions : LoopOptions {
   VaeTrainOptions();
-  double epochs = 2.5;
+  double epochs = 3.0;
   SmoothRate schedule = SmoothRate::kCosine;
   double kl_weight = 0.15;
   double kl_anneal = 0.3;               // of all updates: the weight grows linearly from 0

@@ -9,7 +9,8 @@ namespace {
 TEST(Visits, OfImagesOutsideTrainingAreApart) {
   constexpr std::uint32_t kMostDraws = 4096;  // cache.draws
   static_assert(kCache + kMostDraws <= kScores && kScores < kOod);
-  static_assert(kOod + 1 < kLabelTest && kLabelTest < kMeasure);
+  static_assert(kOod + 1 < kLabelTest && kLabelTest < kHierarchy && kHierarchy < kMeasure);
+  static_assert(kFeatureNet != kProbe && kProbe < kEnergyNets);
 }
 
 TEST(Visits, OfCandidatesAreApartFromOneAnotherAndFromOtherChains) {

@@ -44,6 +44,7 @@ struct World {
   static vae::Hvae make_net(std::uint64_t seed = 5) {
     vae::HvaeOptions options;
     options.latents = "2x2,3x4";
+    options.likelihood = vae::HvaeLikelihood::kBernoulli;  // no weight is far above 0.1
     options.width = options.image_width = options.pixel_width = options.top_width = 8;
     return vae::Hvae(options, {1, 16, 16}, {.seed = seed});
   }
@@ -274,7 +275,7 @@ TEST(TrainVae, GradientIsClippedToTheNorm) {
   options.epochs = 0.25;  // one update
   options.schedule = SmoothRate::kConstant;
   options.rate.warmup = 0;
-  options.clip_norm = 1e-12;  // far below Adamax's eps of 1e-8: the step is rate * gradient / eps
+  options.clip_norm = 1e-12;  // far below Adam's eps of 1e-8: the step is rate * gradient / eps
   options.rate.base = 1e-3;
   options.ema = 0.0;
   world.train("run", options);
