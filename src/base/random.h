@@ -25,9 +25,10 @@ enum class Purpose : std::uint32_t {
   kSubset = 13,          // choice of images for evaluation
   kAugment = 14,
   kTest = 15,
-  kProposal = 16,    // of a layer's prior, for importance resampling (t = layer), and the choice among them (k = 1)
-  kContrast = 17,    // negatives of a layer's classifier (t = layer)
-  kChainStart = 18,  // n of a chain's start (langevin.start = kernel), by t
+  kProposal = 16,      // of a layer's prior, for importance resampling (t = layer), and the choice among them (k = 1)
+  kContrast = 17,      // negatives of a layer's classifier (t = layer)
+  kChainStart = 18,    // n of a chain's start (langevin.start = kernel), by t
+  kReverseNoise = 19,  // u_T of training's reverse chains (train.chain = reverse)
 };
 
 struct RandomKey {

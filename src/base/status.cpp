@@ -111,8 +111,10 @@ void Logger::show_status(std::string line) {
   status_ = std::move(line);
 }
 
-StatusLine::StatusLine(Logger& logger, std::string what, std::int64_t total, std::int64_t start)
-    : logger_(logger), what_(std::move(what)), total_(total), start_(start), done_(start) {}
+StatusLine::StatusLine(Logger& logger, std::string what, std::int64_t total, std::int64_t start, Cost cost)
+    : logger_(logger), what_(std::move(what)), total_(total), start_(start), done_(start), cost_(std::move(cost)) {
+  if (!cost_) cost_ = [](std::int64_t n) { return static_cast<double>(n); };
+}
 
 StatusLine::~StatusLine() { logger_.clear_status(); }
 
@@ -126,7 +128,8 @@ std::string StatusLine::text(std::string_view detail) const {
   if (done_ > start_ && elapsed_s > 0) {
     const double rate = static_cast<double>(done_ - start_) / elapsed_s;
     line += rate < 99.5 ? fmt::format("  {:.2g}/s", rate) : fmt::format("  {:.0f}/s", rate);
-    if (done_ < total_) line += "  ETA " + format_duration(static_cast<double>(total_ - done_) / rate);
+    const double done_cost = cost_(done_) - cost_(start_);
+    if (done_ < total_) line += "  ETA " + format_duration((cost_(total_) - cost_(done_)) / done_cost * elapsed_s);
   }
   if (!detail.empty()) line += "  " + one_line(detail);
   return line;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -50,10 +51,12 @@ class Logger {
 };
 
 // `total` units of work, of which `start` were done before this process began (resume): rate and
-// ETA count only new ones. Without finish() (an error on its way) the destructor clears the line.
+// ETA count only new ones. cost(n): of the first n units where they differ; the ETA follows it.
+// Without finish() (an error on its way) the destructor clears the line.
 class StatusLine {
  public:
-  StatusLine(Logger& logger, std::string what, std::int64_t total, std::int64_t start = 0);
+  using Cost = std::function<double(std::int64_t)>;
+  StatusLine(Logger& logger, std::string what, std::int64_t total, std::int64_t start = 0, Cost cost = {});
   ~StatusLine();
   void update(std::int64_t done, std::string_view detail = {});
   void finish();
@@ -63,6 +66,7 @@ class StatusLine {
   Logger& logger_;
   std::string what_;
   std::int64_t total_, start_, done_ = 0;
+  Cost cost_;
   Timer timer_;
   double last_print_s_ = -1e9;
   bool finished_ = false;

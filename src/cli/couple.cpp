@@ -60,6 +60,7 @@ class Couple : public PriorTraining {
             "--label`.") {}
  private:
   void describe(Options& o) override {
+    options_ = &o;
     o.add("labels", &column_names_,
         "what is coupled: labels (of the data set), or names of its attributes; several with commas", Show::kCommon);
     o.add("layers", &layers_,
@@ -96,8 +97,8 @@ class Couple : public PriorTraining {
       lines.push_back(fmt::format("label {}: {} categories, known to layers {}", head.name, head.categories.size(),
           fmt::join(head.layers, ",")));
     }
-    describe_training(
-        lines, fmt::format(", {} Langevin steps each, {} at t = 0", langevin_.steps, langevin_.steps_at(0)));
+    describe_training(lines, chains_note());
+    if (const std::string note = relaxation_note(); !note.empty()) lines.push_back(note);
     return lines;
   }
 
@@ -123,6 +124,7 @@ class Couple : public PriorTraining {
     check(loaded.prior->heads().empty(), ExitCode::kUsage,
         "{}: this prior has label heads already; couple starts from one without, or couple.from = nothing",
         file.string());
+    expect_same_chains(*options_, loaded, {.steps = true});
     nets_ = loaded.energy;
     nets_.power_iterations = energy_.power_iterations;
     nets_.power_iterations_in_chain = energy_.power_iterations_in_chain;
@@ -172,6 +174,7 @@ class Couple : public PriorTraining {
     return std::make_unique<train::CouplingObjective>(training_, in, run, *term_);
   }
 
+  const Options* options_ = nullptr;
   std::string column_names_ = data::kLabels, layers_;
   LabelOptions labels_;
   // couple.*: how it learns, beside train.*

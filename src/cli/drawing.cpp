@@ -10,16 +10,31 @@
 namespace hebm::cli {
 
 void DrawingOptions::describe(Options& o) {
+  options_ = &o;
   langevin.describe(o);
   o.add("sample.steps", &sample_steps_,
        "Langevin steps a level of all that draws from a trained prior; 0: langevin.steps. More than the training's can "
        "be much better",
        {0, 1000000}, Show::kCommon)
       .outside_fingerprint();
+  std::vector<std::string> chains = {kAnyChain};
+  for (const auto& choice : choices_of(train::TrainingChain())) chains.emplace_back(choice.name);
+  o.add_choice("train.chain", &chain_, std::move(chains), "the chains that the prior must have been trained on")
+      .outside_fingerprint();
 }
 
 void DrawingOptions::resolve() {
+  given_steps_ = langevin.steps;
   if (sample_steps_ > 0) langevin.steps = sample_steps_;
+}
+
+void DrawingOptions::expect_trained(const prior::PriorInfo& prior) const {
+  const std::string trained = trained_with(prior, "train.chain");
+  check(chain_ == kAnyChain || trained.empty() || chain_ == trained || !prior_kind(prior.kind).has_levels,
+      ExitCode::kUsage,
+      "train.chain: the prior was trained with {}, you ask for {}; give the training's, or train it again", trained,
+      chain_);
+  expect_same_chains(*options_, prior, {.steps = sample_steps_ > 0 || langevin.steps != given_steps_});
 }
 
 void DrawingOptions::resolve_zero(std::int64_t couple_steps, const prior::LoadedPrior& prior) {

@@ -15,10 +15,16 @@ struct DrawingOptions {
   prior::LangevinOptions langevin;
   void describe(Options& options);  // langevin.*, sample.steps
   void resolve();                   // sample.steps, where given, is langevin's K
+  // Error(kUsage) where train.chain or what the chains have is not what the prior was trained with
+  // (inputs.h). K that sample.steps or a command's own option gives may differ.
+  void expect_trained(const prior::PriorInfo& prior) const;
   // couple.steps, else K that the prior was coupled with, is langevin's K at t = 0.
   void resolve_zero(std::int64_t couple_steps, const prior::LoadedPrior& prior);
  private:
-  std::int64_t sample_steps_ = 0;  // 0: langevin.steps
+  const Options* options_ = nullptr;
+  std::int64_t sample_steps_ = 0, given_steps_ = 0;  // 0: langevin.steps; that as it was given
+  std::string chain_ = kAnyChain;                    // train.chain
+  static constexpr const char* kAnyChain = "any";
 };
 
 struct LabelOptions {

@@ -130,6 +130,7 @@ class Evaluate : public ResultCommand {
       priors_ = find_prior_samples(run_, runs_, vae_.hash);
     } else if (fs::exists(prior)) {
       prior_ = prior::load_prior(prior, vae_.backbone->groups(), vae_.hash);
+      if (evaluation_.by_level || !evaluation_.temperatures.empty()) drawing_.expect_trained(prior_);  // it draws
     }
   }
 

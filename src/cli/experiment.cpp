@@ -110,6 +110,7 @@ class ExperimentCommand : public ResultCommand {
     const auto file = RunPaths(run_).prior;
     require(file, experiment_->labelled ? "hebm_dist couple" : "hebm_dist train");
     prior_ = prior::load_prior(file, vae_.backbone->groups(), vae_.hash);
+    drawing_.expect_trained(prior_);
     if (experiment_->labelled) {
       expect_heads(prior_, file);
       drawing_.resolve_zero(labels_.steps, prior_);

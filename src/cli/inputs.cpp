@@ -1,7 +1,9 @@
 #include "cli/inputs.h"
 #include <fmt/format.h>
 #include <algorithm>
+#include <array>
 #include "base/error.h"
+#include "storage/lenient_json.h"
 #include "train/checkpoints.h"
 #include "train/readjust.h"
 #include "vae/weights_file.h"
@@ -85,13 +87,38 @@ void readjust_where_asked(const RunOptions& run, Context& context) {
   if (files.size() > 1) train::make_readjusted(files[0], files[1], run.bn_readjust, context.comm(), context.logger());
 }
 
+std::string trained_with(const prior::PriorInfo& prior, const std::string& key) {
+  const nlohmann::json* const known = storage::field_in(prior.fingerprint, key.c_str());
+  const nlohmann::json value = known != nullptr ? *known : storage::implied(key);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+void expect_same_chains(const Options& options, const prior::PriorInfo& prior, MayDiffer may) {
+  constexpr std::array<std::string_view, 7> kSame = {"langevin.start", "langevin.steps", "langevin.step_rule",
+      "langevin.step", "langevin.eta", "langevin.by_level", "langevin.eta_marginal"};
+  const auto settings = fingerprint_of(options, prior_kind(prior.kind));
+  std::string out;
+  for (const auto& [key, value] : settings.items()) {
+    const std::string trained = trained_with(prior, key);
+    if (trained.empty() || trained == value || (key == "langevin.steps" && may.steps)) continue;
+    if (std::ranges::find(kSame, key) != kSame.end())
+      out +=
+          fmt::format("\n  {}: the prior was trained with {}, you ask for {}", key, trained, value.get<std::string>());
+  }
+  check(out.empty(), ExitCode::kUsage,
+      "the chains would not be those of the prior's training:{}\nGive the command the training's settings (its "
+      "--config); sample.steps gives chains that draw another K.",
+      out);
+}
+
 void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger) {
   const auto settings = fingerprint_of(options, prior_kind(prior.kind));
   for (const auto& [key, value] : settings.items()) {
     if (!key.starts_with("langevin.")) continue;
-    const std::string trained = prior.fingerprint.value(key, std::string("?"));
+    const std::string trained = trained_with(prior, key);
     if (trained != value.get<std::string>())
-      logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(), trained);
+      logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(),
+          trained.empty() ? "?" : trained);
   }
 }
 

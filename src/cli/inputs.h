@@ -44,6 +44,15 @@ std::vector<std::filesystem::path> vae_files(const RunOptions& run);
 // Collective.
 void readjust_where_asked(const RunOptions& run, Context& context);
 
+// A setting of the prior's training; "": not known, as of an imported prior.
+std::string trained_with(const prior::PriorInfo& prior, const std::string& key);
+// Error(kUsage) naming what the chains have otherwise than those that the prior was trained with:
+// where they start, K, and the step, which its nets' scale hangs on. But for what may differ, and
+// what is not known of an imported prior.
+struct MayDiffer {
+  bool steps = false;  // K
+};
+void expect_same_chains(const Options& options, const prior::PriorInfo& prior, MayDiffer may);
 // Says which langevin.* differ from those that the prior was trained with.
 void note_other_langevin(const Options& options, const prior::LoadedPrior& prior, Logger& logger);
 

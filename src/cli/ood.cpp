@@ -48,6 +48,7 @@ class Ood : public ResultCommand {
     vae_ = open_vae(run_);
     require(RunPaths(run_).prior, "hebm_dist train");
     prior_ = prior::load_prior(RunPaths(run_).prior, vae_.backbone->groups(), vae_.hash);
+    drawing_.expect_trained(prior_);
     ks_ = evaluate::check_ood(ood_, ood_inputs());
   }
 

@@ -19,7 +19,7 @@ std::unique_ptr<train::Objective> by_chains(
 
 // What a prior without levels does not depend on.
 constexpr std::string_view kOfLevels[] = {"prior.T", "prior.alpha_cum", "langevin.step_rule", "langevin.step",
-    "langevin.eta", "langevin.by_level", "langevin.start"};
+    "langevin.eta", "langevin.by_level", "langevin.start", "train.chain", "train.reverse_from"};
 
 }  // namespace
 

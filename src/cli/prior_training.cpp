@@ -39,6 +39,16 @@ void PriorTraining::describe_training(Lines& lines, const std::string& note) con
                               .work_bytes = chain_bytes(*prior_, *vae_.backbone, training_.micro_batch)}});
 }
 
+std::string PriorTraining::chains_note() const {
+  const std::int64_t levels = prior_->num_levels(), steps = langevin_.steps;
+  std::string out = fmt::format(", {} Langevin steps each", steps);
+  if (langevin_.steps_at(0) != steps) out += fmt::format(", {} at t = 0", langevin_.steps_at(0));
+  if (reverse()) out += fmt::format(", from update {} on at each of {} levels", training_.reverse_from, levels);
+  const std::int64_t chains =
+      training_.updates + (reverse() ? (levels - 1) * training_.reverse_updates(training_.updates) : 0);
+  return out + fmt::format(": {:.3g} gradients in all", static_cast<double>(chains * training_.batch * (steps + 2)));
+}
+
 // With train.source = cache: the run's cache, which must be that of these images, VAE and seed.
 // Collective.
 std::optional<data::LatentCache> PriorTraining::open_cache(Context& context) const {

@@ -27,6 +27,13 @@ class PriorTraining : public RunCommand {
   // --dry-run.
   void describe_nets(Lines& lines) const;
   void describe_training(Lines& lines, const std::string& note) const;
+  // The chains of a micro-batch, ", 3 levels of 30 Langevin steps each: 2e+06 gradients in all".
+  std::string chains_note() const;
+  // prior::relaxation_note; "" without chains.
+  std::string relaxation_note() const {
+    return kind().learns_by_chains ? prior::relaxation_note(prior_->schedule(), langevin_) : "";
+  }
+  bool reverse() const { return training_.chain == train::TrainingChain::kReverse && !prior_->schedule().marginal; }
 
   prior::ScheduleOptions schedule_;
   prior::EnergyOptions energy_;

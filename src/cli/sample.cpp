@@ -56,6 +56,7 @@ class Sample : public RunCommand {
         .values = vae_values(backbone),
         .images = sampling_.chunk,
         .work_bytes = prior == nullptr ? 0 : chain_bytes(*prior, backbone, sampling_.chunk)}));
+    if (const std::string note = relaxation_note(); !note.empty()) lines.push_back(note);
     return lines;
   }
 
@@ -70,6 +71,7 @@ class Sample : public RunCommand {
       // Names that are not there: before anything is written.
       static_cast<void>(chosen_categories(label_, prior_.prior->heads()));
     }
+    drawing_.expect_trained(prior_);
     if (!prior_.prior->heads().empty()) drawing_.resolve_zero(labels_.steps, prior_);
   }
 
@@ -80,10 +82,17 @@ class Sample : public RunCommand {
     if (prior_.prior) {
       prior_.prior->to(context.device());
       note_other_langevin(context.options(), prior_, context.logger());
+      if (const std::string note = relaxation_note(); !note.empty()) context.logger().write(note);
     }
     const bool is_whole = sample::write_samples({RunPaths(run_).samples / (name() + ".h5"), sampling_, fingerprint()},
         *vae_.backbone, draws(), &context.stop(), context.comm(), context.logger());
     return static_cast<int>(is_whole ? ExitCode::kDone : ExitCode::kRequeue);
+  }
+
+  // prior::relaxation_note; "" without chains.
+  std::string relaxation_note() const {
+    if (prior_.prior == nullptr || !kind().learns_by_chains) return "";
+    return prior::relaxation_note(prior_.prior->schedule(), drawing_.langevin);
   }
 
   const PriorKind& kind() const { return prior_kind(kind_name_); }

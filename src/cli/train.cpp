@@ -58,7 +58,8 @@ class Train : public PriorTraining {
     if (training_.source == train::Source::kCache)
       lines.push_back(fmt::format(
           "cache: {} is {}", paths.cache.string(), cached ? "there" : "not there yet: hebm_dist encode makes it"));
-    describe_training(lines, kind().learns_by_chains ? fmt::format(", {} Langevin steps each", langevin_.steps) : "");
+    describe_training(lines, kind().learns_by_chains ? chains_note() : "");
+    if (const std::string note = relaxation_note(); !note.empty()) lines.push_back(note);
     return lines;
   }
 
@@ -117,6 +118,7 @@ int PriorTraining::work(Context& context) {
     return cache ? train::cache_source(*cache, batches, seed(), first, training_.updates)
                  : train::online_source(*dataset_, data::Split::kTrain, *vae_.backbone, batches, seed());
   };
+  if (const std::string note = relaxation_note(); !note.empty()) run.logger.write(note);
   const auto learnt = objective({*prior_, nets_, *vae_.backbone, langevin_, seed(), make_source}, run);
   train::TrainingLoop loop(*learnt, run);
   bool all_written = true;

@@ -48,8 +48,8 @@ ImageBatch read_sample_images(
     const std::filesystem::path& file, const ImageShape& shape, std::int64_t first, std::int64_t count);
 
 // Gradients of all nets at one image, in training: updates x batch x (K of a chain, none for nce, +
-// one for each half of the loss). fingerprint: that of the prior's file, whose values are text;
-// without the settings (an imported prior) nothing.
+// one for each half of the loss), T times that in an update on the reverse chain. fingerprint: that
+// of the prior's file, whose values are text; without the settings (an imported prior) nothing.
 std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::json& fingerprint);
 
 // What one image costs in sampling: gradients of all nets, and evaluations of all nets without

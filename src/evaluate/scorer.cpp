@@ -73,8 +73,13 @@ ImageBatch read_sample_images(
 std::optional<std::int64_t> training_gradients(bool by_chains, const nlohmann::json& fingerprint) {
   const auto updates = count_in(fingerprint, "train.updates"), batch = count_in(fingerprint, "train.batch");
   const auto steps = by_chains ? count_in(fingerprint, "langevin.steps") : std::optional<std::int64_t>(0);
-  std::int64_t product = 0;
-  if (!updates || !batch || !steps || __builtin_mul_overflow(*updates, *batch, &product) ||
+  std::int64_t product = 0, chains = updates.value_or(0);  // of an image
+  if (storage::text_in(fingerprint, "train.chain") == "reverse") {
+    const auto levels = count_in(fingerprint, "prior.T"), from = count_in(fingerprint, "train.reverse_from");
+    if (!levels) return std::nullopt;
+    chains += std::max<std::int64_t>(0, chains - from.value_or(0)) * (*levels - 1);  // below 2e18
+  }
+  if (!updates || !batch || !steps || __builtin_mul_overflow(chains, *batch, &product) ||
       __builtin_mul_overflow(product, *steps + 2, &product))
     return std::nullopt;
   return product;

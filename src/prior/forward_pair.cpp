@@ -23,12 +23,13 @@ std::vector<std::int64_t> draw_levels(const Schedule& schedule, const ChainIds& 
   return t;
 }
 
-std::int64_t level_of_batch(
-    const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update, std::int64_t batch) {
+std::int64_t level_of_batch(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update,
+    std::int64_t batch, std::int64_t count) {
   const RandomKey key{seed, attempt, Purpose::kDiffusionStep};
+  const std::int64_t cycle = count % schedule.num_levels == 0 ? 1 : schedule.num_levels;  // updates
   const std::int64_t offset = draw_below(static_cast<std::uint32_t>(schedule.num_levels), key,
-      {.item = static_cast<std::uint32_t>(update), .visit = 0, .layer = 1});
-  return (batch + offset) % schedule.num_levels;
+      {.item = static_cast<std::uint32_t>(update / cycle), .visit = 0, .layer = 1});
+  return (offset + update % cycle * count + batch) % schedule.num_levels;
 }
 
 NoisyPair make_pair(const Chains& chains, const at::Tensor& u0, const Schedule& schedule) {

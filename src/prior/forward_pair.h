@@ -16,10 +16,11 @@ struct NoisyPair {
 
 // t ~ U{0..T-1} for each chain.
 std::vector<std::int64_t> draw_levels(const Schedule& schedule, const ChainIds& ids);
-// One t for all images of micro-batch number `batch`: t = (batch + offset) mod T, offset random by
-// update, so every t comes equally often where the number of micro-batches is a multiple of T.
-std::int64_t level_of_batch(
-    const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update, std::int64_t batch);
+// One t for all images of micro-batch number `batch` of `count`, neighbours in turn, so that an
+// update of T or more has all levels. Where count is a multiple of T, the first level is random by
+// update; else T updates in a row have every level `count` times.
+std::int64_t level_of_batch(const Schedule& schedule, std::uint64_t seed, std::uint32_t attempt, std::int64_t update,
+    std::int64_t batch, std::int64_t count);
 
 // u0 [B, D] float32 on the chains' device.
 NoisyPair make_pair(const Chains& chains, const at::Tensor& u0, const Schedule& schedule);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 #include "base/choice.h"
 #include "prior/chains.h"
@@ -27,6 +28,12 @@ double gaussian_precision(const Schedule& schedule, std::int64_t t);
 double step_variance(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);
 
 std::vector<double> step_variances(const Schedule& schedule, const LangevinOptions& options);  // of all levels
+
+// How long the chain of level t is in relaxation times of its Gaussian terms: K s_t^2 P_t / 2,
+// under the natural rule K langevin.step.
+double relaxation_times(const Schedule& schedule, const LangevinOptions& options, std::int64_t t);
+// "", or a line about the levels where that is below 0.3 or above 3.
+std::string relaxation_note(const Schedule& schedule, const LangevinOptions& options);
 
 // By level; langevin.cpp has their formulas.
 std::vector<StepCoefficients> step_coefficients(const Schedule& schedule, const LangevinOptions& options);

@@ -36,9 +36,9 @@ inline double number_in(const nlohmann::json& object, const char* key) {  // NaN
 
 // What a file from before the key was has in its place; null: nothing.
 inline nlohmann::json implied(const std::string& key) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kRows = {
-      {{"compute.chain_precision", "float32"}, {"langevin.start", "next"}, {"vae_train.kl_targets", ""},
-          {"vae_train.kl_ramp", "0.3"}}};
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kRows = {
+      {{"compute.chain_precision", "float32"}, {"langevin.start", "next"}, {"train.chain", "data"},
+          {"train.reverse_from", "0"}, {"vae_train.kl_targets", ""}, {"vae_train.kl_ramp", "0.3"}}};
   const auto* const row = std::ranges::find(kRows, key, &std::pair<std::string_view, std::string_view>::first);
   return row == kRows.end() ? nlohmann::json() : nlohmann::json(row->second);
 }

@@ -58,10 +58,11 @@ void CouplingObjective::backward_by_layer(const Contrast& contrast, GradientSum&
     outputs.push_back(layer.labels);
   }
   const at::Tensor at_zero = contrast.t.eq(0), category = labels_.of_images(contrast.images).to(at_zero.device());
-  const auto heads = labels_.losses(outputs, category, contrast.weights * at_zero, step_variances_[0], settings_.batch);
+  const auto heads = labels_.losses(outputs, category, contrast.weights * at_zero, step_variances_[0], global_rows_);
   for (const auto& head : heads) loss = loss + head.loss;
   torch::autograd::backward({loss}, {});
-  for (std::size_t i = 0; i < contrast.z.size(); ++i) gradients.backward_done(contrast.first_bucket + i);
+  for (std::size_t i = 0; i < contrast.z.size() && contrast.last; ++i)
+    gradients.backward_done(contrast.first_bucket + i);
   for (std::size_t h = 0; h < heads.size(); ++h) {
     const std::size_t term = kTerms + 2 * (in_.prior.num_layers() + h);
     record_.add_rows(term, heads[h].positive * at_zero);

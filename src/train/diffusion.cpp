@@ -11,11 +11,12 @@ namespace hebm::train {
 
 void DiffusionObjective::learn(const Work& work, GradientSum& gradients) {
   const LatentBatch latents = source_.read(work);  // line 3: u_0 ~ q(u_0 | x)
+  const at::Tensor u_0 = on_device(latents, device_);
   const prior::ChainIds ids = ids_of(latents, in_.seed, work.update.attempt);
-  const prior::Chains chains = place_chains(ids, work);  // line 4: t
-  const prior::NoisyPair pair =
-      prior::make_pair(chains, on_device(latents, device_), in_.prior.schedule());  // line 5: u_t and u_{t+1} (Eq. 7)
-  const at::Tensor negatives = draw_negatives(chains, pair);  // line 6: K steps from u_{t+1} (Eq. 3, 13)
+  if (on_reverse_chain(work.update)) return learn_reverse(ids, u_0, gradients);       // not Algorithm 1
+  const prior::Chains chains = place_chains(ids, work);                               // line 4: t
+  const prior::NoisyPair pair = prior::make_pair(chains, u_0, in_.prior.schedule());  // line 5: u_t, u_{t+1} (Eq. 7)
+  const at::Tensor negatives = draw_negatives(chains, pair.u_next);  // line 6: K steps given u_{t+1} (Eq. 3, 13)
   const Contrast rows = make_contrast(ids, chains, pair, negatives);
   backward_by_layer(rows, gradients);  // line 7: the gradient of Eq. 12
 }
@@ -26,11 +27,11 @@ prior::Chains DiffusionObjective::place_chains(const prior::ChainIds& ids, const
   return {ids, prior::draw_levels(in_.prior.schedule(), ids), device_};
 }
 
-at::Tensor DiffusionObjective::draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair) {
+at::Tensor DiffusionObjective::draw_negatives(const prior::Chains& chains, const at::Tensor& u_next) {
   const Timer timer;
   const prior::LabelPart labels{step_variances_[0], nullptr};  // F-hat (Eq. 18); nothing without label heads
-  at::Tensor y = prior::langevin(chains, pair.u_next, update_weights_.gradient(in_.backbone, chains, labels),
-      coefficients_, in_.langevin.steps_at(chains.levels()[0]), {.steady = update_weights_.steady()});
+  at::Tensor y = prior::langevin(chains, u_next, update_weights_.gradient(in_.backbone, chains, labels), coefficients_,
+      in_.langevin.steps_at(chains.levels()[0]), {.steady = update_weights_.steady()});
   if (device_.is_cpu()) record_.add(kChainSeconds, timer.seconds());  // a GPU may not have begun
   return y;
 }
@@ -56,7 +57,7 @@ DiffusionObjective::Contrast DiffusionObjective::make_contrast(const prior::Chai
 void DiffusionObjective::backward_by_layer(const Contrast& contrast, GradientSum& gradients) {
   for (std::size_t i = 0; i < contrast.z.size(); ++i) {  // a graph a layer: inputs are constants
     torch::autograd::backward({layer_loss(contrast, i).loss}, {});
-    gradients.backward_done(contrast.first_bucket + i);
+    if (contrast.last) gradients.backward_done(contrast.first_bucket + i);
   }
 }
 
@@ -68,13 +69,15 @@ DiffusionObjective::LayerLoss DiffusionObjective::layer_loss(const Contrast& con
   const at::Tensor scaled = f.detach().to(at::kDouble) / contrast.variances;  // f / s_t^2
   record_.add_rows(kTerms + 2 * layer, scaled.narrow(0, 0, count));
   record_.add_rows(kTerms + 2 * layer + 1, scaled.narrow(0, count, count));
-  return {prior::contrastive_loss(positive, negative, contrast.weights, settings_.l2, settings_.batch), labels};
+  return {prior::contrastive_loss(positive, negative, contrast.weights, settings_.l2, global_rows_), labels};
 }
 
 // ---- an update's begin and end
 
 Plan DiffusionObjective::begin(const Update& update) {
   update_weights_.begin(in_.langevin.steps);
+  if (on_reverse_chain(update)) return plan_reverse(update);
+  global_rows_ = settings_.batch;
   Plan plan{std::vector<std::int64_t>(buckets_.size(), 0), std::vector<bool>(buckets_.size(), !in_.prior.per_level())};
   for (std::int64_t batch = 0; batch < batches_.count; ++batch) {
     const std::size_t first = in_.prior.first_bucket({level_of(batch, update)});
@@ -95,7 +98,7 @@ void DiffusionObjective::after_update() {
 
 std::int64_t DiffusionObjective::level_of(std::int64_t batch, const Update& update) const {
   if (settings_.only_zero) return 0;
-  return prior::level_of_batch(in_.prior.schedule(), in_.seed, update.attempt, update.number, batch);
+  return prior::level_of_batch(in_.prior.schedule(), in_.seed, update.attempt, update.number, batch, batches_.count);
 }
 
 }  // namespace hebm::train

@@ -17,6 +17,7 @@ class DiffusionObjective : public Objective {
   Plan begin(const Update& update) override;
   void learn(const Work& work, GradientSum& gradients) override;
   std::string judge(const Update& update, const std::string& of_gradients) override;
+  double cost(std::int64_t updates) const override;
   void after_update() override;
   std::string progress(const Report& report) const override;
   storage::Scalars describe(const Report& report) const override;
@@ -27,6 +28,7 @@ class DiffusionObjective : public Objective {
   // A micro-batch of line 7: rows of B positives, then B negatives; constants for the nets.
   struct Contrast {
     std::vector<at::Tensor> z;          // [L] of [2 B, c, h, w]
+    bool last = true;                   // no other backward of these nets follows in this micro-batch
     at::Tensor t, weights;              // [B]
     at::Tensor t_both, variances;       // [2 B]
     std::vector<std::uint32_t> images;  // [B]
@@ -44,15 +46,20 @@ class DiffusionObjective : public Objective {
   PriorTrainOptions settings_;
   PriorInputs in_;
   std::size_t num_terms_;
+  std::int64_t global_rows_ = 0;        // of all micro-batches and levels of this update: the loss is their mean
   std::vector<double> step_variances_;  // s_t^2
  private:
   bool one_level_a_batch() const { return settings_.levels == Levels::kMicroBatch || settings_.only_zero; }
   // Level of a micro-batch whose images share one.
   std::int64_t level_of(std::int64_t batch, const Update& update) const;
   prior::Chains place_chains(const prior::ChainIds& ids, const Work& work) const;
-  at::Tensor draw_negatives(const prior::Chains& chains, const prior::NoisyPair& pair);
+  at::Tensor draw_negatives(const prior::Chains& chains, const at::Tensor& u_next);
   Contrast make_contrast(const prior::ChainIds& ids, const prior::Chains& chains, const prior::NoisyPair& pair,
       const at::Tensor& negatives);
+  // reverse_training.cpp: train.chain = reverse.
+  bool on_reverse_chain(const Update& update) const;
+  Plan plan_reverse(const Update& update);
+  void learn_reverse(const prior::ChainIds& ids, const at::Tensor& u_0, GradientSum& gradients);
   std::vector<double> counts() const;  // [T] images
   std::vector<double> gaps() const;    // [T] mean of F(pos) - F(neg), label heads included; 0 where no image is
 

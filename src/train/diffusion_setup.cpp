@@ -1,6 +1,7 @@
 // Around Algorithm 1: its options, what it is made of, and what is judged and logged of an update.
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
+#include <algorithm>
 #include <utility>
 #include "base/error.h"
 #include "nets/device.h"
@@ -44,6 +45,12 @@ void PriorTrainOptions::describe(Options& o) {
   o.add("train.clip_norm", &clip_norm, "largest gradient norm of a layer; 0: no clipping (paper)", {0.0, 1e12});
   o.add_choice("train.levels", &levels,
       "unit: the images of a micro-batch share one t, all t equally often; image: t ~ U{0..T-1} for each (paper)");
+  o.add_choice("train.chain", &chain,
+      "chains that levels learn on: data = from the data's u_{t+1}, one level a micro-batch (paper, Alg. 1); reverse = "
+      "the chain that draws, from noise to u_0, all T levels in each micro-batch at T times the cost",
+      Show::kCommon);
+  o.add("train.reverse_from", &reverse_from, "with train.chain = reverse: updates on the data's chains before that",
+      {0, 1000000000});
   o.add("train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
   o.add_choice("train.source", &source, "u_0 from the latent cache, or encoded on the fly (paper)");
   describe_keeping(o);
@@ -63,6 +70,12 @@ void PriorTrainOptions::expect_possible(bool per_level, int num_ranks) const {
   static_cast<void>(MicroBatches(batch, micro_batch, 0, num_ranks, "train.batch, train.micro_batch"));
   check(levels == Levels::kMicroBatch || !per_level, ExitCode::kUsage,
       "train.levels = image needs energy.per_level = false: nets for one t cannot take micro-batches of mixed t");
+  check(reverse_from == 0 || chain == TrainingChain::kReverse, ExitCode::kUsage,
+      "train.reverse_from = {} belongs to train.chain = reverse; set that too, or leave it at 0", reverse_from);
+}
+
+std::int64_t PriorTrainOptions::reverse_updates(std::int64_t count) const {
+  return chain == TrainingChain::kData ? 0 : std::max<std::int64_t>(0, count - reverse_from);
 }
 
 std::vector<Bucket> buckets_of(prior::EnergyPrior& prior) {
@@ -100,9 +113,11 @@ DiffusionObjective::DiffusionObjective(
       "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain",
       in_.langevin.zero_steps, in_.langevin.steps);
   if (settings_.levels == Levels::kMicroBatch && !settings_.only_zero &&
-      batches_.count % in_.prior.schedule().num_levels != 0) {
-    run.logger.line("note: {} micro-batches a batch for T = {}: levels come equally often only over many updates",
-        batches_.count, in_.prior.schedule().num_levels);
+      settings_.reverse_updates(settings_.updates) < settings_.updates && batches_.count < in_.prior.num_levels()) {
+    run.logger.line(
+        "note: {0} micro-batches a batch for T = {1}: an update sees {0} levels; with a smaller "
+        "train.micro_batch it sees all",
+        batches_.count, in_.prior.num_levels());
   }
 }
 

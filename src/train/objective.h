@@ -82,6 +82,8 @@ class Objective {
   // "" or what is wrong. All ranks see the same record, so all decide the same. of_gradients: the
   // same of the gradients' norms.
   virtual std::string judge(const Update& update, const std::string& of_gradients);
+  // What the first `updates` cost, in any unit: for the ETA.
+  virtual double cost(std::int64_t updates) const { return static_cast<double>(updates); }
   // On all ranks, behind every step of the optimiser.
   virtual void after_update() {}
   // For the status line, and scalars for the log.

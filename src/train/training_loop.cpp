@@ -21,7 +21,8 @@ TrainingLoop::TrainingLoop(Objective& objective, const TrainingRun& run)
 
 TrainingResult TrainingLoop::run(const Observer& observer) {
   start();
-  StatusLine status(run_.logger, options_.name, options_.updates, update_);
+  StatusLine status(
+      run_.logger, options_.name, options_.updates, update_, [this](std::int64_t n) { return objective_.cost(n); });
   while (update_ < options_.updates) {
     const Timer timer;
     make_gradients();

@@ -35,7 +35,12 @@ for n in 1 2; do
   hebm "$n" "$run" compose --name attributes || fail "compose on $n ranks"
   hebm "$n" "$run" sample --label T-shirt/top --sample.count 40 || fail "sample --label on $n ranks"
 done
-for name in labels attributes; do same "ranks1/prior-$name/prior.safetensors" "ranks2/prior-$name/prior.safetensors"; done
+for n in 1 2; do  # t = 0 alone below the other levels' chains, and all levels
+  reverse=(--train.chain reverse --train.deterministic --couple.updates 2)
+  hebm "$n" "ranks$n" couple --name reverse "${reverse[@]}" || fail "couple on reverse chains on $n ranks"
+  hebm "$n" "ranks$n" couple --name reverse-all "${reverse[@]}" --couple.from nothing || fail "couple all on reverse chains on $n ranks"
+done
+for name in labels attributes reverse reverse-all; do same "ranks1/prior-$name/prior.safetensors" "ranks2/prior-$name/prior.safetensors"; done
 for file in "$scratch"/ranks1/samples/*.png; do same "ranks1/samples/${file##*/}" "ranks2/samples/${file##*/}"; done
 [[ $(images_hash ranks1) == $(images_hash ranks2) ]] || fail "sample --label: other images on 2 ranks"
 /usr/bin/python3 -B - "$scratch" "$source_folder/tests/run/scripts" <<'EOF'
@@ -92,6 +97,7 @@ refused 2 'is no layer' ranks1 couple --layers top --name x
 refused 2 'layers of 1 labels' ranks1 couple --labels group,width --layers 0 --name x
 refused 2 'kind of prior' ranks1 couple --name joint
 refused 2 '--name' ranks1 couple --name ../x
+refused 2 'langevin.start: the prior was trained with kernel, you ask for next' ranks1 couple --name x --langevin.start next
 refused 2 'has label heads already' ranks1 couple --run.prior "$scratch/ranks1/prior-labels/prior.safetensors" --name x
 refused 2 "'Hat' is no category of 'labels': it has T-shirt/top, Trouser" ranks1 sample --label Hat
 refused 2 'expected LABEL=CATEGORY' ranks1 sample --label dark --name attributes

@@ -37,6 +37,19 @@ for n in 2 4; do
 done
 [[ $(images_hash det1) == images_hash\ ????* ]] || fail "no images_hash in the log"
 
+echo "so has training on reverse chains, and it goes on from a checkpoint on other ranks"
+reverse=(--train.deterministic true --train.updates 5 --train.preview_every 0 --train.chain reverse --train.reverse_from 1)
+for n in 1 2 4; do
+  branch "reverse$n"
+  hebm "$n" "reverse$n" train "${reverse[@]}" || fail "train on reverse chains on $n ranks"
+  same reverse1/prior/prior.safetensors "reverse$n/prior/prior.safetensors"
+done
+cmp -s "$scratch/det1/prior/prior.safetensors" "$scratch/reverse1/prior/prior.safetensors" && fail "reverse chains learn what the data's do"
+rm -r -- "$scratch/reverse2/prior/prior.safetensors" "$scratch/reverse2/prior/checkpoints/step-0000005"
+hebm 4 reverse2 train "${reverse[@]}" || fail "resume on reverse chains"
+grep -q 'goes on from' "$scratch/reverse2.log" || fail "it began anew: $(cat "$scratch/reverse2.log")"
+same reverse1/prior/prior.safetensors reverse2/prior/prior.safetensors
+
 echo "a run keeps the matrix products that it began with"
 branch gemm
 hebm 1 gemm train "${deterministic[@]}" --compute.gemm mkl || fail "train with compute.gemm = mkl"

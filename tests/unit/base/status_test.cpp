@@ -74,6 +74,21 @@ TEST(Status, WholeLinesWhereItIsNoTerminal) {
   EXPECT_NEAR(std::stod(part[2]), 1800 / std::stod(part[1]), 0.06);
 }
 
+// The second half of the units costs three times the first: at 10 of 100, 190 of 200 are to come.
+TEST(Status, TheEtaFollowsTheCost) {
+  testing::internal::CaptureStderr();
+  {
+    Logger logger;
+    StatusLine line(logger, "train", 100, 0, [](std::int64_t n) { return n <= 50 ? 1.0 * n : 3.0 * n - 100; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    line.update(10);
+  }
+  const std::string text = testing::internal::GetCapturedStderr();
+  std::smatch part;
+  ASSERT_TRUE(std::regex_match(text, part, std::regex("train  10 %  10/100  [0-9.]+/s  ETA ([0-9.]+) s\n"))) << text;
+  EXPECT_GE(std::stod(part[1]), 9.5) << "19 times half a second";
+}
+
 TEST(Status, QuietRanksSayNothing) {
   testing::internal::CaptureStderr();
   {

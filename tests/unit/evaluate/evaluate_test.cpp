@@ -24,6 +24,23 @@ TEST(Cost, OfTrainingCountsChainsAndBothHalvesOfTheLoss) {
   EXPECT_EQ(training_gradients(false, nlohmann::json()), std::nullopt);
 }
 
+// T chains an image in an update on the reverse chain.
+TEST(Cost, OfTrainingOnReverseChainsIsThatOfAllLevels) {
+  nlohmann::json fingerprint = {{"train.updates", "600"}, {"train.batch", "128"}, {"langevin.steps", "8"},
+      {"train.chain", "reverse"}, {"train.reverse_from", "0"}, {"prior.T", "6"}};
+  EXPECT_EQ(training_gradients(true, fingerprint), 600 * 128 * 6 * 10);
+  fingerprint["train.reverse_from"] = "200";
+  EXPECT_EQ(training_gradients(true, fingerprint), (200 + 400 * 6) * 128 * 10);
+  fingerprint["train.reverse_from"] = "700";
+  EXPECT_EQ(training_gradients(true, fingerprint), 600 * 128 * 10);
+  fingerprint["train.chain"] = "data";
+  EXPECT_EQ(training_gradients(true, fingerprint), 600 * 128 * 10);
+  fingerprint.erase("prior.T");
+  EXPECT_EQ(training_gradients(true, fingerprint), 600 * 128 * 10);
+  fingerprint["train.chain"] = "reverse";
+  EXPECT_EQ(training_gradients(true, fingerprint), std::nullopt);
+}
+
 TEST(Cost, OfASample) {
   const nlohmann::json chains = {{"langevin.steps", 30}};
   EXPECT_EQ(chain_cost(3, chains).gradients, 90);

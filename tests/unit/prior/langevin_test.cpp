@@ -3,6 +3,7 @@
 #include "prior/langevin.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <cmath>
@@ -44,6 +45,34 @@ TEST(LangevinOptions, StepsAtZeroAreTheirOwnWhereTheyAreGiven) {
   options.zero_steps = 9;
   EXPECT_EQ(options.steps_at(0), 9);
   EXPECT_EQ(options.steps_at(1), 7);
+}
+
+// The natural rule's K x step at every level; the paper's by its s_t^2; of one level from N(0, I)
+// half of s^2 K.
+TEST(Relaxation, IsKTimesTheStepAndNotedOutsideItsBounds) {
+  LangevinOptions options;
+  const Schedule schedule = make_schedule(3);
+  for (std::int64_t t = 0; t < 3; ++t) EXPECT_NEAR(relaxation_times(schedule, options, t), 0.3, 1e-12) << t;
+  EXPECT_EQ(relaxation_note(schedule, options), "") << "30 steps of 0.01";
+  options.zero_steps = 29;
+  EXPECT_THAT(relaxation_note(schedule, options), ::testing::HasSubstr("0.29 to 0.3 relaxation times"));
+  EXPECT_THAT(relaxation_note(schedule, options), ::testing::HasSubstr("below 0.3 at 1 of 3 levels"));
+  options.zero_steps = 0;
+  options.by_level = {1.0, 1.0, 10.0};
+  EXPECT_EQ(relaxation_note(schedule, options), "") << "3 at t = 2";
+  options.steps = 31;
+  EXPECT_THAT(relaxation_note(schedule, options), ::testing::HasSubstr("above 3 at 1 of 3 levels"));
+  LangevinOptions paper;
+  paper.step_rule = StepRule::kPaper;
+  paper.steps = 50;
+  const double alpha = schedule.alpha[1], sigma = schedule.sigma[1];
+  EXPECT_NEAR(relaxation_times(schedule, paper, 0),
+      50 * schedule.step_variance(0, paper.eta) / 2 * (1 + alpha * alpha / (sigma * sigma)), 1e-12);
+  EXPECT_THAT(relaxation_note(schedule, paper), ::testing::HasSubstr("at 3 of 3 levels"));
+  LangevinOptions marginal;
+  marginal.steps = 50;
+  marginal.eta_marginal = 0.06;
+  EXPECT_NEAR(relaxation_times(make_marginal_schedule(), marginal, 0), 1.5, 1e-12);
 }
 
 class Chain : public ::testing::TestWithParam<std::int64_t> {};

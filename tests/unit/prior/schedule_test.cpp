@@ -2,7 +2,10 @@
 #include "prior/schedule.h"
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <cmath>
+#include <set>
+#include <vector>
 #include "base/error.h"
 #include "prior/forward_pair.h"
 
@@ -124,8 +127,32 @@ TEST(Levels, AreUniformAndEveryMicroBatchOnceInT) {
   for (const double c : counts) EXPECT_NEAR(c, kCount / 3.0, five_sigma);
   for (std::int64_t update = 0; update < 20; ++update) {
     int seen[3] = {0, 0, 0};
-    for (std::int64_t batch = 0; batch < 6; ++batch) ++seen[level_of_batch(s, 3, 0, update, batch)];
+    for (std::int64_t batch = 0; batch < 6; ++batch) ++seen[level_of_batch(s, 3, 0, update, batch, 6)];
     for (const int n : seen) EXPECT_EQ(n, 2);
+  }
+}
+
+// V micro-batches for T levels: an update of V >= T has all of them, and T updates in a row have
+// every level V times, whatever V is.
+TEST(Levels, AreBalancedOverUpdatesWhereTheMicroBatchesAreNoMultiple) {
+  for (const std::int64_t levels : {3, 6}) {
+    const Schedule s = make_schedule(levels);
+    for (const std::int64_t count : {1, 2, 4, 7, 8}) {
+      if (count % levels == 0) continue;
+      for (std::int64_t cycle = 0; cycle < 4; ++cycle) {
+        std::vector<std::int64_t> seen(static_cast<std::size_t>(levels), 0);
+        for (std::int64_t update = levels * cycle; update < levels * (cycle + 1); ++update) {
+          std::set<std::int64_t> of_update;
+          for (std::int64_t batch = 0; batch < count; ++batch) {
+            const std::int64_t t = level_of_batch(s, 3, 0, update, batch, count);
+            ++seen.at(static_cast<std::size_t>(t));
+            of_update.insert(t);
+          }
+          EXPECT_EQ(std::ssize(of_update), std::min(count, levels)) << count << " of " << levels;
+        }
+        for (const std::int64_t n : seen) EXPECT_EQ(n, count) << count << " of " << levels;
+      }
+    }
   }
 }
 

@@ -30,6 +30,9 @@ TEST(LenientJson, StartOfTheChainsOfAnEarlierFile) {
   EXPECT_EQ(settings_difference({{key, "next"}}, Json::object(), "file"), "");
   EXPECT_EQ(settings_difference({{key, "kernel"}}, Json::object(), "file"),
       "\n  langevin.start: the file has \"next\", you ask for \"kernel\"");
+  const Json paper = {{"train.chain", "data"}, {"train.reverse_from", "0"}};
+  EXPECT_EQ(settings_difference(paper, Json::object(), "file"), "");
+  EXPECT_NE(settings_difference({{"train.chain", "reverse"}}, Json::object(), "file"), "");
 }
 
 // A VAE from before its layers' KL had targets had none.

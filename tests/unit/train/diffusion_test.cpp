@@ -23,7 +23,8 @@ constexpr test::TwoNormals kData = test::tilted(1.5, -0.4, -1.2, -0.3);
 // every function of z_i that a net can make agree: those of z_i and z_i^2 are compared. Five
 // standard errors of 4,000 draws are 0.08 of a standard deviation in a mean and 0.11 in a variance;
 // as much again is allowed for what nets of 16 units have learnt after `updates`.
-void expect_data_learnt(const prior::Schedule& schedule, const prior::LangevinOptions& langevin) {
+void expect_data_learnt(const prior::Schedule& schedule, const prior::LangevinOptions& langevin,
+    TrainingChain training_chain = TrainingChain::kData) {
   const test::OneThread one_thread;
   const test::TempFolder folder;
   const LinearBackbone backbone;
@@ -31,6 +32,7 @@ void expect_data_learnt(const prior::Schedule& schedule, const prior::LangevinOp
   prior::EnergyPrior prior(energy, backbone.groups(), schedule, 3);
   PriorTrainOptions options;
   options.updates = 150;
+  options.chain = training_chain;
   options.batch = 512;
   options.micro_batch = 256;
   options.rate.base = 1e-2;
@@ -63,12 +65,17 @@ TEST(Diffusion, TheJointEbmDrawsTheData) {
   expect_data_learnt(prior::make_marginal_schedule(), langevin);
 }
 
-TEST(Diffusion, TheDiffusionDrawsTheData) {
+class DiffusionOnBothChains : public ::testing::TestWithParam<TrainingChain> {};
+
+TEST_P(DiffusionOnBothChains, DrawsTheData) {
   prior::LangevinOptions langevin;
   langevin.steps = 20;
   langevin.step = 0.15;
-  expect_data_learnt(prior::make_schedule({0.99995, 0.8, 0.0228}), langevin);
+  expect_data_learnt(prior::make_schedule({0.99995, 0.8, 0.0228}), langevin, GetParam());
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Chains, DiffusionOnBothChains, ::testing::Values(TrainingChain::kData, TrainingChain::kReverse));
 
 }  // namespace
 }  // namespace hebm::train
