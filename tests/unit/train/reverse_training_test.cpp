@@ -37,8 +37,8 @@ struct World {
   prior::Schedule schedule = prior::make_schedule({0.99995, 0.8, 0.0228});
 
   World() {
-    langevin.steps = 30;
-    langevin.step = 0.2;
+    langevin.steps = 15;
+    langevin.step = 0.4;
     options.batch = 2048;
     options.micro_batch = 512;
   }
