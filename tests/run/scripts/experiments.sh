@@ -31,8 +31,8 @@ for command in sample vary transition; do
   refused 2 'train.chain: the prior was trained with data, you ask for reverse' base "$command" --train.chain reverse
 done
 refused 2 'langevin.start' base evaluate --langevin.start next
-refused 2 'langevin.start: the file has kernel, you ask for next' base train --langevin.start next
-refused 2 'train.chain: the file has data, you ask for reverse' base train --train.chain reverse
+refused 2 'langevin.start: the file has "kernel", you ask for "next"' base train --langevin.start next
+refused 2 'train.chain: the file has "data", you ask for "reverse"' base train --train.chain reverse
 refused 2 'train.reverse_from = 2 belongs to train.chain = reverse' other train --train.reverse_from 2 --dry-run
 refused 0 "WARNING: a level's chain lasts 0.03 relaxation times" base sample --dry-run
 

@@ -1,6 +1,7 @@
 // train.chain = reverse: what its gradients expect, on a linear generator with linear nets, where
 // all chains have closed forms; resume, and what it leaves alone.
 #include <ATen/TensorOperators.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <array>
 #include <cmath>
@@ -36,8 +37,8 @@ struct World {
   prior::Schedule schedule = prior::make_schedule({0.99995, 0.8, 0.0228});
 
   World() {
-    langevin.steps = 30;
-    langevin.step = 0.2;
+    langevin.steps = 15;
+    langevin.step = 0.4;
     options.batch = 2048;
     options.micro_batch = 512;
   }
@@ -62,7 +63,7 @@ struct World {
 };
 
 // d loss / d slope of z_i, level 0's two nets, mean over so many updates of the whole batch.
-constexpr std::int64_t kUpdates = 20;
+constexpr std::int64_t kUpdates = 10;
 Pair slope_gradients(World& world, prior::EnergyPrior& prior) {
   DiffusionObjective objective(world.options, world.inputs(prior), world.run("run"));
   GradientSum sum(world.comm, objective.buckets(), false, objective.batches().count);
