@@ -40,7 +40,7 @@ TEST(Plan, MembersShareWhatARunHas) {
   share(plan, folder / "run");
   EXPECT_EQ(plan.value("data.path"), (folder / "run/dataset.h5").string());
   std::filesystem::remove(folder / "run/features/features.safetensors");
-  expect_error([&] { share(plan, folder / "run"); }, ExitCode::kUsage, "features.safetensors is not there");
+  expect_error(ExitCode::kUsage, {"features.safetensors is not there"}, [&] { share(plan, folder / "run"); });
 }
 
 TEST(Plan, ASweepIsTheUnionOfItsGridsWithACrossingOnce) {
