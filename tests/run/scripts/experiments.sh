@@ -85,10 +85,12 @@ assert rows[0]["gaussian"]["fd_fmnist"] != rows[1]["gaussian"]["fd_fmnist"]
 summary = read(2, "summary")
 for key in ("gaussian", "reconstruction", "posterior", "diffusion"):
     assert all(math.isfinite(summary[key][f"{score}_posterior"]) for score in ("fd", "kid", "precision", "recall")), summary[key]
-# A VAE of a few updates has the Gaussian prior as its posterior: no gap to close.
 assert 0 < summary["posterior"]["fd_posterior"] < 1e-3 * summary["posterior"]["fd_fmnist"], summary
-assert summary["gaussian"]["fd_posterior"] < 2 * summary["posterior"]["fd_posterior"], summary
-assert "gap_closed" not in summary and "of_gaussian" not in summary["gaussian"], summary
+floor, gaussian, own = (summary[key]["fd_posterior"] for key in ("posterior", "gaussian", "diffusion"))
+if gaussian > 2 * floor:
+    assert abs(summary["gap_closed"] - (gaussian - own) / (gaussian - floor)) < 1e-9 and summary["gaussian"]["of_gaussian"] == 1, summary
+else:  # no gap to close
+    assert "gap_closed" not in summary and "of_gaussian" not in summary["gaussian"], summary
 assert all(level["decode_true_posterior"] >= 0 for level in summary["by_level"])
 wanted = [f"transition-{k}-t{t}" for k in (3, 10) for t in range(3)] + [f"vary-{s}" for s in ("0", "1", "2", "all", "0-2")] + [
     f"temperature-{prior}" for prior in ("gaussian", "diffusion")]
