@@ -119,7 +119,7 @@ class Evaluate : public ResultCommand {
     ResultCommand::resolve();
     check(all_ || runs_.empty(), ExitCode::kUsage, "--runs = {} belongs to --all", runs_);
     check(all_ || kind().objective != nullptr, ExitCode::kUsage,
-        "prior.kind = {}: every evaluate has its row; name a prior that is trained", kind_name_);
+        "prior.kind = {}: the VAE's own prior has its row in every result; name one that is trained", kind_name_);
     check(kind().has_levels || (!evaluation_.by_level && evaluation_.temperatures.empty()), ExitCode::kUsage,
         "prior.kind = {}: evaluate.by_level and evaluate.temperatures are of the diffusion prior", kind_name_);
     dataset_.emplace(open_dataset(run_));
