@@ -109,6 +109,9 @@ cat >"$scratch/table1.ini" <<EOF
 config = $config
 [data]
 path = $data
+[evaluate]
+by_level = false
+temperatures = ""
 [grid-own]
 prior.T = 3 2
 [grid-joint]
