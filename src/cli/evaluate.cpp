@@ -100,8 +100,7 @@ class Evaluate : public ResultCommand {
             "...]",
             "Scores the Gaussian prior, reconstructions and the samples of `sample` on all ranks. Result: "
             "RUN/results/summary.json (summary-KIND.json); prints a table. With --all the samples of every prior, "
-            "beside each other (Table "
-            "1): RUN/results/priors.json.") {}
+            "beside each other (Table 1): RUN/results/priors.json.") {}
  private:
   void declare_result(Options& options) override {
     options.add("all", &all_,

@@ -44,9 +44,8 @@ std::string PriorTraining::chains_note() const {
   std::string out = fmt::format(", {} Langevin steps each", steps);
   if (langevin_.steps_at(0) != steps) out += fmt::format(", {} at t = 0", langevin_.steps_at(0));
   if (reverse()) out += fmt::format(", from update {} on at each of {} levels", training_.reverse_from, levels);
-  const std::int64_t chains =
-      training_.updates + (reverse() ? (levels - 1) * training_.reverse_updates(training_.updates) : 0);
-  return out + fmt::format(": {:.3g} gradients in all", static_cast<double>(chains * training_.batch * (steps + 2)));
+  const double images = training_.chains(training_.updates, levels) * static_cast<double>(training_.batch);
+  return out + fmt::format(": {:.3g} gradients in all", images * static_cast<double>(steps + 2));
 }
 
 // With train.source = cache: the run's cache, which must be that of these images, VAE and seed.

@@ -6,13 +6,11 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include "base/error.h"
-#include "base/visits.h"
 #include "data/batch_order.h"
 #include "evaluate/chunks.h"
-#include "evaluate/features.h"
+#include "evaluate/posterior.h"
 #include "evaluate/probe.h"
 #include "prior/chains.h"
-#include "vae/inputs.h"
 
 namespace hebm::evaluate {
 
@@ -88,10 +86,7 @@ class Measurement {
     for_chunks<Draws>(
         {count, options_.chunk, fmt::format("posterior of {} images", name_of(split))}, comm_, logger_,
         [&](const Chunk& c) {
-          const auto images = split_members(in_.dataset, split, c.first, c.size);
-          const std::vector<std::uint32_t> visits(images.size(), visits::kHierarchy);
-          const at::Tensor x = vae::image_tensor(in_.dataset.read(images)).to(device_);
-          const auto q = vae::draw_posterior(in_.backbone, x, seed(), images, visits);
+          const auto q = draw(in_, {.split = split, .seed = seed(), .visit = visits::kHierarchy}, c.first, c.size);
           return Draws{c.keep(q.u), c.keep(at::stack(q.kl, 1))};
         },
         [&](const Chunk&, const Draws& d) {
@@ -176,10 +171,8 @@ class Measurement {
   }
 
   at::Tensor labels_of(data::Split split, std::int64_t count) const {
-    std::vector<std::int64_t> out;
-    for (const std::int64_t image : split_members(in_.dataset, split, 0, count))
-      out.push_back(in_.dataset.labels()[static_cast<std::size_t>(image)]);
-    return at::tensor(out, at::kLong);
+    const at::Tensor images = at::tensor(split_members(in_.dataset, split, 0, count), at::kLong);
+    return at::tensor(in_.dataset.labels(), at::kLong).index_select(0, images);
   }
 
   void add_probes(results::Hierarchy& out, const Draws& train, const Draws& test) const {

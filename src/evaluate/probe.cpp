@@ -1,5 +1,4 @@
 #include "evaluate/probe.h"
-#include <ATen/Parallel.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/tensor.h>
@@ -10,6 +9,7 @@
 #include "base/visits.h"
 #include "data/batch_order.h"
 #include "nets/layers.h"
+#include "nets/one_thread.h"
 #include "nets/optimiser.h"
 
 namespace hebm::evaluate {
@@ -17,17 +17,6 @@ namespace {
 
 constexpr std::int64_t kHidden = 64, kEpochs = 10, kBatch = 100, kWarmup = 20;
 constexpr double kRate = 2e-3, kGain = 1.7;
-
-// How many threads share a product changes its last bits.
-class OneThread {
- public:
-  OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
-  ~OneThread() { at::set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
- private:
-  int before_;
-};
 
 struct Net {
   nets::Linear hidden, out;
@@ -38,7 +27,7 @@ struct Net {
 
 double probe_accuracy(
     const LabelledRows& rows, const LabelledRows& judged, std::int64_t num_classes, std::uint64_t seed) {
-  const OneThread one_thread;
+  const nets::OneThread one_thread;
   const std::int64_t count = rows.x.size(0), batch = std::min(kBatch, count);
   nets::Parameters params(seed, visits::kProbe);
   const Net net{nets::make_linear(params, "hidden", rows.x.size(1), kHidden, kGain),

@@ -41,8 +41,12 @@ struct PriorTrainOptions : LoopOptions {
   bool only_zero = false;                              // t = 0 alone; the other levels' nets stay (couple)
   double divergence_factor = 50.0;
   void describe(Options& options);
-  // How many of the first `updates` are on the reverse chain.
+  // How many of the first `updates` are on the reverse chain; chains of an image that these run, of
+  // so many levels.
   std::int64_t reverse_updates(std::int64_t updates) const;
+  double chains(std::int64_t updates, std::int64_t levels) const {
+    return static_cast<double>(updates) + static_cast<double>(reverse_updates(updates) * (levels - 1));
+  }
   // What a trainer of these nets on so many ranks would refuse: Error(kUsage).
   void expect_possible(bool per_level, int num_ranks) const;
 };

@@ -46,8 +46,7 @@ Plan DiffusionObjective::plan_reverse(const Update& update) {
 }
 
 double DiffusionObjective::cost(std::int64_t updates) const {
-  const std::int64_t reverse = in_.prior.schedule().marginal ? 0 : settings_.reverse_updates(updates);
-  return static_cast<double>(updates + reverse * (in_.prior.num_levels() - 1));
+  return settings_.chains(updates, in_.prior.num_levels());
 }
 
 }  // namespace hebm::train

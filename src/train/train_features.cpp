@@ -1,5 +1,4 @@
 #include "train/train_features.h"
-#include <ATen/Parallel.h>
 #include <ATen/TensorIndexing.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/constant_pad_nd.h>
@@ -14,6 +13,7 @@
 #include <numeric>
 #include "base/error.h"
 #include "nets/device.h"
+#include "nets/one_thread.h"
 #include "storage/run_files.h"
 #include "train/measure.h"
 #include "train/micro_batches.h"
@@ -21,17 +21,6 @@
 
 namespace hebm::train {
 namespace {
-
-// How many threads share a convolution changes its last bits, so the weights are made with one.
-class OneThread {
- public:
-  OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
-  ~OneThread() { at::set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
- private:
-  int before_;
-};
 
 nlohmann::json fingerprint_of(const FeatureTrainOptions& o, const data::Dataset& dataset) {
   return {{"images_hash", dataset.images_hash()}, {"features.epochs", o.epochs}, {"features.seed", o.seed},
@@ -137,7 +126,7 @@ TrainingResult train_features(
   run.fingerprint = fingerprint_of(options, dataset);
   if (artifact_done(file, nets::kFeaturesFormat, nets::kFeaturesVersion, run.fingerprint, run.comm, run.logger))
     return {};
-  const OneThread one_thread;
+  const nets::OneThread one_thread;
   nets::FeatureNet net(dataset.shape(), count_classes(dataset), static_cast<std::uint64_t>(options.seed));
   net.params().to(device);
   options.updates = feature_updates(options, dataset.members(data::Split::kTrain).size());

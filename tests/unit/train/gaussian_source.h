@@ -5,7 +5,10 @@
 #include <cstring>
 #include <vector>
 #include "../prior/linear_backbone.h"
+#include "base/status.h"
+#include "comm/single_communicator.h"
 #include "prior/chains.h"
+#include "support.h"
 #include "train/latent_source.h"
 
 namespace hebm::test {
@@ -23,5 +26,14 @@ inline train::LatentSource gaussian_source(
     return out;
   }};
 }
+
+// What a training on it has around it.
+struct LinearWorld {
+  OneThread one_thread;
+  TempFolder folder;
+  LinearBackbone backbone;
+  comm::SingleCommunicator comm;
+  Logger logger{false};
+};
 
 }  // namespace hebm::test

@@ -32,12 +32,7 @@ PriorTrainOptions train_options() {
   return o;
 }
 
-struct World {
-  test::OneThread one_thread;
-  test::TempFolder folder;
-  LinearBackbone backbone;
-  comm::SingleCommunicator comm;
-  Logger logger{false};
+struct World : test::LinearWorld {
   prior::EnergyOptions energy = test::plain_nets(16);
   prior::EnergyPrior prior{energy, backbone.groups(), prior::make_marginal_schedule(), 3};
   // The nets hold the averaged weights afterwards.

@@ -25,12 +25,7 @@ using Pair = std::array<double, 2>;
 constexpr Pair m = {0.9, -0.6};
 constexpr Pair of_layers(const Pair& u) { return {u[0], c * u[0] + d * u[1]}; }  // z of u
 
-struct World {
-  test::OneThread one_thread;
-  test::TempFolder folder;
-  LinearBackbone backbone;
-  comm::SingleCommunicator comm;
-  Logger logger{false};
+struct World : test::LinearWorld {
   prior::EnergyOptions energy = test::plain_nets(4);
   prior::LangevinOptions langevin;
   PriorTrainOptions options;
