@@ -23,7 +23,7 @@ using storage::H5Type;
 
 constexpr std::int64_t kMaxBatch = 65536;
 
-// Bars of docs/results.md, "Replay": float32 on a CPU.
+// The largest difference allowed in each stage: float32 on a CPU.
 struct Bar {
   const char* stage;
   double bar;
