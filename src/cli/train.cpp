@@ -6,6 +6,7 @@
 #include "prior/prior_file.h"
 #include "storage/files.h"
 #include "train/checkpoints.h"
+#include "train/online_source.h"
 
 namespace hebm::cli {
 namespace {
