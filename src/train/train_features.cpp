@@ -128,20 +128,17 @@ TrainingResult train_features(
   net.params().to(device);
   options.updates = feature_updates(options, dataset.members(data::Split::kTrain).size());
   FeatureObjective objective(options, net, dataset, run.comm);
-  TrainingLoop loop(objective, run);
-  const TrainingResult result = loop.run();
-  if (result.outcome == Outcome::kStopped) return result;
-  loop.adopt_averaged();
-  const data::Split split = judged_split(dataset);
-  const double accuracy = measure_accuracy(net, dataset, split, run.comm, run.logger);
-  run.logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,
-      split == data::Split::kTest ? "test" : "training", net.hash());
-  check(accuracy >= options.min_accuracy, ExitCode::kRuntime,
-      "the feature classifier reached an accuracy of {:.4f}, expected at least features.min_accuracy = {}; train "
-      "longer (features.epochs), or lower the demand if this data set is harder",
-      accuracy, options.min_accuracy);
-  comm::on_root(run.comm, [&] { nets::save_feature_net(file, net, accuracy, run.fingerprint); });
-  return result;
+  return TrainingLoop(objective, run).run_to_artifact([&] {
+    const data::Split split = judged_split(dataset);
+    const double accuracy = measure_accuracy(net, dataset, split, run.comm, run.logger);
+    run.logger.line("feature classifier: accuracy {:.4f} on the {} images, hash {}", accuracy,
+        split == data::Split::kTest ? "test" : "training", net.hash());
+    check(accuracy >= options.min_accuracy, ExitCode::kRuntime,
+        "the feature classifier reached an accuracy of {:.4f}, expected at least features.min_accuracy = {}; train "
+        "longer (features.epochs), or lower the demand if this data set is harder",
+        accuracy, options.min_accuracy);
+    comm::on_root(run.comm, [&] { nets::save_feature_net(file, net, accuracy, run.fingerprint); });
+  });
 }
 
 double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& dataset, data::Split split,
