@@ -9,6 +9,7 @@
 #include "cli/bench_net.h"
 #include "nets/optimiser.h"
 #include "train/diffusion.h"
+#include "train/online_source.h"
 
 namespace hebm::cli {
 namespace {

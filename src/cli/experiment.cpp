@@ -55,6 +55,7 @@ int ResultCommand::work(Context& context) {
 }
 
 void ResultCommand::open_scoring() {
+  if (!dataset_) dataset_.emplace(open_dataset(run_));  // evaluate has it already
   const RunPaths paths(run_);
   require(paths.vae, "hebm_dist train-vae");
   require(paths.features, "hebm_dist train-features");
@@ -105,7 +106,6 @@ class ExperimentCommand : public ResultCommand {
   }
 
   void open() override {
-    dataset_.emplace(open_dataset(run_));
     open_scoring();
     const auto file = RunPaths(run_).prior;
     require(file, experiment_->labelled ? "hebm_dist couple" : "hebm_dist train");

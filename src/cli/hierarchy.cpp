@@ -22,10 +22,7 @@ class Hierarchy : public ResultCommand {
     return out;
   }
 
-  void open() override {
-    dataset_.emplace(open_dataset(run_));
-    open_scoring();
-  }
+  void open() override { open_scoring(); }
 
   Lines sizes() const override {
     const auto& backbone = *vae_.backbone;

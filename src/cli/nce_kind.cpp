@@ -2,6 +2,7 @@
 #include "cli/prior_kind.h"
 #include "prior/nce.h"
 #include "storage/lenient_json.h"
+#include "train/nce.h"
 
 namespace hebm::cli {
 namespace {

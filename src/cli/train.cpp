@@ -6,6 +6,7 @@
 #include "prior/prior_file.h"
 #include "storage/files.h"
 #include "train/checkpoints.h"
+#include "train/online_source.h"
 
 namespace hebm::cli {
 namespace {
@@ -122,14 +123,13 @@ int PriorTraining::work(Context& context) {
   const auto learnt = objective({*prior_, nets_, *vae_.backbone, langevin_, seed(), make_source}, run);
   train::TrainingLoop loop(*learnt, run);
   bool all_written = true;
-  auto result = loop.run([&](std::int64_t update) {
-    if (!write_on_the_way(run, loop, update)) all_written = false;
-  });
-  if (result.outcome == train::Outcome::kDone) {
-    loop.adopt_averaged();
+  const auto finish = [&] {
     comm::on_root(run.comm, [&] { save(file, run); });
     run.logger.line("{}: done after {} updates", file.string(), training_.updates);
-  }
+  };
+  auto result = loop.run_to_artifact(finish, [&](std::int64_t update) {
+    if (!write_on_the_way(run, loop, update)) all_written = false;
+  });
   result.save_failed = result.save_failed || !all_written;
   return exit_code(result);
 }

@@ -9,44 +9,9 @@
 namespace hebm::data {
 namespace {
 
-float widen(std::uint16_t half) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
-  const std::uint32_t body = static_cast<std::uint32_t>(half & 0x7fffu) << 13;
-  std::uint32_t bits;
-  if (body >= 0x0f800000u) {
-    bits = body + 0x70000000u;                    // infinity and NaN: exponent 31 -> 255
-    if (body > 0x0f800000u) bits |= 0x00400000u;  // a NaN becomes quiet, as the processor makes it
-  } else if (body >= 0x00800000u) {
-    bits = body + 0x38000000u;  // normal: exponent bias 15 -> 127
-  } else {
-    // Subnormal: m * 2^-24 as (2^-14 + m * 2^-24) - 2^-14, so that no operand is a float32
-    // subnormal.
-    const float shifted = std::bit_cast<float>(body + 0x38800000u) - std::bit_cast<float>(0x38800000u);
-    bits = std::bit_cast<std::uint32_t>(shifted);
-  }
-  return std::bit_cast<float>(bits | sign);
-}
-
-std::uint16_t narrow(float value) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t sign = (bits >> 16) & 0x8000u;
-  const std::uint32_t magnitude = bits & 0x7fffffffu;
-  std::uint32_t half;
-  if (magnitude > 0x7f800000u) {
-    half = 0x7e00u | ((magnitude >> 13) & 0x3ffu);  // NaN stays NaN
-  } else if (magnitude >= 0x47800000u) {
-    half = 0x7c00u;  // 2^16 and above
-  } else if (magnitude >= 0x38800000u) {
-    // Rebias, then round to nearest even; a carry out of the mantissa goes rightly into the
-    // exponent, 65520 to infinity.
-    half = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
-  } else {
-    // Below 2^-14: adding 0.5 leaves m in the low bits of the mantissa, rounded to nearest even by
-    // the addition.
-    half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
-  }
-  return static_cast<std::uint16_t>(half | sign);
-}
+// Without F16C the compiler's library converts, by integer arithmetic.
+float widen(std::uint16_t half) { return static_cast<float>(std::bit_cast<_Float16>(half)); }
+std::uint16_t narrow(float value) { return std::bit_cast<std::uint16_t>(static_cast<_Float16>(value)); }
 
 void check_sizes(std::size_t in, std::size_t out) {
   check(in == out, ExitCode::kRuntime, "float16 conversion: expected {} elements of space, got {}", in, out);

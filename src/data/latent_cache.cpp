@@ -110,7 +110,6 @@ void LatentCache::expect(const CacheKey& key) const {
 }
 
 const CacheLayout& LatentCache::layout() const { return impl_->layout; }
-const std::filesystem::path& LatentCache::directory() const { return impl_->directory; }
 std::int64_t LatentCache::num_images() const { return impl_->layout.key.num_images; }
 
 std::int64_t LatentCache::global_index(std::int64_t position) const {

@@ -94,8 +94,7 @@ class LatentCache {
   std::vector<Moments> moments() const;                                   // by group, from the shards' attributes
   double max_abs_u() const { return largest(&ShardMoments::max_abs_u); }  // over all shards, before rounding
   double max_rounding_error() const { return largest(&ShardMoments::max_rounding_error); }
-  std::uint64_t stored_bytes() const;  // of u in all shards
-  const std::filesystem::path& directory() const;
+  std::uint64_t stored_bytes() const;                                                             // of u in all shards
   void verify(const std::function<void(std::int64_t done, std::int64_t total)>& progress) const;  // every record's hash
  private:
   struct Impl;

@@ -1,6 +1,8 @@
 #include "nets/passes.h"
 #include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
+#include <c10/core/GradMode.h>
+#include "base/error.h"
 
 namespace hebm::nets {
 
@@ -16,6 +18,12 @@ void Chunks::each(const std::function<void(std::int64_t k)>& work) const {
   };
   if (number() == 1) return run(0, 1);
   at::parallel_for(0, number(), 1, run);
+}
+
+void check_reverse(bool released, const char* who, const char* what, const char* hint) {
+  check(!released, ExitCode::kRuntime, "{}: a second backward through the same {}", who, what);
+  check(!c10::GradMode::is_enabled(), ExitCode::kRuntime,
+      "{}: a gradient of its gradient (create_graph) is not available{}", who, hint);
 }
 
 }  // namespace hebm::nets

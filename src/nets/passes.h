@@ -1,11 +1,13 @@
 // Passes over chunks of images: forward and reverse pass objects with buffers of their own, kept
-// from step to step, and the loop that shares chunks among torch's threads.
+// from step to step, the loop that shares chunks among torch's threads, and what a reverse pass in
+// torch's graph keeps.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace hebm::nets {
@@ -48,5 +50,30 @@ template <class Pass> class PassPool {
   std::mutex mutex_;
   std::vector<std::unique_ptr<Pass>> idle_;
 };
+
+// Of one forward: a pass a chunk, kept until its reverse pass is done.
+template <class Pass> class KeptPasses {
+ public:
+  KeptPasses(std::shared_ptr<PassPool<Pass>> pool, const Chunks& of)
+      : chunks(of), pool_(std::move(pool)), passes_(static_cast<std::size_t>(of.number())) {}
+  KeptPasses(KeptPasses&&) noexcept = default;
+  KeptPasses& operator=(KeptPasses&&) = delete;
+  ~KeptPasses() { release(); }
+  std::unique_ptr<Pass>& operator[](std::int64_t k) { return passes_[static_cast<std::size_t>(k)]; }
+  bool released() const { return std::ssize(passes_) != chunks.number(); }
+  void release() {
+    for (auto& pass : passes_) pool_->give_back(std::move(pass));
+    passes_.clear();
+  }
+
+  const Chunks chunks;
+ private:
+  std::shared_ptr<PassPool<Pass>> pool_;
+  std::vector<std::unique_ptr<Pass>> passes_;
+};
+
+// First in a reverse pass in torch's graph that can run once and has no gradient itself:
+// Error(kRuntime). who: "energy net"; what: it went forward to, "f"; hint: behind the second error.
+void check_reverse(bool released, const char* who, const char* what, const char* hint = "");
 
 }  // namespace hebm::nets

@@ -90,29 +90,27 @@ at::Tensor SmallNetPlan::input_gradient(const Tensors& biases, const at::Tensor&
 // The reverse pass in torch's graph; inputs z, weights, biases.
 struct SmallNetNode : torch::autograd::Node {
   std::shared_ptr<const SmallNetPlan> plan;
-  std::vector<std::unique_ptr<SmallNetPass>> passes;
-  nets::Chunks chunks;
+  nets::KeptPasses<SmallNetPass> passes;
   at::Tensor rows;            // z [B, H, W, C], z itself where it is channels last
   std::uint32_t version = 0;  // of rows
   Tensors biases;             // of the forward pass
+  SmallNetNode(std::shared_ptr<const SmallNetPlan> of, const nets::Chunks& chunks)
+      : plan(std::move(of)), passes({plan, &plan->pool_}, chunks) {}
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
-    check(
-        std::ssize(passes) == chunks.number(), ExitCode::kRuntime, "energy net: a second backward through the same f");
+    nets::check_reverse(passes.released(), "energy net", "f", " from frozen weights");
     check(
         rows._version() == version, ExitCode::kRuntime, "energy net: z was changed in place before the backward pass");
-    check(!torch::autograd::GradMode::is_enabled(), ExitCode::kRuntime,
-        "energy net: a gradient of its gradient (create_graph) is not available from frozen weights");
     if (!grads[0].defined()) return torch::autograd::variable_list(num_outputs());
     const bool wants_z = task_should_compute_output(0), wants_weights = wants_any_weight();
     const at::Tensor gh = grads[0].contiguous(), gz = wants_z ? at::empty_like(rows) : at::Tensor();
+    const nets::Chunks& chunks = passes.chunks;
     const std::int64_t size = plan->stages_[0].in.size();
     std::vector<SmallNetPass::Gradients> parts =
-        zero_gradients(wants_weights ? std::max<std::size_t>(1, passes.size()) : 0);
+        zero_gradients(wants_weights ? std::max<std::int64_t>(1, chunks.number()) : 0);
     chunks.each([&](std::int64_t k) {
-      const auto i = static_cast<std::size_t>(k);
-      const float* of_z =
-          passes[i]->reverse(data_of(gh) + chunks.first(k) * gh.size(1), wants_z, wants_weights ? &parts[i] : nullptr);
+      auto* of_weights = wants_weights ? &parts[static_cast<std::size_t>(k)] : nullptr;
+      const float* of_z = passes[k]->reverse(data_of(gh) + chunks.first(k) * gh.size(1), wants_z, of_weights);
       if (wants_z) std::copy_n(of_z, chunks.rows(k) * size, gz.mutable_data_ptr<float>() + chunks.first(k) * size);
     });
     torch::autograd::variable_list out{wants_z ? gz.permute({0, 3, 1, 2}) : at::Tensor()};
@@ -130,10 +128,10 @@ struct SmallNetNode : torch::autograd::Node {
     return false;
   }
   // One a chunk; biases of images, whose rows are the chunks' own, are one tensor.
-  std::vector<SmallNetPass::Gradients> zero_gradients(std::size_t number) const {
-    std::vector<SmallNetPass::Gradients> out(number);
-    for (std::size_t k = 0; k < number; ++k) {
-      out[k].first = chunks.first(static_cast<std::int64_t>(k));
+  std::vector<SmallNetPass::Gradients> zero_gradients(std::int64_t number) const {
+    std::vector<SmallNetPass::Gradients> out(static_cast<std::size_t>(number));
+    for (std::size_t k = 0; k < out.size(); ++k) {
+      out[k].first = passes.chunks.first(static_cast<std::int64_t>(k));
       for (std::size_t j = 0; j < biases.size(); ++j) {
         const SmallStage& stage = plan->stages_[j];
         out[k].stages.push_back(stage.convolves() ? stage.conv.zero_weight()
@@ -158,25 +156,19 @@ struct SmallNetNode : torch::autograd::Node {
     for (std::size_t j = 0; j < biases.size(); ++j)
       out.push_back(is_of_images(biases[j]) ? parts[0].biases[j] : sum_of(&SmallNetPass::Gradients::biases, j));
   }
-  void release_variables() override {
-    for (auto& pass : passes) plan->pool_.give_back(std::move(pass));
-    passes.clear();
-  }
-  ~SmallNetNode() override { release_variables(); }
+  void release_variables() override { passes.release(); }
 };
 
 at::Tensor SmallNetPlan::features(const at::Tensor& z, const Tensors& weights, const Tensors& biases) const {
   check_inputs(stages_, biases, z);
-  const std::shared_ptr<SmallNetNode> node(new SmallNetNode, torch::autograd::deleteNode);
-  node->plan = shared_from_this();
+  const auto chunks = nets::Chunks::of(z.size(0), kImages);
+  const std::shared_ptr<SmallNetNode> node(new SmallNetNode(shared_from_this(), chunks), torch::autograd::deleteNode);
   node->rows = z.detach().permute({0, 2, 3, 1}).contiguous();
   node->version = node->rows._version();
   for (const at::Tensor& bias : biases) node->biases.push_back(bias.detach().contiguous());
-  const auto chunks = node->chunks = nets::Chunks::of(z.size(0), kImages);
   at::Tensor out = at::empty({z.size(0), output_.numel()}, at::kFloat);
-  node->passes.resize(static_cast<std::size_t>(chunks.number()));
   chunks.each([&](std::int64_t k) {
-    auto& pass = node->passes[static_cast<std::size_t>(k)] = take(chunks.rows(k));
+    auto& pass = node->passes[k] = take(chunks.rows(k));
     const float* h =
         pass->forward(data_of(node->rows) + chunks.first(k) * stages_[0].in.size(), node->biases, chunks.first(k));
     std::copy_n(h, chunks.rows(k) * output_.numel(), out.mutable_data_ptr<float>() + chunks.first(k) * output_.numel());

@@ -57,7 +57,7 @@ DiffusionObjective::Contrast DiffusionObjective::make_contrast(const prior::Chai
 void DiffusionObjective::backward_by_layer(const Contrast& contrast, GradientSum& gradients) {
   for (std::size_t i = 0; i < contrast.z.size(); ++i) {  // a graph a layer: inputs are constants
     torch::autograd::backward({layer_loss(contrast, i).loss}, {});
-    if (contrast.last) gradients.backward_done(contrast.first_bucket + i);
+    if (contrast.last) gradients.backward_done(contrast.first_bucket + i);  // true; false only on the reverse chain
   }
 }
 
@@ -67,8 +67,8 @@ DiffusionObjective::LayerLoss DiffusionObjective::layer_loss(const Contrast& con
   const auto [f, labels] = update_weights_.outputs(contrast.first_bucket + layer, contrast.z[layer], contrast.t_both);
   const at::Tensor positive = f.narrow(0, 0, count), negative = f.narrow(0, count, count);
   const at::Tensor scaled = f.detach().to(at::kDouble) / contrast.variances;  // f / s_t^2
-  record_.add_rows(kTerms + 2 * layer, scaled.narrow(0, 0, count));
-  record_.add_rows(kTerms + 2 * layer + 1, scaled.narrow(0, count, count));
+  record_.add_rows(kTerms + 2 * layer, scaled.narrow(0, 0, count));           // positives of layer i: kTerms + 2 i
+  record_.add_rows(kTerms + 2 * layer + 1, scaled.narrow(0, count, count));   // its negatives: the next
   return {prior::contrastive_loss(positive, negative, contrast.weights, settings_.l2, global_rows_), labels};
 }
 

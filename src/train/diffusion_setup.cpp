@@ -51,7 +51,7 @@ void PriorTrainOptions::describe(Options& o) {
       Show::kCommon);
   o.add("train.reverse_from", &reverse_from, "with train.chain = reverse: updates on the data's chains before that",
       {0, 1000000000});
-  o.add("train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
+  describe_sums(o);
   o.add_choice("train.source", &source, "u_0 from the latent cache, or encoded on the fly (paper)");
   describe_keeping(o);
   o.outside_fingerprint([&] {

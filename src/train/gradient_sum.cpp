@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <span>
 #include <utility>
 #include "base/error.h"
@@ -42,14 +41,6 @@ at::Tensor GradientSum::summable(const at::Tensor& values) const {
   const bool stays = values.is_cpu() || comm_.kind() == comm::Kind::kNccl || comm_.size() == 1;
   return stays ? values : values.to(at::kCPU);
 }
-
-double GradientSum::bytes_per_update() const {
-  double total = 0;
-  for (const auto& [prefix, params] : buckets_) total += static_cast<double>(params.size()) * (deterministic_ ? 8 : 4);
-  return total;
-}
-
-std::int64_t GradientSum::collectives_per_update() const { return std::ssize(groups_) + (deterministic_ ? 1 : 0); }
 
 void GradientSum::begin(std::vector<std::int64_t> expected) {
   check(expected.size() == buckets_.size(), ExitCode::kRuntime, "gradient sum: {} counts for {} buckets",

@@ -36,8 +36,12 @@ class GradientSum {
   // Of the gradients, by bucket: in float64 and a fixed order on the host, so that all ranks have
   // the same bits.
   std::vector<double> norms() const;
-  double bytes_per_update() const;
-  std::int64_t collectives_per_update() const;
+  double bytes_per_update() const {
+    double values = 0;
+    for (const Bucket& bucket : buckets_) values += static_cast<double>(bucket.params.size());
+    return values * (deterministic_ ? 8 : 4);
+  }
+  std::int64_t collectives_per_update() const { return std::ssize(groups_) + (deterministic_ ? 1 : 0); }
   double waited_s() const { return waited_s_; }  // since construction
  private:
   // Buckets [first, last), summed by one collective.

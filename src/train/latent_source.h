@@ -1,13 +1,11 @@
 // Where u_0 comes from (Alg. 1, line 3): the latent cache, or the posterior on the fly as the
-// authors do.
+// authors do (online_source.h).
 #pragma once
 #include <functional>
 #include "base/types.h"
-#include "data/dataset.h"
 #include "data/latent_cache.h"
 #include "prior/chains.h"
 #include "train/micro_batches.h"
-#include "vae/backbone.h"
 
 namespace hebm::train {
 
@@ -24,12 +22,6 @@ using MakeSource = std::function<LatentSource(const MicroBatches& batches, std::
 // data::BatchOrder, read ahead. References must outlive the source.
 LatentSource cache_source(const data::LatentCache& cache, const MicroBatches& batches, std::uint64_t seed,
     std::int64_t first_update, std::int64_t total_updates);
-LatentSource online_source(const data::Dataset& dataset, data::Split split, const vae::Backbone& backbone,
-    const MicroBatches& batches, std::uint64_t seed);
-
-// One draw of q(u_0 | x) a row of x [images, C, H, W], on the host.
-LatentBatch draw_latents(const vae::Backbone& backbone, const at::Tensor& x, std::uint64_t seed,
-    std::vector<std::int64_t> images, std::vector<std::uint32_t> visits);
 
 // Who the images of a micro-batch are, for their noise.
 prior::ChainIds ids_of(const LatentBatch& latents, std::uint64_t seed, std::uint32_t attempt);

@@ -1,9 +1,9 @@
-#include "prior/nce.h"
+#include "train/nce.h"
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
-#include "train/prior_objective.h"
+#include "prior/nce.h"
 
 namespace hebm::train {
 namespace {

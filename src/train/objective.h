@@ -35,8 +35,10 @@ struct LoopOptions {
   std::int64_t at_once = 1;    // micro-batches of a rank that learn() gets together, at most
   double flush_every_s = 5.0;  // metrics reach the disk at least so often while they are written
  protected:
-  // Declares these of the section: how large a batch is, and how often what is kept.
+  // Declares these of the section: how large a batch is, how gradients are summed, and how often
+  // what is kept.
   void describe_batch(Options& options, Show show);
+  void describe_sums(Options& options);
   void describe_keeping(Options& options);
 };
 

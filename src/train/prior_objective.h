@@ -2,7 +2,6 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <vector>
 #include "prior/potential.h"
 #include "train/latent_source.h"
@@ -61,10 +60,5 @@ struct PriorInputs {
   MakeSource make_source;
 };
 std::vector<Bucket> buckets_of(prior::EnergyPrior& prior);
-
-// The classifiers of the NCE prior (prior/nce.h): posterior against prior samples of every layer,
-// no chains. Of the options, levels, level_weight, l2, divergence_factor and previews mean nothing
-// here; nor does in.langevin. in.prior: of make_marginal_schedule().
-std::unique_ptr<Objective> make_nce(const PriorTrainOptions& options, const PriorInputs& in, const TrainingRun& run);
 
 }  // namespace hebm::train

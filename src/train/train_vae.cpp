@@ -222,18 +222,15 @@ TrainingResult train_vae(VaeTrainOptions options, vae::Backbone& backbone, const
   options.at_once = whole ? LoopOptions::kAll : options.together(backbone.image_shape()) / options.micro_batch;
   VaeObjective objective(options, backbone, std::move(statistics), dataset, seed, run);
   if (artifact_done(file, vae::kVaeFormat, vae::kVaeVersion, run.fingerprint, run.comm, run.logger)) return {};
-  TrainingLoop loop(objective, run);
-  const TrainingResult result = loop.run();
-  if (result.outcome == Outcome::kStopped) return result;
-  loop.adopt_averaged();
-  objective.adopt_statistics();
-  const data::Split split = judged_split(dataset);
-  const Elbo elbo = measure_elbo(objective.input(), split, kElboImages, run.comm, run.logger);
-  nlohmann::json results = elbo.to_json();
-  results["split"] = split == data::Split::kTest ? "test" : "train";
-  results["updates"] = objective.options().updates;
-  publish(file, backbone, elbo, results, run);
-  return result;
+  return TrainingLoop(objective, run).run_to_artifact([&] {
+    objective.adopt_statistics();
+    const data::Split split = judged_split(dataset);
+    const Elbo elbo = measure_elbo(objective.input(), split, kElboImages, run.comm, run.logger);
+    nlohmann::json results = elbo.to_json();
+    results["split"] = split == data::Split::kTest ? "test" : "train";
+    results["updates"] = objective.options().updates;
+    publish(file, backbone, elbo, results, run);
+  });
 }
 
 }  // namespace hebm::train

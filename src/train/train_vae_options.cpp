@@ -66,7 +66,7 @@ void VaeTrainOptions::describe(Options& o) {
         "memory; 0: 131,072 values of images; a micro-batch at least, and with vae_train.deterministic",
         {0, 1000000});
   });
-  o.add("vae_train.deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
+  describe_sums(o);
 }
 
 std::int64_t VaeTrainOptions::together(const ImageShape& image) const {
@@ -79,19 +79,19 @@ std::int64_t VaeTrainOptions::together(const ImageShape& image) const {
 void VaeTrainOptions::expect_possible(std::size_t num_layers, bool has_statistics, int num_ranks) const {
   static_cast<void>(MicroBatches(batch, micro_batch, 0, num_ranks, "vae_train.batch, vae_train.micro_batch"));
   check(has_statistics || (spectral == 0.0 && !data_init && !recompute), ExitCode::kUsage,
-      "vae_train.spectral, vae_train.data_init and vae_train.recompute act on NVAE's layers: they need vae.kind = "
-      "nvae");
+      "vae_train.spectral, vae_train.data_init and vae_train.recompute need a backbone with batch statistics (nvae): "
+      "they act on its layers");
   check(kl_targets.empty() || kl_targets.size() == num_layers, ExitCode::kUsage,
       "vae_train.kl_targets: {} targets for {} latent layers", kl_targets.size(), num_layers);
   check(kl_targets.empty() || (!kl_balance && free_bits == 0.0), ExitCode::kUsage,
       "vae_train.kl_targets holds the layers' KL by itself: it cannot be had with vae_train.kl_balance or free_bits");
   const bool whole = at_whole_batch(has_statistics);
   check(!whole || !deterministic, ExitCode::kUsage,
-      "vae_train.deterministic cannot be had with vae.kind = nvae or vae_train.kl_balance: they look at the whole "
-      "batch, and their sums depend on the number of ranks in the last bits");
+      "vae_train.deterministic cannot be had with a backbone with batch statistics (nvae) or vae_train.kl_balance: "
+      "they look at the whole batch, and their sums depend on the number of ranks in the last bits");
   check(!whole || images_at_once == 0, ExitCode::kUsage,
-      "vae_train.images_at_once cannot be had with vae.kind = nvae or vae_train.kl_balance: a rank takes all its "
-      "images at once");
+      "vae_train.images_at_once cannot be had with a backbone with batch statistics (nvae) or vae_train.kl_balance: a "
+      "rank takes all its images at once");
 }
 
 }  // namespace hebm::train

@@ -44,6 +44,14 @@ TrainingResult TrainingLoop::run(const Observer& observer) {
   return {Outcome::kDone, checkpoints_.save_failed()};
 }
 
+TrainingResult TrainingLoop::run_to_artifact(const std::function<void()>& finish, const Observer& observer) {
+  const TrainingResult result = run(observer);
+  if (result.outcome == Outcome::kStopped) return result;
+  adopt_averaged();
+  finish();
+  return result;
+}
+
 void TrainingLoop::make_gradients() {
   const Timer timer;
   const MicroBatches& batches = objective_.batches();

@@ -40,15 +40,18 @@ class TrainingLoop {
   // From the newest checkpoint to the last update. AgreedError(kDiverged) when the rollbacks are
   // spent.
   TrainingResult run(const Observer& observer = {});
-  // The averaged weights, for samples on the way, and in the nets for good, for the artifact.
+  // The same, and behind the last update the averaged weights in the nets for good, and finish(),
+  // which makes the artifact of them. Not where the run was stopped.
+  TrainingResult run_to_artifact(const std::function<void()>& finish, const Observer& observer = {});
+  // The averaged weights, for samples on the way.
   const nets::Ema& ema(std::size_t bucket) const { return *emas_.at(bucket); }
-  void adopt_averaged();
  private:
   Update update() const { return {update_, options_.updates, static_cast<std::uint32_t>(attempt_)}; }
   void start();
   void make_gradients();
   std::string judge() const;
   void apply();
+  void adopt_averaged();
   void roll_back(const std::string& why);
   void resume(const CheckpointInfo& from);
   TrainingState state() const;

@@ -19,6 +19,10 @@ void LoopOptions::describe_batch(Options& o, Show show) {
   o.add(section + ".micro_batch", &micro_batch, "images of a micro-batch; batch / micro_batch >= ranks", {1, 1000000});
 }
 
+void LoopOptions::describe_sums(Options& o) {
+  o.add(section + ".deterministic", &deterministic, "int64 gradient sums: the same bits for any number of ranks");
+}
+
 void LoopOptions::describe_keeping(Options& o) {
   o.outside_fingerprint([&] {
     o.add(section + ".checkpoint_every", &checkpoint_every, "updates between checkpoints", {1, 1000000000},

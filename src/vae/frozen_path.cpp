@@ -7,29 +7,22 @@
 namespace hebm::vae {
 // The reverse pass in torch's graph.
 struct FrozenTransportNode : torch::autograd::Node {
-  std::shared_ptr<const FrozenPath> net;
-  std::vector<std::unique_ptr<FrozenPass>> passes;
-  nets::Chunks chunks;
-  std::int64_t dim = 0;
+  nets::KeptPasses<FrozenPass> passes;
+  std::int64_t dim;
+  FrozenTransportNode(nets::KeptPasses<FrozenPass> of_forward, std::int64_t dim_of_u)
+      : passes(std::move(of_forward)), dim(dim_of_u) {}
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
-    check(std::ssize(passes) == chunks.number(), ExitCode::kRuntime,
-        "transport of a frozen VAE: a second backward through the same z");
-    check(!torch::autograd::GradMode::is_enabled(), ExitCode::kRuntime,
-        "transport of a frozen VAE: a gradient of its gradient (create_graph) is not available; freeze(false)");
+    nets::check_reverse(passes.released(), "transport of a frozen VAE", "z", "; freeze(false)");
+    const nets::Chunks& chunks = passes.chunks;
     const at::Tensor out = at::empty({chunks.count, dim}, at::kFloat);
     chunks.each([&](std::int64_t k) {
-      passes[static_cast<std::size_t>(k)]->reverse(
-          grads, chunks.first(k), out.narrow(0, chunks.first(k), chunks.rows(k)));
+      passes[k]->reverse(grads, chunks.first(k), out.narrow(0, chunks.first(k), chunks.rows(k)));
     });
     release_variables();
     return {out};
   }
-  void release_variables() override {
-    for (auto& pass : passes) net->pool_.give_back(std::move(pass));
-    passes.clear();
-  }
-  ~FrozenTransportNode() override { release_variables(); }
+  void release_variables() override { passes.release(); }
 };
 
 std::vector<at::Tensor> FrozenPath::transport(const at::Tensor& u) const {
@@ -44,22 +37,15 @@ std::vector<at::Tensor> FrozenPath::transport(const at::Tensor& u) const {
     z.push_back(at::empty(
         {chunks.count, shape.channels, shape.height, shape.width}, at::kFloat, at::MemoryFormat::ChannelsLast));
   const bool differentiable = torch::autograd::compute_requires_grad(u);
-  std::vector<std::unique_ptr<FrozenPass>> passes(static_cast<std::size_t>(chunks.number()));
+  nets::KeptPasses<FrozenPass> passes({shared_from_this(), &pool_}, chunks);
   chunks.each([&](std::int64_t k) {
-    auto pass = pool_.take(chunks.rows(k), make_);
+    auto& pass = passes[k] = pool_.take(chunks.rows(k), make_);
     pass->forward(input.narrow(0, chunks.first(k), chunks.rows(k)), z, chunks.first(k));
-    if (differentiable) {
-      passes[static_cast<std::size_t>(k)] = std::move(pass);
-    } else {
-      pool_.give_back(std::move(pass));
-    }
+    if (!differentiable) pool_.give_back(std::move(pass));
   });
   if (!differentiable) return z;
-  const std::shared_ptr<FrozenTransportNode> node(new FrozenTransportNode, torch::autograd::deleteNode);
-  node->net = shared_from_this();
-  node->passes = std::move(passes);
-  node->chunks = chunks;
-  node->dim = dim;
+  const std::shared_ptr<FrozenTransportNode> node(
+      new FrozenTransportNode(std::move(passes), dim), torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(u));
   torch::autograd::set_history(z, node);
   return z;

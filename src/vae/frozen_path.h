@@ -40,8 +40,6 @@ class FrozenPath : public std::enable_shared_from_this<FrozenPath> {
   // backward through the same z, no double backward).
   std::vector<at::Tensor> transport(const at::Tensor& u) const;
  private:
-  friend struct FrozenTransportNode;
-
   std::vector<LatentShape> shapes_;
   std::int64_t images_;  // of a pass at most
   Make make_;

@@ -26,7 +26,7 @@ at::Tensor Hvae::enter(std::size_t i, const at::Tensor& s) const {
 
 LayerNormal Hvae::prior(std::size_t i, const at::Tensor& s) const {
   const auto parts = layers_[i].prior_head(at::silu(s)).chunk(2, 1);
-  const at::Tensor log_sigma = soft_clamp(parts[1], kHvaeLogSigmaBound);
+  const at::Tensor log_sigma = soft_clamp(parts[1], kHvaeLogSigmaBound);  // b tanh(x / b), b = 2
   return {parts[0], log_sigma.exp(), log_sigma};
 }
 

@@ -4,7 +4,7 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <memory>
 #include <utility>
-#include "base/error.h"
+#include "nets/passes.h"
 
 namespace hebm::vae {
 namespace {
@@ -14,9 +14,7 @@ struct RecomputeNode : torch::autograd::Node {
   std::vector<torch::autograd::SavedVariable> inputs;
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
-    check(!inputs.empty(), ExitCode::kRuntime, "recomputation: a second backward through the same piece");
-    check(!c10::GradMode::is_enabled(), ExitCode::kRuntime,
-        "recomputation: a gradient of its gradient (create_graph) is not available");
+    nets::check_reverse(inputs.empty(), "recomputation", "piece");
     const c10::AutoGradMode grad_on(true);
     std::vector<at::Tensor> leaves;
     for (std::size_t i = 0; i < inputs.size(); ++i)

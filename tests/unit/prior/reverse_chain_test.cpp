@@ -8,7 +8,6 @@
 #include <cmath>
 #include "base/error.h"
 #include "linear_backbone.h"
-#include "prior/forward_pair.h"
 #include "tiny_prior.h"
 
 namespace hebm::prior {

@@ -1,6 +1,6 @@
 // NCE on a linear generator with Gaussian posteriors, where every classifier's best logit is
 // known.
-#include "prior/nce.h"
+#include "train/nce.h"
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linspace.h>
 #include <c10/core/GradMode.h>
@@ -9,6 +9,7 @@
 #include "../prior/linear_backbone.h"
 #include "comm/single_communicator.h"
 #include "gaussian_source.h"
+#include "prior/nce.h"
 #include "support.h"
 #include "train/diffusion.h"
 
