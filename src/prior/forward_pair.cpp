@@ -8,7 +8,7 @@ namespace {
 
 // A step of Eq. 7 in the noise's place. Each product is rounded, then the sum: bits of a training
 // hang on it. Coefficients: [B, 1].
-at::Tensor noised(at::Tensor noise, const at::Tensor& u, const at::Tensor& alpha, const at::Tensor& sigma) {
+at::Tensor noised(const at::Tensor& noise, const at::Tensor& u, const at::Tensor& alpha, const at::Tensor& sigma) {
   return noise.mul_(sigma).add_(u * alpha);
 }
 
