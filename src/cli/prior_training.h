@@ -33,7 +33,7 @@ class PriorTraining : public RunCommand {
   std::string relaxation_note() const {
     return kind().learns_by_chains ? prior::relaxation_note(prior_->schedule(), langevin_) : "";
   }
-  bool reverse() const { return training_.chain == train::TrainingChain::kReverse && !prior_->schedule().marginal; }
+  bool reverse() const { return training_.reverse_updates(training_.updates) > 0 && !prior_->schedule().marginal; }
 
   prior::ScheduleOptions schedule_;
   prior::EnergyOptions energy_;
