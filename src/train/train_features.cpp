@@ -1,12 +1,15 @@
 #include "train/train_features.h"
+#include <ATen/TensorIndexing.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <numeric>
 #include "base/error.h"
 #include "nets/device.h"
@@ -156,16 +159,24 @@ double measure_accuracy(const nets::FeatureNet& net, const data::Dataset& datase
 
 at::Tensor shifted_images(const ImageBatch& images, const std::vector<Shift>& shifts, at::Device device) {
   const auto [channels, height, width] = images.shape;
+  std::int64_t border = 0;
+  for (const auto& [dy, dx] : shifts) border = std::max({border, std::abs(dy), std::abs(dx)});
+  // By image: its number, and where its rows and columns come from in the images with a border.
+  std::vector<std::int64_t> from;
+  for (std::size_t b = 0; b < shifts.size(); ++b) {
+    from.push_back(static_cast<std::int64_t>(b));
+    for (std::int64_t y = 0; y < height; ++y) from.push_back(y - shifts[b].dy + border);
+    for (std::int64_t x = 0; x < width; ++x) from.push_back(x - shifts[b].dx + border);
+  }
+  const auto part = nets::on_device(from, device).view({images.count, -1}).split_with_sizes({1, height, width}, 1);
   // The byte tensor only looks at the batch's memory.
   const at::Tensor bytes = at::from_blob(const_cast<std::uint8_t*>(images.pixels.data()),
-      {images.count, channels, height, width}, at::TensorOptions(at::kByte));
-  std::vector<at::Tensor> moved;
-  for (std::int64_t b = 0; b < images.count; ++b) {  // a negative pad crops
-    const Shift& shift = shifts[static_cast<std::size_t>(b)];
-    const std::int64_t dy = std::clamp(shift.dy, -height, height), dx = std::clamp(shift.dx, -width, width);
-    moved.push_back(at::constant_pad_nd(bytes.select(0, b), {dx, -dx, dy, -dy}));
-  }
-  return at::stack(moved).to(device).to(at::kFloat).div_(255.0);
+      {images.count, channels, height, width}, at::TensorOptions(at::kByte))
+                               .to(device);
+  const at::Tensor bordered =
+      at::constant_pad_nd(bytes, {border, border, border, border}).permute({0, 2, 3, 1});  // [B, H, W, C]
+  const at::Tensor moved = bordered.index({part[0].unsqueeze(2), part[1].unsqueeze(2), part[2].unsqueeze(1)});
+  return at::empty(bytes.sizes(), bytes.options().dtype(at::kFloat)).copy_(moved.permute({0, 3, 1, 2})).div_(255.0);
 }
 
 }  // namespace hebm::train
