@@ -205,7 +205,7 @@ void Dataset::verify() const {
   impl_->check_pixels(hasher.digest());
 }
 
-static std::vector<std::string> label_columns(const Dataset& set) {
+std::vector<std::string> label_columns(const Dataset& set) {
   std::vector<std::string> out;
   if (!set.labels().empty()) out.push_back(kLabels);
   for (const Attribute& a : set.attributes()) out.push_back(a.name);

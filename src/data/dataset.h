@@ -90,5 +90,6 @@ struct LabelColumn {
 // Labels without names are called "0", "1", ... A name that the set does not have is Error(kUsage)
 // with those that it has.
 LabelColumn label_column(const Dataset& set, const std::string& name);
+std::vector<std::string> label_columns(const Dataset& set);  // their names
 
 }  // namespace hebm::data

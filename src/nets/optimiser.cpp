@@ -48,6 +48,12 @@ void Ema::update(std::int64_t num_updates) {
   flat_.mul_(decay).add_(params_.flat(), 1.0 - decay);
 }
 
+WithEma::WithEma(Parameters& params, const Ema& ema) : params_(params), kept_(params.flat().detach().clone()) {
+  params_.flat().copy_(ema.flat());
+}
+
+WithEma::~WithEma() { params_.flat().copy_(kept_); }
+
 double scheduled_rate(const RateSchedule& s, std::int64_t update) {
   if (update < s.warmup) return s.base * static_cast<double>(update + 1) / static_cast<double>(s.warmup);
   const double span = static_cast<double>(std::max<std::int64_t>(1, s.total - s.warmup));

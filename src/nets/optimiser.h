@@ -52,10 +52,8 @@ class Ema {
 // Puts the averaged weights into the net while it lives, and the trained ones back after.
 class WithEma {
  public:
-  WithEma(Parameters& params, const Ema& ema) : params_(params), kept_(params.flat().detach().clone()) {
-    params_.flat().copy_(ema.flat());
-  }
-  ~WithEma() { params_.flat().copy_(kept_); }
+  WithEma(Parameters& params, const Ema& ema);
+  ~WithEma();
   WithEma(const WithEma&) = delete;
   WithEma& operator=(const WithEma&) = delete;
  private:

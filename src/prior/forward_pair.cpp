@@ -7,8 +7,8 @@ namespace hebm::prior {
 namespace {
 
 // A step of Eq. 7 in the noise's place. Each product is rounded, then the sum: bits of a training
-// hang on it. Coefficients: [B, 1].
-at::Tensor noised(const at::Tensor& noise, const at::Tensor& u, const at::Tensor& alpha, const at::Tensor& sigma) {
+// hang on it. Coefficients are numbers, or [B, 1].
+at::Tensor noised(at::Tensor noise, const at::Tensor& u, const auto& alpha, const auto& sigma) {
   return noise.mul_(sigma).add_(u * alpha);
 }
 
@@ -44,6 +44,17 @@ NoisyPair make_pair(const Chains& chains, const at::Tensor& u0, const Schedule& 
   pair.u_t = noised(chains.normals(Purpose::kForwardNoise, dim), u0, of_level[0], of_level[1]);
   pair.u_next = noised(chains.normals(Purpose::kTransitionNoise, dim), pair.u_t, of_level[2], of_level[3]);
   return pair;
+}
+
+std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, const ChainIds& ids) {
+  const c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> out;
+  for (std::int64_t t = 0; t < schedule.num_levels; ++t) {
+    const auto level = static_cast<std::size_t>(t);
+    out.push_back(noised(Chains(ids, t, u0.device()).normals(Purpose::kForwardNoise, u0.size(1)),
+        out.empty() ? u0 : out.back(), schedule.alpha[level], schedule.sigma[level]));
+  }
+  return out;
 }
 
 }  // namespace hebm::prior

@@ -25,4 +25,8 @@ std::int64_t level_of_batch(const Schedule& schedule, std::uint64_t seed, std::u
 // u0 [B, D] float32 on the chains' device.
 NoisyPair make_pair(const Chains& chains, const at::Tensor& u0, const Schedule& schedule);
 
+// One draw of Eq. 7 for every image: u_0 -> [T] of [B, D], entry 0 = alpha[0] u_0 + sigma[0] n_0,
+// entry t + 1 = alpha[t + 1] (entry t) + sigma[t + 1] n_{t + 1}; n_t is keyed by (ids, t).
+std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, const ChainIds& ids);
+
 }  // namespace hebm::prior

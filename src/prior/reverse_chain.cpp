@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/visits.h"
 #include "nets/device.h"
+#include "prior/forward_pair.h"
 
 namespace hebm::prior {
 namespace {
@@ -22,17 +23,6 @@ ChainIds ids_of_candidate(ChainIds ids, std::int64_t m) {
 }
 
 }  // namespace
-
-std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, const ChainIds& ids) {
-  const c10::NoGradGuard no_grad;
-  std::vector<at::Tensor> out;
-  for (std::int64_t t = 0; t < schedule.num_levels; ++t) {
-    const auto level = static_cast<std::size_t>(t);
-    const at::Tensor noise = Chains(ids, t, u0.device()).normals(Purpose::kForwardNoise, u0.size(1));
-    out.push_back(noise.mul_(schedule.sigma[level]).add_((out.empty() ? u0 : out.back()) * schedule.alpha[level]));
-  }
-  return out;
-}
 
 ReverseChain::ReverseChain(
     const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin, NetOutput output)

@@ -32,10 +32,6 @@ struct HeldLayers {
   std::vector<at::Tensor> u_t;       // [T] of [B, D]
 };
 
-// One draw of Eq. 7 for every image: u_0 -> [T] of [B, D], entry 0 = alpha[0] u_0 + sigma[0] n_0,
-// entry t + 1 = alpha[t + 1] (entry t) + sigma[t + 1] n_{t + 1}; n_t is keyed by (ids, t).
-std::vector<at::Tensor> forward_trajectory(const at::Tensor& u0, const Schedule& schedule, const ChainIds& ids);
-
 // What chains may have beside their start.
 struct ReverseExtras {
   const HeldLayers* held = nullptr;     // of all levels

@@ -76,6 +76,7 @@ TEST(LabelColumns, AreLabelsAndAttributesByName) {
   const test::TempFolder folder;
   write_dataset(folder / "with.h5", with_attributes());
   const Dataset set = Dataset::open(folder / "with.h5");
+  EXPECT_EQ(label_columns(set), (std::vector<std::string>{"labels", "animal", "width"}));
   EXPECT_EQ(label_column(set, "labels").categories, (std::vector<std::string>{"cat", "dog"}));
   EXPECT_EQ(label_column(set, "width").categories, (std::vector<std::string>{"narrow", "wide"}));
   EXPECT_EQ(label_column(set, "width").values, (std::vector<std::int64_t>{0, 1, 1}));

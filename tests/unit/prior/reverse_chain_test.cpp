@@ -8,6 +8,7 @@
 #include <cmath>
 #include "base/error.h"
 #include "linear_backbone.h"
+#include "prior/forward_pair.h"
 #include "tiny_prior.h"
 
 namespace hebm::prior {
