@@ -23,7 +23,8 @@ constexpr std::array<GemmSize, 11> kSizes = {
     {{24, 32, 96}, {96, 32, 288}, {96, 128, 512}, {768, 32, 96}, {2048, 384, 64}, {1024, 768, 128}, {1024, 128, 768},
         {4096, 32, 192}, {4096, 192, 32}, {256, 128, 512}, {1024, 1024, 1024}}};
 constexpr double kSeconds = 0.04;
-constexpr int kRepetitions = 5;
+// Rounds take all choices in turn, so that other work on the machine meets them alike.
+constexpr int kRepetitions = 2, kRounds = 4;
 
 double rate_of(const GemmSize& size) {
   const auto values = [](std::int64_t count) { return std::vector<float>(static_cast<std::size_t>(count), 0.5f); };
@@ -77,10 +78,15 @@ nlohmann::json bench_gemm(int threads) {
   const std::string rule(name_of(nets::gemm_rule(processor)));
   auto rows = nlohmann::json::array(), wrong = nlohmann::json::array();
   for (const GemmSize& size : kSizes) rows.push_back({{"m", size.rows}, {"k", size.inner}, {"n", size.columns}});
-  for (const auto& choice : choices_of(Gemm{})) {
-    if (choice.value == Gemm::kAuto || !nets::gemm_possible(choice.value, processor)) continue;
-    const auto rates = rates_of(choice.value, threads);
-    for (std::size_t k = 0; k < rates.size(); ++k) rows[k]["gflop_s"][std::string(choice.name)] = rates[k];
+  for (int round = 0; round < kRounds; ++round) {
+    for (const auto& choice : choices_of(Gemm{})) {
+      if (choice.value == Gemm::kAuto || !nets::gemm_possible(choice.value, processor)) continue;
+      const auto rates = rates_of(choice.value, threads);
+      for (std::size_t k = 0; k < rates.size(); ++k) {
+        auto& best = rows[k]["gflop_s"][std::string(choice.name)];
+        best = std::max(rates[k], round > 0 ? best.get<double>() : 0.0);
+      }
+    }
   }
   for (auto& row : rows) {
     const auto& rates = row["gflop_s"];
