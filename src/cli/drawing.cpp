@@ -29,8 +29,8 @@ void DrawingOptions::resolve() {
 }
 
 void DrawingOptions::expect_trained(const prior::PriorInfo& prior) const {
-  const std::string trained = trained_with(prior, "train.chain");
-  check(chain_ == kAnyChain || trained.empty() || chain_ == trained || !prior_kind(prior.kind).has_levels,
+  const std::string trained = trained_with(prior, "train.chain").value_or(chain_);
+  check(chain_ == kAnyChain || chain_ == trained || !prior_kind(prior.kind).has_levels,
       ExitCode::kUsage,
       "train.chain: the prior was trained with {}, you ask for {}; give the training's, or train it again", trained,
       chain_);

@@ -28,6 +28,7 @@ for command in sample vary transition; do
   refused 2 'langevin.start: the prior was trained with kernel, you ask for next' base "$command" --langevin.start next
   refused 2 'langevin.steps: the prior was trained with 3, you ask for 4' base "$command" --langevin.steps 4
   refused 2 'langevin.step: the prior was trained with 0.01, you ask for 0.02' base "$command" --langevin.step 0.02
+  refused 2 'langevin.by_level: the prior was trained with none, you ask for 3' base "$command" --langevin.by_level 3
   refused 2 'train.chain: the prior was trained with data, you ask for reverse' base "$command" --train.chain reverse
 done
 refused 2 'langevin.start' base evaluate --langevin.start next
