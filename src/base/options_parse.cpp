@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "base/options_text.h"
+#include "base/printable.h"
 #include "base/text.h"
 
 namespace hebm {
@@ -81,7 +82,7 @@ void Options::assign_positionals(std::span<const std::string> left) {
     left = left.subspan(positional.many != nullptr ? left.size() : 1);
   }
   if (left.empty()) return;
-  fail(ExitCode::kUsage, "unexpected argument '{}'; usage: {}", detail::printable(left.front()), usage_);
+  fail(ExitCode::kUsage, "unexpected argument '{}'; usage: {}", printable(left.front()), usage_);
 }
 
 // Boost takes no empty value after "=", and for a bool any next argument, not only its words.
@@ -121,19 +122,19 @@ Options::Pairs Options::parse_command_line(std::span<const std::string> args) {
     for (const po::option& option : parsed.options) {
       const std::string key = option.position_key == -1 ? option.string_key : "";
       if (option.unregistered) {
-        fail(ExitCode::kUsage, "unknown option --{}{}{}", detail::printable(key),
+        fail(ExitCode::kUsage, "unknown option --{}{}{}", printable(key),
             foreign_.contains(key) ? ": it belongs to another command" : "", suggestion(key, "--"));
       }
       const auto& tokens = option.original_tokens;
       if (!key.empty() && tokens.size() > 1 && tokens[1].starts_with("--")) {
         // `--a.b --c`: Boost gives "--c" to a.b where c is unknown.
         fail(ExitCode::kUsage, "--{} needs a value, got '{}'; write --{}=VALUE if that is meant", key,
-            detail::printable(tokens[1]), key);
+            printable(tokens[1]), key);
       }
       out.emplace_back(key, option.value.empty() ? "" : option.value[0]);
     }
   } catch (const po::error& e) {
-    fail(ExitCode::kUsage, "command line: {}; --help shows the options", detail::printable(e.what()));
+    fail(ExitCode::kUsage, "command line: {}; --help shows the options", printable(e.what()));
   }
   return out;
 }

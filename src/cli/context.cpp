@@ -7,6 +7,7 @@
 #include <ctime>
 #include <fstream>
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/version.h"
 #include "comm/end_process.h"
 #include "comm/report.h"
@@ -97,7 +98,7 @@ nets::Gemm recorded_gemm(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_regular_file(file, error)) return nets::Gemm::kAuto;
   try {
-    const auto json = nlohmann::json::parse(storage::read_file(file, kMaxBytes), nullptr, false);
+    const auto json = storage::lenient_json(storage::read_file(file, kMaxBytes));
     const auto recorded = value_named<nets::Gemm>(storage::text_in(json, "gemm")).value_or(nets::Gemm::kAuto);
     if (nets::gemm_possible(recorded, nets::this_processor())) return recorded;
   } catch (const Error&) {
@@ -130,7 +131,7 @@ Context::Context(const RunOptions& run, const Invocation& call, const Folders& f
 
 void Context::take_lease(const Folders& folders, const std::string& command) {
   lease_.emplace(folders.leased, command, [rank = comm_->rank()](const std::string& why) {
-    fmt::print(stderr, "hebm_dist: error: {}; this job ends, what it saved is whole\n", why);
+    fmt::print(stderr, "hebm_dist: error: {}; this job ends, what it saved is whole\n", terminal_text(why));
     comm::record_abort(rank, static_cast<int>(ExitCode::kRuntime));
     comm::leave_now(static_cast<int>(ExitCode::kRuntime));
   });
@@ -146,7 +147,7 @@ void Context::write_settings(const fs::path& folder) const {
       {"host", placement_.host}, {"threads", placement_.threads}, {"gemm", name_of(nets::gemm())},
       {"time", std::time(nullptr)}};
   for (const auto& [name, value] : comm::versions()) env["versions"][name] = value;
-  storage::write_file_atomic(folder / "env.json", env.dump(2) + "\n");
+  storage::write_file_atomic(folder / "env.json", storage::json_text(env, 2) + "\n");
 }
 
 void require(const fs::path& file, const std::string& made_by) {

@@ -8,6 +8,7 @@
 #include <vector>
 #include "base/error.h"
 #include "base/host.h"
+#include "base/printable.h"
 #include "base/version.h"
 #include "cli/context.h"
 #include "comm/communicator.h"
@@ -66,6 +67,7 @@ int RunCommand::execute(const Invocation& call) {
 }  // namespace hebm::cli
 
 int main(int argc, char** argv) {
+  const hebm::SafeStreams safe;
   try {
     return hebm::cli::run({argv + 1, argv + argc});
   } catch (const hebm::Error& e) {

@@ -5,11 +5,13 @@
 #include <thread>
 #include "base/error.h"
 #include "base/options_text.h"
+#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/sweep_check.h"
 #include "comm/end_process.h"
 #include "report/report.h"
 #include "storage/files.h"
+#include "storage/json.h"
 #include "sweep/collect.h"
 #include "sweep/runner.h"
 
@@ -134,7 +136,7 @@ class Sweep : public Command {
     const char* restarts = std::getenv("SLURM_RESTART_COUNT");
     settings.restarted = settings.scheduled && restarts != nullptr && std::atoi(restarts) > 0;
     settings.on_lost = [](const std::string& why) {
-      fmt::print(stderr, "hebm_dist: error: {}; this job ends\n", why);
+      fmt::print(stderr, "hebm_dist: error: {}; this job ends\n", terminal_text(why));
       comm::leave_now(static_cast<int>(ExitCode::kRuntime));
     };
     return settings;
@@ -216,7 +218,8 @@ class Sweep : public Command {
     if (!indices_.empty()) {
       std::cout << indices << "\n";
     } else if (json_) {
-      std::cout << nlohmann::json{{"shared", name_of(shared.standing)}, {"members", members}}.dump(2) << "\n";
+      std::cout << storage::json_text(nlohmann::json{{"shared", name_of(shared.standing)}, {"members", members}}, 2)
+                << "\n";
     } else {
       std::cout << lines << plan.members.size() << " members: " << totals << "\n";
     }
@@ -233,7 +236,8 @@ class Sweep : public Command {
     storage::create_folders(layout.results());
     storage::write_file_atomic(layout.results() / "sweep.csv", sweep::csv_of(rows));
     storage::write_file_atomic(layout.results() / "sweep.md", markdown);
-    storage::write_file_atomic(layout.results() / "sweep.json", results::to_json(sweep::sweep_of(rows)).dump(2) + "\n");
+    storage::write_file_atomic(
+        layout.results() / "sweep.json", storage::json_text(results::to_json(sweep::sweep_of(rows)), 2) + "\n");
     storage::write_file_atomic(layout.root / "report.html", report::render_report(layout.root));
     std::cout << markdown;
     std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(),

@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include "base/host.h"
+#include "base/printable.h"
 #include "base/status.h"
 #include "storage/files.h"
 #include "storage/lenient_json.h"
-#include "storage/printable.h"
 
 namespace hebm::storage::detail {
 namespace {
@@ -82,11 +82,11 @@ std::string format_holder(const LeaseHolder& holder) {
   nlohmann::ordered_json json;
   for (const auto& [key, field] : kTexts) json[key] = holder.*field;
   for (const auto& [key, field] : kNumbers) json[key] = holder.*field;
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 LeaseHolder parse_holder(const std::string& text) {
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json json = lenient_json(text);
   LeaseHolder holder;
   for (const auto& [key, field] : kTexts) holder.*field = text_in(json, key);
   for (const auto& [key, field] : kNumbers) holder.*field = integer_in(json, key);

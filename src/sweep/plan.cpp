@@ -6,6 +6,7 @@
 #include <string_view>
 #include "base/error.h"
 #include "base/options_text.h"
+#include "base/printable.h"
 #include "storage/files.h"
 #include "storage/run_files.h"
 
@@ -14,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using detail::IniEntry;
-using detail::printable;
 
 // What these make is shared by all members.
 constexpr std::array kSharedPrefixes = {"run.", "data.", "vae_train.", "features.", "cache."};
