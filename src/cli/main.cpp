@@ -58,10 +58,16 @@ int RunCommand::execute(const Invocation& call) {
   }
   resolve();
   const Folders own = folders(call);
-  nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? recorded_gemm(own.settings) : run_.gemm);  // before any product
+  const nets::Gemm before = recorded_gemm(own.settings);
+  nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? before : run_.gemm);  // before any product
   open();
   Context context(run_, call, own);
-  return work(context);
+  if (before != nets::Gemm::kAuto && before != nets::gemm())
+    context.logger().line("note: matrices by {}, by {} when {} was begun: results differ by rounding",
+        name_of(nets::gemm()), name_of(before), own.settings.string());
+  const int code = work(context);
+  if (code == static_cast<int>(ExitCode::kDone)) context.record_settings();
+  return code;
 }
 
 }  // namespace hebm::cli

@@ -89,7 +89,8 @@ class Train : public PriorTraining {
     comm::on_root(context.comm(), [&] {
       storage::sweep_temporaries(context.run(), "config.ini");
       storage::sweep_temporaries(RunPaths(run_).samples, "train-");
-      storage::write_file_atomic(context.run() / "config.ini", context.options().dump());
+      if (!std::filesystem::exists(directory() / storage::run_files::kPriorFile))
+        storage::write_file_atomic(context.run() / "config.ini", context.options().dump());
     });
     return PriorTraining::work(context);
   }

@@ -19,6 +19,8 @@ for command in transition vary; do refused 2 'hebm_dist train`' base "$command";
 for command in train sample evaluate; do hebm 2 base "$command" || fail "$command"; done
 [[ $(echo "$scratch"/base/features/moments-*.safetensors) == *-????????????????????????????????.safetensors ]] || fail "evaluate kept no features of the training images"
 
+how_made() { (cd -- "$scratch/base" && cat config.ini ./*/config.ini ./*/env.json); }
+before=$(how_made)
 echo "sample.steps is K of the drawing alone"
 refused 2 'langevin.steps: the file has 3, you ask for 9' base sample --sample.steps 9
 hebm 1 base sample --sample.steps 3 || fail "sample --sample.steps 3 is what is there"
@@ -35,6 +37,8 @@ refused 2 'langevin.start' base evaluate --langevin.start next
 refused 2 'langevin.start: the file has "kernel", you ask for "next"' base train --langevin.start next
 refused 2 'train.chain: the file has "data", you ask for "reverse"' base train --train.chain reverse
 refused 2 'train.reverse_from = 2 belongs to train.chain = reverse' other train --train.reverse_from 2 --dry-run
+for command in train sample evaluate; do hebm 1 base "$command" || fail "$command is done already"; done
+[[ $(how_made) == "$before" ]] || fail "what was refused, or done already, changed how the run says it was made: $(diff <(echo "$before") <(how_made))"
 refused 0 "WARNING: a level's chain lasts 0.03 relaxation times" base sample --dry-run
 
 echo "the same results and pictures on 1 and 2 ranks"

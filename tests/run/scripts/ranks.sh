@@ -56,6 +56,8 @@ hebm 1 gemm train "${deterministic[@]}" --compute.gemm mkl || fail "train with c
 hebm 2 gemm train "${deterministic[@]}" || fail "train again"
 grep -q '"gemm": "mkl",' "$scratch/gemm/prior/env.json" || fail "gemm: $(grep gemm "$scratch/gemm/prior/env.json")"
 [[ $(grep -c 'matrices by mkl$' "$scratch/gemm/log.txt") == 2 ]] || fail "log: $(grep matrices "$scratch/gemm/log.txt")"
+hebm 1 gemm train "${deterministic[@]}" --compute.gemm onednn || fail "train with compute.gemm = onednn"
+grep -q 'note: matrices by onednn, by mkl when' "$scratch/gemm/log.txt" || fail "another choice is not told"
 
 echo "stopped by TERM and run again on other ranks = uninterrupted"
 long=(--train.deterministic true --train.updates 30 --train.preview_every 0 --train.checkpoint_every 5 --langevin.steps 40)
