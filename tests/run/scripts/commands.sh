@@ -3,6 +3,7 @@
 # command, as a user meets them.
 set -euo pipefail
 bin=$1/hebm_dist scratch=$2
+source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 rm -rf -- "$scratch"
 mkdir -p -- "$scratch"
 fail() {
@@ -91,6 +92,24 @@ mkdir -p "$scratch/run/vae"
 head -c 4096 /dev/zero >"$scratch/run/dataset.h5"
 expect 4 "dataset.h5" train-vae --run.directory "$scratch/run"
 expect 4 "dataset.h5" encode --run.directory "$scratch/run"
+# Each of these crashes libhdf5.
+for damaged in "$source_folder"/tests/unit/storage/damaged/*.h5; do
+  expect 4 "$damaged" train-vae --run.directory "$scratch/run" --data.path "$damaged"
+done
+code=0
+"$source_folder/launch/mpirun" -n 2 "$bin" train-vae --run.directory "$scratch/run" --data.path "$damaged" >"$scratch/out" 2>&1 || code=$?
+((code == 4)) || fail "a damaged data set on two ranks: exit code $code, expected 4: $(cat "$scratch/out")"
+
+# A name may hold any byte: files stay JSON, and no terminal obeys it.
+odd=$scratch/$'odd\xff\e[2J'
+tiny=(--vae.latents 2x2,2x4 --vae.width 4 --vae.image_width 4 --vae.pixel_width 4 --vae.top_width 4 --vae_train.epochs 1
+  --vae_train.batch 16 --vae_train.micro_batch 4 --comm.threads 1)
+expect 0 "" train-vae --run.directory "$odd" --data.path "$scratch/black.h5" "${tiny[@]}"
+/usr/bin/python3 -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8"))' "$odd/vae/env.json" || fail "env.json is no JSON"
+expect 0 '"train-vae"' status "$odd" --json
+expect 0 'odd\xff\x1b[2J/report.html' report "$odd"
+expect 2 'odd\xff\x1b[2J/dataset.h5 is not there' encode --run.directory "$odd"
+if grep -q $'\e' "$scratch/out"; then fail "an escape reached the terminal"; fi
 
 expect 0 "all is well" doctor
 expect 0 "matrix products: mkl" doctor
