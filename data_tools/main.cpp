@@ -1,9 +1,7 @@
 // hebm_data: imports, inspects and verifies image data sets. Exit codes: base/error.h.
 #include <fmt/core.h>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <iostream>
 #include <iterator>
@@ -13,6 +11,7 @@
 #include <vector>
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/streams.h"
 #include "commands.h"
 
 namespace {
@@ -57,14 +56,14 @@ void run(const std::vector<std::string>& args) {
   } else {
     hebm::fail(hebm::ExitCode::kUsage, "expected a command: {}, got \"{}\" (hebm_data --help)", kNames, name);
   }
-  // A full disk or a closed pipe must not look like success.
-  hebm::check(std::cout.flush().good() && std::fflush(stdout) == 0, hebm::ExitCode::kRuntime,
-      "cannot write to stdout: {}", std::strerror(errno));
+  const std::string problem = hebm::output_problem();
+  hebm::check(problem.empty(), hebm::ExitCode::kRuntime, "cannot write to standard output: {}", problem);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  hebm::fill_standard_streams();
   const hebm::SafeStreams safe;
   try {
     run({argv + 1, argv + argc});

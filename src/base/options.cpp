@@ -102,7 +102,7 @@ namespace {
 using detail::Field;
 using detail::Section;
 
-constexpr std::array kBuiltIn = {"config", "preset", "dry-run", "help", "help-all"};
+constexpr std::array kBuiltIn = {"config", "preset", "print-value", "dry-run", "help", "help-all"};
 
 }  // namespace
 

@@ -50,7 +50,8 @@ po::options_description describe(const std::vector<detail::Section>& sections, b
   general.add_options()("config", po::value<std::string>()->value_name("FILE"),
       "INI file; may be given several times, later ones win, the command line wins over all")("preset",
       po::value<std::string>()->value_name("NAME"),
-      "the INI file configs/NAME.ini that comes with the program, as by --config")(
+      "the INI file configs/NAME.ini that comes with the program, as by --config")("print-value",
+      po::value<std::string>()->value_name("KEY"), "print the value of this option, for scripts; run nothing")(
       "dry-run", "print the resolved configuration, sizes and costs; run nothing")("help", "the common options")(
       "help-all", "all options");
   return everything.add(general);
@@ -161,6 +162,13 @@ Options::Action Options::parse(std::span<const std::string> args) {
   }
   assign_positionals(positionals);
   for (const auto& check : checks_) check();
+  if (const auto asked = std::ranges::find(given, "print-value", &Pairs::value_type::first); asked != given.end()) {
+    const Field* const field = find(asked->second);
+    check(field != nullptr, ExitCode::kUsage, "--print-value {}: there is no such option{}",
+        detail::printable(asked->second), suggestion(asked->second, ""));
+    fmt::print("{}\n", field->text());  // its bytes as they are, not for a terminal
+    return Action::kHelpShown;
+  }
   return dry_run ? Action::kDryRun : Action::kRun;
 }
 

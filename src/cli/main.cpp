@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/host.h"
 #include "base/printable.h"
+#include "base/streams.h"
 #include "base/version.h"
 #include "cli/context.h"
 #include "comm/communicator.h"
@@ -73,9 +74,13 @@ int RunCommand::execute(const Invocation& call) {
 }  // namespace hebm::cli
 
 int main(int argc, char** argv) {
+  hebm::fill_standard_streams();
   const hebm::SafeStreams safe;
   try {
-    return hebm::cli::run({argv + 1, argv + argc});
+    const int code = hebm::cli::run({argv + 1, argv + argc});
+    const std::string problem = hebm::output_problem();
+    hebm::check(code != 0 || problem.empty(), hebm::ExitCode::kRuntime, "cannot write to standard output: {}", problem);
+    return code;
   } catch (const hebm::Error& e) {
     // Wrong use, and what ranks agreed on, is the same on all of them: rank 0 says it. Everything
     // else is said with its rank. The launcher combines the exit codes.

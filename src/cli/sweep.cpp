@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/options_text.h"
 #include "base/printable.h"
+#include "base/shell.h"
 #include "cli/command.h"
 #include "cli/sweep_check.h"
 #include "comm/end_process.h"
@@ -60,7 +61,8 @@ class Sweep : public Command {
         Show::kCommon);
     o.add("jobs", &jobs_, "run, retry: members at a time", {1, 100000}, Show::kCommon);
     o.add("launcher", &launcher_,
-        "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process",
+        "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\", quoted as for a shell; "
+        "empty: one process",
         Show::kCommon);
     o.add("member", &member_,
         "run: this member alone, as a batch job: leave with its exit code when it is interrupted; -1: all",
@@ -70,6 +72,7 @@ class Sweep : public Command {
         "run, retry: restarts in a row without getting further until a member counts as failed", {0, 1000});
     o.add_choice("indices", &indices_, {"", "waiting", "running", "resumable", "failed", "done", "unfinished"},
         "status: only the numbers of these members, separated by commas (unfinished: waiting or resumable)");
+    o.add("check", &check_, "status: checks all members as plan does, for jobs of HEBM_RANKS ranks");
     o.add("json", &json_, "status: for machines", Show::kCommon);
   }
 
@@ -115,13 +118,13 @@ class Sweep : public Command {
     if (dry_run) storage::remove_tree(draft.root);
     print_members(plan);
     std::cerr << fmt::format("{} members, all checked as --dry-run does{}\n", plan.members.size(),
-        dry_run ? "; nothing was planned" : "; next: hebm_dist sweep run " + target.string());
+        dry_run ? "; nothing was planned" : "; next: hebm_dist sweep run " + shell_quote(target.string()));
     return 0;
   }
 
   sweep::RunSettings run_settings(const Plan& plan) const {
     sweep::RunSettings settings;
-    settings.program = detail::words_of(launcher_);
+    settings.program = shell_words(launcher_);
     settings.program.push_back(fs::read_symlink("/proc/self/exe").string());
     settings.scheduled = member_ >= 0 || shared_;
     // Members that share the cores: bits depend on the threads of a rank, so a resumed sweep wants
@@ -150,7 +153,7 @@ class Sweep : public Command {
         layout.root.string(), plan.members.size() - 1);
     check(shared.done(), ExitCode::kUsage,
         "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
-        name_of(shared.state().standing), layout.root.string());
+        name_of(shared.state().standing), shell_quote(layout.root.string()));
     const Task task = member_task(layout, plan, plan.members[static_cast<std::size_t>(member_)]);
     return task.done() ? 0 : runner.run({task});
   }
@@ -191,13 +194,15 @@ class Sweep : public Command {
     if (code != 0 || stop.requested()) return code;
     const auto rows = sweep::collect_rows(layout, plan);
     if (num_done(rows) < std::ssize(rows)) return static_cast<int>(ExitCode::kRuntime);
-    logger.line("all {} members are done; next: hebm_dist sweep collect {}", rows.size(), layout.root.string());
+    logger.line(
+        "all {} members are done; next: hebm_dist sweep collect {}", rows.size(), shell_quote(layout.root.string()));
     return 0;
   }
 
   int sweep_status() const {
     const Layout layout(target_);
     const Plan plan = sweep::read_plan(layout);
+    if (check_) check_plan(layout, layout.root, plan);
     const sweep::State shared = shared_task(layout, plan).state();
     std::array<std::int64_t, 5> counts{};
     nlohmann::json members = nlohmann::json::array();
@@ -244,13 +249,13 @@ class Sweep : public Command {
         (layout.root / "report.html").string());
     check(left == 0, ExitCode::kRuntime,
         "{} of {} members are missing in the tables; `hebm_dist sweep status {}` says why", left, rows.size(),
-        layout.root.string());
+        shell_quote(layout.root.string()));
     return 0;
   }
 
   std::string verb_, target_, out_, from_, launcher_, indices_;
   std::int64_t jobs_ = 1, member_ = -1, max_restarts_ = sweep::kMaxRestarts;
-  bool shared_ = false, json_ = false;
+  bool shared_ = false, json_ = false, check_ = false;
 };
 
 }  // namespace

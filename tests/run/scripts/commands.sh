@@ -111,6 +111,34 @@ expect 0 'odd\xff\x1b[2J/report.html' report "$odd"
 expect 2 'odd\xff\x1b[2J/dataset.h5 is not there' encode --run.directory "$odd"
 if grep -q $'\e' "$scratch/out"; then fail "an escape reached the terminal"; fi
 
+# One value as it is, for scripts.
+printf '[run]\ndirectory = "%s/two words #1"\n' "$scratch" >"$scratch/quoted.ini"
+[[ $("$bin" train --config "$scratch/quoted.ini" --print-value run.directory) == "$scratch/two words #1" ]] ||
+  fail "--print-value: $("$bin" train --config "$scratch/quoted.ini" --print-value run.directory)"
+expect 2 "did you mean run.directory" train --print-value run.directry
+
+# Results that cannot be written are no success.
+full() { # full PROGRAM ARGUMENT...
+  local code=0
+  "$@" >/dev/full 2>"$scratch/out" || code=$?
+  [[ $code == 1 && $(<"$scratch/out") == *"cannot write to standard output: No space left on device"* ]] ||
+    fail "$* into a full device: exit code $code, $(<"$scratch/out")"
+}
+full "$bin" --help
+full "$bin" --version
+full "$bin" train --help
+full "$bin" status "$scratch/run"
+full "$bin" status "$scratch/run" --json
+full "$bin" "${planned[@]}"
+full "$bin" doctor
+full "$1/hebm_data" inspect "$scratch/black.h5"
+
+# The ranks of a job that is to come.
+for wrong in 0 many; do HEBM_RANKS=$wrong expect 2 "HEBM_RANKS = '$wrong'" "${planned[@]}"; done
+HEBM_RANKS=2 expect 0 "parameters: " "${planned[@]}" --vae_train.batch 128
+HEBM_RANKS=3 expect 2 "gives 2 of them for 3 ranks" "${planned[@]}" --vae_train.batch 128
+HEBM_RANKS=99 expect 2 "for 99 ranks" train-features --dry-run --run.directory "$scratch/none" --data.path "$scratch/black.h5"
+
 expect 0 "all is well" doctor
 expect 0 "matrix products: mkl" doctor
 HEBM_TEST=1 OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=0 expect 5 "srun --mpi=pmix" doctor
