@@ -184,7 +184,8 @@ class Sweep : public Command {
     const StopFlag stop;
     sweep::Runner runner(settings, stop, logger);
     if (settings.scheduled) return run_part(layout, plan, runner);
-    const storage::Lease lease(layout.root, "sweep " + verb_, settings.on_lost);
+    const storage::Lease lease(layout.root, "sweep " + verb_, settings.on_lost, storage::LeaseTimes{},
+        {[&](const std::string& line) { logger.write(line); }, [&] { return stop.requested(); }});
     const Task shared = shared_task(layout, plan);
     if (!shared.done()) {
       if (const int code = runner.run({shared}); code != 0) return code;
