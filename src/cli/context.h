@@ -66,8 +66,8 @@ struct Folders {
 // Of the earlier run whose settings the folder holds; kAuto: none, or not possible here.
 nets::Gemm recorded_gemm(const std::filesystem::path& folder);
 
-// Opens RUN/log.txt. Writes config.ini and env.json (rank 0) where there are none: they say how what
-// the folder holds was made. Collective.
+// Opens RUN/log.txt. Writes config.ini and env.json (rank 0) where there are none: they say how
+// what the folder holds was made. Collective.
 class Context {
  public:
   Context(const RunOptions& run, const Invocation& call, const Folders& folders);
