@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include "base/options.h"
+#include "base/progress.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "cli/command.h"
@@ -81,6 +82,7 @@ class Context {
   void write_settings(const std::filesystem::path& folder) const;
 
   const Options& options_;
+  Phase phase_;
   std::unique_ptr<comm::Communicator> comm_;
   Logger logger_;
   StopFlag stop_;
