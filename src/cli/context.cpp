@@ -93,19 +93,15 @@ void set_arithmetic(const comm::Placement& placement, const comm::CommOptions& o
   nets::set_graphs(options.graphs);
 }
 
-// What cannot be read is no reason to stop: the folder's own command writes it anew.
+// A damaged one is no reason to stop: the folder's own command writes it anew. One that cannot be
+// read is: what the run took before is not known, and results would differ by rounding.
 nets::Gemm recorded_gemm(const fs::path& folder) {
   constexpr std::size_t kMaxBytes = 1 << 16;
   const fs::path file = folder / "env.json";
-  std::error_code error;
-  if (!fs::is_regular_file(file, error)) return nets::Gemm::kAuto;
-  try {
-    const auto json = storage::lenient_json(storage::read_file(file, kMaxBytes));
-    const auto recorded = value_named<nets::Gemm>(storage::text_in(json, "gemm")).value_or(nets::Gemm::kAuto);
-    if (nets::gemm_possible(recorded, nets::this_processor())) return recorded;
-  } catch (const Error&) {
-  }
-  return nets::Gemm::kAuto;
+  if (!fs::is_regular_file(file) || fs::file_size(file) > kMaxBytes) return nets::Gemm::kAuto;
+  const auto json = storage::lenient_json(storage::read_file(file, kMaxBytes));
+  const auto recorded = value_named<nets::Gemm>(storage::text_in(json, "gemm")).value_or(nets::Gemm::kAuto);
+  return nets::gemm_possible(recorded, nets::this_processor()) ? recorded : nets::Gemm::kAuto;
 }
 
 // Names and times of the files that a command makes.
@@ -122,6 +118,7 @@ static std::string contents_of(const fs::path& folder) {
 
 Context::Context(const RunOptions& run, const Invocation& call, const Folders& folders)
     : options_(call.options),
+      phase_(std::string(call.command)),
       comm_(comm::make_communicator(run.comm)),
       logger_(comm_->is_root()),
       directory_(run.directory),
@@ -147,11 +144,14 @@ Context::Context(const RunOptions& run, const Invocation& call, const Folders& f
 }
 
 void Context::take_lease(const Folders& folders, const std::string& command) {
-  lease_.emplace(folders.leased, command, [rank = comm_->rank()](const std::string& why) {
+  const auto on_lost = [rank = comm_->rank()](const std::string& why) {
     fmt::print(stderr, "hebm_dist: error: {}; this job ends, what it saved is whole\n", terminal_text(why));
     comm::record_abort(rank, static_cast<int>(ExitCode::kRuntime));
     comm::leave_now(static_cast<int>(ExitCode::kRuntime));
-  });
+  };
+  lease_.emplace(folders.leased, command, on_lost, storage::LeaseTimes{},
+      storage::LeaseWait{
+          [this](const std::string& line) { logger_.write(line); }, [this] { return stop_.requested(); }});
   // What a killed job of this command left under temporary names: nobody else writes these.
   for (const fs::path& folder : {folders.leased, folders.leased / "checkpoints", folders.settings})
     storage::sweep_temporaries(folder);

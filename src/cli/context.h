@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include "base/options.h"
+#include "base/progress.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "cli/command.h"
@@ -85,6 +86,7 @@ class Context {
   void write_settings() const;
 
   const Options& options_;
+  Phase phase_;
   std::unique_ptr<comm::Communicator> comm_;
   Logger logger_;
   StopFlag stop_;

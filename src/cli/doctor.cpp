@@ -66,7 +66,7 @@ class Doctor : public Command {
     for (std::size_t r = 0; r < placements.size(); ++r) std::cout << fmt::format("rank {}: {}\n", r, placements[r]);
     std::cout << "OpenMP runtime: " << (runtimes.empty() ? "none" : *runtimes.begin()) << "\n";
     std::cout << "matrix products: " << products() << "\n";
-    std::cout << (comm->size() == 1 ? "sum over ranks: there is one\n" : "sum over ranks: as expected\n");
+    std::cout << (comm->size() == 1 ? "sum over ranks: n/a, there is one rank\n" : "sum over ranks: as expected\n");
     for (const auto& rate : rates) {
       if (comm->size() == 1) break;  // nothing is moved
       std::cout << fmt::format("  {:>9}: {:9.1f} us, algbw {:7.3f} GB/s, busbw {:7.3f} GB/s\n",

@@ -1,4 +1,5 @@
 #include "comm/chunks.h"
+#include "base/progress.h"
 
 namespace hebm::comm {
 
@@ -11,7 +12,9 @@ bool share_chunks(const Items& items, Communicator& comm, Logger& logger,
   };
   const std::int64_t num_chunks = (items.count + items.chunk - 1) / items.chunk, ranks = comm.size();
   StatusLine status(logger, items.what, items.count);
+  Phase phase(items.what);
   for (std::int64_t done = 0; done < num_chunks; done += ranks) {
+    phase.next(fmt::format("{}, chunk {} of {}", items.what, done, num_chunks));
     std::string mine;
     agree(comm, [&] {
       if (done + comm.rank() < num_chunks) mine = make(chunk_at(done + comm.rank()));

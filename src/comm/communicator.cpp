@@ -36,7 +36,9 @@ std::optional<Failure> run(const std::function<void()>& local) {
 void CommOptions::describe(Options& options) {
   options.add_choice("comm.kind", &kind, "how ranks talk; auto: single without a launcher, NCCL for GPUs, else MPI");
   options.add("comm.hang_timeout_s", &hang_timeout_s,
-      "seconds that a collective may wait before all ranks end with exit code 6", {0.1, 1e6});
+      "seconds that a collective may wait for a rank without a sign of life before all end with exit code 6; 0: 60 "
+      "or 5 median updates, 600 where one rank works alone",
+      {0, 1e6});
   options.add_choice("compute.device", &device,
       "where nets and chains are computed; auto: a GPU a rank where all ranks see one, else the CPU");
   options.add("compute.graphs", &graphs,

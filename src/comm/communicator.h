@@ -1,6 +1,6 @@
 // One contract for a single process, MPI and NCCL: all ranks call the same operations in the same
-// order; counts come from the spans; every wait has a time-out (CommOptions::hang_timeout_s,
-// Error(kPeer)). `single` is the identity. Only comm/ includes mpi.h or nccl.h.
+// order; counts come from the spans; every wait ends where a rank dies or is silent for too long
+// (CommOptions::hang_timeout_s). `single` is the identity. Only comm/ includes mpi.h or nccl.h.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -33,7 +33,9 @@ constexpr std::array<Choice<Device>, 3> choices_of(Device) {
 
 struct CommOptions {
   Kind kind = Kind::kAuto;
-  double hang_timeout_s = 600;    // a collective that waits longer ends this process with exit code 6
+  // A collective that waits longer for a rank that neither waits nor ticks (base/progress.h) ends
+  // all ranks with exit code 6; 0: as long as Phase::silence_now_s().
+  double hang_timeout_s = 0;
   std::int64_t threads = 0;       // 0: by placement (see placement.h)
   Device device = Device::kAuto;  // compute.device
   bool graphs = true;             // compute.graphs: Langevin steps of a GPU are recorded as CUDA graphs

@@ -8,10 +8,17 @@
 namespace hebm::comm {
 namespace {
 
-constexpr std::size_t kCallFields = 5;
+constexpr std::size_t kCallFields = 5, kFields = kCallFields + 2;
 
 std::array<std::int64_t, kCallFields> fields(const Call& call) {
   return {call.number, static_cast<std::int64_t>(call.kind), call.type, call.count, call.detail};
+}
+
+// FNV-1a: small enough that -x is one, too.
+std::int64_t hash_with(std::int64_t seed, std::string_view text) {
+  auto hash = static_cast<std::uint64_t>(seed) ^ 0xcbf29ce484222325u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return static_cast<std::int64_t>(hash >> 2);
 }
 
 MPI_Datatype mpi_type(char type) { return type == 'f' ? MPI_FLOAT : type == 'd' ? MPI_DOUBLE : MPI_INT64_T; }
@@ -66,14 +73,30 @@ std::unique_ptr<Pending> MpiCommunicator::start_sum(Values values, std::string_v
   const Call call = Call::sum(values, ++sum_calls_, name);
   check_usable(call);
   std::vector<MPI_Request> requests = post_sum(values, Op::kSum, sums_, call);
+  note_sum(call);
   std::function<void()> finish;
   if (!requests.empty()) {
+    ++sums_under_way_;
     finish = [this, call, requests = std::move(requests)]() mutable {
       check_usable(call);
       wait(requests, call);
+      --sums_under_way_;
+      settle_sums();
     };
   }
+  settle_sums();
   return std::make_unique<StartedSum>(fmt::format("rank {}: {}", rank_, call.describe()), &broken_, std::move(finish));
+}
+
+void MpiCommunicator::note_sum(const Call& call) {
+  last_sum_ = call.describe();
+  sums_hash_ = hash_with(sums_hash_, last_sum_);
+}
+
+void MpiCommunicator::settle_sums() {
+  if (sums_under_way_ != 0) return;
+  settled_calls_ = sum_calls_;
+  settled_hash_ = sums_hash_;
 }
 
 void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
@@ -128,18 +151,22 @@ void MpiCommunicator::barrier() { begin({.kind = Call::Kind::kBarrier}); }
 Call MpiCommunicator::begin(Call call) {
   call.number = ++control_calls_;
   check_usable(call);
-  const auto mine = fields(call);
-  std::array<std::int64_t, 2 * kCallFields> bounds{};
-  for (std::size_t f = 0; f < kCallFields; ++f) {
+  const auto of_call = fields(call);
+  std::array<std::int64_t, kFields> mine{};
+  std::ranges::copy(of_call, mine.begin());
+  mine[kCallFields] = settled_calls_;
+  mine[kCallFields + 1] = settled_hash_;
+  std::array<std::int64_t, 2 * kFields> bounds{};
+  for (std::size_t f = 0; f < kFields; ++f) {
     bounds[f] = mine[f];
-    bounds[kCallFields + f] = -mine[f];
+    bounds[kFields + f] = -mine[f];
   }
   run("MPI_Iallreduce", call, [&](MPI_Request* request) {
     return MPI_Iallreduce(
         MPI_IN_PLACE, bounds.data(), static_cast<int>(bounds.size()), MPI_INT64_T, MPI_MIN, control_, request);
   });
-  for (std::size_t f = 0; f < kCallFields; ++f) {
-    if (bounds[f] != -bounds[kCallFields + f]) report_mismatch(call);
+  for (std::size_t f = 0; f < kFields; ++f) {
+    if (bounds[f] != -bounds[kFields + f]) report_mismatch(call);
   }
   return call;
 }
@@ -151,7 +178,11 @@ void MpiCommunicator::report_mismatch(const Call& call) {
     return MPI_Iallgather(
         mine.data(), kCallFields, MPI_INT64_T, all.data(), kCallFields, MPI_INT64_T, control_, request);
   });
+  const std::string sums = report_sums(call);
   broken_ = true;  // what the ranks would send next belongs to different calls
+  bool same_call = true;
+  for (std::size_t i = 0; i < all.size(); ++i) same_call = same_call && all[i] == mine[i % kCallFields];
+  if (same_call) fail(ExitCode::kRuntime, "{}: {}", call.describe(), sums);
   std::string message = "ranks are in different collectives:";
   for (std::size_t r = 0; r < static_cast<std::size_t>(size_); ++r) {
     const std::int64_t* f = &all[r * kCallFields];
@@ -164,6 +195,26 @@ void MpiCommunicator::report_mismatch(const Call& call) {
     message += fmt::format("{} rank {} in {}", r == 0 ? "" : ";", r, theirs.describe());
   }
   fail(ExitCode::kRuntime, "{} (ranks not named are where the one named before them is)", message);
+}
+
+std::string MpiCommunicator::report_sums(const Call& call) {
+  constexpr int kLength = 256;
+  std::array<char, kLength> mine{};
+  const std::string text = fmt::format("{} (hash {:016x}), the last: {}", settled_calls_,
+      static_cast<std::uint64_t>(settled_hash_), last_sum_.substr(0, 180));
+  std::ranges::copy(text.substr(0, kLength - 1), mine.begin());
+  std::vector<char> all(mine.size() * static_cast<std::size_t>(size_));
+  run("MPI_Iallgather", call, [&](MPI_Request* request) {
+    return MPI_Iallgather(mine.data(), kLength, MPI_CHAR, all.data(), kLength, MPI_CHAR, control_, request);
+  });
+  std::string message = "ranks have started different gradient sums:", before;
+  for (std::size_t r = 0; r < static_cast<std::size_t>(size_); ++r) {
+    const std::string theirs = &all[r * mine.size()];
+    if (r > 0 && theirs == before) continue;
+    message += fmt::format("{} rank {} {}", r == 0 ? "" : ";", r, theirs);
+    before = theirs;
+  }
+  return message + " (ranks not named are where the one named before them is)";
 }
 
 }  // namespace hebm::comm

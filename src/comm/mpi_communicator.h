@@ -5,9 +5,11 @@
 #define OMPI_SKIP_MPICXX 1  // only the C interface: the C++ one needs a library of its own
 #include <mpi.h>
 #include <exception>
+#include <memory>
 #include <thread>
 #include "comm/communicator.h"
 #include "comm/launch_environment.h"
+#include "comm/roll_call.h"
 
 namespace hebm::comm {
 
@@ -77,9 +79,14 @@ class MpiCommunicator final : public Communicator {
  private:
   void initialise();
   void find_node();
+  // Ends the world: this call cannot end.
+  [[noreturn]] void give_up(const Call& call, double waited_s, double silence_s, const RollCall::Verdict& verdict);
   // A control call: numbered, and compared over the ranks.
   Call begin(Call call);
   [[noreturn]] void report_mismatch(const Call& call);
+  std::string report_sums(const Call& call);
+  void note_sum(const Call& call);
+  void settle_sums();
   void check_usable(const Call& call) const;
   void wait(std::span<MPI_Request> requests, const Call& call);
   std::vector<std::string> gather_texts(std::string_view mine, bool to_all);
@@ -101,6 +108,13 @@ class MpiCommunicator final : public Communicator {
   bool spin_ = false;    // no more ranks than cores on this machine: polling costs nobody anything
   bool broken_ = false;  // an operation failed: what peers do is unknown, so nothing more is sent
   std::int64_t control_calls_ = 0, sum_calls_ = 0;
+  // Gradient sums as all ranks must have started them, compared by the control calls. Settled: when
+  // the last time no sum was under way.
+  std::int64_t sums_hash_ = 0, sums_under_way_ = 0;
+  std::int64_t settled_calls_ = 0, settled_hash_ = 0;
+  std::string last_sum_ = "none";
+  std::unique_ptr<RollCall> roll_call_;
+  Call last_done_{.kind = Call::Kind::kBarrier};  // all ranks have entered it; number 0: none yet
 };
 
 }  // namespace hebm::comm

@@ -5,14 +5,17 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <memory>
 #include <thread>
 #include "base/host.h"
+#include "base/progress.h"
 #include "comm/end_process.h"
 #include "comm/mpi_communicator.h"
 
 namespace hebm::comm {
 namespace {
 
+constexpr double kQuiet_s = 0.1;        // shorter waits are everyday's: nobody is asked, nobody answers
 constexpr double kInitTimeout_s = 120;  // MPI_Init on many nodes; also MPI_Finalize and MPI_Abort have no time-out
 
 // How to poll for a peer: first without giving the core away (where each rank has its own), then by
@@ -83,6 +86,9 @@ MpiCommunicator::MpiCommunicator(
   check_can_connect(launch);
   initialise();
   check_world(launch, size_);
+  set_on_tick([this] {
+    if (!broken_) roll_call_->answer_at_work(Phase::name_now());
+  });
 }
 
 void MpiCommunicator::initialise() {
@@ -103,6 +109,9 @@ void MpiCommunicator::initialise() {
   // Duplicates inherit the error handler.
   check_start(MPI_Comm_dup(MPI_COMM_WORLD, &control_), "MPI_Comm_dup");
   check_start(MPI_Comm_dup(MPI_COMM_WORLD, &sums_), "MPI_Comm_dup");
+  MPI_Comm roll_call = MPI_COMM_NULL;
+  check_start(MPI_Comm_dup(MPI_COMM_WORLD, &roll_call), "MPI_Comm_dup");
+  roll_call_ = std::make_unique<RollCall>(roll_call);
   find_node();
 }
 
@@ -119,10 +128,11 @@ void MpiCommunicator::find_node() {
 }
 
 MpiCommunicator::~MpiCommunicator() {
+  set_on_tick({});
   // After an exception or a failed call peers may never come here; who catches it calls abort.
   if (broken_ || std::uncaught_exceptions() > exceptions_at_start_ || control_ == MPI_COMM_NULL) return;
-  const Deadline deadline(
-      "MPI_Finalize", std::min(hang_timeout_s_, kEndTimeout_s), rank_, static_cast<int>(ExitCode::kPeer));
+  const double limit_s = hang_timeout_s_ > 0 ? std::min(hang_timeout_s_, kEndTimeout_s) : kEndTimeout_s;
+  const Deadline deadline("MPI_Finalize", limit_s, rank_, static_cast<int>(ExitCode::kPeer));
   if (MPI_Finalize() != MPI_SUCCESS) fmt::print(stderr, "rank {}: MPI_Finalize failed\n", rank_);
 }
 
@@ -156,16 +166,32 @@ void MpiCommunicator::wait(std::span<MPI_Request> requests, const Call& call) {
 }
 
 void MpiCommunicator::poll(const Call& call, bool spin, const std::function<bool()>& done) {
+  double silence_s = 0;
+  std::string what;
   for (Backoff backoff(spin); !done(); backoff.pause()) {
-    if (backoff.waited_s() <= hang_timeout_s_) continue;
-    const std::string message = fmt::format(
-        "rank {} of {} on {}: {} waited {:.1f} s for the other ranks (comm.hang_timeout_s = {:g}): a peer hangs, is "
-        "stopped or is in another call; all ranks end with exit code {}, the newest checkpoint is valid",
-        rank_, size_, host_name(), call.describe(), backoff.waited_s(), hang_timeout_s_,
-        static_cast<int>(ExitCode::kPeer));
-    last_words_ ? last_words_(message) : fmt::print(stderr, "{}\n", message);
-    abort(static_cast<int>(ExitCode::kPeer));
+    if (backoff.waited_s() < kQuiet_s) continue;
+    if (what.empty()) {
+      silence_s = hang_timeout_s_ > 0 ? hang_timeout_s_ : Phase::silence_now_s();
+      what = call.describe();
+      roll_call_->begin();
+    }
+    const auto verdict = roll_call_->watch(backoff.waited_s(), silence_s, what);
+    if (verdict) give_up(call, backoff.waited_s(), silence_s, *verdict);
   }
+  last_done_ = call;
+}
+
+void MpiCommunicator::give_up(const Call& call, double waited_s, double silence_s, const RollCall::Verdict& verdict) {
+  const std::string phase = Phase::name_now();
+  const std::string limit = hang_timeout_s_ > 0 ? fmt::format("comm.hang_timeout_s = {:g}", hang_timeout_s_)
+                                                : fmt::format("comm.hang_timeout_s = 0, here {:g} s", silence_s);
+  const std::string message = fmt::format(
+      "rank {} of {} on {}: {}{} waited {:.1f} s for the other ranks ({}): {}. The last collective that all ranks "
+      "entered: {}. All ranks end with exit code {}, the newest checkpoint is valid",
+      rank_, size_, host_name(), phase.empty() ? "" : phase + ": ", call.describe(), waited_s, limit, verdict.who,
+      last_done_.number == 0 ? "none" : last_done_.describe(), static_cast<int>(verdict.code));
+  last_words_ ? last_words_(message) : fmt::print(stderr, "{}\n", message);
+  abort(static_cast<int>(verdict.code));
 }
 
 void MpiCommunicator::abort(int exit_code) {

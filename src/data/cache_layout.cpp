@@ -198,8 +198,7 @@ void write_index(const std::filesystem::path& directory, const CacheIndex& index
 CacheIndex read_index(const std::filesystem::path& directory) {
   const std::filesystem::path path = index_path(directory);
   const std::string where = path.string();
-  std::error_code error;
-  check(std::filesystem::is_regular_file(path, error), ExitCode::kCorrupt,
+  check(std::filesystem::is_regular_file(path), ExitCode::kCorrupt,
       "{}: expected the index of a latent cache, got none: the cache is not finished; {}", where, kEncodeAgain);
   const std::string text = storage::read_file(path, kMaxIndexBytes);
   check(text.ends_with('\n'), ExitCode::kCorrupt, "{}: expected a line end behind the last byte: the file was cut off",

@@ -130,9 +130,8 @@ void check_same_cache(
 }
 
 void check_shard_exists(const std::filesystem::path& path) {
-  std::error_code error;
-  check(std::filesystem::exists(path, error), ExitCode::kCorrupt, "{}: expected this shard, got none; {}",
-      path.string(), kEncodeAgain);
+  check(std::filesystem::exists(path), ExitCode::kCorrupt, "{}: expected this shard, got none; {}", path.string(),
+      kEncodeAgain);
 }
 
 std::string hash_outside_u(const storage::ReadOnlyFile& file, std::uint64_t u_offset, std::uint64_t u_bytes) {

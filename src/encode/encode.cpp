@@ -4,7 +4,9 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <algorithm>
+#include <sstream>
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/visits.h"
 #include "storage/files.h"
 #include "vae/inputs.h"
@@ -34,7 +36,9 @@ class Encoder {
     comm::on_root(comm_, [&] { check_space(missing.size()); });
     const std::int64_t total = std::ssize(missing);
     StatusLine status(logger_, "encode", layout_.num_shards, layout_.num_shards - total);
+    Phase phase("encode");
     for (std::int64_t done = 0; done < total;) {  // one round: a shard for every rank
+      phase.next(fmt::format("encode, shard {} of {}", done, total));
       const std::int64_t mine = done + comm_.rank();
       comm::agree(comm_, [&] {
         if (mine < total) encode_shard(missing[static_cast<std::size_t>(mine)]);
@@ -62,16 +66,23 @@ class Encoder {
     });
   }
 
-  // Shards that still have to be written, as rank 0 sees them; the same on all ranks.
+  // Shards that still have to be written; the same on all ranks. Each rank reads its part of those
+  // that are there.
   std::vector<std::int64_t> missing_shards() const {
+    const Phase phase("encode, verifies the shards that are there");
     std::vector<std::int64_t> is_missing(static_cast<std::size_t>(layout_.num_shards), 0), out;
-    comm::on_root(comm_, [&] {
-      storage::create_folders(directory_);
-      for (std::int64_t s = 0; s < layout_.num_shards; ++s) {
-        const bool done = data::shard_done(directory_, layout_, s, [&](const std::string& w) { logger_.write(w); });
+    std::string warnings;
+    comm::on_root(comm_, [&] { storage::create_folders(directory_); });
+    comm::agree(comm_, [&] {
+      for (std::int64_t s = comm_.rank(); s < layout_.num_shards; s += comm_.size()) {
+        const bool done = data::shard_done(directory_, layout_, s, [&](const std::string& w) { warnings += w + '\n'; });
         is_missing[static_cast<std::size_t>(s)] = done ? 0 : 1;
       }
     });
+    for (const std::string& of_rank : comm_.gather(warnings)) {
+      std::istringstream lines(of_rank);
+      for (std::string line; std::getline(lines, line);) logger_.write(line);
+    }
     comm_.all_reduce(std::span<std::int64_t>(is_missing), comm::Op::kMax);
     for (std::int64_t s = 0; s < layout_.num_shards; ++s) {
       if (is_missing[static_cast<std::size_t>(s)] != 0) out.push_back(s);
@@ -116,6 +127,7 @@ class Encoder {
       const std::vector<std::uint32_t> epochs(padded.size(), visits::kCache + static_cast<std::uint32_t>(r));
       const auto q = vae::draw_posterior(in_.backbone, x, layout_.key.seed, padded, epochs);
       all.select(1, r).copy_(q.u.narrow(0, 0, count));
+      tick();
     }
   }
 

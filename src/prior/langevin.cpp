@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include "base/error.h"
+#include "base/progress.h"
 #include "prior/langevin_update.h"
 #include "prior/step_graph.h"
 
@@ -80,6 +81,7 @@ at::Tensor langevin(const Chains& chains, const at::Tensor& u_next, const Gradie
     if (extras.observer) extras.observer(k, y);
     if (k == 1 && extras.steady && steps >= kRecordedSteps) recorded = record_step(y.device(), step);
     recorded ? recorded() : step();
+    tick();
   }
   if (extras.observer) extras.observer(steps, y);
   return y;

@@ -10,11 +10,12 @@
 #include <system_error>
 #include <utility>
 #include "base/error.h"
+#include "base/progress.h"
 
 namespace hebm::storage {
 namespace {
 
-constexpr std::size_t kMaxChunk = std::size_t{1} << 30;  // below Linux' own limit for one read or write
+constexpr std::size_t kMaxChunk = std::size_t{64} << 20;  // of one read or write: a tick each
 
 std::string_view advice(int error) {
   switch (error) {
@@ -72,6 +73,7 @@ void Descriptor::write(std::span<const std::byte> bytes) const {
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) fail_errno(n < 0 ? errno : EIO, path_, "write");
     bytes = bytes.subspan(static_cast<std::size_t>(n));
+    tick();
   }
 }
 
@@ -200,6 +202,7 @@ void ReadOnlyFile::read_at(std::uint64_t offset, std::span<std::byte> out) const
         position, out.size());
     position += static_cast<std::uint64_t>(n);
     out = out.subspan(static_cast<std::size_t>(n));
+    tick();
   }
 }
 

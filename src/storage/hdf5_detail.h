@@ -13,9 +13,13 @@ void prepare_thread();
 // The innermost message of this thread's last failed call, e.g. "file signature not found".
 std::string library_message();
 
-// Throws Error(code) with the library's message unless ok.
+// Throws Error(code) with the library's message unless ok; Error(kRuntime) where a call of the
+// system failed, which says nothing of what the file holds.
 template <class... Args> void check_h5(bool ok, ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
-  if (!ok) fail(code, "{}: {}", fmt::format(format, std::forward<Args>(args)...), library_message());
+  if (ok) return;
+  const std::string why = library_message();
+  const bool of_system = why.find("errno = ") != std::string::npos;
+  fail(of_system ? ExitCode::kRuntime : code, "{}: {}", fmt::format(format, std::forward<Args>(args)...), why);
 }
 // The same for a new handle.
 inline Handle own(hid_t id, ExitCode code, const std::string& what) {

@@ -68,8 +68,10 @@ void check_sizes(const fs::path& directory, const std::vector<PartResult>& parts
         entry.path().string());
     std::error_code error;
     const std::uint64_t size = entry.file_size(error);
-    check(!error && size == part->second, ExitCode::kCorrupt, "{}: {}, expected {} bytes", entry.path().string(),
-        error ? error.message() : fmt::format("{} bytes", size), part->second);
+    check(!error, ExitCode::kRuntime, "{}: stat failed: {} (errno {})", entry.path().string(), error.message(),
+        error.value());
+    check(size == part->second, ExitCode::kCorrupt, "{}: {} bytes, expected {} bytes", entry.path().string(), size,
+        part->second);
     expected.erase(part);
   }
   check(expected.empty(), ExitCode::kCorrupt, "{}: is missing",
@@ -79,11 +81,7 @@ void check_sizes(const fs::path& directory, const std::vector<PartResult>& parts
 void check_hash(const fs::path& directory, const PartResult& part) {
   const ReadOnlyFile file(directory / part.name, Links::kRefuse);
   Hasher hasher;
-  try {
-    file.read_blocks(0, file.size(), [&](auto block) { hasher.update(block); });
-  } catch (const Error& error) {  // EIO: what cannot be read is not whole
-    fail(ExitCode::kCorrupt, "{}", error.what());
-  }
+  file.read_blocks(0, file.size(), [&](auto block) { hasher.update(block); });
   const std::string got = hasher.digest();
   check(got == part.hash, ExitCode::kCorrupt, "{}: hash {}, expected {}", file.path().string(), got, part.hash);
 }
@@ -109,6 +107,14 @@ bool verifies(const fs::path& directory) {
   }
 }
 
+std::int64_t count_directories(const fs::path& parent, const std::string& prefix) {
+  if (!fs::is_directory(parent)) return 0;
+  return std::ranges::count_if(entries_of(parent), [&](const fs::directory_entry& entry) {
+    const std::string name = entry.path().filename();
+    return number_of(name.substr(0, name.find(".bad")), prefix).has_value() && entry.is_directory();
+  });
+}
+
 std::vector<std::string> list_directories(const fs::path& parent, const std::string& prefix) {
   std::vector<std::pair<std::uint64_t, std::string>> found;
   if (!fs::is_directory(parent)) return {};
@@ -128,9 +134,16 @@ std::optional<Verified> latest_verified(
   for (const std::string& name : list_directories(parent, prefix)) {
     try {
       return Verified{name, verify_directory(parent / name)};
-    } catch (const Error& error) {
-      if (error.code() != ExitCode::kCorrupt) throw;
+    } catch (const std::exception& error) {
       if (!fs::exists(parent / name)) continue;  // a running job has just removed it as too old
+      const auto* known = dynamic_cast<const Error*>(&error);
+      if (known == nullptr || known->code() != ExitCode::kCorrupt) {
+        fail(known == nullptr ? ExitCode::kRuntime : known->code(),
+            "{}; that is no damage: nothing was renamed. Try again; where it stays so, move {} away, and the next "
+            "older "
+            "one is used",
+            error.what(), (parent / name).string());
+      }
       const fs::path moved = quarantine(parent / name);
       warn(fmt::format("{} does not verify ({}); it was renamed to {} and the next older one is tried",
           (parent / name).string(), error.what(), moved.filename().string()));

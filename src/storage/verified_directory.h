@@ -34,17 +34,22 @@ void publish_directory(const fs::path& parent, const std::string& name, const nl
     const std::function<std::vector<PartResult>(const fs::path&)>& write_parts, const Peers& peers);
 
 // Reads and bounds-checks the manifest, then size and hash of every part; extra files are an error
-// too. Throws Error(kCorrupt) naming the file, expected and got.
+// too. Throws Error(kCorrupt) naming the file, expected and got; Error(kRuntime) where it cannot be
+// read (EIO, EACCES, ESTALE, ...), which says nothing of what it holds.
 nlohmann::json verify_directory(const fs::path& directory);
 
 // Names `prefix-NNN` (no .tmp, no .bad) below parent, highest number first; none without parent.
 std::vector<std::string> list_directories(const fs::path& parent, const std::string& prefix);
 
+// Those and the quarantined ones.
+std::int64_t count_directories(const fs::path& parent, const std::string& prefix);
+
 struct Verified {
   std::string name;
   nlohmann::json manifest;
 };
-// The newest that verifies; others are quarantined and told to `warn`. Rank 0 only.
+// The newest that verifies; damaged ones are quarantined and told to `warn`. Where one cannot be
+// read, nothing is renamed: Error(kRuntime). Rank 0 only.
 std::optional<Verified> latest_verified(
     const fs::path& parent, const std::string& prefix, const std::function<void(const std::string&)>& warn);
 // Renames directory to NAME.bad (or .bad-2, ...); returns the new path.

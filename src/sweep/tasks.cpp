@@ -131,7 +131,8 @@ Newest newest_checkpoint(const fs::path& training) {
     try {
       return {storage::verify_directory(training / "checkpoints" / name), ""};
     } catch (const Error& e) {
-      out.problem = e.what();  // damaged: the one before is what a restart would use
+      if (e.code() != ExitCode::kCorrupt) throw;  // cannot be read: nothing is known
+      out.problem = e.what();                     // damaged: the one before is what a restart would use
     }
   }
   return out;

@@ -88,6 +88,19 @@ std::optional<CheckpointInfo> Checkpoints::restore(const TrainingState& state) {
   return info;
 }
 
+void Checkpoints::expect_none(const std::string& option, bool allowed) {
+  comm::on_root(comm_, [&] {
+    const std::int64_t count = storage::count_directories(directory_, kPrefix);
+    if (count == 0) return;
+    check(allowed, ExitCode::kCorrupt,
+        "{}: {} checkpoints are there, none of them can be used (damaged or diverged ones are named .bad). Put a good "
+        "copy back, choose another run.directory, or train from update 0 with --{} true",
+        directory_.string(), count, option);
+    logger_.line("{}: none of the {} checkpoints there can be used: training starts from update 0, as --{} says",
+        directory_.string(), count, option);
+  });
+}
+
 void Checkpoints::set_aside(std::int64_t from_step) {
   comm::on_root(comm_, [&] {
     for (const auto& name : storage::list_directories(directory_, kPrefix)) {

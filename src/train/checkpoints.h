@@ -37,6 +37,9 @@ class Checkpoints {
   // Newest checkpoint that verifies, into `state`; the same on all ranks, agreed by a hash of the
   // restored state.
   std::optional<CheckpointInfo> restore(const TrainingState& state);
+  // Where restore() has found none: checkpoints that cannot be used are Error(kCorrupt) unless
+  // `allowed`; `option` is what allows them.
+  void expect_none(const std::string& option, bool allowed);
   // Those from this step on are quarantined.
   void set_aside(std::int64_t from_step);
   // A failed save is logged, leaves the earlier ones as they are and makes save_failed() true;

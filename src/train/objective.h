@@ -31,6 +31,7 @@ struct LoopOptions {
   std::int64_t checkpoint_every = 100, keep = 2, log_every = 10;
   std::int64_t max_rollbacks = 3;
   bool deterministic = false;
+  bool start_over = false;  // from nothing where no checkpoint of those that are there can be used
   static constexpr std::int64_t kAll = std::numeric_limits<std::int64_t>::max();
   std::int64_t at_once = 1;    // micro-batches of a rank that learn() gets together, at most
   double flush_every_s = 5.0;  // metrics reach the disk at least so often while they are written

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <limits>
 #include "base/host.h"
+#include "base/progress.h"
 
 namespace hebm::train {
 
@@ -21,10 +22,12 @@ TrainingLoop::TrainingLoop(Objective& objective, const TrainingRun& run)
 
 TrainingResult TrainingLoop::run(const Observer& observer) {
   start();
+  Phase phase(options_.name);
   StatusLine status(
       run_.logger, options_.name, options_.updates, update_, [this](std::int64_t n) { return objective_.cost(n); });
   while (update_ < options_.updates) {
     const Timer timer;
+    phase.next(fmt::format("{}, update {}", options_.name, update_ + 1));
     make_gradients();
     if (const std::string why = judge(); !why.empty()) {
       roll_back(why);
@@ -37,7 +40,10 @@ TrainingResult TrainingLoop::run(const Observer& observer) {
     const bool last = update_ == options_.updates;
     if (last || update_ % options_.log_every == 0) log(made);
     if (last || stopping_ || update_ % options_.checkpoint_every == 0) save();
-    if (observer) observer(update_);
+    if (observer) {
+      const Phase aside(fmt::format("{}, behind update {}", options_.name, update_));
+      observer(update_);
+    }
     if (stopping_ && !last) return {Outcome::kStopped, checkpoints_.save_failed()};
   }
   status.finish();
@@ -59,8 +65,10 @@ void TrainingLoop::make_gradients() {
   objective_.record().zero();
   plan_ = objective_.begin(update());
   sum_.begin(plan_.local_passes);
-  for (std::int64_t first = batches.first; first < batches.last; first += step)
-    objective_.learn({update(), first, std::min(first + step, batches.last)}, sum_);
+  for (std::int64_t first = batches.first; first < batches.last; first += step) {
+    learn(first, std::min(first + step, batches.last));
+    tick();
+  }
   const double batch_s = timer.seconds() / static_cast<double>(batches.local());
   sum_.finish();
   std::vector<double> shared(static_cast<std::size_t>(run_.comm.size()), 0.0);  // seconds by rank, then stop requests

@@ -49,6 +49,7 @@ class TrainingLoop {
   Update update() const { return {update_, options_.updates, static_cast<std::uint32_t>(attempt_)}; }
   void start();
   void make_gradients();
+  void learn(std::int64_t first, std::int64_t last);
   std::string judge() const;
   void apply();
   void adopt_averaged();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
+#include "base/progress.h"
 #include "nets/tensor_io.h"
 #include "storage/files.h"
 #include "train/training_loop.h"
@@ -29,6 +30,8 @@ void LoopOptions::describe_keeping(Options& o) {
         Show::kCommon);
     o.add(section + ".keep", &keep, "checkpoints kept", {2, 100000});
     o.add(section + ".log_every", &log_every, "updates between lines of metrics.jsonl", {1, 1000000});
+    o.add(section + ".start_over", &start_over,
+        "where checkpoints are there and none can be used: train from update 0; else that is an error");
   });
 }
 
@@ -59,6 +62,20 @@ storage::Scalars Objective::describe(const Report& report) const {
   return {{"loss", record_.at(kLoss)}, {"gradient_norm", norm}, {"images_per_s", report.images_per_s}};
 }
 
+// What fails here may fail again in every restart: the batch is named.
+void TrainingLoop::learn(std::int64_t first, std::int64_t last) {
+  const std::string work = fmt::format("update {}, micro-batches {} to {}", update_ + 1, first, last - 1);
+  try {
+    objective_.learn({update(), first, last}, sum_);
+  } catch (const comm::AgreedError&) {
+    throw;
+  } catch (const Error& error) {
+    fail(error.code(), "{}: {}", work, error.what());
+  } catch (const std::exception& error) {
+    fail(ExitCode::kRuntime, "{}: internal error: {}", work, error.what());
+  }
+}
+
 void TrainingLoop::adopt_averaged() {
   const c10::NoGradGuard no_grad;
   for (std::size_t b = 0; b < emas_.size(); ++b) objective_.buckets()[b].params.flat().copy_(emas_[b]->flat());
@@ -84,6 +101,7 @@ void TrainingLoop::start() {
     run_.logger.line("goes on from {} after {} updates", (run_.directory / "checkpoints").string(), found->step);
     resume(*found);
   } else {
+    checkpoints_.expect_none(options_.section + ".start_over", options_.start_over);
     objective_.prepare();
     const c10::NoGradGuard no_grad;
     for (std::size_t b = 0; b < emas_.size(); ++b) emas_[b]->flat().copy_(objective_.buckets()[b].params.flat());
@@ -93,6 +111,7 @@ void TrainingLoop::start() {
 }
 
 void TrainingLoop::roll_back(const std::string& why) {
+  const Phase phase(options_.name + ", rolls back");
   const std::string what = fmt::format("{} diverged at update {}", options_.subject, update_);
   run_.logger.line("{}: {}", what, why);
   const std::int64_t attempt = attempt_ + 1;
@@ -131,6 +150,7 @@ TrainingState TrainingLoop::state() const {
 }
 
 void TrainingLoop::save() {
+  const Phase phase(fmt::format("{}, saves update {}", options_.name, update_));
   checkpoints_.save(state(), {update_, attempt_, objective_.saved()});
   flush_metrics();
 }

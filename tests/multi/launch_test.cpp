@@ -5,9 +5,11 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
+#include "base/host.h"
 #include "multi/launched.h"
 
 namespace hebm::comm {
@@ -39,8 +41,11 @@ TEST(Hang, StoppedRankEndsAllWithSixNamingTheGradientSum) {
   const Finished finished = launch(3, {"hang"});  // hang_timeout_s = 3
   EXPECT_EQ(finished.code, 6) << finished.output;
   EXPECT_LE(finished.seconds, 13) << finished.output;
-  EXPECT_THAT(finished.output, AllOf(HasSubstr("gradient sum 1 'energy of layer 3' of 1000 x float"),
-                                   HasSubstr("comm.hang_timeout_s = 3"), HasSubstr(" of 3 on ")));
+  EXPECT_THAT(finished.output,
+      AllOf(HasSubstr("gradient sum 1 'energy of layer 3' of 1000 x float"), HasSubstr("comm.hang_timeout_s = 3"),
+          HasSubstr(" of 3 on "), HasSubstr("rank 1 on " + host_name() + " hangs: its process is stopped"),
+          HasSubstr("entered: collective 1: all_reduce(sum) of 1 x int64")));
+  EXPECT_THAT(finished.output, Not(HasSubstr("rank 0 on " + host_name() + " hangs")));
 }
 
 TEST(Hang, StoppedRankEndsAllWithSixNamingTheCollective) {
@@ -49,6 +54,31 @@ TEST(Hang, StoppedRankEndsAllWithSixNamingTheCollective) {
   EXPECT_LE(finished.seconds, 13);
   EXPECT_THAT(finished.output, HasSubstr("rank 0 of 2"));
   EXPECT_THAT(finished.output, HasSubstr("collective 2: all_reduce(sum) of 1 x int64"));
+}
+
+TEST(Hang, SpinningRankIsNamedWithItsPhase) {
+  const Finished finished = launch(3, {"hang-spin"});
+  EXPECT_EQ(finished.code, 6) << finished.output;
+  EXPECT_LE(finished.seconds, 13);
+  EXPECT_THAT(finished.output, AllOf(HasSubstr("test, round 7: collective 2: barrier"),
+                                   HasSubstr("rank 1 on " + host_name() + " hangs: its process computes or spins")));
+}
+
+TEST(Hang, RankAtWorkIsNone) {
+  const Finished finished = launch(3, {"hang-work"});  // 8 s, of which 3 s may be silent
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  EXPECT_GE(finished.seconds, 7);
+  EXPECT_EQ(finished.output, "");
+}
+
+// Nobody but the others sees that it is gone: mpirun is told to keep them.
+TEST(Kill, DeathHasOtherWordsThanAHang) {
+  ASSERT_EQ(setenv("HEBM_MPIRUN_ARGS", "--enable-recovery", 1), 0);
+  const Finished finished = launch(3, {"die"});
+  unsetenv("HEBM_MPIRUN_ARGS");
+  EXPECT_EQ(finished.code, 6) << finished.output;
+  EXPECT_LE(finished.seconds, 10);
+  EXPECT_THAT(finished.output, HasSubstr("rank 1 on " + host_name() + " died: its process"));
 }
 
 TEST(Kill, KilledRankIsSixWithinTenSeconds) {
@@ -78,6 +108,23 @@ TEST(Mismatch, DifferentCountsAreNamed) {
   EXPECT_EQ(finished.code, 1) << finished.output;
   EXPECT_THAT(finished.output, AllOf(HasSubstr("rank 0 in collective 1: all_reduce(max) of 4 x double"),
                                    HasSubstr("rank 1 in collective 1: all_reduce(max) of 5 x double")));
+}
+
+TEST(Mismatch, SkippedSumNamesRanksNumbersAndSums) {
+  const Finished finished = launch(3, {"hang-skip-sum"});
+  EXPECT_EQ(finished.code, 1) << finished.output;
+  EXPECT_LE(finished.seconds, 15);
+  EXPECT_THAT(finished.output,
+      AllOf(HasSubstr("ranks wait for each other in different collectives"),
+          HasSubstr("rank 0 in gradient sum 2 'layer 1' of 10 x float"), HasSubstr("rank 1 in collective 2: barrier")));
+}
+
+TEST(Mismatch, SumsOfDifferentNamesAreNamed) {
+  const Finished finished = launch(3, {"swap-sums"});
+  EXPECT_EQ(finished.code, 1) << finished.output;
+  EXPECT_THAT(finished.output, AllOf(HasSubstr("different gradient sums: rank 0 1 "),
+                                   HasSubstr("gradient sum 1 'layer 0' of 10 x float; rank 1 1 "),
+                                   HasSubstr("gradient sum 1 'layer 1' of 10 x float; rank 2 1 ")));
 }
 
 TEST(Failure, AgreedErrorIsSaidOnceAndLeavesInOrder) {

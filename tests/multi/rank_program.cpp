@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <string_view>
 #include <thread>
+#include "base/progress.h"
 #include "comm/communicator.h"
 #include "comm/end_process.h"
 
@@ -43,6 +44,50 @@ int lose_rank_1_in_control(Communicator& comm) {
   sum_of_ranks(comm);
   if (comm.rank() == 1) std::raise(SIGSTOP);
   sum_of_ranks(comm);
+  return 0;
+}
+
+// Rank 1 never comes back from its own work.
+int spin(Communicator& comm) {
+  const Phase phase("test, round 7");
+  sum_of_ranks(comm);
+  for (volatile bool on = comm.rank() == 1; on;) continue;
+  comm.barrier();
+  return 0;
+}
+
+// Rank 1 works alone for longer than the others wait in silence.
+int work_long(Communicator& comm) {
+  sum_of_ranks(comm);
+  for (int i = 0; comm.rank() == 1 && i < 80; ++i) {
+    std::this_thread::sleep_for(milliseconds(100));
+    tick();
+  }
+  return comm.size() > 1 && sum_of_ranks(comm) > 0 ? 0 : 1;
+}
+
+// Rank 1 goes while mpirun keeps the others alive (--enable-recovery).
+int die(Communicator& comm) {
+  sum_of_ranks(comm);
+  if (comm.rank() == 1) std::raise(SIGKILL);
+  sum_of_ranks(comm);
+  return 0;
+}
+
+// Sums of one length: MPI matches those of different layers, and the last one waits for ever.
+int skip_a_sum(Communicator& comm) {
+  sum_of_ranks(comm);
+  std::vector<float> a(10), b(10);
+  if (comm.rank() != 1) comm.start_sum(a, "layer 0")->wait();
+  comm.start_sum(b, "layer 1")->wait();
+  comm.barrier();
+  return 0;
+}
+
+int swap_sums(Communicator& comm) {
+  std::vector<float> a(10);
+  comm.start_sum(a, comm.rank() == 1 ? "layer 1" : "layer 0")->wait();
+  comm.barrier();
   return 0;
 }
 
@@ -119,6 +164,11 @@ int run(Communicator& comm, std::string_view mode) {
   if (mode == "fine") return comm.size() > 1 && sum_of_ranks(comm) == comm.size() * (comm.size() + 1) / 2 ? 0 : 1;
   if (mode == "hang") return lose_rank_1(comm, SIGSTOP);
   if (mode == "hang-in-control") return lose_rank_1_in_control(comm);
+  if (mode == "hang-spin") return spin(comm);
+  if (mode == "hang-work") return work_long(comm);
+  if (mode == "hang-skip-sum") return skip_a_sum(comm);
+  if (mode == "swap-sums") return swap_sums(comm);
+  if (mode == "die") return die(comm);
   if (mode == "kill") return lose_rank_1(comm, SIGKILL);
   if (mode == "segfault") return lose_rank_1(comm, SIGSEGV);
   if (mode == "skip") return skip_one(comm);

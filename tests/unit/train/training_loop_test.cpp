@@ -29,6 +29,7 @@ struct TwoNumbers final : Objective {
     return {{2, even ? 2 : 0}, {true, even}};
   }
   void learn(const Work& work, GradientSum& gradients) override {
+    if (work.update.number == poisoned_update) throw std::runtime_error("it is poisoned");
     for (std::size_t b = 0; b < 2; ++b) {
       if (b == 1 && work.update.number % 2 == 1) continue;
       buckets_[b].params.grad().add_(buckets_[b].params.flat(), 0.5);
@@ -45,7 +46,7 @@ struct TwoNumbers final : Objective {
     resumed.push_back({update, saved.value("calls", -1)});
   }
 
-  std::int64_t bad_update = -1, huge_update = -1;
+  std::int64_t bad_update = -1, huge_update = -1, poisoned_update = -1;
   std::uint32_t bad_attempts = 0;
   std::vector<std::pair<std::int64_t, int>> resumed;
 };
@@ -176,6 +177,53 @@ TEST(TrainingLoop, StopsWithItsStateSavedAndGoesOn) {
   EXPECT_EQ(TrainingLoop(objective, parts.run).run().outcome, Outcome::kDone);
   EXPECT_EQ(parts.a.flat()[0].item<float>(), whole.a.flat()[0].item<float>());
   EXPECT_EQ(parts.b.flat()[0].item<float>(), whole.b.flat()[0].item<float>());
+}
+
+TEST(TrainingLoop, AFailureNamesUpdateAndMicroBatches) {
+  World world;
+  TwoNumbers objective(loop_options(), world.a, world.b);
+  objective.poisoned_update = 3;
+  try {
+    TrainingLoop(objective, world.run).run();
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kRuntime);
+    EXPECT_STREQ(error.what(), "update 4, micro-batches 0 to 0: internal error: it is poisoned");
+  }
+}
+
+// Where all are damaged, and where only such are left from the time before.
+TEST(TrainingLoop, NeverStartsFromNothingWhereCheckpointsAre) {
+  World world;
+  LoopOptions options = loop_options();
+  options.section = "test_train";
+  const auto train = [&] {
+    TwoNumbers objective(options, world.a, world.b);
+    return TrainingLoop(objective, world.run).run().outcome;
+  };
+  EXPECT_EQ(train(), Outcome::kDone);
+  int damaged = 0;
+  for (const auto& folder : std::filesystem::directory_iterator(world.folder / "run/checkpoints")) {
+    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+      if (file.path().filename().string().starts_with("model-")) {
+        std::filesystem::resize_file(file, 3);
+        ++damaged;
+      }
+    }
+  }
+  EXPECT_EQ(damaged, 2);
+  for (int again = 0; again < 2; ++again) {
+    try {
+      train();
+      ADD_FAILURE() << "it started from nothing";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kCorrupt);
+      EXPECT_NE(std::string(error.what()).find("2 checkpoints are there"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("--test_train.start_over true"), std::string::npos) << error.what();
+    }
+  }
+  options.start_over = true;
+  EXPECT_EQ(train(), Outcome::kDone);
 }
 
 }  // namespace
