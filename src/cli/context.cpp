@@ -135,8 +135,12 @@ void Context::take_lease(const Folders& folders, const std::string& command) {
     comm::leave_now(static_cast<int>(ExitCode::kRuntime));
   });
   // What a killed job of this command left under temporary names: nobody else writes these.
-  for (const fs::path& folder : {folders.leased, folders.leased / "checkpoints", folders.settings})
-    storage::sweep_temporaries(folder);
+  for (const fs::path& folder : {folders.leased, folders.leased / "checkpoints"}) storage::sweep_temporaries(folder);
+  if (folders.product.empty()) {
+    storage::sweep_temporaries(folders.settings);
+  } else {
+    storage::sweep_temporaries(folders.product.parent_path(), folders.product.stem().string() + ".");
+  }
 }
 
 void Context::write_settings(const fs::path& folder) const {

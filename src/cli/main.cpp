@@ -56,11 +56,19 @@ int RunCommand::execute(const Invocation& call) {
     return 0;
   }
   resolve();
-  const Folders own = folders(call);
+  Folders own = folders(call);
   nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? recorded_gemm(own.settings) : run_.gemm);  // before any product
   open();
+  own.product = product();
+  if (!own.product.empty()) own.leased = storage::run_files::work_folder(own.product);
   Context context(run_, call, own);
-  return work(context);
+  try {
+    return work(context);
+  } catch (const comm::AgreedError& stopped) {  // all ranks leave in order: MPI is finalised
+    if (stopped.code() != ExitCode::kRequeue) throw;
+    context.logger().write(stopped.what());
+    return static_cast<int>(ExitCode::kRequeue);
+  }
 }
 
 }  // namespace hebm::cli

@@ -9,6 +9,7 @@
 #include "cli/sweep_check.h"
 #include "comm/end_process.h"
 #include "report/report.h"
+#include "results/result_file.h"
 #include "storage/files.h"
 #include "sweep/collect.h"
 #include "sweep/runner.h"
@@ -233,7 +234,7 @@ class Sweep : public Command {
     storage::create_folders(layout.results());
     storage::write_file_atomic(layout.results() / "sweep.csv", sweep::csv_of(rows));
     storage::write_file_atomic(layout.results() / "sweep.md", markdown);
-    storage::write_file_atomic(layout.results() / "sweep.json", results::to_json(sweep::sweep_of(rows)).dump(2) + "\n");
+    results::write_result(layout.results() / "sweep.json", results::with_hash(results::to_json(sweep::sweep_of(rows))));
     storage::write_file_atomic(layout.root / "report.html", report::render_report(layout.root));
     std::cout << markdown;
     std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(),
