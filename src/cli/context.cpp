@@ -153,8 +153,12 @@ void Context::take_lease(const Folders& folders, const std::string& command) {
       storage::LeaseWait{
           [this](const std::string& line) { logger_.write(line); }, [this] { return stop_.requested(); }});
   // What a killed job of this command left under temporary names: nobody else writes these.
-  for (const fs::path& folder : {folders.leased, folders.leased / "checkpoints", folders.settings})
-    storage::sweep_temporaries(folder);
+  for (const fs::path& folder : {folders.leased, folders.leased / "checkpoints"}) storage::sweep_temporaries(folder);
+  if (folders.product.empty()) {
+    storage::sweep_temporaries(folders.settings);
+  } else {
+    storage::sweep_temporaries(folders.product.parent_path(), folders.product.stem().string() + ".");
+  }
 }
 
 void Context::record_settings() const {

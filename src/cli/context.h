@@ -62,6 +62,7 @@ struct Folders {
   // job's is an Error. Empty: none.
   std::filesystem::path leased;
   std::filesystem::path artifacts{};  // where that lies instead; empty: in settings
+  std::filesystem::path product{};    // the one file that it makes, in a folder of several; empty: none
 };
 
 // Of the earlier run whose settings the folder holds; kAuto: none, or not possible here.
@@ -117,6 +118,9 @@ class RunCommand : public Command {
   // Reads what the command needs, and refuses what does not fit, before anything is written.
   virtual void open() = 0;
   virtual Folders folders(const Invocation& call) const { return {RunPaths(run_).run / call.command, {}}; }
+  // After open(): the one file that it makes, which no other job may make at the same time. Its
+  // lease is in work_folder(product()). Empty: none.
+  virtual std::filesystem::path product() const { return {}; }
   // Returns the exit code.
   virtual int work(Context& context) = 0;
 

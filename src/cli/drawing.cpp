@@ -26,6 +26,9 @@ void DrawingOptions::describe(Options& o) {
 void DrawingOptions::resolve() {
   given_steps_ = langevin.steps;
   if (sample_steps_ > 0) langevin.steps = sample_steps_;
+  langevin.between_steps = [this] {
+    check(stop_ == nullptr || !stop_->requested(), ExitCode::kRequeue, "asked to stop within a chunk");
+  };
 }
 
 void DrawingOptions::expect_trained(const prior::PriorInfo& prior) const {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <vector>
+#include "base/signals.h"
 #include "cli/inputs.h"
 #include "prior/label_heads.h"
 
@@ -15,6 +16,8 @@ struct DrawingOptions {
   prior::LangevinOptions langevin;
   void describe(Options& options);  // langevin.*, sample.steps
   void resolve();                   // sample.steps, where given, is langevin's K
+  // The chains of `langevin` end with Error(kRequeue) where a stop is asked for (comm/chunks.h).
+  void listen(const StopFlag& stop) { stop_ = &stop; }
   // Error(kUsage) where train.chain or what the chains have is not what the prior was trained with
   // (inputs.h). K that sample.steps or a command's own option gives may differ.
   void expect_trained(const prior::PriorInfo& prior) const;
@@ -22,6 +25,7 @@ struct DrawingOptions {
   void resolve_zero(std::int64_t couple_steps, const prior::LoadedPrior& prior);
  private:
   const Options* options_ = nullptr;
+  const StopFlag* stop_ = nullptr;
   std::int64_t sample_steps_ = 0, given_steps_ = 0;  // 0: langevin.steps; that as it was given
   std::string chain_ = kAnyChain;                    // train.chain
   static constexpr const char* kAnyChain = "any";

@@ -16,21 +16,29 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// That samples are of this VAE and this prior; the prior's hash "": unknown. Error(kUsage).
+void expect_drawn_from(const evaluate::StoredSamples& stored, const fs::path& file, const std::string& vae_hash,
+    const fs::path& prior_file, const std::string& prior_hash) {
+  const std::string vae = storage::text_in(stored.fingerprint, "vae_hash"),
+                    prior = storage::text_in(stored.fingerprint, "prior_hash");
+  check(vae == vae_hash, ExitCode::kUsage,
+      "{}: drawn with the VAE {}, this table is of the VAE {}; its rows must share one VAE (run.vae): remove the file "
+      "and run `hebm_dist sample` again",
+      file.string(), printable(vae, 64), vae_hash);
+  check(prior_hash.empty() || prior_hash == prior, ExitCode::kUsage,
+      "{}: drawn from another prior ({}) than {} ({}); remove it and run `hebm_dist sample` again", file.string(),
+      printable(prior, 64), prior_file.string(), printable(prior_hash, 64));
+}
+
 // And its number of levels, 0: unknown.
 std::pair<std::int64_t, evaluate::PriorSamples> row_of(const PriorKind& kind, std::string_view title,
     const fs::path& run, const fs::path& prior_file, const fs::path& file, const std::string& vae_hash) {
   const auto stored = evaluate::read_stored_samples(file);
-  const std::string vae = storage::text_in(stored.fingerprint, "vae_hash"),
-                    hash = storage::text_in(stored.fingerprint, "prior_hash");
-  check(vae == vae_hash, ExitCode::kUsage,
-      "{}: drawn with the VAE {}, this table is of the VAE {}; its rows must share one VAE (run.vae)", file.string(),
-      printable(vae, 64), vae_hash);
+  expect_drawn_from(stored, file, vae_hash, prior_file, "");
   std::optional<std::int64_t> num_levels, gradients;
   if (fs::exists(prior_file)) {
     const prior::PriorInfo info = prior::read_prior_info(prior_file);
-    check(info.prior_hash.empty() || info.prior_hash == hash, ExitCode::kUsage,
-        "{}: drawn from another prior than {}; remove it and run `hebm_dist sample` again", file.string(),
-        prior_file.string());
+    expect_drawn_from(stored, file, vae_hash, prior_file, info.prior_hash);
     check(info.kind == kind.name, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
         prior_file.string(), printable(info.kind), kind.name);
     num_levels = info.num_levels;
@@ -140,6 +148,8 @@ class Evaluate : public ResultCommand {
       prior_ = prior::load_prior(prior, vae_.backbone->groups(), vae_.hash, at::kFloat, kind_name_);
       if (evaluation_.by_level || !evaluation_.temperatures.empty()) drawing_.expect_trained(prior_);  // it draws
     }
+    if (!all_ && fs::exists(samples()))
+      expect_drawn_from(evaluate::read_stored_samples(samples()), samples(), vae_.hash, prior, prior_.prior_hash);
   }
 
   Lines sizes() const override {
@@ -185,14 +195,13 @@ class Evaluate : public ResultCommand {
     return out;
   }
 
-  nlohmann::json make_json(Context& context) const override {
+  nlohmann::json make_json(const comm::Crew& crew) const override {
     if (all_)
-      return results::to_json(evaluate::evaluate_priors(
-          evaluation_, {*dataset_, *vae_.backbone, features_}, priors_, context.comm(), context.logger()));
+      return results::to_json(
+          evaluate::evaluate_priors(evaluation_, {*dataset_, *vae_.backbone, features_}, priors_, crew));
     const evaluate::EvaluateInputs inputs{{*dataset_, *vae_.backbone, features_}, samples(), prior_.prior.get(),
         drawing_.langevin, prior_.fingerprint, kind_name_, title(), kind().learns_by_chains, kind().sampling_cost};
-    return results::to_json(
-        evaluate::evaluate(evaluation_, inputs, context.comm(), context.logger(), RunPaths(run_).samples));
+    return results::to_json(evaluate::evaluate(evaluation_, inputs, crew, RunPaths(run_).samples));
   }
 
   // Of its row; the method's own has one.

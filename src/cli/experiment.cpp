@@ -1,35 +1,50 @@
 #include "cli/experiment.h"
 #include <algorithm>
 #include <iostream>
-#include "storage/files.h"
+#include "cli/kept_work.h"
+#include "results/result_file.h"
 #include "storage/json.h"
 
 namespace hebm::cli {
 namespace {
 
+// What is in the file, where it is whole; null else. A damaged one is a line in the log.
+nlohmann::json read_whole(const std::filesystem::path& file, Logger& logger) {
+  if (!std::filesystem::exists(file)) return {};
+  try {
+    return results::read_result(file);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kCorrupt) throw;
+    logger.line("WARNING: {}. It is made again.", error.what());
+    return {};
+  }
+}
+
 // The result in `file` where it was made with this fingerprint, on rank 0 alone; else make()'s,
 // which is written there with it. Collective.
 nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::json& fingerprint, Context& context,
-    const std::function<nlohmann::json()>& make) {
+    const std::function<nlohmann::json(const comm::Crew&)>& make) {
   nlohmann::json result;
   const bool done = comm::root_says(context.comm(), [&] {
-    if (!std::filesystem::exists(file)) return false;
-    result = storage::lenient_json(storage::read_file(file));
+    result = read_whole(file, context.logger());
     return result.is_object() && result.value("identity", nlohmann::json()) == fingerprint;
   });
   if (done) {
     context.logger().line("{} is there already, made with these settings: nothing to do", file.string());
+    forget_kept(context, file, fingerprint);
     return result;
   }
+  KeptWork kept(context, file, fingerprint, OtherChunks::kReplace);
   const Timer timer;
-  result = make();
+  result = make(kept.crew());
   if (const auto seconds = result.find("seconds"); seconds != result.end() && seconds->is_null())
-    *seconds = timer.seconds();
+    *seconds = kept.seconds() + timer.seconds();
   result["identity"] = fingerprint;
   comm::on_root(context.comm(), [&] {
-    std::filesystem::create_directories(file.parent_path());
-    storage::write_file_atomic(file, storage::json_text(result, 2) + "\n");
+    result = results::with_hash(std::move(result));
+    results::write_result(file, result);
   });
+  kept.forget();
   return result;
 }
 
@@ -48,9 +63,10 @@ Lines ResultCommand::plan() {
 
 int ResultCommand::work(Context& context) {
   prepare(context);
+  drawing_.listen(context.stop());
   nlohmann::json made_with;
   comm::agree(context.comm(), [&] { made_with = fingerprint(context); });
-  const auto result = kept_result(file(), made_with, context, [&] { return make_json(context); });
+  const auto result = kept_result(file(), made_with, context, [&](const comm::Crew& crew) { return make_json(crew); });
   if (context.comm().is_root())
     std::cout << (json_ ? storage::json_text(result, 2) + "\n" : table(result)) << std::flush;
   return 0;
@@ -151,8 +167,8 @@ class ExperimentCommand : public ResultCommand {
     return out;
   }
 
-  nlohmann::json make_json(Context& context) const override {
-    return experiment_->make_json({context.comm(), context.logger(), RunPaths(run_).samples});
+  nlohmann::json make_json(const comm::Crew& crew) const override {
+    return experiment_->make_json({crew, RunPaths(run_).samples});
   }
   std::string table(const nlohmann::json& result) const override { return experiment_->table(result); }
 

@@ -10,6 +10,7 @@
 #include "cli/drawing.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "comm/chunks.h"
 #include "evaluate/experiment.h"
 #include "nets/feature_net.h"
 
@@ -37,10 +38,11 @@ class ResultCommand : public RunCommand {
   // Puts the nets on context.device().
   virtual void prepare(Context& context) const;
   // `seconds`, where the result has them and they are unknown, become those of this.
-  virtual nlohmann::json make_json(Context& context) const = 0;
+  virtual nlohmann::json make_json(const comm::Crew& crew) const = 0;
   virtual std::string table(const nlohmann::json& result) const = 0;
 
   std::filesystem::path file() const { return RunPaths(run_).results / (result_name() + ".json"); }
+  std::filesystem::path product() const final { return file(); }
 
   DrawingOptions drawing_;
   std::optional<data::Dataset> dataset_;

@@ -41,9 +41,8 @@ class Hierarchy : public ResultCommand {
   }
 
   std::string result_name() const override { return "hierarchy"; }
-  nlohmann::json make_json(Context& context) const override {
-    return results::to_json(
-        evaluate::hierarchy(hierarchy_, {*dataset_, *vae_.backbone, features_}, context.comm(), context.logger()));
+  nlohmann::json make_json(const comm::Crew& crew) const override {
+    return results::to_json(evaluate::hierarchy(hierarchy_, {*dataset_, *vae_.backbone, features_}, crew));
   }
   std::string table(const nlohmann::json& result) const override {
     return results::text_of(results::from_json<results::Hierarchy>(result));

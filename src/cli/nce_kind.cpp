@@ -23,7 +23,7 @@ bool resamples(const NceOptions& nce) { return nce.sampler == prior::NceSampling
 sample::DrawLatents nce_draws(const EnergyPrior* prior, const Backbone& vae, const DrawSettings& s) {
   const NceOptions& nce = nce_of(s.own);
   if (!resamples(nce)) return chain_draws<prior::NetOutput::kLogit>(prior, vae, s);
-  return [sampler = prior::NceSampler(*prior, vae, nce.proposals)](
+  return [sampler = prior::NceSampler(*prior, vae, nce.proposals, s.langevin.between_steps)](
              const prior::ChainIds& ids) { return sampler.resample(ids); };
 }
 

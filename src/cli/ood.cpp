@@ -78,8 +78,8 @@ class Ood : public ResultCommand {
     return out;
   }
 
-  nlohmann::json make_json(Context& context) const override {
-    return results::to_json(evaluate::ood(ood_, ood_inputs(), context.comm(), context.logger()));
+  nlohmann::json make_json(const comm::Crew& crew) const override {
+    return results::to_json(evaluate::ood(ood_, ood_inputs(), crew));
   }
   std::string table(const nlohmann::json& result) const override {
     return results::text_of(results::from_json<results::Ood>(result));

@@ -89,8 +89,8 @@ bool PriorTraining::write_on_the_way(
       if (preview) write_preview(grids / fmt::format("train{}-{:07}.png", of_kind, update));
       if (exported) save(run.directory / fmt::format("ema-{:07}.safetensors", update), run);
     });
-  } catch (const comm::AgreedError& e) {  // a full disk costs a picture, never the run
-    if (e.code() != ExitCode::kRuntime) throw;
+  } catch (const comm::AgreedError& e) {  // a full disk, or chains that diverge, cost a picture, never the run
+    if (e.code() != ExitCode::kRuntime && e.code() != ExitCode::kDiverged) throw;
     run.logger.line("WARNING: {}. Training goes on; the exit code will be 1.", e.what());
     return false;
   }

@@ -3,9 +3,9 @@
 #include <iostream>
 #include "base/error.h"
 #include "cli/context.h"
+#include "results/result_file.h"
 #include "results/summary.h"
 #include "storage/files.h"
-#include "storage/json.h"
 
 namespace hebm::cli {
 namespace fs = std::filesystem;
@@ -25,6 +25,15 @@ report::PartTitles part_titles() {
 std::string report_run(const fs::path& run) {
   storage::write_file_atomic(page_of(run), report::render_report(run, part_titles()));
   return page_of(run).string() + "\n";
+}
+
+// The page lists a damaged file among its problems: it ends no report.
+void print_scores(const fs::path& summary) {
+  try {
+    std::cout << results::text_of(results::from_json<results::Summary>(results::read_result(summary)));
+  } catch (const Error& error) {
+    std::cerr << fmt::format("hebm_dist report: {}\n", error.what());
+  }
 }
 
 class Report : public Command {
@@ -58,10 +67,7 @@ class Report : public Command {
     if (index.empty()) {
       const RunPaths paths(runs.empty() ? run_ : RunOptions{.directory = runs[0].string()});
       const std::string page = report_run(paths.run);
-      if (fs::exists(paths.summary)) {
-        const auto summary = storage::lenient_json(storage::read_file(paths.summary));
-        std::cout << results::text_of(results::from_json<results::Summary>(summary));
-      }
+      if (fs::exists(paths.summary)) print_scores(paths.summary);
       std::cout << page << std::flush;
       return 0;
     }

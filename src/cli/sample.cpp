@@ -4,6 +4,7 @@
 #include "cli/drawing.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "cli/kept_work.h"
 #include "nets/device.h"
 #include "prior/prior_file.h"
 #include "prior/reverse_chain.h"
@@ -48,7 +49,8 @@ class Sample : public RunCommand {
     const auto* prior = prior_.prior.get();
     Lines lines = describe_backbone(backbone);
     if (prior != nullptr) lines.push_back(energy_nets_line(*prior));
-    lines.push_back(disk_line("result", 1, sampling_.count * backbone.image_shape().size(), RunPaths(run_).samples));
+    const std::int64_t bytes = sampling_.count * backbone.image_shape().size();
+    lines.push_back(disk_line("result, and kept chunks until it is there", 2, bytes, RunPaths(run_).samples));
     const std::string how = prior == nullptr ? "" : kind().draw_cost(*prior, {drawing_.langevin, own_.of(kind())});
     lines.push_back(steps_line(
         "chunks", chunks_of(sampling_.count, sampling_.chunk), fmt::format("{} images{}", sampling_.chunk, how)));
@@ -76,6 +78,7 @@ class Sample : public RunCommand {
   }
 
   Folders folders(const Invocation&) const override { return {RunPaths(run_).samples, {}}; }
+  std::filesystem::path product() const override { return RunPaths(run_).samples / (name() + ".h5"); }
 
   int work(Context& context) override {
     vae_.backbone->params().to(context.device());
@@ -84,9 +87,16 @@ class Sample : public RunCommand {
       note_other_langevin(context.options(), prior_, context.logger());
       if (const std::string note = relaxation_note(); !note.empty()) context.logger().write(note);
     }
-    const bool is_whole = sample::write_samples({RunPaths(run_).samples / (name() + ".h5"), sampling_, fingerprint()},
-        *vae_.backbone, draws(), &context.stop(), context.comm(), context.logger());
-    return static_cast<int>(is_whole ? ExitCode::kDone : ExitCode::kRequeue);
+    const sample::SampleFile file{product(), sampling_, fingerprint()};
+    if (sample::samples_done(file, context.comm(), context.logger())) {
+      forget_kept(context, file.path, file.fingerprint);
+      return 0;
+    }
+    KeptWork kept(context, file.path, file.fingerprint, OtherChunks::kRefuse);
+    drawing_.listen(context.stop());
+    sample::write_samples(file, *vae_.backbone, draws(), kept.crew(), kept.seconds());
+    kept.forget();
+    return 0;
   }
 
   // prior::relaxation_note; "" without chains.

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/context.h"
 #include "results/json.h"
+#include "storage/chunk_file.h"
 #include "storage/json.h"
 #include "sweep/tasks.h"
 
@@ -84,9 +85,16 @@ class Status : public Command {
     const auto made = [](bool done) { return PartState{done ? "done" : "not started", {}, {}, ""}; };
     PartState cache = made(fs::exists(paths.run / files::kCacheIndex));
     if (cache.state != "done" && fs::exists(paths.cache)) cache.state = "resumable";
+    // Of one file that is made of chunks.
+    const auto chunked = [&](const fs::path& product) {
+      PartState state = made(fs::exists(product));
+      const std::int64_t chunks = storage::ChunkFile::count_in(files::work_folder(product) / files::kChunks);
+      if (state.state != "done" && chunks > 0) state.state = "resumable";
+      return state;
+    };
     std::vector<std::pair<std::string, PartState>> parts = {{"train-vae", part_state(paths.vae)},
         {"train-features", part_state(paths.features)}, {"encode", cache}, {"train", part_state(paths.prior)},
-        {"sample", made(fs::exists(paths.own_samples))}, {"evaluate", made(fs::exists(paths.summary))}};
+        {"sample", chunked(paths.own_samples)}, {"evaluate", chunked(paths.summary)}};
     for (const auto& [part, artifact] : other_priors(paths.run)) parts.emplace_back(part, part_state(artifact));
     nlohmann::json out;
     for (const auto& [part, state] : parts) {

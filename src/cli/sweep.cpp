@@ -11,6 +11,7 @@
 #include "cli/sweep_check.h"
 #include "comm/end_process.h"
 #include "report/report.h"
+#include "results/result_file.h"
 #include "storage/files.h"
 #include "storage/json.h"
 #include "sweep/collect.h"
@@ -242,8 +243,7 @@ class Sweep : public Command {
     storage::create_folders(layout.results());
     storage::write_file_atomic(layout.results() / "sweep.csv", sweep::csv_of(rows));
     storage::write_file_atomic(layout.results() / "sweep.md", markdown);
-    storage::write_file_atomic(
-        layout.results() / "sweep.json", storage::json_text(results::to_json(sweep::sweep_of(rows)), 2) + "\n");
+    results::write_result(layout.results() / "sweep.json", results::with_hash(results::to_json(sweep::sweep_of(rows))));
     storage::write_file_atomic(layout.root / "report.html", report::render_report(layout.root));
     std::cout << markdown;
     std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(),

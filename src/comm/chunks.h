@@ -1,4 +1,5 @@
-// The one loop over items: fixed chunks, shared by the ranks; rank 0 takes what they make.
+// The one loop over items: fixed chunks, shared by the ranks; rank 0 takes what they make. Chunks
+// that an earlier start kept are not made again, and a stop is answered between chunks.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -7,6 +8,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include "base/kept_chunks.h"
+#include "base/signals.h"
 #include "base/status.h"
 #include "comm/communicator.h"
 
@@ -26,7 +29,20 @@ struct Chunk {
 
 struct Items {
   std::int64_t count, chunk;
-  std::string what;  // for the status line
+  std::string what;  // for the status line; no two passes of a command have the same
+  std::int64_t num_chunks() const { return (count + chunk - 1) / chunk; }
+  Chunk at(std::int64_t number) const {
+    const std::int64_t first = number * chunk;
+    return {first, chunk, std::min(chunk, count - first)};
+  }
+};
+
+// Who makes chunks.
+struct Crew {
+  Communicator& comm;
+  Logger& logger;
+  KeptChunks* kept = nullptr;      // on rank 0; null: nothing is kept
+  const StopFlag* stop = nullptr;  // null: nobody asks to stop
 };
 
 // Numbers as bytes, for what share_chunks carries, and back into the first of `to`.
@@ -38,11 +54,14 @@ template <class T> void copy_bytes(std::string_view bytes, std::span<T> to) {
   std::memcpy(to.data(), bytes.data(), bytes.size());
 }
 
+using MakeChunk = std::function<std::string(const Chunk&)>;
+using TakeChunk = std::function<void(const Chunk&, std::string_view bytes)>;
+
 // make(chunk) on the rank whose turn it is; take(chunk, what it made) on rank 0, for all chunks in
 // order, so that sums have the same bits on any number of ranks. What either throws, every rank
-// throws. stop: asked for after each round of the ranks; false where any rank stopped. Collective.
-bool share_chunks(const Items& items, Communicator& comm, Logger& logger,
-    const std::function<std::string(const Chunk&)>& make,
-    const std::function<void(const Chunk&, std::string_view)>& take, const std::function<bool()>& stop = {});
+// throws. Where any rank was asked to stop, all keep the whole chunks and throw
+// AgreedError(kRequeue). A make() that looks at the flag itself throws Error(kRequeue): its chunk
+// is dropped. Collective.
+void share_chunks(const Items& items, const Crew& crew, const MakeChunk& make, const TakeChunk& take);
 
 }  // namespace hebm::comm

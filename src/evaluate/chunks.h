@@ -11,11 +11,14 @@
 namespace hebm::evaluate {
 
 using comm::Chunk;
+using comm::Crew;
 using comm::Items;
 
-// Tensors of any device as bytes, and back on the host.
+// Tensors of any device as bytes, and back on the host. NaN or Inf is Error(kDiverged) naming
+// `what` and the image: a tensor's rows are images from `first` on.
 class Packer {
  public:
+  explicit Packer(std::string what = "", std::int64_t first = 0) : what_(std::move(what)), first_(first) {}
   void operator()(const at::Tensor& tensor);
   void operator()(const std::vector<at::Tensor>& tensors);
   template <class Part> void operator()(const Part& part) { Part::tensors(part, *this); }
@@ -26,6 +29,9 @@ class Packer {
   std::string bytes;
  private:
   void add_number(std::int64_t number);
+  void expect_finite(const at::Tensor& host) const;
+  std::string what_;
+  std::int64_t first_;
 };
 class Unpacker {
  public:
@@ -45,13 +51,13 @@ class Unpacker {
 
 // make(chunk) -> Part and take(chunk, part) of share_chunks. A Part is a tensor, or names its
 // tensors once: static void tensors(auto& p, auto& visit) { visit(p.x, p.y); }. Collective.
-template <class Part> void for_chunks(const Items& items, comm::Communicator& comm, Logger& logger,
+template <class Part> void for_chunks(const Items& items, const Crew& crew,
     const std::function<Part(const Chunk&)>& make, const std::function<void(const Chunk&, const Part&)>& take) {
   comm::share_chunks(
-      items, comm, logger,
+      items, crew,
       [&](const Chunk& chunk) {
         const Part part = make(chunk);
-        Packer packer;
+        Packer packer(items.what, chunk.first);
         packer(part);
         return std::move(packer.bytes);
       },

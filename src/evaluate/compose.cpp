@@ -204,9 +204,9 @@ class Compose : public Making<results::Compose> {
   // The grid: a chain a row and a step a column.
   results::Compose make(const Place& place) const override {
     Composition composition(own_, steps_, in());
-    const Moments real = training_moments(in().dataset, in().features, own_.chunk, place.comm, place.logger);
+    const Moments real = training_moments(in().dataset, in().features, own_.chunk, place);
     for_chunks<Composed>(
-        {own_.num_samples, own_.chunk, fmt::format("images in {} steps", steps_.size())}, place.comm, place.logger,
+        {own_.num_samples, own_.chunk, fmt::format("images in {} steps", steps_.size())}, place,
         [&](const Chunk& chunk) { return composition.draw(chunk); },
         [&](const Chunk&, const Composed& composed) { composition.add(composed); });
     const auto& [guidance, candidates] = in().guidance;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "prior/chains.h"
 #include "prior/reverse_chain.h"
+#include "results/warnings.h"
 #include "storage/lenient_json.h"
 
 namespace hebm::evaluate {
@@ -32,8 +33,8 @@ namespace {
 
 class Evaluation : Scorer {
  public:
-  Evaluation(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm, Logger& logger)
-      : Scorer(options, inputs, comm, logger), inputs_(inputs) {}
+  Evaluation(const EvaluateOptions& options, const EvaluateInputs& inputs, const Crew& crew)
+      : Scorer(options, inputs, crew), inputs_(inputs) {}
 
   results::Summary run(const fs::path& pictures) const {
     const c10::NoGradGuard no_grad;
@@ -64,7 +65,10 @@ class Evaluation : Scorer {
     out.reference_images = std::ssize(in_.dataset.members(data::Split::kTrain));
     if (options_.by_level) out.by_level = levels();
     if (!options_.temperatures.empty()) out.by_temperature = temperatures(pictures);
-    comm::on_root(comm_, [&] { write_pictures(pictures); });
+    comm::on_root(comm_, [&] {
+      write_pictures(pictures);
+      out.warnings = results::warnings(out);
+    });
     return out;
   }
  private:
@@ -137,18 +141,17 @@ class Evaluation : Scorer {
         const auto ids = prior::chain_ids(seed_, c.first, c.size);
         return is_own ? chain.sample(ids) : chain.noise(ids);
       };
+      const Chunk first = Items{options_.temperature_images, options_.chunk, ""}.at(0);
       std::vector<at::Tensor> rows;
       for (auto& row : out) {
-        auto decoded = collect(
-            options_.temperature_images, true,
-            [&](const Chunk& c) {
-              if (!drawn.contains(c.first)) drawn[c.first] = draw(c).to(at::kCPU);
-              const at::Tensor x =
-                  in_.backbone.mean_image(in_.backbone.decode(drawn[c.first].to(device_), row.temperature));
-              if (c.first == 0) rows.push_back(x.narrow(0, 0, std::min(c.size, kGridColumns)).clone());
-              return x;
-            },
+        const auto decode = [&](const Chunk& c) {
+          if (!drawn.contains(c.first)) drawn[c.first] = draw(c).to(at::kCPU);
+          return in_.backbone.mean_image(in_.backbone.decode(drawn[c.first].to(device_), row.temperature));
+        };
+        auto decoded = collect(options_.temperature_images, true, decode,
             fmt::format("{} prior at temperature {}", name, row.temperature));
+        comm::on_root(
+            comm_, [&] { rows.push_back(decode(first).narrow(0, 0, std::min(first.size, kGridColumns)).clone()); });
         decoded.seconds = results::kUnknown;  // those of the first temperature are with the chains
         (is_own ? row.own : row.gaussian) = scored(name, decoded);
       }
@@ -177,9 +180,9 @@ class Evaluation : Scorer {
 
 }  // namespace
 
-results::Summary evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm,
-    Logger& logger, const fs::path& picture_directory) {
-  return Evaluation(options, inputs, comm, logger).run(picture_directory);
+results::Summary evaluate(
+    const EvaluateOptions& options, const EvaluateInputs& inputs, const Crew& crew, const fs::path& picture_directory) {
+  return Evaluation(options, inputs, crew).run(picture_directory);
 }
 
 }  // namespace hebm::evaluate

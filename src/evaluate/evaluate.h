@@ -48,8 +48,8 @@ struct EvaluateInputs : ScoreInputs {
 };
 
 // Collective; the result is rank 0's.
-results::Summary evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, comm::Communicator& comm,
-    Logger& logger, const std::filesystem::path& picture_directory);
+results::Summary evaluate(const EvaluateOptions& options, const EvaluateInputs& inputs, const Crew& crew,
+    const std::filesystem::path& picture_directory);
 
 // samples.h5 of `sample`, read back. From outside: Error(kCorrupt) naming the file where it is not
 // what `sample` writes.
@@ -82,7 +82,7 @@ struct PriorSamples {
 // Collective; the result is rank 0's: the Gaussian prior, reconstructions, posterior draws, then
 // `samples` in their order.
 results::Priors evaluate_priors(const EvaluateOptions& options, const ScoreInputs& inputs,
-    const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger);
+    const std::vector<PriorSamples>& samples, const Crew& crew);
 
 // Scores of sets of images: all against the same training images and posterior draws, each of
 // evaluate.num_images images; computed on the host. The training images' features of KID, precision
@@ -92,7 +92,7 @@ class Scorer {
   // Looks at all training images. References must outlive this object. Collective, as are all
   // methods but images() and posterior(). Error(kUsage) where the data set has fewer training or
   // test images than a row.
-  Scorer(const EvaluateOptions& options, const ScoreInputs& inputs, comm::Communicator& comm, Logger& logger);
+  Scorer(const EvaluateOptions& options, const ScoreInputs& inputs, const Crew& crew);
 
   FeatureRows collect(std::int64_t n, bool keep, const MakeImages& images, const std::string& what) const;
   FeatureRows gaussian() const;        // images of the Gaussian prior
@@ -110,6 +110,7 @@ class Scorer {
  protected:
   const EvaluateOptions& options_;
   ScoreInputs in_;
+  Crew crew_;
   comm::Communicator& comm_;
   Logger& logger_;
   std::uint64_t seed_;

@@ -13,7 +13,7 @@
 #include "base/options.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "comm/communicator.h"
+#include "comm/chunks.h"
 #include "data/dataset.h"
 #include "nets/feature_net.h"
 #include "prior/label_heads.h"
@@ -56,9 +56,7 @@ struct Cost {
 };
 
 // Where an experiment is made: by whom, and the folder of its pictures.
-struct Place {
-  comm::Communicator& comm;
-  Logger& logger;
+struct Place : comm::Crew {
   std::filesystem::path samples;
 };
 

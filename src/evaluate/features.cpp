@@ -1,9 +1,11 @@
 #include "evaluate/features.h"
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <algorithm>
 #include <exception>
 #include <map>
 #include <optional>
@@ -22,6 +24,13 @@ namespace {
 constexpr const char* kFormat = "hebm-moments";
 constexpr const char* kVersion = "1";
 constexpr std::int64_t kFeatures = nets::FeatureNet::kFeatures;
+static_assert(kFeatures == results::kNumFeatures);
+
+// Of a chunk's images.
+struct Looked {
+  at::Tensor features, seconds;  // [images, F]; [1] float64: of making the images
+  static void tensors(auto& l, auto& visit) { visit(l.features, l.seconds); }
+};
 
 // What they belong to; a file of anything else is made anew.
 std::map<std::string, std::string> fingerprint_of(
@@ -74,24 +83,29 @@ void keep(const fs::path& path, const Moments& moments, std::map<std::string, st
 
 }  // namespace
 
-FeatureRows collect_features(const nets::FeatureNet& net, const Items& items, bool keep, const MakeImages& images,
-    comm::Communicator& comm, Logger& logger) {
+FeatureRows collect_features(
+    const nets::FeatureNet& net, const Items& items, bool keep, const MakeImages& images, const Crew& crew) {
+  comm::Communicator& comm = crew.comm;
   FeatureRows out;
   FeatureSums sums(nets::FeatureNet::kFeatures);
   std::vector<at::Tensor> kept;
-  for_chunks<at::Tensor>(
-      items, comm, logger,
-      [&](const Chunk& chunk) {
+  std::vector<double> seconds(static_cast<std::size_t>(comm.size()), 0.0);  // by rank
+  for_chunks<Looked>(
+      items, crew,
+      [&](const Chunk& chunk) -> Looked {
         const c10::NoGradGuard no_grad;
         const Timer timer;
         const at::Tensor x = images(chunk);
-        out.seconds += timer.seconds();
-        return chunk.keep(net.features(x));
+        const double passed = timer.seconds();
+        return {chunk.keep(net.features(x)), at::full({1}, passed, at::kDouble)};
       },
-      [&](const Chunk&, const at::Tensor& features) {
-        sums.add(features);
-        if (keep) kept.push_back(features);
+      [&](const Chunk& chunk, const Looked& looked) {
+        sums.add(looked.features);
+        if (keep) kept.push_back(looked.features);
+        // As the chunks are dealt out; kept ones took their time on the ranks of another start.
+        seconds[static_cast<std::size_t>(chunk.first / chunk.size) % seconds.size()] += looked.seconds.item<double>();
       });
+  out.seconds = *std::max_element(seconds.begin(), seconds.end());
   comm.all_reduce(std::span<double>(&out.seconds, 1), comm::Op::kMax);
   comm::on_root(comm, [&] {
     out.moments = sums.moments();
@@ -105,8 +119,10 @@ fs::path moments_file(const nets::LoadedFeatureNet& features, const data::Datase
   return features.file.parent_path() / fmt::format("moments-{}.safetensors", dataset.images_hash());
 }
 
-Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk,
-    comm::Communicator& comm, Logger& logger) {
+Moments training_moments(
+    const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk, const Crew& crew) {
+  comm::Communicator& comm = crew.comm;
+  Logger& logger = crew.logger;
   const auto count = static_cast<std::int64_t>(dataset.members(data::Split::kTrain).size());
   check(count >= 2, ExitCode::kUsage,
       "{}: {} training images; scores compare with all training images, at least 2: use the data set that the VAE "
@@ -123,8 +139,7 @@ Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeature
     return split_images(dataset, data::Split::kTrain, c.first, c.size, features.net->params().device());
   };
   const Moments made =
-      collect_features(*features.net, {count, chunk, "features of the training images"}, false, images, comm, logger)
-          .moments;
+      collect_features(*features.net, {count, chunk, "features of the training images"}, false, images, crew).moments;
   comm::on_root(comm, [&] {
     if (keeps) keep(moments_file(features, dataset), made, fingerprint, logger);
   });

@@ -23,8 +23,8 @@ struct FeatureRows {
 // images(chunk) -> [chunk.size, C, H, W] in [0, 1], on the net's device. keep: the features
 // themselves too. Collective.
 using MakeImages = std::function<at::Tensor(const Chunk&)>;
-FeatureRows collect_features(const nets::FeatureNet& net, const Items& items, bool keep, const MakeImages& images,
-    comm::Communicator& comm, Logger& logger);
+FeatureRows collect_features(
+    const nets::FeatureNet& net, const Items& items, bool keep, const MakeImages& images, const Crew& crew);
 
 // Of a classifier that was loaded from a file.
 std::filesystem::path moments_file(const nets::LoadedFeatureNet& features, const data::Dataset& dataset);
@@ -32,7 +32,7 @@ std::filesystem::path moments_file(const nets::LoadedFeatureNet& features, const
 // The kept ones where they are of this classifier and these images, else made (chunk images at a
 // time) and kept; a damaged file is replaced, and one that cannot be written is a note in the log.
 // On rank 0. Collective. Error(kUsage): fewer than 2 training images.
-Moments training_moments(const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk,
-    comm::Communicator& comm, Logger& logger);
+Moments training_moments(
+    const data::Dataset& dataset, const nets::LoadedFeatureNet& features, std::int64_t chunk, const Crew& crew);
 
 }  // namespace hebm::evaluate

@@ -42,8 +42,8 @@ double changed(const at::Tensor& a, const at::Tensor& b) { return a.ne(b).to(at:
 
 class Measurement {
  public:
-  Measurement(const HierarchyOptions& options, const ScoreInputs& in, comm::Communicator& comm, Logger& logger)
-      : options_(options), in_(in), comm_(comm), logger_(logger), device_(in.backbone.params().device()) {
+  Measurement(const HierarchyOptions& options, const ScoreInputs& in, const Crew& crew)
+      : options_(options), in_(in), crew_(crew), comm_(crew.comm), device_(in.backbone.params().device()) {
     for (const auto& [split, wanted] :
         {std::pair{data::Split::kTest, options.num_images}, {data::Split::kTrain, options.probe_images}}) {
       const auto there = std::ssize(in.dataset.members(split));
@@ -63,7 +63,7 @@ class Measurement {
     out.probe_images = options_.probe_images;
     const Looks own = looks("reconstructions", [&](const Chunk& c) { return rows_of(u, c); });
     const Looks gaussian = looks("Gaussian prior", [&](const Chunk& c) { return noise(c); });
-    const Moments real = training_moments(in_.dataset, in_.features, options_.chunk, comm_, logger_);
+    const Moments real = training_moments(in_.dataset, in_.features, options_.chunk, crew_);
     for (std::size_t i = 0; i < in_.backbone.groups().size(); ++i) out.layers.push_back(layer(i, u, own));
     const Draws train = in_.dataset.labels().empty() ? Draws() : draws(data::Split::kTrain, options_.probe_images);
     comm::on_root(comm_, [&] {
@@ -84,7 +84,7 @@ class Measurement {
   Draws draws(data::Split split, std::int64_t count) const {
     std::vector<at::Tensor> u, kl;
     for_chunks<Draws>(
-        {count, options_.chunk, fmt::format("posterior of {} images", name_of(split))}, comm_, logger_,
+        {count, options_.chunk, fmt::format("posterior of {} images", name_of(split))}, crew_,
         [&](const Chunk& c) {
           const auto q = draw(in_, {.split = split, .seed = seed(), .visit = visits::kHierarchy}, c.first, c.size);
           return Draws{c.keep(q.u), c.keep(at::stack(q.kl, 1))};
@@ -100,7 +100,7 @@ class Measurement {
   Looks looks(const std::string& what, const std::function<at::Tensor(const Chunk&)>& u_of) const {
     std::vector<at::Tensor> features, classes;
     for_chunks<Looks>(
-        {n(), options_.chunk, what}, comm_, logger_,
+        {n(), options_.chunk, what}, crew_,
         [&](const Chunk& c) {
           const Seen seen = see(in_, u_of(c));
           return Looks{c.keep(seen.features), c.keep(seen.classes)};
@@ -188,17 +188,16 @@ class Measurement {
 
   const HierarchyOptions& options_;
   const ScoreInputs& in_;
+  Crew crew_;
   comm::Communicator& comm_;
-  Logger& logger_;
   at::Device device_;
   std::vector<std::int64_t> ring_;  // a permutation of the test images
 };
 
 }  // namespace
 
-results::Hierarchy hierarchy(
-    const HierarchyOptions& options, const ScoreInputs& inputs, comm::Communicator& comm, Logger& logger) {
-  return Measurement(options, inputs, comm, logger).run();
+results::Hierarchy hierarchy(const HierarchyOptions& options, const ScoreInputs& inputs, const Crew& crew) {
+  return Measurement(options, inputs, crew).run();
 }
 
 }  // namespace hebm::evaluate

@@ -16,7 +16,6 @@ struct HierarchyOptions {
 
 // Error(kUsage) where the data set has fewer test or training images. Collective; the result is
 // rank 0's, the same for any number of ranks.
-results::Hierarchy hierarchy(
-    const HierarchyOptions& options, const ScoreInputs& inputs, comm::Communicator& comm, Logger& logger);
+results::Hierarchy hierarchy(const HierarchyOptions& options, const ScoreInputs& inputs, const comm::Crew& crew);
 
 }  // namespace hebm::evaluate

@@ -269,14 +269,14 @@ class Labels : public Making<results::Labels> {
     check(own_.num_test <= available, ExitCode::kUsage, "{}: {} test images, labels.num_test is {}",
         in().dataset.path().string(), available, own_.num_test);
     LabelRun run(own_, in());
-    const Moments real = training_moments(in().dataset, in().features, own_.chunk, place.comm, place.logger);
+    const Moments real = training_moments(in().dataset, in().features, own_.chunk, place);
     for_chunks<Tested>(
-        {own_.num_test, own_.chunk, "p(y | u_0) of test images"}, place.comm, place.logger,
+        {own_.num_test, own_.chunk, "p(y | u_0) of test images"}, place,
         [&](const Chunk& chunk) { return run.test(chunk); },
         [&](const Chunk&, const Tested& tested) { run.add(tested); });
     for_chunks<Drawn>(
-        {own_.num_samples, own_.chunk, "images for labels"}, place.comm, place.logger,
-        [&](const Chunk& chunk) { return run.draw(chunk); }, [&](const Chunk&, const Drawn& drawn) { run.add(drawn); });
+        {own_.num_samples, own_.chunk, "images for labels"}, place, [&](const Chunk& chunk) { return run.draw(chunk); },
+        [&](const Chunk&, const Drawn& drawn) { run.add(drawn); });
     const auto& [guidance, candidates] = in().guidance;
     results::Labels out{in().name, own_.num_test, own_.num_samples, candidates, in().langevin.steps_at(0),
         std::ssize(in().backbone.groups()), guidance, results::kUnknown, {}, classifier(in().features)};

@@ -98,7 +98,7 @@ void check_finite(
   const std::int64_t width = scores.size(1);
   const double* value = scores.const_data_ptr<double>();
   for (std::int64_t e = 0; e < scores.numel(); ++e) {
-    check(std::isfinite(value[e]), ExitCode::kRuntime, "{}: image {}: {} is {}; are VAE and prior trained?",
+    check(std::isfinite(value[e]), ExitCode::kDiverged, "{}: image {}: {} is {}; are VAE and prior trained?",
         set.dataset.path().string(), images[static_cast<std::size_t>(e / width)],
         scorer.columns()[static_cast<std::size_t>(e % width)].name(), value[e]);
   }
@@ -106,12 +106,12 @@ void check_finite(
 
 // [n][columns] on rank 0. Collective.
 std::vector<double> set_scores(const OodOptions& options, const OodInputs& inputs, std::uint32_t number,
-    const OodScorer& scorer, comm::Communicator& comm, Logger& logger) {
+    const OodScorer& scorer, const Crew& crew) {
   const OodSet& set = number == 0 ? inputs.in : inputs.out;
   const auto all = chosen_images(options, set, number);
   std::vector<double> table;
   for_chunks<at::Tensor>(
-      {options.num_images, options.chunk, "scores of " + set.name}, comm, logger,
+      {options.num_images, options.chunk, "scores of " + set.name}, crew,
       [&](const Chunk& chunk) {
         std::vector<std::int64_t> images;  // the last chunk is filled up, for bits depend on the number of rows
         for (std::int64_t b = 0; b < chunk.size; ++b)
@@ -184,18 +184,18 @@ std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& 
   return all;
 }
 
-results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger) {
+results::Ood ood(const OodOptions& options, const OodInputs& inputs, const Crew& crew) {
   const OodScorer scorer(inputs.prior, inputs.backbone, inputs.langevin, check_ood(options, inputs),
       static_cast<std::uint64_t>(options.seed));
-  const auto in = set_scores(options, inputs, 0, scorer, comm, logger);
-  const auto out = set_scores(options, inputs, 1, scorer, comm, logger);
+  const auto in = set_scores(options, inputs, 0, scorer, crew);
+  const auto out = set_scores(options, inputs, 1, scorer, crew);
   results::Ood result{results::kOodFormat, 1, "out",
       "energy -sum over layers above k of f_i / s_0^2, and -ELBO, in nats: a higher score speaks for the positive "
       "class",
       describe_set(inputs.in, options.num_images), describe_set(inputs.out, options.num_images),
       std::ssize(inputs.backbone.groups()), inputs.prior.num_levels(),
       prior::step_variance(inputs.prior.schedule(), inputs.langevin, 0), {}};
-  comm::on_root(comm, [&] {
+  comm::on_root(crew.comm, [&] {
     const std::size_t width = scorer.columns().size();
     for (std::size_t c = 0; c < width; ++c) {
       const double sign = scorer.columns()[c].scheme == OodScheme::kElbo ? -1.0 : 1.0;

@@ -9,7 +9,7 @@
 #include <vector>
 #include "base/options.h"
 #include "base/status.h"
-#include "comm/communicator.h"
+#include "comm/chunks.h"
 #include "data/dataset.h"
 #include "prior/langevin.h"
 #include "prior/potential.h"
@@ -88,7 +88,7 @@ struct OodInputs {
 std::vector<std::int64_t> check_ood(const OodOptions& options, const OodInputs& inputs);
 
 // Collective; the result is rank 0's.
-results::Ood ood(const OodOptions& options, const OodInputs& inputs, comm::Communicator& comm, Logger& logger);
+results::Ood ood(const OodOptions& options, const OodInputs& inputs, const comm::Crew& crew);
 
 // Counts of both sets in equal bins over the middle 99 % of all values.
 results::PairedHistogram paired_histogram(

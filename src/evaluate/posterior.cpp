@@ -20,14 +20,14 @@ vae::Posterior draw(const ScoreInputs& in, const PosteriorDraws& draws, std::int
       in.backbone, vae::image_tensor(in.dataset.read(index)).to(device), draws.seed, index, visits);
 }
 
-FeatureRows posterior_features(const ScoreInputs& in, const PosteriorDraws& draws, bool keep, const std::string& what,
-    comm::Communicator& comm, Logger& logger) {
+FeatureRows posterior_features(
+    const ScoreInputs& in, const PosteriorDraws& draws, bool keep, const std::string& what, const Crew& crew) {
   return collect_features(
       *in.features.net, {draws.count, draws.chunk, what}, keep,
       [&](const Chunk& c) {
         return in.backbone.mean_image(in.backbone.decode_posterior(draw(in, draws, c.first, c.size)));
       },
-      comm, logger);
+      crew);
 }
 
 }  // namespace hebm::evaluate

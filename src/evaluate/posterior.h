@@ -28,7 +28,7 @@ PosteriorDraws posterior_floor(std::int64_t n, std::int64_t chunk, std::uint64_t
 // u_0 and z of draws first .. first + size - 1 of these.
 vae::Posterior draw(const ScoreInputs& in, const PosteriorDraws& draws, std::int64_t first, std::int64_t size);
 // Decoded to the mean of p(x | z) at temperature 1. keep: the features themselves too. Collective.
-FeatureRows posterior_features(const ScoreInputs& in, const PosteriorDraws& draws, bool keep, const std::string& what,
-    comm::Communicator& comm, Logger& logger);
+FeatureRows posterior_features(
+    const ScoreInputs& in, const PosteriorDraws& draws, bool keep, const std::string& what, const Crew& crew);
 
 }  // namespace hebm::evaluate

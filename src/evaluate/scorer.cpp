@@ -3,9 +3,11 @@
 #include <utility>
 #include "base/error.h"
 #include "base/options_text.h"
+#include "data/samples_file.h"
 #include "evaluate/evaluate.h"
 #include "evaluate/measure.h"
 #include "prior/chains.h"
+#include "results/warnings.h"
 #include "storage/hdf5.h"
 #include "storage/lenient_json.h"
 #include "vae/inputs.h"
@@ -94,11 +96,12 @@ SamplingCost chain_cost(std::optional<std::int64_t> num_levels, const nlohmann::
   return {*num_levels * steps, 0};
 }
 
-Scorer::Scorer(const EvaluateOptions& options, const ScoreInputs& inputs, comm::Communicator& comm, Logger& logger)
+Scorer::Scorer(const EvaluateOptions& options, const ScoreInputs& inputs, const Crew& crew)
     : options_(options),
       in_(inputs),
-      comm_(comm),
-      logger_(logger),
+      crew_(crew),
+      comm_(crew.comm),
+      logger_(crew.logger),
       seed_(static_cast<std::uint64_t>(options.seed)),
       device_(inputs.backbone.params().device()) {
   const c10::NoGradGuard no_grad;
@@ -108,9 +111,10 @@ Scorer::Scorer(const EvaluateOptions& options, const ScoreInputs& inputs, comm::
       "evaluate.num_images = {}: {} has {} training and {} test images; every row uses the same number",
       options.num_images, in_.dataset.path().string(), num_train, num_test);
   if (num_train < 3 * options.num_images)
-    logger.line("note: {} training images are fewer than 3 x evaluate.num_images: the floor of fd_posterior is too low",
+    logger_.line(
+        "note: {} training images are fewer than 3 x evaluate.num_images: the floor of fd_posterior is too low",
         num_train);
-  Moments all = training_moments(in_.dataset, in_.features, options.chunk, comm, logger);
+  Moments all = training_moments(in_.dataset, in_.features, options.chunk, crew);
   real_ = collect(
       options.num_images, true,
       [&](const Chunk& c) { return split_images(in_.dataset, data::Split::kTrain, c.first, c.size, device_); },
@@ -119,7 +123,7 @@ Scorer::Scorer(const EvaluateOptions& options, const ScoreInputs& inputs, comm::
 }
 
 FeatureRows Scorer::collect(std::int64_t n, bool keep, const MakeImages& images, const std::string& what) const {
-  return collect_features(*in_.features.net, {n, options_.chunk, what}, keep, images, comm_, logger_);
+  return collect_features(*in_.features.net, {n, options_.chunk, what}, keep, images, crew_);
 }
 
 FeatureRows Scorer::gaussian() const {
@@ -146,7 +150,7 @@ const FeatureRows& Scorer::reference(std::int64_t n) const {
 }
 
 FeatureRows Scorer::decoded(const PosteriorDraws& draws, const std::string& what) const {
-  return posterior_features(in_, draws, true, what, comm_, logger_);
+  return posterior_features(in_, draws, true, what, crew_);
 }
 
 FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::string& what) const {
@@ -156,6 +160,7 @@ FeatureRows Scorer::stored(const std::filesystem::path& samples, const std::stri
     check(stored.count >= options_.num_images, ExitCode::kUsage,
         "{} holds {} images, evaluate.num_images is {}; sample more (sample.count) or score fewer", samples.string(),
         stored.count, options_.num_images);
+    if (comm_.is_root()) data::verify_samples(storage::H5File::open(samples));
   });
   FeatureRows out = collect(
       options_.num_images, true,
@@ -189,8 +194,8 @@ results::Scores Scorer::scores(const FeatureRows& rows) const {
 }
 
 results::Priors evaluate_priors(const EvaluateOptions& options, const ScoreInputs& inputs,
-    const std::vector<PriorSamples>& samples, comm::Communicator& comm, Logger& logger) {
-  const Scorer scorer(options, inputs, comm, logger);
+    const std::vector<PriorSamples>& samples, const Crew& crew) {
+  const Scorer scorer(options, inputs, crew);
   results::Priors out{{}, classifier(inputs.features), std::ssize(inputs.dataset.members(data::Split::kTrain))};
   const auto add = [&](const std::string& name, const results::PriorAbout& about, const FeatureRows& rows) {
     out.rows.push_back({name, about, scorer.scores(rows), rows.features.size(0),
@@ -200,6 +205,7 @@ results::Priors evaluate_priors(const EvaluateOptions& options, const ScoreInput
   add("Reconstruction", {results::kReconstruction, "", {}, {}, {}, {}, {}, {}}, scorer.reconstruction());
   add("Posterior draws", {results::kPosterior, "", {}, {}, {}, {}, {}, {}}, scorer.posterior_draws());
   for (const PriorSamples& prior : samples) add(prior.name, prior.about, scorer.stored(prior.file, prior.name));
+  out.warnings = results::warnings(out);
   return out;
 }
 

@@ -96,14 +96,14 @@ class Transition : public Making<results::Transition> {
   void check_inputs() override { recorded_ = recorded_steps(in().langevin.steps, every_); }
 
   results::Transition make(const Place& place) const override {
-    const Compared compared{training_moments(in().dataset, in().features, chunk_, place.comm, place.logger),
+    const Compared compared{training_moments(in().dataset, in().features, chunk_, place),
         posterior_features(in(), posterior_reference(num_images_, chunk_, static_cast<std::uint64_t>(seed_)), false,
-            "posterior draws to compare with", place.comm, place.logger)
+            "posterior draws to compare with", place)
             .moments};
     const prior::ReverseChain chain(in().prior, in().backbone, in().langevin);
     std::vector<StateSums> states(static_cast<std::size_t>(in().prior.num_levels()) * recorded_.size());
     for_chunks<Followed>(
-        {num_images_, chunk_, fmt::format("chains of {} steps", in().langevin.steps)}, place.comm, place.logger,
+        {num_images_, chunk_, fmt::format("chains of {} steps", in().langevin.steps)}, place,
         [&](const Chunk& chunk) { return follow(chunk, chain); },
         [&](const Chunk&, const Followed& followed) {
           for (std::size_t s = 0; s < states.size(); ++s) {
@@ -164,7 +164,7 @@ class Transition : public Making<results::Transition> {
     const auto n = std::ssize(in().dataset.members(data::Split::kTrain));
     double black = 0, white = 0;
     for_chunks<at::Tensor>(
-        {n, chunk_, "pixels of the training images"}, place.comm, place.logger,
+        {n, chunk_, "pixels of the training images"}, place,
         [&](const Chunk& chunk) {
           return saturated_shares(split_images(in().dataset, data::Split::kTrain, chunk.first, chunk.count, at::kCPU));
         },

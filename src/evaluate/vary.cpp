@@ -106,7 +106,7 @@ class Vary : public Making<Varied> {
     const prior::ReverseChain chain(in().prior, in().backbone, in().langevin);
     std::vector<at::Tensor> chunks;
     for_chunks<at::Tensor>(
-        {num_samples_, chunk_, "samples to vary"}, place.comm, place.logger,
+        {num_samples_, chunk_, "samples to vary"}, place,
         [&](const Chunk& c) { return c.keep(chain.sample(prior::chain_ids(seed(), c.first, c.size))); },
         [&](const Chunk&, const at::Tensor& u0) { chunks.push_back(u0); });
     const at::Tensor samples = on_every_rank(place.comm.is_root() ? at::cat(chunks) : at::Tensor(), place.comm);
@@ -123,7 +123,7 @@ class Vary : public Making<Varied> {
     at::Tensor sums = at::zeros({2}, at::kDouble);
     std::vector<at::Tensor> pictures;  // of the grid's samples, chain by chain
     for_chunks<Comparison>(
-        {num_chains(), chunk_, fmt::format("free layers: {}", name)}, place.comm, place.logger,
+        {num_chains(), chunk_, fmt::format("free layers: {}", name)}, place,
         [&](const Chunk& chunk) { return compare(chunk, free, chain, samples); },
         [&](const Chunk&, const Comparison& compared) {
           sums.add_(compared.numbers.to(at::kDouble).sum(0));

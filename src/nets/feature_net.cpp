@@ -76,7 +76,7 @@ LoadedFeatureNet load_feature_net(const std::filesystem::path& path) {
   } catch (const Error& e) {
     fail(ExitCode::kCorrupt, "{}: architecture: {}", path.string(), e.what());
   }
-  load_tensors(file, out.net->params().parameters());
+  load_float32(file, out.net->params().parameters());
   out.hash = metadata_text(file, "hash");
   check(out.hash == out.net->hash(), ExitCode::kCorrupt,
       "{}: the weights have hash {}, expected {}: the file is damaged; run train-features again", path.string(),

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <zlib.h>
+#include <limits>
 #include <optional>
 #include <set>
 #include "base/error.h"
@@ -76,9 +77,24 @@ void check_header(const storage::SafetensorsFile& file) {
 
 at::Tensor on_host(const at::Tensor& tensor) { return tensor.detach().to(at::kCPU).contiguous(); }
 
-// The stored values are of the scalar type `stored`, or of each tensor's own.
+// A weight whose square overflows float32 makes norms and products of a net infinite.
+constexpr double kLargestWeight = 1.8e19;
+
+// largest: of their magnitudes.
+void expect_usable(
+    const storage::SafetensorsFile& file, const std::string& name, const at::Tensor& host, double largest) {
+  if (!host.is_floating_point() || host.numel() == 0) return;
+  const auto found = host.abs().max().item<double>();  // NaN where there is one
+  check(found <= largest, ExitCode::kCorrupt,
+      "{}: tensor {} holds {}, expected numbers up to {:g}: the weights have diverged or the file is damaged; train or "
+      "import them again",
+      file.path().string(), name, found, largest);
+}
+
+// The stored values are of the scalar type `stored`, or of each tensor's own. largest: of their
+// magnitudes.
 void load(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors,
-    std::optional<at::ScalarType> stored, bool allow_extra) {
+    std::optional<at::ScalarType> stored, bool allow_extra, double largest) {
   const c10::NoGradGuard no_grad;
   std::set<std::string> wanted;
   for (const auto& t : tensors) {
@@ -91,6 +107,7 @@ void load(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& 
     check(entry.shape == t.tensor.sizes().vec(), ExitCode::kCorrupt, "{}: tensor {} has shape [{}], expected [{}]",
         file.path().string(), t.name, fmt::join(entry.shape, ","), fmt::join(t.tensor.sizes().vec(), ","));
     file.read(t.name, {static_cast<std::byte*>(host.mutable_data_ptr()), static_cast<std::size_t>(host.nbytes())});
+    expect_usable(file, t.name, host, largest);
     at::Tensor target = t.tensor;
     target.copy_(host);
   }
@@ -177,11 +194,11 @@ std::int64_t num_values(const storage::SafetensorsFile& file) {
 }
 
 void load_tensors(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors, bool allow_extra) {
-  load(file, tensors, {}, allow_extra);
+  load(file, tensors, {}, allow_extra, std::numeric_limits<double>::max());
 }
 
 void load_float32(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors) {
-  load(file, tensors, at::kFloat, false);
+  load(file, tensors, at::kFloat, false, kLargestWeight);
 }
 
 std::string metadata_or_empty(const storage::SafetensorsFile& file, const std::string& key) {

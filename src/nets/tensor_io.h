@@ -38,10 +38,11 @@ std::int64_t num_values(const storage::SafetensorsFile& file);
 
 // Copies the file's values into the tensors (in place). A name that is absent, or has another shape
 // or type, is Error(kCorrupt) naming file, tensor, expected and got. Names in the file that nobody
-// asks for are an error too unless allow_extra.
+// asks for are an error too unless allow_extra, and so are NaN and Inf.
 void load_tensors(
     const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors, bool allow_extra = false);
-// The same for float32 files into float32 or float64 tensors.
+// The same for float32 files of weights into float32 or float64 tensors; numbers whose square
+// overflows float32 are an error too.
 void load_float32(const storage::SafetensorsFile& file, const std::vector<NamedTensor>& tensors);
 // Metadata that need not be there: "" without it.
 std::string metadata_or_empty(const storage::SafetensorsFile& file, const std::string& key);

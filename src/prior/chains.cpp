@@ -99,9 +99,10 @@ std::vector<std::int64_t> choose_proposals(const at::Tensor& log_weights, const 
     const double largest = *std::max_element(row, row + count);
     double sum = 0;
     for (std::size_t m = 0; m < up_to.size(); ++m) {
-      check(std::isfinite(row[m]), ExitCode::kRuntime,
-          "resampling: a logit that weighs proposals is {}; train the prior again with a smaller train.learning_rate",
-          row[m]);
+      check(std::isfinite(row[m]), ExitCode::kDiverged,
+          "resampling: the weight of proposal {} of row {} of the chunk is {}; train the prior again with a smaller "
+          "train.learning_rate",
+          m, b, row[m]);
       up_to[m] = sum += std::exp(row[m] - largest);
     }
     const auto found = std::upper_bound(up_to.begin(), up_to.end(), uniform[b] * sum);

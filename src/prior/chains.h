@@ -65,7 +65,7 @@ inline RandomCounter counter_of(const ChainRow& row, std::int64_t k) {
 }
 
 // Importance resampling: for each column b of log weights [M, B] float64 a proposal m, drawn with
-// probability ~ exp(weight[m, b]); uniform [B] in [0, 1). Error(kRuntime): a weight is not finite.
+// probability ~ exp(weight[m, b]); uniform [B] in [0, 1). Error(kDiverged): a weight is not finite.
 std::vector<std::int64_t> choose_proposals(const at::Tensor& log_weights, const std::vector<double>& uniform);
 
 // uniform [B] of the choice, keyed by (ids, t).

@@ -5,6 +5,9 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
+#include <cmath>
+#include <utility>
+#include "base/error.h"
 #include "base/visits.h"
 #include "prior/chains.h"
 
@@ -40,8 +43,13 @@ at::Tensor nce_loss(const at::Tensor& positive, const at::Tensor& negative, std:
   return (at::softplus(-positive).sum() + at::softplus(negative).sum()) / static_cast<double>(global_batch);
 }
 
-NceSampler::NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t proposals)
-    : prior_(prior), backbone_(backbone), proposals_(proposals), weights_(prior.frozen_weights()) {}
+NceSampler::NceSampler(
+    const EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t proposals, std::function<void()> between)
+    : prior_(prior),
+      backbone_(backbone),
+      proposals_(proposals),
+      between_(std::move(between)),
+      weights_(prior.frozen_weights()) {}
 
 at::Tensor NceSampler::propose(const ChainIds& ids, std::size_t layer, const std::vector<std::int64_t>& which) const {
   ChainIds proposal = ids;
@@ -49,6 +57,16 @@ at::Tensor NceSampler::propose(const ChainIds& ids, std::size_t layer, const std
     proposal.visit[b] = visits::of_proposal(ids.visit[b], which[b], proposals_);
   return Chains(proposal, static_cast<std::int64_t>(layer), backbone_.params().device())
       .normals(Purpose::kProposal, backbone_.groups()[layer].size());
+}
+
+// weights [M, B] float64: of the proposals of a layer.
+static void expect_finite(const at::Tensor& weights, std::size_t layer, const ChainIds& ids) {
+  const at::Tensor sums = weights.sum(0).to(at::kCPU).contiguous();
+  for (std::size_t b = 0; b < ids.item.size(); ++b)
+    check(std::isfinite(sums.const_data_ptr<double>()[b]), ExitCode::kDiverged,
+        "resampling diverged: layer {} of image {}: a logit that weighs proposals is NaN or Inf; train the prior again "
+        "with a smaller train.learning_rate",
+        layer, ids.item[b]);
 }
 
 at::Tensor NceSampler::resample(const ChainIds& ids) const {
@@ -60,11 +78,14 @@ at::Tensor NceSampler::resample(const ChainIds& ids) const {
     const at::Tensor own = vae::split_layers(u, backbone_.groups())[i];  // a view
     std::vector<at::Tensor> logits;
     for (std::int64_t m = 0; m < proposals_; ++m) {
+      if (between_) between_();
       own.copy_(propose(ids, i, std::vector<std::int64_t>(ids.item.size(), m)).view_as(own));
       logits.push_back(potential.of_layer(u, i).to(at::kDouble));
     }
+    const at::Tensor weights = at::stack(logits);
+    expect_finite(weights, i, ids);
     const auto uniform = choice_uniforms(ids, static_cast<std::int64_t>(i));
-    own.copy_(propose(ids, i, choose_proposals(at::stack(logits), uniform)).view_as(own));
+    own.copy_(propose(ids, i, choose_proposals(weights, uniform)).view_as(own));
   }
   return u;
 }

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <vector>
 #include "base/options.h"
 #include "prior/chains.h"
@@ -37,8 +38,10 @@ at::Tensor nce_loss(const at::Tensor& positive, const at::Tensor& negative, std:
 
 class NceSampler {
  public:
-  // References must outlive this object.
-  NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t proposals);
+  // References must outlive this object. between: called before every proposal; it may end the draw
+  // by an error.
+  NceSampler(const EnergyPrior& prior, const vae::Backbone& backbone, std::int64_t proposals,
+      std::function<void()> between = {});
   // Importance resampling: layer by layer from the top, one of M draws of p(z_i | z_<i), with
   // probability ~ r_i; for M -> infinity draws of the product of the tilted and normalised
   // conditionals. [B, D]; M evaluations of every net and M L transports an image, no gradients.
@@ -50,6 +53,7 @@ class NceSampler {
   const EnergyPrior& prior_;
   const vae::Backbone& backbone_;
   std::int64_t proposals_;
+  std::function<void()> between_;
   std::vector<EnergyNet::Weights> weights_;
 };
 

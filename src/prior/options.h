@@ -3,6 +3,7 @@
 #include <c10/core/ScalarType.h>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <vector>
 #include "base/options.h"
@@ -39,6 +40,7 @@ struct LangevinOptions {
   ChainStart start = ChainStart::kKernel;                 // below t = T-1, where u_T ~ N(0, I) has that law already
   double noise = 1.0;                                     // factor of the noise's standard deviation
   nets::Precision precision = nets::Precision::kFloat32;  // of nets and decoder path: compute.chain_precision
+  std::function<void()> between_steps{};  // called in chains that draw, and may end them by an error; no option
   double eta_marginal = 0.02;  // s^2 of the marginal EBMs (joint, nce), whatever step_rule: their one level has P = 1
   void describe(Options& options);  // langevin.*
   // K of the chain of level t: whatever options set it, it is resolved into these fields.

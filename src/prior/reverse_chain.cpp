@@ -3,6 +3,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
+#include <cmath>
 #include <utility>
 #include "base/error.h"
 #include "base/visits.h"
@@ -42,12 +43,35 @@ at::Tensor ReverseChain::run_level(const at::Tensor& u_next, std::int64_t t, con
   const Potential potential(
       prior_, backbone_, weights_, chains, {step_variance(prior_.schedule(), langevin_, 0), extras.labels});
   ChainExtras own{.start = start};
-  if (extras.observer) own.observer = [&](std::int64_t k, const at::Tensor& y) { extras.observer(t, k, y); };
+  if (extras.observer || langevin_.between_steps)
+    own.observer = [&](std::int64_t k, const at::Tensor& y) {
+      if (langevin_.between_steps) langevin_.between_steps();
+      if (extras.observer) extras.observer(t, k, y);
+    };
   if (const HeldLayers* held = extras.held; held != nullptr)
     own.constraint = [=, this](const at::Tensor& y) { hold(y, held->u_t[static_cast<std::size_t>(t)], held->layers); };
-  return langevin(
+  const at::Tensor u = langevin(
       chains, u_next, [&](const at::Tensor& y) { return potential.gradient(y); }, coefficients_, langevin_.steps_at(t),
       own);
+  expect_finite(u, t, ids);
+  return u;
+}
+
+// What is not finite stays so to the end of a level: one sum is enough, which in float64 overflows
+// for no finite u.
+void ReverseChain::expect_finite(const at::Tensor& u, std::int64_t t, const ChainIds& ids) const {
+  if (std::isfinite(u.sum(at::kDouble).item<double>())) return;
+  const at::Tensor host = u.to(at::kCPU).contiguous();
+  const auto layers = vae::split_layers(host, backbone_.groups());
+  for (std::size_t b = 0; b < ids.item.size(); ++b) {
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const auto sum = layers[i][static_cast<std::int64_t>(b)].sum(at::kDouble).item<double>();
+      check(std::isfinite(sum), ExitCode::kDiverged,
+          "the chain of t = {} diverged: layer {} of image {} holds NaN or Inf after {} Langevin steps; take a smaller "
+          "langevin.step (or eta) or fewer steps, or train the prior again",
+          t, i, ids.item[b], langevin_.steps_at(t));
+    }
+  }
 }
 
 at::Tensor ReverseChain::run(at::Tensor u, LevelRange range, const ChainIds& ids, const ReverseExtras& extras) const {

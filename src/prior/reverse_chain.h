@@ -45,7 +45,9 @@ class ReverseChain {
   // case of one level without a kernel: K steps from N(0, I) to draws of p(u) exp F(u).
   ReverseChain(const EnergyPrior& prior, const vae::Backbone& backbone, const LangevinOptions& langevin,
       NetOutput output = NetOutput::kScaled);
-  // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (ids[b], t, k).
+  // u [B, D] is u_{first + 1}; returns u_last. Row b's noise is keyed by (ids[b], t, k). A level
+  // that ends with NaN or Inf is Error(kDiverged) naming t, layer and image. between_steps of the
+  // options is called before every Langevin step.
   at::Tensor run(at::Tensor u, LevelRange range, const ChainIds& ids, const ReverseExtras& extras = {}) const;
   // The chain of t = 0 that starts at `start` in place of u_1 [B, D each]; else as run().
   at::Tensor run_at_zero(
@@ -70,6 +72,7 @@ class ReverseChain {
   // The chain of one level: to u_t given u_{t+1}, from `start` where it is given.
   at::Tensor run_level(const at::Tensor& u_next, std::int64_t t, const ChainIds& ids, const ReverseExtras& extras,
       const at::Tensor& start = {}) const;
+  void expect_finite(const at::Tensor& u, std::int64_t t, const ChainIds& ids) const;
   // The potential of so many states of level t.
   Potential potential(std::int64_t count, std::int64_t t) const;
   // Writes the held layers' columns of `values` into y, in place.

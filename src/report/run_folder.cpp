@@ -7,6 +7,7 @@
 #include <system_error>
 #include "base/error.h"
 #include "report/sections.h"
+#include "results/result_file.h"
 #include "storage/files.h"
 #include "storage/lenient_json.h"
 #include "storage/metrics.h"
@@ -60,6 +61,12 @@ void attempt(RunFolder& run, const std::string& file, const std::function<void()
 
 nlohmann::json read_json(const fs::path& path) {
   return storage::parse_json(storage::read_file(path, kMaxJson), "not valid JSON");
+}
+
+nlohmann::json read_result(const fs::path& path) {
+  nlohmann::json json = results::parse_result(storage::read_file(path, kMaxJson));
+  if (json.is_object()) json.erase(results::kContentHash);  // of the file, not of what it says
+  return json;
 }
 
 std::uint32_t big_endian(const std::string& bytes, std::size_t at) {
@@ -155,7 +162,7 @@ RunFolder read_run_folder(const fs::path& directory, const PartTitles& titles) {
   for (const std::string& file : names_in(directory / "results", run, is_result)) {
     if (run.results.size() == kMaxResults) break;
     attempt(run, "results/" + file,
-        [&] { run.results[fs::path(file).stem().string()] = read_json(directory / "results" / file); });
+        [&] { run.results[fs::path(file).stem().string()] = read_result(directory / "results" / file); });
   }
   const auto pictures = names_in(directory / "samples", run, [](const auto& e) { return is_file(e, ".png"); });
   for (const std::size_t i : evenly(pictures.size(), kMaxPictures))  // there may be a grid every so many images

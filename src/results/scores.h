@@ -55,6 +55,9 @@ inline std::string score_keys() {
   return out;
 }
 
+// Numbers of the classifier of the scores, whose covariance the distances compare.
+inline constexpr std::int64_t kNumFeatures = 128;
+
 struct Score {
   double value = kUnknown, error = kUnknown;
 };

@@ -72,6 +72,7 @@ struct Summary {
   nlohmann::json samples;  // what the scored samples were drawn with
   std::vector<LevelScore> by_level;
   std::vector<TemperatureScores> by_temperature;
+  std::vector<std::string> warnings{};  // results/warnings.h, when it was made
 
   const ScoredSet* find(std::string_view key) const;  // or null
   const ScoredSet* own() const;                       // of model.kind, or null
@@ -84,7 +85,8 @@ struct Summary {
     visit.members(s.sets);
     visit.known("gap_closed", s.gap_closed);
     visit("model", s.model, "features", s.features, "reference_images", s.reference_images);
-    visit.known("samples", s.samples, "by_level", s.by_level, "by_temperature", s.by_temperature);
+    visit.known(
+        "samples", s.samples, "by_level", s.by_level, "by_temperature", s.by_temperature, "warnings", s.warnings);
   }
 };
 
@@ -123,12 +125,14 @@ struct Priors {
   std::vector<PriorRow> rows;
   Classifier features;
   Count reference_images;
+  std::vector<std::string> warnings{};     // as a summary's
   double fd(std::string_view kind) const;  // of the first row of that kind; NaN where there is none
   double fd_posterior(std::string_view kind) const;
   double of_gaussian(const Scores& scores) const;
   std::vector<const PriorRow*> compared(Against against) const;  // rows of that table
   static void fields(auto& s, auto& visit) {
     visit("rows", s.rows, "features", s.features, "reference_images", s.reference_images);
+    visit.known("warnings", s.warnings);
   }
 };
 

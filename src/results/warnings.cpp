@@ -28,6 +28,21 @@ std::string other_decode(const nlohmann::json& samples) {
          ". Posterior draws are decoded to the mean at temperature 1, so fd_posterior has this difference too.";
 }
 
+// "" where there are enough of them.
+std::string few_images(const Count& images) {
+  if (!images || *images >= kImagesPerFeature * kNumFeatures) return {};
+  const std::string n = fmt::format("Rows of {} images for {} features: ", *images, kNumFeatures);
+  if (*images <= kNumFeatures)
+    return n + fmt::format(
+                   "their covariance is singular, and the distances say little. Score more images "
+                   "(evaluate.num_images), {} or more.",
+                   kImagesPerFeature * kNumFeatures);
+  return n + fmt::format(
+                 "the distances come out too large, and only rows of as many images compare. Score more images "
+                 "(evaluate.num_images), {} or more.",
+                 kImagesPerFeature * kNumFeatures);
+}
+
 void add(std::vector<std::string>& out, std::string text) {
   if (!text.empty()) out.push_back(std::move(text));
 }
@@ -36,6 +51,8 @@ void add(std::vector<std::string>& out, std::string text) {
 
 std::vector<std::string> warnings(const Summary& summary) {
   std::vector<std::string> out;
+  const ScoredSet* first = summary.find(kGaussian);
+  if (first != nullptr) add(out, few_images(first->num_images));
   const ScoredSet* own = summary.own();
   if (own == nullptr) return out;
   add(out, left_posterior(own->key == kOwn ? "Ours" : own->title(), own->scores, summary));
@@ -51,6 +68,7 @@ std::vector<std::string> warnings(const Summary& summary) {
 
 std::vector<std::string> warnings(const Priors& priors) {
   std::vector<std::string> out;
+  if (!priors.rows.empty()) add(out, few_images(priors.rows.front().num_images));
   for (const PriorRow& row : priors.rows) {
     if (row.about.samples.is_object()) add(out, left_posterior(row.name, row.scores, priors));
   }

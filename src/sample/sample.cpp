@@ -6,8 +6,8 @@
 #include <cstring>
 #include <optional>
 #include "base/error.h"
-#include "comm/chunks.h"
 #include "data/new_file.h"
+#include "data/samples_file.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
 #include "storage/lenient_json.h"
@@ -37,7 +37,8 @@ ImageBatch decode_images(
     const vae::Backbone& backbone, const at::Tensor& u, const SampleOptions& options, const prior::ChainIds& ids) {
   const c10::NoGradGuard no_grad;
   const at::Tensor parameters = backbone.decode(u, options.temperature);
-  if (options.pixels == Pixels::kMean) return vae::image_batch(backbone.mean_image(parameters));
+  const std::int64_t first = ids.item.front();
+  if (options.pixels == Pixels::kMean) return vae::image_batch(backbone.mean_image(parameters), first);
   const ImageShape shape = backbone.image_shape();
   const std::int64_t size = backbone.likelihood().sample_channels() * shape.height * shape.width;
   const at::Tensor noise =
@@ -46,18 +47,21 @@ ImageBatch decode_images(
     fill_uniform({noise.mutable_data_ptr<float>() + b * size, static_cast<std::size_t>(size)},
         ids.key(Purpose::kPixels), {.item = ids.item[static_cast<std::size_t>(b)]});
   }
-  return vae::image_batch(backbone.sample_image(parameters, noise.to(parameters.device())));
+  vae::expect_finite(parameters, first);  // drawn pixels would hide it
+  return vae::image_batch(backbone.sample_image(parameters, noise.to(parameters.device())), first);
 }
 
 namespace {
 
 // True when the file is there and whole (it is only ever renamed into place) with this fingerprint.
-bool samples_done(const fs::path& file, const nlohmann::json& fingerprint) {
-  if (!fs::exists(file)) return false;
-  const auto stored = storage::lenient_json(storage::H5File::open(file).string_attribute("identity"));
+bool is_whole(const fs::path& path, const nlohmann::json& fingerprint) {
+  if (!fs::exists(path)) return false;
+  const auto file = storage::H5File::open(path);
+  const auto stored = storage::lenient_json(file.string_attribute("identity"));
   const std::string difference = storage::settings_difference(fingerprint, stored, "file");
   check(difference.empty(), ExitCode::kUsage, "{} holds other samples:{}\nRemove it, or choose another run.directory.",
-      file.string(), difference);
+      path.string(), difference);
+  data::verify_samples(file);
   return true;
 }
 
@@ -110,36 +114,40 @@ class SampleWriter {
 
 }  // namespace
 
-bool write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw, const StopFlag* stop,
-    comm::Communicator& comm, Logger& logger) {
+bool samples_done(const SampleFile& file, comm::Communicator& comm, Logger& logger) {
+  const bool done = comm::root_says(comm, [&] { return is_whole(file.path, file.fingerprint); });
+  if (done) logger.line("{} is there already: nothing to do", file.path.string());
+  return done;
+}
+
+void write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw,
+    const comm::Crew& crew, double earlier_s) {
   const SampleOptions& options = file.options;
-  if (comm::root_says(comm, [&] { return samples_done(file.path, file.fingerprint); })) {
-    logger.line("{} is there already: nothing to do", file.path.string());
-    return true;
-  }
   std::optional<SampleWriter> writer;
-  comm::on_root(comm, [&] { writer.emplace(file.path, backbone.image_shape(), options); });
+  comm::on_root(crew.comm, [&] { writer.emplace(file.path, backbone.image_shape(), options); });
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const Timer timer;
-  const bool is_whole = comm::share_chunks(
-      {options.count, options.chunk, file.path.stem().string()}, comm, logger,
+  comm::share_chunks(
+      {options.count, options.chunk, file.path.stem().string()}, crew,
       [&](const comm::Chunk& chunk) {
         const auto ids = prior::chain_ids(seed, options.first + chunk.first, chunk.size);
         const ImageBatch images = decode_images(backbone, draw(ids), options, ids);
         return std::string(reinterpret_cast<const char*>(images.pixels.data()),
             static_cast<std::size_t>(chunk.count * images.shape.size()));
       },
-      [&](const comm::Chunk&, std::string_view pixels) { writer->add(pixels); },
-      [&] { return stop != nullptr && stop->requested(); });
-  if (!is_whole) return false;
-  const double seconds = timer.seconds();
-  comm::agree(comm, [&] {
+      [&](const comm::Chunk& chunk, std::string_view pixels) {
+        const auto expected = static_cast<std::size_t>(chunk.count * backbone.image_shape().size());
+        check(pixels.size() == expected, ExitCode::kCorrupt, "a kept chunk: {} bytes, expected {}", pixels.size(),
+            expected);
+        writer->add(pixels);
+      });
+  const double seconds = earlier_s + timer.seconds();
+  comm::agree(crew.comm, [&] {
     if (!writer) return;
     const std::string hash = writer->publish(file.fingerprint, seconds);
-    logger.line(
+    crew.logger.line(
         "{}: {} images in {}, images_hash {}", file.path.string(), options.count, format_duration(seconds), hash);
   });
-  return true;
 }
 
 }  // namespace hebm::sample

@@ -10,10 +10,9 @@
 #include <string>
 #include "base/choice.h"
 #include "base/options.h"
-#include "base/signals.h"
 #include "base/status.h"
 #include "base/types.h"
-#include "comm/communicator.h"
+#include "comm/chunks.h"
 #include "prior/chains.h"
 #include "vae/backbone.h"
 
@@ -52,9 +51,12 @@ struct SampleFile {
   SampleOptions options;
   nlohmann::json fingerprint;
 };
-// Collective. A whole file of the same fingerprint is left as it is; another one is Error(kUsage).
-// False: asked to stop: leave with ExitCode::kRequeue; the next run starts this file again.
-bool write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw, const StopFlag* stop,
-    comm::Communicator& comm, Logger& logger);
+// Whether the file is there, of the same fingerprint and with the pixels that it was written with;
+// one of another fingerprint is Error(kUsage). Collective.
+bool samples_done(const SampleFile& file, comm::Communicator& comm, Logger& logger);
+// Draws and publishes it. earlier_s: seconds that the crew's kept chunks took. Collective, as
+// comm::share_chunks.
+void write_samples(const SampleFile& file, const vae::Backbone& backbone, const DrawLatents& draw,
+    const comm::Crew& crew, double earlier_s = 0);
 
 }  // namespace hebm::sample

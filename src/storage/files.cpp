@@ -256,4 +256,10 @@ void AppendFile::append(std::string_view text) {
   size_ += text.size();
 }
 
+void AppendFile::cut(std::uint64_t size) {
+  if (size >= size_) return;
+  if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0) fail_errno(errno, file_.path(), "truncate");
+  size_ = size;
+}
+
 }  // namespace hebm::storage

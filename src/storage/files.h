@@ -102,6 +102,7 @@ class AppendFile {
  public:
   explicit AppendFile(const fs::path& path);
   void append(std::string_view text);
+  void cut(std::uint64_t size);  // keeps the first `size` bytes
   void sync() { file_.sync(); }
  private:
   Descriptor file_;

@@ -9,10 +9,9 @@
 #include <optional>
 #include <set>
 #include "base/options_text.h"
+#include "results/result_file.h"
 #include "results/summary.h"
 #include "results/table.h"
-#include "storage/files.h"
-#include "storage/json.h"
 
 namespace hebm::sweep {
 namespace {
@@ -101,7 +100,7 @@ std::vector<results::SweepLine> lines_over(const std::string& key, const std::ve
 void read_scores(const std::filesystem::path& file, Row& row) {
   std::error_code error;
   if (!std::filesystem::exists(file, error)) return;
-  const auto summary = results::from_json<results::Summary>(storage::lenient_json(storage::read_file(file)));
+  const auto summary = results::from_json<results::Summary>(results::read_result(file));
   const results::ScoredSet* own = summary.own();
   if (own == nullptr) return;
   row.scores = {own->scores, summary.gap(), results::number(own->num_images), own->seconds,

@@ -7,6 +7,7 @@
 #include "base/options_text.h"
 #include "base/printable.h"
 #include "results/json.h"
+#include "storage/chunk_file.h"
 #include "storage/files.h"
 #include "storage/lease.h"
 #include "storage/lenient_json.h"
@@ -150,9 +151,10 @@ Progress progress_of(const fs::path& run) {
       out.steps += steps();
     }
   };
-  const auto num_files = [&](const fs::path& folder, const char* prefix) {
+  const auto num_files = [&](const fs::path& folder, const char* prefix, const char* extension) {
     return std::ranges::count_if(entries(folder), [&](const fs::path& file) {
-      return file.filename().string().starts_with(prefix) && file.extension() == ".h5";
+      const std::string name = file.filename().string();
+      return name.starts_with(prefix) && file.extension() == extension && name != "env.json";
     });
   };
   // The artifacts of trainings; their checkpoints lie beside them until they are there.
@@ -162,9 +164,11 @@ Progress progress_of(const fs::path& run) {
   }
   for (const fs::path& artifact : trained)
     count(artifact, [&] { return storage::integer_in(newest_checkpoint(artifact.parent_path()).manifest, "step"); });
-  count(run / files::kCacheIndex, [&] { return num_files(run / files::kCache, "shard-"); });
-  count(run / files::kSummary, [] { return 0; });
-  out.products += num_files((run / files::kSamples).parent_path(), "");
+  count(run / files::kCacheIndex, [&] { return num_files(run / files::kCache, "shard-", ".h5"); });
+  out.products += num_files((run / files::kSamples).parent_path(), "", ".h5");
+  out.products += num_files((run / files::kSummary).parent_path(), "", ".json");
+  for (const fs::path& folder : entries(run / files::kWork))
+    out.steps += storage::ChunkFile::count_in(folder / files::kChunks);
   return out;
 }
 

@@ -52,9 +52,9 @@ Task shared_task(const Layout& layout, const Plan& plan);
 // train, sample, evaluate.
 Task member_task(const Layout& layout, const Plan& plan, const Member& member);
 
-// How far a run directory has come, from its files alone. Artifacts (VAE, classifier, cache, prior,
-// samples, scores) come before steps: what the unfinished ones have reached, verified updates and
-// whole shards.
+// How far a run directory has come, from its files alone. Artifacts (VAE, classifier, cache,
+// priors, samples, results) come before steps: what the unfinished ones have reached, verified
+// updates, whole shards and whole chunks.
 struct Progress {
   std::int64_t products = 0, steps = 0;
   auto operator<=>(const Progress&) const = default;

@@ -23,7 +23,7 @@ std::vector<double> measure_chunks(const std::vector<std::int64_t>& images, std:
   const c10::NoGradGuard no_grad;
   std::vector<double> rows(static_cast<std::size_t>((count + at_once - 1) / at_once) * width);
   comm::share_chunks(
-      {count, at_once, "images measured"}, comm, logger,
+      {count, at_once, "images measured"}, {comm, logger},
       [&](const comm::Chunk& chunk) {
         const auto first = images.begin() + chunk.first;
         std::vector<std::int64_t> members(first, first + chunk.count);

@@ -65,7 +65,7 @@ at::Tensor running_statistics(const at::Tensor& start, std::int64_t forwards,
   const c10::NoGradGuard no_grad;
   const at::Tensor running = start.clone(), row = at::empty_like(start);
   comm::share_chunks(
-      {forwards, 1, "batch norm re-estimated"}, comm, logger,
+      {forwards, 1, "batch norm re-estimated"}, {comm, logger},
       [&](const comm::Chunk& chunk) { return comm::bytes_of<float>(span_of(forward(chunk.first))); },
       [&](const comm::Chunk&, std::string_view bytes) {
         comm::copy_bytes(bytes, span_of(row));

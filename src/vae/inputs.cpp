@@ -4,6 +4,7 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/lt.h>
 #include <algorithm>
+#include <cmath>
 #include "base/error.h"
 
 namespace hebm::vae {
@@ -32,7 +33,18 @@ at::Tensor image_tensor(const ImageBatch& images) {
   return bytes.to(at::kFloat).div_(255.0);
 }
 
-ImageBatch image_batch(const at::Tensor& x) {
+void expect_finite(const at::Tensor& x, std::int64_t first) {
+  if (std::isfinite(x.sum(at::kDouble).item<double>())) return;
+  const at::Tensor rows = x.flatten(1).sum(1, false, at::kDouble).to(at::kCPU);
+  for (std::int64_t b = 0; b < rows.size(0); ++b)
+    check(std::isfinite(rows.const_data_ptr<double>()[b]), ExitCode::kDiverged,
+        "image {} holds NaN or Inf, which is no picture: the VAE's decoder diverges there; train it again, or take a "
+        "lower temperature",
+        first + b);
+}
+
+ImageBatch image_batch(const at::Tensor& x, std::int64_t first) {
+  expect_finite(x, first);
   const at::Tensor bytes = x.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(at::kByte).to(at::kCPU).contiguous();
   ImageBatch out;
   out.shape = {x.size(1), x.size(2), x.size(3)};

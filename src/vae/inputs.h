@@ -12,8 +12,11 @@ namespace hebm::vae {
 
 // u8 pixels -> [count, C, H, W] in [0, 1], float32 on the host.
 at::Tensor image_tensor(const ImageBatch& images);
-// x [B, C, H, W] in [0, 1], anywhere -> u8 pixels, rounded: the way back.
-ImageBatch image_batch(const at::Tensor& x);
+// NaN or Inf in what images are made of, [B, ...]: Error(kDiverged) naming the image; the first
+// one's number is `first`.
+void expect_finite(const at::Tensor& x, std::int64_t first = 0);
+// x [B, C, H, W] in [0, 1], finite, anywhere -> u8 pixels, rounded: the way back.
+ImageBatch image_batch(const at::Tensor& x, std::int64_t first = 0);
 // floor(255 x / 2^(8 - bits)) / (2^bits - 1); bits in 1..8, 8: x itself. x = u8 / 255.
 at::Tensor quantised(const at::Tensor& x, std::int64_t bits);
 // Bernoulli draws of probability x [images, C, H, W], 0 or 1: image b's are keyed by (images[b],

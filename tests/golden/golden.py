@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-IGNORED = ("seconds", "sampling_s", "seconds_per_1000", "seconds_per_image", "env")  # times and places
+IGNORED = ("seconds", "sampling_s", "seconds_per_1000", "seconds_per_image", "env", "content_hash")  # times and places, and what has them
 COMMANDS = ("train-vae", "train-features", "hierarchy", "encode", "train", "sample", "evaluate", "ood", "transition", "vary", "couple",
             "labels", "compose", "replay", "report", "status", "sweep", "cache", "doctor", "bench")
 NVAE = """[vae]

@@ -62,7 +62,7 @@ sys.path.insert(0, sys.argv[2])
 import results
 def read(ranks, name): return results.read(scratch, ranks, name)
 # These divide by the difference of two nearly equal scores here, which are compared themselves.
-ignored = ("seconds", "gap_closed", "of_gaussian")
+ignored = ("seconds", "content_hash", "gap_closed", "of_gaussian")
 for name in ("summary", "hierarchy", "transition-3", "transition-10", "vary", "vary-0-2"):
     results.compare(read(1, name), read(2, name), name, ignored)
 transition = read(2, "transition-10")

@@ -38,7 +38,7 @@ def read(run, name):
     with open(f"{sys.argv[1]}/{run}/results/ood-{name}.json") as file:
         return json.load(file)
 one, two = read("a", "noise"), read("b", "noise")
-assert one.pop("seconds") > 0 and two.pop("seconds") > 0
+assert one.pop("seconds") > 0 and two.pop("seconds") > 0 and one.pop("content_hash") and two.pop("content_hash")
 assert one == two, "1 and 2 ranks differ"
 assert one["positive"] == "out" and one["in"]["name"] == "fashion" and one["out"]["name"] == "noise", one
 assert [(row["scheme"], row.get("k")) for row in one["rows"]] == [("elbo", None)] + [(s, k) for s in ("inference", "diffusion") for k in range(3)]

@@ -4,6 +4,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
+#include <cmath>
+#include "../support.h"
 #include "base/error.h"
 #include "comm/single_communicator.h"
 
@@ -44,7 +46,7 @@ Taken run(comm::Communicator& comm) {
   Taken out;
   Logger logger(false);
   for_chunks<Part>(
-      {7, 2, "test"}, comm, logger,
+      {7, 2, "test"}, {comm, logger},
       [](const Chunk& chunk) -> Part {
         EXPECT_EQ(chunk.size, 2);
         const at::Tensor rows = at::full({2, 3}, static_cast<double>(chunk.first), at::kFloat);
@@ -85,9 +87,43 @@ TEST(ForChunks, WhatAChunkThrowsIsThrown) {
   comm::SingleCommunicator comm;
   Logger logger(false);
   EXPECT_THROW(for_chunks<Part>(
-                   {1, 1, "test"}, comm, logger, [](const Chunk&) -> Part { fail(ExitCode::kRuntime, "no"); },
+                   {1, 1, "test"}, {comm, logger}, [](const Chunk&) -> Part { fail(ExitCode::kRuntime, "no"); },
                    [](const Chunk&, const Part&) {}),
       Error);
+}
+
+TEST(ForChunks, NaNIsNamedWithItsImage) {
+  comm::SingleCommunicator comm;
+  Logger logger(false);
+  for (const double bad : {std::nan(""), INFINITY, -INFINITY}) {
+    test::expect_error(ExitCode::kDiverged, {"pictures: image 5: number 1 of"}, [&] {
+      for_chunks<at::Tensor>(
+          {8, 4, "pictures"}, {comm, logger},
+          [&](const Chunk& chunk) {
+            at::Tensor rows = at::full({4, 3}, 3e38, at::kFloat);  // their sum overflows, and they are finite
+            if (chunk.first == 4) rows.mutable_data_ptr<float>()[4] = static_cast<float>(bad);
+            return rows;
+          },
+          [](const Chunk&, const at::Tensor&) {});
+    });
+  }
+}
+
+TEST(Unpacker, BytesThatNoPackerMadeAreRefused) {
+  Packer packer;
+  packer(std::vector<at::Tensor>{at::arange(6, at::kFloat), at::arange(3, at::kLong)});
+  const std::string whole = packer.bytes;
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    std::vector<at::Tensor> got;
+    test::expect_error(
+        ExitCode::kCorrupt, {"a kept chunk"}, [&] { Unpacker{std::string_view(whole).substr(0, size)}(got); });
+  }
+  for (std::size_t word = 0; word < 4; ++word) {  // count, type, dimensions, size
+    std::string damaged = whole;
+    damaged[8 * word + 6] = 1;
+    std::vector<at::Tensor> got;
+    test::expect_error(ExitCode::kCorrupt, {"a kept chunk"}, [&] { Unpacker{damaged}(got); });
+  }
 }
 
 TEST(OnEveryRank, KeepsTypeShapeAndValues) {

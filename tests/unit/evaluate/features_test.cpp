@@ -13,7 +13,7 @@ namespace {
 class TrainingMoments : public ::testing::Test {
  protected:
   TrainingMoments() { trained.features.hash = "a"; }
-  Moments moments() { return training_moments(trained.dataset, trained.features, 16, comm, logger); }
+  Moments moments() { return training_moments(trained.dataset, trained.features, 16, {comm, logger}); }
   // Weights that no file knows of: moments that are made now differ from those that were kept.
   void change_weights() {
     const c10::NoGradGuard no_grad;

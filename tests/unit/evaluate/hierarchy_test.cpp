@@ -78,7 +78,7 @@ class World {
   }
   results::Hierarchy look(const HierarchyOptions& options, comm::Communicator& comm) const {
     Logger logger(false);
-    return hierarchy(options, {dataset, backbone, features}, comm, logger);
+    return hierarchy(options, {dataset, backbone, features}, {comm, logger});
   }
   results::Hierarchy look(const HierarchyOptions& options) const {
     comm::SingleCommunicator comm;

@@ -205,7 +205,7 @@ class OodSets : public Ood {
     comm::CommOptions alone;
     alone.kind = comm::Kind::kSingle;
     const auto comm = comm::make_communicator(alone);
-    return results::to_json(ood(options, inputs(), *comm, logger));
+    return results::to_json(ood(options, inputs(), {*comm, logger}));
   }
   OodInputs inputs() const { return {{"in", in_}, {"out", out_}, backbone_, prior_, few_steps()}; }
   static OodOptions options() {

@@ -21,7 +21,7 @@ class PosteriorScores : public ::testing::Test {
   }
   using Set = std::function<FeatureRows(const Scorer&)>;
   results::Scores scores_of(const Set& set, comm::Communicator& comm) const {
-    const Scorer scorer(options_, {trained_.dataset, trained_.backbone, trained_.features}, comm, logger_);
+    const Scorer scorer(options_, {trained_.dataset, trained_.backbone, trained_.features}, {comm, logger_});
     return scorer.scores(set(scorer));
   }
   // Images of u ~ N(3, 9 I).

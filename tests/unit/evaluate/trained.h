@@ -59,7 +59,7 @@ class Trained {
   nlohmann::json result_of(const Experiment& experiment) const {
     comm::SingleCommunicator comm;
     Logger logger(false);
-    return experiment.make_json({comm, logger, folder.path()});
+    return experiment.make_json({{comm, logger}, folder.path()});
   }
 
   test::TempFolder folder;

@@ -1,6 +1,7 @@
 #include "nets/tensor_io.h"
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
+#include <cmath>
 #include "../nets/support.h"
 
 namespace hebm::nets {
@@ -55,6 +56,29 @@ TEST(TensorIo, WhatDoesNotFitIsNamed) {
   expect_error(ExitCode::kCorrupt, {path, "missing"}, [&] { load(0, {"missing", at::zeros({2, 3}, at::kFloat)}); });
   expect_error(ExitCode::kCorrupt, {path, "tensor n"}, [&] { load(99, {}); });
   load(99, {}, true);
+}
+
+TEST(TensorIo, NumbersThatNoNetComputesWithAreNamed) {
+  const TempFolder folder;
+  const auto path = folder / "x.safetensors";
+  const auto load_with = [&](float value, bool weights) {
+    at::Tensor bad = at::zeros({2, 3}, at::kFloat);
+    bad.mutable_data_ptr<float>()[4] = value;
+    std::filesystem::remove(path);
+    save_tensors(path, {{"fine", at::zeros({2})}, {"layer0.weight", bad}}, {});
+    const storage::SafetensorsFile file(path);
+    const std::vector<NamedTensor> target = {
+        {"fine", at::zeros({2})}, {"layer0.weight", at::zeros({2, 3}, at::kFloat)}};
+    weights ? load_float32(file, target) : load_tensors(file, target);
+  };
+  for (const bool weights : {false, true}) {
+    for (const float bad : {std::nanf(""), INFINITY, -INFINITY})
+      expect_error(ExitCode::kCorrupt, {path.string(), "tensor layer0.weight holds"}, [&] { load_with(bad, weights); });
+    load_with(-1e18F, weights);
+  }
+  expect_error(ExitCode::kCorrupt, {"tensor layer0.weight holds 3e+38"}, [&] { load_with(3e38F, true); });
+  expect_error(ExitCode::kCorrupt, {"tensor layer0.weight"}, [&] { load_with(-3e38F, true); });
+  load_with(3e38F, false);  // a second moment of a checkpoint
 }
 
 TEST(TensorIo, HashSeesNamesShapesAndValues) {

@@ -4,9 +4,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <cmath>
+#include "../support.h"
 #include "base/error.h"
+#include "base/status.h"
 #include "linear_backbone.h"
 #include "prior/forward_pair.h"
 #include "tiny_prior.h"
@@ -227,6 +231,57 @@ TEST_F(Reverse, EnergyIsMinusTheSumOfTheNetsOverTheStepsVariance) {
     const at::Tensor got = chain_.energy(u, t).to(at::kDouble);
     EXPECT_LT((got - expected).abs().max().item<double>(), 1e-5 * expected.abs().max().item<double>()) << t;
   }
+}
+
+TEST_F(Reverse, NaNAndInfAreNamedWithLevelLayerAndImage) {
+  for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
+    const at::Tensor u = some_u();
+    u.mutable_data_ptr<float>()[3 * backbone_.dim()] = bad;  // image 3, the top layer
+    hebm::test::expect_error(ExitCode::kDiverged, {"t = 1", "layer 0 of image 3"}, [&] {
+      chain_.run(u, {1, 1}, ids_of(2, kBatch));
+    });
+  }
+  LangevinOptions wild = langevin();  // Euler-Maruyama far beyond its stable steps
+  wild.integrator = Integrator::kPaper;
+  wild.step = 1e6;
+  wild.steps = 30;
+  const ReverseChain chain(prior_, backbone_, wild);
+  hebm::test::expect_error(ExitCode::kDiverged, {"t = 2", "of image 0"}, [&] { chain.sample(ids_of(2, kBatch)); });
+  // Values whose float32 sum overflows, and which are finite.
+  EXPECT_NO_THROW(chain_.run(at::full({kBatch, backbone_.dim()}, 1e37, at::kFloat), {0, 1}, ids_of(2, kBatch)));
+}
+
+TEST_F(Reverse, BetweenStepsIsCalledOftenAndMayEndTheChain) {
+  std::int64_t calls = 0, last = 1000;
+  LangevinOptions heard = langevin();
+  heard.between_steps = [&] {
+    if (++calls == last) fail(ExitCode::kRequeue, "asked to stop");
+  };
+  const ReverseChain chain(prior_, backbone_, heard);
+  EXPECT_TRUE(chain.sample(ids_of(2, kBatch)).equal(chain_.sample(ids_of(2, kBatch))));
+  EXPECT_GE(calls, 3 * 4);
+  last = calls + 7;
+  hebm::test::expect_error(ExitCode::kRequeue, {"asked to stop"}, [&] { chain.sample(ids_of(2, kBatch)); });
+  EXPECT_EQ(calls, last);
+}
+
+// Levels are looked at once, when they end: one sum against K Langevin steps.
+TEST_F(Reverse, TheLookForNaNCostsBelowHalfAPercent) {
+  const ChainIds ids = ids_of(2, 100);
+  LangevinOptions usual;
+  const ReverseChain chain(prior_, backbone_, usual);
+  const at::Tensor u = chain.sample(ids);
+  double of_chain = 1e9, of_look = 1e9;
+  for (int trial = 0; trial < 3; ++trial) {
+    const Timer drawing;
+    chain.sample(ids);
+    of_chain = std::min(of_chain, drawing.seconds());
+    const Timer looking;
+    for (int t = 0; t < 3; ++t) EXPECT_TRUE(std::isfinite(u.sum(at::kDouble).item<double>()));
+    of_look = std::min(of_look, looking.seconds());
+  }
+  fmt::print("the look for NaN takes {:.3f} % of a reverse chain\n", 100 * of_look / of_chain);
+  EXPECT_LT(of_look, 0.005 * of_chain);
 }
 
 }  // namespace

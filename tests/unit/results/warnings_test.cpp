@@ -31,6 +31,20 @@ TEST(Warnings, OfChainsThatLeaveThePosterior) {
   EXPECT_THAT(warnings_of(Json::array()), IsEmpty());
 }
 
+TEST(Warnings, OfFewImages) {
+  Json json = summary(130, 6);
+  const auto with = [&](const Json& images) {
+    json["gaussian"]["num_images"] = images;
+    return warnings_of(json);
+  };
+  EXPECT_THAT(with(100), ElementsAre(AllOf(HasSubstr("Rows of 100 images for 128 features"), HasSubstr("singular"))));
+  EXPECT_THAT(with(128), ElementsAre(HasSubstr("singular")));
+  EXPECT_THAT(with(1279), ElementsAre(HasSubstr("too large")));
+  EXPECT_THAT(with(1280), IsEmpty());
+  EXPECT_THAT(warnings(from_json<Priors>({{"rows", {{{"name", "G"}, {"kind", "gaussian"}, {"num_images", 100}}}}})),
+      ElementsAre(HasSubstr("singular")));
+}
+
 TEST(Warnings, OfMoreStepsThanInTraining) {
   Json json = summary(130, 6);
   const auto with = [&](const Json& steps, const Json& trained) {

@@ -128,7 +128,8 @@ TEST(Collect, ScoresAreReadLeniently) {
   Row none{};
   read_scores(folder / "none", none);
   EXPECT_TRUE(std::isnan(none.scores.scores.fd()));
-  EXPECT_TRUE(std::isnan(read("[1").scores.scores.fd()));
+  EXPECT_TRUE(std::isnan(read("[1]").scores.scores.fd()));
+  expect_error(ExitCode::kCorrupt, {(folder / "a").string(), "not valid JSON"}, [&] { read("[1"); });
   EXPECT_TRUE(std::isnan(read(R"({"diffusion": "x"})").scores.scores.fd()));
   const Row own = read(R"({"diffusion": {"fd_fmnist": 12.5, "seconds": 3, "fd_posterior": 6},
       "gaussian": {"fd_posterior": 10, "fd_fmnist": 20}, "posterior": {"fd_posterior": 2, "fd_fmnist": 8},

@@ -1,6 +1,7 @@
 #include "sweep/tasks.h"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include "storage/chunk_file.h"
 #include "storage/hash.h"
 #include "storage/verified_directory.h"
 #include "support.h"
@@ -104,6 +105,16 @@ TEST(Progress, CountsVerifiedStepsWholeShardsAndProducts) {
   put(run / "samples/label-labels-Dress.h5", "");
   put(run / "samples/joint.h5.tmp-0123456789abcdef", "");
   EXPECT_EQ(progress_of(run.path()), (Progress{4, 0}));
+  {  // whole chunks of what is unfinished; and its result
+    storage::ChunkFile chunks(run / "work/results-vary/chunks", {{"a", 1}}, [](const std::string&) {});
+    chunks.begin("samples to vary");
+    for (int n = 0; n < 3; ++n) chunks.keep(n, "chunk", 1);
+  }
+  EXPECT_EQ(progress_of(run.path()), (Progress{4, 3}));
+  put(run / "work/results-vary/chunks", "");
+  put(run / "results/vary.json", "{}");
+  put(run / "results/env.json", "{}");
+  EXPECT_EQ(progress_of(run.path()), (Progress{5, 0}));
 }
 
 TEST(NoteStart, ThreeRestartsInARowWithoutAStepAreTheLast) {

@@ -19,6 +19,15 @@ ImageBatch every_byte(std::int64_t count = 1) {
 }
 
 // floor(byte / 2^(8 - bits)) / (2^bits - 1) of every byte, in integers.
+TEST(ImageBatch, NaNIsNoPicture) {
+  for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
+    const at::Tensor x = image_tensor(every_byte(3));
+    EXPECT_EQ(image_batch(x).pixels, every_byte(3).pixels);
+    x.mutable_data_ptr<float>()[2 * 256 + 7] = bad;
+    test::expect_error(ExitCode::kDiverged, {"image 102 holds NaN or Inf"}, [&] { image_batch(x, 100); });
+  }
+}
+
 TEST(Quantised, EveryByte) {
   const at::Tensor x = image_tensor(every_byte());
   for (const int bits : {1, 3, 5, 7}) {
