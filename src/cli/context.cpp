@@ -136,6 +136,10 @@ Context::Context(const RunOptions& run, const Invocation& call, const Folders& f
   });
   logger_.line("hebm_dist {} {}: {} rank{} ({}), {}, matrices by {}", kVersion, call.command, comm_->size(),
       comm_->size() == 1 ? "" : "s", name_of(comm_->kind()), placement_.describe(), name_of(nets::gemm()));
+  const nets::Gemm recorded = recorded_gemm(settings_);
+  if (recorded != nets::Gemm::kAuto && recorded != nets::gemm())
+    logger_.line("note: matrices by {}, by {} when {} was begun: results differ by rounding", name_of(nets::gemm()),
+        name_of(recorded), settings_.string());
   const auto choices = comm_->all_gather(name_of(nets::gemm()));
   const auto other = std::ranges::find_if(choices, [&](const auto& choice) { return choice != choices[0]; });
   if (other != choices.end())
@@ -161,10 +165,19 @@ void Context::take_lease(const Folders& folders, const std::string& command) {
   }
 }
 
-void Context::record_settings() const {
-  comm::on_root(*comm_, [&] {
-    if (contents_of(artifacts_) != held_) write_settings();
-  });
+int Context::carry_out(const std::function<int()>& work) {
+  try {
+    const int code = work();
+    if (code != static_cast<int>(ExitCode::kDone)) return code;
+    comm::on_root(*comm_, [&] {
+      if (contents_of(artifacts_) != held_) write_settings();
+    });
+    return code;
+  } catch (const comm::AgreedError& stopped) {  // all ranks leave in order: MPI is finalised
+    if (stopped.code() != ExitCode::kRequeue) throw;
+    logger_.write(stopped.what());
+    return static_cast<int>(ExitCode::kRequeue);
+  }
 }
 
 void Context::write_settings() const {

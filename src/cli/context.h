@@ -78,8 +78,9 @@ class Context {
   const Options& options() const { return options_; }
   const StopFlag& stop() const { return stop_; }
   const std::filesystem::path& run() const { return directory_; }
-  // The command is done: config.ini and env.json are its own, where it made something.
-  void record_settings() const;
+  // work() returns the exit code. When it is done, config.ini and env.json are this command's own,
+  // where it made something. A stop that all ranks agreed on is the exit code kRequeue.
+  int carry_out(const std::function<int()>& work);
   // Where this rank computes.
   at::Device device() const { return device_of(placement_.gpu); }
  private:

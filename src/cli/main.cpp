@@ -59,24 +59,12 @@ int RunCommand::execute(const Invocation& call) {
   }
   resolve();
   Folders own = folders(call);
-  const nets::Gemm before = recorded_gemm(own.settings);
-  nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? before : run_.gemm);  // before any product
+  nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? recorded_gemm(own.settings) : run_.gemm);  // before any product
   open();
   own.product = product();
   if (!own.product.empty()) own.leased = storage::run_files::work_folder(own.product);
   Context context(run_, call, own);
-  if (before != nets::Gemm::kAuto && before != nets::gemm())
-    context.logger().line("note: matrices by {}, by {} when {} was begun: results differ by rounding",
-        name_of(nets::gemm()), name_of(before), own.settings.string());
-  try {
-    const int code = work(context);
-    if (code == static_cast<int>(ExitCode::kDone)) context.record_settings();
-    return code;
-  } catch (const comm::AgreedError& stopped) {  // all ranks leave in order: MPI is finalised
-    if (stopped.code() != ExitCode::kRequeue) throw;
-    context.logger().write(stopped.what());
-    return static_cast<int>(ExitCode::kRequeue);
-  }
+  return context.carry_out([&] { return work(context); });
 }
 
 }  // namespace hebm::cli
