@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # cluster.sh FOLDER_OF_PROGRAMS SCRATCH: slurm/ on two virtual nodes: ranks over both by srun and
-# mpirun, time limits, USR1, a lost node, a failed member, a job that gets nowhere. SCRATCH must lie
-# outside of /tmp.
+# mpirun, killed ranks, time limits, USR1, a lost node, a failed member, a job that gets nowhere.
+# SCRATCH must lie outside of /tmp.
 set -euo pipefail
 source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 bin=$1 scratch=$2
@@ -109,18 +109,53 @@ cat >"$scratch/stuck/hebm_dist" <<E2
 # Saves and gets nowhere.
 case "\$1 \$*" in
   train*--dry-run*) exit 0 ;;
+  train*--print-value*) exec "$bin/hebm_dist" "\$@" ;;
   train*) echo "a start" >>"$scratch/stuck/starts"; exit 75 ;;
   *) exec "$bin/hebm_dist" "\$@" ;;
 esac
 E2
 chmod +x "$scratch/stuck/hebm_dist"
 stuck=$(HEBM_BIN=$scratch/stuck HEBM_MAX_RESTARTS=1 HEBM_TIME=5 submit train --run.directory "$scratch/stuck/run")
+
+elapsed "a killed rank, by srun on one node and on two and by mpirun on two: the others gone within 10 s, requeued, the same bits"
+ranks_of() { # ranks_of RUN: rank and process id, without launchers
+  local pid
+  pgrep -f -- "hebm_dist train .*--run.directory $scratch/$1 " | while read -r pid; do
+    [[ $(readlink "/proc/$pid/exe") != */hebm_dist ]] || tr '\0' '\n' <"/proc/$pid/environ" | sed -n "s/^PMIX_RANK=\(.*\)/\1 $pid/p"
+  done | sort -n
+}
+all_there() { (($(ranks_of "$1" | wc -l) == $2)); }
+gone() { [[ -z $(ranks_of "$1") ]]; }
+kill_a_rank() { # kill_a_rank RUN RANKS JOB: the last one, which is not on the node of the batch script where there are two
+  local start ranks=$2
+  wait_for 120 step_reached "$1"
+  all_there "$1" "$ranks" || fail "$1: not $ranks ranks: $(ranks_of "$1")"
+  kill -KILL "$(ranks_of "$1" | tail -n 1 | cut -d ' ' -f 2)"
+  start=${EPOCHREALTIME/./}
+  wait_for 10 gone "$1"
+  elapsed "$1: the others were gone after $(((${EPOCHREALTIME/./} - start) / 1000)) ms"
+  wait_for 60 restarted "$3"
+  grep -q 'exit code 6: requeued' "$scratch/hebm-train-$3.out" || fail "$1: $(tail "$scratch/hebm-train-$3.out")"
+  grep -q "rank $((ranks - 1)) was killed by signal KILL" "$scratch/hebm-train-$3.out" || fail "$1: $(tail "$scratch/hebm-train-$3.out")"
+}
+training killed-srun1 "$of_job" 30
+srun1=$(HEBM_TIME=10 HEBM_RANKS=2 submit "${words[@]}")
+kill_a_rank killed-srun1 2 "$srun1"
+training killed-srun2 "$of_job" 30
+srun2=$(HEBM_TIME=10 HEBM_NODES=2 HEBM_RANKS=4 submit "${words[@]}")
+kill_a_rank killed-srun2 4 "$srun2"
+training killed-mpirun2 "$of_job" 30
+mpirun2=$(HEBM_LAUNCHER=mpirun HEBM_TIME=10 HEBM_NODES=2 HEBM_RANKS=4 submit "${words[@]}")
+kill_a_rank killed-mpirun2 4 "$mpirun2"
+
 completed "$usr1" 150
 same whole usr1
 (($(restarts_of "$usr1") >= 1)) || fail "USR1: not restarted"
 grep -q 'exit code 75: requeued' "$scratch/hebm-train-$usr1.out" || fail "USR1: $(tail "$scratch/hebm-train-$usr1.out")"
 completed "$lost" 150
 same whole lost
+for job in "$srun1" "$srun2" "$mpirun2"; do completed "$job" 150; done
+for run in killed-srun1 killed-srun2 killed-mpirun2; do same whole "$run"; done
 
 elapsed "a job that gets nowhere is not requeued for ever"
 wait_for 150 ended "$stuck"
