@@ -14,8 +14,8 @@ install(DIRECTORY "${CMAKE_SOURCE_DIR}/data_tools/" DESTINATION "${CMAKE_INSTALL
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/configs" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist")
 # The batch scripts, their launcher and what they share with it keep their places to each other.
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/slurm" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist" USE_SOURCE_PERMISSIONS)
-install(PROGRAMS "${CMAKE_SOURCE_DIR}/launch/mpirun" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/launch")
-install(FILES "${CMAKE_SOURCE_DIR}/launch/lib.sh" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/launch")
+install(PROGRAMS "${CMAKE_SOURCE_DIR}/launch/mpirun" "${CMAKE_SOURCE_DIR}/launch/srun" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/launch")
+install(FILES "${CMAKE_SOURCE_DIR}/launch/lib.sh" "${CMAKE_SOURCE_DIR}/launch/ranks.sh" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/launch")
 # `module use PREFIX/share/hebm_dist/modulefiles`: prefix-relative, so that `cmake --install
 # --prefix` may choose another one.
 install(FILES "${CMAKE_SOURCE_DIR}/cmake/modulefile" DESTINATION "${CMAKE_INSTALL_DATADIR}/hebm_dist/modulefiles/hebm_dist"

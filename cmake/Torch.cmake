@@ -4,6 +4,18 @@
 # library of the wheel, because libtorch_cuda.so loads that very file and two NCCLs in one process
 # are undefined behaviour. A toolkit's NCCL is never looked at. In: HEBM_CUDA, HEBM_TORCH_ROOT,
 # HEBM_LOCK_FOLDER (has requirements-*.txt). Out: HEBM_TORCH_DIR (has include/ and lib/).
+
+# The hash in the name of the environment that launch/setup made of a lock file: of its lines
+# without the hashes of wheels (launch/lib.sh has the same rule).
+function(hebm_lock_hash lock_file out)
+  file(READ "${lock_file}" text)
+  string(REGEX REPLACE "\n    --hash=[^\n]*" "" text "${text}")
+  string(REPLACE " \\\n" "\n" text "${text}")
+  string(SHA256 hash "${text}")
+  string(SUBSTRING "${hash}" 0 12 hash)
+  set(${out} "${hash}" PARENT_SCOPE)
+endfunction()
+
 set(HEBM_TORCH_ROOT "" CACHE PATH "Folder of libtorch (has include/ and lib/); empty: the one of launch/setup")
 if(HEBM_CUDA)
   set(_hebm_flavour cuda)
@@ -21,8 +33,7 @@ else()
   else()
     set(_hebm_deps "$ENV{HOME}/.cache/hebm_dist")
   endif()
-  file(SHA256 "${_hebm_lock_file}" _hebm_lock)
-  string(SUBSTRING "${_hebm_lock}" 0 12 _hebm_lock)
+  hebm_lock_hash("${_hebm_lock_file}" _hebm_lock)
   set(_hebm_torch_place "${_hebm_deps}/${_hebm_flavour}-${_hebm_lock}")
   file(GLOB _hebm_torch "${_hebm_torch_place}/lib/python3*/site-packages/torch")
 endif()

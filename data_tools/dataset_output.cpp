@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include "base/error.h"
 
@@ -16,10 +17,10 @@ void print_result(
     const nlohmann::ordered_json json = {{"file", output.out}, {"done", done},
         {"shape", {content.splits.size(), content.shape.channels, content.shape.height, content.shape.width}},
         {"train", num_train}, {"test", num_test}, {"images_hash", hash}};
-    fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    std::cout << fmt::format("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return;
   }
-  fmt::print("{}: {} {} images of {} x {} x {} ({} train, {} test), images_hash {}\n", output.out, done,
+  std::cout << fmt::format("{}: {} {} images of {} x {} x {} ({} train, {} test), images_hash {}\n", output.out, done,
       content.splits.size(), content.shape.channels, content.shape.height, content.shape.width, num_train, num_test,
       hash);
 }

@@ -14,7 +14,8 @@ namespace {
 constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 31;
 constexpr std::uint64_t kMaxSide = 16384;
 constexpr std::uint64_t kMaxDeflateRatio = 1032;  // bytes out for a byte in, at the very most
-constexpr std::size_t kBlockBytes = std::size_t{16} << 20;
+constexpr std::uint64_t kMaxRatio = 100, kAnyRatioBytes = std::uint64_t{64} << 20;  // images have about 10
+constexpr std::size_t kBlockBytes = std::size_t{16} << 20, kReadBytes = std::size_t{1} << 20;
 
 std::uint32_t big_endian(std::span<const std::uint8_t> bytes) {
   return static_cast<std::uint32_t>(bytes[0]) << 24 | static_cast<std::uint32_t>(bytes[1]) << 16 |
@@ -114,22 +115,32 @@ void IdxFile::check_room(std::uint64_t header_bytes) const {
     check(expected / kMaxDeflateRatio <= file_bytes_, ExitCode::kCorrupt,
         "{}: truncated: expected {} bytes by its header, got {} compressed bytes, which hold {} at most", name_,
         expected, file_bytes_, file_bytes_ * kMaxDeflateRatio);
+    check(expected <= kAnyRatioBytes || expected / kMaxRatio <= file_bytes_, ExitCode::kCorrupt,
+        "{}: unpacks from {} to {} bytes, expected at most {} times as many: these are no pictures; unpack it yourself "
+        "if they are",
+        name_, file_bytes_, expected, kMaxRatio);
   }
 }
 
-std::vector<std::uint8_t> IdxFile::read() {
-  std::vector<std::uint8_t> elements(num_elements());
-  const std::size_t got = read_some(elements);
-  check(got == elements.size(), ExitCode::kCorrupt, "{}: truncated: expected {} elements, got {}", name_,
-      elements.size(), got);
+void IdxFile::read(std::uint64_t count, const std::function<void(std::span<const std::uint8_t>)>& take) {
+  const std::uint64_t entry = rows() * columns(), at_once = std::max<std::uint64_t>(kReadBytes / entry, 1);
+  std::vector<std::uint8_t> block(std::min(at_once, this->count()) * entry);
+  for (std::uint64_t done = 0; done < this->count();) {
+    const std::uint64_t here = std::min(at_once, this->count() - done);
+    const std::span<std::uint8_t> wanted = std::span(block).first(here * entry);
+    const std::size_t got = read_some(wanted);
+    check(got == wanted.size(), ExitCode::kCorrupt, "{}: truncated: expected {} elements, got {}", name_,
+        num_elements(), done * entry + got);
+    if (done < count) take(wanted.first(std::min(here, count - done) * entry));
+    done += here;
+  }
   std::array<std::uint8_t, 1> extra{};
   const std::size_t more = read_some(extra);  // also makes zlib check the sum at the end
-  check(more == 0, ExitCode::kCorrupt, "{}: trailing bytes: expected {} elements, got more", name_, elements.size());
+  check(more == 0, ExitCode::kCorrupt, "{}: trailing bytes: expected {} elements, got more", name_, num_elements());
   int code = Z_OK;
   gzerror(file_, &code);
   check(code == Z_OK || code == Z_STREAM_END, ExitCode::kCorrupt,
       "{}: truncated: expected the end of the gzip data with its check sum, got the end of the file", name_);
-  return elements;
 }
 
 }  // namespace hebm::data_tools

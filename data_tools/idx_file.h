@@ -1,10 +1,12 @@
 // IDX files (MNIST, Fashion-MNIST), plain or gzip, told apart by their first bytes: big-endian
 // magic 00 00 type dims, one u32 for each dimension, then the elements. Only unsigned bytes are
-// taken. The header is checked before memory is asked for.
+// taken. The header is checked before memory is asked for; elements pass through a small
+// buffer.
 #pragma once
 #include <zlib.h>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,9 +28,9 @@ class IdxFile {
   std::uint64_t count() const { return dims_[0]; }
   std::uint64_t rows() const { return dims_.size() == 3 ? dims_[1] : 1; }
   std::uint64_t columns() const { return dims_.size() == 3 ? dims_[2] : 1; }
-  // All elements, once; a file that is cut, damaged or longer than its header says is
-  // Error(kCorrupt).
-  std::vector<std::uint8_t> read();
+  // Hands the first `count` entries to `take`, some whole ones at a time, once. All others are read
+  // too: a file that is cut, damaged or longer than its header says is Error(kCorrupt).
+  void read(std::uint64_t count, const std::function<void(std::span<const std::uint8_t>)>& take);
  private:
   std::size_t read_some(std::span<std::uint8_t> out);
   void check_magic(std::span<const std::uint8_t> magic, IdxKind kind) const;

@@ -12,6 +12,7 @@
 #include "data/dataset.h"
 #include "dataset_output.h"
 #include "idx_file.h"
+#include "storage/memory.h"
 
 namespace hebm::data_tools {
 namespace {
@@ -94,15 +95,16 @@ void add_split(data::DatasetContent& content, const std::string& image_path, con
   check(count * size <= kMaxPixels, ExitCode::kCorrupt,
       "{}: absurd size: expected at most {} padded pixels, got {} images of {}", images.name(), kMaxPixels, count,
       size);
-  const std::vector<std::uint8_t> numbers = labels.read();
-  const std::vector<std::uint8_t> pixels = images.read();
+  storage::check_memory(count * (size + sizeof(std::int64_t)), images.name());
+  labels.read(count, [&](auto some) { content.labels.insert(content.labels.end(), some.begin(), some.end()); });
   const std::size_t start = content.pixels.size();
   content.pixels.resize(start + count * size, 0);
   const std::uint64_t image = images.rows() * images.columns();
-  for (std::uint64_t i = 0; i < count; ++i)
-    place_centred({pixels.data() + i * image, image}, images.rows(), images.columns(),
-        content.pixels.data() + start + i * size, shape);
-  content.labels.insert(content.labels.end(), numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(count));
+  std::uint8_t* to = content.pixels.data() + start;
+  images.read(count, [&](std::span<const std::uint8_t> some) {
+    for (; !some.empty(); some = some.subspan(image), to += size)
+      place_centred(some.first(image), images.rows(), images.columns(), to, shape);
+  });
   content.splits.insert(content.splits.end(), count, static_cast<std::uint8_t>(split));
 }
 

@@ -4,15 +4,18 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
 #include <vector>
 #include "base/error.h"
 #include "base/options.h"
+#include "base/printable.h"
 #include "base/types.h"
 #include "commands.h"
 #include "data/dataset.h"
+#include "storage/memory.h"
 #include "storage/png.h"
 
 namespace hebm::data_tools {
@@ -23,6 +26,7 @@ using data::Split;
 
 constexpr std::int64_t kSheetColumns = 16, kMaxSheetRows = 32;
 constexpr std::int64_t kImagesAtOnce = 1024;
+constexpr std::size_t kMaxSource = 2000;
 
 struct Statistics {
   double mean = 0, std = 0;  // of pixel / 255, padding included
@@ -100,7 +104,7 @@ void write_sheet(const Dataset& set, const std::string& path) {
   sheet.count = std::ssize(members);
   sheet.index = members;
   const auto size = static_cast<std::size_t>(set.shape().size());
-  sheet.pixels.assign(members.size() * size, 0);
+  sheet.pixels = storage::allocated<std::uint8_t>(members.size() * size, set.path().string());
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (members[i] < 0) continue;
     const ImageBatch one = set.read({&members[i], 1});
@@ -143,25 +147,28 @@ nlohmann::ordered_json describe(const Dataset& set) {
 
 void print_text(const nlohmann::ordered_json& d) {
   const auto& shape = d["shape"];
-  fmt::print("file         {}\nformat       {} version {}\nsource       {}\n", d["file"].get<std::string>(),
-      d["format"].get<std::string>(), d["version"].get<int>(), d["source"].get<std::string>());
-  fmt::print("images       {} of {} x {} x {} (channels, height, width), u8\n", shape[0].get<std::int64_t>(),
-      shape[1].get<std::int64_t>(), shape[2].get<std::int64_t>(), shape[3].get<std::int64_t>());
-  fmt::print("pixels       mean {:.4f}, std {:.4f} of 0..1, padding included; values {} to {}\n",
+  std::cout << fmt::format("file         {}\nformat       {} version {}\nsource       {}\n",
+      d["file"].get<std::string>(), d["format"].get<std::string>(), d["version"].get<int>(),
+      printable(d["source"].get<std::string>(), kMaxSource));
+  std::cout << fmt::format("images       {} of {} x {} x {} (channels, height, width), u8\n",
+      shape[0].get<std::int64_t>(), shape[1].get<std::int64_t>(), shape[2].get<std::int64_t>(),
+      shape[3].get<std::int64_t>());
+  std::cout << fmt::format("pixels       mean {:.4f}, std {:.4f} of 0..1, padding included; values {} to {}\n",
       d["pixel_mean"].get<double>(), d["pixel_std"].get<double>(), d["pixel_min"].get<int>(),
       d["pixel_max"].get<int>());
-  fmt::print("images_hash  {}\n\n{:>5}  {:<20} {:>9} {:>9}\n", d["images_hash"].get<std::string>(), "label", "name",
-      "train", "test");
+  std::cout << fmt::format("images_hash  {}\n\n{:>5}  {:<20} {:>9} {:>9}\n", d["images_hash"].get<std::string>(),
+      "label", "name", "train", "test");
   for (const auto& row : d["labels"])
-    fmt::print("{:>5}  {:<20} {:>9} {:>9}\n", row["label"].get<std::int64_t>(), row["name"].get<std::string>(),
-        row["train"].get<std::int64_t>(), row["test"].get<std::int64_t>());
-  fmt::print("{:>5}  {:<20} {:>9} {:>9}\n", "", "all", d["train"].get<std::int64_t>(), d["test"].get<std::int64_t>());
+    std::cout << fmt::format("{:>5}  {:<20} {:>9} {:>9}\n", row["label"].get<std::int64_t>(),
+        printable(row["name"].get<std::string>()), row["train"].get<std::int64_t>(), row["test"].get<std::int64_t>());
+  std::cout << fmt::format(
+      "{:>5}  {:<20} {:>9} {:>9}\n", "", "all", d["train"].get<std::int64_t>(), d["test"].get<std::int64_t>());
   for (const auto& attribute : d["attributes"]) {
-    std::string line = fmt::format("attribute {}", attribute["name"].get<std::string>());
+    std::string line = fmt::format("attribute {}", printable(attribute["name"].get<std::string>()));
     if (attribute.contains("threshold")) line += fmt::format(" (above {:.4f})", attribute["threshold"].get<double>());
     for (const auto& row : attribute["train"])
-      line += fmt::format("  {} {}", row["category"].get<std::string>(), row["images"].get<std::int64_t>());
-    fmt::print("{}\n", line);
+      line += fmt::format("  {} {}", printable(row["category"].get<std::string>()), row["images"].get<std::int64_t>());
+    std::cout << fmt::format("{}\n", line);
   }
 }
 
@@ -183,7 +190,7 @@ void run_inspect(std::span<const std::string> args) {
     description["png"] = png;
   }
   if (json)
-    fmt::print("{}\n", description.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    std::cout << fmt::format("{}\n", description.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   else
     print_text(description);
 }

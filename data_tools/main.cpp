@@ -1,16 +1,17 @@
 // hebm_data: imports, inspects and verifies image data sets. Exit codes: base/error.h.
 #include <fmt/core.h>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <exception>
+#include <iostream>
 #include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 #include "base/error.h"
+#include "base/printable.h"
+#include "base/streams.h"
 #include "commands.h"
 
 namespace {
@@ -33,11 +34,11 @@ constexpr Command kCommands[] = {
 };
 
 void print_help() {
-  fmt::print(
+  std::cout << fmt::format(
       "Usage: hebm_data COMMAND [options]\nMakes and looks at the data sets that hebm_dist trains on.\n\n"
       "Commands:\n");
-  for (const Command& command : kCommands) fmt::print("  {:<17}  {}\n", command.name, command.help);
-  fmt::print(
+  for (const Command& command : kCommands) std::cout << fmt::format("  {:<17}  {}\n", command.name, command.help);
+  std::cout << fmt::format(
       "\nhebm_data COMMAND --help shows a command's options.\n"
       "Exit codes: 0 done; 1 runtime error; 2 usage; 4 a file is corrupt.\n");
 }
@@ -55,22 +56,23 @@ void run(const std::vector<std::string>& args) {
   } else {
     hebm::fail(hebm::ExitCode::kUsage, "expected a command: {}, got \"{}\" (hebm_data --help)", kNames, name);
   }
-  // A full disk or a closed pipe must not look like success.
-  hebm::check(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, hebm::ExitCode::kRuntime,
-      "cannot write to stdout: {}", std::strerror(errno));
+  const std::string problem = hebm::output_problem();
+  hebm::check(problem.empty(), hebm::ExitCode::kRuntime, "cannot write to standard output: {}", problem);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  hebm::fill_standard_streams();
+  const hebm::SafeStreams safe;
   try {
     run({argv + 1, argv + argc});
     return 0;
   } catch (const hebm::Error& error) {
-    fmt::print(stderr, "hebm_data: error: {}\n", error.what());
+    std::cerr << fmt::format("hebm_data: error: {}\n", error.what());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "hebm_data: error: {}\n", error.what());
+    std::cerr << fmt::format("hebm_data: error: {}\n", error.what());
     return static_cast<int>(hebm::ExitCode::kRuntime);
   }
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 #include "base/error.h"
-#include "storage/printable.h"
+#include "base/printable.h"
 
 namespace hebm::data_tools {
 namespace {
@@ -44,7 +44,7 @@ class Parser {
         error == std::errc() && after != rest_.data() + rest_.size() && *after == end && value >= 0 && value <= max;
     check(whole, ExitCode::kCorrupt,
         "{}: line {}, column {}: expected a whole number of 0 to {} and then {}, got \"{}\"", name_, line + 1,
-        column + 1, max, end == ',' ? "a comma" : "the end of the line", storage::printable(rest_.substr(0, 12)));
+        column + 1, max, end == ',' ? "a comma" : "the end of the line", printable(rest_.substr(0, 12)));
     rest_.remove_prefix(static_cast<std::size_t>(after - rest_.data()) + 1);
     return value;
   }

@@ -16,6 +16,7 @@ MAX_OPERATIONS = 4_000_000
 MAX_MARKS = 1000  # depth of nested containers
 MAX_NAME = 256
 MAX_INTEGER_BYTES = 16
+MAX_COPIED = 1_000_000  # entries of containers that are copied; a checkpoint has some 20,000
 
 
 class OrderedEntries(dict):
@@ -60,7 +61,7 @@ class PickleMachine:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
-        self._used = 0
+        self._used = self._copied = 0
 
     def load(self) -> Any:
         try:
@@ -168,6 +169,8 @@ class PickleMachine:
         args, builder = self.pop(), self.pop()
         if type(builder) is not Builder or builder.reduce is None or type(args) is not tuple:
             refuse(f"it calls {_describe(builder)}; expected one of the names that build a tensor or an ordered dictionary")
+        if builder is _ORDERED:
+            self.count_copies(*args)
         self.push(builder.reduce(*args))
 
     def make_object(self) -> None:
@@ -182,7 +185,14 @@ class PickleMachine:
             return  # a state_dict's _metadata: versions of modules, of no use here
         if type(target) is not Record or type(state) is not dict or any(type(key) is not str for key in state):
             refuse(f"it sets the state of {_describe(target)}; expected argparse.Namespace or collections.OrderedDict")
+        self.count_copies(state)
         target.update(state)
+
+    def count_copies(self, *containers: Any) -> None:
+        """A container that stands in the pickle once may be copied by every few bytes of it: what that makes is counted."""
+        self._copied += sum(len(container) for container in containers if type(container) in (list, tuple, dict, OrderedEntries))
+        if self._copied > MAX_COPIED:
+            refuse(f"it copies more than {MAX_COPIED} entries of its containers; no checkpoint of these models needs as many")
 
     def persistent(self) -> None:
         self.push(self._persistent(self.pop()))

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Iterable, Iterator
 from refusal import EXIT_RUNTIME, EXIT_USAGE, Refusal, refuse, shown
 
 MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_VALUES = 4_000_000  # 20,000 tensors have some 200,000
 _ALIGNMENT = 8
 _HEADER_CRC, _NO_CRC = "header_crc32", "00000000"
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1}
@@ -145,6 +146,8 @@ class SafetensorsFile:
         self._file.close()
 
     def _parse(self, text: bytes, data_bytes: int) -> tuple[dict[str, str], dict[str, tuple[str, tuple[int, ...], int]]]:
+        if sum(text.count(mark) for mark in (b"[", b"{", b",")) > MAX_HEADER_VALUES:
+            refuse(f"{self.path}: the safetensors header has more than {MAX_HEADER_VALUES} values; the file is damaged")
         try:
             header = json.loads(text.decode(), object_pairs_hook=_unique)
         except (ValueError, RecursionError, Refusal) as error:

@@ -1,5 +1,6 @@
 // hebm_data verify: recomputes the hash of a data set's pixels.
 #include <fmt/core.h>
+#include <iostream>
 #include "base/options.h"
 #include "commands.h"
 #include "data/dataset.h"
@@ -14,7 +15,7 @@ void run_verify(std::span<const std::string> args) {
   if (options.parse(args) == Options::Action::kHelpShown) return;
   const data::Dataset set = data::Dataset::open(path);
   set.verify();
-  fmt::print("{}: ok, {} images, images_hash {}\n", path, set.size(), set.images_hash());
+  std::cout << fmt::format("{}: ok, {} images, images_hash {}\n", path, set.size(), set.images_hash());
 }
 
 }  // namespace hebm::data_tools

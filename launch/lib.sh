@@ -10,12 +10,41 @@ readonly kExitRuntime=1 kExitUsage=2 kExitDiverged=3 kExitEnvironment=5 kExitReq
 # shellcheck disable=SC2034
 readonly kClusterPackages=(slurm-wlm munge libpmix2 iproute2)
 
-say() { printf '==> %s\n' "$*" >&2; }
+# Talk that nobody reads any more ends nothing.
+say() { printf '==> %s\n' "$*" >&2 || true; }
 fail() { # fail CODE SENTENCE...
   local code=$1
   shift
-  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  printf '%s: %s\n' "${0##*/}" "$*" >&2 || true
   exit "$code"
+}
+
+# Waits for the end of a child and sets kCode. A signal ends `wait` early while the child still
+# runs; these are ignored once it has ended.
+outlast() { # outlast PID SIGNAL...
+  local child=$1
+  shift
+  while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
+  (($# == 0)) || trap '' "$@"
+  kCode=0
+  wait "$child" || kCode=$?
+}
+
+# The words of a text: separated by blanks, and held together by quotes and backslashes.
+words_into() { # words_into ARRAY TEXT
+  local -n words_of_text=$1
+  xargs -r printf '%s\n' <<<"$2" >/dev/null || fail "$kExitUsage" "this has a quote without its partner: $2"
+  mapfile -d '' -t words_of_text < <(xargs -r printf '%s\0' <<<"$2")
+}
+
+# The words as one text that a shell, and `hebm_dist sweep run --launcher`, read back.
+quoted() { # quoted WORD...
+  local word text=''
+  for word; do
+    [[ $word =~ ^[A-Za-z0-9_./=:,@%+-]+$ ]] || word="'${word//\'/\'\\\'\'}'"
+    text+="$word "
+  done
+  printf '%s\n' "${text% }"
 }
 
 deps_folder() {
@@ -28,10 +57,12 @@ deps_folder() {
   fi
 }
 
-# The environment of a lock file: cmake/Torch.cmake finds it by the same rule.
+# The environment of a lock file, by what it lists; hashes of further wheels of a version make no
+# new one. cmake/Torch.cmake finds it by the same rule.
 environment_folder() { # environment_folder FLAVOUR
   local lock="$kSource/launch/requirements-$1.txt" sum
-  sum=$(sha256sum "$lock") || fail "$kExitEnvironment" "cannot read $lock"
+  [[ -r $lock ]] || fail "$kExitEnvironment" "cannot read $lock"
+  sum=$(sed -e '/^    --hash=/d' -e 's/ \\$//' -- "$lock" | sha256sum)
   printf '%s/%s-%s\n' "$(deps_folder)" "$1" "${sum:0:12}"
 }
 

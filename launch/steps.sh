@@ -3,6 +3,7 @@
 # other; sourced after lib.sh. The script sets kCommand (how it was called) and kRun (where its
 # results are), and traps stop.
 kChild='' kStopped='' kResult=2
+trap '' PIPE  # a reader of the talk that leaves (`| head`) stops nothing
 
 # Ctrl-C reaches only this script, as each step has a process group of its own. The step gets TERM,
 # saves and leaves; a second signal ends it at once (launch/mpirun).
@@ -28,12 +29,7 @@ try_step() { # try_step NAME COMMAND...
   "$@" </dev/null >&"$kResult" &
   kChild=$!
   set +m
-  while true; do
-    kCode=0
-    wait "$kChild" || kCode=$?
-    # A signal ends wait early with 128 + its number while the step still runs.
-    kill -0 "$kChild" 2>/dev/null || break
-  done
+  outlast "$kChild"
   kChild=''
   if ((kCode == kExitRequeue)) || [[ -n $kStopped && $kCode != 0 ]]; then again "$kCode"; fi
   if ((kCode != 0)); then

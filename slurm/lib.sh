@@ -3,12 +3,12 @@
 #   at submission (slurm/submit, slurm/sweep)
 #     HEBM_TIME=24:00:00   time limit
 #     HEBM_NODES=1  HEBM_RANKS=1 (of the job)  HEBM_CPUS=1 (a rank)
-#     HEBM_SBATCH=         more options for sbatch, separated by blanks:
+#     HEBM_SBATCH=         more options for sbatch, separated by blanks, quotes hold one together:
 #                          --partition=x --account=y --gpus-per-task=1 --mem-per-cpu=4G
 #   in the job
 #     HEBM_BIN=            folder of hebm_dist; default: build/cpu of these sources, else PATH
 #     HEBM_SETUP=          file to source first (module load ...)
-#     HEBM_LAUNCHER=       srun or mpirun; default: srun where it has PMIx, else launch/mpirun
+#     HEBM_LAUNCHER=       srun or mpirun, of launch/; default: srun where Slurm has PMIx
 #     HEBM_IF=             network interface between the nodes
 #     HEBM_MAX_RESTARTS=3  restarts in a row without getting further
 # A job that was interrupted (exit code 75 or 6, or a signal) is requeued while it gets further; 1
@@ -50,15 +50,25 @@ limit_seconds() { # limit_seconds TIME, in sbatch's forms: MIN, MIN:SEC, H:MIN:S
 # minutes before the end, or a quarter of a short limit (sbatch's own 120 s would come at once in a
 # job of 2 minutes, and requeue it for ever).
 sbatch_options() { # sbatch_options TIME
-  local seconds notice
+  local seconds notice name
+  for name in HEBM_NODES HEBM_RANKS HEBM_CPUS; do
+    [[ ${!name:-1} =~ ^[1-9][0-9]{0,6}$ ]] || fail 2 "$name='${!name}' is not a number in [1, 9999999]"
+  done
   seconds=$(limit_seconds "$1") || exit 2
   ((seconds >= 60)) || fail 2 "HEBM_TIME='$1' is less than a minute"
   notice=$((seconds / 4 < 120 ? seconds / 4 : 120))
   kSbatch=(--parsable --requeue --open-mode=append --signal="B:USR1@$notice" --time="$1" --nodes="${HEBM_NODES:-1}"
     --ntasks="${HEBM_RANKS:-1}" --cpus-per-task="${HEBM_CPUS:-1}")
   local -a more=()
-  read -ra more <<<"${HEBM_SBATCH:-}"
+  words_into more "${HEBM_SBATCH:-}"
   kSbatch+=("${more[@]}")
+}
+
+# A folder as sbatch's --output takes it: %x would be replaced there, and nothing is where there is
+# a backslash.
+output_folder() { # output_folder FOLDER
+  [[ $1 != *\\* ]] || fail 2 "sbatch cannot write a job's output to $1: there is a backslash in it; take another folder"
+  printf '%s\n' "${1//%/%%}"
 }
 
 # ---- in the job
@@ -92,8 +102,7 @@ find_launcher() {
     if srun --mpi=list 2>&1 | grep -w pmix >/dev/null; then kind=srun; else kind=mpirun; fi
   fi
   case $kind in
-    # A rank that has saved leaves with 75 while others still do: no reason to kill them.
-    srun) kLauncher=(srun --mpi=pmix --kill-on-bad-exit=0) ;;
+    srun) kLauncher=("$HEBM_SOURCE/launch/srun" -n "$SLURM_NTASKS") ;;
     mpirun)
       kLauncher=("$HEBM_SOURCE/launch/mpirun" -n "$SLURM_NTASKS")
       if ((${SLURM_JOB_NUM_NODES:-1} > 1)); then HEBM_HOSTS=$(allocated_hosts) && export HEBM_HOSTS; fi
@@ -112,19 +121,14 @@ prepare_job() {
   say "job ${SLURM_JOB_ID:-none}${SLURM_ARRAY_TASK_ID:+ (member $SLURM_ARRAY_TASK_ID)} on ${SLURM_JOB_NODELIST:-$(uname -n)}, start $((${SLURM_RESTART_COUNT:-0} + 1)), $(date -Is)"
 }
 
-# Runs a command in the background, so that the shell hears signals at once; USR1 (from --signal, or
-# scancel) and TERM reach it as USR1. Sets kCode.
+# Runs a command in the background, so that the shell hears signals at once. USR1 (from --signal, or
+# scancel) and what else asks a job to stop reach it as USR1. Sets kCode.
 supervise() { # supervise COMMAND...
   "$@" </dev/null &
   local child=$!
   # shellcheck disable=SC2064
-  trap "say 'signal: saving'; kill -USR1 $child 2>/dev/null" USR1 TERM
-  while :; do
-    kCode=0
-    wait "$child" || kCode=$?
-    kill -0 "$child" 2>/dev/null || break  # a signal ends wait early
-  done
-  trap '' USR1 TERM
+  trap "say 'signal: saving'; kill -USR1 $child 2>/dev/null" USR1 USR2 TERM HUP INT
+  outlast "$child" USR1 USR2 TERM HUP INT
 }
 
 # Ends the job: by its code, or by putting it back into the queue. Not where somebody has cancelled
@@ -147,29 +151,15 @@ finish_job() { # finish_job CODE
   exit "$code"
 }
 
-# The run directory among hebm_dist's options, or what the program makes of its configuration.
-run_directory() { # run_directory COMMAND OPTION...
-  local command=$1 i
-  shift
-  local -a words=("$@")
-  for ((i = ${#words[@]} - 1; i >= 0; --i)); do
-    case ${words[i]} in
-      --run.directory=*) printf '%s\n' "${words[i]#*=}" && return ;;
-      --run.directory) printf '%s\n' "${words[i + 1]:-}" && return ;;
-    esac
-  done
-  "$kProgram" "$command" "$@" --dry-run | sed -n 's/^directory = \(.*\)  # .*/\1/p'
-}
-
 # A whole batch job of one command.
 run_command() { # run_command COMMAND OPTION...
   local run restarted=false
   prepare_job
-  run=$(run_directory "$@")
-  [[ -n $run ]] || fail 2 "$1 is refused (the reason is above)"
+  run=$("$kProgram" "$@" --print-value run.directory && printf .) || fail 2 "$1 is refused (the reason is above)"
+  run=${run%$'\n.'}
   if ((${SLURM_RESTART_COUNT:-0} > 0)); then restarted=true; fi
-  "$kProgram" status "$run" --count_start --restarted="$restarted" --max_restarts "${HEBM_MAX_RESTARTS:-3}" || exit
-  say "${kLauncher[*]:+${kLauncher[*]} }hebm_dist $*"
+  "$kProgram" status --count_start --restarted="$restarted" --max_restarts "${HEBM_MAX_RESTARTS:-3}" -- "$run" || exit
+  say "$(quoted "${kLauncher[@]}" hebm_dist "$@")"
   supervise "${kLauncher[@]}" "$kProgram" "$@"
   finish_job "$kCode"
 }
@@ -177,6 +167,6 @@ run_command() { # run_command COMMAND OPTION...
 # A whole batch job of a sweep: one member, or what all share. The sweep counts its restarts itself.
 run_sweep_part() { # run_sweep_part DIR OPTION...
   prepare_job
-  supervise "$kProgram" sweep run "$@" --launcher "${kLauncher[*]}" --max_restarts "${HEBM_MAX_RESTARTS:-3}"
+  supervise "$kProgram" sweep run "$@" --launcher "$(quoted "${kLauncher[@]}")" --max_restarts "${HEBM_MAX_RESTARTS:-3}"
   finish_job "$kCode"
 }

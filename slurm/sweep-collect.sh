@@ -5,8 +5,9 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 set -uo pipefail
-HEBM_SOURCE=${HEBM_SOURCE:-$(scontrol show job "$SLURM_JOB_ID" | sed -n 's|^ *Command=\([^ ]*\)/slurm/.*|\1|p')}
+HEBM_COMMAND=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=//p')
+HEBM_SOURCE=${HEBM_SOURCE:-${HEBM_COMMAND%%/slurm/sweep-collect.sh*}}
 # shellcheck source=slurm/lib.sh
-. "$HEBM_SOURCE/slurm/lib.sh"
+. "$HEBM_SOURCE/slurm/lib.sh" || exit 5
 prepare_job
 exec "$kProgram" sweep collect "$@"

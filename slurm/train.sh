@@ -8,7 +8,8 @@
 #SBATCH --signal=B:USR1@120
 set -uo pipefail
 # sbatch copies this file elsewhere: the scheduler knows where it came from.
-HEBM_SOURCE=${HEBM_SOURCE:-$(scontrol show job "$SLURM_JOB_ID" | sed -n 's|^ *Command=\([^ ]*\)/slurm/.*|\1|p')}
+HEBM_COMMAND=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=//p')
+HEBM_SOURCE=${HEBM_SOURCE:-${HEBM_COMMAND%%/slurm/train.sh*}}
 # shellcheck source=slurm/lib.sh
-. "$HEBM_SOURCE/slurm/lib.sh"
+. "$HEBM_SOURCE/slurm/lib.sh" || exit 5
 run_command train "$@"

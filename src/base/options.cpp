@@ -5,6 +5,7 @@
 #include <optional>
 #include "base/error.h"
 #include "base/options_text.h"
+#include "base/printable.h"
 #include "base/text.h"
 
 namespace hebm::detail {
@@ -101,7 +102,7 @@ namespace {
 using detail::Field;
 using detail::Section;
 
-constexpr std::array kBuiltIn = {"config", "preset", "dry-run", "help", "help-all"};
+constexpr std::array kBuiltIn = {"config", "preset", "print-value", "dry-run", "help", "help-all"};
 
 }  // namespace
 
@@ -138,13 +139,13 @@ std::string Options::suggestion(const std::string& key, const char* prefix) cons
 }
 
 void Options::read_file(const std::string& path) {
-  const std::string shown = detail::printable(path);
+  const std::string shown = printable(path);
   for (const detail::IniEntry& entry : detail::parse_ini(shown, detail::read_config_file(path))) {
     Field* field = find(entry.key);
     if (field == nullptr && foreign_.contains(entry.key)) continue;
     const std::string place = fmt::format("{}:{}", shown, entry.line);
     if (field == nullptr) {
-      fail(ExitCode::kUsage, "{}: unknown key {}{}", place, detail::printable(entry.key), suggestion(entry.key, ""));
+      fail(ExitCode::kUsage, "{}: unknown key {}{}", place, printable(entry.key), suggestion(entry.key, ""));
     }
     field->set(entry.value, shown, place);
   }

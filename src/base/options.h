@@ -69,9 +69,9 @@ class Options {
   void add_check(std::function<void()> check) { checks_.push_back(std::move(check)); }
 
   enum class Action { kRun, kDryRun, kHelpShown };
-  // args without the program and command name. --help, --help-all print to stdout and give
-  // kHelpShown. A file that has keys of other commands' sections (a pipeline's one INI) is fine:
-  // keys listed by allow_known are skipped silently, all others are errors.
+  // args without the program and command name. --help, --help-all and --print-value KEY print to
+  // stdout and give kHelpShown. A file that has keys of other commands' sections (a pipeline's one
+  // INI) is fine: keys listed by allow_known are skipped silently, all others are errors.
   Action parse(std::span<const std::string> args);
   void allow_known(const std::vector<std::string>& keys) { foreign_.insert(keys.begin(), keys.end()); }
 

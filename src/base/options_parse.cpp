@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "base/options_text.h"
+#include "base/printable.h"
 #include "base/text.h"
 
 namespace hebm {
@@ -49,7 +50,8 @@ po::options_description describe(const std::vector<detail::Section>& sections, b
   general.add_options()("config", po::value<std::string>()->value_name("FILE"),
       "INI file; may be given several times, later ones win, the command line wins over all")("preset",
       po::value<std::string>()->value_name("NAME"),
-      "the INI file configs/NAME.ini that comes with the program, as by --config")(
+      "the INI file configs/NAME.ini that comes with the program, as by --config")("print-value",
+      po::value<std::string>()->value_name("KEY"), "print the value of this option, for scripts; run nothing")(
       "dry-run", "print the resolved configuration, sizes and costs; run nothing")("help", "the common options")(
       "help-all", "all options");
   return everything.add(general);
@@ -81,7 +83,7 @@ void Options::assign_positionals(std::span<const std::string> left) {
     left = left.subspan(positional.many != nullptr ? left.size() : 1);
   }
   if (left.empty()) return;
-  fail(ExitCode::kUsage, "unexpected argument '{}'; usage: {}", detail::printable(left.front()), usage_);
+  fail(ExitCode::kUsage, "unexpected argument '{}'; usage: {}", printable(left.front()), usage_);
 }
 
 // Boost takes no empty value after "=", and for a bool any next argument, not only its words.
@@ -121,19 +123,19 @@ Options::Pairs Options::parse_command_line(std::span<const std::string> args) {
     for (const po::option& option : parsed.options) {
       const std::string key = option.position_key == -1 ? option.string_key : "";
       if (option.unregistered) {
-        fail(ExitCode::kUsage, "unknown option --{}{}{}", detail::printable(key),
+        fail(ExitCode::kUsage, "unknown option --{}{}{}", printable(key),
             foreign_.contains(key) ? ": it belongs to another command" : "", suggestion(key, "--"));
       }
       const auto& tokens = option.original_tokens;
       if (!key.empty() && tokens.size() > 1 && tokens[1].starts_with("--")) {
         // `--a.b --c`: Boost gives "--c" to a.b where c is unknown.
         fail(ExitCode::kUsage, "--{} needs a value, got '{}'; write --{}=VALUE if that is meant", key,
-            detail::printable(tokens[1]), key);
+            printable(tokens[1]), key);
       }
       out.emplace_back(key, option.value.empty() ? "" : option.value[0]);
     }
   } catch (const po::error& e) {
-    fail(ExitCode::kUsage, "command line: {}; --help shows the options", detail::printable(e.what()));
+    fail(ExitCode::kUsage, "command line: {}; --help shows the options", printable(e.what()));
   }
   return out;
 }
@@ -160,6 +162,13 @@ Options::Action Options::parse(std::span<const std::string> args) {
   }
   assign_positionals(positionals);
   for (const auto& check : checks_) check();
+  if (const auto asked = std::ranges::find(given, "print-value", &Pairs::value_type::first); asked != given.end()) {
+    const Field* const field = find(asked->second);
+    check(field != nullptr, ExitCode::kUsage, "--print-value {}: there is no such option{}",
+        detail::printable(asked->second), suggestion(asked->second, ""));
+    fmt::print("{}\n", field->text());  // its bytes as they are, not for a terminal
+    return Action::kHelpShown;
+  }
   return dry_run ? Action::kDryRun : Action::kRun;
 }
 

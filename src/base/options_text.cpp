@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/text.h"
 
 namespace hebm::detail {
@@ -115,15 +116,6 @@ std::string quote(std::string_view value) {
     text += escape == std::end(kEscapes) ? std::string(1, c) : std::string{'\\', escape->first};
   }
   return text + '"';
-}
-
-std::string printable(std::string_view text) {
-  constexpr std::size_t kMaxShown = 200;
-  std::string shown(text.substr(0, kMaxShown));
-  for (char& c : shown) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
-  }
-  return text.size() > kMaxShown ? shown + "..." : shown;
 }
 
 std::vector<IniEntry> parse_ini(const std::string& file, std::string_view text) {

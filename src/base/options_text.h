@@ -26,9 +26,6 @@ std::optional<bool> parse_bool(std::string_view text);  // true false 1 0 yes no
 // A string as it stands in an INI: bare where that reads back as itself, else in double quotes.
 std::string quote(std::string_view value);
 
-// For messages: control bytes become '?', long text is cut.
-std::string printable(std::string_view text);
-
 struct IniEntry {
   std::string key;  // "section.name"
   std::string value;

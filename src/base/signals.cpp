@@ -34,10 +34,14 @@ StopFlag::StopFlag() {
   action.sa_flags = SA_RESTART;  // reads and writes under way go on
   sigemptyset(&action.sa_mask);
   for (int number : kSignals) sigaddset(&action.sa_mask, number);  // one handler at a time
+  struct sigaction ignored {};
+  ignored.sa_handler = SIG_IGN;
   // As below, it fails only for an invalid signal.
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
-    check(::sigaction(kSignals[i], &action, &former_[i]) == 0, ExitCode::kRuntime,
-        "cannot install a signal handler: {}", std::strerror(errno));
+    bool done = ::sigaction(kSignals[i], nullptr, &former_[i]) == 0;
+    const bool stays = kSignals[i] == SIGHUP && former_[i].sa_handler == SIG_IGN;
+    if (!stays) done = done && ::sigaction(kSignals[i], kSignals[i] == SIGPIPE ? &ignored : &action, nullptr) == 0;
+    check(done, ExitCode::kRuntime, "cannot install a signal handler: {}", std::strerror(errno));
   }
 }
 

@@ -9,6 +9,7 @@
 #include <ctime>
 #include <utility>
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace hebm {
 namespace {
@@ -30,7 +31,7 @@ std::string one_line(std::string_view message) {
   std::string text(message);
   std::ranges::replace_if(
       text, [](char c) { return c == '\n' || c == '\r'; }, ' ');
-  return text;
+  return terminal_text(text);
 }
 
 std::string time_of_day() {
@@ -69,7 +70,8 @@ Logger::~Logger() {
 }
 
 void Logger::close_file() {
-  if (file_ != nullptr && std::fclose(file_) != 0) put(fmt::format("warning: {}: {}\n", path_, std::strerror(errno)));
+  if (file_ != nullptr && std::fclose(file_) != 0)
+    put(terminal_text(fmt::format("warning: {}: {}\n", path_, std::strerror(errno))));
   file_ = nullptr;
 }
 
@@ -89,8 +91,8 @@ void Logger::write(std::string_view message) {
   if (std::fwrite(text.data(), 1, text.size(), file_) == text.size() && std::fflush(file_) == 0) return;
   const int error = errno;
   static_cast<void>(std::fclose(std::exchange(file_, nullptr)));  // it failed already
-  put_line(
-      fmt::format("warning: cannot write the log {}: {}; it ends here, the run goes on", path_, std::strerror(error)));
+  put_line(one_line(
+      fmt::format("warning: cannot write the log {}: {}; it ends here, the run goes on", path_, std::strerror(error))));
 }
 
 void Logger::put_line(const std::string& line) {

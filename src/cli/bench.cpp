@@ -136,6 +136,7 @@ class Bench : public Command {
         {"langevin", bench_langevin}, {"update", bench_update}, {"vae", bench_vae}, {"draw", bench_draw}};
     const auto of_net = std::ranges::find(kOfNets, what_, [](const auto& row) { return row.first; });
     if (of_net != std::end(kOfNets)) {
+      if (what_ == "langevin" && device.is_cpu()) net_.product_rate = best_product_rate(placement.threads);
       out = of_net->second(net_, device);
     } else if (what_ == "gemm") {
       check(comm->size() == 1, ExitCode::kUsage, "bench gemm: one process is measured; leave the launcher out");

@@ -8,4 +8,8 @@ namespace hebm::cli {
 // processor, and the shapes where another choice is more than a tenth faster.
 nlohmann::json bench_gemm(int threads);
 
+// GFLOP/s of a product of 1024 x 1024 x 1024 in float32 by the fastest choice. To be called before
+// this process has threads of its own.
+double best_product_rate(int threads);
+
 }  // namespace hebm::cli

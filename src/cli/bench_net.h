@@ -18,6 +18,7 @@ struct BenchNet {
   prior::ScheduleOptions schedule;
   std::int64_t batch = 128;
   bool random_weights = true;  // there are no others: the flag says so
+  double product_rate = 0;     // GFLOP/s of float32 by the fastest library, measured before; 0: not
 
   void describe(Options& options);
   std::unique_ptr<vae::Backbone> backbone(at::Device device, bool frozen = true) const;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "cli/context.h"
 #include "data/latent_cache.h"
+#include "storage/json.h"
 
 namespace hebm::cli {
 
@@ -33,7 +34,7 @@ class Cache : public Command {
     }
     nlohmann::json out = {
         {"key", cache.layout().key.to_json()}, {"shards", cache.layout().num_shards}, {"dim", cache.layout().dim()}};
-    std::string text = out.dump(2) + "\n";
+    std::string text = storage::json_text(out, 2) + "\n";
     const auto moments = cache.moments();
     for (std::size_t i = 0; i < moments.size(); ++i) {
       const auto& g = cache.layout().groups[i];
@@ -42,7 +43,7 @@ class Cache : public Command {
           moments[i].mean, moments[i].variance, far ? "  WARNING: far from N(0, 1)" : "");
       out["layers"].push_back({{"mean", moments[i].mean}, {"variance", moments[i].variance}, {"far", far}});
     }
-    std::cout << (json_ ? out.dump(2) + "\n" : text);
+    std::cout << (json_ ? storage::json_text(out, 2) + "\n" : text);
     return 0;
   }
  private:

@@ -30,7 +30,7 @@ constexpr std::array kCommands = {
     row<"sweep">("plan | run | status | retry | collect of an ablation"),
     row<"cache">("info | verify of a latent cache"),
     row<"doctor">("versions, launcher, placement, all-reduce check"),
-    row<"bench">("langevin | draw | allreduce | cache against measured limits"),
+    row<"bench">("langevin | update | vae | draw | gemm | allreduce | cache against measured limits"),
 };
 
 }  // namespace

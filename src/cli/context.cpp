@@ -2,11 +2,14 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <malloc.h>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <set>
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/version.h"
 #include "comm/end_process.h"
 #include "comm/report.h"
@@ -97,7 +100,7 @@ nets::Gemm recorded_gemm(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_regular_file(file, error)) return nets::Gemm::kAuto;
   try {
-    const auto json = nlohmann::json::parse(storage::read_file(file, kMaxBytes), nullptr, false);
+    const auto json = storage::lenient_json(storage::read_file(file, kMaxBytes));
     const auto recorded = value_named<nets::Gemm>(storage::text_in(json, "gemm")).value_or(nets::Gemm::kAuto);
     if (nets::gemm_possible(recorded, nets::this_processor())) return recorded;
   } catch (const Error&) {
@@ -105,11 +108,26 @@ nets::Gemm recorded_gemm(const fs::path& folder) {
   return nets::Gemm::kAuto;
 }
 
+// Names and times of the files that a command makes.
+static std::string contents_of(const fs::path& folder) {
+  std::set<std::string> out;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name != "env.json" && name != "config.ini" && entry.is_regular_file(error))
+      out.insert(fmt::format("{} {}", name, entry.last_write_time(error).time_since_epoch().count()));
+  }
+  return fmt::format("{}", fmt::join(out, "\n"));
+}
+
 Context::Context(const RunOptions& run, const Invocation& call, const Folders& folders)
     : options_(call.options),
       comm_(comm::make_communicator(run.comm)),
       logger_(comm_->is_root()),
       directory_(run.directory),
+      settings_(folders.settings),
+      artifacts_(folders.artifacts.empty() ? folders.settings : folders.artifacts),
+      held_(contents_of(artifacts_)),
       placement_(comm::place(*comm_, run.comm)) {
   set_arithmetic(placement_, run.comm);
   comm::agree(*comm_, [&] {
@@ -117,7 +135,7 @@ Context::Context(const RunOptions& run, const Invocation& call, const Folders& f
     if (!folders.leased.empty()) take_lease(folders, std::string(call.command));
     fs::create_directories(directory_);
     logger_.open_file((directory_ / "log.txt").string());
-    write_settings(folders.settings);
+    if (!fs::exists(settings_ / "env.json")) write_settings();
   });
   logger_.line("hebm_dist {} {}: {} rank{} ({}), {}, matrices by {}", kVersion, call.command, comm_->size(),
       comm_->size() == 1 ? "" : "s", name_of(comm_->kind()), placement_.describe(), name_of(nets::gemm()));
@@ -130,7 +148,7 @@ Context::Context(const RunOptions& run, const Invocation& call, const Folders& f
 
 void Context::take_lease(const Folders& folders, const std::string& command) {
   lease_.emplace(folders.leased, command, [rank = comm_->rank()](const std::string& why) {
-    fmt::print(stderr, "hebm_dist: error: {}; this job ends, what it saved is whole\n", why);
+    fmt::print(stderr, "hebm_dist: error: {}; this job ends, what it saved is whole\n", terminal_text(why));
     comm::record_abort(rank, static_cast<int>(ExitCode::kRuntime));
     comm::leave_now(static_cast<int>(ExitCode::kRuntime));
   });
@@ -139,14 +157,20 @@ void Context::take_lease(const Folders& folders, const std::string& command) {
     storage::sweep_temporaries(folder);
 }
 
-void Context::write_settings(const fs::path& folder) const {
-  fs::create_directories(folder);
-  storage::write_file_atomic(folder / "config.ini", options_.dump());
+void Context::record_settings() const {
+  comm::on_root(*comm_, [&] {
+    if (contents_of(artifacts_) != held_) write_settings();
+  });
+}
+
+void Context::write_settings() const {
+  fs::create_directories(settings_);
+  storage::write_file_atomic(settings_ / "config.ini", options_.dump());
   nlohmann::json env = {{"version", kVersion}, {"command", own_command_line()}, {"ranks", comm_->size()},
       {"host", placement_.host}, {"threads", placement_.threads}, {"gemm", name_of(nets::gemm())},
       {"time", std::time(nullptr)}};
   for (const auto& [name, value] : comm::versions()) env["versions"][name] = value;
-  storage::write_file_atomic(folder / "env.json", env.dump(2) + "\n");
+  storage::write_file_atomic(settings_ / "env.json", storage::json_text(env, 2) + "\n");
 }
 
 void require(const fs::path& file, const std::string& made_by) {

@@ -56,16 +56,18 @@ void set_arithmetic(const comm::Placement& placement, const comm::CommOptions& o
 // Commands of one pipeline share RUN: each leaves its resolved configuration and surroundings in a
 // folder of its own.
 struct Folders {
-  std::filesystem::path settings;  // config.ini, env.json
+  std::filesystem::path settings;  // config.ini, env.json; beside them lies what the command makes
   // The folder that this command alone writes; rank 0 holds its lease (storage/lease.h), another
   // job's is an Error. Empty: none.
   std::filesystem::path leased;
+  std::filesystem::path artifacts{};  // where that lies instead; empty: in settings
 };
 
 // Of the earlier run whose settings the folder holds; kAuto: none, or not possible here.
 nets::Gemm recorded_gemm(const std::filesystem::path& folder);
 
-// Opens RUN/log.txt, writes config.ini and env.json (rank 0). Collective.
+// Opens RUN/log.txt. Writes config.ini and env.json (rank 0) where there are none: they say how
+// what the folder holds was made. Collective.
 class Context {
  public:
   Context(const RunOptions& run, const Invocation& call, const Folders& folders);
@@ -74,17 +76,20 @@ class Context {
   const Options& options() const { return options_; }
   const StopFlag& stop() const { return stop_; }
   const std::filesystem::path& run() const { return directory_; }
+  // The command is done: config.ini and env.json are its own, where it made something.
+  void record_settings() const;
   // Where this rank computes.
   at::Device device() const { return device_of(placement_.gpu); }
  private:
   void take_lease(const Folders& folders, const std::string& command);
-  void write_settings(const std::filesystem::path& folder) const;
+  void write_settings() const;
 
   const Options& options_;
   std::unique_ptr<comm::Communicator> comm_;
   Logger logger_;
   StopFlag stop_;
-  std::filesystem::path directory_;
+  std::filesystem::path directory_, settings_, artifacts_;
+  std::string held_;  // by artifacts_ before
   comm::Placement placement_;
   std::optional<storage::Lease> lease_;
 };

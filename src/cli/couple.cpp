@@ -90,7 +90,7 @@ class Couple : public PriorTraining {
     if (from_ == Start::kPrior) files.push_back(RunPaths(run_).prior);
     if (const Lines missing = missing_lines(files); !missing.empty()) return missing;
     open();
-    training_.expect_possible(prior_->per_level(), 1);
+    training_.expect_possible(prior_->per_level(), planned_ranks());
     Lines lines = describe_backbone(*vae_.backbone);
     lines.push_back(energy_nets_line(*prior_));
     for (const auto& head : prior_->heads()) {

@@ -29,9 +29,8 @@ void DrawingOptions::resolve() {
 }
 
 void DrawingOptions::expect_trained(const prior::PriorInfo& prior) const {
-  const std::string trained = trained_with(prior, "train.chain");
-  check(chain_ == kAnyChain || trained.empty() || chain_ == trained || !prior_kind(prior.kind).has_levels,
-      ExitCode::kUsage,
+  const std::string trained = trained_with(prior, "train.chain").value_or(chain_);
+  check(chain_ == kAnyChain || chain_ == trained || !prior_kind(prior.kind).has_levels, ExitCode::kUsage,
       "train.chain: the prior was trained with {}, you ask for {}; give the training's, or train it again", trained,
       chain_);
   expect_same_chains(*options_, prior, {.steps = sample_steps_ > 0 || langevin.steps != given_steps_});

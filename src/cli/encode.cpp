@@ -57,7 +57,7 @@ class Encode : public RunCommand {
   Folders folders(const Invocation& call) const override {
     const auto cache = RunPaths(run_).cache;
     return {RunPaths(run_).run / call.command,
-        std::filesystem::exists(cache / "index.json") ? std::filesystem::path() : cache};
+        std::filesystem::exists(cache / "index.json") ? std::filesystem::path() : cache, cache};
   }
 
   int work(Context& context) override {

@@ -1,6 +1,9 @@
 #include "cli/estimate.h"
 #include <fmt/format.h>
 #include <algorithm>
+#include <cstdlib>
+#include "base/error.h"
+#include "base/options_text.h"
 #include "base/status.h"
 #include "storage/files.h"
 
@@ -12,6 +15,16 @@ constexpr double kUsedBytes = 4, kTrainedBytes = 20, kCheckpointBytes = 16;  // 
 constexpr std::int64_t kValueBytes = 12;
 
 }  // namespace
+
+int planned_ranks() {
+  constexpr int kMost = 9999999;
+  const char* text = std::getenv("HEBM_RANKS");
+  if (text == nullptr || *text == '\0') return 1;
+  const auto ranks = detail::parse_number<int>(text);
+  check(ranks && *ranks >= 1 && *ranks <= kMost, ExitCode::kUsage,
+      "HEBM_RANKS = '{}': expected the number of a job's ranks, in [1, {}]", detail::printable(text), kMost);
+  return *ranks;
+}
 
 std::int64_t map_values(const nets::Parameters& params, std::int64_t side) {
   std::int64_t values = 0;

@@ -14,6 +14,10 @@
 
 namespace hebm::cli {
 
+// Of the job that --dry-run, or `sweep plan`, speaks of: HEBM_RANKS, which slurm/submit and
+// slurm/sweep read too; 1 without it. Error(kUsage) where it is no number of ranks.
+int planned_ranks();
+
 // Outputs of one image's forward, all convolutions taken at this side; linear layers once.
 std::int64_t map_values(const nets::Parameters& params, std::int64_t side);
 std::int64_t vae_values(const vae::Backbone& backbone);  // taken at half the image's side

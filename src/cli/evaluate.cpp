@@ -4,12 +4,12 @@
 #include <map>
 #include <sstream>
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/experiment.h"
 #include "prior/prior_file.h"
 #include "results/summary.h"
 #include "storage/files.h"
 #include "storage/lenient_json.h"
-#include "storage/printable.h"
 
 namespace hebm::cli {
 namespace {
@@ -24,7 +24,7 @@ std::pair<std::int64_t, evaluate::PriorSamples> row_of(const PriorKind& kind, st
                     hash = storage::text_in(stored.fingerprint, "prior_hash");
   check(vae == vae_hash, ExitCode::kUsage,
       "{}: drawn with the VAE {}, this table is of the VAE {}; its rows must share one VAE (run.vae)", file.string(),
-      storage::printable(vae, 64), vae_hash);
+      printable(vae, 64), vae_hash);
   std::optional<std::int64_t> num_levels, gradients;
   if (fs::exists(prior_file)) {
     const prior::PriorInfo info = prior::read_prior_info(prior_file);
@@ -32,7 +32,7 @@ std::pair<std::int64_t, evaluate::PriorSamples> row_of(const PriorKind& kind, st
         "{}: drawn from another prior than {}; remove it and run `hebm_dist sample` again", file.string(),
         prior_file.string());
     check(info.kind == kind.name, ExitCode::kUsage, "{}: a prior of the kind '{}' beside samples of the kind '{}'",
-        prior_file.string(), storage::printable(info.kind), kind.name);
+        prior_file.string(), printable(info.kind), kind.name);
     num_levels = info.num_levels;
     gradients = evaluate::training_gradients(kind.learns_by_chains, info.fingerprint);
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 #include "storage/files.h"
+#include "storage/json.h"
 
 namespace hebm::cli {
 namespace {
@@ -13,7 +14,7 @@ nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::js
   nlohmann::json result;
   const bool done = comm::root_says(context.comm(), [&] {
     if (!std::filesystem::exists(file)) return false;
-    result = nlohmann::json::parse(storage::read_file(file), nullptr, false);
+    result = storage::lenient_json(storage::read_file(file));
     return result.is_object() && result.value("identity", nlohmann::json()) == fingerprint;
   });
   if (done) {
@@ -27,7 +28,7 @@ nlohmann::json kept_result(const std::filesystem::path& file, const nlohmann::js
   result["identity"] = fingerprint;
   comm::on_root(context.comm(), [&] {
     std::filesystem::create_directories(file.parent_path());
-    storage::write_file_atomic(file, result.dump(2) + "\n");
+    storage::write_file_atomic(file, storage::json_text(result, 2) + "\n");
   });
   return result;
 }
@@ -50,7 +51,8 @@ int ResultCommand::work(Context& context) {
   nlohmann::json made_with;
   comm::agree(context.comm(), [&] { made_with = fingerprint(context); });
   const auto result = kept_result(file(), made_with, context, [&] { return make_json(context); });
-  if (context.comm().is_root()) std::cout << (json_ ? result.dump(2) + "\n" : table(result)) << std::flush;
+  if (context.comm().is_root())
+    std::cout << (json_ ? storage::json_text(result, 2) + "\n" : table(result)) << std::flush;
   return 0;
 }
 

@@ -87,11 +87,13 @@ void readjust_where_asked(const RunOptions& run, Context& context) {
   if (files.size() > 1) train::make_readjusted(files[0], files[1], run.bn_readjust, context.comm(), context.logger());
 }
 
-std::string trained_with(const prior::PriorInfo& prior, const std::string& key) {
+std::optional<std::string> trained_with(const prior::PriorInfo& prior, const std::string& key) {
   const nlohmann::json* const known = storage::field_in(prior.fingerprint, key.c_str());
   const nlohmann::json value = known != nullptr ? *known : storage::implied(key);
-  return value.is_string() ? value.get<std::string>() : "";
+  return value.is_string() ? std::optional(value.get<std::string>()) : std::nullopt;
 }
+
+static std::string or_none(const std::string& value) { return value.empty() ? "none" : value; }
 
 void expect_same_chains(const Options& options, const prior::PriorInfo& prior, MayDiffer may) {
   constexpr std::array<std::string_view, 7> kSame = {"langevin.start", "langevin.steps", "langevin.step_rule",
@@ -99,11 +101,12 @@ void expect_same_chains(const Options& options, const prior::PriorInfo& prior, M
   const auto settings = fingerprint_of(options, prior_kind(prior.kind));
   std::string out;
   for (const auto& [key, value] : settings.items()) {
-    const std::string trained = trained_with(prior, key);
-    if (trained.empty() || trained == value || (key == "langevin.steps" && may.steps)) continue;
+    const auto trained = trained_with(prior, key);
+    const auto asked = value.get<std::string>();
+    if (!trained || *trained == asked || (key == "langevin.steps" && may.steps)) continue;
     if (std::ranges::find(kSame, key) != kSame.end())
       out +=
-          fmt::format("\n  {}: the prior was trained with {}, you ask for {}", key, trained, value.get<std::string>());
+          fmt::format("\n  {}: the prior was trained with {}, you ask for {}", key, or_none(*trained), or_none(asked));
   }
   check(out.empty(), ExitCode::kUsage,
       "the chains would not be those of the prior's training:{}\nGive the command the training's settings (its "
@@ -115,10 +118,11 @@ void note_other_langevin(const Options& options, const prior::LoadedPrior& prior
   const auto settings = fingerprint_of(options, prior_kind(prior.kind));
   for (const auto& [key, value] : settings.items()) {
     if (!key.starts_with("langevin.")) continue;
-    const std::string trained = trained_with(prior, key);
-    if (trained != value.get<std::string>())
-      logger.line("note: {} = {}, the prior was trained with {}", key, value.get<std::string>(),
-          trained.empty() ? "?" : trained);
+    const auto trained = trained_with(prior, key);
+    const auto asked = value.get<std::string>();
+    if (trained != asked)
+      logger.line(
+          "note: {} = {}, the prior was trained with {}", key, or_none(asked), trained ? or_none(*trained) : "?");
   }
 }
 

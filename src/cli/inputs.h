@@ -2,6 +2,7 @@
 // code.
 #pragma once
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 #include "cli/context.h"
@@ -44,8 +45,8 @@ std::vector<std::filesystem::path> vae_files(const RunOptions& run);
 // Collective.
 void readjust_where_asked(const RunOptions& run, Context& context);
 
-// A setting of the prior's training; "": not known, as of an imported prior.
-std::string trained_with(const prior::PriorInfo& prior, const std::string& key);
+// A setting of the prior's training; none: not known, as of an imported prior.
+std::optional<std::string> trained_with(const prior::PriorInfo& prior, const std::string& key);
 // Error(kUsage) naming what the chains have otherwise than those that the prior was trained with:
 // where they start, K, and the step, which its nets' scale hangs on. But for what may differ, and
 // what is not known of an imported prior.

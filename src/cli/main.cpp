@@ -8,6 +8,8 @@
 #include <vector>
 #include "base/error.h"
 #include "base/host.h"
+#include "base/printable.h"
+#include "base/streams.h"
 #include "base/version.h"
 #include "cli/context.h"
 #include "comm/communicator.h"
@@ -57,17 +59,28 @@ int RunCommand::execute(const Invocation& call) {
   }
   resolve();
   const Folders own = folders(call);
-  nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? recorded_gemm(own.settings) : run_.gemm);  // before any product
+  const nets::Gemm before = recorded_gemm(own.settings);
+  nets::set_gemm(run_.gemm == nets::Gemm::kAuto ? before : run_.gemm);  // before any product
   open();
   Context context(run_, call, own);
-  return work(context);
+  if (before != nets::Gemm::kAuto && before != nets::gemm())
+    context.logger().line("note: matrices by {}, by {} when {} was begun: results differ by rounding",
+        name_of(nets::gemm()), name_of(before), own.settings.string());
+  const int code = work(context);
+  if (code == static_cast<int>(ExitCode::kDone)) context.record_settings();
+  return code;
 }
 
 }  // namespace hebm::cli
 
 int main(int argc, char** argv) {
+  hebm::fill_standard_streams();
+  const hebm::SafeStreams safe;
   try {
-    return hebm::cli::run({argv + 1, argv + argc});
+    const int code = hebm::cli::run({argv + 1, argv + argc});
+    const std::string problem = hebm::output_problem();
+    hebm::check(code != 0 || problem.empty(), hebm::ExitCode::kRuntime, "cannot write to standard output: {}", problem);
+    return code;
   } catch (const hebm::Error& e) {
     // Wrong use, and what ranks agreed on, is the same on all of them: rank 0 says it. Everything
     // else is said with its rank. The launcher combines the exit codes.

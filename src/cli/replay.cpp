@@ -7,6 +7,7 @@
 #include "comm/placement.h"
 #include "nets/device.h"
 #include "prior/prior_file.h"
+#include "storage/json.h"
 #include "vae/weights_file.h"
 
 namespace hebm::cli {
@@ -65,7 +66,7 @@ class Replay : public Command {
     const auto results = evaluate::run_stages(inputs, *backbone, *loaded.prior, eta_);
     const auto comparisons = evaluate::compare_with_case(recorded, results);
     evaluate::write_results(out_file_, results);
-    std::cout << (json_ ? evaluate::comparison_json(comparisons).dump(2) + "\n"
+    std::cout << (json_ ? storage::json_text(evaluate::comparison_json(comparisons), 2) + "\n"
                         : evaluate::comparison_table(comparisons))
               << std::flush;
     return static_cast<int>(evaluate::all_ok(comparisons) ? ExitCode::kDone : ExitCode::kRuntime);

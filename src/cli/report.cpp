@@ -5,6 +5,7 @@
 #include "cli/context.h"
 #include "results/summary.h"
 #include "storage/files.h"
+#include "storage/json.h"
 
 namespace hebm::cli {
 namespace fs = std::filesystem;
@@ -58,7 +59,7 @@ class Report : public Command {
       const RunPaths paths(runs.empty() ? run_ : RunOptions{.directory = runs[0].string()});
       const std::string page = report_run(paths.run);
       if (fs::exists(paths.summary)) {
-        const auto summary = nlohmann::json::parse(storage::read_file(paths.summary), nullptr, false);
+        const auto summary = storage::lenient_json(storage::read_file(paths.summary));
         std::cout << results::text_of(results::from_json<results::Summary>(summary));
       }
       std::cout << page << std::flush;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/context.h"
 #include "results/json.h"
+#include "storage/json.h"
 #include "sweep/tasks.h"
 
 namespace hebm::cli {
@@ -95,7 +96,7 @@ class Status : public Command {
                 << (state.step ? fmt::format(", newest verified update {}", *state.step) : "")
                 << (state.reason.empty() ? "" : ": " + state.reason) << "\n";
     }
-    if (json_) std::cout << out.dump(2) << "\n";
+    if (json_) std::cout << storage::json_text(out, 2) << "\n";
     return 0;
   }
  private:

@@ -5,11 +5,14 @@
 #include <thread>
 #include "base/error.h"
 #include "base/options_text.h"
+#include "base/printable.h"
+#include "base/shell.h"
 #include "cli/command.h"
 #include "cli/sweep_check.h"
 #include "comm/end_process.h"
 #include "report/report.h"
 #include "storage/files.h"
+#include "storage/json.h"
 #include "sweep/collect.h"
 #include "sweep/runner.h"
 
@@ -58,7 +61,8 @@ class Sweep : public Command {
         Show::kCommon);
     o.add("jobs", &jobs_, "run, retry: members at a time", {1, 100000}, Show::kCommon);
     o.add("launcher", &launcher_,
-        "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\"; empty: one process",
+        "run, retry: what starts the ranks of a command, for example \"launch/mpirun -n 4\", quoted as for a shell; "
+        "empty: one process",
         Show::kCommon);
     o.add("member", &member_,
         "run: this member alone, as a batch job: leave with its exit code when it is interrupted; -1: all",
@@ -68,6 +72,7 @@ class Sweep : public Command {
         "run, retry: restarts in a row without getting further until a member counts as failed", {0, 1000});
     o.add_choice("indices", &indices_, {"", "waiting", "running", "resumable", "failed", "done", "unfinished"},
         "status: only the numbers of these members, separated by commas (unfinished: waiting or resumable)");
+    o.add("check", &check_, "status: checks all members as plan does, for jobs of HEBM_RANKS ranks");
     o.add("json", &json_, "status: for machines", Show::kCommon);
   }
 
@@ -113,13 +118,13 @@ class Sweep : public Command {
     if (dry_run) storage::remove_tree(draft.root);
     print_members(plan);
     std::cerr << fmt::format("{} members, all checked as --dry-run does{}\n", plan.members.size(),
-        dry_run ? "; nothing was planned" : "; next: hebm_dist sweep run " + target.string());
+        dry_run ? "; nothing was planned" : "; next: hebm_dist sweep run " + shell_quote(target.string()));
     return 0;
   }
 
   sweep::RunSettings run_settings(const Plan& plan) const {
     sweep::RunSettings settings;
-    settings.program = detail::words_of(launcher_);
+    settings.program = shell_words(launcher_);
     settings.program.push_back(fs::read_symlink("/proc/self/exe").string());
     settings.scheduled = member_ >= 0 || shared_;
     // Members that share the cores: bits depend on the threads of a rank, so a resumed sweep wants
@@ -134,7 +139,7 @@ class Sweep : public Command {
     const char* restarts = std::getenv("SLURM_RESTART_COUNT");
     settings.restarted = settings.scheduled && restarts != nullptr && std::atoi(restarts) > 0;
     settings.on_lost = [](const std::string& why) {
-      fmt::print(stderr, "hebm_dist: error: {}; this job ends\n", why);
+      fmt::print(stderr, "hebm_dist: error: {}; this job ends\n", terminal_text(why));
       comm::leave_now(static_cast<int>(ExitCode::kRuntime));
     };
     return settings;
@@ -148,7 +153,7 @@ class Sweep : public Command {
         layout.root.string(), plan.members.size() - 1);
     check(shared.done(), ExitCode::kUsage,
         "the sweep's VAE, classifier and cache are {}: run `hebm_dist sweep run {} --shared` first",
-        name_of(shared.state().standing), layout.root.string());
+        name_of(shared.state().standing), shell_quote(layout.root.string()));
     const Task task = member_task(layout, plan, plan.members[static_cast<std::size_t>(member_)]);
     return task.done() ? 0 : runner.run({task});
   }
@@ -179,7 +184,8 @@ class Sweep : public Command {
     const StopFlag stop;
     sweep::Runner runner(settings, stop, logger);
     if (settings.scheduled) return run_part(layout, plan, runner);
-    const storage::Lease lease(layout.root, "sweep " + verb_, settings.on_lost);
+    const storage::Lease lease(layout.root, "sweep " + verb_, settings.on_lost, storage::LeaseTimes{},
+        {[&](const std::string& line) { logger.write(line); }, [&] { return stop.requested(); }});
     const Task shared = shared_task(layout, plan);
     if (!shared.done()) {
       if (const int code = runner.run({shared}); code != 0) return code;
@@ -189,13 +195,15 @@ class Sweep : public Command {
     if (code != 0 || stop.requested()) return code;
     const auto rows = sweep::collect_rows(layout, plan);
     if (num_done(rows) < std::ssize(rows)) return static_cast<int>(ExitCode::kRuntime);
-    logger.line("all {} members are done; next: hebm_dist sweep collect {}", rows.size(), layout.root.string());
+    logger.line(
+        "all {} members are done; next: hebm_dist sweep collect {}", rows.size(), shell_quote(layout.root.string()));
     return 0;
   }
 
   int sweep_status() const {
     const Layout layout(target_);
     const Plan plan = sweep::read_plan(layout);
+    if (check_) check_plan(layout, layout.root, plan);
     const sweep::State shared = shared_task(layout, plan).state();
     std::array<std::int64_t, 5> counts{};
     nlohmann::json members = nlohmann::json::array();
@@ -216,7 +224,8 @@ class Sweep : public Command {
     if (!indices_.empty()) {
       std::cout << indices << "\n";
     } else if (json_) {
-      std::cout << nlohmann::json{{"shared", name_of(shared.standing)}, {"members", members}}.dump(2) << "\n";
+      std::cout << storage::json_text(nlohmann::json{{"shared", name_of(shared.standing)}, {"members", members}}, 2)
+                << "\n";
     } else {
       std::cout << lines << plan.members.size() << " members: " << totals << "\n";
     }
@@ -233,20 +242,21 @@ class Sweep : public Command {
     storage::create_folders(layout.results());
     storage::write_file_atomic(layout.results() / "sweep.csv", sweep::csv_of(rows));
     storage::write_file_atomic(layout.results() / "sweep.md", markdown);
-    storage::write_file_atomic(layout.results() / "sweep.json", results::to_json(sweep::sweep_of(rows)).dump(2) + "\n");
+    storage::write_file_atomic(
+        layout.results() / "sweep.json", storage::json_text(results::to_json(sweep::sweep_of(rows)), 2) + "\n");
     storage::write_file_atomic(layout.root / "report.html", report::render_report(layout.root));
     std::cout << markdown;
     std::cerr << fmt::format("{}/{{sweep.csv,sweep.md,sweep.json}} and {}\n", layout.results().string(),
         (layout.root / "report.html").string());
     check(left == 0, ExitCode::kRuntime,
         "{} of {} members are missing in the tables; `hebm_dist sweep status {}` says why", left, rows.size(),
-        layout.root.string());
+        shell_quote(layout.root.string()));
     return 0;
   }
 
   std::string verb_, target_, out_, from_, launcher_, indices_;
   std::int64_t jobs_ = 1, member_ = -1, max_restarts_ = sweep::kMaxRestarts;
-  bool shared_ = false, json_ = false;
+  bool shared_ = false, json_ = false, check_ = false;
 };
 
 }  // namespace

@@ -83,8 +83,8 @@ void check_plan(const sweep::Layout& layout, const std::filesystem::path& target
     for (const sweep::Member& member : plan.members) look(member_task(layout, plan, member));
   }
   if (wrong > kTold) told += fmt::format("\n  and {} more", wrong - kTold);
-  check(wrong == 0, ExitCode::kUsage, "nothing was planned, {} of {} would fail:{}", wrong, plan.members.size() + 1,
-      told);
+  check(wrong == 0, ExitCode::kUsage, "{}{} of {} would fail:{}", layout.root == target ? "" : "nothing was planned, ",
+      wrong, plan.members.size() + 1, told);
 }
 
 }  // namespace hebm::cli

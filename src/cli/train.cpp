@@ -51,7 +51,7 @@ class Train : public PriorTraining {
     const bool trained = missing_lines(vae_files(run_)).empty();
     vae_ = trained ? open_vae(run_) : RunVae{RunPaths(run_).vae, planned_backbone(run_, planned_), ""};
     make_prior();
-    training_.expect_possible(prior_->per_level(), 1);
+    training_.expect_possible(prior_->per_level(), planned_ranks());
     const RunPaths paths(run_);
     Lines lines = describe_backbone(*vae_.backbone, trained ? "" : paths.vae);
     describe_nets(lines);
@@ -89,7 +89,8 @@ class Train : public PriorTraining {
     comm::on_root(context.comm(), [&] {
       storage::sweep_temporaries(context.run(), "config.ini");
       storage::sweep_temporaries(RunPaths(run_).samples, "train-");
-      storage::write_file_atomic(context.run() / "config.ini", context.options().dump());
+      if (!std::filesystem::exists(directory() / storage::run_files::kPriorFile))
+        storage::write_file_atomic(context.run() / "config.ini", context.options().dump());
     });
     return PriorTraining::work(context);
   }

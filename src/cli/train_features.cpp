@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include "cli/estimate.h"
 #include "cli/inputs.h"
+#include "train/micro_batches.h"
 
 namespace hebm::cli {
 namespace {
@@ -17,6 +18,8 @@ class TrainFeatures : public RunCommand {
 
   Lines plan() override {
     open();
+    static_cast<void>(train::MicroBatches(training_.batch, training_.micro_batch, 0, planned_ranks(),
+        fmt::format("{0}.batch, {0}.micro_batch", training_.section)));
     const nets::FeatureNet net(dataset_->shape(), train::count_classes(*dataset_), 0);
     const auto& image = net.image_shape();
     Lines lines = {

@@ -26,7 +26,7 @@ class TrainVae : public RunCommand {
     const auto backbone = planned_backbone(run_, architecture_);
     Lines lines = describe_backbone(*backbone);
     const bool has_statistics = backbone->batch_statistics({}, 0) != nullptr;
-    training_.expect_possible(backbone->groups().size(), has_statistics, 1);
+    training_.expect_possible(backbone->groups().size(), has_statistics, planned_ranks());
     const bool takes_its_share = training_.at_whole_batch(has_statistics);
     const std::int64_t images = takes_its_share ? training_.micro_batch : training_.together(backbone->image_shape());
     TrainingCost cost{folder(), backbone->params().size(), training_.keep, 0, training_.batch, training_.micro_batch,

@@ -13,12 +13,10 @@ namespace hebm::comm {
 void record_abort(int rank, int exit_code) noexcept {
   const char* folder = std::getenv("HEBM_EXIT_DIR");
   if (folder == nullptr || *folder == '\0') return;
-  const std::string path = fmt::format("{}/abort.{}", folder, rank);
-  std::FILE* file = std::fopen(path.c_str(), "wxe");  // x: the first reason counts
-  if (file == nullptr) return;
   const double now_s = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  const bool written = std::fprintf(file, "%d %.6f\n", exit_code, now_s) > 0;
-  if (std::fclose(file) != 0 || !written) ::unlink(path.c_str());
+  // There at once or not at all, on a full disk too; where one is there, the first reason counts.
+  static_cast<void>(
+      ::symlink(fmt::format("{} {:.6f}", exit_code, now_s).c_str(), fmt::format("{}/abort.{}", folder, rank).c_str()));
 }
 
 void leave_now(int exit_code) noexcept {

@@ -7,9 +7,9 @@ namespace hebm::comm {
 
 constexpr double kEndTimeout_s = 20;  // of what ends a world: MPI and NCCL have no time-out there
 
-// Leaves a note for launch/mpirun (file abort.RANK in $HEBM_EXIT_DIR, if set): this rank ends the
-// world on purpose with this code, so the signals that then kill the other ranks are consequences.
-// Best effort: it must not stop the abort.
+// Leaves a note for launch/mpirun and launch/srun (a symbolic link abort.RANK -> "CODE TIME" in
+// $HEBM_EXIT_DIR, if set): this rank ends the world on purpose with this code, so the signals that
+// then kill the other ranks are consequences. Best effort: it must not stop the abort.
 void record_abort(int rank, int exit_code) noexcept;
 
 // Flushes stdio and leaves without destructors or exit handlers: threads may be inside locks,

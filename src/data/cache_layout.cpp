@@ -5,6 +5,7 @@
 #include "data/json_fields.h"
 #include "storage/files.h"
 #include "storage/hash.h"
+#include "storage/json.h"
 
 namespace hebm::data {
 namespace {
@@ -191,7 +192,7 @@ void write_index(const std::filesystem::path& directory, const CacheIndex& index
     json["shards"].push_back({{"name", shard_name(static_cast<std::int64_t>(s), index.layout.num_shards)},
         {"size_bytes", entry.size_bytes}, {"u_offset", entry.u_offset}, {"hash", entry.hash}});
   }
-  storage::write_file_atomic(index_path(directory), json.dump(1) + "\n");
+  storage::write_file_atomic(index_path(directory), storage::json_text(json, 1) + "\n");
 }
 
 CacheIndex read_index(const std::filesystem::path& directory) {

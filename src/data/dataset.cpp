@@ -3,12 +3,14 @@
 #include <fmt/ranges.h>
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <nlohmann/json.hpp>
 #include "base/error.h"
 #include "data/json_fields.h"
 #include "storage/files.h"
 #include "storage/hash.h"
 #include "storage/hdf5.h"
+#include "storage/memory.h"
 
 namespace hebm::data {
 namespace {
@@ -19,6 +21,7 @@ using storage::H5Type;
 
 constexpr std::uint64_t kMaxImages = std::uint64_t{1} << 31;
 constexpr std::uint64_t kMaxSide = 16384;
+constexpr std::uint64_t kBytesAnImage = 32;  // of memory: label, split, hash and number
 constexpr std::size_t kMaxLabelNames = 65536, kMaxLabelNameBytes = 256;
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
@@ -104,6 +107,7 @@ void Dataset::Impl::read_image(std::uint64_t image, std::span<std::byte> out) co
 // Labels, attributes, splits and the hashes.
 void Dataset::Impl::load_content(const H5File& file) {
   const auto n = static_cast<std::uint64_t>(count);
+  storage::check_memory(n * kBytesAnImage, fmt::format("{}: {} images", name(), n));
   DatasetContent& c = content;
   c.source = text_or_empty(file, "source");
   const std::string label_names = text_or_empty(file, "label_names"), attributes = text_or_empty(file, "attributes");
@@ -146,7 +150,11 @@ Dataset Dataset::open(const std::filesystem::path& path) {
   impl->images_hash = file.string_attribute("images_hash");
   check(storage::is_hash(impl->images_hash), ExitCode::kCorrupt, "{}: images_hash: expected 32 hex digits, got \"{}\"",
       name, impl->images_hash.substr(0, 64));
-  impl->load_content(file);
+  try {
+    impl->load_content(file);
+  } catch (const std::bad_alloc&) {
+    fail(ExitCode::kCorrupt, "{}: claims {} images: there is no memory for their labels and splits", name, impl->count);
+  }
   return Dataset(std::move(impl));
 }
 
@@ -186,7 +194,7 @@ ImageBatch Dataset::read(std::span<const std::int64_t> index) const {
   batch.shape = impl_->content.shape;
   batch.count = static_cast<std::int64_t>(index.size());
   batch.index.assign(index.begin(), index.end());
-  batch.pixels.resize(index.size() * size);
+  batch.pixels = storage::allocated<std::uint8_t>(index.size() * size, path().string());
   auto* out = reinterpret_cast<std::byte*>(batch.pixels.data());
   for (std::size_t i = 0; i < index.size(); ++i, out += size) {
     const auto image = static_cast<std::uint64_t>(index[i]);

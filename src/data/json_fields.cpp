@@ -2,33 +2,22 @@
 #include <cmath>
 #include <limits>
 #include "base/error.h"
+#include "storage/json.h"
 
 namespace hebm::data {
-namespace {
 
-// What was there, short enough for one line and printable whatever its bytes.
-std::string shown(const nlohmann::json& value) {
-  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
-}
-
-}  // namespace
+using storage::Shown;
 
 nlohmann::json parse_json(std::string_view text, const std::string& where) {
-  try {
-    nlohmann::json json = nlohmann::json::parse(text);
-    check(json.is_object() || json.is_array(), ExitCode::kCorrupt, "{}: expected a JSON object or array, got {}", where,
-        shown(json));
-    return json;
-  } catch (const nlohmann::json::exception& error) {
-    fail(ExitCode::kCorrupt, "{}: expected JSON, got text that does not parse: {}", where, error.what());
-  }
+  nlohmann::json json = storage::parse_json(text, where);
+  check(json.is_object() || json.is_array(), ExitCode::kCorrupt, "{}: expected a JSON object or array, got {}", where,
+      Shown{json});
+  return json;
 }
 
 const nlohmann::json& json_field(const nlohmann::json& object, const char* name, const std::string& where) {
   check(
-      object.is_object(), ExitCode::kCorrupt, "{}: expected an object with \"{}\", got {}", where, name, shown(object));
+      object.is_object(), ExitCode::kCorrupt, "{}: expected an object with \"{}\", got {}", where, name, Shown{object});
   const auto found = object.find(name);
   check(found != object.end(), ExitCode::kCorrupt, "{}: expected a field \"{}\", got none", where, name);
   return *found;
@@ -44,7 +33,7 @@ std::int64_t json_int_value(const nlohmann::json& value, std::int64_t min, std::
     fits = number >= min && number <= max;
     if (fits) return number;
   }
-  fail(ExitCode::kCorrupt, "{}: expected an integer of {} to {}, got {}", where, min, max, shown(value));
+  fail(ExitCode::kCorrupt, "{}: expected an integer of {} to {}, got {}", where, min, max, Shown{value});
 }
 
 std::int64_t json_int(
@@ -55,14 +44,14 @@ std::int64_t json_int(
 std::uint64_t json_u64(const nlohmann::json& object, const char* name, const std::string& where) {
   const nlohmann::json& value = json_field(object, name, where);
   const bool fits = value.is_number_unsigned() || (value.is_number_integer() && value.get<std::int64_t>() >= 0);
-  check(fits, ExitCode::kCorrupt, "{}: {}: expected an integer >= 0, got {}", where, name, shown(value));
+  check(fits, ExitCode::kCorrupt, "{}: {}: expected an integer >= 0, got {}", where, name, Shown{value});
   return value.get<std::uint64_t>();
 }
 
 double json_finite(const nlohmann::json& object, const char* name, const std::string& where) {
   const nlohmann::json& value = json_field(object, name, where);
   check(value.is_number() && std::isfinite(value.get<double>()), ExitCode::kCorrupt,
-      "{}: {}: expected a finite number, got {}", where, name, shown(value));
+      "{}: {}: expected a finite number, got {}", where, name, Shown{value});
   return value.get<double>();
 }
 
@@ -70,7 +59,7 @@ std::string json_string(
     const nlohmann::json& object, const char* name, std::size_t max_bytes, const std::string& where) {
   const nlohmann::json& value = json_field(object, name, where);
   check(value.is_string() && value.get_ref<const std::string&>().size() <= max_bytes, ExitCode::kCorrupt,
-      "{}: {}: expected a string of at most {} bytes, got {}", where, name, max_bytes, shown(value));
+      "{}: {}: expected a string of at most {} bytes, got {}", where, name, max_bytes, Shown{value});
   return value.get<std::string>();
 }
 
@@ -79,7 +68,7 @@ const nlohmann::json& json_array(const nlohmann::json& object, const char* name,
   const nlohmann::json& value = json_field(object, name, where);
   check(value.is_array() && value.size() >= min_size && value.size() <= max_size, ExitCode::kCorrupt,
       "{}: {}: expected an array of {} to {} entries, got {}", where, name, min_size, max_size,
-      value.is_array() ? std::to_string(value.size()) + " entries" : shown(value));
+      value.is_array() ? std::to_string(value.size()) + " entries" : value.type_name());
   return value;
 }
 

@@ -78,7 +78,7 @@ class Evaluation : Scorer {
 
   // What was scored, for a table over several runs. K is that of the samples where there are some.
   results::Model model(const nlohmann::json& drawn) const {
-    results::Model out{nlohmann::json::parse(in_.backbone.architecture()).at("backbone"),
+    results::Model out{storage::parse_json(in_.backbone.architecture(), "architecture").at("backbone"),
         std::ssize(in_.backbone.groups()), in_.backbone.dim(), {}, {}, {}};
     if (inputs_.prior != nullptr) {
       out.levels = inputs_.prior->num_levels();

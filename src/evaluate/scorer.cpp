@@ -38,7 +38,7 @@ StoredSamples read_stored_samples(const std::filesystem::path& file) {
   StoredSamples out;
   out.count = static_cast<std::int64_t>(info.shape[0]);
   out.seconds_per_image = seconds_of(h5.string_attribute("seconds"), file) / static_cast<double>(out.count);
-  out.fingerprint = nlohmann::json::parse(h5.string_attribute("identity"), nullptr, false);
+  out.fingerprint = storage::lenient_json(h5.string_attribute("identity"));
   check(
       out.fingerprint.is_object(), ExitCode::kCorrupt, "{}: the attribute 'identity' is no JSON object", file.string());
   if (h5.has_attribute("images_hash")) out.images_hash = h5.string_attribute("images_hash");

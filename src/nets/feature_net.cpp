@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/visits.h"
 #include "nets/tensor_io.h"
+#include "storage/json.h"
 
 namespace hebm::nets {
 namespace {
@@ -59,7 +60,7 @@ void save_feature_net(
     const std::filesystem::path& path, const FeatureNet& net, double accuracy, const nlohmann::json& identity) {
   publish_tensors(path, net.params().parameters(),
       {{"format", kFeaturesFormat}, {"version", kFeaturesVersion}, {"architecture", net.architecture()},
-          {"identity", identity.dump()}, {"accuracy", fmt::format("{}", accuracy)}, {"hash", net.hash()}});
+          {"identity", storage::json_text(identity)}, {"accuracy", fmt::format("{}", accuracy)}, {"hash", net.hash()}});
 }
 
 LoadedFeatureNet load_feature_net(const std::filesystem::path& path) {
@@ -80,7 +81,7 @@ LoadedFeatureNet load_feature_net(const std::filesystem::path& path) {
   check(out.hash == out.net->hash(), ExitCode::kCorrupt,
       "{}: the weights have hash {}, expected {}: the file is damaged; run train-features again", path.string(),
       out.net->hash(), out.hash);
-  const auto accuracy = nlohmann::json::parse(metadata_text(file, "accuracy"), nullptr, false);
+  const auto accuracy = storage::lenient_json(metadata_text(file, "accuracy"));
   check(accuracy.is_number() && accuracy.get<double>() >= 0.0 && accuracy.get<double>() <= 1.0, ExitCode::kCorrupt,
       "{}: metadata 'accuracy' is '{}', expected a number from 0 to 1", path.string(),
       metadata_text(file, "accuracy").substr(0, 40));

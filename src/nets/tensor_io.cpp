@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include "base/error.h"
+#include "storage/json.h"
 
 namespace hebm::nets {
 namespace {
@@ -152,19 +153,19 @@ const std::string& metadata_text(const storage::SafetensorsFile& file, const std
 
 nlohmann::json metadata_json(const storage::SafetensorsFile& file, const std::string& key) {
   const std::string& text = metadata_text(file, key);
-  auto json = nlohmann::json::parse(text, nullptr, false);
+  auto json = storage::lenient_json(text);
   check(json.is_object(), ExitCode::kCorrupt, "{}: metadata '{}' is not a JSON object: '{}'", file.path().string(), key,
       text.substr(0, kShown));
   return json;
 }
 
 std::int64_t integer_field(const nlohmann::json& json, const char* key, std::int64_t max, std::int64_t min) {
-  check(json.contains(key), ExitCode::kCorrupt, "no '{}' in '{}'", key, json.dump().substr(0, kShown));
+  check(json.contains(key), ExitCode::kCorrupt, "no '{}' in '{}'", key, storage::Shown{json, kShown});
   const auto& value = json[key];
   const bool small = value.is_number_unsigned() && value.get<std::uint64_t>() >= static_cast<std::uint64_t>(min) &&
                      value.get<std::uint64_t>() <= static_cast<std::uint64_t>(max);
   check(small, ExitCode::kCorrupt, "'{}' must be an integer from {} to {}, got {}", key, min, max,
-      value.dump().substr(0, kShown));
+      storage::Shown{value, kShown});
   return value.get<std::int64_t>();
 }
 

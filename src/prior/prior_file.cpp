@@ -1,8 +1,8 @@
 #include "prior/prior_file.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "nets/tensor_io.h"
 #include "storage/lenient_json.h"
-#include "storage/printable.h"
 
 namespace hebm::prior {
 namespace {
@@ -96,7 +96,7 @@ std::string save_prior(const std::filesystem::path& path, const EnergyPrior& pri
   const std::string hash = nets::hash_weights(architecture, prior.named_tensors());
   nets::publish_tensors(path, prior.named_tensors(),
       {{"format", kPriorFormat}, {"version", kPriorVersion}, {"architecture", architecture},
-          {"identity", fingerprint.dump()}, {"vae_hash", vae_hash}, {"prior_hash", hash}});
+          {"identity", storage::json_text(fingerprint)}, {"vae_hash", vae_hash}, {"prior_hash", hash}});
   return hash;
 }
 
@@ -122,7 +122,7 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
   check(out.kind == kind, ExitCode::kUsage,
       "{}: a prior of the kind '{}', here one of the kind '{}' is wanted (`hebm_dist sample` takes every kind: "
       "prior.kind)",
-      path.string(), storage::printable(out.kind), kind);
+      path.string(), printable(out.kind), kind);
   check(!out.vae_hash.empty() || !nets::metadata_or_empty(file, "crc32").empty(), ExitCode::kCorrupt,
       "{}: the metadata has no 'vae_hash' and no 'crc32' of an imported file", path.string());
   check(out.vae_hash.empty() || out.vae_hash == expected_vae_hash, ExitCode::kUsage,
@@ -132,7 +132,7 @@ LoadedPrior load_prior(const std::filesystem::path& path, const std::vector<Late
   const auto json = nets::metadata_json(file, "architecture");
   try {
     check(json.at("groups") == groups_json(groups), ExitCode::kCorrupt, "made for latent groups {}, the VAE has {}",
-        json.at("groups").dump(), groups_json(groups).dump());
+        storage::Shown{json.at("groups"), 200}, storage::Shown{groups_json(groups), 200});
     const Schedule schedule = schedule_of(json.at("alpha_cum").get<std::vector<double>>());
     out.energy = energy_of(json);
     out.num_levels = schedule.num_levels;

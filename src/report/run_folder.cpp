@@ -59,9 +59,7 @@ void attempt(RunFolder& run, const std::string& file, const std::function<void()
 }
 
 nlohmann::json read_json(const fs::path& path) {
-  nlohmann::json json = nlohmann::json::parse(storage::read_file(path, kMaxJson), nullptr, false);
-  check(!json.is_discarded(), ExitCode::kCorrupt, "not valid JSON");
-  return json;
+  return storage::parse_json(storage::read_file(path, kMaxJson), "not valid JSON");
 }
 
 std::uint32_t big_endian(const std::string& bytes, std::size_t at) {

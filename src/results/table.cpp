@@ -45,8 +45,10 @@ bool has_value(const Cell& cell) {
 
 std::string cell_text(const Cell& cell, const std::string& format) {
   if (!has_value(cell)) return "-";
-  return std::holds_alternative<double>(cell) ? fmt::format(fmt::runtime(format), std::get<double>(cell))
-                                              : std::get<std::string>(cell);
+  if (!std::holds_alternative<double>(cell)) return std::get<std::string>(cell);
+  std::string out = fmt::format(fmt::runtime(format), std::get<double>(cell));
+  if (out.starts_with('-') && out.find_first_of("123456789") == std::string::npos) out.erase(0, 1);  // -0.000
+  return out;
 }
 
 void Table::drop_empty_columns() {

@@ -54,7 +54,7 @@ namespace {
 // True when the file is there and whole (it is only ever renamed into place) with this fingerprint.
 bool samples_done(const fs::path& file, const nlohmann::json& fingerprint) {
   if (!fs::exists(file)) return false;
-  const auto stored = nlohmann::json::parse(storage::H5File::open(file).string_attribute("identity"), nullptr, false);
+  const auto stored = storage::lenient_json(storage::H5File::open(file).string_attribute("identity"));
   const std::string difference = storage::settings_difference(fingerprint, stored, "file");
   check(difference.empty(), ExitCode::kUsage, "{} holds other samples:{}\nRemove it, or choose another run.directory.",
       file.string(), difference);
@@ -93,7 +93,7 @@ class SampleWriter {
     file_.set_attribute("images_hash", hash);
     file_.set_attribute("format", std::string("hebm-samples"));
     file_.set_attribute("version", std::int64_t{1});
-    file_.set_attribute("identity", fingerprint.dump());
+    file_.set_attribute("identity", storage::json_text(fingerprint));
     file_.set_attribute("seconds", fmt::format("{:.3f}", seconds));
     file_.close_durable();
     scratch_.publish();

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 #include "storage/files.h"
 #include "storage/hdf5_detail.h"
+#include "storage/hdf5_scan.h"
 
 namespace hebm::storage {
 
@@ -11,20 +12,18 @@ using detail::own;
 
 namespace {
 
-constexpr std::size_t kMaxString = std::size_t{1} << 20;
-
 Handle property_list(hid_t of) { return own(H5Pcreate(of), ExitCode::kRuntime, "HDF5 property list"); }
 
 void check_properties(bool ok) { check_h5(ok, ExitCode::kRuntime, "HDF5 property list"); }
 
-Handle access_list(H5F_libver_t newest) {
+Handle access_list() {
   Handle list = property_list(H5P_FILE_ACCESS);
   // Files are immutable once published, and locks fail on some network file systems. We write the
   // 1.8 format: it has checksums on its metadata and attributes of more than 64 KiB, and every
   // reader of today knows it.
   check_properties(H5Pset_file_locking(list.get(), false, true) >= 0 &&
                    H5Pset_fclose_degree(list.get(), H5F_CLOSE_STRONG) >= 0 &&
-                   H5Pset_libver_bounds(list.get(), H5F_LIBVER_V18, newest) >= 0);
+                   H5Pset_libver_bounds(list.get(), H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0);
   return list;
 }
 
@@ -52,58 +51,39 @@ detail::Handle::~Handle() {
 
 bool detail::Handle::close() { return H5Idec_ref(std::exchange(id_, -1)) >= 0; }
 
-// A dataset, and rows of it in the file and in memory; no handles where there are none.
-struct H5File::Rows {
-  std::string what;
-  Handle dataset{}, file{}, memory{}, type{};
-};
-
 std::string H5File::label(std::string_view kind, const std::string& name) const {
   return fmt::format("{}: {} \"{}\"", path_.string(), kind, name);
 }
 
-std::int64_t H5File::id(bool for_writing) const {
-  check(writable_ || !for_writing, ExitCode::kRuntime, "{}: is open for reading only", path_.string());
+std::int64_t H5File::id() const {
+  check(writable_, ExitCode::kRuntime, "{}: is open for reading only", path_.string());
   detail::prepare_thread();
   check(file_.get() >= 0, ExitCode::kRuntime, "{}: is closed", path_.string());
   return file_.get();
 }
 
 // What a caller asks for against what the file has; `code`: kCorrupt where the file is to blame.
-H5File::Rows H5File::select(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count,
+H5Info H5File::check_rows(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count,
     std::size_t buffer, ExitCode code) const {
   const std::string text = label("dataset", name);
-  const H5Info held = info(name);
+  H5Info held = info(name);
   check(type == held.type, code, "{}: holds {}, expected {}", text, name_of(held.type), name_of(type));
-  const std::vector<std::uint64_t>& shape = held.shape;
-  const std::uint64_t rows = shape.empty() ? 1 : shape[0];
+  const std::uint64_t rows = held.shape.empty() ? 1 : held.shape[0];
   check(first <= rows && count <= rows - first, code, "{}: rows {} to {} of {} were asked for", text, first,
       first + count, rows);
   const std::uint64_t expected = rows == 0 ? 0 : held.bytes / rows * count;
   check(buffer == expected, ExitCode::kRuntime, "{}: {} rows take {} bytes, the buffer has {}", text, count, expected,
       buffer);
-  if (buffer == 0) return {text};
-  std::vector<std::uint64_t> extent = shape;
-  if (!shape.empty()) extent[0] = count;
-  Rows out{text, own(H5Dopen2(id(false), name.c_str(), H5P_DEFAULT), code, text), make_space(shape, text),
-      make_space(extent, text), detail::make_type(type)};
-  if (shape.empty()) return out;
-  std::vector<hsize_t> start(shape.size(), 0);
-  start[0] = first;
-  const std::vector<hsize_t> size(extent.begin(), extent.end());
-  check_h5(H5Sselect_hyperslab(out.file.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr) >= 0,
-      ExitCode::kRuntime, "{}", text);
-  return out;
+  return held;
 }
 
 H5File H5File::open(const fs::path& path) {
-  detail::prepare_thread();
   H5File file;
   file.path_ = path;
   file.own_view_ = std::make_unique<ReadOnlyFile>(path);
-  file.file_ = own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access_list(H5F_LIBVER_LATEST).get()), ExitCode::kCorrupt,
-      fmt::format("{}: is not a whole HDF5 file", path.string()));
-  file.datasets_ = detail::scan_file(file.file_.get(), path, file.own_view_->size());
+  detail::H5Content content = detail::scan_file(*file.own_view_);
+  file.datasets_ = std::move(content.datasets);
+  file.attributes_ = std::move(content.attributes);
   return file;
 }
 
@@ -114,8 +94,8 @@ H5File H5File::create(const fs::path& path) {
   H5File file;
   file.path_ = path;
   file.writable_ = true;
-  file.file_ = own(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access_list(H5F_LIBVER_V18).get()),
-      ExitCode::kRuntime, fmt::format("{}: create failed", path.string()));
+  file.file_ = own(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access_list().get()), ExitCode::kRuntime,
+      fmt::format("{}: create failed", path.string()));
   file.own_view_ = std::make_unique<ReadOnlyFile>(path);
   return file;
 }
@@ -135,16 +115,14 @@ H5Info H5File::info(const std::string& name) const {
 
 void H5File::read_rows(
     const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const {
-  const Rows rows = select(name, type, first, count, out.size(), ExitCode::kCorrupt);
-  if (out.empty()) return;
-  check_h5(
-      H5Dread(rows.dataset.get(), rows.type.get(), rows.memory.get(), rows.file.get(), H5P_DEFAULT, out.data()) >= 0,
-      ExitCode::kCorrupt, "{}: reading failed", rows.what);
+  check(!writable_, ExitCode::kRuntime, "{}: is open for writing only", path_.string());
+  const H5Info held = check_rows(name, type, first, count, out.size(), ExitCode::kCorrupt);
+  if (!out.empty()) own_view_->read_at(held.file_offset + out.size() / count * first, out);
 }
 
 void H5File::create_dataset(const std::string& name, H5Type type, const std::vector<std::uint64_t>& shape) {
   const std::string what = label("dataset", name);
-  const hid_t file = id(true);
+  const hid_t file = id();
   check(detail::is_good_name(name), ExitCode::kRuntime, "{}: is not a good name", what);
   check(!has(name), ExitCode::kRuntime, "{}: exists already", what);
   const auto bytes = detail::bytes_of(shape, type);
@@ -163,12 +141,24 @@ void H5File::create_dataset(const std::string& name, H5Type type, const std::vec
 
 void H5File::write_rows(
     const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<const std::byte> in) {
-  id(true);
-  const Rows rows = select(name, type, first, count, in.size(), ExitCode::kRuntime);
+  const hid_t file_id = id();
+  const H5Info held = check_rows(name, type, first, count, in.size(), ExitCode::kRuntime);
   if (in.empty()) return;
-  check_h5(
-      H5Dwrite(rows.dataset.get(), rows.type.get(), rows.memory.get(), rows.file.get(), H5P_DEFAULT, in.data()) >= 0,
-      ExitCode::kRuntime, "{}: writing failed", rows.what);
+  const std::string what = label("dataset", name);
+  const Handle dataset = own(H5Dopen2(file_id, name.c_str(), H5P_DEFAULT), ExitCode::kRuntime, what);
+  const Handle file = make_space(held.shape, what), type_id = detail::make_type(type);
+  std::vector<std::uint64_t> extent = held.shape;
+  if (!extent.empty()) {
+    extent[0] = count;
+    std::vector<hsize_t> start(extent.size(), 0);
+    start[0] = first;
+    const std::vector<hsize_t> size(extent.begin(), extent.end());
+    check_h5(H5Sselect_hyperslab(file.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr) >= 0,
+        ExitCode::kRuntime, "{}", what);
+  }
+  const Handle memory = make_space(extent, what);
+  check_h5(H5Dwrite(dataset.get(), type_id.get(), memory.get(), file.get(), H5P_DEFAULT, in.data()) >= 0,
+      ExitCode::kRuntime, "{}: writing failed", what);
 }
 
 void H5File::write(
@@ -178,7 +168,7 @@ void H5File::write(
 }
 
 void H5File::close_durable() {
-  const hid_t file = id(true);
+  const hid_t file = id();
   const std::string what = fmt::format("{}: closing failed", path_.string());
   check_h5(H5Fflush(file, H5F_SCOPE_LOCAL) >= 0, ExitCode::kRuntime, "{}", what);
   check_h5(file_.close(), ExitCode::kRuntime, "{}", what);
@@ -200,28 +190,15 @@ void put_attribute(
   check_h5(H5Awrite(attribute.get(), type.get(), value) >= 0 && attribute.close(), ExitCode::kRuntime, "{}", what);
 }
 
-struct Attribute {
-  Handle id, type;
-};
-
-Attribute open_attribute(hid_t file, const std::string& what, const std::string& name) {
-  check(H5Aexists(file, name.c_str()) > 0, ExitCode::kCorrupt, "{}: is missing", what);
-  Handle id = own(H5Aopen(file, name.c_str(), H5P_DEFAULT), ExitCode::kCorrupt, what);
-  const Handle space = own(H5Aget_space(id.get()), ExitCode::kCorrupt, what);
-  check(H5Sget_simple_extent_type(space.get()) == H5S_SCALAR, ExitCode::kCorrupt, "{}: is not a single value", what);
-  Handle type = own(H5Aget_type(id.get()), ExitCode::kCorrupt, what);
-  return {std::move(id), std::move(type)};
-}
-
 }  // namespace
 
-bool H5File::has_attribute(const std::string& name) const { return H5Aexists(id(false), name.c_str()) > 0; }
+bool H5File::has_attribute(const std::string& name) const { return attributes_.contains(name); }
 
 void H5File::set_attribute(const std::string& name, const std::string& value) {
   const std::string what = label("attribute", name);
-  const hid_t file = id(true);
-  check(value.size() <= kMaxString, ExitCode::kRuntime, "{}: {} bytes, expected at most {}", what, value.size(),
-      kMaxString);
+  const hid_t file = id();
+  check(value.size() <= detail::kMaxString, ExitCode::kRuntime, "{}: {} bytes, expected at most {}", what, value.size(),
+      detail::kMaxString);
   check(value.find('\0') == std::string::npos, ExitCode::kRuntime, "{}: the text has a zero byte", what);
   const Handle type = own(H5Tcopy(H5T_C_S1), ExitCode::kRuntime, what);
   check_h5(H5Tset_size(type.get(), value.size() + 1) >= 0 && H5Tset_cset(type.get(), H5T_CSET_UTF8) >= 0,
@@ -230,29 +207,30 @@ void H5File::set_attribute(const std::string& name, const std::string& value) {
 }
 
 void H5File::set_attribute(const std::string& name, std::int64_t value) {
-  put_attribute(id(true), label("attribute", name), name, detail::make_type(H5Type::kI64), &value);
+  put_attribute(id(), label("attribute", name), name, detail::make_type(H5Type::kI64), &value);
+}
+
+const detail::H5Attribute& H5File::attribute(const std::string& name) const {
+  const auto found = attributes_.find(name);
+  check(found != attributes_.end(), ExitCode::kCorrupt, "{}: is missing", label("attribute", name));
+  check(found->second.is_single, ExitCode::kCorrupt, "{}: is not a single value", label("attribute", name));
+  return found->second;
 }
 
 std::string H5File::string_attribute(const std::string& name) const {
-  const std::string what = label("attribute", name);
-  const Attribute attribute = open_attribute(id(false), what, name);
-  check(H5Tget_class(attribute.type.get()) == H5T_STRING && H5Tis_variable_str(attribute.type.get()) == 0,
-      ExitCode::kCorrupt, "{}: is not a text of fixed length", what);
-  const std::size_t size = H5Tget_size(attribute.type.get());
-  check(size <= kMaxString + 1, ExitCode::kCorrupt, "{}: {} bytes, expected at most {}", what, size, kMaxString);
-  std::string value(size, '\0');
-  check_h5(H5Aread(attribute.id.get(), attribute.type.get(), value.data()) >= 0, ExitCode::kCorrupt, "{}", what);
-  return value.substr(0, value.find('\0'));  // ends at a zero byte or fills the field
+  const detail::H5Attribute& held = attribute(name);
+  check(held.kind == detail::H5Attribute::Kind::kText, ExitCode::kCorrupt, "{}: is not a text of fixed length",
+      label("attribute", name));
+  check(held.bytes <= detail::kMaxString + 1, ExitCode::kCorrupt, "{}: {} bytes, expected at most {}",
+      label("attribute", name), held.bytes, detail::kMaxString);
+  return held.text;
 }
 
 std::int64_t H5File::int_attribute(const std::string& name) const {
-  const std::string what = label("attribute", name);
-  const Attribute attribute = open_attribute(id(false), what, name);
-  const Handle expected = detail::make_type(H5Type::kI64);
-  check(H5Tequal(attribute.type.get(), expected.get()) > 0, ExitCode::kCorrupt, "{}: is not a 64-bit integer", what);
-  std::int64_t value = 0;
-  check_h5(H5Aread(attribute.id.get(), expected.get(), &value) >= 0, ExitCode::kCorrupt, "{}", what);
-  return value;
+  const detail::H5Attribute& held = attribute(name);
+  check(held.kind == detail::H5Attribute::Kind::kInteger, ExitCode::kCorrupt, "{}: is not a 64-bit integer",
+      label("attribute", name));
+  return held.integer;
 }
 
 }  // namespace hebm::storage

@@ -1,8 +1,9 @@
 // HDF5 files, RAII, for exactly what this project writes and trusts: hard-linked, contiguous,
 // unfiltered datasets of native integers and floats plus scalar attributes. Anything else in a file
 // that is read (external storage or links, soft links, virtual or chunked datasets, filters,
-// compound types) is refused by name: Error(kCorrupt). Sizes are checked against the file's size
-// before anything is allocated. File locking is off (immutable files, network file systems). Only
+// compound types) is refused by name: Error(kCorrupt). libhdf5 writes; a parser of our own reads
+// (hdf5_scan.h), so no damaged file reaches libhdf5. Sizes are checked against the file's size
+// before anything is allocated. No file is locked (immutable files, network file systems). Only
 // storage/ includes hdf5.h.
 #pragma once
 #include <array>
@@ -17,6 +18,7 @@
 #include "base/choice.h"
 #include "base/error.h"
 #include "storage/files.h"
+#include "storage/memory.h"
 
 namespace hebm::storage {
 
@@ -46,6 +48,16 @@ class Handle {
  private:
   std::int64_t id_;
 };
+
+// Of the root group.
+struct H5Attribute {
+  enum class Kind { kOther, kText, kInteger };  // kText: of fixed length; kInteger: of 64 bits
+  Kind kind = Kind::kOther;
+  bool is_single = false;
+  std::uint64_t bytes = 0;  // of the stored text
+  std::string text;
+  std::int64_t integer = 0;
+};
 }  // namespace detail
 
 struct H5Info {
@@ -64,12 +76,13 @@ class H5File {
   bool has(const std::string& name) const { return datasets_.contains(name); }
   std::vector<std::string> names() const;  // datasets of the root group and of groups below ("u0/3")
   H5Info info(const std::string& name) const;
-  // Rows [first, first + count) of the first dimension; type and size must be the dataset's.
+  // Rows [first, first + count) of the first dimension; type and size must be the dataset's. Of a
+  // file that was opened; several threads may read.
   void read_rows(
       const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const;
   template <class T> std::vector<T> read_all(const std::string& name, H5Type type) const {
     const H5Info i = info(name);
-    std::vector<T> out(i.bytes / size_of(i.type));
+    std::vector<T> out = allocated<T>(i.bytes / size_of(i.type), path_.string() + ": " + name);
     read_rows(name, type, 0, i.shape.empty() ? 1 : i.shape[0],
         {reinterpret_cast<std::byte*>(out.data()), out.size() * sizeof(T)});
     return out;
@@ -91,19 +104,19 @@ class H5File {
   // Flushes, closes and fsyncs; throws where any of it failed (the destructor only closes).
   void close_durable();
  private:
-  struct Rows;
-
   H5File() = default;
   std::string label(std::string_view kind, const std::string& name) const;
-  std::int64_t id(bool for_writing) const;  // of the open file
-  Rows select(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::size_t buffer,
+  std::int64_t id() const;  // of the file that is being written
+  H5Info check_rows(const std::string& name, H5Type type, std::uint64_t first, std::uint64_t count, std::size_t buffer,
       ExitCode code) const;
+  const detail::H5Attribute& attribute(const std::string& name) const;
 
   fs::path path_;
   bool writable_ = false;
-  std::unique_ptr<ReadOnlyFile> own_view_;  // of the same file: its size; and, for fsync, its write-back errors
-  detail::Handle file_;
+  std::unique_ptr<ReadOnlyFile> own_view_;  // what is read; of a written file, for fsync, its write-back errors
+  detail::Handle file_;                     // of a file that is being written
   std::map<std::string, H5Info> datasets_;
+  std::map<std::string, detail::H5Attribute> attributes_;
 };
 
 }  // namespace hebm::storage

@@ -1,43 +1,15 @@
 #include "storage/lease_holder.h"
-#include <unistd.h>
+#include <fmt/chrono.h>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <sstream>
-#include "base/host.h"
-#include "base/status.h"
+#include <utility>
+#include "base/printable.h"
 #include "storage/files.h"
 #include "storage/lenient_json.h"
-#include "storage/printable.h"
 
 namespace hebm::storage::detail {
 namespace {
-
-std::string text_of(const fs::path& path) {  // of /proc, whose files have no size; "" where there is none
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-struct Process {
-  char state = 0;  // 0: there is none
-  std::int64_t start_ticks = 0;
-};
-
-// /proc/PID/stat: "PID (NAME) STATE ..."; field 22: start time. The name may hold anything.
-Process process_of(std::int64_t pid) {
-  const std::string text = text_of("/proc/" + std::to_string(pid) + "/stat");
-  const std::size_t name_end = text.rfind(')');
-  if (name_end == std::string::npos) return {};
-  std::istringstream fields(text.substr(name_end + 1));
-  Process process;
-  fields >> process.state;
-  std::string skipped;
-  for (int field = 4; field < 22; ++field) fields >> skipped;
-  fields >> process.start_ticks;
-  return fields ? process : Process{};
-}
 
 std::string job_id() {
   for (const char* name : {"SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID"}) {
@@ -45,6 +17,12 @@ std::string job_id() {
     if (value != nullptr && *value != '\0') return value;
   }
   return "";
+}
+
+std::string date_of(std::int64_t time_s) {
+  const auto time = static_cast<std::time_t>(time_s);
+  std::tm parts{};
+  return ::gmtime_r(&time, &parts) == nullptr ? "?" : fmt::format("{:%F %H:%M} UTC", parts);
 }
 
 // Of lease.json, each once.
@@ -58,49 +36,34 @@ constexpr std::pair<const char*, std::int64_t LeaseHolder::*> kNumbers[] = {
 
 std::string LeaseHolder::describe() const {
   if (token.empty()) return "a holder whose lease cannot be read";
-  const double age_s = std::difftime(std::time(nullptr), static_cast<std::time_t>(time_s));
   return fmt::format("hebm_dist {}, process {} on {}, job {}, since {}", printable(command), pid, printable(host),
-      job.empty() ? "none" : printable(job), format_duration(std::max(0.0, age_s)));
+      job.empty() ? "none" : printable(job), date_of(time_s));
 }
 
 LeaseHolder this_process(const std::string& command) {
   LeaseHolder mine;
+  static_cast<ProcessId&>(mine) = hebm::this_process();
   mine.token = random_suffix();
-  mine.host = host_name();
-  mine.boot = text_of("/proc/sys/kernel/random/boot_id");
-  std::error_code error;
-  mine.pid_namespace = fs::read_symlink("/proc/self/ns/pid", error).string();  // "" where /proc does not tell
-  mine.pid = ::getpid();
-  mine.start_ticks = process_of(mine.pid).start_ticks;
   mine.job = job_id();
   mine.command = command;
   mine.time_s = std::time(nullptr);
   return mine;
 }
 
-std::string format_holder(const LeaseHolder& holder) {
+std::string format_holder(const LeaseHolder& holder, std::int64_t beat) {
   nlohmann::ordered_json json;
   for (const auto& [key, field] : kTexts) json[key] = holder.*field;
   for (const auto& [key, field] : kNumbers) json[key] = holder.*field;
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  json["beat"] = fmt::format("{:016}", beat);
+  return json_text(json, 2) + "\n";
 }
 
 LeaseHolder parse_holder(const std::string& text) {
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json json = lenient_json(text);
   LeaseHolder holder;
   for (const auto& [key, field] : kTexts) holder.*field = text_in(json, key);
   for (const auto& [key, field] : kNumbers) holder.*field = integer_in(json, key);
   return holder;
-}
-
-Life life_of(const LeaseHolder& holder, const LeaseHolder& observer) {
-  const bool comparable = !holder.boot.empty() && holder.boot == observer.boot && !holder.pid_namespace.empty() &&
-                          holder.pid_namespace == observer.pid_namespace;
-  if (!comparable) return Life::kUnknown;
-  const Process process = process_of(holder.pid);
-  const bool gone =
-      process.state == 0 || process.state == 'Z' || process.state == 'X';  // Z: only its exit code is left
-  return gone || process.start_ticks != holder.start_ticks ? Life::kDead : Life::kAlive;
 }
 
 }  // namespace hebm::storage::detail

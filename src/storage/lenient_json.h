@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include "storage/json.h"
 
 namespace hebm::storage {
 
@@ -54,9 +55,8 @@ inline std::string settings_difference(
     const nlohmann::json* there = field_in(stored, key.c_str());
     const nlohmann::json before = implied(key);
     if (there == nullptr && !before.is_null()) there = &before;
-    const std::string text = there == nullptr ? "nothing" : there->dump();
-    if (text != value.dump())
-      out += fmt::format("\n  {}: the {} has {}, you ask for {}", key, what, text, value.dump());
+    const std::string asked = json_text(value), text = there == nullptr ? "nothing" : json_text(*there);
+    if (text != asked) out += fmt::format("\n  {}: the {} has {}, you ask for {}", key, what, text, asked);
   }
   return out;
 }

@@ -2,8 +2,9 @@
 #include <algorithm>
 #include <set>
 #include "base/error.h"
+#include "base/printable.h"
 #include "storage/hash.h"
-#include "storage/printable.h"
+#include "storage/json.h"
 
 namespace hebm::storage {
 namespace {
@@ -13,20 +14,7 @@ using Json = nlohmann::json;
 constexpr std::string_view kStart = "{\n  \"manifest_hash\": \"";
 constexpr std::size_t kHashDigits = 32;
 constexpr std::size_t kMaxParts = 100000;
-constexpr int kMaxDepth = 32;
 constexpr const char* kFormat = "hebm-verified-directory/1";
-
-Json parse_bounded(std::string_view text, const std::string& what) {
-  const auto bound = [&](int depth, Json::parse_event_t, Json&) {
-    check(depth <= kMaxDepth, ExitCode::kCorrupt, "{}: is nested deeper than {} levels", what, kMaxDepth);
-    return true;
-  };
-  try {
-    return Json::parse(text, bound);
-  } catch (const Json::exception& error) {
-    fail(ExitCode::kCorrupt, "{}: is not JSON: {}", what, printable(error.what(), 300));
-  }
-}
 
 PartResult part_from_json(const Json& json, const std::string& what) {
   const bool shaped = json.is_object() && json.size() == 3 && json.contains("name") && json["name"].is_string() &&
@@ -83,9 +71,11 @@ std::string format_manifest(const Json& content, const std::vector<PartResult>& 
   std::string rest;
   try {
     rest = "\",\n" + members.dump(2).substr(2) + "\n";
-  } catch (const Json::type_error& error) {
-    fail(ExitCode::kRuntime, "the manifest holds a text that is not UTF-8: {}", error.what());
+  } catch (const Json::type_error&) {
+    fail(ExitCode::kRuntime, "the manifest holds a text that is not UTF-8; look for one among the settings");
   }
+  const std::string excess = json_excess(rest);
+  check(excess.empty(), ExitCode::kRuntime, "the manifest could not be read back: {}", excess);
   return std::string(kStart) + hash_text(rest) + rest;
 }
 
@@ -95,9 +85,9 @@ Json parse_manifest(const std::string& text, const std::string& what) {
   const std::string expected = text.substr(kStart.size(), kHashDigits);
   const std::string got = hash_text(std::string_view(text).substr(kStart.size() + kHashDigits));
   check(expected == got, ExitCode::kCorrupt, "{}: hash {}, expected {}", what, got, expected);
-  Json json = parse_bounded(text, what);
-  check(json.value("format", Json()) == kFormat, ExitCode::kCorrupt, "{}: format is {}, expected \"{}\"", what,
-      json.value("format", Json()).dump().substr(0, 100), kFormat);
+  Json json = parse_json(text, what);
+  const Json format = json.value("format", Json());
+  check(format == kFormat, ExitCode::kCorrupt, "{}: format is {}, expected \"{}\"", what, Shown{format}, kFormat);
   parts_from_json(json.value("parts", Json()), what);
   json.erase("manifest_hash");
   return json;

@@ -1,6 +1,7 @@
 #include <exception>
 #include <system_error>
 #include "base/error.h"
+#include "storage/json.h"
 #include "storage/manifest.h"
 #include "storage/verified_directory.h"
 
@@ -25,8 +26,8 @@ template <class Work> std::vector<Json> share(const Peers& peers, const fs::path
     mine["error"] = error.what();
   }
   std::vector<Json> results;
-  for (const std::string& text : peers.all_gather(mine.dump(-1, ' ', false, Json::error_handler_t::replace))) {
-    const Json theirs = Json::parse(text);
+  for (const std::string& text : peers.all_gather(json_text(mine))) {
+    const Json theirs = parse_json(text, "what a rank said");
     if (theirs.contains("error")) {
       throw NotSaved(ExitCode::kRuntime, fmt::format("{} was not saved: rank {}: {} (earlier ones are untouched)",
                                              target.string(), results.size(), theirs["error"].get<std::string>()));

@@ -7,9 +7,9 @@
 #include <optional>
 #include <set>
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/text.h"
 #include "storage/hash.h"
-#include "storage/printable.h"
 
 namespace hebm::storage {
 

@@ -12,6 +12,7 @@
 #include "results/summary.h"
 #include "results/table.h"
 #include "storage/files.h"
+#include "storage/json.h"
 
 namespace hebm::sweep {
 namespace {
@@ -100,8 +101,7 @@ std::vector<results::SweepLine> lines_over(const std::string& key, const std::ve
 void read_scores(const std::filesystem::path& file, Row& row) {
   std::error_code error;
   if (!std::filesystem::exists(file, error)) return;
-  const auto summary =
-      results::from_json<results::Summary>(nlohmann::json::parse(storage::read_file(file), nullptr, false));
+  const auto summary = results::from_json<results::Summary>(storage::lenient_json(storage::read_file(file)));
   const results::ScoredSet* own = summary.own();
   if (own == nullptr) return;
   row.scores = {own->scores, summary.gap(), results::number(own->num_images), own->seconds,

@@ -6,6 +6,8 @@
 #include <string_view>
 #include "base/error.h"
 #include "base/options_text.h"
+#include "base/printable.h"
+#include "base/shell.h"
 #include "storage/files.h"
 #include "storage/run_files.h"
 
@@ -14,7 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using detail::IniEntry;
-using detail::printable;
 
 // What these make is shared by all members.
 constexpr std::array kSharedPrefixes = {"run.", "data.", "vae_train.", "features.", "cache."};
@@ -225,7 +226,7 @@ Plan read_plan(const Layout& layout) {
   std::error_code error;
   check(fs::is_regular_file(layout.list(), error), ExitCode::kUsage,
       "{} is no planned sweep (no members.txt): run `hebm_dist sweep plan SWEEP.ini -o {}`", layout.root.string(),
-      layout.root.string());
+      shell_quote(layout.root.string()));
   Plan plan;
   for (const IniEntry& entry : entries_of(layout.common())) plan.common[entry.key] = entry.value;
   std::istringstream lines(storage::read_file(layout.list()));

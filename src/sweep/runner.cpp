@@ -95,7 +95,10 @@ int Runner::run(const std::vector<Task>& tasks) {
 
 void Runner::begin(const Task& task) {
   try {
-    Active active{&task, std::make_unique<storage::Lease>(task.folder, "sweep run", settings_.on_lost)};
+    const storage::LeaseWait wait{[&](const std::string& line) { logger_.line("{}: {}", task.label, line); },
+        [this] { return stop_.requested(); }};
+    Active active{&task,
+        std::make_unique<storage::Lease>(task.folder, "sweep run", settings_.on_lost, storage::LeaseTimes{}, wait)};
     try {
       note_start(task.folder, settings_.restarted, settings_.max_restarts);
       start_step(active);

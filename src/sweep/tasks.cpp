@@ -5,11 +5,11 @@
 #include <sstream>
 #include "base/error.h"
 #include "base/options_text.h"
+#include "base/printable.h"
 #include "results/json.h"
 #include "storage/files.h"
 #include "storage/lease.h"
 #include "storage/lenient_json.h"
-#include "storage/printable.h"
 #include "storage/run_files.h"
 #include "storage/verified_directory.h"
 
@@ -27,7 +27,7 @@ fs::path state_file(const fs::path& folder) { return folder / "state.json"; }
 State recorded(const fs::path& folder) {
   std::error_code error;
   if (!fs::exists(state_file(folder), error)) return {};
-  const auto json = nlohmann::json::parse(storage::read_file(state_file(folder), kMaxState), nullptr, false);
+  const auto json = storage::lenient_json(storage::read_file(state_file(folder), kMaxState));
   return json.is_object() ? results::from_json<State>(json) : State{.standing = Standing::kResumable};
 }
 
@@ -56,7 +56,7 @@ struct Starts {
 }  // namespace
 
 void record_state(const fs::path& folder, const State& state) {
-  const std::string text = results::to_json(state).dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string text = storage::json_text(results::to_json(state), 2);
   storage::write_file_atomic(state_file(folder), text + "\n");
 }
 
@@ -122,7 +122,7 @@ std::string last_error(const fs::path& output) {
     if (const std::size_t at = line.find("error: "); at != std::string::npos) said = line.substr(at + 7);
     if (!detail::trim(line).empty()) last = line;
   }
-  return storage::printable(said.empty() ? last : said, kLongestWhy);
+  return printable(said.empty() ? last : said, kLongestWhy);
 }
 
 Newest newest_checkpoint(const fs::path& training) {
@@ -172,15 +172,14 @@ void note_start(const fs::path& run, bool restarted, std::int64_t max_restarts) 
   std::error_code error;
   const bool again = fs::exists(file, error);
   Starts before, now{progress_of(run)};
-  if (again)
-    before = results::from_json<Starts>(nlohmann::json::parse(storage::read_file(file, 64 << 10), nullptr, false));
+  if (again) before = results::from_json<Starts>(storage::lenient_json(storage::read_file(file, 64 << 10)));
   if (restarted && again && now.reached <= before.reached) now.without_progress = before.without_progress + 1;
   check(now.without_progress <= max_restarts, ExitCode::kRuntime,
       "{}: restarted {} times without getting further than {}; log.txt there says why. It is not started again by "
       "itself",
       run.string(), max_restarts, now.reached.describe());
   storage::create_folders(run);
-  storage::write_file_atomic(file, results::to_json(now).dump(2) + "\n");
+  storage::write_file_atomic(file, storage::json_text(results::to_json(now), 2) + "\n");
 }
 
 }  // namespace hebm::sweep

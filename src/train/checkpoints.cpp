@@ -55,14 +55,14 @@ std::optional<CheckpointInfo> Checkpoints::restore(const TrainingState& state) {
   std::string found;  // "name\nmanifest", the root's word
   comm::on_root(comm_, [&] {
     const auto newest = storage::latest_verified(directory_, kPrefix, [&](const std::string& w) { logger_.write(w); });
-    if (newest) found = nlohmann::json{{"name", newest->name}, {"manifest", newest->manifest}}.dump();
+    if (newest) found = storage::json_text(nlohmann::json{{"name", newest->name}, {"manifest", newest->manifest}});
   });
   found = comm_.all_gather(found)[0];
   if (found.empty()) return std::nullopt;
   CheckpointInfo info;
   std::string hash;
   comm::agree(comm_, [&] {
-    const auto json = nlohmann::json::parse(found);
+    const auto json = storage::parse_json(found, "the newest checkpoint of rank 0");
     const auto& manifest = json.at("manifest");
     const std::string difference =
         fingerprint_difference(fingerprint_, manifest.value("identity", nlohmann::json::object()), "run");

@@ -112,6 +112,12 @@ DiffusionObjective::DiffusionObjective(
       ExitCode::kUsage,
       "couple.steps = {} beside langevin.steps = {} needs train.levels = unit and no energy.power_iterations_in_chain",
       in_.langevin.zero_steps, in_.langevin.steps);
+  if (settings_.chain == TrainingChain::kReverse && settings_.reverse_updates(settings_.updates) == 0) {
+    run.logger.line(
+        "WARNING: train.reverse_from = {} is not reached in {} updates: all are on data chains, although train.chain = "
+        "reverse stands in the prior's file",
+        settings_.reverse_from, settings_.updates);
+  }
   if (settings_.levels == Levels::kMicroBatch && !settings_.only_zero &&
       settings_.reverse_updates(settings_.updates) < settings_.updates && batches_.count < in_.prior.num_levels()) {
     run.logger.line(

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include "base/error.h"
 #include "base/options.h"
+#include "storage/json.h"
 #include "vae/hvae.h"
 #include "vae/nvae.h"
 
@@ -77,7 +78,7 @@ std::unique_ptr<Backbone> make_backbone(
 
 std::unique_ptr<Backbone> backbone_from_architecture(const std::string& text, const BackboneBuild& build) {
   const std::string shown = text.substr(0, 200);
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto json = storage::lenient_json(text);
   check(json.is_object() && json.contains("backbone") && json["backbone"].is_string(), ExitCode::kCorrupt,
       "architecture of the VAE: expected a JSON object with a 'backbone', got '{}'", shown);
   const auto name = json["backbone"].get<std::string>();

@@ -1,6 +1,7 @@
 #include "vae/weights_file.h"
 #include "base/error.h"
 #include "nets/tensor_io.h"
+#include "storage/json.h"
 #include "vae/make_backbone.h"
 
 namespace hebm::vae {
@@ -26,7 +27,7 @@ std::string save_vae(const std::filesystem::path& path, const Backbone& backbone
   const std::string hash = backbone_hash(backbone);
   nets::publish_tensors(path, nets::saved_tensors(backbone.params()),
       {{"format", kVaeFormat}, {"version", kVaeVersion}, {"architecture", backbone.architecture()},
-          {"identity", fingerprint.dump()}, {"results", results.dump()}, {"vae_hash", hash}});
+          {"identity", storage::json_text(fingerprint)}, {"results", storage::json_text(results)}, {"vae_hash", hash}});
   return hash;
 }
 

@@ -8,8 +8,8 @@ gradients, `train-vae` one over its images. In `train-vae` the program computes 
 128 images, the same sum), the plain form one micro-batch at a time.
 
 hebm_data lies beside HEBM_DIST: a scratch folder gets a data set of random pixels, a VAE and a cache. --before: a
-program of an earlier version with the same options, timed at the same trainings. Where it has no hebm_data beside it,
-that of HEBM_DIST makes its data set. The Python that runs the plain form needs torch and numpy."""
+program of an earlier version, timed at the same trainings: options that it does not know are left out. Where it has no
+hebm_data beside it, that of HEBM_DIST makes its data set. The Python that runs the plain form needs torch and numpy."""
 import contextlib
 import json
 import os
@@ -32,6 +32,13 @@ def data_tool(program):
     return os.path.join(os.path.dirname(program) or ".", "hebm_data")
 
 
+def known(program, command, words):
+    """The words without options, each followed by its value, that this version of the program lacks."""
+    options = peers.run([program, command, "--help-all"])
+    pairs = [words[i:i + 2] for i in range(0, len(words), 2)]
+    return [word for pair in pairs if f"{pair[0]} " in options for word in pair]
+
+
 class Training:
     """Trainings of a program in a scratch folder; times are those of the fastest update, in milliseconds."""
 
@@ -51,6 +58,7 @@ class Training:
         self.run("encode", self.vae_run)
 
     def run(self, command, run, *words):
+        words = known(self.program, command, words)
         peers.run([self.program, command, "--run.directory", run, "--data.path", self.data, "--comm.threads",
                    self.threads, *words])
 

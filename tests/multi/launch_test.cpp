@@ -51,10 +51,10 @@ TEST(Hang, StoppedRankEndsAllWithSixNamingTheCollective) {
   EXPECT_THAT(finished.output, HasSubstr("collective 2: all_reduce(sum) of 1 x int64"));
 }
 
-TEST(Kill, KilledRankIsSixWithinThirtySeconds) {
+TEST(Kill, KilledRankIsSixWithinTenSeconds) {
   const Finished finished = launch(3, {"kill"});
   EXPECT_EQ(finished.code, 6) << finished.output;
-  EXPECT_LE(finished.seconds, 30);
+  EXPECT_LE(finished.seconds, 10);
   EXPECT_THAT(finished.output, HasSubstr("rank 1 was killed by signal KILL"));
 }
 
@@ -83,7 +83,8 @@ TEST(Mismatch, DifferentCountsAreNamed) {
 TEST(Failure, AgreedErrorIsSaidOnceAndLeavesInOrder) {
   const Finished finished = launch(3, {"agree"});
   EXPECT_EQ(finished.code, 4) << finished.output;
-  EXPECT_EQ(finished.output, "rank 1: shard 7 is torn\n");
+  EXPECT_THAT(
+      finished.output, testing::MatchesRegex("rank 1: shard 7 is torn\nlaunch/mpirun: rank . returned 4 first\n"));
 }
 
 TEST(Failure, AbortOfOneRankEndsAllWithItsCode) {
@@ -152,7 +153,7 @@ TEST_P(Stop, RanksSaveForAsLongAsTheyNeedAndTheCodeIsRequeue) {
     EXPECT_THAT(finished.output, HasSubstr(line));
 }
 
-INSTANTIATE_TEST_SUITE_P(Signals, Stop, testing::Values(SIGTERM, SIGINT, SIGUSR1, SIGHUP));
+INSTANTIATE_TEST_SUITE_P(Signals, Stop, testing::Values(SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP));
 
 TEST(StopTwice, EndsTheRanksAtOnce) {
   Launched launched(command(3, {"save"}));
@@ -205,7 +206,10 @@ class Copied : public testing::Test {
   void SetUp() override {
     namespace fs = std::filesystem;
     fs::create_directories(folder_);
-    fs::copy_file(HEBM_SOURCE_DIR "/launch/mpirun", folder_ / "mpirun", fs::copy_options::overwrite_existing);
+    for (const char* name : {"mpirun", "lib.sh", "ranks.sh"}) {
+      const fs::path copy = folder_ / name;
+      fs::copy_file(fs::path(HEBM_SOURCE_DIR "/launch") / name, copy, fs::copy_options::overwrite_existing);
+    }
     fs::copy_file(HEBM_RANK_PROGRAM, folder_ / "rank program", fs::copy_options::overwrite_existing);
     for (const fs::path& path : {folder_, folder_ / "mpirun", folder_ / "rank program"}) {
       ASSERT_EQ(chmod(path.c_str(), 0755), 0);

@@ -143,6 +143,15 @@ class Hostile(ToolTest):
         write_zip(self.path("hostile.pt"), text("x" * (65 << 20)), {})
         self.refused("entry 'archive/data.pkl' has")
         self.expect(b"(" * 2000, "nested more than 1000 deep")
+
+    def test_copies_of_one_container(self):
+        """A few bytes copy a container again: 744 KB took 7.4 GiB."""
+        pairs = b"](" + b"".join(number(i) + b"N\x86" for i in range(20_000)) + b"e"
+        many = b"0" + b"(" + b"h\1h\2R" * 100_000 + b"l"
+        self.expect_tool(name("collections", "OrderedDict") + b"q\1" + b"0" + pairs + b"\x85q\2" + many, "copies more than 1000000 entries")
+        state = b"}(" + b"".join(text(f"key{i}") + b"N" for i in range(20_000)) + b"u"
+        many = b"0" + b"(" + b"h\1)\x81h\2b" * 100_000 + b"l"
+        self.expect_tool(name("argparse", "Namespace") + b"q\1" + b"0" + state + b"q\2" + many, "copies more than 1000000 entries")
         self.expect(b"j\xff\xff\xff\xff", "which was never stored")
         self.expect(b"\x8b\xff\xff\xff\x7f", "an integer of 2147483647 bytes")
         self.expect(b"X\xff\xff\xff\xff", "4294967295 more bytes are asked for")

@@ -3,6 +3,7 @@
 # command, as a user meets them.
 set -euo pipefail
 bin=$1/hebm_dist scratch=$2
+source_folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 rm -rf -- "$scratch"
 mkdir -p -- "$scratch"
 fail() {
@@ -91,6 +92,52 @@ mkdir -p "$scratch/run/vae"
 head -c 4096 /dev/zero >"$scratch/run/dataset.h5"
 expect 4 "dataset.h5" train-vae --run.directory "$scratch/run"
 expect 4 "dataset.h5" encode --run.directory "$scratch/run"
+# Each of these crashes libhdf5.
+for damaged in "$source_folder"/tests/unit/storage/damaged/*.h5; do
+  expect 4 "$damaged" train-vae --run.directory "$scratch/run" --data.path "$damaged"
+done
+code=0
+"$source_folder/launch/mpirun" -n 2 "$bin" train-vae --run.directory "$scratch/run" --data.path "$damaged" >"$scratch/out" 2>&1 || code=$?
+((code == 4)) || fail "a damaged data set on two ranks: exit code $code, expected 4: $(cat "$scratch/out")"
+
+# A name may hold any byte: files stay JSON, and no terminal obeys it.
+odd=$scratch/$'odd\xff\e[2J'
+tiny=(--vae.latents 2x2,2x4 --vae.width 4 --vae.image_width 4 --vae.pixel_width 4 --vae.top_width 4 --vae_train.epochs 1
+  --vae_train.batch 16 --vae_train.micro_batch 4 --comm.threads 1)
+expect 0 "" train-vae --run.directory "$odd" --data.path "$scratch/black.h5" "${tiny[@]}"
+/usr/bin/python3 -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8"))' "$odd/vae/env.json" || fail "env.json is no JSON"
+expect 0 '"train-vae"' status "$odd" --json
+expect 0 'odd\xff\x1b[2J/report.html' report "$odd"
+expect 2 'odd\xff\x1b[2J/dataset.h5 is not there' encode --run.directory "$odd"
+if grep -q $'\e' "$scratch/out"; then fail "an escape reached the terminal"; fi
+
+# One value as it is, for scripts.
+printf '[run]\ndirectory = "%s/two words #1"\n' "$scratch" >"$scratch/quoted.ini"
+[[ $("$bin" train --config "$scratch/quoted.ini" --print-value run.directory) == "$scratch/two words #1" ]] ||
+  fail "--print-value: $("$bin" train --config "$scratch/quoted.ini" --print-value run.directory)"
+expect 2 "did you mean run.directory" train --print-value run.directry
+
+# Results that cannot be written are no success.
+full() { # full PROGRAM ARGUMENT...
+  local code=0
+  "$@" >/dev/full 2>"$scratch/out" || code=$?
+  [[ $code == 1 && $(<"$scratch/out") == *"cannot write to standard output: No space left on device"* ]] ||
+    fail "$* into a full device: exit code $code, $(<"$scratch/out")"
+}
+full "$bin" --help
+full "$bin" --version
+full "$bin" train --help
+full "$bin" status "$scratch/run"
+full "$bin" status "$scratch/run" --json
+full "$bin" "${planned[@]}"
+full "$bin" doctor
+full "$1/hebm_data" inspect "$scratch/black.h5"
+
+# The ranks of a job that is to come.
+for wrong in 0 many; do HEBM_RANKS=$wrong expect 2 "HEBM_RANKS = '$wrong'" "${planned[@]}"; done
+HEBM_RANKS=2 expect 0 "parameters: " "${planned[@]}" --vae_train.batch 128
+HEBM_RANKS=3 expect 2 "gives 2 of them for 3 ranks" "${planned[@]}" --vae_train.batch 128
+HEBM_RANKS=99 expect 2 "for 99 ranks" train-features --dry-run --run.directory "$scratch/none" --data.path "$scratch/black.h5"
 
 expect 0 "all is well" doctor
 expect 0 "matrix products: mkl" doctor

@@ -19,6 +19,8 @@ for command in transition vary; do refused 2 'hebm_dist train`' base "$command";
 for command in train sample evaluate; do hebm 2 base "$command" || fail "$command"; done
 [[ $(echo "$scratch"/base/features/moments-*.safetensors) == *-????????????????????????????????.safetensors ]] || fail "evaluate kept no features of the training images"
 
+how_made() { (cd -- "$scratch/base" && cat config.ini ./*/config.ini ./*/env.json); }
+before=$(how_made)
 echo "sample.steps is K of the drawing alone"
 refused 2 'langevin.steps: the file has 3, you ask for 9' base sample --sample.steps 9
 hebm 1 base sample --sample.steps 3 || fail "sample --sample.steps 3 is what is there"
@@ -28,12 +30,15 @@ for command in sample vary transition; do
   refused 2 'langevin.start: the prior was trained with kernel, you ask for next' base "$command" --langevin.start next
   refused 2 'langevin.steps: the prior was trained with 3, you ask for 4' base "$command" --langevin.steps 4
   refused 2 'langevin.step: the prior was trained with 0.01, you ask for 0.02' base "$command" --langevin.step 0.02
+  refused 2 'langevin.by_level: the prior was trained with none, you ask for 3' base "$command" --langevin.by_level 3
   refused 2 'train.chain: the prior was trained with data, you ask for reverse' base "$command" --train.chain reverse
 done
 refused 2 'langevin.start' base evaluate --langevin.start next
 refused 2 'langevin.start: the file has "kernel", you ask for "next"' base train --langevin.start next
 refused 2 'train.chain: the file has "data", you ask for "reverse"' base train --train.chain reverse
 refused 2 'train.reverse_from = 2 belongs to train.chain = reverse' other train --train.reverse_from 2 --dry-run
+for command in train sample evaluate; do hebm 1 base "$command" || fail "$command is done already"; done
+[[ $(how_made) == "$before" ]] || fail "what was refused, or done already, changed how the run says it was made: $(diff <(echo "$before") <(how_made))"
 refused 0 "WARNING: a level's chain lasts 0.03 relaxation times" base sample --dry-run
 
 echo "the same results and pictures on 1 and 2 ranks"

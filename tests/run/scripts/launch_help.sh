@@ -5,7 +5,7 @@ set -uo pipefail
 launch=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../../launch" && pwd) || exit 1
 cd / || exit 1
 status=0
-for script in setup test quickstart table1 mpirun cluster; do
+for script in setup test quickstart table1 mpirun srun cluster; do
   text=$("$launch/$script" --help 2>/dev/null) || { echo "$script --help: exit code $?"; status=1; }
   [[ $text == "Usage: launch/$script"* ]] || { echo "$script --help does not begin with its usage: $text"; status=1; }
   code=0
@@ -18,6 +18,14 @@ done
 talk=$(http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 PIP_INDEX_URL=http://127.0.0.1:9 "$launch/setup" 2>&1) ||
   { echo "setup, run again, fails: $talk"; status=1; }
 [[ $talk == *"environment: there"* && $talk != *installing* ]] || { echo "setup, run again, says: $talk"; status=1; }
+
+# A cluster that is not up ends nothing, whatever its file says that a process was.
+folder=$(mktemp -d)
+sleep 60 &
+echo $! >"$folder/munge.pid"
+HEBM_CLUSTER=$folder "$launch/cluster" down 2>/dev/null
+kill $! 2>/dev/null || { echo "cluster down ended a process that is not its own"; status=1; }
+rm -r -- "$folder"
 
 # A folder that cannot be written is refused before anything is fetched.
 code=0

@@ -63,7 +63,7 @@ FAIL_AT=train:75 quickstart
 expect 'exit code of a saved step' "$code" 75
 expect 'says how to go on' "$(grep -c 'run the same command again' "$work/out")" 1
 
-for signal in TERM INT HUP; do
+for signal in TERM INT HUP USR1 USR2; do
   rm -f "$LOG" "$READY"
   code=0
   # A process group of its own, as from a terminal: a shell's background jobs would ignore INT.
@@ -78,6 +78,11 @@ for signal in TERM INT HUP; do
   expect "the step saved after $signal" "$(tail -n 1 "$LOG")" 'saved by train'
   expect "says how to go on after $signal" "$(grep -c 'run the same command again' "$work/out")" 1
 done
+
+# A reader that leaves after the first line ends nothing.
+rm -f "$LOG"
+(cd "$work/elsewhere" && "$tree/launch/quickstart" --smoke 2>&1) | head -n 1 >"$work/out"
+expect 'order without a reader' "$(commands | sed 's/.* //')" 'dist:report'
 
 for arguments in --nonsense --ranks '--ranks 0' '--ranks x'; do
   # shellcheck disable=SC2086

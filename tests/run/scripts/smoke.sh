@@ -38,6 +38,10 @@ assert checkpoints, "no checkpoints"
 E2
 grep -qi "reconstruction" "$HEBM_RUNS/first.out" || fail "the table is not on stdout: $(cat "$HEBM_RUNS/first.out")"
 
+code=0
+"$HEBM_BIN/hebm_dist" cache info "$run/cache" >/dev/full 2>"$HEBM_RUNS/full.log" || code=$?
+((code == 1)) || fail "cache info into a full device: exit code $code"
+
 # What the steps made must not be made again: same inodes, same times.
 made() { find "$run" \( -name '*.safetensors' -o -name '*.h5' \) -printf '%P %i %T@ %s\n' | sort; }
 before=$(made)

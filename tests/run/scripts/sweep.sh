@@ -55,6 +55,19 @@ sweep_ini "$scratch/other.ini" 'prior.T = 1 3' 'langevin.steps = 2 20'
 expect 2 "holds another plan" plan "$scratch/other.ini" -o "$dir"
 expect 0 "4 members: 0 done, 0 running, 0 resumable, 4 waiting, 0 failed" status "$dir"
 
+echo "a folder whose name a shell would split is printed so that it can be pasted"
+expect 0 "next: hebm_dist sweep run '$scratch/two words'" plan "$scratch/sweep.ini" -o "$scratch/two words"
+
+echo "more ranks than micro-batches are refused before they are submitted"
+too_many() { # too_many SCRIPT ARGUMENT...: of slurm/
+  local code=0
+  HEBM_RANKS=64 HEBM_BIN=${bin%/*} "$source_folder/slurm/$1" --print "${@:2}" >"$scratch/out" 2>&1 || code=$?
+  [[ $code == 2 && $(<"$scratch/out") == *"for 64 ranks"* ]] || fail "slurm/$1: exit code $code, $(<"$scratch/out")"
+}
+too_many submit train --config "$source_folder/configs/smoke.ini" --run.directory "$scratch/x" --data.path "$scratch/data.h5"
+too_many sweep "$dir"
+HEBM_RANKS=64 expect 2 "for 64 ranks" plan "$scratch/sweep.ini" -o "$scratch/never"
+
 echo "slurm/sweep shows what it would submit"
 HEBM_BIN=$1 HEBM_TIME=2 HEBM_ARRAY_LIMIT=3 "$source_folder/slurm/sweep" --print "$dir" >"$scratch/out" 2>&1 || fail "slurm/sweep --print: $(cat "$scratch/out")"
 for text in '--signal=B:USR1@30' 'sweep-shared.sh' '--dependency=afterok:SHARED' '--array=0-3%3' 'sweep-member.sh' '--dependency=afterany:MEMBERS' 'sweep-collect.sh' '%x-%A_%a.out' --requeue --open-mode=append; do
@@ -100,7 +113,8 @@ expect 1 "1 of 4 members are missing" collect "$dir"
 made() { find "$dir/members" -name summary.json -printf '%P %i\n' | sort; }
 before=$(made)
 rm -- "$dir/members/0002/samples"
-expect 0 "all 4 members are done" retry "$dir" --jobs 2
+cp -r -- "$source_folder/launch" "$scratch/two words/"
+expect 0 "all 4 members are done" retry "$dir" --jobs 2 --launcher "'$scratch/two words/launch/mpirun' -n 1"
 [[ $(made | grep -v ^0002) == "$before" ]] || fail "retry touched others: $(made)"
 expect 0 "all 4 members are done" run "$dir"
 

@@ -281,6 +281,18 @@ TEST_F(OptionsTest, HelpHasDefaultsRangesSectionsAndFits) {
   EXPECT_EQ(testing::internal::GetCapturedStdout(), all);
 }
 
+TEST_F(OptionsTest, PrintValueSaysOneValueAsItIs) {
+  Settings s;
+  const auto options = declare(&s);
+  const std::string file = write("odd.ini", "[prior]\nname = \"a  # \\\"b\\\" \"\n");
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(options->parse(std::vector<std::string>{"--config", file, "--print-value", "prior.name"}),
+      Options::Action::kHelpShown);
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "a  # \"b\" \n");
+  EXPECT_THAT(error_of({"--print-value", "prior.nam"}), HasSubstr("did you mean prior.name"));
+  EXPECT_THAT(error_of({"--print-value", "prior.name", "--langevin.steps", "0"}), HasSubstr("langevin.steps"));
+}
+
 TEST_F(OptionsTest, DryRunAndChecks) {
   Settings s;
   const auto options = declare(&s);

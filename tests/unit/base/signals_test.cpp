@@ -1,5 +1,7 @@
 #include "base/signals.h"
 #include <gtest/gtest.h>
+#include <unistd.h>
+#include <cerrno>
 #include <cstdlib>
 #include "base/error.h"
 
@@ -7,7 +9,7 @@ namespace hebm {
 namespace {
 
 TEST(StopFlag, NotesTheFirstSignalAndGoesOn) {
-  for (int number : {SIGTERM, SIGUSR1, SIGINT}) {
+  for (int number : {SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGINT}) {
     StopFlag flag;
     EXPECT_FALSE(flag.requested());
     EXPECT_EQ(flag.signal(), 0);
@@ -32,6 +34,30 @@ TEST(StopFlag, RestoresTheFormerHandlers) {
   ASSERT_EQ(std::raise(SIGUSR1), 0);
   EXPECT_EQ(seen, SIGUSR1);
   std::signal(SIGUSR1, former);
+}
+
+TEST(StopFlag, AnIgnoredHangUpStaysIgnored) {
+  const auto former = std::signal(SIGHUP, SIG_IGN);  // nohup
+  {
+    StopFlag flag;
+    ASSERT_EQ(std::raise(SIGHUP), 0);
+    EXPECT_FALSE(flag.requested());
+  }
+  EXPECT_EQ(std::signal(SIGHUP, former), SIG_IGN);
+}
+
+TEST(StopFlag, AReaderThatLeavesEndsNothing) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  {
+    StopFlag flag;
+    EXPECT_EQ(write(ends[1], "talk", 4), -1);
+    EXPECT_EQ(errno, EPIPE);
+    EXPECT_FALSE(flag.requested());
+  }
+  EXPECT_EQ(std::signal(SIGPIPE, SIG_DFL), SIG_DFL);
+  close(ends[1]);
 }
 
 TEST(StopFlag, OnlyOneAtATime) {

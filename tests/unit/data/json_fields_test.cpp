@@ -14,5 +14,11 @@ TEST(JsonFields, UnsignedNumbersDoNotWrap) {
   expect_error(ExitCode::kCorrupt, {"here: b", "got -5"}, [&] { json_u64(json, "b", "here"); });
 }
 
+TEST(JsonFields, NestedTextIsRefusedBeforeItIsBuilt) {
+  const std::string deep = std::string(50000, '[') + std::string(50000, ']');
+  expect_error(ExitCode::kCorrupt, {"here", "nested 50000 deep"}, [&] { parse_json(deep, "here"); });
+  expect_error(ExitCode::kCorrupt, {"here", "object or array", "got 1"}, [&] { parse_json("1", "here"); });
+}
+
 }  // namespace
 }  // namespace hebm::data::test

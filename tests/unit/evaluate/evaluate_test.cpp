@@ -88,7 +88,11 @@ TEST_F(StoredSamplesTest, OfAnyOtherContentAreRefused) {
     const auto file = write(fmt::format("s{}.h5", n++), seconds, "{}");
     test::expect_error(ExitCode::kCorrupt, {file.filename().string(), "seconds"}, [&] { read_stored_samples(file); });
   }
-  for (const char* fingerprint : {"", "3", "[1]", "{"}) {
+  std::string nested;  // written with an indent for each level, 40 KB took 1.1 GiB
+  for (int i = 0; i < 8000; ++i) nested += "{\"a\":";
+  nested += "1" + std::string(8000, '}');
+  for (const std::string& fingerprint :
+      {std::string(), std::string("3"), std::string("[1]"), std::string("{"), nested}) {
     const auto file = write(fmt::format("i{}.h5", n++), "1", fingerprint);
     test::expect_error(ExitCode::kCorrupt, {file.filename().string(), "identity"}, [&] { read_stored_samples(file); });
   }

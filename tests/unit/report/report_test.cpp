@@ -156,13 +156,19 @@ TEST_F(ReportTest, NullsAndWrongShapesAreNotErrors) {
 TEST_F(ReportTest, BrokenFilesAreNamedAndTheRestIsShown) {
   put("results/summary.json", kSummary);
   put("results/broken.json", "{\"a\": ");
+  const std::string deep = std::string(50000, '[') + std::string(50000, ']');
+  put("results/nested.json", deep);
+  put("env.json", deep);
+  put("vae/metrics.jsonl", "{\"step\":1}\n");
+  fs::resize_file(run_ / "vae/metrics.jsonl", std::uint64_t{1} << 30);  // sparse
   put("samples/fake.png", "not a picture at all, but long enough to have a header");
   put("samples/huge.png", std::string(9 << 20, 'x'));
   put("prior/metrics.jsonl", "{\"step\":1}\nnot json\n{\"step\":2}\n");
   const std::string html = render_report(run_);
   EXPECT_TRUE(balanced(html));
-  for (const char* file : {"results/broken.json: not valid JSON", "samples/fake.png: not a PNG",
-           "samples/huge.png: ", "prior/metrics.jsonl: "}) {
+  for (const char* file :
+      {"results/broken.json: not valid JSON", "results/nested.json: not valid JSON", "env.json: not valid JSON",
+          "nested 50000 deep", "samples/fake.png: not a PNG", "samples/huge.png: ", "prior/metrics.jsonl: "}) {
     EXPECT_THAT(html, HasSubstr(file));
   }
   EXPECT_THAT(html, HasSubstr("20.63"));

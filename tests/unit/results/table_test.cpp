@@ -28,6 +28,12 @@ TEST(Table, TextIsAligned) {
       "longer         -     -          x\n");
 }
 
+TEST(Table, WhatRoundsToZeroHasNoSign) {
+  EXPECT_EQ(cell_text(-0.0004, "{:.3f}"), "0.000");
+  EXPECT_EQ(cell_text(-0.0006, "{:.3f}"), "-0.001");
+  EXPECT_EQ(cell_text(std::string("-"), "{:.3f}"), "-");
+}
+
 TEST(Table, CsvHasKeysAndSixDigits) { EXPECT_EQ(csv(table()), "name,v,none\n\"a,b\",1.23457,\nlonger,,\n"); }
 
 TEST(Table, Markdown) {

@@ -266,7 +266,7 @@ TEST(Hdf5Hostile, ShapeBomb) {
   const std::uint64_t size = 1030 * 1021;
   const std::pair<std::string, const char*> cases[] = {
       {patch(raw, size, 1000000000000000, 4), "\"x\" claims shape [1000000000000000] of u8"},
-      {patch(raw, size, ~0ull, 4), "dataset \"x\""},  // the library itself gives up
+      {patch(raw, size, ~0ull, 4), "\"x\" claims shape [18446744073709551615] of u8"},
       {patch(patch(raw, 1030, 1ull << 33, 1), 1021, 1ull << 33, 1), "\"y\" claims shape [8589934592, 8589934592]"},
       {patch(raw, 1030, 1031, 1), "\"y\" stores 1051630 bytes, expected 1052651"},
       {raw.substr(0, raw.size() - 1), "is not a whole HDF5 file: truncated file"}};

@@ -8,6 +8,7 @@
 #include <barrier>
 #include <chrono>
 #include <csignal>
+#include <ctime>
 #include <memory>
 #include <thread>
 #include "base/status.h"
@@ -56,7 +57,7 @@ TEST(Lease, OneHolderAndAFreeFolderAfterIt) {
     const std::string why = refusal(place);
     for (const std::string& part :
         {place.string() + " is in use", std::string("hebm_dist train"), fmt::format("process {}", ::getpid()),
-            std::string("job "), std::string("since "), std::string("last sign of life")}) {
+            std::string("job "), std::string("since "), std::string("that process lives")}) {
       EXPECT_NE(why.find(part), std::string::npos) << part << " is not in: " << why;
     }
     EXPECT_TRUE(fs::exists(Lease::file_of(place)));
@@ -83,16 +84,12 @@ TEST(Lease, KilledHolderIsTakenOverAtOnce) {
 }
 
 TEST(Lease, ZombieAndReusedNumberAreDead) {
+  const TempFolder folder;
   const LeaseHolder mine = detail::this_process("train");
-  EXPECT_EQ(detail::life_of(mine, mine), detail::Life::kAlive);
   LeaseHolder reused = mine;
   reused.start_ticks -= 1;
-  EXPECT_EQ(detail::life_of(reused, mine), detail::Life::kDead);
-  LeaseHolder container = mine;
-  container.pid_namespace = "pid:[1]";
-  EXPECT_EQ(detail::life_of(container, mine), detail::Life::kUnknown);
-  EXPECT_EQ(detail::life_of(elsewhere(), mine), detail::Life::kUnknown);
-  EXPECT_EQ(detail::life_of({}, mine), detail::Life::kUnknown);
+  put(folder.path(), reused);
+  EXPECT_FALSE(Lease::holder_of(folder.path()));
 
   const pid_t child = ::fork();
   if (child == 0) ::_exit(0);
@@ -100,23 +97,70 @@ TEST(Lease, ZombieAndReusedNumberAreDead) {
   ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT), 0);  // not reaped: a zombie
   LeaseHolder zombie = mine;
   zombie.pid = child;
-  EXPECT_EQ(detail::life_of(zombie, mine), detail::Life::kDead);
+  put(folder.path(), zombie);
+  EXPECT_FALSE(Lease::holder_of(folder.path()));
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
 }
 
-TEST(Lease, OtherMachineExpiresWhenItsTimeStampStands) {
+void set_time(const fs::path& folder, std::time_t at) {
+  const timespec times[] = {{at, 0}, {at, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, Lease::file_of(folder).c_str(), times, 0), 0);
+}
+
+// Whatever the file's time says: it is another machine's clock.
+TEST(Lease, OtherMachineExpiresWhenItsLeaseStandsStill) {
+  const TempFolder folder;
+  for (const std::time_t offset_s : {0, -1000000, 40, 1000000}) {
+    put(folder.path(), elsewhere());
+    set_time(folder.path(), std::time(nullptr) + offset_s);
+    const Timer timer;
+    EXPECT_EQ(refusal(folder.path()), "") << offset_s;
+    EXPECT_GE(timer.seconds(), 0.8 * kQuick.expiry_s) << offset_s;
+    EXPECT_LE(timer.seconds(), 10) << offset_s;
+  }
+}
+
+// A clock that jumps with every renewal, and one that stands.
+TEST(Lease, OtherMachineWhoseCounterMovesIsAlive) {
+  for (const bool jumps : {false, true}) {
+    const TempFolder folder;
+    const LeaseHolder holder = elsewhere();
+    put(folder.path(), holder);
+    set_time(folder.path(), 1000000000);
+    std::atomic<bool> ending = false;
+    std::thread renewer([&] {
+      for (std::int64_t beat = 1; !ending; ++beat) {
+        const Descriptor file(Lease::file_of(folder.path()), O_WRONLY, "open");
+        const std::string text = detail::format_holder(holder, beat);
+        file.write(as_bytes(text.data(), text.size()));
+        set_time(folder.path(), jumps ? 1000000000 + (beat % 2 == 0 ? 1 : -1) * 1000 * beat : 1000000000);
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      }
+    });
+    const std::string why = refusal(folder.path());
+    ending = true;
+    renewer.join();
+    EXPECT_NE(why.find("hebm_dist train, process 4711 on node7, job 345"), std::string::npos) << why;
+    EXPECT_NE(why.find("renewed its lease while this job looked"), std::string::npos) << why;
+  }
+}
+
+TEST(Lease, AWaitingJobSaysForWhomAndHowLongAndStopsWhenAsked) {
   const TempFolder folder;
   put(folder.path(), elsewhere());
+  std::string said;
   const Timer timer;
-  EXPECT_EQ(refusal(folder.path()), "");
-  EXPECT_GE(timer.seconds(), 0.5 * kQuick.expiry_s);
-  // Already old by the file system's clock: no wait.
-  put(folder.path(), elsewhere());
-  const timespec past[] = {{1000000000, 0}, {1000000000, 0}};
-  ASSERT_EQ(::utimensat(AT_FDCWD, Lease::file_of(folder.path()).c_str(), past, 0), 0);
-  const Timer second;
-  const Lease lease(folder.path(), "train", kNeverLost);
-  EXPECT_LT(second.seconds(), 10.0);
+  const LeaseWait wait{[&](const std::string& line) { said = line; }, [&] { return timer.seconds() > 0.3; }};
+  try {
+    const Lease lease(folder.path(), "train", kNeverLost, LeaseTimes{}, wait);
+    ADD_FAILURE() << "it did not stop";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kRequeue);
+    EXPECT_NE(std::string(error.what()).find("process 4711 on node7, job 345"), std::string::npos) << error.what();
+  }
+  EXPECT_LT(timer.seconds(), 2);
+  for (const char* part : {"process 4711 on node7, job 345", "up to 30.0 s"})
+    EXPECT_NE(said.find(part), std::string::npos) << said;
 }
 
 TEST(Lease, OtherMachineThatRenewsIsNamed) {

@@ -1,5 +1,6 @@
 #include "storage/metrics.h"
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <cmath>
 #include <limits>
 #include "support.h"
@@ -101,6 +102,37 @@ TEST(Metrics, ReadingThinsEvenlyAndNamesABrokenLine) {
   EXPECT_TRUE(read_metrics(run, 0).empty());
   spill(run / "metrics.jsonl", "{\"step\":1}\nbroken\n{\"step\":2}\n");
   expect_error(ExitCode::kCorrupt, {"line 2"}, [&] { read_metrics(run); });
+}
+
+// A file of zeros costs nothing, and says nothing; lines are read one at a time.
+TEST(Metrics, MemoryIsThatOfOneLine) {
+  const TempFolder folder;
+  const fs::path file = folder / "metrics.jsonl";
+  const auto peak = [] {
+    rusage usage{};
+    EXPECT_EQ(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss / 1024;  // MiB
+  };
+  spill(file, "{\"step\":1}\n");
+  fs::resize_file(file, std::uint64_t{1} << 31);  // sparse
+  const auto before = peak();
+  EXPECT_EQ(read_metrics(folder.path()).size(), 1u);
+  { const MetricsWriter resumed(folder.path(), 1); }
+  EXPECT_EQ(lines_of(folder.path()), "{\"step\":1}\n");
+  EXPECT_LT(peak() - before, 64);
+}
+
+TEST(Metrics, ALineThatIsTooLongIsNamed) {
+  const TempFolder folder;
+  const std::string exact = "{\"step\":1,\"a\":\"" + std::string((1 << 20) - 17, 'x') + "\"}\n";
+  ASSERT_EQ(exact.size(), (1u << 20) + 1);
+  spill(folder / "metrics.jsonl", exact + "{\"step\":2}\n");
+  EXPECT_EQ(read_metrics(folder.path()).size(), 2u);
+  const std::string longer = "{\"step\":1, \"a\":\"" + exact.substr(exact.find('x'));
+  spill(folder / "metrics.jsonl", "{\"step\":0}\n" + longer + "{\"step\":2}\n");
+  expect_error(ExitCode::kCorrupt, {"line 2 is longer than 1048576 bytes"}, [&] { read_metrics(folder.path()); });
+  { const MetricsWriter resumed(folder.path(), 2); }
+  EXPECT_EQ(lines_of(folder.path()), "{\"step\":0}\n{\"step\":2}\n");
 }
 
 }  // namespace

@@ -254,8 +254,8 @@ TEST(VerifiedDirectory, HostileManifests) {
       format + R"(,"parts":[{"name":"a","size":-1,"hash":"00000000000000000000000000000000"}]})", "needs name, size");
   refused(format + R"(,"parts":[{"name":"a","size":1,"hash":"zz"}]})", "32 hex digits");
   refused(format + R"(,"parts":[1]})", "needs name, size");
-  refused(format + R"(,"parts":[],"x":)" + std::string(100000, '['), "nested deeper than 32");
-  refused(format, "not JSON");
+  refused(format + R"(,"parts":[],"x":)" + std::string(100000, '['), "nested 100001 deep");
+  refused(format, "expected JSON");
   spill(folder / "step-1/manifest.json", "{}");
   expect_error(ExitCode::kCorrupt, {}, [&] { verify_directory(folder / "step-1"); });
   fs::resize_file(folder / "step-1/manifest.json", (16u << 20) + 1);
