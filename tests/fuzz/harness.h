@@ -38,7 +38,8 @@ template <class Parse> int judge(const Parse& parse) {
 
 template <class Parse> int judge_file(const std::uint8_t* data, std::size_t size, const Parse& parse) {
   const std::filesystem::path path = input_file();
-  std::ofstream(path, std::ios::binary | std::ios::trunc).write(text_of(data, size).data(), static_cast<std::streamsize>(size));
+  std::ofstream(path, std::ios::binary | std::ios::trunc)
+      .write(text_of(data, size).data(), static_cast<std::streamsize>(size));
   return judge([&] { parse(path); });
 }
 

@@ -1,8 +1,8 @@
 // JSON that files carry: within bounds it is written as what is read back; attributes of a data set
 // and the parts of a manifest are made of it.
+#include "storage/json.h"
 #include "data/attributes.h"
 #include "harness.h"
-#include "storage/json.h"
 #include "storage/manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
