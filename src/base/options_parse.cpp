@@ -164,8 +164,8 @@ Options::Action Options::parse(std::span<const std::string> args) {
   for (const auto& check : checks_) check();
   if (const auto asked = std::ranges::find(given, "print-value", &Pairs::value_type::first); asked != given.end()) {
     const Field* const field = find(asked->second);
-    check(field != nullptr, ExitCode::kUsage, "--print-value {}: there is no such option{}",
-        detail::printable(asked->second), suggestion(asked->second, ""));
+    check(field != nullptr, ExitCode::kUsage, "--print-value {}: there is no such option{}", printable(asked->second),
+        suggestion(asked->second, ""));
     fmt::print("{}\n", field->text());  // its bytes as they are, not for a terminal
     return Action::kHelpShown;
   }

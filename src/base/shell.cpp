@@ -4,6 +4,7 @@
 #include <utility>
 #include "base/error.h"
 #include "base/options_text.h"
+#include "base/printable.h"
 
 namespace hebm {
 namespace {
@@ -47,7 +48,7 @@ std::vector<std::string> shell_words(std::string_view text) {
       *word += c;
     }
   }
-  check(quote == 0, ExitCode::kUsage, "a quote ({}) is not closed in: {}", quote, detail::printable(text));
+  check(quote == 0, ExitCode::kUsage, "a quote ({}) is not closed in: {}", quote, printable(text));
   if (word) out.push_back(*word);
   return out;
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include "base/error.h"
 #include "base/options_text.h"
+#include "base/printable.h"
 #include "base/status.h"
 #include "storage/files.h"
 
@@ -22,7 +23,7 @@ int planned_ranks() {
   if (text == nullptr || *text == '\0') return 1;
   const auto ranks = detail::parse_number<int>(text);
   check(ranks && *ranks >= 1 && *ranks <= kMost, ExitCode::kUsage,
-      "HEBM_RANKS = '{}': expected the number of a job's ranks, in [1, {}]", detail::printable(text), kMost);
+      "HEBM_RANKS = '{}': expected the number of a job's ranks, in [1, {}]", printable(text), kMost);
   return *ranks;
 }
 
