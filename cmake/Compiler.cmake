@@ -11,6 +11,9 @@ if(NOT _multi_config AND NOT CMAKE_BUILD_TYPE)
 endif()
 
 set(HEBM_WARNINGS -Wall -Wextra -Werror)  # of our own code only: all else is a SYSTEM include
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  list(APPEND HEBM_WARNINGS -Wno-unknown-pragmas -Wno-ignored-attributes)  # GCC's, for vector loops
+endif()
 
 # One binary for every x86-64: no -march. Hot loops of our own are compiled for several CPUs by
 # target_clones; without contraction into FMA the clones give the same bits. The two others change
