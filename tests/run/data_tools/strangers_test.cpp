@@ -12,15 +12,16 @@ namespace {
 using storage::H5File;
 using storage::H5Type;
 
-// A limit of address space for the programs that a test starts; sanitizers need all of it.
+// A limit of memory (not of the libraries' code) for the programs that a test starts; sanitizers
+// need more.
 class LittleMemory {
  public:
   explicit LittleMemory(rlim_t bytes) {
-    EXPECT_EQ(getrlimit(RLIMIT_AS, &before_), 0);
+    EXPECT_EQ(getrlimit(RLIMIT_DATA, &before_), 0);
     const rlimit little{bytes, before_.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_AS, kSanitized ? &before_ : &little), 0);
+    EXPECT_EQ(setrlimit(RLIMIT_DATA, kSanitized ? &before_ : &little), 0);
   }
-  ~LittleMemory() { EXPECT_EQ(setrlimit(RLIMIT_AS, &before_), 0); }
+  ~LittleMemory() { EXPECT_EQ(setrlimit(RLIMIT_DATA, &before_), 0); }
   LittleMemory(const LittleMemory&) = delete;
   LittleMemory& operator=(const LittleMemory&) = delete;
  private:
