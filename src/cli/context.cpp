@@ -110,7 +110,7 @@ static std::string contents_of(const fs::path& folder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name != "env.json" && name != "config.ini" && entry.is_regular_file(error))
+    if (name != "env.json" && name != "config.ini" && !name.starts_with("lease") && entry.is_regular_file(error))
       out.insert(fmt::format("{} {}", name, entry.last_write_time(error).time_since_epoch().count()));
   }
   return fmt::format("{}", fmt::join(out, "\n"));
