@@ -95,7 +95,7 @@ TEST(ForChunks, WhatAChunkThrowsIsThrown) {
 TEST(ForChunks, NaNIsNamedWithItsImage) {
   comm::SingleCommunicator comm;
   Logger logger(false);
-  for (const double bad : {std::nan(""), INFINITY, -INFINITY}) {
+  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
     test::expect_error(ExitCode::kDiverged, {"pictures: image 5: number 1 of"}, [&] {
       for_chunks<at::Tensor>(
           {8, 4, "pictures"}, {comm, logger},
