@@ -86,7 +86,8 @@ void expect_usable(
   if (!host.is_floating_point() || host.numel() == 0) return;
   const auto found = host.abs().max().item<double>();  // NaN where there is one
   check(found <= largest, ExitCode::kCorrupt,
-      "{}: tensor {} holds {:.6g}, expected numbers up to {:g}: the weights have diverged or the file is damaged; train or "
+      "{}: tensor {} holds {:.6g}, expected numbers up to {:g}: the weights have diverged or the file is damaged; "
+      "train or "
       "import them again",
       file.path().string(), name, found, largest);
 }
