@@ -1,5 +1,6 @@
 #include "encode/encode.h"
 #include <fmt/format.h>
+#include <unistd.h>
 #include "base/error.h"
 #include "cli/estimate.h"
 #include "cli/inputs.h"
@@ -53,11 +54,13 @@ class Encode : public RunCommand {
     require(RunPaths(run_).vae, "hebm_dist train-vae");
   }
 
-  // A cache that is whole may be anybody's and read only.
+  // A cache that is whole may be anybody's and read only. A job that was killed at its very end has
+  // left its lease there.
   Folders folders(const Invocation& call) const override {
     const auto cache = RunPaths(run_).cache;
+    const bool left = std::filesystem::exists(cache / "lease.json") && ::access(cache.c_str(), W_OK) == 0;
     return {RunPaths(run_).run / call.command,
-        std::filesystem::exists(cache / "index.json") ? std::filesystem::path() : cache, cache};
+        std::filesystem::exists(cache / "index.json") && !left ? std::filesystem::path() : cache, cache};
   }
 
   int work(Context& context) override {

@@ -111,7 +111,7 @@ void Checkpoints::set_aside(std::int64_t from_step) {
 }
 
 void Checkpoints::save(const TrainingState& state, const CheckpointInfo& info) {
-  if (info.step == last_step_) return;
+  if (info.step == last_step_) return drop_old();  // a kill may have come before it
   const nlohmann::json manifest = {{"step", info.step}, {"attempt", info.attempt}, {"identity", fingerprint_},
       {"extra", info.extra}, {"world_size", comm_.size()}};
   const bool saved = attempt(fmt::format("the checkpoint of update {} was not saved", info.step), [&] {
@@ -131,6 +131,10 @@ void Checkpoints::save(const TrainingState& state, const CheckpointInfo& info) {
   });
   if (!saved) return;
   last_step_ = info.step;
+  drop_old();
+}
+
+void Checkpoints::drop_old() {
   attempt("old checkpoints were not removed",
       [&] { comm::on_root(comm_, [&] { storage::retain(directory_, kPrefix, static_cast<int>(keep_)); }); });
 }

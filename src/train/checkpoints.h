@@ -50,6 +50,7 @@ class Checkpoints {
   std::int64_t last_step() const { return last_step_; }
  private:
   // False where the disk failed, which is borne and told as `what`.
+  void drop_old();
   bool attempt(const std::string& what, const std::function<void()>& work);
 
   std::filesystem::path directory_;
