@@ -159,6 +159,8 @@ void H5File::write_rows(
   const Handle memory = make_space(extent, what);
   check_h5(H5Dwrite(dataset.get(), type_id.get(), memory.get(), file.get(), H5P_DEFAULT, in.data()) >= 0,
       ExitCode::kRuntime, "{}: writing failed", what);
+  // Few bytes wait in a buffer of the dataset, and closing it would not say that they were lost.
+  check_h5(H5Dflush(dataset.get()) >= 0, ExitCode::kRuntime, "{}: writing failed", what);
 }
 
 void H5File::write(

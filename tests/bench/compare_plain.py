@@ -15,6 +15,7 @@ import json
 import os
 import random
 import struct
+import subprocess
 import tempfile
 
 import peers
@@ -33,8 +34,11 @@ def data_tool(program):
 
 
 def known(program, command, words):
-    """The words without options, each followed by its value, that this version of the program lacks."""
-    options = peers.run([program, command, "--help-all"])
+    """The words without options, each followed by its value, that this version of the program does not list."""
+    done = subprocess.run([program, command, "--help-all"], capture_output=True, text=True)
+    options = done.stdout
+    if done.returncode != 0 or "--" not in options:
+        return words
     pairs = [words[i:i + 2] for i in range(0, len(words), 2)]
     return [word for pair in pairs if f"{pair[0]} " in options for word in pair]
 
@@ -44,6 +48,7 @@ class Training:
 
     def __init__(self, args, program, folder):
         self.program, self.threads, self.folder, self.count = program, args.threads, folder, 0
+        self.is_before = program == args.before
         self.data = os.path.join(folder, "data.h5")
         draw = random.Random(1)
         for name, head, bytes_each in (("images", (0x803, IMAGES, 28, 28), 28 * 28), ("labels", (0x801, IMAGES), 1)):
@@ -58,7 +63,8 @@ class Training:
         self.run("encode", self.vae_run)
 
     def run(self, command, run, *words):
-        words = known(self.program, command, words)
+        if self.is_before:
+            words = known(self.program, command, words)
         peers.run([self.program, command, "--run.directory", run, "--data.path", self.data, "--comm.threads",
                    self.threads, *words])
 

@@ -102,7 +102,7 @@ code=0
 
 # A name may hold any byte: files stay JSON, and no terminal obeys it.
 odd=$scratch/$'odd\xff\e[2J'
-tiny=(--vae.latents 2x2,2x4 --vae.width 4 --vae.image_width 4 --vae.pixel_width 4 --vae.top_width 4 --vae_train.epochs 1
+tiny=(--vae.latents "2x2,2x4" --vae.width 4 --vae.image_width 4 --vae.pixel_width 4 --vae.top_width 4 --vae_train.epochs 1
   --vae_train.batch 16 --vae_train.micro_batch 4 --comm.threads 1)
 expect 0 "" train-vae --run.directory "$odd" --data.path "$scratch/black.h5" "${tiny[@]}"
 /usr/bin/python3 -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8"))' "$odd/vae/env.json" || fail "env.json is no JSON"
