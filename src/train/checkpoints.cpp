@@ -85,6 +85,7 @@ std::optional<CheckpointInfo> Checkpoints::restore(const TrainingState& state) {
         r, hashes[r], hash);
   }
   last_step_ = info.step;
+  drop_old();  // a kill may have come before it
   return info;
 }
 
@@ -111,7 +112,7 @@ void Checkpoints::set_aside(std::int64_t from_step) {
 }
 
 void Checkpoints::save(const TrainingState& state, const CheckpointInfo& info) {
-  if (info.step == last_step_) return drop_old();  // a kill may have come before it
+  if (info.step == last_step_) return;
   const nlohmann::json manifest = {{"step", info.step}, {"attempt", info.attempt}, {"identity", fingerprint_},
       {"extra", info.extra}, {"world_size", comm_.size()}};
   const bool saved = attempt(fmt::format("the checkpoint of update {} was not saved", info.step), [&] {
