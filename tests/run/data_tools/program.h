@@ -70,8 +70,9 @@ class DataTools : public ::testing::Test {
     gzclose(file);
     return path;
   }
+  std::string before_;  // in the shell, before the program
   Outcome run(const std::vector<std::string>& args) const {
-    std::string command = quoted(HEBM_DATA_BINARY);
+    std::string command = before_ + quoted(HEBM_DATA_BINARY);
     for (const std::string& arg : args) command += " " + quoted(arg);
     const std::string out = folder_ / "stdout", err = folder_ / "stderr";
     const int status = std::system((command + " >" + quoted(out) + " 2>" + quoted(err)).c_str());

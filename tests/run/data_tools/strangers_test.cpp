@@ -1,6 +1,5 @@
 // Files of strangers: damaged, made to fill memory, or to speak to the terminal. Every command that
 // reads them ends with 4 and one line.
-#include <sys/resource.h>
 #include <nlohmann/json.hpp>
 #include "program.h"
 #include "storage/hash.h"
@@ -11,27 +10,6 @@ namespace {
 
 using storage::H5File;
 using storage::H5Type;
-
-// A limit of memory (not of the libraries' code) for the programs that a test starts; sanitizers
-// need more.
-class LittleMemory {
- public:
-  explicit LittleMemory(rlim_t bytes) {
-    EXPECT_EQ(getrlimit(RLIMIT_DATA, &before_), 0);
-    const rlimit little{bytes, before_.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_DATA, kSanitized ? &before_ : &little), 0);
-  }
-  ~LittleMemory() { EXPECT_EQ(setrlimit(RLIMIT_DATA, &before_), 0); }
-  LittleMemory(const LittleMemory&) = delete;
-  LittleMemory& operator=(const LittleMemory&) = delete;
- private:
-#ifdef __SANITIZE_ADDRESS__
-  static constexpr bool kSanitized = true;
-#else
-  static constexpr bool kSanitized = false;
-#endif
-  rlimit before_{};
-};
 
 class Strangers : public DataTools {
  protected:
@@ -83,7 +61,9 @@ TEST_F(Strangers, ASparseFileThatClaimsBillionsOfImagesEndsWithFour) {
     h5.set_attribute("images_hash", std::string(32, '0'));
     h5.close_durable();
   }
-  const LittleMemory little(std::uint64_t{1} << 32);  // as on a machine of 4 GiB
+#ifndef __SANITIZE_ADDRESS__
+  before_ = "ulimit -d 4194304; ";  // KiB of data, as on a machine of 4 GiB
+#endif
   for (const auto& command : readers(file)) expect_refused(run(command), 4, {file, "2147483648"});
 }
 
@@ -126,8 +106,9 @@ TEST_F(Strangers, AGzipBombIsRefusedAndALimitReadsInLittleMemory) {
   const std::string labels = put("l", idx_labels(kCount)), bomb = put_gz("bomb", zeros);
   expect_refused(import(bomb, labels, {"--limit", "10"}), 4, {"/bomb: unpacks from", "at most 100 times"});
   const std::string plain = put("plain", zeros);
-  zeros = std::string();  // it counts for the limit, under which a process must start
-  const LittleMemory little(128 << 20);  // the images take 195 MiB
+#ifndef __SANITIZE_ADDRESS__
+  before_ = "ulimit -d 131072; ";  // KiB of data; the images take 195 MiB
+#endif
   const Outcome outcome = import(plain, labels, {"--limit", "10"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_NE(outcome.out.find("wrote 10 images"), std::string::npos) << outcome.out;
