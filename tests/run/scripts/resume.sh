@@ -56,11 +56,11 @@ E2
 for command in train-vae train-features encode train couple; do hebm 2 base "$command" || fail "$command: $(tail -n 3 "$scratch/base.log")"; done
 
 slow=(--sample.count 64 --sample.chunk 4 --sample.steps 300)
-echo "sample: TERM, USR1 and INT end it with 75 within seconds; on other ranks it makes the same images"
+echo "sample: TERM, USR1 and USR2 end it with 75 within seconds; on other ranks it makes the same images"
 branch whole
 hebm 2 whole sample "${slow[@]}" || fail "sample"
 [[ -z $(ls -A "$scratch/whole/work/samples-diffusion") ]] || fail "left in work: $(ls "$scratch/whole/work/samples-diffusion")"
-for case in "TERM 1 2" "USR1 2 1" "INT 2 3"; do
+for case in "TERM 1 2" "USR1 2 1" "USR2 2 3"; do
   read -r signal before after <<<"$case"
   branch stopped
   stop_after_a_chunk "$signal" 75 "$before" stopped samples-diffusion sample "${slow[@]}"
