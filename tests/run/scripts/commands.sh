@@ -107,7 +107,7 @@ tiny=(--vae.latents "2x2,2x4" --vae.width 4 --vae.image_width 4 --vae.pixel_widt
 expect 0 "" train-vae --run.directory "$odd" --data.path "$scratch/black.h5" "${tiny[@]}"
 /usr/bin/python3 -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8"))' "$odd/vae/env.json" || fail "env.json is no JSON"
 expect 0 '"train-vae"' status "$odd" --json
-expect 0 'odd\xff\x1b[2J/report.html' report "$odd"
+expect 0 'odd\xff\x1b[2J/report.html' report --run.directory "$odd"
 expect 2 'odd\xff\x1b[2J/dataset.h5 is not there' encode --run.directory "$odd"
 if grep -q $'\e' "$scratch/out"; then fail "an escape reached the terminal"; fi
 
