@@ -30,6 +30,8 @@ stop_after_a_chunk() { # stop_after_a_chunk SIGNAL CODE RANKS RUN PRODUCT COMMAN
   from=$SECONDS
   if [[ $signal == KILL ]]; then
     kill -KILL "$(ranks_of "$run" | head -n 1)"
+  elif [[ $signal == INT ]]; then  # what runs in the background of a shell ignores it, but for our handler
+    ranks_of "$run" | xargs kill -INT
   else
     kill "-$signal" "$child"
   fi
@@ -55,16 +57,17 @@ E2
 "$bin/hebm_data" derive --from "$plain" --kind invert --out "$scratch/invert.h5" >/dev/null
 for command in train-vae train-features encode train couple; do hebm 2 base "$command" || fail "$command: $(tail -n 3 "$scratch/base.log")"; done
 
+kSeconds=30  # of a machine that has other work too; on a free one it is below 2
 slow=(--sample.count 64 --sample.chunk 4 --sample.steps 300)
-echo "sample: TERM, USR1 and USR2 end it with 75 within seconds; on other ranks it makes the same images"
+echo "sample: TERM, USR1 and INT end it with 75 within seconds; on other ranks it makes the same images"
 branch whole
 hebm 2 whole sample "${slow[@]}" || fail "sample"
 [[ -z $(ls -A "$scratch/whole/work/samples-diffusion") ]] || fail "left in work: $(ls "$scratch/whole/work/samples-diffusion")"
-for case in "TERM 1 2" "USR1 2 1" "USR2 2 3"; do
+for case in "TERM 1 2" "USR1 2 1" "INT 2 3"; do
   read -r signal before after <<<"$case"
   branch stopped
   stop_after_a_chunk "$signal" 75 "$before" stopped samples-diffusion sample "${slow[@]}"
-  ((waited <= 10)) || fail "$signal: $waited s until the ranks left"
+  ((waited <= kSeconds)) || fail "$signal: $waited s until the ranks left"
   echo "$signal on $before ranks: $waited s"
   "$bin/hebm_dist" status "$scratch/stopped" | grep '^sample .*resumable' >/dev/null || fail "status: $("$bin/hebm_dist" status "$scratch/stopped")"
   hebm "$after" stopped sample "${slow[@]}" || fail "sample goes on"
@@ -108,11 +111,11 @@ for case in "results-summary evaluate --sample.steps 60 --evaluate.chunk 8" \
   done
   hebm 2 undisturbed "$command" "${options[@]}" || fail "$command: $(tail -n 3 "$scratch/undisturbed.log")"
   stop_after_a_chunk USR1 75 1 stopped "$product" "$command" "${options[@]}"
-  ((waited <= 10)) || fail "$command: $waited s until it left"
+  ((waited <= kSeconds)) || fail "$command: $waited s until it left"
   hebm 2 stopped "$command" "${options[@]}" || fail "$command goes on: $(tail -n 3 "$scratch/stopped.log")"
   grep -q 'goes on from [0-9]* chunks' "$scratch/stopped.log" || fail "$command began anew"
   same_result undisturbed stopped "${product#results-}"
-  for picture in "$scratch"/undisturbed/samples/*.png; do same "undisturbed/samples/${picture##*/}" "stopped/samples/${picture##*/}"; done
+  for picture in "$scratch"/undisturbed/samples/*.png; do [[ ! -e $picture ]] || same "undisturbed/samples/${picture##*/}" "stopped/samples/${picture##*/}"; done
   [[ -z $(ls -A "$scratch/stopped/work/$product") ]] || fail "left in work: $(ls "$scratch/stopped/work/$product")"
   echo "$command: left within $waited s, the same result"
 done
